@@ -1,0 +1,56 @@
+"""What the package raises when an input, a file or a machine is at fault.
+
+Every error is a ``ValueError`` with a stable ``code`` and the exit status that the command line
+ends with. The message is one line: what is wrong, where, and how to mend it.
+"""
+
+from typing import ClassVar
+
+
+class VgaeError(ValueError):
+    """Base of all errors that the package raises on purpose.
+
+    Args:
+        code: Stable name of the fault, in capitals, such as ``"NO_EDGES"``.
+        message: One line: what is wrong, where, how to mend it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UsageError(VgaeError):
+    """An option or argument that makes no sense (exit status 2)."""
+
+    exit_code = 2
+
+
+class DataError(VgaeError):
+    """A graph, feature matrix, label vector or data file that cannot be used (exit status 3)."""
+
+    exit_code = 3
+
+
+class LeakageError(DataError):
+    """A link split that breaks one of its invariants (exit status 3)."""
+
+
+class ArtifactError(VgaeError):
+    """A run folder, model or checkpoint that cannot be used (exit status 4)."""
+
+    exit_code = 4
+
+
+class ResourceError(VgaeError):
+    """Memory, disk or a device that is missing or too small (exit status 5)."""
+
+    exit_code = 5
+
+
+class NumericalError(VgaeError):
+    """Training that left the finite numbers (exit status 6)."""
+
+    exit_code = 6
