@@ -1,0 +1,1 @@
+"""Variational graph auto-encoders."""

@@ -1,0 +1,5 @@
+"""Decoders: each scores a target given a sample of the latent vectors."""
+
+from vgae.decoders.inner_product import InnerProductDecoder
+
+__all__ = ["InnerProductDecoder"]

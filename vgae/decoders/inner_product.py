@@ -1,0 +1,81 @@
+"""InnerProductDecoder: links from the inner products of latent vectors."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from vgae.kernels import inner_product_nll
+
+Weighting = Literal["kipf", "likelihood"]
+
+
+class InnerProductDecoder(nn.Module):
+    r"""Link probability from the inner product of two latent vectors.
+
+    .. math:: p(A_{ij} = 1 \mid z_i, z_j) = \sigma(z_i \cdot z_j + b)
+
+    Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
+    <https://arxiv.org/abs/1611.07308>`_, equation 2.
+
+    Args:
+        weighting: What :meth:`log_prob` adds up. ``"likelihood"`` is the log-likelihood of the
+            graph: each pair of two different nodes once, all weights 1. ``"kipf"`` is the
+            objective of the paper's code, with its sign turned: all N^2 ordered pairs, self-pairs
+            counted as links, links weighted by ``pos_weight`` = (N^2 - E) / E and everything by
+            ``norm`` = N^2 / (2 (N^2 - E)), where E counts both directions and no self-pairs. It
+            is an objective to raise, not a likelihood.
+        bias: ``True`` learns the scalar b, a prior on the density of links, from zero on;
+            ``False`` keeps it at zero. It changes no ranking.
+    """
+
+    def __init__(self, *, weighting: Weighting = "likelihood", bias: bool = False) -> None:
+        super().__init__()
+        if weighting not in ("kipf", "likelihood"):
+            raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
+        self.weighting = weighting
+        self.bias = nn.Parameter(torch.zeros(())) if bias else None
+
+    def forward(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
+        """Return the logits of given pairs.
+
+        Args:
+            z: Latent vectors, shape ``(N, d)``.
+            edge_label_index: Pairs to be scored, shape ``(2, P)``.
+
+        Returns:
+            One logit per pair, shape ``(P,)``; ``sigmoid`` makes it a probability.
+        """
+        src, dst = edge_label_index
+        logits = (z.index_select(0, src) * z.index_select(0, dst)).sum(dim=-1)
+        return logits if self.bias is None else logits + self.bias
+
+    def log_prob(self, z: Tensor, target: Tensor) -> Tensor:
+        """Score the whole graph, every pair of nodes, as ``weighting`` says.
+
+        Args:
+            z: Latent vectors, shape ``(N, d)``.
+            target: Both directions of every edge, shape ``(2, E)``, or the adjacency as a sparse
+                CSR matrix.
+
+        Returns:
+            The weighted sum in nats, shape ``()``, never positive.
+        """
+        nll = inner_product_nll(z, target, self.bias)
+        if self.weighting == "likelihood":
+            return -(nll.edges + nll.non_edges) / 2
+        num_pairs = self.num_pairs(z.shape[0])
+        num_edges = target.shape[1] if target.layout == torch.strided else target._nnz()
+        pos_weight = (num_pairs - num_edges) / num_edges
+        norm = num_pairs / (2 * (num_pairs - num_edges))
+        self_logits = z.square().sum(dim=-1)
+        if self.bias is not None:
+            self_logits = self_logits + self.bias
+        edges = nll.edges + F.softplus(-self_logits).sum()
+        return -norm * (pos_weight * edges + nll.non_edges)
+
+    def num_pairs(self, num_nodes: int) -> int:
+        """Return how many pairs :meth:`log_prob` adds up, to turn its sum into a mean."""
+        ordered = num_nodes * num_nodes
+        return ordered if self.weighting == "kipf" else (ordered - num_nodes) // 2

@@ -1,0 +1,49 @@
+"""LinearGCNEncoder: one hop, no hidden layer."""
+
+import torch
+from torch import Tensor, nn
+
+from vgae.encoders._heads import Edges, Features, glorot, propagation, transformed
+from vgae.gaussian import DiagGaussian, PointMass
+
+
+class LinearGCNEncoder(nn.Module):
+    r"""One graph convolution without activation: an average over the neighbours.
+
+    .. math:: (\mu, \log \sigma) = \hat A X W + b, \quad \hat A = D^{-1/2} (A + I) D^{-1/2}
+
+    Source: Salha, Hennequin & Vazirgiannis (2020), `Simple and Effective Graph Autoencoders with
+    One-Hop Linear Models <https://arxiv.org/abs/2001.07614>`_, equations 5 and 6.
+
+    Args:
+        in_channels: Columns of ``x``; without features, the number of nodes.
+        latent_channels: Width d of the latent vectors.
+        posterior: :class:`~vgae.DiagGaussian`, or :class:`~vgae.PointMass` for a plain
+            auto-encoder.
+        bias: Whether the layer learns the offset b.
+        generator: Where the initial weights come from; torch's default if not given.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        latent_channels: int = 16,
+        *,
+        posterior: type[DiagGaussian] | type[PointMass] = DiagGaussian,
+        bias: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        heads = posterior.num_heads
+        self.posterior = posterior
+        self.weight = glorot(in_channels, latent_channels, heads, generator)
+        self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
+
+    def forward(
+        self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
+    ) -> DiagGaussian | PointMass:
+        """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
+        h = transformed(x, self.weight)
+        heads = propagation(edge_index, edge_weight, h.shape[0]) @ h
+        heads = heads if self.bias is None else heads + self.bias
+        return self.posterior.from_heads(*heads.chunk(self.posterior.num_heads, dim=-1))

@@ -1,0 +1,84 @@
+"""Approximate posteriors: what an encoder returns."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DiagGaussian:
+    r"""Gaussian with a diagonal covariance, one per latent vector: :math:`N(\mu, \sigma^2)`.
+
+    Args:
+        mu: Mean, shape ``(*, d)``.
+        logvar: Logarithm of the **variance**, :math:`\log \sigma^2`, shape ``(*, d)``.
+    """
+
+    mu: Tensor
+    logvar: Tensor
+
+    num_heads: ClassVar[int] = 2
+
+    @classmethod
+    def from_heads(cls, mu: Tensor, logstd: Tensor) -> Self:
+        """Build from the two heads of an encoder, whose second one is log sigma."""
+        # Kipf & Welling's second head is log sigma; the core stores log sigma^2.
+        return cls(mu, 2 * logstd)
+
+    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
+        r"""Draw :math:`z = \mu + \sigma \epsilon`, :math:`\epsilon \sim N(0, 1)`.
+
+        Gradients pass to ``mu`` and ``logvar``.
+
+        Args:
+            generator: Where the noise comes from; on the device of ``mu``.
+
+        Returns:
+            One sample per latent vector, shape ``(*, d)``.
+        """
+        eps = torch.randn(
+            self.mu.shape, generator=generator, dtype=self.mu.dtype, device=self.mu.device
+        )
+        return self.mu + eps * (0.5 * self.logvar).exp()
+
+    def kl(self) -> Tensor:
+        r"""KL divergence to the standard normal prior, in nats.
+
+        .. math:: KL(q \,\|\, p) = -\tfrac{1}{2} \sum_k (1 + \log\sigma_k^2 - \mu_k^2 - \sigma_k^2)
+
+        Source: Kingma & Welling (2014), `Auto-Encoding Variational Bayes
+        <https://arxiv.org/abs/1312.6114>`_, appendix B.
+
+        Returns:
+            One value per latent vector, shape ``(*,)``, never negative.
+        """
+        # expm1 keeps the sum from going below zero by rounding when sigma is close to 1.
+        return 0.5 * (self.mu**2 + self.logvar.expm1() - self.logvar).sum(dim=-1)
+
+
+@dataclass(frozen=True)
+class PointMass:
+    """All probability on one point: the posterior of a plain auto-encoder.
+
+    Args:
+        mu: The point, shape ``(*, d)``.
+    """
+
+    mu: Tensor
+
+    num_heads: ClassVar[int] = 1
+
+    @classmethod
+    def from_heads(cls, mu: Tensor) -> Self:
+        """Build from the only head of an encoder."""
+        return cls(mu)
+
+    def rsample(self, generator: torch.Generator | None = None) -> Tensor:  # noqa: ARG002
+        """Return the point itself, shape ``(*, d)``; the generator is left alone."""
+        return self.mu
+
+    def kl(self) -> Tensor:
+        """Return zero per latent vector, shape ``(*,)``: a plain auto-encoder pays no KL."""
+        return self.mu.new_zeros(self.mu.shape[:-1])

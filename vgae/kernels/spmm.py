@@ -1,0 +1,64 @@
+"""Sparse times dense, with a backward pass that never transposes a matrix."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from vgae.sparse import transposed
+
+
+class SparseOperator(NamedTuple):
+    """A constant sparse matrix that can be multiplied with a dense one and differentiated.
+
+    torch transposes a CSR matrix anew in each backward pass; this keeps the transpose. That of a
+    symmetric matrix, such as the normalised adjacency, is the matrix itself.
+
+    Args:
+        matrix: Sparse CSR matrix, shape ``(n, m)``.
+        transpose: Its transpose as CSR, shape ``(m, n)``.
+    """
+
+    matrix: Tensor
+    transpose: Tensor
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> "SparseOperator":
+        """Wrap any sparse CSR matrix; transposes it, once."""
+        return cls(matrix, transposed(matrix))
+
+    @classmethod
+    def symmetric(cls, matrix: Tensor) -> "SparseOperator":
+        """Wrap a symmetric sparse CSR matrix; the caller vouches for the symmetry."""
+        return cls(matrix, matrix)
+
+    @property
+    def shape(self) -> torch.Size:
+        """Rows and columns of the matrix."""
+        return self.matrix.shape
+
+    def to(self, device: torch.device | str) -> "SparseOperator":
+        """Return the operator on another device."""
+        matrix = self.matrix.to(device)
+        if self.transpose is self.matrix:
+            return SparseOperator(matrix, matrix)
+        return SparseOperator(matrix, self.transpose.to(device))
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """Return the product with a dense matrix of shape ``(m, k)``, shape ``(n, k)``."""
+        return _SparseProduct.apply(self.matrix, self.transpose, dense)
+
+
+class _SparseProduct(torch.autograd.Function):
+    """``matrix @ dense``; the gradient of ``dense`` is ``transpose @ grad``."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
+        ctx.transpose = transpose
+        return matrix @ dense
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, ctx.transpose @ grad

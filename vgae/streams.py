@@ -1,0 +1,32 @@
+"""Random streams: one seed, one independent generator per purpose."""
+
+import hashlib
+from typing import Literal
+
+import torch
+
+from vgae.errors import UsageError
+
+StreamName = Literal["init", "split", "noise"]
+
+
+def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return the generator of one purpose, derived from ``seed`` and ``name`` by SHA-256.
+
+    Streams of one seed do not depend on each other: drawing more from one leaves the others as
+    they were, so that a change of the split never changes the initial weights.
+
+    Args:
+        seed: Any integer in ``[0, 2**63)``.
+        name: ``"init"`` (weights), ``"split"`` (held-out links and non-links) or ``"noise"``
+            (samples of the posterior).
+        device: Where the generator draws.
+
+    Raises:
+        UsageError: If ``seed`` is out of range.
+    """
+    if not 0 <= seed < 2**63:
+        raise UsageError("SEED_RANGE", f"seed must lie in [0, 2**63), got {seed}.")
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    # 63 bits: manual_seed takes a signed 64-bit integer.
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)

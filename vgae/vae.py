@@ -1,0 +1,84 @@
+"""The core: an encoder returns a posterior, a decoder scores a target, the VAE couples them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Posterior(Protocol):
+    """What an encoder returns: a distribution over latent vectors."""
+
+    @property
+    def mu(self) -> Tensor:
+        """Mean, shape ``(*, d)``."""
+        ...
+
+    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw one sample per latent vector, differentiably, shape ``(*, d)``."""
+        ...
+
+    def kl(self) -> Tensor:
+        """KL divergence to the prior in nats, one value per latent vector, shape ``(*,)``."""
+        ...
+
+
+class Encoder(Protocol):
+    """Maps its inputs to a posterior; any ``nn.Module`` of this form will do."""
+
+    def __call__(self, *inputs: Any) -> Posterior:
+        """Infer the posterior."""
+        ...
+
+
+class Decoder(Protocol):
+    """Scores a target given a sample; any ``nn.Module`` of this form will do."""
+
+    def log_prob(self, z: Tensor, target: Any) -> Tensor:
+        """Log-likelihood of ``target`` given ``z`` in nats, of any shape; its sum is used."""
+        ...
+
+
+class ElboTerms(NamedTuple):
+    """The two terms of the evidence lower bound, both in nats and both summed."""
+
+    log_likelihood: Tensor
+    kl: Tensor
+
+    def elbo(self, beta: float = 1.0) -> Tensor:
+        """Return ``log_likelihood - beta * kl``, shape ``()``; larger is better."""
+        return self.log_likelihood - beta * self.kl
+
+
+class VAE(nn.Module):
+    """Couples an encoder and a decoder under a standard normal prior.
+
+    .. math:: \\log p(x) \\ge E_{q(z|x)}[\\log p(x|z)] - KL(q(z|x) \\,\\|\\, p(z))
+
+    Source: Kingma & Welling (2014), `Auto-Encoding Variational Bayes
+    <https://arxiv.org/abs/1312.6114>`_, equation 3; for graphs Kipf & Welling (2016),
+    `Variational Graph Auto-Encoders <https://arxiv.org/abs/1611.07308>`_, equation 3.
+
+    Args:
+        encoder: Module that returns a posterior, such as :class:`vgae.GCNEncoder`.
+        decoder: Module with ``log_prob(z, target)``, such as :class:`vgae.InnerProductDecoder`.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(
+        self, inputs: Sequence[Any], target: Any, generator: torch.Generator | None = None
+    ) -> ElboTerms:
+        """Estimate both terms with one sample of the posterior.
+
+        Args:
+            inputs: What the encoder takes: ``(x, edge_index)`` for a graph, ``(x,)`` for images.
+            target: What the decoder scores: edges, or the images themselves.
+            generator: Where the noise of the sample comes from.
+        """
+        q = self.encoder(*inputs)
+        return ElboTerms(self.decoder.log_prob(q.rsample(generator), target).sum(), q.kl().sum())
