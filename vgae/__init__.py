@@ -1,1 +1,58 @@
-"""Variational graph auto-encoders."""
+"""Variational graph auto-encoders: an encoder returns a posterior, a decoder scores a target.
+
+The names below are loaded when they are first used, so that ``import vgae`` is instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vgae.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from vgae.data.files import read_graph as read_graph
+    from vgae.data.named import load_dataset as load_dataset
+    from vgae.decoders import InnerProductDecoder as InnerProductDecoder
+    from vgae.embedding import embed as embed
+    from vgae.encoders import GCNEncoder as GCNEncoder
+    from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
+    from vgae.evaluate import evaluate as evaluate
+    from vgae.gaussian import DiagGaussian as DiagGaussian
+    from vgae.gaussian import PointMass as PointMass
+    from vgae.graph import Graph as Graph
+    from vgae.links import LinkSplit as LinkSplit
+    from vgae.links import split_links as split_links
+    from vgae.run import load_run as load_run
+    from vgae.train import epochs as epochs
+    from vgae.train import fit as fit
+    from vgae.vae import VAE as VAE
+
+_HOME = {
+    "VAE": "vgae.vae",
+    "DiagGaussian": "vgae.gaussian",
+    "GCNEncoder": "vgae.encoders",
+    "Graph": "vgae.graph",
+    "InnerProductDecoder": "vgae.decoders",
+    "LinearGCNEncoder": "vgae.encoders",
+    "LinkSplit": "vgae.links",
+    "PointMass": "vgae.gaussian",
+    "embed": "vgae.embedding",
+    "epochs": "vgae.train",
+    "evaluate": "vgae.evaluate",
+    "fit": "vgae.train",
+    "load_dataset": "vgae.data.named",
+    "load_run": "vgae.run",
+    "read_graph": "vgae.data.files",
+    "split_links": "vgae.links",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vgae' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, "__version__"])

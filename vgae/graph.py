@@ -326,7 +326,7 @@ def _features(x: Any) -> Tensor:
         torch.from_numpy(csr.indptr.astype(np.int32)),
         torch.from_numpy(csr.indices.astype(np.int32)),
         torch.from_numpy(csr.data),
-        csr.shape,
+        x.shape,
     )
 
 
@@ -371,7 +371,9 @@ def _node_ids(node_ids: Sequence[NodeId]) -> tuple[NodeId, ...]:
                 "NODE_ID", f"node ids must be strings or integers, got {type(node).__name__}."
             )
     if len(set(ids)) != len(ids):
-        raise DataError("NODE_ID", f"node ids must differ, got {len(ids) - len(set(ids))} repeats.")
+        raise DataError(
+            "NODE_ID", f"node ids must differ, got {len(ids) - len(set(ids))} repeats."
+        )
     return ids
 
 

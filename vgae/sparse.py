@@ -8,7 +8,7 @@ from torch import Tensor
 from vgae.errors import DataError
 
 
-def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return a torch sparse CSR matrix; the caller vouches for the indices.
 
     Args:
@@ -46,9 +46,7 @@ def edges_to_csr(edge_index: Tensor, num_nodes: int, values: Tensor | None = Non
     crow = torch.searchsorted(code, row_starts)
     # int32 halves the traffic of indices, and both MKL and cuSPARSE take it.
     index = torch.int32 if code.numel() < 2**31 else torch.int64
-    return csr_tensor(
-        crow.to(index), (code % num_nodes).to(index), merged, (num_nodes, num_nodes)
-    )
+    return csr_tensor(crow.to(index), (code % num_nodes).to(index), merged, (num_nodes, num_nodes))
 
 
 def gcn_norm(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:
@@ -92,7 +90,8 @@ def _checked(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> 
     """Return ``edge_index``, or raise: a bad index must not reach native code."""
     if edge_index.dim() != 2 or edge_index.shape[0] != 2:
         raise DataError(
-            "EDGE_INDEX_SHAPE", f"edge_index must have shape (2, E), got {tuple(edge_index.shape)}."
+            "EDGE_INDEX_SHAPE",
+            f"edge_index must have shape (2, E), got {tuple(edge_index.shape)}.",
         )
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise DataError("EDGE_INDEX_DTYPE", f"edge_index must be int64, got {edge_index.dtype}.")

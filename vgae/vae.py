@@ -40,6 +40,14 @@ class Decoder(Protocol):
         ...
 
 
+class LinkDecoder(Decoder, Protocol):
+    """A decoder of links: it also scores pairs, which :func:`vgae.evaluate` needs."""
+
+    def logits(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
+        """Score given pairs, shape ``(2, P)``, before the sigmoid, shape ``(P,)``."""
+        ...
+
+
 class ElboTerms(NamedTuple):
     """The two terms of the evidence lower bound, both in nats and both summed."""
 
@@ -52,9 +60,9 @@ class ElboTerms(NamedTuple):
 
 
 class VAE(nn.Module):
-    """Couples an encoder and a decoder under a standard normal prior.
+    r"""Couples an encoder and a decoder under a standard normal prior.
 
-    .. math:: \\log p(x) \\ge E_{q(z|x)}[\\log p(x|z)] - KL(q(z|x) \\,\\|\\, p(z))
+    .. math:: \log p(x) \ge E_{q(z|x)}[\log p(x|z)] - KL(q(z|x) \,\|\, p(z))
 
     Source: Kingma & Welling (2014), `Auto-Encoding Variational Bayes
     <https://arxiv.org/abs/1312.6114>`_, equation 3; for graphs Kipf & Welling (2016),

@@ -12,13 +12,14 @@ The data card, `README.md`, explains the choices.
 import argparse
 import ast
 import json
+import platform
 import re
 import sys
 import sysconfig
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +31,8 @@ OUT = Path(__file__).with_name("stdlib.npz")
 
 # A word is kept if at least MIN_MODULES modules have it, and at most MAX_SHARE of all do.
 MIN_LETTERS = 3
-MIN_MODULES = 6
-MAX_SHARE = 0.3
+MIN_MODULES = 10
+MAX_SHARE = 0.1
 
 # Letters only: `HTTPServer_2` gives `HTTP` and `Server`.
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -97,12 +98,21 @@ FIELDS = {
 OTHER = "other"
 FIELD_OF = {entry: field for field, entries in FIELDS.items() for entry in entries.split()}
 
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+Import = ast.Import | ast.ImportFrom
+Naming = ast.Name | ast.Attribute | ast.arg | ast.keyword
+LookedAt = ast.Module | Definition | Import | Naming
+
 
 class Source(NamedTuple):
-    """One parsed module; `package` is the dotted name that its relative imports start from."""
+    """One parsed module.
+
+    `package` is the dotted name that relative imports start from; `nodes` are the parts of the
+    syntax tree that are looked at, from any depth.
+    """
 
     package: str
-    tree: ast.Module
+    nodes: Sequence[ast.AST]
 
 
 class Bags(NamedTuple):
@@ -112,13 +122,18 @@ class Bags(NamedTuple):
     columns: list[list[int]]
 
 
+def is_library(name: str) -> bool:
+    """Say whether a file or folder of this name, without suffix, can hold library modules."""
+    return name.isidentifier() and name not in EXCLUDED and not name.startswith(EXCLUDED_PREFIX)
+
+
 def find_modules(folder: Path, package: str = "") -> Iterator[tuple[str, Path]]:
     """Yield the dotted name and the file of each module below a folder.
 
     A folder is entered only if it is a package, that is if it has an `__init__.py`.
     """
     for path in sorted(folder.iterdir()):
-        if path.stem in EXCLUDED or path.stem.startswith(EXCLUDED_PREFIX):
+        if not is_library(path.stem):
             continue
         name = f"{package}.{path.stem}" if package else path.stem
         if (path / "__init__.py").is_file():
@@ -149,7 +164,8 @@ def read_sources(folder: Path) -> tuple[dict[str, Source], list[str]]:
             continue
         if GENERATED not in (ast.get_docstring(tree) or ""):
             package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-            sources[name] = Source(package, tree)
+            nodes = [node for node in ast.walk(tree) if isinstance(node, LookedAt)]
+            sources[name] = Source(package, nodes)
     return sources, unreadable
 
 
@@ -177,18 +193,36 @@ def nearest(name: str, modules: dict[str, Source]) -> str:
     return name
 
 
+def replaces_submodule(package: Source, name: str) -> bool:
+    """Say whether a package imports under the name of a submodule something from elsewhere.
+
+    `unittest` does: `from .main import main` makes `unittest.main` a class for its users.
+    """
+    return any(
+        name == (alias.asname or alias.name)
+        for node in package.nodes
+        if isinstance(node, ast.ImportFrom)
+        and absolute_base(node, package.package) != package.package
+        for alias in node.names
+    )
+
+
 def imported_modules(source: Source, modules: dict[str, Source]) -> Iterator[str]:
     """Yield what the import statements of a module name, wherever they stand in it.
 
     `from a import b` names `a.b` where that is a module and `a` otherwise.
     """
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield nearest(alias.name, modules)
         elif isinstance(node, ast.ImportFrom) and (base := absolute_base(node, source.package)):
             for alias in node.names:
-                yield nearest(f"{base}.{alias.name}", modules)
+                full = f"{base}.{alias.name}"
+                is_module = full in modules and not (
+                    base in modules and replaces_submodule(modules[base], alias.name)
+                )
+                yield full if is_module else nearest(base, modules)
 
 
 def find_links(modules: dict[str, Source]) -> list[tuple[int, int]]:
@@ -203,16 +237,16 @@ def find_links(modules: dict[str, Source]) -> list[tuple[int, int]]:
     return sorted(links)
 
 
-def imported_names(tree: ast.Module) -> set[str]:
+def imported_names(nodes: Sequence[ast.AST]) -> set[str]:
     """Return every name that stands in an import statement: dotted parts, names, aliases."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             names.update((node.module or "").split("."))
-        if isinstance(node, ast.Import | ast.ImportFrom):
+        if isinstance(node, Import):
             for alias in node.names:
                 names.update(alias.name.split("."), [alias.asname or ""])
-    return names
+    return names - {""}
 
 
 def head(node: ast.expr) -> str:
@@ -222,22 +256,28 @@ def head(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def identifiers(tree: ast.Module) -> Iterator[str]:
-    """Yield the names of variables, attributes, functions, classes and arguments."""
-    for node in ast.walk(tree):
+def identifiers(nodes: Sequence[ast.AST], named: set[str]) -> Iterator[str]:
+    """Yield the names of variables, attributes, functions, classes, arguments and keywords.
+
+    Attributes of something imported are left out: `re.compile` is a word of `re`, not of its
+    user.
+    """
+    for node in nodes:
         match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+            case ast.Attribute(attr=name) if head(node) not in named:
+                yield name
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
                 yield name
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
-            case ast.ClassDef(name=name) | ast.keyword(arg=str(name)):
+            case ast.ClassDef(name=name):
                 yield name
 
 
-def docstrings(tree: ast.Module) -> Iterator[str]:
+def docstrings(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Yield the docstrings of a module and of its classes and functions."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+    for node in nodes:
+        if isinstance(node, ast.Module | Definition):
             yield ast.get_docstring(node, clean=False) or ""
 
 
@@ -246,19 +286,20 @@ def split_words(text: str) -> set[str]:
     return {word.lower() for word in WORD.findall(text) if len(word) >= MIN_LETTERS}
 
 
-def module_words(tree: ast.Module) -> set[str]:
-    """Return the words of a module, without the names that its import statements name.
+def module_words(nodes: Sequence[ast.AST]) -> set[str]:
+    """Return the words of a module, less every word of its own import statements.
 
-    `import re` puts `re` into the code wherever it is used; as a feature it would say which
-    links the module has.
+    `import socket` puts `socket` into the code and often into its docstrings; as a feature it
+    would say which links the module has.
     """
-    own_names = set(identifiers(tree)) - imported_names(tree)
-    return set().union(*map(split_words, own_names), *map(split_words, docstrings(tree)))
+    named = imported_names(nodes)
+    texts = [*identifiers(nodes, named), *docstrings(nodes)]
+    return split_words(" ".join(texts)) - split_words(" ".join(named))
 
 
 def bag_of_words(modules: dict[str, Source]) -> Bags:
     """Give each module its words that are neither rare nor common."""
-    bags = [module_words(source.tree) for source in modules.values()]
+    bags = [module_words(source.nodes) for source in modules.values()]
     spread = Counter(word for bag in bags for word in bag)
     most = MAX_SHARE * len(bags)
     words = sorted(word for word, count in spread.items() if MIN_MODULES <= count <= most)
@@ -331,26 +372,29 @@ def summarise(arrays: dict[str, np.ndarray]) -> dict[str, object]:
         "components": count_components(num_nodes, edges.T.tolist()),
         "features": arrays["feature_names"].size,
         "words": arrays["x_indices"].size,
+        "without_words": int((np.diff(arrays["x_indptr"]) == 0).sum()),
         "mean_degree": round(2 * edges.shape[1] / num_nodes, 2),
         "labels": dict(sorted(labels.items())),
+        "other": labels[OTHER],
     }
 
 
 def main(argv: list[str] | None = None) -> None:
     """Build the graph, write it, and print its counts as one line of JSON."""
     parser = argparse.ArgumentParser(description="Build the stdlib graph.")
-    stdlib = sysconfig.get_path("stdlib")
+    stdlib = Path(sysconfig.get_path("stdlib"))
     parser.add_argument("--stdlib", type=Path, default=stdlib, help="folder to read")
     parser.add_argument("-o", "--out", type=Path, default=OUT, help="file to write")
     args = parser.parse_args(argv)
-    modules, unreadable = read_sources(Path(args.stdlib))
+    modules, unreadable = read_sources(args.stdlib) if args.stdlib.is_dir() else ({}, [])
     if not modules:
-        parser.error(f"--stdlib must hold Python modules, got {args.stdlib}.")
+        parser.error(f"--stdlib must be a folder of Python modules, got {args.stdlib}.")
     arrays = pack(modules)
     write_npz(args.out, arrays)
     for name in unreadable:
-        print(f"skipped {name}: not Python {sys.version_info[0]}.{sys.version_info[1]}",
-              file=sys.stderr)
+        print(
+            f"skipped {name}: Python {platform.python_version()} cannot parse it", file=sys.stderr
+        )
     print(json.dumps(summarise(arrays) | {"skipped": len(unreadable)}))
 
 

@@ -144,8 +144,11 @@ def _status(path: Path | None, info: FileInfo) -> Status:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError("CANNOT_READ", f"{path} cannot be read: {error.strerror}.") from error
 
 
 def fetch(
@@ -166,7 +169,8 @@ def fetch(
 
     Raises:
         DataError: ``CHECKSUM`` if a file, there or downloaded, is not what the catalogue says;
-            ``OFFLINE`` if files are missing and cannot be downloaded, with what to put where.
+            ``CANNOT_READ`` if one may not be read; ``OFFLINE`` if files are missing and cannot
+            be downloaded, with what to put where.
     """
     wanted = [file for file in entry.files if names is None or file in names]
     found = locate(entry)
@@ -208,7 +212,10 @@ def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
     )
     try:
         with _quiet_pooch():
-            return {file: _download_one(source, file) for file in absent}
+            return {
+                file: Path(source.fetch(file, downloader=_downloader(entry.files[file].bytes)))
+                for file in absent
+            }
     except (requests.exceptions.RequestException, OSError) as error:
         absent = [file for file in absent if file not in locate(entry)]
         raise _offline(entry, absent, _one_line(error)) from error
@@ -220,11 +227,25 @@ def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
         ) from error
 
 
-def _download_one(source: Any, file: str) -> Path:
-    import pooch
+def _downloader(limit: int) -> Any:
+    """Return what pooch calls for one file; it stops where the file must end."""
 
-    downloader = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS, chunk_size=2**16)
-    return Path(source.fetch(file, downloader=downloader))
+    def stream(url: str, output_file: str, _: object) -> None:
+        import requests
+
+        size = 0
+        with (
+            requests.get(url, stream=True, timeout=_TIMEOUT_SECONDS) as response,
+            Path(output_file).open("wb") as file,
+        ):
+            response.raise_for_status()
+            for chunk in response.iter_content(2**16):
+                size += len(chunk)
+                if size > limit:
+                    raise ValueError(f"{url} has more than the {limit} bytes expected")
+                file.write(chunk)
+
+    return stream
 
 
 def _offline(entry: Entry, absent: list[str], reason: str) -> DataError:

@@ -3,12 +3,11 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgae.kernels import inner_product_nll
-
-Weighting = Literal["kipf", "likelihood"]
+from vgae.sparse import edges_to_csr
 
 
 class InnerProductDecoder(nn.Module):
@@ -30,14 +29,16 @@ class InnerProductDecoder(nn.Module):
             ``False`` keeps it at zero. It changes no ranking.
     """
 
-    def __init__(self, *, weighting: Weighting = "likelihood", bias: bool = False) -> None:
+    def __init__(
+        self, *, weighting: Literal["kipf", "likelihood"] = "likelihood", bias: bool = False
+    ) -> None:
         super().__init__()
         if weighting not in ("kipf", "likelihood"):
             raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
         self.weighting = weighting
         self.bias = nn.Parameter(torch.zeros(())) if bias else None
 
-    def forward(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
+    def logits(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
         """Return the logits of given pairs.
 
         Args:
@@ -50,6 +51,10 @@ class InnerProductDecoder(nn.Module):
         src, dst = edge_label_index
         logits = (z.index_select(0, src) * z.index_select(0, dst)).sum(dim=-1)
         return logits if self.bias is None else logits + self.bias
+
+    def prepare(self, edge_index: Tensor, num_nodes: int) -> Tensor:
+        """Bring the target of :meth:`log_prob` into its fastest form, once before training."""
+        return edges_to_csr(edge_index, num_nodes)
 
     def log_prob(self, z: Tensor, target: Tensor) -> Tensor:
         """Score the whole graph, every pair of nodes, as ``weighting`` says.
@@ -65,7 +70,7 @@ class InnerProductDecoder(nn.Module):
         nll = inner_product_nll(z, target, self.bias)
         if self.weighting == "likelihood":
             return -(nll.edges + nll.non_edges) / 2
-        num_pairs = self.num_pairs(z.shape[0])
+        num_pairs = z.shape[0] ** 2
         num_edges = target.shape[1] if target.layout == torch.strided else target._nnz()
         pos_weight = (num_pairs - num_edges) / num_edges
         norm = num_pairs / (2 * (num_pairs - num_edges))
@@ -74,8 +79,3 @@ class InnerProductDecoder(nn.Module):
             self_logits = self_logits + self.bias
         edges = nll.edges + F.softplus(-self_logits).sum()
         return -norm * (pos_weight * edges + nll.non_edges)
-
-    def num_pairs(self, num_nodes: int) -> int:
-        """Return how many pairs :meth:`log_prob` adds up, to turn its sum into a mean."""
-        ordered = num_nodes * num_nodes
-        return ordered if self.weighting == "kipf" else (ordered - num_nodes) // 2

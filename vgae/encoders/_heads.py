@@ -38,6 +38,19 @@ def propagation(edge_index: Edges, edge_weight: Tensor | None, num_nodes: int) -
     return SparseOperator.of(edge_index)
 
 
+def prepared(x: Features, edge_index: Tensor, num_nodes: int) -> tuple[Features, SparseOperator]:
+    """Return both in the form that costs least per pass: operators with their transpose kept.
+
+    Args:
+        x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
+        edge_index: Both directions of every edge, shape ``(2, E)``.
+        num_nodes: N.
+    """
+    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
+        x = SparseOperator.of(x)
+    return x, SparseOperator.symmetric(gcn_norm(edge_index, num_nodes))
+
+
 def transformed(x: Features, weight: Tensor) -> Tensor:
     """Return ``x @ weight``; without features x is the identity, which is never built.
 

@@ -49,7 +49,10 @@ class _AllPairs(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        (grad,) = grad_outputs
         grad_z, grad_bias = ctx.saved_tensors
         return grad.to(grad_z.dtype) * grad_z, grad.to(grad_bias.dtype) * grad_bias
 

@@ -3,7 +3,7 @@
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -110,9 +110,11 @@ class _EdgeTerms(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_edges: Tensor, grad_non: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor, Tensor, None]:
         as_edge, as_non_edge, bias_edge, bias_non_edge = ctx.saved_tensors
-        grad_edges, grad_non = grad_edges.to(as_edge.dtype), grad_non.to(as_edge.dtype)
+        grad_edges, grad_non = (grad.to(as_edge.dtype) for grad in grad_outputs)
         return (
             grad_edges * as_edge + grad_non * as_non_edge,
             grad_edges * bias_edge + grad_non * bias_non_edge,

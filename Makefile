@@ -1,0 +1,55 @@
+# make demo: train on the embedded graph.  make test: everything that must pass.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.PHONY: demo test test-all lint format bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo      train on the embedded graph and show what was written"
+	@echo "make test      suite, lint, types and import contracts"
+	@echo "make test-all  the same with the slow tests"
+	@echo "make format    lay out the code"
+	@echo "make bench     measure an epoch against the peers"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps say what was installed; a change of the pins or of the project installs anew.
+$(VENV)/.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) (torch is large; this takes a minute or two)"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.stamp
+	$(BIN)/vgae train
+	@echo "  (first: source $(BIN)/activate)"
+
+test: $(VENV)/.stamp-dev lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.stamp-dev lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.stamp-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --warnings
+	$(BIN)/lint-imports
+
+format: $(VENV)/.stamp-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.stamp-dev
+	$(BIN)/python benchmarks/epoch.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist

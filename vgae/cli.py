@@ -1,0 +1,368 @@
+"""The command line: one short function a command; heavy imports inside, so that --help is fast."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vgae.errors import UsageError, VgaeError
+from vgae.version import __version__
+
+if TYPE_CHECKING:
+    from vgae.experiment import Summary
+    from vgae.metrics import LinkScores
+    from vgae.recipes import Recipe
+    from vgae.run import Run
+
+app = typer.Typer(
+    help="Variational graph auto-encoders: train on a graph, predict its missing links, take"
+    " embeddings out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+datasets_app = typer.Typer(help="List, verify or fetch data sets.", no_args_is_help=True)
+app.add_typer(datasets_app, name="datasets")
+
+GraphArgument = Annotated[
+    str, typer.Argument(help="Name of a data set (see 'vgae datasets list') or an .npz file.")
+]
+RunArgument = Annotated[Path, typer.Argument(help="Run folder, as 'vgae train' wrote it.")]
+Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
+RecipeName = Annotated[str, typer.Option(help="Named settings; see --set.")]
+Set = Annotated[
+    list[str], typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe.")
+]
+Epochs = Annotated[int | None, typer.Option(help="Short for --set epochs=N.")]
+Device = Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1'.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No talk and no progress on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
+) -> None:
+    """Options of all commands; ``--debug`` is read in :func:`main`."""
+    if version:
+        typer.echo(f"vgae {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    graph: GraphArgument = "stdlib",
+    model: Annotated[str, typer.Option(help="vgae, gae, linear-vgae or linear-gae.")] = "vgae",
+    recipe: RecipeName = "paper",
+    set_: Set = [],
+    epochs: Epochs = None,
+    features: Features = "raw",
+    seed: Annotated[int, typer.Option(min=0, help="Of split, initial weights and noise.")] = 0,
+    val: Annotated[float, typer.Option(help="Share of the links to choose a model by.")] = 0.05,
+    test: Annotated[float, typer.Option(help="Share of the links to judge it by.")] = 0.10,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder  [default: runs/GRAPH-MODEL-N]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old run.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train on a graph, evaluate on links held out, and write a run folder."""
+    settings = _recipe(recipe, set_, epochs)
+    from vgae.run import free_path, remove_run, train_run
+
+    folder = out or free_path(f"runs/{Path(graph).stem}-{model}-{{}}")
+    if overwrite:
+        remove_run(folder)
+    run = train_run(
+        graph,
+        folder,
+        features=_features(features),
+        model=model,  # pyright: ignore[reportArgumentType]
+        recipe=settings,
+        seed=seed,
+        val=val,
+        test=test,
+        device=device,
+        progress=False if quiet else None,
+    )
+    _draw(run)
+    if as_json:
+        _print_json({"run": str(folder), **run.metrics})
+    else:
+        _print_run(run)
+        _print_written(run)
+
+
+@app.command()
+def evaluate(run: RunArgument, as_json: Json = False) -> None:
+    """Score the held-out links of a run anew."""
+    from vgae.evaluate import evaluate as evaluate_model
+    from vgae.run import load_run
+
+    loaded = load_run(run)
+    scores = evaluate_model(loaded.model, loaded.graph, loaded.split)
+    if as_json:
+        _print_json({part: score._asdict() for part, score in scores.items()})
+    else:
+        _print_scores(scores)
+
+
+@app.command()
+def embed(
+    run: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".npz, .npy or .csv  [default: in RUN]")
+    ] = None,
+    messages: Annotated[
+        str,
+        typer.Option(help="Links that messages travel on: 'train', or 'all' of the graph."),
+    ] = "train",
+    as_json: Json = False,
+) -> None:
+    """Write the embedding of every node, with its name."""
+    from vgae.embedding import embed as embed_nodes
+    from vgae.export import write_embeddings
+    from vgae.run import load_run
+
+    if messages not in ("train", "all"):
+        raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
+    loaded = load_run(run)
+    edge_index = loaded.split.message_edge_index if messages == "train" else None
+    q = embed_nodes(loaded.model, loaded.graph, edge_index)
+    path = out or run / "embeddings.npz"
+    write_embeddings(path, loaded.graph.ids, q)
+    nodes, dimensions = q.mu.shape
+    if as_json:
+        _print_json({"path": str(path), "nodes": nodes, "dimensions": dimensions})
+    else:
+        typer.echo(f"{path}: {nodes} nodes, {dimensions} dimensions")
+
+
+@app.command()
+def table(
+    datasets: Annotated[str, typer.Option(help="Names, separated by commas.")] = "stdlib",
+    models: Annotated[str, typer.Option(help="Names, separated by commas.")] = "gae,vgae",
+    recipe: RecipeName = "paper",
+    set_: Set = [],
+    epochs: Epochs = None,
+    features: Features = "raw",
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0 to SEEDS - 1.")] = 10,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="JSON file  [default: runs/table-N.json]")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train models on data sets, several seeds each; mean and deviation beside the paper's."""
+    settings = _recipe(recipe, set_, epochs)
+    features_ = _features(features)
+    from vgae.experiment import Trial, protocol, run_table, to_json
+    from vgae.run import free_path, write_json
+
+    def show(trial: Trial) -> None:
+        if not quiet:
+            scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
+            name = f"{trial.dataset} {trial.model} seed {trial.seed}"
+            typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", err=True)
+
+    summaries = run_table(
+        datasets.split(","),
+        models.split(","),  # pyright: ignore[reportArgumentType]
+        num_seeds=seeds,
+        recipe=settings,
+        features=features_,
+        device=device,
+        on_trial=show,
+    )
+    text = protocol(settings, features, seeds)
+    content = to_json(summaries, settings, text)
+    path = out or free_path("runs/table-{}.json")
+    write_json(path, content)
+    if as_json:
+        _print_json(content)
+    else:
+        _print_table(summaries, text)
+        typer.echo(f"\n{path}: the same with every seed's own row")
+
+
+@datasets_app.command("list")
+def list_datasets(as_json: Json = False) -> None:
+    """List the data sets and say which are at hand."""
+    from vgae.data.catalog import catalogue, data_home, locate
+
+    rows = []
+    for entry in catalogue().values():
+        missing = sorted(set(entry.files) - set(locate(entry)))
+        rows.append({"name": entry.name, "title": entry.title, **entry.counts, "missing": missing})
+    if as_json:
+        _print_json(rows)
+        return
+    lines = [["name", "nodes", "links", "features", "at hand", ""]]
+    for row in rows:
+        counts = [f"{row.get(key, 0):,}" for key in ("nodes", "links", "features")]
+        at_hand = f"{len(row['missing'])} files missing" if row["missing"] else "yes"
+        lines.append([row["name"], *counts, at_hand, row["title"]])
+    _print_columns(lines, right=(1, 2, 3))
+    typer.echo(f"\nFiles are looked for in {data_home()} (set VGAE_DATA to change it).")
+
+
+@datasets_app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; all if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check the files at hand against their SHA-256; exit status 3 if one is damaged."""
+    from vgae.data.catalog import catalogue, entry
+    from vgae.data.catalog import verify as verify_entry
+
+    states = {name: verify_entry(entry(name)) for name in names or list(catalogue())}
+    if as_json:
+        _print_json(states)
+    else:
+        for name, files in states.items():
+            for file, state in files.items():
+                typer.echo(f"{name:10} {state:8} {file}")
+    if any(state == "damaged" for files in states.values() for state in files.values()):
+        raise typer.Exit(3)
+
+
+@datasets_app.command()
+def fetch(names: Annotated[list[str], typer.Argument(help="Data sets.")]) -> None:
+    """Download the missing files of data sets and check them."""
+    from vgae.data.catalog import entry
+    from vgae.data.catalog import fetch as fetch_entry
+
+    for name in names:
+        paths = fetch_entry(entry(name))
+        typer.echo(f"{name}: {len(paths)} files at hand")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error of the package is one line and an exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        app(arguments, prog_name="vgae")
+    except VgaeError as error:
+        if "--debug" in arguments:
+            raise
+        typer.echo(f"error[{error.code}]: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader went away ('vgae ... | head'): not an error, and nothing more to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _recipe(name: str, settings: Sequence[str], epochs: int | None) -> "Recipe":
+    from vgae.recipes import recipe
+
+    changes = {}
+    for setting in settings:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
+        changes[field] = value
+    if epochs is not None:
+        changes["epochs"] = str(epochs)
+    return recipe(name).override(changes)
+
+
+def _features(features: str) -> Any:
+    if features not in ("raw", "none"):
+        raise UsageError("FEATURES", f"--features must be 'raw' or 'none', got {features!r}.")
+    return features
+
+
+def _draw(run: "Run") -> None:
+    import numpy as np
+
+    from vgae.report.figures import write_figures
+
+    write_figures(run, np.load(run.folder / "embeddings.npz")["mu"])
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, allow_nan=False))
+
+
+def _print_run(run: "Run") -> None:
+    graph, metrics = run.config["graph"], run.metrics
+    split = run.split
+    typer.echo(
+        f"graph   {graph['name']}: {graph['num_nodes']:,} nodes, {graph['num_links']:,} links,"
+        f" {graph['num_features']:,} features\n"
+        f"split   {split.train.shape[1]:,} links to train on, {split.val.pos.shape[1]:,} for"
+        f" validation, {split.test.pos.shape[1]:,} for test; audited, nothing leaks\n"
+        f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
+        f" epoch {metrics['epoch']} of {metrics['epochs']} kept, {metrics['seconds']:.1f} s\n"
+    )
+    from vgae.metrics import LinkScores
+
+    scores = {part: LinkScores(**metrics[part]) for part in ("val", "test") if part in metrics}
+    _print_scores(scores)
+
+
+def _print_scores(scores: "dict[str, LinkScores]") -> None:
+    lines = [["", "AUC", "AP"]]
+    names = {"val": "validation", "test": "test"}
+    lines += [
+        [names[part], f"{100 * s.auc:.2f}", f"{100 * s.ap:.2f}"] for part, s in scores.items()
+    ]
+    _print_columns(lines, right=(1, 2))
+
+
+def _print_written(run: "Run") -> None:
+    nodes = run.config["graph"]["num_nodes"]
+    width = run.config["recipe"]["latent_channels"]
+    written = {
+        "config.json": "every setting and version",
+        "split.npz": "the links held out, and their non-links",
+        "history.jsonl": "loss, its parts and validation scores, a row per epoch",
+        "metrics.json": "AUC and AP",
+        "model/": "weights (safetensors) and what rebuilds the model",
+        "checkpoints/": "weights of the best and of the last epoch",
+        "embeddings.npz": f"means and log-variances of {nodes:,} named nodes, {width} dimensions",
+        "figures/": "training.png, embedding.png",
+    }
+    typer.echo(f"\nWritten to {run.folder}:")
+    _print_columns([[f"  {name}", text] for name, text in written.items()])
+    typer.echo(
+        "\nTry next:\n"
+        f"  vgae embed {run.folder} -o embeddings.csv   # the embeddings for a spreadsheet\n"
+        f"  vgae evaluate {run.folder}                  # the scores again, from the files\n"
+        "  vgae table --seeds 3                        # mean and deviation, GAE beside VGAE"
+    )
+
+
+def _print_table(summaries: "Sequence[Summary]", text: str) -> None:
+    lines = [["data set", "model", "AUC", "AP", "published AUC", "AP"]]
+    for row in summaries:
+        ours = [
+            f"{100 * m:.2f} ± {100 * d:.2f}" for m, d in zip(row.mean, row.deviation, strict=True)
+        ]
+        published = (
+            ["-", "-"] if row.published is None else [f"{100 * p:.1f}" for p in row.published]
+        )
+        lines.append([row.dataset, row.model, *ours, *published])
+    _print_columns(lines, right=(2, 3, 4, 5))
+    typer.echo(f"\n{text}")
+
+
+def _print_columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """Print aligned columns; the numbers of the columns in ``right`` stand flush right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if k in right else cell.ljust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())

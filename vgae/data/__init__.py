@@ -1,0 +1,1 @@
+"""Data sets and files: what is on disk in, a ``Graph`` out."""

@@ -1,0 +1,28 @@
+"""load_dataset: a data set of the catalogue by name."""
+
+from typing import Literal
+
+from vgae.data.catalog import entry
+from vgae.data.files import read_npz
+from vgae.data.planetoid import load_planetoid
+from vgae.graph import Graph
+
+
+def load_dataset(name: str, *, features: Literal["raw", "none"] = "raw") -> Graph:
+    """Load a data set of the catalogue (``vgae datasets list``).
+
+    ``stdlib`` comes with the package. The others are looked for in ``$VGAE_DATA``, else in the
+    user's cache, and downloaded there if missing; every file is checked against its SHA-256.
+
+    Args:
+        name: ``"stdlib"``, ``"cora"``, ``"citeseer"`` or ``"pubmed"``.
+        features: ``"none"`` leaves them out, and does not ask for the files that hold them.
+
+    Raises:
+        DataError: If the name is unknown, or files are missing or damaged.
+    """
+    found = entry(name)
+    if found.kind == "planetoid":
+        return load_planetoid(found.name, features=features)
+    graph = read_npz(found.path)  # pyright: ignore[reportArgumentType]
+    return graph if features == "raw" else graph.without_features()

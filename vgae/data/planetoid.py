@@ -1,0 +1,241 @@
+"""Cora, CiteSeer, PubMed and other graphs in the raw form of Planetoid.
+
+Source: Yang, Cohen & Salakhutdinov (2016), `Revisiting Semi-Supervised Learning with Graph
+Embeddings <https://arxiv.org/abs/1603.08861>`_; https://github.com/kimiyoung/planetoid.
+
+========  ======  ======  ========  =======  ========
+name      nodes   links   features  classes  isolated
+========  ======  ======  ========  =======  ========
+cora      2,708   5,278   1,433     7        0
+citeseer  3,327   4,552   3,703     6        48
+pubmed    19,717  44,324  500       3        0
+========  ======  ======  ========  =======  ========
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from vgae.data._stub_pickle import read_adjacency, read_bytes, read_csr, read_matrix
+from vgae.data.catalog import Entry, entry, fetch
+from vgae.data.files import read_npz, write_npz
+from vgae.errors import DataError, UsageError
+from vgae.graph import Graph
+
+Features = Literal["raw", "none"]
+
+_LABEL_PARTS = {"ally", "ty"}
+
+# Raise it when the same files would give another graph, so that no old conversion is used.
+_CONVERSION = 1
+
+
+class _Table(NamedTuple):
+    """What nodes have, one row each: the known nodes, the tested ones, and a last row of nothing.
+
+    Args:
+        rows: Features or labels, of length ``known + tested + 1``.
+        known: Rows of ``allx`` or ``ally``.
+        tested: Rows of ``tx`` or ``ty``.
+        path: The file to blame.
+    """
+
+    rows: Any
+    known: int
+    tested: int
+    path: Path
+
+
+def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
+    """Load a data set of the catalogue; download it if need be.
+
+    Each file used is verified by its sha256, read without unpickling, and converted once to an
+    npz in the cache folder (``$VGAE_CACHE``, or the user's), which is used from then on.
+
+    Args:
+        name: ``"cora"``, ``"citeseer"`` or ``"pubmed"``.
+        features: ``"none"`` leaves ``x`` out, and does without the files that hold it.
+
+    Raises:
+        DataError: ``UNKNOWN_DATASET``; ``OFFLINE`` if files are missing and cannot be
+            downloaded; ``CHECKSUM`` if one is damaged.
+    """
+    _check_features(features)
+    known = entry(name)
+    if known.kind != "planetoid":
+        raise DataError("UNKNOWN_DATASET", f"{name!r} is of kind {known.kind}, not planetoid.")
+    converted = _converted(known, features)
+    graph = _read_converted(converted, known, features)
+    if graph is None:
+        used = [f"ind.{known.name}.{part}" for part in _parts(features)]
+        graph = read_planetoid(fetch(known, names=used), known.name, features=features)
+        _write_converted(graph, converted)
+    return graph
+
+
+def read_planetoid(files: Mapping[str, Path], name: str, *, features: Features = "raw") -> Graph:
+    """Read the files ``ind.<name>.<part>`` of a data set, of the catalogue or of your own.
+
+    The order of nodes is that of Kipf and of PyG: the rows of ``allx``, then the test nodes, row
+    ``k`` of ``tx`` belonging to node ``test.index[k]``. A node that is in the graph but has no row
+    in either (CiteSeer has 15) gets zero features and the label -1. There is one node per key of
+    the graph, whether features are read or not.
+
+    Args:
+        files: Where each file is, by its name. ``graph`` and ``test.index`` must be there, with
+            features ``allx`` and ``tx`` too; labels are read if ``ally`` and ``ty`` are there.
+            ``x`` and ``y`` repeat rows of ``allx`` and ``ally`` and are not looked at.
+        name: The middle part of the names of the files.
+        features: ``"none"`` leaves ``x`` out.
+
+    Raises:
+        DataError: ``PLANETOID_MISSING``, ``CANNOT_READ``; ``PICKLE_REFUSED`` if a file asks for
+            more than data; ``PLANETOID_CORRUPT`` if it is damaged or the files disagree.
+    """
+    _check_features(features)
+    paths = {part: files.get(f"ind.{name}.{part}") for part in _parts(features)}
+    needed = [part for part in _parts(features) if part not in _LABEL_PARTS]
+    if absent := [f"ind.{name}.{part}" for part in needed if paths[part] is None]:
+        raise DataError("PLANETOID_MISSING", f"{name} lacks the files {', '.join(absent)}.")
+    found = {part: path for part, path in paths.items() if path is not None}
+    edges, num_nodes = _edges(found["graph"])
+    test = _test_index(found["test.index"], num_nodes)
+    tables: dict[str, _Table] = {}
+    if features == "raw":
+        tables["x"] = _read_features(found)
+    if found.keys() >= _LABEL_PARTS:
+        tables["y"] = _read_labels(found)
+    if len({table.known for table in tables.values()}) > 1:
+        raise _corrupt(found["ally"], "it has another number of rows than allx")
+    placed = {key: _by_node(table, test, num_nodes) for key, table in tables.items()}
+    return Graph.from_edges(edges, num_nodes=num_nodes, name=name, **placed)
+
+
+def _check_features(features: str) -> None:
+    if features not in ("raw", "none"):
+        raise UsageError("FEATURES", f'features must be "raw" or "none", got {features!r}.')
+
+
+def _parts(features: Features) -> tuple[str, ...]:
+    """Return the parts that are read, of the eight that there are."""
+    parts = ("graph", "test.index", "ally", "ty")
+    return (*parts, "allx", "tx") if features == "raw" else parts
+
+
+def _corrupt(path: Path, what: str) -> DataError:
+    return DataError("PLANETOID_CORRUPT", f"{path} is damaged or of another data set: {what}.")
+
+
+def _edges(path: Path) -> tuple[np.ndarray, int]:
+    """Return every stated edge, shape ``(2, E)``, and the number of nodes."""
+    adjacency = read_adjacency(path)
+    num_nodes = len(adjacency)
+    degrees = [len(neighbours) for neighbours in adjacency.values()]
+    sources = np.repeat(np.fromiter(adjacency, np.int64, num_nodes), degrees)
+    targets = np.fromiter(chain.from_iterable(adjacency.values()), np.int64, sum(degrees))
+    for node in (*adjacency, *targets.tolist()):
+        if not 0 <= node < num_nodes:
+            raise _corrupt(path, f"it has {num_nodes} nodes, numbered from 0, and names {node}")
+    return np.stack([sources, targets]), num_nodes
+
+
+def _test_index(path: Path, num_nodes: int) -> np.ndarray:
+    """Return the node of each row of ``tx``; all differ and lie in ``[0, num_nodes)``."""
+    tokens = read_bytes(path).split()
+    if not tokens:
+        raise _corrupt(path, "it is empty")
+    for line, token in enumerate(tokens, start=1):
+        # bytes.isdigit knows ASCII digits only; a node id has few of them.
+        if not token.isdigit() or len(token) > 9 or int(token) >= num_nodes:
+            text = ascii(token[:20])[1:]
+            raise _corrupt(path, f"entry {line} is {text}, not one of the {num_nodes} nodes")
+    test = np.array(tokens, dtype=np.int64)
+    nodes, times = np.unique(test, return_counts=True)
+    if len(nodes) < len(test):
+        raise _corrupt(path, f"it names node {nodes[times > 1][0]} more than once")
+    return test
+
+
+def _read_features(found: Mapping[str, Path]) -> _Table:
+    # scipy does not say that a sparse array has a shape; hence Any.
+    matrices: list[Any] = [read_csr(found[part]) for part in ("allx", "tx")]
+    for part, matrix in zip(("allx", "tx"), matrices, strict=True):
+        with np.errstate(over="ignore"):
+            if not np.isfinite(matrix.data.astype(np.float32)).all():
+                raise _corrupt(found[part], "a feature is not finite")
+    (known, columns), (tested, tx_columns) = (matrix.shape for matrix in matrices)
+    if columns != tx_columns:
+        raise _corrupt(found["tx"], f"it has {tx_columns} columns, allx {columns}")
+    nothing = sp.csr_array((1, columns), dtype=np.float32)
+    rows = sp.csr_array(sp.vstack([*matrices, nothing], format="csr"))
+    return _Table(rows, known, tested, found["tx"])
+
+
+def _read_labels(found: Mapping[str, Path]) -> _Table:
+    ally, ty = (read_matrix(found[part]) for part in ("ally", "ty"))
+    if ally.shape[1] != ty.shape[1]:
+        raise _corrupt(found["ty"], f"it has {ty.shape[1]} columns, ally {ally.shape[1]}")
+    labels = [_label_of_row(ally, found["ally"]), _label_of_row(ty, found["ty"])]
+    return _Table(np.concatenate([*labels, [-1]]), len(ally), len(ty), found["ty"])
+
+
+def _label_of_row(matrix: np.ndarray, path: Path) -> np.ndarray:
+    """Return the column of the one in each row, -1 where there is none."""
+    if not np.isin(matrix, (0, 1)).all() or (matrix.sum(axis=1) > 1).any() or not matrix.shape[1]:
+        raise _corrupt(path, "a row is not a label, that is, zeros and at most one 1")
+    return np.where(matrix.any(axis=1), matrix.argmax(axis=1), -1)
+
+
+def _by_node(table: _Table, test: np.ndarray, num_nodes: int) -> Any:
+    """Bring the rows of a table into the order of nodes."""
+    if table.tested != len(test):
+        what = f"it has {table.tested} rows for the {len(test)} nodes of test.index"
+        raise _corrupt(table.path, what)
+    if table.known > test.min():
+        what = f"test.index names node {test.min()}, one of {table.known} that have a row already"
+        raise _corrupt(table.path, what)
+    row = np.full(num_nodes, table.known + table.tested)
+    row[: table.known] = np.arange(table.known)
+    row[test] = table.known + np.arange(table.tested)
+    return table.rows[row]
+
+
+def _converted(known: Entry, features: Features) -> Path:
+    """Return where the conversion lies; its name depends on all that it is made of."""
+    made_of = [str(_CONVERSION), features, *(known.files[file].sha256 for file in known.files)]
+    digest = hashlib.sha256("/".join(made_of).encode()).hexdigest()[:16]
+    return _cache_folder() / "converted" / f"{known.name}-{features}-{digest}.npz"
+
+
+def _cache_folder() -> Path:
+    if folder := os.environ.get("VGAE_CACHE"):
+        return Path(folder).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("vgae"))
+
+
+def _read_converted(path: Path, known: Entry, features: Features) -> Graph | None:
+    """Return the conversion, or None if there is none that can be used."""
+    try:
+        graph = read_npz(path) if path.is_file() else None
+    except Exception:  # Whatever is wrong with it, it is made anew.
+        return None
+    if graph is None:
+        return None
+    # An archive has a checksum for each member, but none for the list of its members.
+    complete = graph.name == known.name and graph.y is not None
+    return graph if complete and (graph.x is None) == (features == "none") else None
+
+
+def _write_converted(graph: Graph, path: Path) -> None:
+    # The conversion only saves time: a folder that cannot be written must not stop anybody.
+    with suppress(OSError):
+        write_npz(graph, path)

@@ -1,0 +1,165 @@
+"""table: several data sets, models and seeds; mean and deviation beside published figures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import mean, stdev
+from typing import Any, Literal, NamedTuple
+
+from vgae.evaluate import evaluate
+from vgae.links import split_links
+from vgae.metrics import LinkScores
+from vgae.recipes import PAPER, Recipe
+from vgae.run import open_graph
+from vgae.train import ModelName, fit
+
+PUBLISHED = {
+    ("cora", "gae", "raw"): LinkScores(0.910, 0.920),
+    ("cora", "vgae", "raw"): LinkScores(0.914, 0.926),
+    ("citeseer", "gae", "raw"): LinkScores(0.895, 0.899),
+    ("citeseer", "vgae", "raw"): LinkScores(0.908, 0.920),
+    ("pubmed", "gae", "raw"): LinkScores(0.964, 0.965),
+    ("pubmed", "vgae", "raw"): LinkScores(0.944, 0.947),
+    ("cora", "gae", "none"): LinkScores(0.843, 0.881),
+    ("cora", "vgae", "none"): LinkScores(0.840, 0.877),
+    ("citeseer", "gae", "none"): LinkScores(0.787, 0.841),
+    ("citeseer", "vgae", "none"): LinkScores(0.789, 0.841),
+    ("pubmed", "gae", "none"): LinkScores(0.822, 0.874),
+    ("pubmed", "vgae", "none"): LinkScores(0.827, 0.875),
+}
+"""Test AUC and AP of Kipf & Welling (2016), table 1, by data set, model and features."""
+
+
+class Trial(NamedTuple):
+    """One training: data set, model and seed, and how it did."""
+
+    dataset: str
+    model: str
+    seed: int
+    val: LinkScores
+    test: LinkScores
+    epochs: int
+    best_epoch: int
+    seconds: float
+
+
+class Summary(NamedTuple):
+    """All seeds of one data set and model.
+
+    Attributes:
+        mean: Of the test scores.
+        deviation: Standard deviation of a single seed (n - 1 in the denominator), 0 for one.
+        published: From :data:`PUBLISHED`; ``None`` where nothing was.
+        trials: The seeds' own results.
+    """
+
+    dataset: str
+    model: str
+    features: str
+    mean: LinkScores
+    deviation: LinkScores
+    published: LinkScores | None
+    trials: list[Trial]
+
+
+def run_table(
+    datasets: Sequence[str],
+    models: Sequence[ModelName],
+    *,
+    num_seeds: int = 10,
+    recipe: Recipe = PAPER,
+    features: Literal["raw", "none"] = "raw",
+    device: str = "auto",
+    on_trial: Callable[[Trial], None] | None = None,
+) -> list[Summary]:
+    """Train every model on every data set, once per seed 0, 1, ...; each seed has its own split.
+
+    Args:
+        datasets: Names of data sets or paths of graph files.
+        models: Names of models; see :func:`vgae.train.build_model`.
+        num_seeds: How many, at least 1.
+        recipe: Settings of all trainings.
+        features: ``"none"`` trains on the links alone.
+        device: See :func:`vgae.fit`.
+        on_trial: Called after each training.
+    """
+    summaries = []
+    for dataset in datasets:
+        for model in models:
+            trials = []
+            for trial in _trials(dataset, model, num_seeds, recipe, features, device):
+                trials.append(trial)
+                if on_trial is not None:
+                    on_trial(trial)
+            summaries.append(summarise(trials, features))
+    return summaries
+
+
+def _trials(
+    dataset: str,
+    model: ModelName,
+    num_seeds: int,
+    recipe: Recipe,
+    features: Literal["raw", "none"],
+    device: str,
+) -> Iterator[Trial]:
+    graph = open_graph(dataset, features)
+    for seed in range(num_seeds):
+        split = split_links(graph, seed=seed)
+        result = fit(
+            graph, split, model=model, recipe=recipe, seed=seed, device=device, progress=False
+        )
+        scores = evaluate(result.model, graph, split)
+        yield Trial(
+            graph.name,
+            model,
+            seed,
+            scores["val"],
+            scores["test"],
+            len(result.history),
+            result.best_epoch,
+            result.seconds,
+        )
+
+
+def summarise(trials: Sequence[Trial], features: str) -> Summary:
+    """Return mean and deviation of the test scores over the seeds."""
+    first = trials[0]
+    columns = list(zip(*(trial.test for trial in trials), strict=True))
+    deviations = [stdev(column) if len(column) > 1 else 0.0 for column in columns]
+    return Summary(
+        dataset=first.dataset,
+        model=first.model,
+        features=features,
+        mean=LinkScores(*(mean(column) for column in columns)),
+        deviation=LinkScores(*deviations),
+        published=PUBLISHED.get((first.dataset, first.model, features)),
+        trials=list(trials),
+    )
+
+
+def protocol(recipe: Recipe, features: str, num_seeds: int) -> str:
+    """Say in one paragraph how the figures of a table came about."""
+    kept = "the last epoch" if recipe.keep == "last" else "the best epoch by validation AUC + AP"
+    return (
+        f"Test AUC / AP in per cent, mean ± standard deviation over {num_seeds} seeds, each with"
+        " its own random split of the links (85 % train, 5 % validation, 10 % test, as many"
+        " non-links). Messages travel on training links only, also at test. Scores are inner"
+        f" products of the posterior means after {kept}."
+        f" Recipe: {recipe.name}, at most {recipe.epochs} epochs; features: {features}."
+        " Published: Kipf & Welling (2016), table 1: one fixed split, mean over 10"
+        " initialisations."
+    )
+
+
+def to_json(summaries: Sequence[Summary], recipe: Recipe, text: str) -> dict[str, Any]:
+    """Return the whole table as plain values, with the seeds' own rows."""
+    rows = []
+    for summary in summaries:
+        row: dict[str, Any] = summary._asdict()
+        for key in ("mean", "deviation", "published"):
+            row[key] = row[key] and row[key]._asdict()
+        row["trials"] = [
+            {**trial._asdict(), "val": trial.val._asdict(), "test": trial.test._asdict()}
+            for trial in summary.trials
+        ]
+        rows.append(row)
+    return {"protocol": text, "recipe": vars(recipe), "rows": rows}

@@ -1,0 +1,114 @@
+"""Named settings: plain frozen values that print as TOML."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal, Self, get_args
+
+from vgae.errors import UsageError
+
+Weighting = Literal["kipf", "likelihood"]
+Keep = Literal["best", "last"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a graph model is built and trained.
+
+    Attributes:
+        name: What tables and run folders call it.
+        hidden_channels: Width of the hidden layer (not used by the linear encoder).
+        latent_channels: Width d of the latent vectors.
+        lr: Learning rate of Adam.
+        epochs: Passes over the graph, at most; 0 leaves the initial weights.
+        weighting: Of the pairs; see :class:`vgae.InnerProductDecoder`.
+        beta: Weight of the KL divergence.
+        bias: Whether the encoder learns offsets.
+        logit_bias: Whether the decoder learns one.
+        keep: Which weights become the model: those of the epoch with the ``best`` validation
+            AUC + AP, or of the ``last``.
+        patience: Epochs without a better validation AUC + AP after which training stops;
+            0 never stops early.
+        eval_every: Epochs between two looks at the validation links.
+    """
+
+    name: str
+    hidden_channels: int = 32
+    latent_channels: int = 16
+    lr: float = 0.01
+    epochs: int = 200
+    weighting: Weighting = "kipf"
+    beta: float = 1.0
+    bias: bool = False
+    logit_bias: bool = False
+    keep: Keep = "last"
+    patience: int = 0
+    eval_every: int = 5
+
+    def __post_init__(self) -> None:
+        least = {"hidden_channels": 1, "latent_channels": 1, "epochs": 0, "patience": 0}
+        least |= {"eval_every": 1, "lr": 0, "beta": 0}
+        for field, low in least.items():
+            value = getattr(self, field)
+            if not low <= value <= 1e9:  # NaN fails too
+                raise UsageError("RECIPE", f"{field} must lie in [{low}, 1e9], got {value}.")
+        for field, choices in {"weighting": get_args(Weighting), "keep": get_args(Keep)}.items():
+            if getattr(self, field) not in choices:
+                raise UsageError(
+                    "RECIPE", f"{field} must be one of {choices}, got {getattr(self, field)!r}."
+                )
+
+    def override(self, settings: Mapping[str, str]) -> Self:
+        """Return a copy with some fields changed, each given as text.
+
+        Raises:
+            UsageError: If a field does not exist or its text is of another type.
+        """
+        types = {field.name: field.type for field in fields(self)}
+        values = {}
+        for field, text in settings.items():
+            if field not in types:
+                raise UsageError(
+                    "RECIPE", f"{field!r} is no field of a recipe; they are {', '.join(types)}."
+                )
+            values[field] = _parse(field, text, type(getattr(self, field)))
+        return replace(self, **values)
+
+    def to_toml(self) -> str:
+        """Return one ``field = value`` per line."""
+        texts = {bool: lambda v: str(v).lower(), str: lambda v: f'"{v}"'}
+        return "\n".join(
+            f"{field} = {texts.get(type(value), repr)(value)}"
+            for field, value in asdict(self).items()
+        )
+
+
+def _parse(field: str, text: str, kind: type) -> object:
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        value = kind(text)
+    except (ValueError, KeyError):
+        expected = "true or false" if kind is bool else kind.__name__
+        raise UsageError("RECIPE", f"{field} must be {expected}, got {text!r}.") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError("RECIPE", f"{field} must be finite, got {text!r}.")
+    return value
+
+
+PAPER = Recipe(name="paper")
+"""Kipf & Welling (2016), as in their code: 32 hidden, 16 latent, Adam 0.01, 200 epochs, raw
+features, no dropout, no offsets, links weighted, the last epoch kept."""
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER,)}
+
+
+def recipe(name: str) -> Recipe:
+    """Return a recipe by name.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise UsageError("RECIPE", f"no recipe {name!r}; there are {', '.join(RECIPES)}.")
+    return RECIPES[name]

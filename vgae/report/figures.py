@@ -1,0 +1,140 @@
+"""Figures of a run: how training went, and what the latent space looks like."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vgae.atomic import replacing
+from vgae.graph import Graph
+from vgae.run import Run
+from vgae.train import HistoryRow
+
+# Okabe & Ito (2008): told apart with any kind of colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+# t-SNE takes seconds up to here and minutes beyond.
+_TSNE_NODES = 5000
+
+
+def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
+    """Write ``figures/training.png`` and ``figures/embedding.png`` into the folder of a run.
+
+    Args:
+        run: A finished run.
+        embedding: Mean of each node, shape ``(N, d)``.
+
+    Returns:
+        The paths written.
+    """
+    figures = {
+        "training.png": training_figure(run.history, run.metrics),
+        "embedding.png": embedding_figure(run.graph, embedding),
+    }
+    paths = []
+    for name, figure in figures.items():
+        path = run.folder / "figures" / name
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=150)
+        paths.append(path)
+    return paths
+
+
+def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
+    """Draw the loss, its two parts, and the validation scores over the epochs."""
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    loss, parts, scores = figure.subplots(1, 3)
+    epoch = [row.epoch for row in history]
+    loss.plot(epoch, [row.loss for row in history], color=BLUE)
+    _title(loss, "Loss, nats per pair of nodes")
+
+    parts.plot(
+        epoch,
+        [-row.log_likelihood for row in history],
+        color=ORANGE,
+        label="log-likelihood, negative",
+    )
+    if any(row.kl for row in history):
+        parts.plot(epoch, [row.kl for row in history], color=GREEN, label="KL to the prior")
+    parts.set_yscale("log")
+    parts.legend(frameon=False)
+    _title(parts, "Its two parts, nats in all")
+
+    seen = [row for row in history if row.val_auc is not None]
+    if seen:
+        at = [row.epoch for row in seen]
+        scores.plot(at, [100 * row.val_auc for row in seen], color=BLUE, label="AUC")  # pyright: ignore
+        scores.plot(at, [100 * row.val_ap for row in seen], color=ORANGE, label="AP")  # pyright: ignore
+        kept = metrics["epoch"]
+        scores.axvline(kept, color=GREY, linestyle=":", label=f"kept: epoch {kept}")
+        scores.legend(frameon=False, loc="lower center")
+    else:
+        scores.text(0.5, 0.5, "no validation links", ha="center", transform=scores.transAxes)
+    _title(scores, "Validation links, per cent")
+    for axes in (loss, parts, scores):
+        axes.set_xlabel("epoch", fontsize=8)
+    return figure
+
+
+def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
+    """Draw the nodes in the plane, coloured by label, or by degree where there are no labels."""
+    method, plane = _project(embedding)
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots()
+    size = float(np.clip(8000 / len(plane), 1, 22))
+    if graph.y is None:
+        degree = np.bincount(graph.links.flatten().numpy(), minlength=graph.num_nodes)
+        dots = axes.scatter(*plane.T, s=size, c=np.log10(1 + degree), cmap="cividis", linewidths=0)
+        figure.colorbar(dots, label="log10(1 + degree)")
+    else:
+        _scatter_by_label(axes, plane, graph, size)
+    axes.set_axis_off()
+    name = f"{graph.name}: {graph.num_nodes:,} nodes, {embedding.shape[1]} latent dimensions"
+    _title(axes, f"{name}, {method}")
+    return figure
+
+
+def _scatter_by_label(axes: Axes, plane: np.ndarray, graph: Graph, size: float) -> None:
+    labels = np.asarray(graph.y)
+    colours = colormaps["tab10"].colors  # pyright: ignore
+    present, counts = np.unique(labels, return_counts=True)
+    # Large classes first, so that small ones are drawn on top of them. Ten colours can be told
+    # apart; further classes take the same ones with another marker.
+    for rank, label in enumerate(present[np.argsort(-counts, kind="stable")]):
+        dots = plane[labels == label]
+        colour, marker = colours[rank % 10], "os^Dv"[rank // 10 % 5]
+        if label < 0:
+            name, colour, marker = "unknown", GREY, "x"
+        else:
+            name = graph.label_names[label] if graph.label_names else str(label)
+        text = f"{name} ({len(dots):,})"
+        axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=0.3, label=text)
+    legend = axes.legend(
+        loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=1.4
+    )
+    for text in legend.get_texts():
+        # A label such as "$x_$" must be shown, not typeset.
+        text.set_parse_math(False)
+
+
+def _project(embedding: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the name of the method and the nodes in two dimensions, shape (N, 2)."""
+    if embedding.shape[1] <= 2 or len(embedding) < 4:
+        padded = np.pad(embedding, ((0, 0), (0, max(0, 2 - embedding.shape[1]))))
+        return "as they are", padded[:, :2]
+    if len(embedding) > _TSNE_NODES:
+        from sklearn.decomposition import PCA
+
+        return "PCA", PCA(2, random_state=0).fit_transform(embedding)
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30, (len(embedding) - 1) / 3)
+    return "t-SNE", TSNE(perplexity=perplexity, random_state=0).fit_transform(embedding)
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=10, parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)

@@ -1,0 +1,326 @@
+"""A run is a folder: everything that one training wrote, and the way back from it.
+
+``config.json`` (all settings and versions), ``split.npz``, ``history.jsonl`` (a row per epoch),
+``metrics.json``, ``model/`` (``config.json``, ``model.safetensors``, ``node_ids.json``),
+``checkpoints/`` (weights of the best and of the last epoch), ``embeddings.npz``, ``figures/``.
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vgae.atomic import replacing
+from vgae.data.files import read_graph
+from vgae.data.named import load_dataset
+from vgae.embedding import embed
+from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
+from vgae.evaluate import evaluate
+from vgae.export import write_embeddings
+from vgae.graph import Graph
+from vgae.links import LinkSplit, split_links
+from vgae.recipes import PAPER, Recipe
+from vgae.streams import stream
+from vgae.train import HistoryRow, ModelName, build_model, fit
+from vgae.vae import VAE
+from vgae.version import __version__
+
+_FORMAT = "vgae-run-1"
+_MODEL_FIELDS = ("hidden_channels", "latent_channels", "weighting", "bias", "logit_bias")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished training, as it lies in its folder.
+
+    Attributes:
+        folder: Where it lies.
+        config: Content of ``config.json``.
+        split: The links held out.
+        model: The trained model, on the CPU.
+        history: One row per epoch.
+        metrics: Content of ``metrics.json``.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    split: LinkSplit
+    model: VAE
+    history: list[HistoryRow]
+    metrics: dict[str, Any]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph, read anew from where the run had it.
+
+        Raises:
+            ArtifactError: If it is no longer the same graph.
+        """
+        graph = open_graph(self.config["graph"]["source"], self.config["graph"]["features"])
+        if graph.fingerprint != self.split.fingerprint:
+            raise ArtifactError(
+                "DATA_CHANGED",
+                f"{self.config['graph']['source']} is not the graph that {self.folder} was"
+                " trained on; bring that one back, or train anew.",
+            )
+        return graph
+
+
+def open_graph(source: str, features: Literal["raw", "none"] = "raw") -> Graph:
+    """Open a graph by the name of a data set, or by the path of a file (it ends in ``.npz``)."""
+    if graph_is_named(source):
+        return load_dataset(source, features=features)
+    graph = read_graph(source)
+    return graph if features == "raw" else graph.without_features()
+
+
+def graph_is_named(source: str) -> bool:
+    """Tell the name of a data set from the path of a file."""
+    return not Path(source).suffix and os.sep not in source
+
+
+def train_run(
+    source: str,
+    folder: str | os.PathLike[str],
+    *,
+    features: Literal["raw", "none"] = "raw",
+    model: ModelName = "vgae",
+    recipe: Recipe = PAPER,
+    seed: int = 0,
+    val: float = 0.05,
+    test: float = 0.10,
+    device: str = "auto",
+    progress: bool | None = None,
+) -> Run:
+    """Split a graph, train on it, evaluate, and write the run folder.
+
+    Args:
+        source: Name of a data set, or path of a graph file.
+        folder: New or empty.
+        features: ``"none"`` trains on the links alone.
+        model: See :func:`vgae.train.build_model`.
+        recipe: Settings.
+        seed: Of the split, the initial weights and the noise.
+        val: Share of the links to choose by; see :func:`vgae.split_links`.
+        test: Share of the links to judge by.
+        device: See :func:`vgae.fit`.
+        progress: See :func:`vgae.fit`.
+
+    Raises:
+        ResourceError: If the folder cannot be written; before any work is done.
+        UsageError: If the folder holds something already.
+    """
+    graph = open_graph(source, features)
+    split = split_links(graph, val=val, test=test, seed=seed)
+    folder = _new_folder(Path(folder))
+    config = {
+        "format": _FORMAT,
+        "graph": {
+            "source": source if graph_is_named(source) else str(Path(source).resolve()),
+            "features": features,
+            "name": graph.name,
+            "num_nodes": graph.num_nodes,
+            "num_links": graph.num_links,
+            "num_features": graph.num_features,
+            "fingerprint": graph.fingerprint,
+            "notes": dict(graph.notes),
+        },
+        "model": model,
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "split": {"val": val, "test": test},
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": _versions(),
+    }
+    write_json(folder / "config.json", config)
+    split.save(folder / "split.npz")
+    with (folder / "history.jsonl").open("w", encoding="utf-8") as file:
+
+        def write_row(row: HistoryRow) -> None:
+            file.write(json.dumps(row._asdict(), allow_nan=False) + "\n")
+            file.flush()
+
+        result = fit(
+            graph,
+            split,
+            model=model,
+            recipe=recipe,
+            seed=seed,
+            device=device,
+            on_row=write_row,
+            progress=progress,
+        )
+    scores = evaluate(result.model, graph, split)
+    metrics = {
+        "kept": recipe.keep,
+        "epoch": result.best_epoch if recipe.keep == "best" else len(result.history),
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "seconds": round(result.seconds, 3),
+        **{part: score._asdict() for part, score in scores.items()},
+    }
+    write_json(folder / "metrics.json", metrics)
+    (folder / "checkpoints").mkdir()
+    save_weights(folder / "checkpoints" / "best.safetensors", result.best, graph)
+    save_weights(folder / "checkpoints" / "last.safetensors", result.last, graph)
+    _save_model(folder / "model", result.model, config, graph)
+    q = embed(result.model, graph, split.message_edge_index)
+    write_embeddings(folder / "embeddings.npz", graph.ids, q)
+    result.model.cpu()
+    return Run(folder, config, split, result.model, result.history, metrics)
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Bring a run back from its folder.
+
+    Raises:
+        ArtifactError: If the folder is not a finished run, or a file of it is damaged.
+    """
+    folder = Path(folder)
+    config = _read_json(folder / "config.json")
+    if config.get("format") != _FORMAT:
+        raise ArtifactError(
+            "RUN_FORMAT",
+            f"{folder} has format {config.get('format')!r}, this version reads {_FORMAT!r}.",
+        )
+    lines = _read_text(folder / "history.jsonl").splitlines()
+    try:
+        history = [HistoryRow(**json.loads(line)) for line in lines]
+    except (ValueError, TypeError) as error:
+        raise ArtifactError("RUN_CORRUPT", f"{folder / 'history.jsonl'}: {error}.") from None
+    return Run(
+        folder=folder,
+        config=config,
+        split=LinkSplit.load(folder / "split.npz"),
+        model=_load_model(folder / "model"),
+        history=history,
+        metrics=_read_json(folder / "metrics.json"),
+    )
+
+
+def free_path(pattern: str) -> Path:
+    """Return the first path that is not there yet: ``pattern`` with 1, 2, ... for ``{}``."""
+    number = 1
+    while Path(pattern.format(number)).exists():
+        number += 1
+    return Path(pattern.format(number))
+
+
+def remove_run(folder: str | os.PathLike[str]) -> None:
+    """Delete a run folder, if it is there; a folder that is no run is refused.
+
+    Raises:
+        UsageError: If the folder holds something, but no ``config.json`` of a run.
+    """
+    folder = Path(folder)
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if _read_json(folder / "config.json").get("format") != _FORMAT:
+        raise UsageError("NOT_A_RUN", f"{folder} is not a run folder; it is left as it is.")
+    shutil.rmtree(folder)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write strict JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], graph: Graph) -> None:
+    """Write tensors as safetensors, with the fingerprint of the graph they were trained on."""
+    metadata = {
+        "format": "pt",
+        "vgae_version": __version__,
+        "graph_fingerprint": graph.fingerprint,
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def _new_folder(folder: Path) -> Path:
+    """Make the folder, or say at once why it cannot be used."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(
+                "RUN_EXISTS",
+                f"{folder} is not empty; choose another --out, or pass --overwrite to replace it.",
+            )
+        (folder / ".probe").touch()
+        (folder / ".probe").unlink()
+    except OSError as error:
+        raise ResourceError(
+            "CANNOT_WRITE", f"{folder} cannot be written ({error.strerror}); choose another --out."
+        ) from None
+    return folder
+
+
+def _save_model(folder: Path, model: VAE, config: Mapping[str, Any], graph: Graph) -> None:
+    folder.mkdir()
+    settings = {name: config["recipe"][name] for name in _MODEL_FIELDS}
+    in_channels = graph.num_features or graph.num_nodes
+    write_json(
+        folder / "config.json",
+        {"model": config["model"], "in_channels": in_channels, **settings},
+    )
+    save_weights(folder / "model.safetensors", model.state_dict(), graph)
+    if graph.node_ids is not None:
+        write_json(folder / "node_ids.json", graph.node_ids)
+
+
+def _load_model(folder: Path) -> VAE:
+    settings = _read_json(folder / "config.json")
+    path = folder / "model.safetensors"
+    try:
+        recipe = Recipe(name="saved", **{name: settings[name] for name in _MODEL_FIELDS})
+        model = build_model(settings["model"], settings["in_channels"], recipe, stream(0, "init"))
+        model.load_state_dict(load_file(path))
+    except VgaeError as error:
+        raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
+    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtifactError("MODEL_CORRUPT", f"{path} cannot be loaded: {reason}") from None
+    return model.eval()
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArtifactError(
+            "NOT_A_RUN", f"{path.parent} is not a finished run: {path.name}: {reason}."
+        ) from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise ArtifactError("RUN_CORRUPT", f"{path} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ArtifactError("RUN_CORRUPT", f"{path} must hold a JSON object.")
+    return content
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "vgae": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }

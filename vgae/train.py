@@ -1,0 +1,342 @@
+"""epochs: the loop, as an iterator. fit: the loop with validation, early stopping, progress."""
+
+import copy
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Any, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from vgae.decoders import InnerProductDecoder
+from vgae.embedding import encoder_inputs
+from vgae.encoders import GCNEncoder, LinearGCNEncoder
+from vgae.errors import NumericalError, ResourceError, UsageError
+from vgae.gaussian import DiagGaussian, PointMass
+from vgae.graph import Graph
+from vgae.links import LabelledPairs, LinkSplit
+from vgae.metrics import LinkScores, link_scores
+from vgae.recipes import PAPER, Recipe
+from vgae.streams import stream
+from vgae.vae import VAE, LinkDecoder
+
+log = logging.getLogger(__name__)
+
+ModelName = Literal["vgae", "gae", "linear-vgae", "linear-gae"]
+MODELS = {
+    "vgae": (GCNEncoder, DiagGaussian),
+    "gae": (GCNEncoder, PointMass),
+    "linear-vgae": (LinearGCNEncoder, DiagGaussian),
+    "linear-gae": (LinearGCNEncoder, PointMass),
+}
+
+
+class Epoch(NamedTuple):
+    """What one pass over the data gave; tensors of shape ``()``, not yet fetched from a GPU.
+
+    Attributes:
+        number: 1 for the first.
+        loss: ``-(log_likelihood - beta * kl) / num_items``, what was minimised.
+        log_likelihood: Summed, in nats, with the decoder's weights.
+        kl: Summed, in nats.
+    """
+
+    number: int
+    loss: Tensor
+    log_likelihood: Tensor
+    kl: Tensor
+
+
+def epochs(
+    model: VAE,
+    optimizer: torch.optim.Optimizer,
+    inputs: Sequence[Any],
+    target: Any,
+    *,
+    beta: float = 1.0,
+    num_items: int = 1,
+    generator: torch.Generator | None = None,
+) -> Iterator[Epoch]:
+    """Train without end, one full pass an iteration; the caller's loop is the callback.
+
+    Args:
+        model: Changed in place.
+        optimizer: Over the parameters of ``model``.
+        inputs: What the encoder takes, ``(x, edge_index)`` for a graph.
+        target: What the decoder scores, ``edge_index`` for a graph.
+        beta: Weight of the KL divergence.
+        num_items: What the summed ELBO is divided by to give the loss.
+        generator: Where the noise of the samples comes from.
+
+    Yields:
+        The epoch, after its step was taken.
+    """
+    for number in count(1):
+        model.train()
+        optimizer.zero_grad(set_to_none=True)
+        terms = model(inputs, target, generator)
+        loss = -terms.elbo(beta) / num_items
+        loss.backward()
+        optimizer.step()
+        yield Epoch(number, loss.detach(), terms.log_likelihood.detach(), terms.kl.detach())
+
+
+class HistoryRow(NamedTuple):
+    """One epoch in numbers; the scores are of the validation links, ``None`` if not looked at."""
+
+    epoch: int
+    loss: float
+    log_likelihood: float
+    kl: float
+    val_auc: float | None = None
+    val_ap: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What :func:`fit` gives back.
+
+    Attributes:
+        model: The trained model, with the weights that the recipe keeps.
+        best: Weights of the best epoch by validation AUC + AP.
+        last: Weights of the last epoch.
+        best_epoch: Its number; 0 are the initial weights.
+        history: One row per epoch.
+        seconds: How long training took, validation included.
+    """
+
+    model: VAE
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    best_epoch: int
+    history: list[HistoryRow]
+    seconds: float
+
+
+def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Generator) -> VAE:
+    """Build one of the named models with fresh weights.
+
+    Args:
+        name: ``"vgae"``, ``"gae"`` (no noise, no KL), or the same with one linear hop,
+            ``"linear-vgae"``, ``"linear-gae"``.
+        in_channels: Columns of the features; without features, the number of nodes.
+        recipe: Widths and biases.
+        generator: Where the initial weights come from.
+    """
+    if name not in MODELS:
+        raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(MODELS)}.")
+    encoder_class, posterior = MODELS[name]
+    widths = [recipe.latent_channels]
+    if encoder_class is GCNEncoder:
+        widths.insert(0, recipe.hidden_channels)
+    encoder = encoder_class(
+        in_channels, *widths, posterior=posterior, bias=recipe.bias, generator=generator
+    )
+    return VAE(encoder, InnerProductDecoder(weighting=recipe.weighting, bias=recipe.logit_bias))
+
+
+def fit(
+    graph: Graph,
+    split: LinkSplit,
+    *,
+    model: ModelName | VAE = "vgae",
+    recipe: Recipe = PAPER,
+    seed: int = 0,
+    device: str = "auto",
+    on_row: Callable[[HistoryRow], None] | None = None,
+    progress: bool | None = None,
+) -> FitResult:
+    """Train on the training links of a split, and watch its validation links.
+
+    The split is audited first. On a CPU, the same arguments and thread count give the same
+    weights, bit for bit.
+
+    Args:
+        graph: Nodes and features.
+        split: From :func:`vgae.split_links`; messages travel on its training links only.
+        model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
+            trained in place. Its encoder gets ``(x, edge_index)``, its decoder ``edge_index``.
+        recipe: Settings, such as :data:`vgae.recipes.PAPER`.
+        seed: Of the initial weights and of the noise.
+        device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        on_row: Called with each row of the history, soon after its epoch.
+        progress: Whether to draw a progress bar; by default where stderr is a terminal.
+
+    Raises:
+        LeakageError: If the split is not one of this graph, or leaks.
+        ResourceError: If the device is not there.
+        NumericalError: If the loss is no longer finite.
+    """
+    split.audit(graph)
+    torch_device = resolve_device(device)
+    if isinstance(model, str):
+        in_channels = graph.num_features or graph.num_nodes
+        model = build_model(model, in_channels, recipe, stream(seed, "init"))
+    model.to(torch_device)
+    inputs = encoder_inputs(model.encoder, graph, split.message_edge_index, torch_device)
+    trainer = _Trainer(model, inputs, split.val, recipe, on_row)
+    target = _target(model, split, torch_device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
+    start = time.perf_counter()
+    loop = epochs(
+        model,
+        optimizer,
+        inputs,
+        target,
+        beta=recipe.beta,
+        # The mean over all ordered pairs, on the scale of the paper's code.
+        num_items=graph.num_nodes**2,
+        generator=stream(seed, "noise", torch_device),
+    )
+    with _progress_bar(recipe.epochs, wanted=progress) as show:
+        for epoch in islice(loop, recipe.epochs):
+            if not trainer.step(epoch):
+                break
+            show(epoch, trainer.scores)
+    return trainer.result(time.perf_counter() - start)
+
+
+class _Trainer:
+    """What is remembered between epochs: history, best weights, patience."""
+
+    def __init__(
+        self,
+        model: VAE,
+        inputs: Sequence[Any],
+        val: LabelledPairs,
+        recipe: Recipe,
+        on_row: Callable[[HistoryRow], None] | None,
+    ) -> None:
+        self.model, self.inputs, self.recipe, self.on_row = model, inputs, recipe, on_row
+        self.has_val = val.pos.shape[1] > 0
+        self.pairs = val.edge_label_index.to(next(model.parameters()).device)
+        self.labels = val.edge_label
+        self.history: list[HistoryRow] = []
+        self.pending: list[Epoch] = []
+        self.scores: LinkScores | None = None
+        self.best_score = -math.inf
+        self.best_epoch = 0
+        self.best = _weights(model)
+        if recipe.patience and not self.has_val:
+            log.warning("no validation links: patience is ignored and the last epoch is kept")
+
+    def step(self, epoch: Epoch) -> bool:
+        """Take note of an epoch; return whether to go on."""
+        self.pending.append(epoch)
+        number = epoch.number
+        if number % self.recipe.eval_every and number < self.recipe.epochs:
+            return True
+        self.scores = self.validate() if self.has_val else None
+        self.flush()
+        if self.scores is not None and sum(self.scores) > self.best_score:
+            self.best_score, self.best_epoch = sum(self.scores), number
+            self.best = _weights(self.model)
+        out_of_patience = number - self.best_epoch >= self.recipe.patience
+        return not (self.has_val and self.recipe.patience and out_of_patience)
+
+    def validate(self) -> LinkScores:
+        """Return the scores of the validation links, from the means."""
+        self.model.eval()
+        with torch.no_grad():
+            mu = self.model.encoder(*self.inputs).mu
+            logits = cast(LinkDecoder, self.model.decoder).logits(mu, self.pairs)
+        return link_scores(logits, self.labels)
+
+    def flush(self) -> None:
+        """Fetch the waiting epochs, all at once, and write them into the history."""
+        numbers = torch.stack(
+            [torch.stack([e.loss, e.log_likelihood, e.kl]).double() for e in self.pending]
+        ).tolist()
+        for epoch, values in zip(self.pending, numbers, strict=True):
+            if not math.isfinite(values[0]):
+                raise NumericalError(
+                    "DIVERGED",
+                    f"the loss is {values[0]} in epoch {epoch.number}; try a smaller lr"
+                    f" (now {self.recipe.lr}) or features of a smaller scale.",
+                )
+            loss, log_likelihood, kl = values
+            row = HistoryRow(epoch.number, loss, log_likelihood, kl)
+            if epoch is self.pending[-1] and self.scores is not None:
+                row = row._replace(val_auc=self.scores.auc, val_ap=self.scores.ap)
+            self.history.append(row)
+            if self.on_row is not None:
+                self.on_row(row)
+        self.pending.clear()
+
+    def result(self, seconds: float) -> FitResult:
+        """Put the weights that the recipe keeps into the model, and hand everything over."""
+        last = _weights(self.model)
+        last_epoch = len(self.history)
+        best, best_epoch = (self.best, self.best_epoch) if self.has_val else (last, last_epoch)
+        if self.recipe.keep == "best":
+            self.model.load_state_dict(best)
+        self.model.eval()
+        return FitResult(self.model, best, last, best_epoch, self.history, seconds)
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device; ``"auto"`` is a GPU if there is one, else the CPU.
+
+    Raises:
+        ResourceError: If it is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ResourceError(
+            "DEVICE", f"device {device!r} cannot be used ({reason}); use --device cpu or auto."
+        ) from None
+    return resolved
+
+
+def _target(model: VAE, split: LinkSplit, device: torch.device) -> Tensor:
+    """Return what the decoder scores, in the form that it takes fastest."""
+    edge_index = split.message_edge_index.to(device)
+    prepare = getattr(model.decoder, "prepare", None)
+    return edge_index if prepare is None else prepare(edge_index, split.num_nodes)
+
+
+def _weights(model: VAE) -> dict[str, Tensor]:
+    """Return a copy of the weights."""
+    return copy.deepcopy(model.state_dict())
+
+
+@contextmanager
+def _progress_bar(
+    total: int, *, wanted: bool | None
+) -> Iterator[Callable[[Epoch, LinkScores | None], None]]:
+    """Yield a function that shows an epoch; it does nothing where no bar is wanted."""
+    if not (sys.stderr.isatty() if wanted is None else wanted) or total == 0:
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        Remaining(compact=True),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total, text="")
+
+        def show(epoch: Epoch, scores: LinkScores | None) -> None:
+            text = f"loss {epoch.loss:.4f}  log p {epoch.log_likelihood:.4g}  KL {epoch.kl:.4g}"
+            if scores is not None:
+                text += f"  val AUC {100 * scores.auc:.2f} AP {100 * scores.ap:.2f}"
+            bar.update(task, completed=epoch.number, text=text)
+
+        yield show
