@@ -74,7 +74,7 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train on a graph, evaluate on links held out, and write a run folder."""
+    """Train on a graph, score held-out links, write a run folder."""
     settings = _recipe(recipe, set_, epochs)
     from vgae.run import free_path, remove_run, train_run
 
@@ -162,7 +162,7 @@ def table(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train models on data sets, several seeds each; mean and deviation beside the paper's."""
+    """Compare models over several seeds: mean ± deviation."""
     settings = _recipe(recipe, set_, epochs)
     features_ = _features(features)
     from vgae.experiment import Trial, protocol, run_table, to_json

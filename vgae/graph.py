@@ -1,6 +1,8 @@
 """Graph: undirected, canonical, immutable."""
 
 import hashlib
+import operator
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -82,6 +84,7 @@ class Graph:
             DataError: If shapes, dtypes or ranges do not fit, or features are not finite.
         """
         edges = _edge_array(edges)
+        num_nodes = None if num_nodes is None else operator.index(num_nodes)
         if num_nodes is None and x is None and node_ids is None:
             names, inverse = np.unique(edges, return_inverse=True)
             edges, num_nodes = inverse.reshape(edges.shape), len(names)
@@ -97,7 +100,7 @@ class Graph:
             x=features,
             y=None if y is None else _labels(y),
             label_names=tuple(str(label) for label in label_names),
-            node_ids=None if node_ids is None else _node_ids(node_ids),
+            node_ids=None if node_ids is None else _node_ids(node_ids, num_nodes),
             name=name,
             notes=MappingProxyType(notes),
         )
@@ -123,7 +126,7 @@ class Graph:
             num_nodes=len(ids),
             x=x,
             y=y,
-            node_ids=None if ids == list(range(len(ids))) else ids,
+            node_ids=ids,
             name=str(graph.name or "graph"),
         )
 
@@ -132,14 +135,19 @@ class Graph:
         """Take the non-zero entries of a square sparse matrix as links; values are left out.
 
         Args:
-            adj: Sparse matrix or array of scipy, shape ``(N, N)``; it is not changed.
+            adj: Sparse matrix or array of scipy, or a dense array, shape ``(N, N)``; it is not
+                changed.
             x: Features, shape ``(N, F)``.
             y: Labels, shape ``(N,)``.
             name: What messages call the graph.
         """
+        if not sp.issparse(adj):
+            adj = _array(adj, "adj", "NOT_SQUARE")
         if adj.ndim != 2 or adj.shape[0] != adj.shape[1]:
             raise DataError("NOT_SQUARE", f"adj must have shape (N, N), got {adj.shape}.")
-        coo = _checked_csr(sp.csr_array(adj)).tocoo()
+        if adj.dtype.kind not in "biufc":
+            raise DataError("ADJ_DTYPE", f"adj must hold numbers, got dtype {adj.dtype}.")
+        coo = _checked_csr(adj).tocoo()
         return cls.from_edges(
             np.stack([coo.row, coo.col]).astype(np.int64),
             num_nodes=adj.shape[0],
@@ -221,8 +229,9 @@ class Graph:
             parts.append(self.x)
         for part in parts:
             array = part.contiguous().numpy()
+            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
             digest.update(f" {array.dtype.str} {array.shape} ".encode())
-            digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
     def without_features(self) -> "Graph":
@@ -243,11 +252,23 @@ def both_directions(links: Tensor) -> Tensor:
     return torch.stack([src, dst])[:, torch.from_numpy(order)]
 
 
+def _array(value: Any, name: str, code: str) -> np.ndarray:
+    """Return a dense tensor, array or nested list as an array, or say that it is none."""
+    if isinstance(value, Tensor) and value.layout != torch.strided:
+        raise DataError(code, f"{name} must be dense, got a tensor of layout {value.layout}.")
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+        # numpy has no bfloat16.
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError(code, f"the rows of {name} must be equally long.") from None
+
+
 def _edge_array(edges: Any) -> np.ndarray:
     """Return the edges as an array of shape (2, E), of integers or of strings."""
-    if isinstance(edges, Tensor):
-        edges = edges.detach().cpu().numpy()
-    edges = np.asarray(edges)
+    edges = _array(edges, "edges", "EDGE_INDEX_SHAPE")
     if edges.size == 0:
         return np.zeros((2, 0), dtype=np.int64)
     if edges.ndim != 2 or edges.shape[0] != 2:
@@ -255,11 +276,17 @@ def _edge_array(edges: Any) -> np.ndarray:
         raise DataError(
             "EDGE_INDEX_SHAPE", f"edges must have shape (2, E), got {edges.shape}.{hint}"
         )
+    if edges.dtype.kind in "OT" and all(isinstance(node, str) for node in edges.flat):
+        edges = np.array(edges.tolist())  # as pandas hands over a column of strings
     if edges.dtype.kind not in "iuU":
+        hint = (
+            "; a float column has already lost digits, so read it as integers or strings in the"
+            " first place."
+        )
         raise DataError(
             "EDGE_INDEX_DTYPE",
-            f"edges must be integers or strings, got {edges.dtype}; a float column has already"
-            " lost digits, so read it as integers or strings in the first place.",
+            f"edges must be integers of at most 64 bits or strings, got {edges.dtype}"
+            + (hint if edges.dtype.kind == "f" else "."),
         )
     return edges
 
@@ -295,38 +322,34 @@ def _canonical(edges: np.ndarray, num_nodes: int) -> tuple[Tensor, dict[str, int
 
 def _features(x: Any) -> Tensor:
     """Return the features as float32, dense or CSR, without touching what was given."""
-    if isinstance(x, Tensor):
-        x = x.detach().cpu()
-        if x.layout == torch.sparse_csr:
-            parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
-            x = sp.csr_array(parts, shape=tuple(x.shape))
-        else:
-            x = x.to_dense().numpy()
-    if not sp.issparse(x):
-        x = np.asarray(x)
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise DataError("FEATURE_SHAPE", f"x must have shape (N, F) with F > 0, got {x.shape}.")
-    if x.dtype.kind not in "biuf":
-        raise DataError("FEATURE_DTYPE", f"x must be numbers, got dtype {x.dtype}.")
+    if isinstance(x, Tensor) and x.layout in (torch.sparse_csr, torch.sparse_coo):
+        given: Any = _scipy_from_tensor(x.detach().cpu())
+    else:
+        given = x if sp.issparse(x) else _array(x, "x", "FEATURE_SHAPE")
+    if given.ndim != 2 or given.shape[1] == 0:
+        raise DataError(
+            "FEATURE_SHAPE", f"x must have shape (N, F) with F > 0, got {given.shape}."
+        )
+    if given.dtype.kind not in "biuf":
+        raise DataError("FEATURE_DTYPE", f"x must be numbers, got dtype {given.dtype}.")
+    csr = _checked_csr(given, np.float32) if sp.issparse(given) else None
     with np.errstate(over="ignore"):
-        converted = x.astype(np.float32)
-    csr = _checked_csr(sp.csr_array(converted)) if sp.issparse(converted) else None
-    values = converted if csr is None else csr.data
+        # A copy in row-major order: a later change of the caller's array must not reach in here.
+        values = given.astype(np.float32, order="C") if csr is None else csr.data
     if not np.isfinite(values).all():
-        row, column = _first_nonfinite(converted, csr)
+        row, column = _first_nonfinite(values, csr)
         raise DataError(
             "FEATURE_NONFINITE",
             f"x must be finite in float32, got {np.count_nonzero(~np.isfinite(values))} other"
             f" values, the first in row {row}, column {column}.",
         )
     if csr is None:
-        # A copy in row-major order: a later change of the caller's array must not reach in here.
-        return torch.from_numpy(np.array(converted, order="C"))
+        return torch.from_numpy(values)
     return csr_tensor(
         torch.from_numpy(csr.indptr.astype(np.int32)),
         torch.from_numpy(csr.indices.astype(np.int32)),
         torch.from_numpy(csr.data),
-        x.shape,
+        given.shape,
     )
 
 
@@ -338,43 +361,78 @@ def _first_nonfinite(x: Any, csr: sp.csr_array | None) -> tuple[int, int]:
     return int(np.searchsorted(csr.indptr, at, side="right")) - 1, int(csr.indices[at])
 
 
-def _checked_csr(matrix: sp.csr_array) -> sp.csr_array:
-    """Return a sorted copy without repeats and explicit zeros; raise if an index is corrupt."""
+def _scipy_from_tensor(x: Tensor) -> Any:
+    """Return a sparse tensor as a matrix of scipy, which is still to be checked."""
+    csr = x.layout == torch.sparse_csr
+    values = x.values() if csr else x._values()
+    # scipy has no matrices of half precision.
+    values = _array(values.float() if values.is_floating_point() else values, "x", "FEATURE_SHAPE")
     try:
-        matrix.check_format(full_check=True)
-        if not len(matrix.data) == len(matrix.indices) == matrix.indptr[-1]:
-            raise ValueError("data, indices and indptr disagree on the number of entries")
+        if csr:
+            parts = (values, x.col_indices().numpy(), x.crow_indices().numpy())
+            return sp.csr_array(parts, shape=tuple(x.shape))
+        return sp.coo_array((values, x._indices().numpy()), shape=tuple(x.shape))
     except ValueError as error:
         raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
-    matrix = matrix.copy()
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    return matrix
+
+
+def _checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
+    """Return a sorted CSR copy without repeats and explicit zeros.
+
+    The indices are checked in the format in which they came: to convert a corrupt matrix is
+    already a write to foreign memory.
+    """
+    try:
+        if sp.issparse(matrix) and matrix.format == "coo":
+            matrix = sp.coo_array((matrix.data, matrix.coords), shape=matrix.shape)
+        elif sp.issparse(matrix) and matrix.format in ("csr", "csc", "bsr"):
+            if not len(matrix.data) == len(matrix.indices) == matrix.indptr[-1]:
+                raise ValueError("data, indices and indptr disagree on the number of entries")
+            matrix = matrix.copy()
+            matrix.check_format(full_check=True)
+        with np.errstate(over="ignore"):
+            csr = sp.csr_array(matrix, dtype=dtype, copy=True)
+    except ValueError as error:
+        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+    return csr
 
 
 def _labels(y: Any) -> Tensor:
-    array = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or (array < -1).any():
+    array = _array(y, "y", "LABELS")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(
             "LABELS",
-            "y must be integers from 0 on, or -1 where unknown, of shape (N,),"
-            f" got shape {array.shape} of {array.dtype}.",
+            f"y must be integers of shape (N,), got shape {array.shape} of {array.dtype}.",
+        )
+    bad = (array < -1) | (array > np.iinfo(np.int64).max)
+    if bad.any():
+        raise DataError(
+            "LABELS",
+            "y must be integers from 0 on, or -1 where unknown,"
+            f" got {array[bad.argmax()]} at node {bad.argmax()}.",
         )
     return torch.from_numpy(array.astype(np.int64))
 
 
-def _node_ids(node_ids: Sequence[NodeId]) -> tuple[NodeId, ...]:
+def _node_ids(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] | None:
+    """Return the names of the nodes, or None if they are 0 to N - 1."""
     ids = tuple(node.item() if isinstance(node, np.generic) else node for node in node_ids)
     for node in ids:
         if not isinstance(node, str | int) or isinstance(node, bool):
             raise DataError(
-                "NODE_ID", f"node ids must be strings or integers, got {type(node).__name__}."
+                "NODE_ID",
+                f"node ids must be strings or integers, got {node!r:.60}, a"
+                f" {type(node).__name__}.",
             )
     if len(set(ids)) != len(ids):
+        node = next(node for node, count in Counter(ids).items() if count > 1)
         raise DataError(
-            "NODE_ID", f"node ids must differ, got {len(ids) - len(set(ids))} repeats."
+            "NODE_ID",
+            f"node ids must differ, got {len(ids) - len(set(ids))} repeats, such as {node!r:.60}.",
         )
-    return ids
+    return None if ids == tuple(range(num_nodes)) else ids
 
 
 def _check_lengths(graph: Graph) -> None:

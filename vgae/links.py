@@ -2,7 +2,6 @@
 
 import math
 import os
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -122,9 +121,10 @@ class LinkSplit:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the split as npz, whole or not at all; :meth:`load` brings it back exactly."""
-        with replacing(path) as temporary:
+        # Given a name, numpy would add .npz to one that lacks it.
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
-                temporary,
+                file,
                 allow_pickle=False,
                 format=np.array(_FORMAT),
                 num_nodes=np.array(self.num_nodes),
@@ -145,9 +145,11 @@ class LinkSplit:
                 content = {name: file[name] for name in file.files}
             if str(content["format"]) != _FORMAT:
                 raise ValueError(f"format is {content['format']}, expected {_FORMAT}")
-            num_nodes = int(content["num_nodes"])
+            num_nodes, seed = int(content["num_nodes"]), int(content["seed"])
+            fingerprint = str(content["fingerprint"])
             pairs = {name: _pairs(content[name], num_nodes) for name in _PARTS}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
+        except Exception as error:
             raise ArtifactError(
                 "SPLIT_CORRUPT", f"{path} is not a readable link split: {error}."
             ) from None
@@ -156,8 +158,8 @@ class LinkSplit:
             train=pairs["train"],
             val=LabelledPairs(pairs["val_pos"], pairs["val_neg"]),
             test=LabelledPairs(pairs["test_pos"], pairs["test_neg"]),
-            fingerprint=str(content["fingerprint"]),
-            seed=int(content["seed"]),
+            fingerprint=fingerprint,
+            seed=seed,
         )
 
     def _parts(self) -> dict[str, Tensor]:
@@ -284,14 +286,20 @@ def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
         )
     sizes = {}
     for name, share in {"val": val, "test": test}.items():
-        # The tiny addend undoes rounding: 100 * 0.29 is 28.999999999999996.
-        sizes[name] = math.floor(graph.num_links * share + 1e-9)
+        # The tiny factor undoes rounding: 100 * 0.29 is 28.999999999999996.
+        sizes[name] = math.floor(graph.num_links * share * (1 + 1e-12))
         if share > 0 and sizes[name] == 0:
             raise DataError(
                 "SPLIT_TOO_SMALL",
                 f"{share:.3g} of {graph.num_links} links is less than one; {name} needs at least"
                 f" {math.ceil(1 / share)} links, or a larger share, or 0 to go without.",
             )
+    if sum(sizes.values()) >= graph.num_links:
+        raise DataError(
+            "SPLIT_TOO_SMALL",
+            f"val and test take all {graph.num_links} links and leave none to train on; take"
+            " smaller shares.",
+        )
     return sizes["val"], sizes["test"]
 
 

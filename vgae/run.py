@@ -32,7 +32,7 @@ from vgae.graph import Graph
 from vgae.links import LinkSplit, split_links
 from vgae.recipes import PAPER, Recipe
 from vgae.streams import stream
-from vgae.train import HistoryRow, ModelName, build_model, fit
+from vgae.train import HistoryRow, ModelName, build_model, fit, resolve_device
 from vgae.vae import VAE
 from vgae.version import __version__
 
@@ -123,6 +123,10 @@ def train_run(
     """
     graph = open_graph(source, features)
     split = split_links(graph, val=val, test=test, seed=seed)
+    # All that can be wrong with the arguments is found out before anything is written.
+    in_channels = graph.num_features or graph.num_nodes
+    network = build_model(model, in_channels, recipe, stream(seed, "init"))
+    resolve_device(device)
     folder = _new_folder(Path(folder))
     config = {
         "format": _FORMAT,
@@ -155,7 +159,7 @@ def train_run(
         result = fit(
             graph,
             split,
-            model=model,
+            model=network,
             recipe=recipe,
             seed=seed,
             device=device,
@@ -173,9 +177,11 @@ def train_run(
     }
     write_json(folder / "metrics.json", metrics)
     (folder / "checkpoints").mkdir()
-    save_weights(folder / "checkpoints" / "best.safetensors", result.best, graph)
-    save_weights(folder / "checkpoints" / "last.safetensors", result.last, graph)
-    _save_model(folder / "model", result.model, config, graph)
+    save_weights(folder / "checkpoints" / "best.safetensors", result.best)
+    save_weights(folder / "checkpoints" / "last.safetensors", result.last)
+    _save_model(folder / "model", result.model, config, in_channels)
+    if graph.node_ids is not None:
+        write_json(folder / "model" / "node_ids.json", graph.node_ids)
     q = embed(result.model, graph, split.message_edge_index)
     write_embeddings(folder / "embeddings.npz", graph.ids, q)
     result.model.cpu()
@@ -239,16 +245,12 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor], graph: Graph) -> None:
-    """Write tensors as safetensors, with the fingerprint of the graph they were trained on."""
-    metadata = {
-        "format": "pt",
-        "vgae_version": __version__,
-        "graph_fingerprint": graph.fingerprint,
-    }
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors; equal weights give equal bytes."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        # One entry: safetensors writes several in an order that changes from run to run.
+        save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 def _new_folder(folder: Path) -> Path:
@@ -269,17 +271,20 @@ def _new_folder(folder: Path) -> Path:
     return folder
 
 
-def _save_model(folder: Path, model: VAE, config: Mapping[str, Any], graph: Graph) -> None:
+def _save_model(folder: Path, model: VAE, config: Mapping[str, Any], in_channels: int) -> None:
     folder.mkdir()
     settings = {name: config["recipe"][name] for name in _MODEL_FIELDS}
-    in_channels = graph.num_features or graph.num_nodes
     write_json(
         folder / "config.json",
-        {"model": config["model"], "in_channels": in_channels, **settings},
+        {
+            "model": config["model"],
+            "in_channels": in_channels,
+            **settings,
+            "graph_fingerprint": config["graph"]["fingerprint"],
+            "vgae_version": __version__,
+        },
     )
-    save_weights(folder / "model.safetensors", model.state_dict(), graph)
-    if graph.node_ids is not None:
-        write_json(folder / "node_ids.json", graph.node_ids)
+    save_weights(folder / "model.safetensors", model.state_dict())
 
 
 def _load_model(folder: Path) -> VAE:

@@ -39,7 +39,7 @@ def edges_to_csr(edge_index: Tensor, num_nodes: int, values: Tensor | None = Non
     """
     if values is None:
         values = torch.ones(edge_index.shape[1], device=edge_index.device)
-    code, order = (edge_index[0] * num_nodes + edge_index[1]).sort(stable=True)
+    code, order = (edge_index[0].long() * num_nodes + edge_index[1]).sort(stable=True)
     code, inverse = code.unique_consecutive(return_inverse=True)
     merged = values.new_zeros(code.shape).index_add_(0, inverse, values[order])
     row_starts = torch.arange(num_nodes + 1, device=code.device) * num_nodes
@@ -75,6 +75,8 @@ def gcn_norm(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = No
     src, dst = _checked(edge_index, num_nodes, edge_weight)
     if edge_weight is None:
         edge_weight = torch.ones(edge_index.shape[1], device=edge_index.device)
+    elif not edge_weight.is_floating_point():
+        edge_weight = edge_weight.float()
     loop = src == dst
     loop_weight = edge_weight.new_ones(num_nodes)
     loop_weight[src[loop]] = edge_weight[loop]
@@ -82,7 +84,8 @@ def gcn_norm(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = No
     src, dst = torch.cat([src[~loop], nodes]), torch.cat([dst[~loop], nodes])
     weight = torch.cat([edge_weight[~loop], loop_weight])
     degree = weight.new_zeros(num_nodes).index_add_(0, dst, weight)
-    scale = degree.clamp_min(torch.finfo(weight.dtype).tiny).rsqrt()
+    # A node without weight coming in passes none on: 1 / sqrt(inf) = 0.
+    scale = degree.masked_fill(degree == 0, torch.inf).rsqrt()
     return edges_to_csr(torch.stack([dst, src]), num_nodes, scale[dst] * weight * scale[src])
 
 
@@ -100,6 +103,12 @@ def _checked(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> 
             "INDEX_RANGE",
             f"edge_index must lie in [0, {num_nodes}), got values from {int(edge_index.min())}"
             f" to {int(edge_index.max())}.",
+        )
+    if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
+        raise DataError(
+            "WEIGHT_SHAPE",
+            f"edge_weight must have shape ({edge_index.shape[1]},), one per edge,"
+            f" got {tuple(edge_weight.shape)}.",
         )
     if edge_weight is not None and not bool(((edge_weight >= 0) & edge_weight.isfinite()).all()):
         raise DataError(

@@ -232,11 +232,17 @@ class _Trainer:
         number = epoch.number
         if number % self.recipe.eval_every and number < self.recipe.epochs:
             return True
+        rows = self.fetch()
         self.scores = self.validate() if self.has_val else None
-        self.flush()
-        if self.scores is not None and sum(self.scores) > self.best_score:
-            self.best_score, self.best_epoch = sum(self.scores), number
-            self.best = _weights(self.model)
+        if self.scores is not None:
+            rows[-1] = rows[-1]._replace(val_auc=self.scores.auc, val_ap=self.scores.ap)
+            if sum(self.scores) > self.best_score:
+                self.best_score, self.best_epoch = sum(self.scores), number
+                self.best = _weights(self.model)
+        self.history += rows
+        if self.on_row is not None:
+            for row in rows:
+                self.on_row(row)
         out_of_patience = number - self.best_epoch >= self.recipe.patience
         return not (self.has_val and self.recipe.patience and out_of_patience)
 
@@ -248,26 +254,21 @@ class _Trainer:
             logits = cast(LinkDecoder, self.model.decoder).logits(mu, self.pairs)
         return link_scores(logits, self.labels)
 
-    def flush(self) -> None:
-        """Fetch the waiting epochs, all at once, and write them into the history."""
+    def fetch(self) -> list[HistoryRow]:
+        """Fetch the waiting epochs, all at once, so that a GPU is seldom waited for."""
         numbers = torch.stack(
             [torch.stack([e.loss, e.log_likelihood, e.kl]).double() for e in self.pending]
         ).tolist()
-        for epoch, values in zip(self.pending, numbers, strict=True):
-            if not math.isfinite(values[0]):
+        rows = [HistoryRow(e.number, *n) for e, n in zip(self.pending, numbers, strict=True)]
+        self.pending.clear()
+        for row in rows:
+            if not math.isfinite(row.loss):
                 raise NumericalError(
                     "DIVERGED",
-                    f"the loss is {values[0]} in epoch {epoch.number}; try a smaller lr"
-                    f" (now {self.recipe.lr}) or features of a smaller scale.",
+                    f"the loss is {row.loss} in epoch {row.epoch}; try a smaller lr (now"
+                    f" {self.recipe.lr}) or features of a smaller scale.",
                 )
-            loss, log_likelihood, kl = values
-            row = HistoryRow(epoch.number, loss, log_likelihood, kl)
-            if epoch is self.pending[-1] and self.scores is not None:
-                row = row._replace(val_auc=self.scores.auc, val_ap=self.scores.ap)
-            self.history.append(row)
-            if self.on_row is not None:
-                self.on_row(row)
-        self.pending.clear()
+        return rows
 
     def result(self, seconds: float) -> FitResult:
         """Put the weights that the recipe keeps into the model, and hand everything over."""

@@ -2,8 +2,8 @@
 
 import json
 import os
-import zipfile
-import zlib
+import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,20 +15,9 @@ import torch
 
 from vgae.atomic import replacing
 from vgae.errors import DataError
-from vgae.graph import Graph
+from vgae.graph import Graph, NodeId
 
 _FORMAT = "vgae-graph-1"
-# What numpy and zipfile raise on damaged bytes, besides ValueError.
-_NPZ_FAULTS = (
-    OSError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
@@ -38,9 +27,14 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
         DataError: If the file is missing, of another kind, or damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        reason = "it is not a file" if path.exists() else "no such file"
-        raise DataError("CANNOT_READ", f"{path}: {reason}.")
+    try:
+        # Before it is opened: to open a pipe would wait for its other end.
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError("CANNOT_READ", f"{path}: {reason}.") from None
+    if not is_file:
+        raise DataError("CANNOT_READ", f"{path}: it is not a file.")
     if path.suffix != ".npz":
         raise DataError("FILE_FORMAT", f"{path}: a graph file must end in .npz, got {path.name}.")
     return read_npz(path)
@@ -52,10 +46,14 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     Keys: ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``, ``edges`` (2, M); where the graph
     has them ``x`` or ``x_indptr``, ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``y``,
     ``label_names`` and ``node_ids``.
+
+    Raises:
+        DataError: If names cannot be stored: strings among integers, integers of more than 64
+            bits, strings that end in NUL.
     """
     content: dict[str, Any] = {
         "format": np.array(_FORMAT),
-        "name": np.array(graph.name),
+        "name": _stored_names([graph.name])[0],
         "num_nodes": np.array(graph.num_nodes),
         "edges": graph.links.numpy(),
     }
@@ -70,17 +68,16 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     if graph.y is not None:
         content["y"] = graph.y.numpy()
     if graph.label_names:
-        content["label_names"] = np.array(graph.label_names)
+        content["label_names"] = _stored_names(graph.label_names)
     if graph.node_ids is not None:
-        content["node_ids"] = np.array(graph.node_ids)
-        if content["node_ids"].tolist() != list(graph.node_ids):
-            raise DataError("NODE_ID", "node ids must be all strings or all integers, got both.")
+        content["node_ids"] = _stored_names(graph.node_ids)
     if graph.notes:
         content["notes"] = np.array(json.dumps(dict(graph.notes)))
     # A damaged directory of the zip can drop members without a trace; the list of them shows it.
     content["keys"] = np.array([*content, "keys"])
-    with replacing(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **content)
+    # Given a name, numpy would add .npz to one that lacks it.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **content)
 
 
 def read_npz(path: str | os.PathLike[str]) -> Graph:
@@ -119,12 +116,23 @@ def _members(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as members:
             return {name: members[name] for name in members.files}
-    except ValueError as error:
+    # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
+    except Exception as error:
         if "allow_pickle" in str(error):
             raise DataError("PICKLE_REFUSED", f"{path} holds pickled objects.") from None
         raise DataError("NPZ_CORRUPT", f"{path} is not a readable npz file: {error}.") from None
-    except _NPZ_FAULTS as error:
-        raise DataError("NPZ_CORRUPT", f"{path} is not a readable npz file: {error}.") from None
+
+
+def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
+    """Return names as an array that gives them back exactly, or raise."""
+    array = np.array(names)
+    if array.dtype.kind not in "iuU" or array.tolist() != list(names):
+        raise DataError(
+            "NODE_ID",
+            "names must be all strings, none ending in NUL, or all integers of at most 64 bits,"
+            f" to be stored; got {', '.join(map(repr, names[:3]))} ...",
+        )
+    return array
 
 
 def _stored_features(content: dict[str, Any], path: Any) -> Any:

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 # Rows and columns of a tile. On a CPU three float32 tiles of this size stay in the L2/L3 caches;
 # a GPU wants larger ones, to be busy during each launch.
@@ -48,13 +47,21 @@ class _AllPairs(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        refuse_second_derivative()
         (grad,) = grad_outputs
         grad_z, grad_bias = ctx.saved_tensors
         return grad.to(grad_z.dtype) * grad_z, grad.to(grad_bias.dtype) * grad_bias
+
+
+def refuse_second_derivative() -> None:
+    """Raise inside a backward pass that is itself to be differentiated.
+
+    The gradients were computed in the forward pass, so autograd would take them for constants and
+    return a wrong second derivative without a word.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError("inner_product_nll can be differentiated once; got create_graph=True.")
 
 
 def _sweep(z: Tensor, bias: Tensor, *, with_grad: bool) -> tuple[Tensor, Tensor, Tensor]:

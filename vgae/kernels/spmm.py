@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from vgae.sparse import transposed
 
@@ -55,12 +54,9 @@ class _SparseProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
-        ctx.transpose = transpose
+        ctx.matrix, ctx.transpose = matrix, transpose
         return matrix @ dense
 
     @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[None, None, Tensor]:
-        return None, None, ctx.transpose @ grad_outputs[0]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, _SparseProduct.apply(ctx.transpose, ctx.matrix, grad_outputs[0])

@@ -1,0 +1,68 @@
+"""The small graphs that many tests share, and what is skipped where."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.graph import Graph
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def data_home():
+    """Folder with the real Planetoid files, or a skip that says why."""
+    home = os.environ.get("VGAE_DATA")
+    if not home or not (Path(home) / "planetoid").is_dir():
+        pytest.skip("VGAE_DATA does not name a folder with planetoid/")
+    return Path(home)
+
+
+@pytest.fixture
+def two_cliques():
+    """Two cliques of six nodes and one link between them, with features that tell them apart."""
+    edges = [(u, v) for k in (0, 6) for u in range(k, k + 6) for v in range(u + 1, k + 6)]
+    x = np.eye(12, dtype=np.float32) + np.repeat(np.eye(2), 6, axis=0).repeat(6, axis=1)
+    return Graph.from_edges(np.array([*edges, (5, 6)]).T, x=x, y=[0] * 6 + [1] * 6, name="cliques")
+
+
+@pytest.fixture(scope="session")
+def sbm():
+    """120 nodes in four communities, about 560 links, string names: enough to learn from."""
+    rng = np.random.default_rng(0)
+    community = np.repeat(np.arange(4), 30)
+    chance = np.where(community[:, None] == community, 0.3, 0.005)
+    u, v = np.nonzero(np.triu(rng.random((120, 120)) < chance, k=1))
+    x = (rng.random((120, 40)) < 0.1 + 0.3 * (np.arange(40) // 10 == community[:, None])) * 1.0
+    return Graph.from_edges(
+        np.stack([u, v]),
+        x=x,
+        y=community,
+        label_names=[f"community {k}" for k in range(4)],
+        node_ids=[f"node-{k}" for k in range(120)],
+        name="sbm",
+    )
+
+
+@pytest.fixture(scope="session")
+def sbm_file(sbm, tmp_path_factory):
+    """The same graph as a file."""
+    from vgae.data.files import write_npz
+
+    path = tmp_path_factory.mktemp("graphs") / "sbm.npz"
+    write_npz(sbm, path)
+    return path
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)

@@ -1,0 +1,150 @@
+import pytest
+import torch
+from torch_geometric.nn import GCNConv
+
+from vgae.encoders import GCNEncoder
+from vgae.errors import DataError
+from vgae.gaussian import DiagGaussian, PointMass
+from vgae.sparse import edges_to_csr, gcn_norm
+
+EDGES = torch.tensor([[0, 1, 1, 2, 0, 2, 3, 4], [1, 0, 2, 1, 2, 0, 4, 3]])  # node 5 is isolated
+
+
+@pytest.fixture
+def x(generator):
+    return torch.rand(6, 7, generator=generator) * (torch.rand(6, 7, generator=generator) < 0.5)
+
+
+@pytest.fixture
+def encoder(generator):
+    encoder = GCNEncoder(7, 5, 3, generator=generator)
+    torch.nn.init.normal_(encoder.bias0, generator=generator)
+    torch.nn.init.normal_(encoder.bias1, generator=generator)
+    return encoder
+
+
+def pyg_twin(encoder):
+    """Two GCNConv layers (three, as PyG has one per head) with the weights of ``encoder``."""
+    hidden, mu, logstd = GCNConv(7, 5), GCNConv(5, 3), GCNConv(5, 3)
+    with torch.no_grad():
+        hidden.lin.weight.copy_(encoder.weight0.T)
+        hidden.bias.copy_(encoder.bias0)
+        for layer, columns in ((mu, slice(0, 3)), (logstd, slice(3, 6))):
+            layer.lin.weight.copy_(encoder.weight1[:, columns].T)
+            layer.bias.copy_(encoder.bias1[columns])
+
+    def forward(x, edge_index, edge_weight=None):
+        h = hidden(x, edge_index, edge_weight).relu()
+        return mu(h, edge_index, edge_weight), logstd(h, edge_index, edge_weight)
+
+    return forward
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("directed", [False, True])
+def test_it_equals_two_gcnconv_layers_with_equal_weights(
+    encoder, x, generator, weighted, directed
+):
+    edge_index = EDGES[:, :5] if directed else EDGES
+    weight = torch.rand(edge_index.shape[1], generator=generator) if weighted else None
+    if weighted and not directed:
+        weight = (weight + weight.reshape(-1, 2).flip(1).flatten()) / 2
+    mu, logstd = pyg_twin(encoder)(x, edge_index, weight)
+    q = encoder(x, edge_index, weight)
+    torch.testing.assert_close(q.mu, mu, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(q.logvar, 2 * logstd, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_its_gradients_equal_those_of_gcnconv(encoder, x, directed):
+    edge_index = EDGES[:, :5] if directed else EDGES
+    grads = []
+    for forward in (pyg_twin(encoder), encoder):
+        x_leaf = x.clone().requires_grad_()
+        out = forward(x_leaf, edge_index)
+        mu = out.mu if forward is encoder else out[0]
+        grads.append(torch.autograd.grad((mu**2).sum(), x_leaf)[0])
+    torch.testing.assert_close(*grads, atol=1e-6, rtol=1e-5)
+
+
+def test_permuting_the_nodes_permutes_the_posterior(encoder, x, generator):
+    order = torch.randperm(6, generator=generator)
+    where = order.argsort()
+    q, permuted = encoder(x, EDGES), encoder(x[order], where[EDGES])
+    torch.testing.assert_close(permuted.mu, q.mu[order])
+    torch.testing.assert_close(permuted.logvar, q.logvar[order])
+
+
+def test_an_isolated_node_sees_only_itself(encoder, x):
+    alone = encoder(x[5:], torch.empty(2, 0, dtype=torch.int64))
+    torch.testing.assert_close(encoder(x, EDGES).mu[5:], alone.mu)
+
+
+@pytest.mark.parametrize("form", ["csr x", "csr adjacency", "prepared"])
+def test_every_form_of_the_inputs_gives_the_same_posterior_and_gradients(encoder, x, form):
+    inputs = {
+        "csr x": lambda: (sparse(x), EDGES),
+        "csr adjacency": lambda: (x, gcn_norm(EDGES, 6)),
+        "prepared": lambda: encoder.prepare(sparse(x), EDGES),
+    }[form]()
+    expected, grad = value_and_grad(encoder, x, EDGES)
+    got, got_grad = value_and_grad(encoder, *inputs)
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(got_grad, grad)
+
+
+def value_and_grad(encoder, x, edge_index):
+    mu = encoder(x, edge_index).mu
+    return mu, torch.autograd.grad((mu**2).sum(), encoder.weight0)[0]
+
+
+def sparse(x):
+    row, column = x.nonzero().T
+    square = edges_to_csr(torch.stack([row, column]), 7, x[row, column])
+    crow = square.crow_indices()[:7]
+    from vgae.sparse import csr_tensor
+
+    return csr_tensor(crow, square.col_indices(), square.values(), (6, 7))
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_no_features_is_the_identity_and_is_never_built(generator, prepared):
+    encoder = GCNEncoder(6, 5, 3, generator=generator)
+    inputs = encoder.prepare(None, EDGES) if prepared else (None, EDGES)
+    torch.testing.assert_close(encoder(*inputs).mu, encoder(torch.eye(6), EDGES).mu)
+    million = GCNEncoder(1_000_000, 2, 2, generator=generator)  # identity: 4 TB
+    chain = torch.arange(999_999)
+    q = million(None, torch.stack([torch.cat([chain, chain + 1]), torch.cat([chain + 1, chain])]))
+    assert q.mu.shape == (1_000_000, 2)
+
+
+@pytest.mark.parametrize(("posterior", "heads"), [(DiagGaussian, 2), (PointMass, 1)])
+def test_the_posterior_says_how_many_heads_there_are(posterior, heads, x):
+    encoder = GCNEncoder(7, 5, 3, posterior=posterior)
+    assert encoder.weight1.shape == (5, 3 * heads)
+    assert isinstance(encoder(x, EDGES), posterior)
+
+
+def test_without_bias_there_are_two_weights_and_nothing_else():
+    names = [name for name, _ in GCNEncoder(7, bias=False).named_parameters()]
+    assert names == ["weight0", "weight1"]
+
+
+def test_initial_weights_come_from_the_generator_alone():
+    before = torch.get_rng_state()
+    first, second = (
+        GCNEncoder(7, generator=torch.Generator().manual_seed(3)).weight1 for _ in range(2)
+    )
+    assert torch.equal(first, second)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_each_head_is_drawn_with_its_own_glorot_bound():
+    weight = GCNEncoder(7, 32, 16, generator=torch.Generator().manual_seed(0)).weight1
+    bound = (6 / (32 + 16)) ** 0.5  # not 6 / (32 + 32), as the two heads side by side would give
+    assert 0.95 * bound < weight.abs().max() <= bound
+
+
+def test_features_of_another_width_are_refused(encoder):
+    with pytest.raises(DataError, match=r"7 columns.*\(6, 9\)"):
+        encoder(torch.rand(6, 9), EDGES)

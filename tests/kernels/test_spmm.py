@@ -1,0 +1,32 @@
+import torch
+
+from vgae.kernels import SparseOperator
+from vgae.sparse import edges_to_csr
+
+
+def operator(generator):
+    index = torch.randint(6, (2, 14), generator=generator)
+    values = torch.rand(14, generator=generator, dtype=torch.float64)
+    return SparseOperator.of(edges_to_csr(index, 6, values))
+
+
+def test_product_and_gradient_equal_the_dense_ones(generator):
+    a = operator(generator)
+    x = torch.rand(6, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(a @ x, a.matrix.to_dense() @ x)
+    assert torch.autograd.gradcheck(lambda x: a @ x, x)
+    assert torch.autograd.gradgradcheck(lambda x: (a @ x) ** 3, x)
+
+
+def test_the_transpose_of_a_symmetric_matrix_is_the_matrix_itself():
+    edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    a = SparseOperator.symmetric(edges_to_csr(edge_index, 3).double())
+    assert a.transpose is a.matrix
+    x = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: a @ x, x)
+
+
+def test_moving_keeps_a_symmetric_operator_one_matrix(generator):
+    moved = SparseOperator.symmetric(operator(generator).matrix).to("cpu")
+    assert moved.transpose is moved.matrix
+    assert moved.shape == (6, 6)

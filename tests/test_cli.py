@@ -1,0 +1,174 @@
+"""The command as a subprocess, on a graph of 120 nodes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vgae import __version__
+from vgae.cli import main
+
+
+def vgae(*arguments, cwd=None, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "vgae", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(sbm_file, tmp_path_factory):
+    """A trained run, made by the command itself in a folder of its own."""
+    cwd = tmp_path_factory.mktemp("cli")
+    result = vgae("train", sbm_file, "--epochs", 10, cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    for words in ("nothing leaks", "validation", "test", "Written to runs/sbm-vgae-1", "Try next"):
+        assert words in result.stdout
+    return cwd / "runs" / "sbm-vgae-1"
+
+
+def test_train_writes_a_run_with_figures(folder):
+    for name in ("training.png", "embedding.png"):
+        assert (folder / "figures" / name).read_bytes().startswith(b"\x89PNG")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["epochs"] == 10
+
+
+def test_evaluate_gives_the_scores_that_training_gave(folder):
+    result = vgae("evaluate", folder, "--json")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert json.loads(result.stdout) == {part: metrics[part] for part in ("val", "test")}
+
+
+@pytest.mark.parametrize("messages", ["train", "all"])
+def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
+    out = tmp_path / "e.npz"
+    result = vgae("embed", folder, "-o", out, "--messages", messages, "--json")
+    assert json.loads(result.stdout) == {"path": str(out), "nodes": 120, "dimensions": 16}
+    stored, written = (np.load(p, allow_pickle=False) for p in (folder / "embeddings.npz", out))
+    with stored, written:
+        assert written["ids"][119] == "node-119"
+        assert np.array_equal(stored["mu"], written["mu"]) == (messages == "train")
+
+
+def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path):
+    out = tmp_path / "table.json"
+    arguments = ("--datasets", sbm_file, "--models", "gae,linear-vgae", "--seeds", 2)
+    result = vgae("table", *arguments, "--epochs", 5, "-o", out)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("seed") == 4
+    for words in ("linear-vgae", "±", "published", "own random split"):
+        assert words in result.stdout
+    rows = json.loads(out.read_text())["rows"]
+    assert [len(row["trials"]) for row in rows] == [2, 2]
+
+
+def test_the_same_command_writes_the_same_weights_bit_for_bit(sbm_file, tmp_path):
+    for name in "ab":
+        vgae("train", sbm_file, "--epochs", 5, "-o", tmp_path / name, "--quiet")
+    weights = [(tmp_path / n / "model/model.safetensors").read_bytes() for n in "ab"]
+    assert weights[0] == weights[1]
+
+
+def test_train_with_json_says_nothing_else_and_overwrite_replaces(sbm_file, tmp_path):
+    arguments = ("train", sbm_file, "--set", "epochs=3", "-o", tmp_path / "run", "--json")
+    first = vgae(*arguments)
+    assert json.loads(first.stdout)["epochs"] == 3
+    assert vgae(*arguments).returncode == 2
+    assert vgae(*arguments, "--overwrite").returncode == 0
+
+
+def test_datasets_are_listed_with_what_is_missing(tmp_path):
+    result = vgae("datasets", "list", VGAE_DATA=str(tmp_path))
+    assert "8 files missing" in result.stdout
+    rows = json.loads(vgae("datasets", "list", "--json", VGAE_DATA=str(tmp_path)).stdout)
+    assert {row["name"]: len(row["missing"]) for row in rows} == {
+        "cora": 8,
+        "citeseer": 8,
+        "pubmed": 8,
+        "stdlib": 0,
+    }
+
+
+def test_verify_tells_a_damaged_file_by_its_exit_status(tmp_path):
+    (tmp_path / "planetoid").mkdir()
+    (tmp_path / "planetoid" / "ind.cora.x").write_bytes(b"cut short")
+    result = vgae("datasets", "verify", "cora", VGAE_DATA=str(tmp_path))
+    assert result.returncode == 3
+    assert "damaged" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train", "corra"], 3, "error[UNKNOWN_DATASET]"),
+        (["train", "nowhere.npz"], 3, "error[CANNOT_READ]: nowhere.npz: no such file"),
+        (["train", "cora"], 3, "error[OFFLINE]"),
+        (["train", "--val", "0.9", "--test", "0.2"], 2, "error[SPLIT_SHARE]"),
+        (["train", "--set", "epochs"], 2, "error[RECIPE]: --set must be FIELD=VALUE"),
+        (["train", "--set", "depth=3"], 2, "error[RECIPE]: 'depth' is no field"),
+        (["train", "--recipe", "best-ever"], 2, "error[RECIPE]: no recipe"),
+        (["train", "--model", "gat"], 2, "error[MODEL]: no model 'gat'"),
+        (["train", "--features", "some"], 2, "error[FEATURES]"),
+        (["train", "--device", "cuda:99"], 5, "error[DEVICE]"),
+        (["train", "--seed", "-1"], 2, "Invalid value for '--seed'"),
+        (["train", "--seed", str(2**70)], 2, "error[SEED_RANGE]"),
+        (["evaluate", "."], 4, "error[NOT_A_RUN]"),
+        (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
+        (["table", "--seeds", "0"], 2, "Invalid value for '--seeds'"),
+        (["datasets", "fetch", "mnost"], 3, "error[UNKNOWN_DATASET]"),
+        (["fly"], 2, "No such command 'fly'"),
+    ],
+)
+def test_every_fault_is_one_line_and_a_documented_exit_status(
+    arguments, status, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VGAE_DATA", str(tmp_path))
+    monkeypatch.setenv("VGAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VGAE_OFFLINE", "1")
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    printed = capsys.readouterr()
+    assert stop.value.code == status
+    assert message in printed.err
+    assert printed.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_fault_shows_no_traceback_unless_asked():
+    assert "Traceback" not in vgae("train", "nowhere.npz").stderr
+    assert "Traceback" in vgae("--debug", "train", "nowhere.npz").stderr
+
+
+def test_help_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys; from vgae.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "finally: print(sorted({'torch', 'numpy', 'scipy'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_and_bare_command():
+    assert vgae("--version").stdout == f"vgae {__version__}\n"
+    bare = vgae()
+    assert "Commands:" in bare.stderr
+    assert bare.returncode == 2
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    command = f"{sys.executable} -m vgae datasets verify | head -c 1"
+    env = {**os.environ, "VGAE_DATA": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, env=env)
+    assert result.stderr == ""

@@ -1,0 +1,81 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.distributions import Independent, Normal, kl_divergence
+
+from vgae.gaussian import DiagGaussian, PointMass
+
+numbers = st.floats(-5, 5, width=32)
+
+
+def posterior(seed=0, shape=(50, 3)):
+    generator = torch.Generator().manual_seed(seed)
+    mu, logvar = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+    return DiagGaussian(mu, logvar)
+
+
+@given(numbers, numbers)
+def test_kl_is_never_negative_even_by_rounding(mu, logvar):
+    q = DiagGaussian(torch.tensor([mu]), torch.tensor([logvar * 1e-3]))
+    assert q.kl() >= 0
+
+
+def test_kl_is_zero_for_the_prior_and_for_nothing_else():
+    zeros = torch.zeros(4, 3)
+    assert (DiagGaussian(zeros, zeros).kl() == 0).all()
+    assert (DiagGaussian(zeros + 1e-3, zeros).kl() > 0).all()
+    assert (DiagGaussian(zeros, zeros - 1e-2).kl() > 0).all()
+
+
+def test_kl_equals_torch_distributions():
+    q = posterior()
+    normal = Independent(Normal(q.mu, (q.logvar / 2).exp()), 1)
+    prior = Independent(Normal(torch.zeros_like(q.mu), torch.ones_like(q.mu)), 1)
+    torch.testing.assert_close(q.kl(), kl_divergence(normal, prior))
+
+
+def test_kl_equals_the_mean_log_ratio_of_samples():
+    q = posterior(shape=(1, 2))
+    many = DiagGaussian(q.mu.expand(200_000, 2), q.logvar.expand(200_000, 2))
+    z = many.rsample(torch.Generator().manual_seed(1))
+    log_q = Normal(q.mu, (q.logvar / 2).exp()).log_prob(z).sum(-1)
+    ratio = log_q - Normal(0.0, 1.0).log_prob(z).sum(-1)
+    standard_error = ratio.std() / len(ratio) ** 0.5
+    assert (ratio.mean() - q.kl()).abs() < 4 * standard_error
+
+
+def test_rsample_has_the_mean_and_the_variance_it_says():
+    q = DiagGaussian(torch.full((100_000, 1), 2.0), torch.full((100_000, 1), 1.5))
+    z = q.rsample(torch.Generator().manual_seed(0))
+    assert z.mean() == pytest.approx(2.0, abs=0.03)
+    assert z.var() == pytest.approx(torch.tensor(1.5).exp().item(), rel=0.02)
+
+
+def test_gradients_pass_through_a_sample():
+    mu = torch.zeros(3, 2, requires_grad=True)
+    logvar = torch.zeros(3, 2, requires_grad=True)
+    z = DiagGaussian(mu, logvar).rsample(torch.Generator().manual_seed(0))
+    z.sum().backward()
+    assert (mu.grad == 1).all()
+    # At logvar = 0, dz / dlogvar = eps / 2 and z = eps.
+    torch.testing.assert_close(logvar.grad, z.detach() / 2)
+
+
+def test_the_same_generator_gives_the_same_draw_and_the_global_one_stays_out():
+    q, before = posterior(), torch.get_rng_state()
+    draws = [q.rsample(torch.Generator().manual_seed(7)) for _ in range(2)]
+    assert torch.equal(*draws)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_second_head_is_log_sigma_and_is_stored_as_log_variance():
+    q = DiagGaussian.from_heads(torch.zeros(1, 1), torch.tensor([[3.0]]))
+    assert q.logvar.item() == 6.0
+
+
+def test_a_point_mass_is_its_mean_and_costs_nothing():
+    mu = torch.randn(4, 3)
+    q = PointMass.from_heads(mu)
+    assert q.rsample() is mu
+    assert torch.equal(q.kl(), torch.zeros(4))

@@ -1,0 +1,51 @@
+"""The shape of the package: each module has its test, each public name its docstring."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import vgae
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    path.relative_to(ROOT / "vgae")
+    for path in (ROOT / "vgae").rglob("*.py")
+    if not path.name.startswith("_")
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_each_module_has_a_test_in_its_place(module):
+    if module.name in ("version.py", "errors.py"):
+        pytest.skip("nothing but constants")
+    assert (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+
+
+def test_public_names_are_the_same_to_the_type_checker_and_at_run_time():
+    tree = ast.parse((ROOT / "vgae" / "__init__.py").read_text())
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    names = {
+        alias.name: node.module
+        for node in checked.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert names == vgae._HOME
+    assert dir(vgae) == sorted([*names, "__version__"])
+
+
+@pytest.mark.parametrize("name", sorted(vgae._HOME))
+def test_each_public_name_exists_and_says_what_it_does(name):
+    value = getattr(vgae, name)
+    assert inspect.getdoc(value)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        vgae.nothing  # noqa: B018
+
+
+def test_the_package_never_unpickles():
+    banned = r"import pickle\b|pickle\.load|torch\.load\(|allow_pickle=True|(?<!\.)\b(eval|exec)\("
+    for path in (ROOT / "vgae").rglob("*.py"):
+        assert not re.findall(banned, path.read_text()), path

@@ -1,0 +1,61 @@
+import tomllib
+from dataclasses import asdict
+
+import pytest
+
+from vgae.errors import UsageError
+from vgae.recipes import PAPER, RECIPES, Recipe, recipe
+
+
+def test_paper_is_what_the_paper_and_its_code_say():
+    assert (
+        Recipe(
+            name="paper",
+            hidden_channels=32,
+            latent_channels=16,
+            lr=0.01,
+            epochs=200,
+            weighting="kipf",
+            beta=1.0,
+            bias=False,
+            keep="last",
+        )
+        == PAPER
+    )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_prints_as_toml_and_comes_back(name):
+    assert tomllib.loads(recipe(name).to_toml()) == asdict(recipe(name))
+
+
+def test_fields_are_overridden_from_text_one_at_a_time():
+    changed = PAPER.override({"epochs": "7", "lr": "1e-3", "bias": "True", "keep": "best"})
+    assert (changed.epochs, changed.lr, changed.bias, changed.keep) == (7, 1e-3, True, "best")
+    assert PAPER.epochs == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "message"),
+    [
+        ("epochs", "many", "epochs must be int, got 'many'"),
+        ("epochs", "-1", r"epochs must lie in \[0, 1e9\], got -1"),
+        ("latent_channels", "0", "latent_channels must lie in"),
+        ("hidden_channels", "10000000000", "hidden_channels must lie in"),
+        ("lr", "nan", "lr must be finite"),
+        ("lr", "-0.1", "lr must lie in"),
+        ("bias", "maybe", "bias must be true or false"),
+        ("weighting", "none", "weighting must be one of"),
+        ("keep", "first", "keep must be one of"),
+        ("dropout", "0.5", "'dropout' is no field of a recipe; they are name, hidden_channels"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(field, text, message):
+    with pytest.raises(UsageError, match=message) as error:
+        PAPER.override({field: text})
+    assert error.value.exit_code == 2
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(UsageError, match="no recipe 'papr'; there are paper"):
+        recipe("papr")

@@ -1,0 +1,159 @@
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.data.files import write_npz
+from vgae.embedding import embed
+from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
+from vgae.evaluate import evaluate
+from vgae.graph import Graph
+from vgae.recipes import PAPER
+from vgae.run import free_path, load_run, open_graph, remove_run, train_run
+from vgae.train import MODELS
+
+SHORT = replace(PAPER, epochs=6)
+
+
+@pytest.fixture
+def run(sbm_file, tmp_path):
+    return train_run(str(sbm_file), tmp_path / "run", recipe=SHORT, seed=5)
+
+
+def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
+    written = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
+    assert written == {
+        "config.json",
+        "split.npz",
+        "history.jsonl",
+        "metrics.json",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/node_ids.json",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "embeddings.npz",
+    }
+    config = json.loads((run.folder / "config.json").read_text())
+    assert config["recipe"] == asdict(SHORT)
+    assert config["graph"]["fingerprint"] == sbm.fingerprint
+    assert json.loads((run.folder / "model/node_ids.json").read_text()) == list(sbm.node_ids)
+    model_config = json.loads((run.folder / "model/config.json").read_text())
+    assert model_config["graph_fingerprint"] == sbm.fingerprint
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_comes_back_from_its_folder(sbm_file, tmp_path, model):
+    recipe = replace(SHORT, bias=True, logit_bias=True, keep="best", eval_every=2)
+    run = train_run(str(sbm_file), tmp_path / "run", model=model, recipe=recipe)
+    back = load_run(run.folder)
+    assert back.history == run.history
+    assert back.metrics == run.metrics
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(value, back.model.state_dict()[name])
+    scores = evaluate(back.model, back.graph, back.split)
+    assert scores["test"]._asdict() == run.metrics["test"]
+
+
+def test_the_embeddings_are_the_model_over_training_messages(run, sbm):
+    q = embed(run.model, sbm, run.split.message_edge_index)
+    with np.load(run.folder / "embeddings.npz", allow_pickle=False) as file:
+        assert np.array_equal(file["mu"], q.mu.numpy())
+        assert np.array_equal(file["logvar"], q.logvar.numpy())
+        assert file["ids"].tolist() == list(sbm.node_ids)
+
+
+def test_the_same_settings_write_the_same_files_bit_for_bit(sbm_file, tmp_path):
+    for name in "ab":
+        train_run(str(sbm_file), tmp_path / name, recipe=SHORT)
+    for file in ("model/model.safetensors", "history.jsonl", "config.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_links_alone_can_be_trained_on(sbm_file, tmp_path):
+    run = train_run(str(sbm_file), tmp_path / "run", recipe=SHORT, features="none")
+    assert load_run(run.folder).graph.x is None
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_written(run, sbm_file):
+    before = (run.folder / "metrics.json").stat().st_mtime_ns
+    with pytest.raises(UsageError, match="not empty; choose another --out, or pass --overwrite"):
+        train_run(str(sbm_file), run.folder)
+    assert (run.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(sbm_file, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError, match="cannot be written") as error:
+        train_run(str(sbm_file), tmp_path / "file" / "run")
+    assert error.value.exit_code == 5
+
+
+def test_removing_a_run_removes_runs_only(run, tmp_path):
+    remove_run(run.folder)
+    assert not run.folder.exists()
+    remove_run(run.folder)  # not there: nothing to do
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").touch()
+    with pytest.raises(ArtifactError, match="not a finished run"):
+        remove_run(tmp_path / "thesis")
+    (tmp_path / "thesis" / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="is not a run folder"):
+        remove_run(tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter1.txt").exists()
+
+
+def test_a_graph_that_changed_since_is_refused(sbm_file, tmp_path):
+    graph = open_graph(str(sbm_file))
+    path = tmp_path / "graph.npz"
+    write_npz(graph, path)
+    run = train_run(str(path), tmp_path / "run", recipe=SHORT)
+    write_npz(Graph.from_edges(graph.links[:, 1:], num_nodes=120, x=graph.x), path)
+    with pytest.raises(ArtifactError, match="not the graph that") as error:
+        load_run(run.folder).graph  # noqa: B018
+    assert (error.value.code, error.value.exit_code) == ("DATA_CHANGED", 4)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: (f / "config.json").unlink(),
+        lambda f: (f / "config.json").write_text("{"),
+        lambda f: (f / "config.json").write_text("[]"),
+        lambda f: (f / "config.json").write_bytes(b"\xff\xfe"),
+        lambda f: (f / "config.json").write_text('{"format": "vgae-run-9"}'),
+        lambda f: (f / "metrics.json").unlink(),
+        lambda f: (f / "history.jsonl").write_text('{"epoch": 1, "mood": "good"}\n'),
+        lambda f: (f / "split.npz").write_bytes(b"PK"),
+        lambda f: (f / "model/model.safetensors").write_bytes(b"\x00" * 100),
+        lambda f: (f / "model/config.json").write_text('{"model": "vgae"}'),
+        lambda f: (f / "model/config.json").write_text(
+            (f / "model/config.json").read_text().replace('"in_channels": 40', '"in_channels": 41')
+        ),
+        lambda f: (f / "model/config.json").write_text(
+            (f / "model/config.json").read_text().replace('"vgae"', '"os.system"')
+        ),
+    ],
+)
+def test_a_damaged_run_is_one_error(run, damage):
+    damage(run.folder)
+    with pytest.raises(ArtifactError) as error:
+        load_run(run.folder)
+    assert str(run.folder) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_free_path_counts_on(tmp_path):
+    pattern = str(tmp_path / "run-{}")
+    assert free_path(pattern) == tmp_path / "run-1"
+    (tmp_path / "run-1").mkdir()
+    assert free_path(pattern) == tmp_path / "run-2"
+
+
+def test_a_name_is_a_data_set_and_a_path_is_a_file(sbm_file):
+    assert open_graph("stdlib").name == "stdlib"
+    assert open_graph(str(sbm_file)).name == "sbm"
+    with pytest.raises(DataError, match="no such file"):
+        open_graph("nowhere/graph.npz")
