@@ -111,7 +111,7 @@ def test_verify_tells_a_damaged_file_by_its_exit_status(tmp_path):
     ("arguments", "status", "message"),
     [
         (["train", "corra"], 3, "error[UNKNOWN_DATASET]"),
-        (["train", "nowhere.npz"], 3, "error[CANNOT_READ]: nowhere.npz: no such file"),
+        (["train", "nowhere.npz"], 3, "error[CANNOT_READ]: nowhere.npz"),
         (["train", "cora"], 3, "error[OFFLINE]"),
         (["train", "--val", "0.9", "--test", "0.2"], 2, "error[SPLIT_SHARE]"),
         (["train", "--set", "epochs"], 2, "error[RECIPE]: --set must be FIELD=VALUE"),

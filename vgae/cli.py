@@ -335,12 +335,13 @@ def _print_written(run: "Run") -> None:
     }
     typer.echo(f"\nWritten to {run.folder}:")
     _print_columns([[f"  {name}", text] for name, text in written.items()])
-    typer.echo(
-        "\nTry next:\n"
-        f"  vgae embed {run.folder} -o embeddings.csv   # the embeddings for a spreadsheet\n"
-        f"  vgae evaluate {run.folder}                  # the scores again, from the files\n"
-        "  vgae table --seeds 3                        # mean and deviation, GAE beside VGAE"
-    )
+    typer.echo("\nTry next:")
+    commands = {
+        f"vgae embed {run.folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+        f"vgae evaluate {run.folder}": "the scores again, from the files",
+        "vgae table --seeds 3": "mean and deviation, GAE beside VGAE",
+    }
+    _print_columns([[f"  {command}", f"# {text}"] for command, text in commands.items()])
 
 
 def _print_table(summaries: "Sequence[Summary]", text: str) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from vgae.errors import DataError
 
@@ -218,7 +219,9 @@ def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
             }
     except (requests.exceptions.RequestException, OSError) as error:
         absent = [file for file in absent if file not in locate(entry)]
-        raise _offline(entry, absent, _one_line(error)) from error
+        unreachable = isinstance(error, requests.exceptions.ConnectionError)
+        reason = f"no connection to {urlsplit(entry.url).netloc}" if unreachable else error
+        raise _offline(entry, absent, _one_line(reason)) from error
     except ValueError as error:
         raise DataError(
             "CHECKSUM",
@@ -263,8 +266,8 @@ def _offline(entry: Entry, absent: list[str], reason: str) -> DataError:
     return DataError("OFFLINE", "\n".join(lines))
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _one_line(reason: Exception | str) -> str:
+    return " ".join(str(reason).split()) or type(reason).__name__
 
 
 @contextmanager

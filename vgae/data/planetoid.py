@@ -24,7 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from vgae.data._stub_pickle import read_adjacency, read_bytes, read_csr, read_matrix
-from vgae.data.catalog import Entry, entry, fetch
+from vgae.data.catalog import Entry, entry, fetch, missing
 from vgae.data.files import read_npz, write_npz
 from vgae.errors import DataError, UsageError
 from vgae.graph import Graph
@@ -75,7 +75,17 @@ def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
     graph = _read_converted(converted, known, features)
     if graph is None:
         used = [f"ind.{known.name}.{part}" for part in _parts(features)]
-        graph = read_planetoid(fetch(known, names=used), known.name, features=features)
+        try:
+            files = fetch(known, names=used)
+        except DataError as error:
+            links = {f"ind.{known.name}.{part}" for part in _parts("none")}
+            if error.code == "OFFLINE" and links.isdisjoint(missing(known)):
+                hint = (
+                    "\n  The files of its links are there: --features none does without the rest."
+                )
+                raise DataError(error.code, f"{error}{hint}") from error
+            raise
+        graph = read_planetoid(files, known.name, features=features)
         _write_converted(graph, converted)
     return graph
 
@@ -224,11 +234,11 @@ def _cache_folder() -> Path:
 
 def _read_converted(path: Path, known: Entry, features: Features) -> Graph | None:
     """Return the conversion, or None if there is none that can be used."""
-    try:
-        graph = read_npz(path) if path.is_file() else None
-    except Exception:  # Whatever is wrong with it, it is made anew.
+    if not path.is_file():
         return None
-    if graph is None:
+    try:
+        graph = read_npz(path)
+    except DataError:  # It is damaged, and made anew.
         return None
     # An archive has a checksum for each member, but none for the list of its members.
     complete = graph.name == known.name and graph.y is not None
