@@ -32,7 +32,7 @@ from vgae.graph import Graph
 from vgae.links import LinkSplit, split_links
 from vgae.recipes import PAPER, Recipe
 from vgae.streams import stream
-from vgae.train import HistoryRow, ModelName, build_model, fit, resolve_device
+from vgae.train import FitResult, HistoryRow, ModelName, build_model, fit, resolve_device
 from vgae.vae import VAE
 from vgae.version import __version__
 
@@ -79,13 +79,13 @@ class Run:
 
 def open_graph(source: str, features: Literal["raw", "none"] = "raw") -> Graph:
     """Open a graph by the name of a data set, or by the path of a file (it ends in ``.npz``)."""
-    if graph_is_named(source):
+    if _is_named(source):
         return load_dataset(source, features=features)
     graph = read_graph(source)
     return graph if features == "raw" else graph.without_features()
 
 
-def graph_is_named(source: str) -> bool:
+def _is_named(source: str) -> bool:
     """Tell the name of a data set from the path of a file."""
     return not Path(source).suffix and os.sep not in source
 
@@ -126,36 +126,22 @@ def train_run(
     # All that can be wrong with the arguments is found out before anything is written.
     in_channels = graph.num_features or graph.num_nodes
     network = build_model(model, in_channels, recipe, stream(seed, "init"))
-    resolve_device(device)
-    folder = _new_folder(Path(folder))
     config = {
         "format": _FORMAT,
-        "graph": {
-            "source": source if graph_is_named(source) else str(Path(source).resolve()),
-            "features": features,
-            "name": graph.name,
-            "num_nodes": graph.num_nodes,
-            "num_links": graph.num_links,
-            "num_features": graph.num_features,
-            "fingerprint": graph.fingerprint,
-            "notes": dict(graph.notes),
-        },
+        "graph": _description(graph, source, features),
         "model": model,
+        "in_channels": in_channels,
         "recipe": asdict(recipe),
         "seed": seed,
         "split": {"val": val, "test": test},
-        "device": device,
+        "device": str(resolve_device(device)),
         "threads": torch.get_num_threads(),
         "versions": _versions(),
     }
+    folder = _new_folder(Path(folder))
     write_json(folder / "config.json", config)
     split.save(folder / "split.npz")
-    with (folder / "history.jsonl").open("w", encoding="utf-8") as file:
-
-        def write_row(row: HistoryRow) -> None:
-            file.write(json.dumps(row._asdict(), allow_nan=False) + "\n")
-            file.flush()
-
+    with (folder / "history.jsonl").open("w", encoding="utf-8", buffering=1) as file:
         result = fit(
             graph,
             split,
@@ -163,29 +149,51 @@ def train_run(
             recipe=recipe,
             seed=seed,
             device=device,
-            on_row=write_row,
+            on_row=lambda row: file.write(json.dumps(row._asdict(), allow_nan=False) + "\n"),
             progress=progress,
         )
+    metrics = _write_result(folder, result, config, graph, split)
+    return Run(folder, config, split, result.model.cpu(), result.history, metrics)
+
+
+def _description(graph: Graph, source: str, features: str) -> dict[str, Any]:
+    """Return what ``config.json`` says of the graph, enough to find it again and to know it."""
+    return {
+        "source": source if _is_named(source) else str(Path(source).resolve()),
+        "features": features,
+        "name": graph.name,
+        "num_nodes": graph.num_nodes,
+        "num_links": graph.num_links,
+        "num_features": graph.num_features,
+        "fingerprint": graph.fingerprint,
+        "notes": dict(graph.notes),
+    }
+
+
+def _write_result(
+    folder: Path, result: FitResult, config: Mapping[str, Any], graph: Graph, split: LinkSplit
+) -> dict[str, Any]:
+    """Write weights, embeddings and scores; return the content of ``metrics.json``."""
+    (folder / "checkpoints").mkdir()
+    _save_weights(folder / "checkpoints" / "best.safetensors", result.best)
+    _save_weights(folder / "checkpoints" / "last.safetensors", result.last)
+    _save_model(folder / "model", result.model, config)
+    if graph.node_ids is not None:
+        write_json(folder / "model" / "node_ids.json", graph.node_ids)
+    q = embed(result.model, graph, split.message_edge_index)
+    write_embeddings(folder / "embeddings.npz", graph.ids, q)
     scores = evaluate(result.model, graph, split)
+    kept = config["recipe"]["keep"]
     metrics = {
-        "kept": recipe.keep,
-        "epoch": result.best_epoch if recipe.keep == "best" else len(result.history),
+        "kept": kept,
+        "epoch": result.best_epoch if kept == "best" else len(result.history),
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "seconds": round(result.seconds, 3),
         **{part: score._asdict() for part, score in scores.items()},
     }
     write_json(folder / "metrics.json", metrics)
-    (folder / "checkpoints").mkdir()
-    save_weights(folder / "checkpoints" / "best.safetensors", result.best)
-    save_weights(folder / "checkpoints" / "last.safetensors", result.last)
-    _save_model(folder / "model", result.model, config, in_channels)
-    if graph.node_ids is not None:
-        write_json(folder / "model" / "node_ids.json", graph.node_ids)
-    q = embed(result.model, graph, split.message_edge_index)
-    write_embeddings(folder / "embeddings.npz", graph.ids, q)
-    result.model.cpu()
-    return Run(folder, config, split, result.model, result.history, metrics)
+    return metrics
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
@@ -245,7 +253,7 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+def _save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors; equal weights give equal bytes."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     with replacing(path) as temporary:
@@ -271,20 +279,20 @@ def _new_folder(folder: Path) -> Path:
     return folder
 
 
-def _save_model(folder: Path, model: VAE, config: Mapping[str, Any], in_channels: int) -> None:
+def _save_model(folder: Path, model: VAE, config: Mapping[str, Any]) -> None:
     folder.mkdir()
     settings = {name: config["recipe"][name] for name in _MODEL_FIELDS}
     write_json(
         folder / "config.json",
         {
             "model": config["model"],
-            "in_channels": in_channels,
+            "in_channels": config["in_channels"],
             **settings,
             "graph_fingerprint": config["graph"]["fingerprint"],
             "vgae_version": __version__,
         },
     )
-    save_weights(folder / "model.safetensors", model.state_dict())
+    _save_weights(folder / "model.safetensors", model.state_dict())
 
 
 def _load_model(folder: Path) -> VAE:

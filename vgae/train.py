@@ -149,7 +149,7 @@ def fit(
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str = "auto",
-    on_row: Callable[[HistoryRow], None] | None = None,
+    on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
 ) -> FitResult:
     """Train on the training links of a split, and watch its validation links.
@@ -211,7 +211,7 @@ class _Trainer:
         inputs: Sequence[Any],
         val: LabelledPairs,
         recipe: Recipe,
-        on_row: Callable[[HistoryRow], None] | None,
+        on_row: Callable[[HistoryRow], object] | None,
     ) -> None:
         self.model, self.inputs, self.recipe, self.on_row = model, inputs, recipe, on_row
         self.has_val = val.pos.shape[1] > 0
