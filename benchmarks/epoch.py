@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,8 @@ import torch
 import torch.nn.functional as F
 import torch_geometric
 from torch import Tensor, nn
-from torch_geometric.nn import VGAE, GCNConv
+from torch_geometric.nn import VGAE as PyGVGAE
+from torch_geometric.nn import GCNConv
 
 from vgae.data.catalog import entry, missing
 from vgae.data.named import load_dataset
@@ -34,6 +36,7 @@ from vgae.links import LinkSplit, split_links
 from vgae.recipes import PAPER
 from vgae.streams import stream
 from vgae.train import build_model, epochs
+from vgae.vae import VAE
 from vgae.version import __version__
 
 WARMUP = 10
@@ -50,47 +53,42 @@ class Problem(NamedTuple):
     graph: Graph
     split: LinkSplit
 
-    @property
-    def in_channels(self) -> int:
-        """Columns of the features; without features, the number of nodes."""
-        return self.graph.num_features or self.graph.num_nodes
 
-    @property
-    def num_pairs(self) -> int:
-        """All ordered pairs of nodes."""
-        return self.graph.num_nodes**2
+def our_model(problem: Problem) -> tuple[VAE, tuple[Any, Any], torch.optim.Optimizer]:
+    """Return model, inputs in their fastest form, and optimizer, as ``fit`` makes them."""
+    graph = problem.graph
+    in_channels = graph.num_features or graph.num_nodes
+    model = build_model("vgae", in_channels, PAPER, stream(0, "init"))
+    edge_index = problem.split.message_edge_index
+    inputs = encoder_inputs(model.encoder, graph, edge_index, torch.device("cpu"))
+    return model, inputs, torch.optim.Adam(model.parameters(), lr=PAPER.lr)
 
 
 def ours(problem: Problem) -> Step:
-    """Return one epoch of this package, put together as ``fit`` does."""
-    model = build_model("vgae", problem.in_channels, PAPER, stream(0, "init"))
-    edge_index = problem.split.message_edge_index
-    inputs = encoder_inputs(model.encoder, problem.graph, edge_index, torch.device("cpu"))
-    target = model.decoder.prepare(edge_index, problem.graph.num_nodes)
-    optimizer = torch.optim.Adam(model.parameters(), lr=PAPER.lr)
+    """Return one epoch of this package."""
+    model, inputs, optimizer = our_model(problem)
+    num_nodes = problem.graph.num_nodes
+    target = InnerProductDecoder().prepare(problem.split.message_edge_index, num_nodes)
     noise = stream(0, "noise")
-    loop = epochs(model, optimizer, inputs, target, num_items=problem.num_pairs, generator=noise)
+    loop = epochs(model, optimizer, inputs, target, num_items=num_nodes**2, generator=noise)
     return lambda: next(loop).loss
 
 
 def dense(problem: Problem) -> Step:
-    """Return one epoch of the same encoder under the paper's loss on an N x N matrix."""
-    model = build_model("vgae", problem.in_channels, PAPER, stream(0, "init"))
-    edge_index = problem.split.message_edge_index
-    inputs = encoder_inputs(model.encoder, problem.graph, edge_index, torch.device("cpu"))
-    loss_of = dense_loss(edge_index, problem.graph.num_nodes)
-    optimizer = torch.optim.Adam(model.parameters(), lr=PAPER.lr)
-    noise = stream(0, "noise")
+    """Return one epoch of our encoder under the N x N loss, so that only the loss differs."""
+    model, inputs, optimizer = our_model(problem)
+    num_nodes, noise = problem.graph.num_nodes, stream(0, "noise")
+    recon_loss = dense_loss(problem.split.message_edge_index, num_nodes)
 
     def loss() -> Tensor:
         q = model.encoder(*inputs)
-        return loss_of(q.rsample(noise)) + q.kl().sum() / problem.num_pairs
+        return recon_loss(q.rsample(noise)) + q.kl().sum() / num_nodes**2
 
     return partial(descend, optimizer, loss)
 
 
 def dense_loss(edge_index: Tensor, num_nodes: int) -> Callable[[Tensor], Tensor]:
-    """Return the reconstruction loss of the paper's code as a function of ``z``."""
+    """Return the reconstruction loss of Kipf & Welling's code as a function of ``z``."""
     labels = torch.eye(num_nodes)
     labels[edge_index[0], edge_index[1]] = 1
     num_pairs, num_edges = num_nodes**2, edge_index.shape[1]
@@ -122,13 +120,10 @@ def pyg(problem: Problem, *, cached: bool, sparse_x: bool) -> Step:
     random.seed(0)  # PyG draws its non-links from Python's generator.
     torch.manual_seed(0)
     num_nodes, x = problem.graph.num_nodes, problem.graph.x
-    x = torch.eye(num_nodes) if x is None else x
-    if x.layout == torch.strided and sparse_x:
-        x = x.to_sparse_csr()
-    elif x.layout != torch.strided and not sparse_x:
-        x = x.to_dense()
+    x = torch.eye(num_nodes) if x is None else x.to_dense()
+    x = x.to_sparse_csr() if sparse_x else x
     edge_index, links = problem.split.message_edge_index, problem.split.train
-    model = VGAE(PyGEncoder(problem.in_channels, cached=cached))
+    model = PyGVGAE(PyGEncoder(x.shape[1], cached=cached))
     optimizer = torch.optim.Adam(model.parameters(), lr=PAPER.lr)
 
     def loss() -> Tensor:
@@ -162,11 +157,11 @@ def check(problem: Problem) -> dict[str, float]:
     z = torch.randn(num_nodes, PAPER.latent_channels, generator=stream(0, "noise"))
     z.requires_grad_()
     expected = dense_loss(edge_index, num_nodes)(z)
-    found = -InnerProductDecoder(weighting="kipf").log_prob(z, edge_index) / problem.num_pairs
-    grads = [torch.autograd.grad(loss, z)[0] for loss in (expected, found)]
+    found = -InnerProductDecoder(weighting="kipf").log_prob(z, edge_index) / num_nodes**2
+    slope, our_slope = (torch.autograd.grad(loss, z)[0] for loss in (expected, found))
     return {
         "loss": (abs(found - expected) / expected).item(),
-        "gradient": ((grads[1] - grads[0]).norm() / grads[0].norm()).item(),
+        "gradient": ((our_slope - slope).norm() / slope.norm()).item(),
     }
 
 
@@ -183,7 +178,7 @@ def measure(step: Step, num_epochs: int) -> dict[str, float]:
 
 def peak_mb() -> float:
     """Return the largest memory that this process ever held, in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
@@ -194,29 +189,24 @@ def run_side(side: str, args: argparse.Namespace) -> dict[str, float]:
     problem = Problem(graph, split_links(graph))
     if side == "check":
         return check(problem)
-    before = peak_mb()
+    before = peak_mb()  # Mostly the libraries: the data are small beside them.
     result = measure(SIDES[side](problem), args.epochs)
     return {**result, "peak_mb": peak_mb() - before}
 
 
 def spawn(side: str, threads: int, args: argparse.Namespace) -> dict[str, float]:
     """Run this script for one side in a process of its own; return what it printed."""
-    options = {
-        "--side": side,
-        "--threads": threads,
-        "--dataset": args.dataset,
-        "--features": args.features,
-        "--epochs": args.epochs,
-    }
-    words = [str(word) for option in options.items() for word in option]
-    done = subprocess.run(
-        [sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True, check=True
-    )
+    command = [sys.executable, __file__, "--side", side, "--threads", str(threads)]
+    command += ["--dataset", args.dataset, "--features", args.features]
+    command += ["--epochs", str(args.epochs)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def run_check(args: argparse.Namespace) -> dict[str, float]:
+def run_check(args: argparse.Namespace) -> dict[str, float] | None:
     """Return the relative errors of our loss, which must be small before anything is timed."""
+    if "dense" not in args.sides:
+        return None  # The graph may be too large for the N x N matrix.
     errors = spawn("check", args.threads[0], args)
     if not max(errors.values()) <= TOLERANCE:
         sys.exit(f"our loss or its gradient is not the dense one: relative errors {errors}")
@@ -225,20 +215,18 @@ def run_check(args: argparse.Namespace) -> dict[str, float]:
 
 def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure all sides in turn, round after round; return a row per thread count and side."""
-    keys = [(threads, side) for threads in args.threads for side in args.sides]
-    rounds: dict[tuple[int, str], list[dict[str, float]]] = {key: [] for key in keys}
-    for number in range(args.repeats):
-        for threads, side in keys:
-            say(f"round {number + 1} of {args.repeats}: {side}, threads {threads}")
-            rounds[threads, side].append(spawn(side, threads, args))
+    rounds: dict[tuple[int, str], list[dict[str, float]]] = {
+        key: [] for key in product(args.threads, args.sides)
+    }
+    for number, (threads, side) in product(range(args.repeats), rounds):
+        say(f"round {number + 1} of {args.repeats}: {side}, threads {threads}")
+        rounds[threads, side].append(spawn(side, threads, args))
     rows = []
-    for threads, side in keys:
-        base = medians(rounds[threads, "ours-exact"])
-        row = medians(rounds[threads, side])
+    for (threads, side), results in rounds.items():
+        row, base = medians(results), medians(rounds[threads, "ours-exact"])
         ratios = {f"{name}_ratio": value / base[name] for name, value in row.items()}
-        cpu_ms_rounds = [result["cpu_ms"] for result in rounds[threads, side]]
-        found = {**row, **ratios, "cpu_ms_rounds": cpu_ms_rounds}
-        rows.append({"threads": threads, "side": side, **found})
+        spread = {"cpu_ms_rounds": [result["cpu_ms"] for result in results]}
+        rows.append({"threads": threads, "side": side, **row, **ratios, **spread})
     return rows
 
 
@@ -249,17 +237,13 @@ def medians(results: list[dict[str, float]]) -> dict[str, float]:
 
 def acceptance(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return, per thread count and peer of the bar, whether our CPU time is within it."""
-    return [
-        {
-            "threads": row["threads"],
-            "ratio": f"ours-exact / {row['side']}, CPU",
-            "value": 1 / row["cpu_ms_ratio"],
-            "at_most": BAR[row["side"]],
-            "ok": 1 / row["cpu_ms_ratio"] <= BAR[row["side"]],
-        }
-        for row in rows
-        if row["side"] in BAR
-    ]
+    found = []
+    for row in rows:
+        if row["side"] in BAR:
+            ratio, bar = 1 / row["cpu_ms_ratio"], BAR[row["side"]]
+            name = f"ours-exact / {row['side']}, CPU time, threads {row['threads']}"
+            found.append({"name": name, "ratio": ratio, "at_most": bar, "ok": ratio <= bar})
+    return found
 
 
 def machine() -> dict[str, Any]:
@@ -271,10 +255,10 @@ def machine() -> dict[str, Any]:
             "torch": torch.__version__,
             "torch_geometric": torch_geometric.__version__,
         },
-        "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "load_average": os.getloadavg(),
+        "environment": {name: v for name, v in os.environ.items() if name.startswith("OMP_")},
     }
 
 
@@ -292,10 +276,9 @@ def show(report: dict[str, Any]) -> None:
             f"{row[f'{name}_ratio']:7.2f}" for name in ("cpu_ms", "wall_ms", "peak_mb")
         )
         say(f"{row['threads']:7} {row['side']:<13}{figures}{ratios}")
-    for item in report["acceptance"]:
+    for item in report.get("acceptance", []):
         verdict = "ok" if item["ok"] else "MISSED"
-        found = f"{item['ratio']} = {item['value']:.2f}, at most {item['at_most']}"
-        say(f"{item['threads']:7} {found}: {verdict}")
+        say(f"{verdict:>7} {item['name']}: {item['ratio']:.2f}, at most {item['at_most']}")
 
 
 def parse() -> argparse.Namespace:
@@ -326,7 +309,9 @@ def main() -> None:
     report: dict[str, Any] = {"settings": {name: getattr(args, name) for name in options}}
     report |= {"warmup": WARMUP, **machine(), "relative_errors": run_check(args)}
     report["sides"] = compare(args)
-    report["acceptance"] = acceptance(report["sides"])
+    # The bar was set for Cora with its features; on a small graph the dense loss costs little.
+    if (args.dataset, args.features) == ("cora", "raw"):
+        report["acceptance"] = acceptance(report["sides"])
     show(report)
     text = json.dumps(report, indent=1)
     print(text)

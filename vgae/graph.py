@@ -367,13 +367,31 @@ def _scipy_from_tensor(x: Tensor) -> Any:
     values = x.values() if csr else x._values()
     # scipy has no matrices of half precision.
     values = _array(values.float() if values.is_floating_point() else values, "x", "FEATURE_SHAPE")
+    if csr:
+        return csr_matrix(values, x.col_indices().numpy(), x.crow_indices().numpy(), x.shape)
     try:
-        if csr:
-            parts = (values, x.col_indices().numpy(), x.crow_indices().numpy())
-            return sp.csr_array(parts, shape=tuple(x.shape))
         return sp.coo_array((values, x._indices().numpy()), shape=tuple(x.shape))
     except ValueError as error:
         raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+
+
+def csr_matrix(data: Any, indices: Any, indptr: Any, shape: Sequence[int]) -> sp.csr_array:
+    """Return the CSR matrix of scipy with these parts, or raise if they cannot be one.
+
+    Raises:
+        DataError: If the number of entries is unclear, or an index is out of range.
+    """
+    try:
+        # scipy itself would cut surplus entries off, and round an index.
+        if not (data.shape == indices.shape == (indptr[-1],) and indptr.dtype.kind in "iu"):
+            raise ValueError("data, indices and indptr disagree on the number of entries")
+        if indices.dtype.kind not in "iu":
+            raise ValueError(f"indices must be integers, got {indices.dtype}")
+        matrix = sp.csr_array((data, indices, indptr), shape=tuple(shape))
+        matrix.check_format(full_check=True)
+    except (IndexError, OverflowError, TypeError, ValueError) as error:
+        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+    return matrix
 
 
 def _checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
@@ -432,7 +450,7 @@ def _node_ids(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] 
             "NODE_ID",
             f"node ids must differ, got {len(ids) - len(set(ids))} repeats, such as {node!r:.60}.",
         )
-    return None if ids == tuple(range(num_nodes)) else ids
+    return None if len(ids) == num_nodes and ids == tuple(range(num_nodes)) else ids
 
 
 def _check_lengths(graph: Graph) -> None:

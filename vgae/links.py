@@ -1,6 +1,7 @@
 """split_links: hold links out to be predicted, and prove that nothing leaks."""
 
 import math
+import operator
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from torch import Tensor
 from vgae.atomic import replacing
 from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
 from vgae.graph import Graph, both_directions
+from vgae.npz import read_arrays
 from vgae.streams import stream
 
 if TYPE_CHECKING:
@@ -141,17 +143,20 @@ class LinkSplit:
             ArtifactError: If the file is missing, damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
+            content = read_arrays(path)
             if str(content["format"]) != _FORMAT:
                 raise ValueError(f"format is {content['format']}, expected {_FORMAT}")
-            num_nodes, seed = int(content["num_nodes"]), int(content["seed"])
+            num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
             fingerprint = str(content["fingerprint"])
             pairs = {name: _pairs(content[name], num_nodes) for name in _PARTS}
-        # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
-        except Exception as error:
+        except KeyError as error:
             raise ArtifactError(
-                "SPLIT_CORRUPT", f"{path} is not a readable link split: {error}."
+                "SPLIT_CORRUPT", f"{path} is not a readable link split: it lacks {error}."
+            ) from None
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(
+                "SPLIT_CORRUPT",
+                f"{path} is not a readable link split: {str(error).rstrip('.')}.",
             ) from None
         return cls(
             num_nodes=num_nodes,
@@ -292,7 +297,7 @@ def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
             raise DataError(
                 "SPLIT_TOO_SMALL",
                 f"{share:.3g} of {graph.num_links} links is less than one; {name} needs at least"
-                f" {math.ceil(1 / share)} links, or a larger share, or 0 to go without.",
+                f" {1 / share:.6g} links, or a larger share, or 0 to go without.",
             )
     if sum(sizes.values()) >= graph.num_links:
         raise DataError(
@@ -332,8 +337,10 @@ def _checks(split: LinkSplit, graph: Graph) -> list[Check]:
         ),
         Check(
             "S4",
-            "non-links are links of no part, no self-pairs, all different",
-            int(np.isin(neg, links).sum()) + int((u >= v).sum()) + len(neg) - len(np.unique(neg)),
+            "non-links are pairs u < v of nodes, links of no part, all different",
+            int(np.isin(neg, links).sum())
+            + int(((u < 0) | (u >= v) | (v >= n)).sum())
+            + (len(neg) - len(np.unique(neg))),
         ),
         Check(
             "S5",

@@ -1,21 +1,22 @@
 """Graphs in files."""
 
 import json
+import operator
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from vgae.atomic import replacing
 from vgae.errors import DataError
-from vgae.graph import Graph, NodeId
+from vgae.graph import Graph, NodeId, csr_matrix
+from vgae.npz import read_arrays
 
 _FORMAT = "vgae-graph-1"
 
@@ -48,8 +49,8 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     ``label_names`` and ``node_ids``.
 
     Raises:
-        DataError: If names cannot be stored: strings among integers, integers of more than 64
-            bits, strings that end in NUL.
+        DataError: If names cannot be stored: strings among integers, integers of 2**63 or
+            more, strings that end in NUL.
     """
     content: dict[str, Any] = {
         "format": np.array(_FORMAT),
@@ -74,7 +75,8 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     if graph.notes:
         content["notes"] = np.array(json.dumps(dict(graph.notes)))
     # A damaged directory of the zip can drop members without a trace; the list of them shows it.
-    content["keys"] = np.array([*content, "keys"])
+    # It comes first, because damage drops what follows.
+    content = {"keys": np.array(["keys", *content]), **content}
     # Given a name, numpy would add .npz to one that lacks it.
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **content)
@@ -86,41 +88,58 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
     Raises:
         DataError: If the file is damaged, or its content does not make a graph.
     """
-    content = _members(path)
-    missing = {"format", "num_nodes", "edges", *content.get("keys", ())} - content.keys()
-    if missing or str(content["format"]) != _FORMAT:
+    try:
+        return _graph(read_arrays(path), Path(path).stem)
+    except DataError as error:
+        raise DataError(error.code, f"{path}: {error}") from None
+
+
+def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
+    """Return the graph of these arrays, or say which of them is wrong."""
+    keys = _names(content, "keys")
+    if {"format", "num_nodes", "edges", *keys} - content.keys():
         raise DataError(
             "NPZ_KEYS",
-            f"{path} must hold format = {_FORMAT}, num_nodes, edges and what its keys name,"
-            f" found {', '.join(content) or 'nothing'}.",
+            "it must hold format, num_nodes, edges and what its keys name, found"
+            f" {', '.join(content) or 'nothing'}.",
         )
-    try:
-        num_nodes = int(content["num_nodes"])
-        notes = json.loads(str(content.get("notes", "{}")))
-    except (TypeError, ValueError) as error:
-        raise DataError("NPZ_CORRUPT", f"{path}: {error}.") from None
+    if str(content["format"]) != _FORMAT:
+        raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {content['format']}.")
     graph = Graph.from_edges(
         content["edges"],
-        num_nodes=num_nodes,
-        x=_stored_features(content, path),
+        num_nodes=_num_nodes(content),
+        x=_stored_features(content),
         y=content.get("y"),
-        label_names=content["label_names"].tolist() if "label_names" in content else (),
-        node_ids=content["node_ids"].tolist() if "node_ids" in content else None,
-        name=str(content.get("name", Path(path).stem)),
+        label_names=_names(content, "label_names"),
+        node_ids=_names(content, "node_ids") if "node_ids" in content else None,
+        name=str(content.get("name", stem)),
     )
-    return replace(graph, notes=MappingProxyType(notes))
+    return replace(graph, notes=_notes(content))
 
 
-def _members(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Return every array of an npz file; whatever is wrong with it, the error is one."""
+def _num_nodes(content: dict[str, np.ndarray]) -> int:
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as members:
-            return {name: members[name] for name in members.files}
-    # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
-    except Exception as error:
-        if "allow_pickle" in str(error):
-            raise DataError("PICKLE_REFUSED", f"{path} holds pickled objects.") from None
-        raise DataError("NPZ_CORRUPT", f"{path} is not a readable npz file: {error}.") from None
+        return operator.index(content["num_nodes"])
+    except TypeError:
+        raise DataError("NPZ_CORRUPT", "num_nodes must be one integer.") from None
+
+
+def _names(content: dict[str, np.ndarray], key: str) -> list[Any]:
+    """Return a list of names, empty where there is none."""
+    names = content.get(key, np.empty(0))
+    if names.ndim != 1:
+        raise DataError("NPZ_CORRUPT", f"{key} must be a list, got shape {names.shape}.")
+    return names.tolist()
+
+
+def _notes(content: dict[str, np.ndarray]) -> Mapping[str, int]:
+    try:
+        notes = json.loads(str(content.get("notes", "{}")))
+    except (ValueError, RecursionError):
+        notes = None
+    if not isinstance(notes, dict) or not all(type(count) is int for count in notes.values()):
+        raise DataError("NPZ_CORRUPT", "notes must be a JSON object of integers.")
+    return MappingProxyType(notes)
 
 
 def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
@@ -129,19 +148,18 @@ def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
     if array.dtype.kind not in "iuU" or array.tolist() != list(names):
         raise DataError(
             "NODE_ID",
-            "names must be all strings, none ending in NUL, or all integers of at most 64 bits,"
+            "names must be all strings, none ending in NUL, or all integers below 2**63,"
             f" to be stored; got {', '.join(map(repr, names[:3]))} ...",
         )
     return array
 
 
-def _stored_features(content: dict[str, Any], path: Any) -> Any:
+def _stored_features(content: dict[str, np.ndarray]) -> Any:
     if "x_data" not in content:
         return content.get("x")
     try:
-        parts = (content["x_data"], content["x_indices"], content["x_indptr"])
-        return sp.csr_array(parts, shape=tuple(content["x_shape"].tolist()))
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            "SPARSE_CORRUPT", f"{path}: the features are not a CSR matrix: {error}."
-        ) from None
+        indices, indptr = content["x_indices"], content["x_indptr"]
+        shape = [operator.index(size) for size in content["x_shape"]]
+    except (KeyError, TypeError) as error:
+        raise DataError("SPARSE_CORRUPT", f"x is not a CSR matrix: {error}.") from None
+    return csr_matrix(content["x_data"], indices, indptr, shape)
