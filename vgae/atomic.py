@@ -11,9 +11,9 @@ from pathlib import Path
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success it takes the place of ``path``.
 
-    The bytes reach the disk (``fsync``) before the rename, so that a reader sees the old file or
-    the new one and never a part. On an exception the temporary file is removed and ``path`` stays
-    as it was.
+    The bytes reach the disk (``fsync``) before the rename and the name after it, so that a
+    reader sees the old file or the new one and never a part. On an exception the temporary file
+    is removed and ``path`` stays as it was.
 
     Yields:
         A path with the suffix of ``path``, to be written by the caller.
@@ -32,5 +32,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name itself to the disk; Windows has no such call and needs none."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -39,10 +39,11 @@ def encoder_inputs(
 ) -> tuple[Any, Any]:
     """Return what ``encoder`` is called with, on ``device``.
 
-    That is ``(x, edge_index)``; an encoder with a method ``prepare(x, edge_index)`` is asked once
-    for a form of them that it takes faster.
+    That is ``(x, edge_index)``, both dense. An encoder with a method ``prepare(x, edge_index)`` is
+    asked once for a form of them that it takes faster; its ``x`` is sparse where the graph's is.
     """
-    x = None if graph.x is None else graph.x.to(device)
-    inputs = (x, edge_index.to(device))
+    edge_index = edge_index.to(device)
     prepare = getattr(encoder, "prepare", None)
-    return inputs if prepare is None else prepare(*inputs)
+    x = graph.dense_x if prepare is None else graph.x
+    x = None if x is None else x.to(device)
+    return (x, edge_index) if prepare is None else prepare(x, edge_index)

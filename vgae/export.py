@@ -11,6 +11,7 @@ from vgae.atomic import replacing
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import NodeId
+from vgae.npz import write_arrays
 
 FORMATS = (".npz", ".npy", ".csv")
 
@@ -40,14 +41,21 @@ def write_embeddings(
             "EXPORT_FORMAT",
             f"{path} must end in one of {', '.join(FORMATS)}, got {path.suffix!r}.",
         )
+    if path.suffix == ".npz":
+        logvar = {"logvar": q.logvar.numpy()} if isinstance(q, DiagGaussian) else {}
+        write_arrays(path, {"ids": _id_array(ids), "mu": mu, **logvar})
+        return
     with replacing(path) as temporary:
-        if path.suffix == ".npy":
-            np.save(temporary, mu)
-        elif path.suffix == ".csv":
+        if path.suffix == ".csv":
             _write_csv(temporary, ids, mu)
         else:
-            logvar = {"logvar": q.logvar.numpy()} if isinstance(q, DiagGaussian) else {}
-            np.savez_compressed(temporary, allow_pickle=False, ids=np.array(ids), mu=mu, **logvar)
+            np.save(temporary, mu, allow_pickle=False)
+
+
+def _id_array(ids: Sequence[NodeId]) -> np.ndarray:
+    """Return integers as int64 and anything else as text; never as objects."""
+    array = np.array(ids)
+    return array if array.dtype == np.int64 else np.array([str(node) for node in ids])
 
 
 def _write_csv(path: Path, ids: Sequence[NodeId], mu: np.ndarray) -> None:

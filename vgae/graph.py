@@ -1,6 +1,7 @@
 """Graph: undirected, canonical, immutable."""
 
 import hashlib
+import math
 import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,14 +15,16 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from vgae.arrays import checked_csr, dense_array, feature_tensor
 from vgae.errors import DataError
-from vgae.sparse import csr_tensor
 
 if TYPE_CHECKING:
     import networkx as nx
     from torch_geometric.data import Data
 
 NodeId = str | int
+
+_MOST_NODES = math.isqrt(2**63 - 1)  # the number of a pair must fit into 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class Graph:
             edges, num_nodes = inverse.reshape(edges.shape), len(names)
             if not np.array_equal(names, np.arange(num_nodes)):
                 node_ids = names.tolist()
-        features = None if x is None else _features(x)
+        features = None if x is None else feature_tensor(x)
         if num_nodes is None:
             num_nodes = len(node_ids) if features is None else features.shape[0]  # pyright: ignore
         links, notes = _canonical(edges, num_nodes)
@@ -142,12 +145,12 @@ class Graph:
             name: What messages call the graph.
         """
         if not sp.issparse(adj):
-            adj = _array(adj, "adj", "NOT_SQUARE")
+            adj = dense_array(adj, "adj", "NOT_SQUARE")
         if adj.ndim != 2 or adj.shape[0] != adj.shape[1]:
             raise DataError("NOT_SQUARE", f"adj must have shape (N, N), got {adj.shape}.")
         if adj.dtype.kind not in "biufc":
             raise DataError("ADJ_DTYPE", f"adj must hold numbers, got dtype {adj.dtype}.")
-        coo = _checked_csr(adj).tocoo()
+        coo = checked_csr(adj).tocoo()
         return cls.from_edges(
             np.stack([coo.row, coo.col]).astype(np.int64),
             num_nodes=adj.shape[0],
@@ -160,11 +163,14 @@ class Graph:
     def from_pyg(cls, data: "Data", *, name: str = "graph") -> "Graph":
         """Take ``edge_index``, ``x``, ``y`` and ``num_nodes`` of a PyG ``Data``.
 
-        Directed edges become links; other attributes are left out.
+        Directed edges become links. Other attributes are left out, and ``y`` too if it is not an
+        integer per node.
         """
         if data.edge_index is None:
             raise DataError("NO_EDGES", "data.edge_index is missing; nothing says who is linked.")
-        y = data.y if isinstance(data.y, Tensor) and data.y.dim() == 1 else None
+        y = data.y if isinstance(data.y, Tensor) else None
+        if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
+            y = None
         return cls.from_edges(data.edge_index, num_nodes=data.num_nodes, x=data.x, y=y, name=name)
 
     def to_networkx(self) -> "nx.Graph":
@@ -188,10 +194,10 @@ class Graph:
         return sp.coo_array((ones, (src, dst)), shape=(self.num_nodes, self.num_nodes)).tocsr()
 
     def to_pyg(self) -> "Data":
-        """Return a PyG ``Data`` with ``x``, ``edge_index`` in both directions and ``y``."""
+        """Return a PyG ``Data`` with dense ``x``, ``edge_index`` in both directions and ``y``."""
         from torch_geometric.data import Data
 
-        return Data(x=self.x, edge_index=self.edge_index, y=self.y, num_nodes=self.num_nodes)
+        return Data(x=self.dense_x, edge_index=self.edge_index, y=self.y, num_nodes=self.num_nodes)
 
     @property
     def num_links(self) -> int:
@@ -208,6 +214,11 @@ class Graph:
         """Name of each node, 0 to N - 1 if it has no other."""
         return range(self.num_nodes) if self.node_ids is None else self.node_ids
 
+    @property
+    def dense_x(self) -> Tensor | None:
+        """Features as a dense tensor, as most layers of other libraries take them."""
+        return None if self.x is None else self.x.to_dense()
+
     @cached_property
     def edge_index(self) -> Tensor:
         """Both directions of every link, ascending, int64, shape ``(2, 2M)``."""
@@ -220,16 +231,14 @@ class Graph:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of nodes, links and features, in hexadecimal."""
+        """SHA-256 of nodes, links and features, dense or sparse alike, in hexadecimal."""
         digest = hashlib.sha256(f"vgae-graph-1 {self.num_nodes} {self.num_features}".encode())
-        parts = [self.links]
-        if self.x is not None and self.x.layout == torch.sparse_csr:
-            parts += [self.x.crow_indices(), self.x.col_indices(), self.x.values()]
-        elif self.x is not None:
-            parts.append(self.x)
+        parts = [self.links.numpy()]
+        if self.x is not None:
+            x = _scipy_features(self.x)
+            parts += [x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data]
         for part in parts:
-            array = part.contiguous().numpy()
-            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            array = part.astype(part.dtype.newbyteorder("<"), copy=False)
             digest.update(f" {array.dtype.str} {array.shape} ".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()
@@ -245,6 +254,13 @@ class Graph:
         )
 
 
+def _scipy_features(x: Tensor) -> sp.csr_array:
+    if x.layout != torch.sparse_csr:
+        return sp.csr_array(x.numpy())
+    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
+    return sp.csr_array(parts, shape=tuple(x.shape))
+
+
 def both_directions(links: Tensor) -> Tensor:
     """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
     src, dst = torch.cat([links, links.flip(0)], dim=1)
@@ -252,23 +268,9 @@ def both_directions(links: Tensor) -> Tensor:
     return torch.stack([src, dst])[:, torch.from_numpy(order)]
 
 
-def _array(value: Any, name: str, code: str) -> np.ndarray:
-    """Return a dense tensor, array or nested list as an array, or say that it is none."""
-    if isinstance(value, Tensor) and value.layout != torch.strided:
-        raise DataError(code, f"{name} must be dense, got a tensor of layout {value.layout}.")
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().resolve_conj().resolve_neg()
-        # numpy has no bfloat16.
-        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-    try:
-        return np.asarray(value)
-    except ValueError:
-        raise DataError(code, f"the rows of {name} must be equally long.") from None
-
-
 def _edge_array(edges: Any) -> np.ndarray:
     """Return the edges as an array of shape (2, E), of integers or of strings."""
-    edges = _array(edges, "edges", "EDGE_INDEX_SHAPE")
+    edges = dense_array(edges, "edges", "EDGE_INDEX_SHAPE")
     if edges.size == 0:
         return np.zeros((2, 0), dtype=np.int64)
     if edges.ndim != 2 or edges.shape[0] != 2:
@@ -295,6 +297,8 @@ def _canonical(edges: np.ndarray, num_nodes: int) -> tuple[Tensor, dict[str, int
     """Return each link once with u < v, ascending, and the counts of what fell away."""
     if num_nodes < 1:
         raise DataError("GRAPH_EMPTY", "the graph has no nodes; it must have at least one.")
+    if num_nodes > _MOST_NODES:
+        raise DataError("GRAPH_SIZE", f"at most {_MOST_NODES} nodes can be told apart.")
     if edges.dtype.kind == "U":
         raise DataError(
             "EDGE_INDEX_DTYPE",
@@ -309,116 +313,23 @@ def _canonical(edges: np.ndarray, num_nodes: int) -> tuple[Tensor, dict[str, int
         )
     u, v = edges.astype(np.int64)
     loops = u == v
-    ordered = np.unique(np.stack([u, v])[:, ~loops], axis=1)
-    links = np.unique(np.sort(ordered, axis=0), axis=1)
-    both_ways = ordered.shape[1] - links.shape[1]
+    # One number per ordered pair: sorting numbers is many times faster than sorting columns.
+    code = (u * num_nodes + v)[~loops]
+    ordered = np.unique(code)
+    u, v = np.divmod(ordered, num_nodes)
+    links = np.unique(np.minimum(u, v) * num_nodes + np.maximum(u, v))
+    both_ways = len(ordered) - len(links)
     notes = {
         "self_loops": int(loops.sum()),
-        "repeats": int((~loops).sum()) - ordered.shape[1],
-        "one_way": links.shape[1] - both_ways if both_ways else 0,
+        "repeats": len(code) - len(ordered),
+        "one_way": len(links) - both_ways if both_ways else 0,
     }
-    return torch.from_numpy(links), {name: count for name, count in notes.items() if count}
-
-
-def _features(x: Any) -> Tensor:
-    """Return the features as float32, dense or CSR, without touching what was given."""
-    if isinstance(x, Tensor) and x.layout in (torch.sparse_csr, torch.sparse_coo):
-        given: Any = _scipy_from_tensor(x.detach().cpu())
-    else:
-        given = x if sp.issparse(x) else _array(x, "x", "FEATURE_SHAPE")
-    if given.ndim != 2 or given.shape[1] == 0:
-        raise DataError(
-            "FEATURE_SHAPE", f"x must have shape (N, F) with F > 0, got {given.shape}."
-        )
-    if given.dtype.kind not in "biuf":
-        raise DataError("FEATURE_DTYPE", f"x must be numbers, got dtype {given.dtype}.")
-    csr = _checked_csr(given, np.float32) if sp.issparse(given) else None
-    with np.errstate(over="ignore"):
-        # A copy in row-major order: a later change of the caller's array must not reach in here.
-        values = given.astype(np.float32, order="C") if csr is None else csr.data
-    if not np.isfinite(values).all():
-        row, column = _first_nonfinite(values, csr)
-        raise DataError(
-            "FEATURE_NONFINITE",
-            f"x must be finite in float32, got {np.count_nonzero(~np.isfinite(values))} other"
-            f" values, the first in row {row}, column {column}.",
-        )
-    if csr is None:
-        return torch.from_numpy(values)
-    return csr_tensor(
-        torch.from_numpy(csr.indptr.astype(np.int32)),
-        torch.from_numpy(csr.indices.astype(np.int32)),
-        torch.from_numpy(csr.data),
-        given.shape,
-    )
-
-
-def _first_nonfinite(x: Any, csr: sp.csr_array | None) -> tuple[int, int]:
-    if csr is None:
-        row, column = np.argwhere(~np.isfinite(x))[0]
-        return int(row), int(column)
-    at = int(np.flatnonzero(~np.isfinite(csr.data))[0])
-    return int(np.searchsorted(csr.indptr, at, side="right")) - 1, int(csr.indices[at])
-
-
-def _scipy_from_tensor(x: Tensor) -> Any:
-    """Return a sparse tensor as a matrix of scipy, which is still to be checked."""
-    csr = x.layout == torch.sparse_csr
-    values = x.values() if csr else x._values()
-    # scipy has no matrices of half precision.
-    values = _array(values.float() if values.is_floating_point() else values, "x", "FEATURE_SHAPE")
-    if csr:
-        return csr_matrix(values, x.col_indices().numpy(), x.crow_indices().numpy(), x.shape)
-    try:
-        return sp.coo_array((values, x._indices().numpy()), shape=tuple(x.shape))
-    except ValueError as error:
-        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
-
-
-def csr_matrix(data: Any, indices: Any, indptr: Any, shape: Sequence[int]) -> sp.csr_array:
-    """Return the CSR matrix of scipy with these parts, or raise if they cannot be one.
-
-    Raises:
-        DataError: If the number of entries is unclear, or an index is out of range.
-    """
-    try:
-        # scipy itself would cut surplus entries off, and round an index.
-        if not (data.shape == indices.shape == (indptr[-1],) and indptr.dtype.kind in "iu"):
-            raise ValueError("data, indices and indptr disagree on the number of entries")
-        if indices.dtype.kind not in "iu":
-            raise ValueError(f"indices must be integers, got {indices.dtype}")
-        matrix = sp.csr_array((data, indices, indptr), shape=tuple(shape))
-        matrix.check_format(full_check=True)
-    except (IndexError, OverflowError, TypeError, ValueError) as error:
-        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
-    return matrix
-
-
-def _checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
-    """Return a sorted CSR copy without repeats and explicit zeros.
-
-    The indices are checked in the format in which they came: to convert a corrupt matrix is
-    already a write to foreign memory.
-    """
-    try:
-        if sp.issparse(matrix) and matrix.format == "coo":
-            matrix = sp.coo_array((matrix.data, matrix.coords), shape=matrix.shape)
-        elif sp.issparse(matrix) and matrix.format in ("csr", "csc", "bsr"):
-            if not len(matrix.data) == len(matrix.indices) == matrix.indptr[-1]:
-                raise ValueError("data, indices and indptr disagree on the number of entries")
-            matrix = matrix.copy()
-            matrix.check_format(full_check=True)
-        with np.errstate(over="ignore"):
-            csr = sp.csr_array(matrix, dtype=dtype, copy=True)
-    except ValueError as error:
-        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
-    csr.sum_duplicates()
-    csr.eliminate_zeros()
-    return csr
+    pairs = torch.from_numpy(np.stack(np.divmod(links, num_nodes)))
+    return pairs, {name: count for name, count in notes.items() if count}
 
 
 def _labels(y: Any) -> Tensor:
-    array = _array(y, "y", "LABELS")
+    array = dense_array(y, "y", "LABELS")
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(
             "LABELS",

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.atomic import replacing
 from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
 from vgae.graph import Graph, both_directions
-from vgae.npz import read_arrays
+from vgae.npz import read_arrays, write_arrays
 from vgae.streams import stream
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class LinkSplit:
         parts = (LabelledPairs(self.train, nothing), self.val, self.test)
         train, val, test = (
             Data(
-                x=graph.x,
+                x=graph.dense_x,
                 edge_index=self.message_edge_index,
                 y=graph.y,
                 num_nodes=self.num_nodes,
@@ -124,16 +123,10 @@ class LinkSplit:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the split as npz, whole or not at all; :meth:`load` brings it back exactly."""
         # Given a name, numpy would add .npz to one that lacks it.
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                allow_pickle=False,
-                format=np.array(_FORMAT),
-                num_nodes=np.array(self.num_nodes),
-                seed=np.array(self.seed),
-                fingerprint=np.array(self.fingerprint),
-                **{name: part.numpy() for name, part in self._parts().items()},
-            )
+        head = {"num_nodes": self.num_nodes, "seed": self.seed, "fingerprint": self.fingerprint}
+        head = {name: np.array(value) for name, value in {"format": _FORMAT, **head}.items()}
+        parts = {name: part.numpy() for name, part in self._parts().items()}
+        write_arrays(path, {**head, **parts})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LinkSplit":
@@ -268,7 +261,9 @@ def _distinct(population: int, count: int, generator: torch.Generator) -> Tensor
         return torch.randperm(population, generator=generator)[:count]
     drawn = torch.empty(0, dtype=torch.int64)
     while len(drawn) < count:
-        more = torch.randint(population, (2 * count,), generator=generator)
+        # randint takes a 32-bit remainder: of a large population, low numbers come too often.
+        more = torch.randint(2**62, (2 * count,), generator=generator)
+        more = more[more < 2**62 // population * population] % population
         drawn = torch.cat([drawn, more])
         first = np.unique(drawn.numpy(), return_index=True)[1]
         drawn = drawn[torch.from_numpy(np.sort(first))]

@@ -1,11 +1,20 @@
-"""Arrays from an npz file of unknown origin, none of them unpickled."""
+"""Arrays to and from npz files, none of them pickled."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from vgae.atomic import replacing
 from vgae.errors import DataError
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to an npz file, whole or not at all."""
+    # Given a name, numpy would add .npz to one that lacks it.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

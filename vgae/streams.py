@@ -1,6 +1,7 @@
 """Random streams: one seed, one independent generator per purpose."""
 
 import hashlib
+import operator
 from typing import Literal
 
 import torch
@@ -25,6 +26,7 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
     Raises:
         UsageError: If ``seed`` is out of range.
     """
+    seed = operator.index(seed)
     if not 0 <= seed < 2**63:
         raise UsageError("SEED_RANGE", f"seed must lie in [0, 2**63), got {seed}.")
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -161,7 +161,8 @@ def fit(
         graph: Nodes and features.
         split: From :func:`vgae.split_links`; messages travel on its training links only.
         model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
-            trained in place. Its encoder gets ``(x, edge_index)``, its decoder ``edge_index``.
+            trained in place. Its encoder gets ``(x, edge_index)``, dense, its decoder
+            ``edge_index``.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
         seed: Of the initial weights and of the noise.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.

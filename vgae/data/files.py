@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from vgae.atomic import replacing
+from vgae.arrays import csr_matrix
 from vgae.errors import DataError
-from vgae.graph import Graph, NodeId, csr_matrix
-from vgae.npz import read_arrays
+from vgae.graph import Graph, NodeId
+from vgae.npz import read_arrays, write_arrays
 
 _FORMAT = "vgae-graph-1"
 
@@ -77,9 +77,7 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     # A damaged directory of the zip can drop members without a trace; the list of them shows it.
     # It comes first, because damage drops what follows.
     content = {"keys": np.array(["keys", *content]), **content}
-    # Given a name, numpy would add .npz to one that lacks it.
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **content)
+    write_arrays(path, content)
 
 
 def read_npz(path: str | os.PathLike[str]) -> Graph:

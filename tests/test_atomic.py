@@ -1,0 +1,84 @@
+import os
+import stat
+from contextlib import suppress
+
+import pytest
+
+from vgae.atomic import replacing
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder" / "file.txt"
+
+
+@pytest.fixture
+def umask():
+    """Set a umask other than the usual one, and put the old one back."""
+    old = os.umask(0o027)
+    yield 0o027
+    os.umask(old)
+
+
+def test_on_success_the_new_content_replaces_the_old_and_nothing_is_left(path):
+    for content in ("old", "new"):
+        with replacing(path) as temporary:
+            temporary.write_text(content)
+        assert path.read_text() == content
+        assert list(path.parent.iterdir()) == [path]
+
+
+def test_until_the_end_a_reader_sees_the_old_content(path):
+    path.parent.mkdir()
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_the_old_file_and_no_other(error, path):
+    path.parent.mkdir()
+    path.write_text("old")
+    with suppress(error), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_exception_leaves_no_file_where_none_was(path):
+    with suppress(OSError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise OSError
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_exception_itself_is_passed_on(path):
+    with pytest.raises(OSError, match="disk full"), replacing(path):
+        raise OSError("disk full")
+
+
+@pytest.mark.parametrize("old_rights", [None, 0o600])
+def test_the_file_has_the_rights_of_a_plain_open(old_rights, path, umask):
+    if old_rights is not None:
+        path.parent.mkdir()
+        path.touch(old_rights)
+    with replacing(path) as temporary:
+        temporary.write_text("text")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+    assert os.umask(umask) == umask
+
+
+def test_the_temporary_file_has_the_suffix_and_the_folder_of_the_file(path):
+    """Writers choose a format by suffix, and a rename is atomic within a folder only."""
+    with replacing(path) as temporary:
+        assert temporary.suffix == path.suffix
+        assert temporary.parent == path.parent
+
+
+def test_a_folder_in_the_place_of_the_file_stays_as_it_was(path):
+    path.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError), replacing(path) as temporary:
+        temporary.write_text("text")
+    assert list(path.parent.iterdir()) == [path]
