@@ -30,7 +30,7 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp
 
 demo: $(VENV)/.stamp
 	$(BIN)/vgae train
-	@echo "  (first: source $(BIN)/activate)"
+	@echo "The command is $(BIN)/vgae; 'source $(BIN)/activate' makes it plain vgae."
 
 test: $(VENV)/.stamp-dev lint
 	$(BIN)/python -m pytest -m "not slow"
