@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from vgae.evaluate import evaluate
+from vgae.evaluation import evaluate
 from vgae.experiment import PUBLISHED, Trial, protocol, run_table, summarise, to_json
 from vgae.links import split_links
 from vgae.metrics import LinkScores

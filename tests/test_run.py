@@ -8,7 +8,7 @@ import torch
 from vgae.data.files import write_npz
 from vgae.embedding import embed
 from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
-from vgae.evaluate import evaluate
+from vgae.evaluation import evaluate
 from vgae.graph import Graph
 from vgae.recipes import PAPER
 from vgae.run import free_path, load_run, open_graph, remove_run, train_run

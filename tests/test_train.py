@@ -10,7 +10,7 @@ from torch_geometric.nn import GCNConv
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
 from vgae.errors import LeakageError, NumericalError, ResourceError, UsageError
-from vgae.evaluate import evaluate
+from vgae.evaluation import evaluate
 from vgae.gaussian import DiagGaussian
 from vgae.graph import Graph
 from vgae.links import split_links

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vgae.embedding import embed as embed
     from vgae.encoders import GCNEncoder as GCNEncoder
     from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
-    from vgae.evaluate import evaluate as evaluate
+    from vgae.evaluation import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
     from vgae.gaussian import PointMass as PointMass
     from vgae.graph import Graph as Graph
@@ -37,7 +37,7 @@ _HOME = {
     "PointMass": "vgae.gaussian",
     "embed": "vgae.embedding",
     "epochs": "vgae.train",
-    "evaluate": "vgae.evaluate",
+    "evaluate": "vgae.evaluation",
     "fit": "vgae.train",
     "load_dataset": "vgae.data.named",
     "load_run": "vgae.run",

@@ -104,7 +104,7 @@ def train(
 @app.command()
 def evaluate(run: RunArgument, as_json: Json = False) -> None:
     """Score the held-out links of a run anew."""
-    from vgae.evaluate import evaluate as evaluate_model
+    from vgae.evaluation import evaluate as evaluate_model
     from vgae.run import load_run
 
     loaded = load_run(run)

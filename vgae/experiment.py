@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import mean, stdev
 from typing import Any, Literal, NamedTuple
 
-from vgae.evaluate import evaluate
+from vgae.evaluation import evaluate
 from vgae.links import split_links
 from vgae.metrics import LinkScores
 from vgae.recipes import PAPER, Recipe

@@ -26,7 +26,7 @@ from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.embedding import embed
 from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
-from vgae.evaluate import evaluate
+from vgae.evaluation import evaluate
 from vgae.export import write_embeddings
 from vgae.graph import Graph
 from vgae.links import LinkSplit, split_links

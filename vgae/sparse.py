@@ -49,7 +49,13 @@ def edges_to_csr(edge_index: Tensor, num_nodes: int, values: Tensor | None = Non
     return csr_tensor(crow.to(index), (code % num_nodes).to(index), merged, (num_nodes, num_nodes))
 
 
-def gcn_norm(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:
+def gcn_norm(
+    edge_index: Tensor,
+    num_nodes: int,
+    edge_weight: Tensor | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
     r"""Return the normalised adjacency of a graph convolution, with self-loops.
 
     .. math:: \hat A = D^{-1/2} (A + I) D^{-1/2}, \quad D_{ii} = \sum_j (A + I)_{ij}
@@ -65,6 +71,7 @@ def gcn_norm(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = No
         edge_index: Source and target of every edge, shape ``(2, E)``.
         num_nodes: N.
         edge_weight: One per edge, finite and not negative, shape ``(E,)``; ones if not given.
+        dtype: Of the result; that of ``edge_weight`` if it has one, else float32.
 
     Returns:
         Sparse CSR matrix, shape ``(N, N)``.
@@ -72,24 +79,59 @@ def gcn_norm(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = No
     Raises:
         DataError: If a weight is negative or not finite, or an index is out of range.
     """
-    src, dst = _checked(edge_index, num_nodes, edge_weight)
+    edges, values = gcn_norm_entries(edge_index, num_nodes, edge_weight, dtype=dtype)
+    return edges_to_csr(edges.flip(0), num_nodes, values)
+
+
+def gcn_norm_entries(
+    edge_index: Tensor,
+    num_nodes: int,
+    edge_weight: Tensor | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the entries of :func:`gcn_norm` as edges with self-loops, ``(2, E + N)``, and values.
+
+    The values are differentiable in ``edge_weight``.
+    """
+    src, dst = checked_edges(edge_index, num_nodes, edge_weight)
     if edge_weight is None:
         edge_weight = torch.ones(edge_index.shape[1], device=edge_index.device)
-    elif not edge_weight.is_floating_point():
-        edge_weight = edge_weight.float()
+    if dtype is None:
+        dtype = edge_weight.dtype if edge_weight.is_floating_point() else torch.float32
+    edge_weight = edge_weight.to(dtype)
     loop = src == dst
-    loop_weight = edge_weight.new_ones(num_nodes)
-    loop_weight[src[loop]] = edge_weight[loop]
     nodes = torch.arange(num_nodes, device=edge_index.device)
+    loop_weight = edge_weight.new_ones(num_nodes).index_put((src[loop],), edge_weight[loop])
     src, dst = torch.cat([src[~loop], nodes]), torch.cat([dst[~loop], nodes])
     weight = torch.cat([edge_weight[~loop], loop_weight])
-    degree = weight.new_zeros(num_nodes).index_add_(0, dst, weight)
+    degree = weight.new_zeros(num_nodes).index_add(0, dst, weight)
     # A node without weight coming in passes none on: 1 / sqrt(inf) = 0.
     scale = degree.masked_fill(degree == 0, torch.inf).rsqrt()
-    return edges_to_csr(torch.stack([dst, src]), num_nodes, scale[dst] * weight * scale[src])
+    return torch.stack([src, dst]), scale[dst] * weight * scale[src]
 
 
-def _checked(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> Tensor:
+def adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """Return the adjacency of ones of an undirected graph as sparse CSR, shape ``(N, N)``.
+
+    Raises:
+        DataError: If an index is out of range, or the edges are not in both directions, once
+            each, without self-loops.
+    """
+    src, dst = checked_edges(edge_index, num_nodes)
+    forward = (src * num_nodes + dst).sort().values
+    backward = (dst * num_nodes + src).sort().values
+    repeats = (forward[1:] == forward[:-1]).any()
+    if (src == dst).any() or repeats or not torch.equal(forward, backward):
+        raise DataError(
+            "NOT_UNDIRECTED",
+            "edge_index must list every edge in both directions, once each, without self-loops;"
+            " torch_geometric.utils.to_undirected and remove_self_loops make it so.",
+        )
+    return edges_to_csr(edge_index, num_nodes)
+
+
+def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:
     """Return ``edge_index``, or raise: a bad index must not reach native code."""
     if edge_index.dim() != 2 or edge_index.shape[0] != 2:
         raise DataError(

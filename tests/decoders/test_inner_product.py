@@ -82,6 +82,16 @@ def test_the_bias_learns_the_density_of_the_graph():
     assert decoder.bias.sigmoid().item() == pytest.approx(graph.num_links / pairs, rel=1e-4)
 
 
+def test_without_edges_kipfs_weights_do_not_exist():
+    with pytest.raises(ValueError, match="number of edges, got none"):
+        InnerProductDecoder(weighting="kipf").log_prob(torch.zeros(3, 2), EDGES[:, :0])
+
+
+def test_called_like_a_module_it_gives_logits(generator):
+    z, decoder = latent(generator), InnerProductDecoder()
+    assert torch.equal(decoder(z, EDGES), decoder.logits(z, EDGES))
+
+
 def test_an_unknown_weighting_is_refused():
     with pytest.raises(ValueError, match="'kipf' or 'likelihood', got 'none'"):
         InnerProductDecoder(weighting="none")

@@ -67,6 +67,43 @@ def test_its_gradients_equal_those_of_gcnconv(encoder, x, directed):
     torch.testing.assert_close(*grads, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("form", ["edge_index", "prepared"])
+def test_it_runs_in_every_precision_that_gcnconv_runs_in(encoder, x, dtype, form):
+    expected = pyg_twin(encoder)(x, EDGES)[0].double()
+    encoder = encoder.to(dtype)
+    inputs = encoder.prepare(x.to(dtype), EDGES) if form == "prepared" else (x.to(dtype), EDGES)
+    mu = encoder(*inputs).mu
+    assert mu.dtype == dtype
+    tolerance = 1e-6 if dtype == torch.float64 else 0.05
+    torch.testing.assert_close(mu.double(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_it_runs_under_autocast(encoder, x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mu = encoder(x, EDGES).mu
+    torch.testing.assert_close(mu.float(), encoder(x, EDGES).mu, atol=0.05, rtol=0.05)
+
+
+def test_edge_weights_get_the_gradient_that_gcnconv_gives_them(encoder, x, generator):
+    grads = []
+    for forward in (lambda *a: pyg_twin(encoder)(*a)[0], lambda *a: encoder(*a).mu):
+        weight = torch.linspace(0.5, 1.5, EDGES.shape[1]).requires_grad_()
+        grads.append(torch.autograd.grad((forward(x, EDGES, weight) ** 2).sum(), weight)[0])
+    torch.testing.assert_close(*grads, atol=1e-6, rtol=1e-5)
+
+
+def test_what_would_be_ignored_is_refused(encoder, x):
+    with pytest.raises(ValueError, match="edge_weight goes with edge_index"):
+        encoder(x, gcn_norm(EDGES, 6), torch.ones(8))
+    with pytest.raises(ValueError, match="a sparse x gets no gradients"):
+        encoder(sparse(x).requires_grad_(), EDGES)
+
+
+def test_repr_says_the_widths(encoder):
+    assert repr(encoder) == "GCNEncoder(7 -> 5 -> 3)"
+
+
 def test_permuting_the_nodes_permutes_the_posterior(encoder, x, generator):
     order = torch.randperm(6, generator=generator)
     where = order.argsort()

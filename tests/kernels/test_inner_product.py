@@ -21,7 +21,8 @@ def value_and_grads(z, edge_index, bias, impl):
     z, bias = z.clone().requires_grad_(), bias.clone().requires_grad_()
     nll = inner_product_nll(z, edge_index, bias, impl=impl)
     # Different weights, so that a gradient on the wrong side shows.
-    grads = torch.autograd.grad(3 * nll.edges + 2 * nll.non_edges, (z, bias))
+    weighted = 3 * nll.edges + 2 * nll.non_edges + 5 * nll.self_pairs
+    grads = torch.autograd.grad(weighted, (z, bias))
     return *nll, *grads
 
 
@@ -65,9 +66,9 @@ def test_in_float32_the_error_against_float64_stays_in_its_budget():
     z, edge_index, bias = random_case(2708, d=16)
     exact = value_and_grads(z, edge_index, bias, "dense")
     fast = value_and_grads(z.float(), edge_index, bias.float(), "tiled")
-    for got, expected in zip(fast[:2], exact[:2], strict=True):
+    for got, expected in zip(fast[:3], exact[:3], strict=True):
         assert (got - expected).abs() / expected < 1e-6
-    error = (fast[2] - exact[2]).norm() / exact[2].norm()
+    error = (fast[3] - exact[3]).norm() / exact[3].norm()
     assert error < 1e-6
 
 
@@ -76,7 +77,7 @@ def test_saturated_logits_stay_finite_and_keep_their_gradient(logit):
     z = torch.tensor([[abs(logit)], [1.0 if logit > 0 else -1.0], [0.0]], requires_grad=True)
     edge_index = torch.tensor([[0, 1], [1, 0]])
     nll = inner_product_nll(z, edge_index)
-    grad = torch.autograd.grad(sum(nll), z)[0]
+    grad = torch.autograd.grad(nll.edges + nll.non_edges, z)[0]
     assert torch.isfinite(nll.edges)
     assert torch.isfinite(nll.non_edges)
     assert torch.isfinite(grad).all()
@@ -87,7 +88,7 @@ def test_saturated_logits_stay_finite_and_keep_their_gradient(logit):
 
 def test_a_rotation_of_z_changes_nothing():
     z, edge_index, bias = random_case(20, d=4)
-    rotation = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))[0]
+    rotation = torch.linalg.qr(random_case(4, d=4, seed=1)[0])[0]
     torch.testing.assert_close(
         inner_product_nll(z @ rotation, edge_index, bias), inner_product_nll(z, edge_index, bias)
     )
@@ -103,10 +104,9 @@ def test_permuting_the_nodes_changes_nothing(generator):
 def test_edges_as_csr_give_the_same():
     z, edge_index, bias = random_case(20)
     adj = edges_to_csr(edge_index, 20)
-    assert (
-        value_and_grads(z, adj, bias, "tiled")[0]
-        == value_and_grads(z, edge_index, bias, "tiled")[0]
-    )
+    from_csr, from_index = (value_and_grads(z, e, bias, "tiled") for e in (adj, edge_index))
+    for left, right in zip(from_csr, from_index, strict=True):
+        assert torch.equal(left, right)
 
 
 def test_half_precision_is_computed_in_float32():
@@ -121,14 +121,14 @@ def test_without_gradients_the_value_is_the_same():
     z, edge_index, bias = random_case(300)
     with torch.no_grad():
         nll = inner_product_nll(z, edge_index, bias)
-    torch.testing.assert_close(tuple(nll), value_and_grads(z, edge_index, bias, "tiled")[:2])
+    torch.testing.assert_close(tuple(nll), value_and_grads(z, edge_index, bias, "tiled")[:3])
 
 
 def test_a_second_derivative_is_refused_instead_of_being_zero():
     z, edge_index, bias = random_case(5)
     z.requires_grad_()
     nll = inner_product_nll(z, edge_index, bias)
-    for part in nll:
+    for part in (nll.edges, nll.non_edges):
         with pytest.raises(RuntimeError, match="differentiated once"):
             torch.autograd.grad(part, z, create_graph=True)
 
@@ -141,6 +141,51 @@ def test_memory_grows_with_the_nodes_and_not_with_their_pairs():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     inner_product_nll(z, torch.tensor([[0, 1], [1, 0]])).non_edges.backward()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+def test_two_clusters_that_are_all_but_certain_cost_next_to_nothing():
+    """Of 4e7 nats over all pairs the non-links' share is nought: 1e-8 may be left of it."""
+    z = torch.cat([torch.full((500, 1), 9.0), torch.full((500, 1), -9.0)])
+    z = z + 0.01 * torch.randn(1000, 1, generator=torch.Generator().manual_seed(0))
+    index = torch.arange(1000)
+    together = (index[:, None] < 500) == (index < 500)
+    together &= ~torch.eye(1000, dtype=torch.bool)
+    nll = inner_product_nll(z, together.nonzero().T)
+    assert nll.non_edges.abs() < 0.4
+    assert nll.edges.abs() < 1e-6
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("num_nodes", [1, 300, 5000])
+def test_on_a_gpu_it_is_as_exact_as_on_a_cpu(num_nodes):
+    z, edge_index, bias = random_case(num_nodes, d=16)
+    exact = value_and_grads(z, edge_index, bias, "tiled")
+    on_gpu = value_and_grads(z.float().cuda(), edge_index.cuda(), bias.float().cuda(), "tiled")
+    for got, expected in zip(on_gpu, exact, strict=True):
+        torch.testing.assert_close(got.cpu().double(), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("edge_index", "message"),
+    [
+        ([[0, 1], [1, 2]], "both directions"),
+        ([[0, 1, 2], [1, 0, 2]], "without self-loops"),
+        ([[0, 1, 0, 1], [1, 0, 1, 0]], "once each"),
+        ([[0, 7], [7, 0]], r"\[0, 3\), got values from 0 to 7"),
+        ([[0, -1], [-1, 0]], "got values from -1"),
+        ([[0.0, 1.0], [1.0, 0.0]], "must be int64, got torch.float32"),
+    ],
+)
+def test_edges_that_would_give_a_wrong_gradient_are_refused(edge_index, message):
+    with pytest.raises(ValueError, match=message):
+        inner_product_nll(torch.zeros(3, 2), torch.tensor(edge_index))
+
+
+def test_under_autocast_it_is_computed_in_float32():
+    z, edge_index, _ = random_case(20)
+    expected = inner_product_nll(z.float(), edge_index)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(inner_product_nll(z.float(), edge_index), expected)
 
 
 @pytest.mark.parametrize(

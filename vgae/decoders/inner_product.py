@@ -3,11 +3,11 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgae.errors import DataError
 from vgae.kernels import inner_product_nll
-from vgae.sparse import edges_to_csr
+from vgae.sparse import adjacency
 
 
 class InnerProductDecoder(nn.Module):
@@ -38,6 +38,10 @@ class InnerProductDecoder(nn.Module):
         self.weighting = weighting
         self.bias = nn.Parameter(torch.zeros(())) if bias else None
 
+    def forward(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
+        """Return the logits of given pairs; see :meth:`logits`."""
+        return self.logits(z, edge_label_index)
+
     def logits(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
         """Return the logits of given pairs.
 
@@ -54,7 +58,7 @@ class InnerProductDecoder(nn.Module):
 
     def prepare(self, edge_index: Tensor, num_nodes: int) -> Tensor:
         """Bring the target of :meth:`log_prob` into its fastest form, once before training."""
-        return edges_to_csr(edge_index, num_nodes)
+        return adjacency(edge_index, num_nodes)
 
     def log_prob(self, z: Tensor, target: Tensor) -> Tensor:
         """Score the whole graph, every pair of nodes, as ``weighting`` says.
@@ -65,17 +69,20 @@ class InnerProductDecoder(nn.Module):
                 CSR matrix.
 
         Returns:
-            The weighted sum in nats, shape ``()``, never positive.
+            The weighted sum in nats, shape ``()``, at most zero but for rounding.
+
+        Raises:
+            DataError: If ``target`` is not what it must be, or ``"kipf"`` finds no edge in it.
         """
-        nll = inner_product_nll(z, target, self.bias)
+        adj = target if target.layout == torch.sparse_csr else self.prepare(target, z.shape[0])
+        nll = inner_product_nll(z, adj, self.bias)
         if self.weighting == "likelihood":
             return -(nll.edges + nll.non_edges) / 2
-        num_pairs = z.shape[0] ** 2
-        num_edges = target.shape[1] if target.layout == torch.strided else target._nnz()
+        num_pairs, num_edges = z.shape[0] ** 2, adj._nnz()
+        if num_edges == 0:
+            raise DataError(
+                "NO_EDGES", "weighting 'kipf' divides by the number of edges, got none."
+            )
         pos_weight = (num_pairs - num_edges) / num_edges
         norm = num_pairs / (2 * (num_pairs - num_edges))
-        self_logits = z.square().sum(dim=-1)
-        if self.bias is not None:
-            self_logits = self_logits + self.bias
-        edges = nll.edges + F.softplus(-self_logits).sum()
-        return -norm * (pos_weight * edges + nll.non_edges)
+        return -norm * (pos_weight * (nll.edges + nll.self_pairs) + nll.non_edges)

@@ -3,7 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from vgae.encoders._heads import Edges, Features, glorot, prepared, propagation, transformed
+from vgae.encoders._convolution import (
+    Edges,
+    Features,
+    glorot,
+    posterior_of,
+    prepared,
+    propagation,
+    transformed,
+)
 from vgae.gaussian import DiagGaussian, PointMass
 
 
@@ -53,6 +61,7 @@ class GCNEncoder(nn.Module):
         super().__init__()
         heads = posterior.num_heads
         self.posterior = posterior
+        self.latent_channels = latent_channels
         self.weight0 = glorot(in_channels, hidden_channels, 1, generator)
         # One product for all heads: mu and log sigma stand side by side.
         self.weight1 = glorot(hidden_channels, latent_channels, heads, generator)
@@ -66,7 +75,7 @@ class GCNEncoder(nn.Module):
             x: As for :meth:`forward`.
             edge_index: Both directions of every edge, shape ``(2, E)``.
         """
-        return prepared(x, edge_index, self.weight0.shape[0] if x is None else x.shape[0])
+        return prepared(x, edge_index, self.weight0)
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
@@ -87,9 +96,12 @@ class GCNEncoder(nn.Module):
             DataError: If ``x`` is not as wide as ``in_channels``.
         """
         h = transformed(x, self.weight0)
-        adj_norm = propagation(edge_index, edge_weight, h.shape[0])
+        adj_norm = propagation(edge_index, edge_weight, h)
         h = adj_norm @ h
         h = (h if self.bias0 is None else h + self.bias0).relu()
-        heads = adj_norm @ (h @ self.weight1)
-        heads = heads if self.bias1 is None else heads + self.bias1
-        return self.posterior.from_heads(*heads.chunk(self.posterior.num_heads, dim=-1))
+        return posterior_of(adj_norm @ (h @ self.weight1), self.bias1, self.posterior)
+
+    def extra_repr(self) -> str:
+        """Return the widths, for ``repr``."""
+        in_channels, hidden_channels = self.weight0.shape
+        return f"{in_channels} -> {hidden_channels} -> {self.latent_channels}"

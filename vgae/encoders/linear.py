@@ -3,7 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from vgae.encoders._heads import Edges, Features, glorot, prepared, propagation, transformed
+from vgae.encoders._convolution import (
+    Edges,
+    Features,
+    glorot,
+    posterior_of,
+    prepared,
+    propagation,
+    transformed,
+)
 from vgae.gaussian import DiagGaussian, PointMass
 
 
@@ -36,6 +44,7 @@ class LinearGCNEncoder(nn.Module):
         super().__init__()
         heads = posterior.num_heads
         self.posterior = posterior
+        self.latent_channels = latent_channels
         self.weight = glorot(in_channels, latent_channels, heads, generator)
         self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
@@ -46,13 +55,15 @@ class LinearGCNEncoder(nn.Module):
             x: As for :meth:`forward`.
             edge_index: Both directions of every edge, shape ``(2, E)``.
         """
-        return prepared(x, edge_index, self.weight.shape[0] if x is None else x.shape[0])
+        return prepared(x, edge_index, self.weight)
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
         h = transformed(x, self.weight)
-        heads = propagation(edge_index, edge_weight, h.shape[0]) @ h
-        heads = heads if self.bias is None else heads + self.bias
-        return self.posterior.from_heads(*heads.chunk(self.posterior.num_heads, dim=-1))
+        return posterior_of(propagation(edge_index, edge_weight, h) @ h, self.bias, self.posterior)
+
+    def extra_repr(self) -> str:
+        """Return the widths, for ``repr``."""
+        return f"{self.weight.shape[0]} -> {self.latent_channels}"

@@ -45,8 +45,35 @@ class SparseOperator(NamedTuple):
         return SparseOperator(matrix, self.transpose.to(device))
 
     def __matmul__(self, dense: Tensor) -> Tensor:
-        """Return the product with a dense matrix of shape ``(m, k)``, shape ``(n, k)``."""
-        return _SparseProduct.apply(self.matrix, self.transpose, dense)
+        """Return the product with a dense matrix of shape ``(m, k)``, shape ``(n, k)``.
+
+        Half precision is computed in that of the matrix, as no sparse product exists for it. The
+        result has the dtype of ``dense``.
+        """
+        dtype = torch.promote_types(self.matrix.dtype, dense.dtype)
+        matrix, transpose = self.matrix.to(dtype), self.transpose.to(dtype)
+        with torch.autocast(dense.device.type, enabled=False):
+            return _SparseProduct.apply(matrix, transpose, dense.to(dtype)).to(dense.dtype)
+
+
+class EdgeOperator(NamedTuple):
+    """A sparse matrix as a list of entries whose values get gradients too; slower.
+
+    Args:
+        edge_index: Source (column) and target (row) of every entry, shape ``(2, E)``.
+        values: One per entry, shape ``(E,)``.
+        num_nodes: Rows and columns.
+    """
+
+    edge_index: Tensor
+    values: Tensor
+    num_nodes: int
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """Return the product with a dense matrix of shape ``(N, k)``, shape ``(N, k)``."""
+        src, dst = self.edge_index
+        messages = self.values[:, None].to(dense.dtype) * dense.index_select(0, src)
+        return dense.new_zeros(self.num_nodes, dense.shape[1]).index_add(0, dst, messages)
 
 
 class _SparseProduct(torch.autograd.Function):

@@ -4,7 +4,7 @@ from torch import nn
 
 from vgae.decoders import InnerProductDecoder
 from vgae.errors import LeakageError
-from vgae.evaluate import evaluate
+from vgae.evaluation import evaluate
 from vgae.gaussian import DiagGaussian
 from vgae.links import split_links
 from vgae.metrics import link_scores
