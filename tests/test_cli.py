@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,8 @@ def test_verify_tells_a_damaged_file_by_its_exit_status(tmp_path):
         (["train", "--seed", str(2**70)], 2, "error[SEED_RANGE]"),
         (["evaluate", "."], 4, "error[NOT_A_RUN]"),
         (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
+        (["table", "-o", "/dev/null/table.json"], 5, "error[OS]"),
+        (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),
         (["table", "--seeds", "0"], 2, "Invalid value for '--seeds'"),
         (["datasets", "fetch", "mnost"], 3, "error[UNKNOWN_DATASET]"),
         (["fly"], 2, "No such command 'fly'"),
@@ -147,7 +150,28 @@ def test_every_fault_is_one_line_and_a_documented_exit_status(
 
 def test_a_fault_shows_no_traceback_unless_asked():
     assert "Traceback" not in vgae("train", "nowhere.npz").stderr
-    assert "Traceback" in vgae("--debug", "train", "nowhere.npz").stderr
+    assert "Traceback" in vgae("train", "nowhere.npz", "--debug").stderr
+
+
+def test_an_interrupted_table_keeps_its_rows(sbm_file, tmp_path):
+    out = tmp_path / "table.json"
+    command = [sys.executable, "-m", "vgae", "table", "--datasets", str(sbm_file), "-o", str(out)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(
+        [*command, "--seeds", "10000", "--epochs", "2"], stderr=subprocess.PIPE, text=True, env=env
+    )
+    process.stderr.readline()  # the first training is over
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out.read_text())["rows"][0]["trials"][0]["seed"] == 0
+
+
+def test_nothing_held_out_is_said_instead_of_scored(sbm_file, tmp_path):
+    out = tmp_path / "run"
+    shares = ("--val", 0, "--test", 0)
+    assert "no links were held out" in vgae("train", sbm_file, "-o", out, *shares).stdout
+    assert vgae("evaluate", out, "--json").stdout == "{}\n"
 
 
 def test_help_imports_neither_torch_nor_numpy():

@@ -14,10 +14,6 @@ from vgae.vae import VAE
 class SeesMessages(nn.Module):
     """Encodes each node as its row of the adjacency it was given: the leak canary."""
 
-    def __init__(self):
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(()))
-
     def forward(self, x, edge_index):
         rows = torch.zeros(len(x), len(x))
         rows[edge_index[0], edge_index[1]] = 1
@@ -47,6 +43,19 @@ def test_scores_are_those_of_the_means_over_training_messages(sbm):
     rows[split.message_edge_index[0], split.message_edge_index[1]] = 1
     common = (rows @ rows)[tuple(split.test.edge_label_index)]  # common neighbours
     assert evaluate(model, sbm, split)["test"] == link_scores(common, split.test.edge_label)
+
+
+def test_the_mode_of_the_model_changes_nothing_and_is_left_alone(sbm):
+    split = split_links(sbm)
+
+    class Noisy(InnerProductDecoder):
+        def logits(self, z, edge_label_index):
+            return nn.functional.dropout(super().logits(z, edge_label_index), 0.5, self.training)
+
+    model = VAE(SeesMessages(), Noisy())
+    scores = [evaluate(model.train(mode), sbm, split) for mode in (True, False)]
+    assert scores[0] == scores[1]
+    assert not model.training
 
 
 def test_a_part_without_links_is_left_out(sbm):

@@ -18,14 +18,15 @@ def trial(auc, ap, dataset="cora"):
 
 
 def test_mean_and_deviation_worked_by_hand():
-    summary = summarise([trial(0.8, 0.7), trial(0.9, 0.7), trial(1.0, 0.7)], "raw")
+    (summary,) = summarise([trial(0.8, 0.7), trial(0.9, 0.7), trial(1.0, 0.7)], "raw")
     assert summary.mean == pytest.approx((0.9, 0.7))
     assert summary.deviation == pytest.approx((0.1, 0.0))
     assert summary.published == LinkScores(0.914, 0.926)
 
 
 def test_one_seed_has_no_deviation_and_an_unknown_data_set_nothing_published():
-    summary = summarise([trial(0.8, 0.7, "mine")], "raw")
+    summary, other = summarise([trial(0.8, 0.7, "mine"), trial(0.9, 0.9)], "raw")
+    assert other.published == LinkScores(0.914, 0.926)
     assert summary.deviation == (0, 0)
     assert summary.published is None
 
@@ -49,6 +50,17 @@ def test_each_row_is_a_split_a_training_and_a_test_of_its_seed(sbm, sbm_file):
     assert seen[0].test != seen[1].test
 
 
+def test_a_wrong_name_costs_no_training(sbm_file):
+    seen = []
+    for datasets, models in (
+        ([str(sbm_file), "typo"], ["gae"]),
+        ([str(sbm_file)], ["gae", "typo"]),
+    ):
+        with pytest.raises(ValueError, match="typo"):
+            run_table(datasets, models, recipe=SHORT, on_trial=seen.append)
+    assert seen == []
+
+
 def test_the_protocol_says_split_messages_and_epoch():
     text = protocol(PAPER, "none", 10)
     for words in ("10 seeds", "own random split", "training links only", "last epoch", "none"):
@@ -57,7 +69,7 @@ def test_the_protocol_says_split_messages_and_epoch():
 
 
 def test_json_holds_the_protocol_the_recipe_and_every_seed():
-    content = to_json([summarise([trial(0.8, 0.7)], "raw")], PAPER, "how")
+    content = to_json(summarise([trial(0.8, 0.7)], "raw"), PAPER, "how")
     assert content["protocol"] == "how"
     assert content["recipe"]["epochs"] == 200
     assert content["rows"][0]["trials"][0]["test"] == {"auc": 0.8, "ap": 0.7}

@@ -37,6 +37,18 @@ def test_public_names_are_the_same_to_the_type_checker_and_at_run_time():
     assert dir(vgae) == sorted([*names, "__version__"])
 
 
+def test_no_module_hides_a_public_name():
+    """``import vgae.x`` sets ``vgae.x`` to the module, whatever else has that name."""
+    submodules = {path.stem for path in (ROOT / "vgae").iterdir()}
+    assert submodules.isdisjoint(vgae._HOME)
+
+
+def test_star_imports_the_public_names():
+    names = {}
+    exec("from vgae import *", names)
+    assert vgae._HOME.keys() < names.keys()
+
+
 @pytest.mark.parametrize("name", sorted(vgae._HOME))
 def test_each_public_name_exists_and_says_what_it_does(name):
     value = getattr(vgae, name)

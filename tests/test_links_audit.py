@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vgae.errors import ArtifactError, LeakageError
+from vgae.errors import ArtifactError, DataError, LeakageError
 from vgae.graph import Graph
 from vgae.links import LabelledPairs, LinkSplit, split_links
 
@@ -120,15 +120,18 @@ def test_a_planted_leak_is_named(invariants, plant, split):
     "other",
     [
         ring(41),
-        ring(x=np.eye(40)),
         Graph.from_edges([[*range(39), 0], [*range(1, 40), 2]], num_nodes=40),
         Graph.from_edges([[0], [1]], num_nodes=2),
     ],
-    ids=["one node more", "with features", "another link", "much smaller"],
+    ids=["one node more", "another link", "much smaller"],
 )
 def test_the_split_of_another_graph_is_refused(other, split):
     with pytest.raises(LeakageError, match="S12"):
         split.audit(other)
+
+
+def test_the_split_of_a_graph_is_that_of_its_links(split):
+    assert split.audit(ring(x=np.eye(40), name="other")) == split.audit(ring())
 
 
 def test_the_audit_lists_what_it_proved(split):
@@ -144,7 +147,7 @@ def test_a_saved_split_is_loaded_bit_for_bit(name, split, tmp_path):
     loaded = LinkSplit.load(tmp_path / name)
     for part, same in zip(split._parts().values(), loaded._parts().values(), strict=True):
         assert torch.equal(part, same)
-    assert (loaded.num_nodes, loaded.fingerprint, loaded.seed) == (40, ring().fingerprint, 0)
+    assert (loaded.num_nodes, loaded.fingerprint, loaded.seed) == (40, ring().link_fingerprint, 0)
     assert [file.name for file in tmp_path.iterdir()] == [name]
     loaded.audit(ring())
 
@@ -230,6 +233,11 @@ def test_a_file_of_another_kind_is_refused(write, tmp_path):
 def test_a_path_that_cannot_be_read_is_refused(name, tmp_path):
     with pytest.raises(ArtifactError, match="not a readable link split"):
         LinkSplit.load(tmp_path / name)
+
+
+def test_pyg_gets_no_features_of_another_graph(split):
+    with pytest.raises(DataError, match="the split was not made from"):
+        split.to_pyg(ring(41))
 
 
 def test_pyg_gets_training_messages_everywhere_and_the_pairs_of_each_part(split):

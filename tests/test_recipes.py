@@ -4,7 +4,7 @@ from dataclasses import asdict
 import pytest
 
 from vgae.errors import UsageError
-from vgae.recipes import PAPER, RECIPES, Recipe, recipe
+from vgae.recipes import PAPER, RECIPES, Recipe, recipe_named
 
 
 def test_paper_is_what_the_paper_and_its_code_say():
@@ -26,13 +26,19 @@ def test_paper_is_what_the_paper_and_its_code_say():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_prints_as_toml_and_comes_back(name):
-    assert tomllib.loads(recipe(name).to_toml()) == asdict(recipe(name))
+    assert tomllib.loads(str(recipe_named(name))) == asdict(recipe_named(name))
 
 
 def test_fields_are_overridden_from_text_one_at_a_time():
     changed = PAPER.override({"epochs": "7", "lr": "1e-3", "bias": "True", "keep": "best"})
     assert (changed.epochs, changed.lr, changed.bias, changed.keep) == (7, 1e-3, True, "best")
     assert PAPER.epochs == 200
+
+
+def test_the_declared_type_counts_and_not_that_of_the_present_value():
+    assert Recipe(name='a "b"', lr=1).override({"lr": "0.5"}).lr == 0.5
+    with pytest.raises(UsageError, match=r"hidden_channels must be an integer, got 2\.5"):
+        Recipe(name="half", hidden_channels=2.5)
 
 
 @pytest.mark.parametrize(
@@ -58,4 +64,4 @@ def test_settings_that_make_no_sense_are_named(field, text, message):
 
 def test_an_unknown_recipe_is_named():
     with pytest.raises(UsageError, match="no recipe 'papr'; there are paper"):
-        recipe("papr")
+        recipe_named("papr")

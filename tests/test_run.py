@@ -11,7 +11,7 @@ from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.evaluation import evaluate
 from vgae.graph import Graph
 from vgae.recipes import PAPER
-from vgae.run import free_path, load_run, open_graph, remove_run, train_run
+from vgae.run import free_path, load_run, open_graph, train_run
 from vgae.train import MODELS
 
 SHORT = replace(PAPER, epochs=6)
@@ -91,26 +91,47 @@ def test_a_folder_that_cannot_be_made_is_named(sbm_file, tmp_path):
     assert error.value.exit_code == 5
 
 
-def test_removing_a_run_removes_runs_only(run, tmp_path):
-    remove_run(run.folder)
-    assert not run.folder.exists()
-    remove_run(run.folder)  # not there: nothing to do
+def test_overwrite_replaces_runs_and_nothing_else(run, sbm_file, tmp_path):
+    again = train_run(str(sbm_file), run.folder, recipe=SHORT, seed=6, overwrite=True)
+    assert load_run(run.folder).config["seed"] == again.config["seed"] == 6
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").touch()
-    with pytest.raises(ArtifactError, match="not a finished run"):
-        remove_run(tmp_path / "thesis")
-    (tmp_path / "thesis" / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match="is not a run folder"):
-        remove_run(tmp_path / "thesis")
-    assert (tmp_path / "thesis" / "chapter1.txt").exists()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="holds no run that could be replaced"):
+            train_run(str(sbm_file), tmp_path / "thesis", recipe=SHORT, overwrite=True)
+        assert (tmp_path / "thesis" / "chapter1.txt").exists()
+        (tmp_path / "thesis" / "config.json").write_text("{}")
 
 
-def test_a_graph_that_changed_since_is_refused(sbm_file, tmp_path):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "gat"},
+        {"features": "some"},
+        {"device": "meta"},
+        {"val": 2.0},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_deletes_nothing_and_writes_nothing(run, sbm_file, tmp_path, wrong):
+    for folder in (run.folder, tmp_path / "new"):
+        with pytest.raises(ValueError, match=r"must|no model|cannot be used"):
+            train_run(str(sbm_file), folder, recipe=SHORT, overwrite=True, **wrong)
+    assert load_run(run.folder).metrics == run.metrics
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "changed", [lambda g: (g.links[:, 1:], g.x), lambda g: (g.links, 2 * g.x)], ids=["links", "x"]
+)
+def test_a_graph_that_changed_since_is_refused(sbm_file, tmp_path, changed):
     graph = open_graph(str(sbm_file))
     path = tmp_path / "graph.npz"
     write_npz(graph, path)
     run = train_run(str(path), tmp_path / "run", recipe=SHORT)
-    write_npz(Graph.from_edges(graph.links[:, 1:], num_nodes=120, x=graph.x), path)
+    links, x = changed(graph)
+    write_npz(Graph.from_edges(links, num_nodes=120, x=x), path)
     with pytest.raises(ArtifactError, match="not the graph that") as error:
         load_run(run.folder).graph  # noqa: B018
     assert (error.value.code, error.value.exit_code) == ("DATA_CHANGED", 4)
@@ -124,6 +145,7 @@ def test_a_graph_that_changed_since_is_refused(sbm_file, tmp_path):
         lambda f: (f / "config.json").write_text("[]"),
         lambda f: (f / "config.json").write_bytes(b"\xff\xfe"),
         lambda f: (f / "config.json").write_text('{"format": "vgae-run-9"}'),
+        lambda f: (f / "config.json").write_text('{"format": "vgae-run-1"}'),
         lambda f: (f / "metrics.json").unlink(),
         lambda f: (f / "history.jsonl").write_text('{"epoch": 1, "mood": "good"}\n'),
         lambda f: (f / "split.npz").write_bytes(b"PK"),
@@ -146,10 +168,11 @@ def test_a_damaged_run_is_one_error(run, damage):
 
 
 def test_free_path_counts_on(tmp_path):
-    pattern = str(tmp_path / "run-{}")
-    assert free_path(pattern) == tmp_path / "run-1"
-    (tmp_path / "run-1").mkdir()
-    assert free_path(pattern) == tmp_path / "run-2"
+    stem = str(tmp_path / "run{x}")
+    assert free_path(stem) == tmp_path / "run{x}-1"
+    (tmp_path / "run{x}-1").mkdir()
+    assert free_path(stem) == tmp_path / "run{x}-2"
+    assert free_path(stem, ".json") == tmp_path / "run{x}-1.json"
 
 
 def test_a_name_is_a_data_set_and_a_path_is_a_file(sbm_file):

@@ -51,9 +51,10 @@ def feature_tensor(x: Any) -> Tensor:
         )
     if csr is None:
         return torch.from_numpy(values)
+    index = np.int32 if csr.nnz < 2**31 else np.int64
     return csr_tensor(
-        torch.from_numpy(csr.indptr.astype(np.int32)),
-        torch.from_numpy(csr.indices.astype(np.int32)),
+        torch.from_numpy(csr.indptr.astype(index)),
+        torch.from_numpy(csr.indices.astype(index)),
         torch.from_numpy(csr.data),
         given.shape,
     )

@@ -1,7 +1,6 @@
 """The command line: one short function a command; heavy imports inside, so that --help is fast."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vgae.errors import UsageError, VgaeError
+from vgae.recipes import Recipe, recipe_named
 from vgae.version import __version__
 
 if TYPE_CHECKING:
     from vgae.experiment import Summary
     from vgae.metrics import LinkScores
-    from vgae.recipes import Recipe
     from vgae.run import Run
 
 app = typer.Typer(
@@ -36,11 +35,16 @@ RunArgument = Annotated[Path, typer.Argument(help="Run folder, as 'vgae train' w
 Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
 RecipeName = Annotated[str, typer.Option(help="Named settings; see --set.")]
 Set = Annotated[
-    list[str], typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe.")
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change a field of the recipe: " + ", ".join(Recipe.__dataclass_fields__) + ".",
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Short for --set epochs=N.")]
 Device = Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1'.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No talk and no progress on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 
@@ -49,7 +53,7 @@ def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
 ) -> None:
-    """Options of all commands; ``--debug`` is read in :func:`main`."""
+    """Options of all commands; ``--debug`` is for :func:`main`, and stands here for the help."""
     if version:
         typer.echo(f"vgae {__version__}")
         raise typer.Exit
@@ -76,21 +80,20 @@ def train(
 ) -> None:
     """Train on a graph, score held-out links, write a run folder."""
     settings = _recipe(recipe, set_, epochs)
-    from vgae.run import free_path, remove_run, train_run
+    from vgae.run import free_path, train_run
 
-    folder = out or free_path(f"runs/{Path(graph).stem}-{model}-{{}}")
-    if overwrite:
-        remove_run(folder)
+    folder = out or free_path(f"runs/{Path(graph).stem}-{model}")
     run = train_run(
         graph,
         folder,
-        features=_features(features),
+        features=features,  # pyright: ignore[reportArgumentType]
         model=model,  # pyright: ignore[reportArgumentType]
         recipe=settings,
         seed=seed,
         val=val,
         test=test,
         device=device,
+        overwrite=overwrite,
         progress=False if quiet else None,
     )
     _draw(run)
@@ -164,31 +167,37 @@ def table(
 ) -> None:
     """Compare models over several seeds: mean ± deviation."""
     settings = _recipe(recipe, set_, epochs)
-    features_ = _features(features)
-    from vgae.experiment import Trial, protocol, run_table, to_json
+    from vgae.experiment import Trial, protocol, run_table, summarise, to_json
     from vgae.run import free_path, write_json
 
+    text = protocol(settings, features, seeds)
+    path = out or free_path("runs/table", ".json")
+    done: list[Trial] = []
+
+    def save() -> None:
+        write_json(path, to_json(summarise(done, features), settings, text))
+
     def show(trial: Trial) -> None:
+        done.append(trial)
+        save()  # an interrupted table keeps its rows
         if not quiet:
             scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
             name = f"{trial.dataset} {trial.model} seed {trial.seed}"
             typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", err=True)
 
-    summaries = run_table(
-        datasets.split(","),
-        models.split(","),  # pyright: ignore[reportArgumentType]
+    save()  # a path that cannot be written is found out before the first training
+    run_table(
+        _names(datasets),
+        _names(models),  # pyright: ignore[reportArgumentType]
         num_seeds=seeds,
         recipe=settings,
-        features=features_,
+        features=features,  # pyright: ignore[reportArgumentType]
         device=device,
         on_trial=show,
     )
-    text = protocol(settings, features, seeds)
-    content = to_json(summaries, settings, text)
-    path = out or free_path("runs/table-{}.json")
-    write_json(path, content)
+    summaries = summarise(done, features)
     if as_json:
-        _print_json(content)
+        _print_json(to_json(summaries, settings, text))
     else:
         _print_table(summaries, text)
         typer.echo(f"\n{path}: the same with every seed's own row")
@@ -209,7 +218,8 @@ def list_datasets(as_json: Json = False) -> None:
     lines = [["name", "nodes", "links", "features", "at hand", ""]]
     for row in rows:
         counts = [f"{row.get(key, 0):,}" for key in ("nodes", "links", "features")]
-        at_hand = f"{len(row['missing'])} files missing" if row["missing"] else "yes"
+        count = len(row["missing"])
+        at_hand = f"{count} file{'s' if count > 1 else ''} missing" if count else "yes"
         lines.append([row["name"], *counts, at_hand, row["title"]])
     _print_columns(lines, right=(1, 2, 3))
     typer.echo(f"\nFiles are looked for in {data_home()} (set VGAE_DATA to change it).")
@@ -248,23 +258,23 @@ def fetch(names: Annotated[list[str], typer.Argument(help="Data sets.")]) -> Non
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every error of the package is one line and an exit status."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments  # wherever it stands
     try:
-        app(arguments, prog_name="vgae")
+        app([word for word in arguments if word != "--debug"], prog_name="vgae")
     except VgaeError as error:
-        if "--debug" in arguments:
+        if debug:
             raise
         typer.echo(f"error[{error.code}]: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader went away ('vgae ... | head'): not an error, and nothing more to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:
+        if debug:
+            raise
+        typer.echo(f"error[OS]: {error}", err=True)
+        sys.exit(5)
 
 
-def _recipe(name: str, settings: Sequence[str], epochs: int | None) -> "Recipe":
-    from vgae.recipes import recipe
-
+def _recipe(name: str, settings: Sequence[str], epochs: int | None) -> Recipe:
     changes = {}
     for setting in settings:
         field, equals, value = setting.partition("=")
@@ -273,21 +283,19 @@ def _recipe(name: str, settings: Sequence[str], epochs: int | None) -> "Recipe":
         changes[field] = value
     if epochs is not None:
         changes["epochs"] = str(epochs)
-    return recipe(name).override(changes)
-
-
-def _features(features: str) -> Any:
-    if features not in ("raw", "none"):
-        raise UsageError("FEATURES", f"--features must be 'raw' or 'none', got {features!r}.")
-    return features
+    return recipe_named(name).override(changes)
 
 
 def _draw(run: "Run") -> None:
-    import numpy as np
-
+    from vgae.npz import read_arrays
     from vgae.report.figures import write_figures
 
-    write_figures(run, np.load(run.folder / "embeddings.npz")["mu"])
+    write_figures(run, read_arrays(run.folder / "embeddings.npz")["mu"])
+
+
+def _names(text: str) -> list[str]:
+    """Return what is between the commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _print_json(content: Any) -> None:
@@ -312,6 +320,9 @@ def _print_run(run: "Run") -> None:
 
 
 def _print_scores(scores: "dict[str, LinkScores]") -> None:
+    if not scores:
+        typer.echo("no links were held out, so there is nothing to score")
+        return
     lines = [["", "AUC", "AP"]]
     names = {"val": "validation", "test": "test"}
     lines += [
@@ -330,7 +341,7 @@ def _print_written(run: "Run") -> None:
         "metrics.json": "AUC and AP",
         "model/": "weights (safetensors) and what rebuilds the model",
         "checkpoints/": "weights of the best and of the last epoch",
-        "embeddings.npz": f"means and log-variances of {nodes:,} named nodes, {width} dimensions",
+        "embeddings.npz": f"ids and posteriors of {nodes:,} nodes, {width} dimensions",
         "figures/": "training.png, embedding.png",
     }
     typer.echo(f"\nWritten to {run.folder}:")

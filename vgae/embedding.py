@@ -1,5 +1,7 @@
 """embed: the posterior of every node under a trained model."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -7,10 +9,10 @@ from torch import Tensor
 
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
-from vgae.vae import VAE, Encoder
+from vgae.vae import VAE, Posterior
 
 
-def embed(model: VAE, graph: Graph, edge_index: Tensor | None = None) -> DiagGaussian | PointMass:
+def embed(model: VAE, graph: Graph, edge_index: Tensor | None = None) -> Posterior:
     """Infer the posterior of every node; ``.mu`` is the embedding.
 
     Args:
@@ -20,30 +22,43 @@ def embed(model: VAE, graph: Graph, edge_index: Tensor | None = None) -> DiagGau
             the graph if not given. To judge held-out links, give ``split.message_edge_index``.
 
     Returns:
-        The posterior on the CPU, ``.mu`` of shape ``(N, d)``.
+        What the encoder returns, ``.mu`` of shape ``(N, d)``; a :class:`~vgae.DiagGaussian` or
+        :class:`~vgae.PointMass` is brought to the CPU.
     """
     edge_index = graph.edge_index if edge_index is None else edge_index
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        q = model.encoder(*encoder_inputs(model.encoder, graph, edge_index, device))
-    model.train(was_training)
+    with evaluating(model):
+        q = model.encoder(*encoder_inputs(model, graph, edge_index))
     if isinstance(q, DiagGaussian):
         return DiagGaussian(q.mu.cpu(), q.logvar.cpu())
-    return PointMass(q.mu.cpu())
+    return PointMass(q.mu.cpu()) if isinstance(q, PointMass) else q
 
 
-def encoder_inputs(
-    encoder: Encoder, graph: Graph, edge_index: Tensor, device: torch.device
-) -> tuple[Any, Any]:
-    """Return what ``encoder`` is called with, on ``device``.
+@contextmanager
+def evaluating(model: VAE) -> Iterator[None]:
+    """Switch dropout and gradients off for a while, and the model back to its mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def encoder_inputs(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Any, Any]:
+    """Return what the encoder of ``model`` is called with, on its device and in its precision.
 
     That is ``(x, edge_index)``, both dense. An encoder with a method ``prepare(x, edge_index)`` is
     asked once for a form of them that it takes faster; its ``x`` is sparse where the graph's is.
     """
-    edge_index = edge_index.to(device)
-    prepare = getattr(encoder, "prepare", None)
+    like = parameter_like(model)
+    prepare = getattr(model.encoder, "prepare", None)
     x = graph.dense_x if prepare is None else graph.x
-    x = None if x is None else x.to(device)
+    x = None if x is None else x.to(device=like.device, dtype=like.dtype)
+    edge_index = edge_index.to(like.device)
     return (x, edge_index) if prepare is None else prepare(x, edge_index)
+
+
+def parameter_like(model: VAE) -> Tensor:
+    """Return a tensor of the device and dtype of the model: its first parameter, if it has one."""
+    return next(model.parameters(), torch.empty(0))

@@ -2,9 +2,7 @@
 
 from typing import cast
 
-import torch
-
-from vgae.embedding import embed
+from vgae.embedding import embed, evaluating, parameter_like
 from vgae.graph import Graph
 from vgae.links import LinkSplit
 from vgae.metrics import LinkScores, link_scores
@@ -30,13 +28,12 @@ def evaluate(model: VAE, graph: Graph, split: LinkSplit) -> dict[str, LinkScores
     """
     split.audit(graph)
     mu = embed(model, graph, split.message_edge_index).mu
-    decoder = cast(LinkDecoder, model.decoder)
-    device = next(model.parameters()).device
+    decoder, device = cast(LinkDecoder, model.decoder), parameter_like(model).device
     scores = {}
     for name, part in {"val": split.val, "test": split.test}.items():
         if part.pos.shape[1] == 0:
             continue
-        with torch.no_grad():
+        with evaluating(model):
             logits = decoder.logits(mu.to(device), part.edge_label_index.to(device))
         scores[name] = link_scores(logits, part.edge_label)
     return scores

@@ -1,15 +1,18 @@
 """table: several data sets, models and seeds; mean and deviation beside published figures."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from statistics import mean, stdev
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from vgae.data.catalog import Features
 from vgae.evaluation import evaluate
+from vgae.graph import Graph
 from vgae.links import split_links
 from vgae.metrics import LinkScores
 from vgae.recipes import PAPER, Recipe
 from vgae.run import open_graph
-from vgae.train import ModelName, fit
+from vgae.train import ModelName, check_model, fit
 
 PUBLISHED = {
     ("cora", "gae", "raw"): LinkScores(0.910, 0.920),
@@ -66,7 +69,7 @@ def run_table(
     *,
     num_seeds: int = 10,
     recipe: Recipe = PAPER,
-    features: Literal["raw", "none"] = "raw",
+    features: Features = "raw",
     device: str = "auto",
     on_trial: Callable[[Trial], None] | None = None,
 ) -> list[Summary]:
@@ -81,59 +84,58 @@ def run_table(
         device: See :func:`vgae.fit`.
         on_trial: Called after each training.
     """
-    summaries = []
-    for dataset in datasets:
-        for model in models:
-            trials = []
-            for trial in _trials(dataset, model, num_seeds, recipe, features, device):
-                trials.append(trial)
-                if on_trial is not None:
-                    on_trial(trial)
-            summaries.append(summarise(trials, features))
-    return summaries
+    # Whatever is wrong with a name is found out before hours of training, not after.
+    graphs = [open_graph(dataset, features) for dataset in datasets]
+    for model in models:
+        check_model(model)
+    trials = []
+    for graph, model, seed in itertools.product(graphs, models, range(num_seeds)):
+        trials.append(_trial(graph, model, seed, recipe, device))
+        if on_trial is not None:
+            on_trial(trials[-1])
+    return summarise(trials, features)
 
 
-def _trials(
-    dataset: str,
-    model: ModelName,
-    num_seeds: int,
-    recipe: Recipe,
-    features: Literal["raw", "none"],
-    device: str,
-) -> Iterator[Trial]:
-    graph = open_graph(dataset, features)
-    for seed in range(num_seeds):
-        split = split_links(graph, seed=seed)
-        result = fit(
-            graph, split, model=model, recipe=recipe, seed=seed, device=device, progress=False
-        )
-        scores = evaluate(result.model, graph, split)
-        yield Trial(
-            graph.name,
-            model,
-            seed,
-            scores["val"],
-            scores["test"],
-            len(result.history),
-            result.best_epoch,
-            result.seconds,
-        )
-
-
-def summarise(trials: Sequence[Trial], features: str) -> Summary:
-    """Return mean and deviation of the test scores over the seeds."""
-    first = trials[0]
-    columns = list(zip(*(trial.test for trial in trials), strict=True))
-    deviations = [stdev(column) if len(column) > 1 else 0.0 for column in columns]
-    return Summary(
-        dataset=first.dataset,
-        model=first.model,
-        features=features,
-        mean=LinkScores(*(mean(column) for column in columns)),
-        deviation=LinkScores(*deviations),
-        published=PUBLISHED.get((first.dataset, first.model, features)),
-        trials=list(trials),
+def _trial(graph: Graph, model: ModelName, seed: int, recipe: Recipe, device: str) -> Trial:
+    """Split, train and test with one seed."""
+    split = split_links(graph, seed=seed)
+    result = fit(
+        graph, split, model=model, recipe=recipe, seed=seed, device=device, progress=False
     )
+    scores = evaluate(result.model, graph, split)
+    return Trial(
+        dataset=graph.name,
+        model=model,
+        seed=seed,
+        val=scores["val"],
+        test=scores["test"],
+        epochs=len(result.history),
+        best_epoch=result.best_epoch,
+        seconds=result.seconds,
+    )
+
+
+def summarise(trials: Sequence[Trial], features: str) -> list[Summary]:
+    """Return mean and deviation of the test scores, per data set and model, over the seeds."""
+    groups: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.dataset, trial.model), []).append(trial)
+    summaries = []
+    for (dataset, model), rows in groups.items():
+        columns = list(zip(*(row.test for row in rows), strict=True))
+        deviations = [stdev(column) if len(column) > 1 else 0.0 for column in columns]
+        summaries.append(
+            Summary(
+                dataset=dataset,
+                model=model,
+                features=features,
+                mean=LinkScores(*(mean(column) for column in columns)),
+                deviation=LinkScores(*deviations),
+                published=PUBLISHED.get((dataset, model, features)),
+                trials=rows,
+            )
+        )
+    return summaries
 
 
 def protocol(recipe: Recipe, features: str, num_seeds: int) -> str:

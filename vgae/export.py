@@ -9,16 +9,15 @@ import numpy as np
 
 from vgae.atomic import replacing
 from vgae.errors import UsageError
-from vgae.gaussian import DiagGaussian, PointMass
+from vgae.gaussian import DiagGaussian
 from vgae.graph import NodeId
 from vgae.npz import write_arrays
+from vgae.vae import Posterior
 
 FORMATS = (".npz", ".npy", ".csv")
 
 
-def write_embeddings(
-    path: str | os.PathLike[str], ids: Sequence[NodeId], q: DiagGaussian | PointMass
-) -> None:
+def write_embeddings(path: str | os.PathLike[str], ids: Sequence[NodeId], q: Posterior) -> None:
     """Write one row per node, in the format that the suffix names, whole or not at all.
 
     ``.npz``: ``ids`` (N,), ``mu`` (N, d) and, unless the posterior is a point mass, ``logvar``
@@ -29,20 +28,22 @@ def write_embeddings(
     Args:
         path: Where to; an existing file is replaced.
         ids: Name of each node, of length N.
-        q: Posterior on the CPU, as :func:`vgae.embed` returns it.
+        q: Posterior, as :func:`vgae.embed` returns it.
 
     Raises:
         UsageError: If the suffix is none of these.
     """
     path = Path(path)
-    mu = q.mu.numpy()
+    mu = q.mu.detach().cpu().numpy()
     if path.suffix not in FORMATS:
         raise UsageError(
             "EXPORT_FORMAT",
             f"{path} must end in one of {', '.join(FORMATS)}, got {path.suffix!r}.",
         )
+    if len(ids) != len(mu):
+        raise ValueError(f"ids must name all {len(mu)} nodes, got {len(ids)}.")
     if path.suffix == ".npz":
-        logvar = {"logvar": q.logvar.numpy()} if isinstance(q, DiagGaussian) else {}
+        logvar = {"logvar": q.logvar.detach().cpu().numpy()} if isinstance(q, DiagGaussian) else {}
         write_arrays(path, {"ids": _id_array(ids), "mu": mu, **logvar})
         return
     with replacing(path) as temporary:

@@ -118,7 +118,8 @@ class Graph:
 
         Args:
             graph: Nodes must be strings or integers.
-            x: Features; rows in the order of ``graph.nodes``.
+            x: Features; rows in the order of ``graph.nodes``, such as
+                ``[[graph.nodes[n]["age"]] for n in graph]``.
             y: Labels in the order of ``graph.nodes``.
         """
         ids = list(graph.nodes)
@@ -230,18 +231,18 @@ class Graph:
         return self.num_nodes - len(self.links.unique())
 
     @cached_property
+    def link_fingerprint(self) -> str:
+        """SHA-256 of the number of nodes and of the links, in hexadecimal."""
+        return _sha256(f"vgae-links-1 {self.num_nodes}", self.links.numpy())
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of nodes, links and features, dense or sparse alike, in hexadecimal."""
-        digest = hashlib.sha256(f"vgae-graph-1 {self.num_nodes} {self.num_features}".encode())
-        parts = [self.links.numpy()]
-        if self.x is not None:
-            x = _scipy_features(self.x)
-            parts += [x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data]
-        for part in parts:
-            array = part.astype(part.dtype.newbyteorder("<"), copy=False)
-            digest.update(f" {array.dtype.str} {array.shape} ".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        head = f"vgae-graph-1 {self.link_fingerprint} {self.num_features}"
+        if self.x is None:
+            return _sha256(head)
+        x = _scipy_features(self.x)
+        return _sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
@@ -252,6 +253,16 @@ class Graph:
             f"Graph({self.name!r}, {self.num_nodes} nodes, {self.num_links} links,"
             f" {self.num_features} features)"
         )
+
+
+def _sha256(head: str, *arrays: np.ndarray) -> str:
+    """Return the digest of a text and of arrays, alike on every machine."""
+    digest = hashlib.sha256(head.encode())
+    for array in arrays:
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f" {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _scipy_features(x: Tensor) -> sp.csr_array:

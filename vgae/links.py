@@ -57,7 +57,8 @@ class LinkSplit:
             ``(2, M_train)``.
         val: Links and non-links for choosing a model.
         test: Links and non-links for judging it, once.
-        fingerprint: That of the graph that was split.
+        fingerprint: :attr:`vgae.Graph.link_fingerprint` of the graph that was split; features may
+            change without making it another split.
         seed: What the split was drawn with.
     """
 
@@ -105,6 +106,8 @@ class LinkSplit:
         """
         from torch_geometric.data import Data
 
+        if graph.link_fingerprint != self.fingerprint:
+            raise DataError("SPLIT_MISMATCH", f"the split was not made from {graph!r}.")
         nothing = self.train.new_empty(2, 0)
         parts = (LabelledPairs(self.train, nothing), self.val, self.test)
         train, val, test = (
@@ -209,7 +212,7 @@ def split_links(
         train=graph.links[:, rest.sort().values],
         val=LabelledPairs(graph.links[:, held_val], neg[:, num_test:]),
         test=LabelledPairs(graph.links[:, held_test], neg[:, :num_test]),
-        fingerprint=graph.fingerprint,
+        fingerprint=graph.link_fingerprint,
         seed=seed,
     )
 
@@ -345,8 +348,8 @@ def _checks(split: LinkSplit, graph: Graph) -> list[Check]:
         Check("S6", "there are links to train on", int(len(train) == 0)),
         Check(
             "S12",
-            "the split was made from this graph",
-            int(split.fingerprint != graph.fingerprint or n != graph.num_nodes),
+            "the split was made from the links of this graph",
+            int(split.fingerprint != graph.link_fingerprint or n != graph.num_nodes),
         ),
     ]
 

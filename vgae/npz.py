@@ -11,10 +11,12 @@ from vgae.errors import DataError
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to an npz file, whole or not at all."""
+    """Write arrays of numbers and text to an npz file, whole or not at all."""
+    if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
+        raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
     # Given a name, numpy would add .npz to one that lacks it.
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

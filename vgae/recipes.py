@@ -1,14 +1,19 @@
 """Named settings: plain frozen values that print as TOML."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from vgae.errors import UsageError
 
 Weighting = Literal["kipf", "likelihood"]
 Keep = Literal["best", "last"]
+
+
+# What a field's text is read as; the choices of a Literal are strings.
+_KINDS: dict[Any, type] = {bool: bool, int: int, float: float}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,8 @@ class Recipe:
         least |= {"eval_every": 1, "lr": 0, "beta": 0}
         for field, low in least.items():
             value = getattr(self, field)
+            if field not in ("lr", "beta") and type(value) is not int:
+                raise UsageError("RECIPE", f"{field} must be an integer, got {value!r}.")
             if not low <= value <= 1e9:  # NaN fails too
                 raise UsageError("RECIPE", f"{field} must lie in [{low}, 1e9], got {value}.")
         for field, choices in {"weighting": get_args(Weighting), "keep": get_args(Keep)}.items():
@@ -71,16 +78,13 @@ class Recipe:
                 raise UsageError(
                     "RECIPE", f"{field!r} is no field of a recipe; they are {', '.join(types)}."
                 )
-            values[field] = _parse(field, text, type(getattr(self, field)))
+            values[field] = _parse(field, text, _KINDS.get(types[field], str))
         return replace(self, **values)
 
-    def to_toml(self) -> str:
-        """Return one ``field = value`` per line."""
-        texts = {bool: lambda v: str(v).lower(), str: lambda v: f'"{v}"'}
-        return "\n".join(
-            f"{field} = {texts.get(type(value), repr)(value)}"
-            for field, value in asdict(self).items()
-        )
+    def __str__(self) -> str:
+        """Return the recipe as TOML, one ``field = value`` per line."""
+        # A string, number or truth value is written alike in JSON and in TOML.
+        return "\n".join(f"{field} = {json.dumps(v)}" for field, v in asdict(self).items())
 
 
 def _parse(field: str, text: str, kind: type) -> object:
@@ -103,7 +107,7 @@ features, no dropout, no offsets, links weighted, the last epoch kept."""
 RECIPES = {recipe.name: recipe for recipe in (PAPER,)}
 
 
-def recipe(name: str) -> Recipe:
+def recipe_named(name: str) -> Recipe:
     """Return a recipe by name.
 
     Raises:

@@ -5,7 +5,9 @@
 ``checkpoints/`` (weights of the best and of the last epoch), ``embeddings.npz``, ``figures/``.
 """
 
+import itertools
 import json
+import operator
 import os
 import platform
 import shutil
@@ -13,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vgae.atomic import replacing
+from vgae.data.catalog import Features, check_features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.embedding import embed
@@ -37,10 +40,11 @@ from vgae.vae import VAE
 from vgae.version import __version__
 
 _FORMAT = "vgae-run-1"
+_CONFIG_KEYS = {"graph", "model", "recipe", "seed", "split"}
 _MODEL_FIELDS = ("hidden_channels", "latent_channels", "weighting", "bias", "logit_bias")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A finished training, as it lies in its folder.
 
@@ -60,6 +64,9 @@ class Run:
     history: list[HistoryRow]
     metrics: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r}, {self.config['model']}, {self.metrics})"
+
     @cached_property
     def graph(self) -> Graph:
         """The graph, read anew from where the run had it.
@@ -67,18 +74,25 @@ class Run:
         Raises:
             ArtifactError: If it is no longer the same graph.
         """
-        graph = open_graph(self.config["graph"]["source"], self.config["graph"]["features"])
-        if graph.fingerprint != self.split.fingerprint:
+        try:
+            source, features = (str(self.config["graph"][key]) for key in ("source", "features"))
+        except (KeyError, TypeError):
+            raise ArtifactError(
+                "RUN_CORRUPT", f"{self.folder / 'config.json'} does not say what its graph is."
+            ) from None
+        graph = open_graph(source, cast(Features, features))
+        if graph.fingerprint != self.config["graph"].get("fingerprint"):
             raise ArtifactError(
                 "DATA_CHANGED",
-                f"{self.config['graph']['source']} is not the graph that {self.folder} was"
+                f"{source} is not the graph that {self.folder} was"
                 " trained on; bring that one back, or train anew.",
             )
         return graph
 
 
-def open_graph(source: str, features: Literal["raw", "none"] = "raw") -> Graph:
+def open_graph(source: str, features: Features = "raw") -> Graph:
     """Open a graph by the name of a data set, or by the path of a file (it ends in ``.npz``)."""
+    check_features(features)
     if _is_named(source):
         return load_dataset(source, features=features)
     graph = read_graph(source)
@@ -87,27 +101,28 @@ def open_graph(source: str, features: Literal["raw", "none"] = "raw") -> Graph:
 
 def _is_named(source: str) -> bool:
     """Tell the name of a data set from the path of a file."""
-    return not Path(source).suffix and os.sep not in source
+    return not Path(source).suffix and Path(source).name == source
 
 
-def train_run(
+def train_run(  # noqa: PLR0913
     source: str,
     folder: str | os.PathLike[str],
     *,
-    features: Literal["raw", "none"] = "raw",
+    features: Features = "raw",
     model: ModelName = "vgae",
     recipe: Recipe = PAPER,
     seed: int = 0,
     val: float = 0.05,
     test: float = 0.10,
     device: str = "auto",
+    overwrite: bool = False,
     progress: bool | None = None,
 ) -> Run:
     """Split a graph, train on it, evaluate, and write the run folder.
 
     Args:
         source: Name of a data set, or path of a graph file.
-        folder: New or empty.
+        folder: New or empty, unless ``overwrite``.
         features: ``"none"`` trains on the links alone.
         model: See :func:`vgae.train.build_model`.
         recipe: Settings.
@@ -115,12 +130,15 @@ def train_run(
         val: Share of the links to choose by; see :func:`vgae.split_links`.
         test: Share of the links to judge by.
         device: See :func:`vgae.fit`.
+        overwrite: Whether to delete a run that is in ``folder``; anything else there is left
+            alone. Nothing is deleted before all arguments are known to be good.
         progress: See :func:`vgae.fit`.
 
     Raises:
         ResourceError: If the folder cannot be written; before any work is done.
         UsageError: If the folder holds something already.
     """
+    seed = operator.index(seed)
     graph = open_graph(source, features)
     split = split_links(graph, val=val, test=test, seed=seed)
     # All that can be wrong with the arguments is found out before anything is written.
@@ -138,7 +156,7 @@ def train_run(
         "threads": torch.get_num_threads(),
         "versions": _versions(),
     }
-    folder = _new_folder(Path(folder))
+    folder = _new_folder(Path(folder), overwrite=overwrite)
     write_json(folder / "config.json", config)
     split.save(folder / "split.npz")
     with (folder / "history.jsonl").open("w", encoding="utf-8", buffering=1) as file:
@@ -209,6 +227,10 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
             "RUN_FORMAT",
             f"{folder} has format {config.get('format')!r}, this version reads {_FORMAT!r}.",
         )
+    if lacking := _CONFIG_KEYS - config.keys():
+        raise ArtifactError(
+            "RUN_CORRUPT", f"{folder / 'config.json'} lacks {', '.join(sorted(lacking))}."
+        )
     lines = _read_text(folder / "history.jsonl").splitlines()
     try:
         history = [HistoryRow(**json.loads(line)) for line in lines]
@@ -224,26 +246,11 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     )
 
 
-def free_path(pattern: str) -> Path:
-    """Return the first path that is not there yet: ``pattern`` with 1, 2, ... for ``{}``."""
-    number = 1
-    while Path(pattern.format(number)).exists():
-        number += 1
-    return Path(pattern.format(number))
-
-
-def remove_run(folder: str | os.PathLike[str]) -> None:
-    """Delete a run folder, if it is there; a folder that is no run is refused.
-
-    Raises:
-        UsageError: If the folder holds something, but no ``config.json`` of a run.
-    """
-    folder = Path(folder)
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if _read_json(folder / "config.json").get("format") != _FORMAT:
-        raise UsageError("NOT_A_RUN", f"{folder} is not a run folder; it is left as it is.")
-    shutil.rmtree(folder)
+def free_path(stem: str, suffix: str = "") -> Path:
+    """Return the first of ``stem-1``, ``stem-2``, ... that is not there yet."""
+    return next(
+        path for n in itertools.count(1) if not (path := Path(f"{stem}-{n}{suffix}")).exists()
+    )
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
@@ -261,15 +268,12 @@ def _save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
-def _new_folder(folder: Path) -> Path:
+def _new_folder(folder: Path, *, overwrite: bool) -> Path:
     """Make the folder, or say at once why it cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise UsageError(
-                "RUN_EXISTS",
-                f"{folder} is not empty; choose another --out, or pass --overwrite to replace it.",
-            )
+            _clear(folder, overwrite=overwrite)
         (folder / ".probe").touch()
         (folder / ".probe").unlink()
     except OSError as error:
@@ -277,6 +281,25 @@ def _new_folder(folder: Path) -> Path:
             "CANNOT_WRITE", f"{folder} cannot be written ({error.strerror}); choose another --out."
         ) from None
     return folder
+
+
+def _clear(folder: Path, *, overwrite: bool) -> None:
+    """Empty a folder if it holds a run, finished or not, and that may be deleted."""
+    if not overwrite:
+        raise UsageError(
+            "RUN_EXISTS",
+            f"{folder} is not empty; choose another --out, or pass --overwrite to replace it.",
+        )
+    try:
+        is_run = _read_json(folder / "config.json").get("format") == _FORMAT
+    except ArtifactError:
+        is_run = False
+    if not is_run:
+        raise UsageError(
+            "NOT_A_RUN", f"{folder} holds no run that could be replaced; it is left as it is."
+        )
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 def _save_model(folder: Path, model: VAE, config: Mapping[str, Any]) -> None:
@@ -316,7 +339,9 @@ def _read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ArtifactError(
-            "NOT_A_RUN", f"{path.parent} is not a finished run: {path.name}: {reason}."
+            "NOT_A_RUN",
+            f"{path}: {reason}; what has no such file is no finished run: train anew, with"
+            " --overwrite to replace it.",
         ) from None
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vgae.decoders import InnerProductDecoder
-from vgae.embedding import encoder_inputs
+from vgae.embedding import encoder_inputs, evaluating, parameter_like
 from vgae.encoders import GCNEncoder, LinearGCNEncoder
 from vgae.errors import NumericalError, ResourceError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
@@ -42,14 +42,14 @@ class Epoch(NamedTuple):
 
     Attributes:
         number: 1 for the first.
-        loss: ``-(log_likelihood - beta * kl) / num_items``, what was minimised.
-        log_likelihood: Summed, in nats, with the decoder's weights.
+        loss: ``(recon + beta * kl) / num_items``, what was minimised.
+        recon: What the decoder's ``log_prob`` summed to, with its weights and the opposite sign.
         kl: Summed, in nats.
     """
 
     number: int
     loss: Tensor
-    log_likelihood: Tensor
+    recon: Tensor
     kl: Tensor
 
 
@@ -84,7 +84,7 @@ def epochs(
         loss = -terms.elbo(beta) / num_items
         loss.backward()
         optimizer.step()
-        yield Epoch(number, loss.detach(), terms.log_likelihood.detach(), terms.kl.detach())
+        yield Epoch(number, loss.detach(), -terms.log_likelihood.detach(), terms.kl.detach())
 
 
 class HistoryRow(NamedTuple):
@@ -92,13 +92,13 @@ class HistoryRow(NamedTuple):
 
     epoch: int
     loss: float
-    log_likelihood: float
+    recon: float
     kl: float
     val_auc: float | None = None
     val_ap: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FitResult:
     """What :func:`fit` gives back.
 
@@ -118,6 +118,16 @@ class FitResult:
     history: list[HistoryRow]
     seconds: float
 
+    def __repr__(self) -> str:
+        last = self.history[-1] if self.history else None
+        return f"FitResult(best_epoch={self.best_epoch}, last={last}, {self.seconds:.1f} s)"
+
+
+def check_model(name: str) -> None:
+    """Raise ``UsageError`` unless there is a model of that name."""
+    if name not in MODELS:
+        raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(MODELS)}.")
+
 
 def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Generator) -> VAE:
     """Build one of the named models with fresh weights.
@@ -129,8 +139,7 @@ def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Ge
         recipe: Widths and biases.
         generator: Where the initial weights come from.
     """
-    if name not in MODELS:
-        raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(MODELS)}.")
+    check_model(name)
     encoder_class, posterior = MODELS[name]
     widths = [recipe.latent_channels]
     if encoder_class is GCNEncoder:
@@ -161,8 +170,9 @@ def fit(
         graph: Nodes and features.
         split: From :func:`vgae.split_links`; messages travel on its training links only.
         model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
-            trained in place. Its encoder gets ``(x, edge_index)``, dense, its decoder
-            ``edge_index``.
+            trained in place with the learning rate, epochs, beta and the like of the recipe, not
+            its widths, biases and weighting. Its encoder gets ``(x, edge_index)``, dense, its
+            decoder ``edge_index``.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
         seed: Of the initial weights and of the noise.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
@@ -180,7 +190,7 @@ def fit(
         in_channels = graph.num_features or graph.num_nodes
         model = build_model(model, in_channels, recipe, stream(seed, "init"))
     model.to(torch_device)
-    inputs = encoder_inputs(model.encoder, graph, split.message_edge_index, torch_device)
+    inputs = encoder_inputs(model, graph, split.message_edge_index)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
     target = _target(model, split, torch_device)
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
@@ -195,11 +205,11 @@ def fit(
         num_items=graph.num_nodes**2,
         generator=stream(seed, "noise", torch_device),
     )
-    with _progress_bar(recipe.epochs, wanted=progress) as show:
+    with _progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show:
         for epoch in islice(loop, recipe.epochs):
             if not trainer.step(epoch):
                 break
-            show(epoch, trainer.scores)
+            show(epoch.number, trainer.history)
     return trainer.result(time.perf_counter() - start)
 
 
@@ -216,11 +226,10 @@ class _Trainer:
     ) -> None:
         self.model, self.inputs, self.recipe, self.on_row = model, inputs, recipe, on_row
         self.has_val = val.pos.shape[1] > 0
-        self.pairs = val.edge_label_index.to(next(model.parameters()).device)
+        self.pairs = val.edge_label_index.to(parameter_like(model).device)
         self.labels = val.edge_label
         self.history: list[HistoryRow] = []
         self.pending: list[Epoch] = []
-        self.scores: LinkScores | None = None
         self.best_score = -math.inf
         self.best_epoch = 0
         self.best = _weights(model)
@@ -234,11 +243,11 @@ class _Trainer:
         if number % self.recipe.eval_every and number < self.recipe.epochs:
             return True
         rows = self.fetch()
-        self.scores = self.validate() if self.has_val else None
-        if self.scores is not None:
-            rows[-1] = rows[-1]._replace(val_auc=self.scores.auc, val_ap=self.scores.ap)
-            if sum(self.scores) > self.best_score:
-                self.best_score, self.best_epoch = sum(self.scores), number
+        if self.has_val:
+            scores = self.validate()
+            rows[-1] = rows[-1]._replace(val_auc=scores.auc, val_ap=scores.ap)
+            if sum(scores) > self.best_score:
+                self.best_score, self.best_epoch = sum(scores), number
                 self.best = _weights(self.model)
         self.history += rows
         if self.on_row is not None:
@@ -249,8 +258,7 @@ class _Trainer:
 
     def validate(self) -> LinkScores:
         """Return the scores of the validation links, from the means."""
-        self.model.eval()
-        with torch.no_grad():
+        with evaluating(self.model):
             mu = self.model.encoder(*self.inputs).mu
             logits = cast(LinkDecoder, self.model.decoder).logits(mu, self.pairs)
         return link_scores(logits, self.labels)
@@ -258,7 +266,7 @@ class _Trainer:
     def fetch(self) -> list[HistoryRow]:
         """Fetch the waiting epochs, all at once, so that a GPU is seldom waited for."""
         numbers = torch.stack(
-            [torch.stack([e.loss, e.log_likelihood, e.kl]).double() for e in self.pending]
+            [torch.stack([e.loss, e.recon, e.kl]).double() for e in self.pending]
         ).tolist()
         rows = [HistoryRow(e.number, *n) for e, n in zip(self.pending, numbers, strict=True)]
         self.pending.clear()
@@ -292,9 +300,10 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=resolved).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
+        reason = "there is none of that kind" if "Expected one of" in reason else reason
         raise ResourceError(
             "DEVICE", f"device {device!r} cannot be used ({reason}); use --device cpu or auto."
         ) from None
@@ -315,30 +324,39 @@ def _weights(model: VAE) -> dict[str, Tensor]:
 
 @contextmanager
 def _progress_bar(
-    total: int, *, wanted: bool | None
-) -> Iterator[Callable[[Epoch, LinkScores | None], None]]:
-    """Yield a function that shows an epoch; it does nothing where no bar is wanted."""
+    total: int, num_items: int, *, wanted: bool | None
+) -> Iterator[Callable[[int, Sequence[HistoryRow]], None]]:
+    """Yield a function that shows an epoch; it does nothing where no bar is wanted.
+
+    It shows the rows that were fetched already: to fetch one for the bar would make a GPU wait.
+    """
     if not (sys.stderr.isatty() if wanted is None else wanted) or total == 0:
         yield lambda *_: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
+    from rich.table import Column
 
+    # In a narrow terminal it is the text that is cut, not the counter.
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns = (
-        TextColumn("epoch"),
         MofNCompleteColumn(),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=8),
         Remaining(compact=True),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", table_column=rest),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True), expand=True) as bar:
         task = bar.add_task("", total=total, text="")
 
-        def show(epoch: Epoch, scores: LinkScores | None) -> None:
-            text = f"loss {epoch.loss:.4f}  log p {epoch.log_likelihood:.4g}  KL {epoch.kl:.4g}"
-            if scores is not None:
-                text += f"  val AUC {100 * scores.auc:.2f} AP {100 * scores.ap:.2f}"
-            bar.update(task, completed=epoch.number, text=text)
+        def show(number: int, history: Sequence[HistoryRow]) -> None:
+            text = ""
+            if history:
+                row = history[-1]
+                recon, kl = row.recon / num_items, row.kl / num_items
+                text = f"loss {row.loss:.4f} (recon {recon:.4f} KL {kl:.4f})"
+                if row.val_auc is not None and row.val_ap is not None:
+                    text += f" val AUC {100 * row.val_auc:.1f} AP {100 * row.val_ap:.1f}"
+            bar.update(task, completed=number, text=text)
 
         yield show

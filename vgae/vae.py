@@ -25,7 +25,11 @@ class Posterior(Protocol):
 
 
 class Encoder(Protocol):
-    """Maps its inputs to a posterior; any ``nn.Module`` of this form will do."""
+    """Maps its inputs to a posterior; any ``nn.Module`` of this form will do.
+
+    A graph encoder may also have ``prepare(x, edge_index)``: asked once before training, it
+    returns a form of the two, of its own choice, that it is called with from then on.
+    """
 
     def __call__(self, *inputs: Any) -> Posterior:
         """Infer the posterior."""
@@ -33,7 +37,11 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """Scores a target given a sample; any ``nn.Module`` of this form will do."""
+    """Scores a target given a sample; any ``nn.Module`` of this form will do.
+
+    A decoder of links may also have ``prepare(edge_index, num_nodes)``, asked once likewise for
+    the form of the target.
+    """
 
     def log_prob(self, z: Tensor, target: Any) -> Tensor:
         """Log-likelihood of ``target`` given ``z`` in nats, of any shape; its sum is used."""

@@ -5,7 +5,7 @@ from torch_geometric.nn import GCNConv
 from vgae.encoders import GCNEncoder
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
-from vgae.sparse import edges_to_csr, gcn_norm
+from vgae.sparse import csr_tensor, edges_to_csr
 
 EDGES = torch.tensor([[0, 1, 1, 2, 0, 2, 3, 4], [1, 0, 2, 1, 2, 0, 4, 3]])  # node 5 is isolated
 
@@ -95,7 +95,7 @@ def test_edge_weights_get_the_gradient_that_gcnconv_gives_them(encoder, x, gener
 
 def test_what_would_be_ignored_is_refused(encoder, x):
     with pytest.raises(ValueError, match="edge_weight goes with edge_index"):
-        encoder(x, gcn_norm(EDGES, 6), torch.ones(8))
+        encoder(x, edges_to_csr(EDGES, 6), torch.ones(8))
     with pytest.raises(ValueError, match="a sparse x gets no gradients"):
         encoder(sparse(x).requires_grad_(), EDGES)
 
@@ -117,11 +117,12 @@ def test_an_isolated_node_sees_only_itself(encoder, x):
     torch.testing.assert_close(encoder(x, EDGES).mu[5:], alone.mu)
 
 
-@pytest.mark.parametrize("form", ["csr x", "csr adjacency", "prepared"])
+@pytest.mark.parametrize("form", ["csr x", "csr adjacency", "coo adjacency", "prepared"])
 def test_every_form_of_the_inputs_gives_the_same_posterior_and_gradients(encoder, x, form):
     inputs = {
         "csr x": lambda: (sparse(x), EDGES),
-        "csr adjacency": lambda: (x, gcn_norm(EDGES, 6)),
+        "csr adjacency": lambda: (x, edges_to_csr(EDGES, 6)),
+        "coo adjacency": lambda: (x, edges_to_csr(EDGES, 6).to_sparse_coo()),
         "prepared": lambda: encoder.prepare(sparse(x), EDGES),
     }[form]()
     expected, grad = value_and_grad(encoder, x, EDGES)
@@ -139,8 +140,6 @@ def sparse(x):
     row, column = x.nonzero().T
     square = edges_to_csr(torch.stack([row, column]), 7, x[row, column])
     crow = square.crow_indices()[:7]
-    from vgae.sparse import csr_tensor
-
     return csr_tensor(crow, square.col_indices(), square.values(), (6, 7))
 
 

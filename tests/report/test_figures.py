@@ -8,9 +8,9 @@ from vgae.report.figures import embedding_figure, training_figure
 from vgae.train import HistoryRow
 
 HISTORY = [
-    HistoryRow(1, 0.9, -90.0, 3.0),
-    HistoryRow(2, 0.8, -80.0, 4.0, 0.7, 0.75),
-    HistoryRow(3, 0.7, -70.0, 5.0, 0.8, 0.85),
+    HistoryRow(1, 0.9, 90.0, 3.0),
+    HistoryRow(2, 0.8, 80.0, 4.0, 0.7, 0.75),
+    HistoryRow(3, 0.7, 70.0, 5.0, 0.8, 0.85),
 ]
 
 
@@ -45,6 +45,12 @@ def test_any_number_of_nodes_and_dimensions_can_be_drawn(width, nodes, tmp_path)
     graph = Graph.from_edges(np.empty((2, 0), dtype=int), num_nodes=nodes)
     embedding = np.random.default_rng(0).normal(size=(nodes, width)).astype(np.float32)
     embedding_figure(graph, embedding).savefig(tmp_path / "x.png")
+
+
+def test_a_latent_space_that_collapsed_is_drawn_as_it_is(sbm, tmp_path):
+    figure = embedding_figure(sbm, np.ones((120, 5)))
+    figure.savefig(tmp_path / "x.png")
+    assert "as they are" in figure.axes[0].get_title(loc="left")
 
 
 def test_large_graphs_take_pca_and_small_ones_tsne(sbm):

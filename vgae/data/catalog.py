@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 
 Status = Literal["ok", "missing", "damaged"]
+Features = Literal["raw", "none"]
 
 _TIMEOUT_SECONDS = 30
 
@@ -99,6 +100,12 @@ def entry(name: str) -> Entry:
     raise DataError(
         "UNKNOWN_DATASET", f"there is no data set {name!r}; known are {', '.join(known)}.{hint}"
     )
+
+
+def check_features(features: str) -> None:
+    """Raise ``UsageError`` unless ``features`` is ``"raw"`` or ``"none"``."""
+    if features not in get_args(Features):
+        raise UsageError("FEATURES", f"features must be 'raw' or 'none', got {features!r}.")
 
 
 def data_home() -> Path:

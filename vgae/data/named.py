@@ -1,14 +1,12 @@
 """load_dataset: a data set of the catalogue by name."""
 
-from typing import Literal
-
-from vgae.data.catalog import entry
+from vgae.data.catalog import Features, check_features, entry
 from vgae.data.files import read_npz
 from vgae.data.planetoid import load_planetoid
 from vgae.graph import Graph
 
 
-def load_dataset(name: str, *, features: Literal["raw", "none"] = "raw") -> Graph:
+def load_dataset(name: str, *, features: Features = "raw") -> Graph:
     """Load a data set of the catalogue (``vgae datasets list``).
 
     ``stdlib`` comes with the package. The others are looked for in ``$VGAE_DATA``, else in the
@@ -19,8 +17,10 @@ def load_dataset(name: str, *, features: Literal["raw", "none"] = "raw") -> Grap
         features: ``"none"`` leaves them out, and does not ask for the files that hold them.
 
     Raises:
+        UsageError: If ``features`` is neither.
         DataError: If the name is unknown, or files are missing or damaged.
     """
+    check_features(features)
     found = entry(name)
     if found.kind == "planetoid":
         return load_planetoid(found.name, features=features)

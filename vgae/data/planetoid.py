@@ -18,18 +18,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from vgae.data._stub_pickle import read_adjacency, read_bytes, read_csr, read_matrix
-from vgae.data.catalog import Entry, entry, fetch, missing
+from vgae.data.catalog import Entry, Features, check_features, entry, fetch, missing
 from vgae.data.files import read_npz, write_npz
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError
 from vgae.graph import Graph
-
-Features = Literal["raw", "none"]
 
 _LABEL_PARTS = {"ally", "ty"}
 
@@ -67,7 +65,7 @@ def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
         DataError: ``UNKNOWN_DATASET``; ``OFFLINE`` if files are missing and cannot be
             downloaded; ``CHECKSUM`` if one is damaged.
     """
-    _check_features(features)
+    check_features(features)
     known = entry(name)
     if known.kind != "planetoid":
         raise DataError("UNKNOWN_DATASET", f"{name!r} is of kind {known.kind}, not planetoid.")
@@ -109,7 +107,7 @@ def read_planetoid(files: Mapping[str, Path], name: str, *, features: Features =
         DataError: ``PLANETOID_MISSING``, ``CANNOT_READ``; ``PICKLE_REFUSED`` if a file asks for
             more than data; ``PLANETOID_CORRUPT`` if it is damaged or the files disagree.
     """
-    _check_features(features)
+    check_features(features)
     paths = {part: files.get(f"ind.{name}.{part}") for part in _parts(features)}
     needed = [part for part in _parts(features) if part not in _LABEL_PARTS]
     if absent := [f"ind.{name}.{part}" for part in needed if paths[part] is None]:
@@ -126,11 +124,6 @@ def read_planetoid(files: Mapping[str, Path], name: str, *, features: Features =
         raise _corrupt(found["ally"], "it has another number of rows than allx")
     placed = {key: _by_node(table, test, num_nodes) for key, table in tables.items()}
     return Graph.from_edges(edges, num_nodes=num_nodes, name=name, **placed)
-
-
-def _check_features(features: str) -> None:
-    if features not in ("raw", "none"):
-        raise UsageError("FEATURES", f'features must be "raw" or "none", got {features!r}.')
 
 
 def _parts(features: Features) -> tuple[str, ...]:

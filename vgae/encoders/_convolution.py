@@ -49,12 +49,13 @@ def propagation(
     edge_index: Edges, edge_weight: Tensor | None, h: Tensor
 ) -> SparseOperator | EdgeOperator:
     """Return the normalised adjacency as an operator on ``h``, whichever form the edges have."""
-    if isinstance(edge_index, SparseOperator) or edge_index.layout == torch.sparse_csr:
+    if isinstance(edge_index, SparseOperator) or edge_index.layout != torch.strided:
         if edge_weight is not None:
-            raise ValueError("edge_weight goes with edge_index, not with a normalised adjacency.")
+            raise ValueError("edge_weight goes with edge_index; a matrix has weights of its own.")
         if isinstance(edge_index, SparseOperator):
             return edge_index
-        return SparseOperator.of(edge_index)
+        coo = edge_index.to_sparse_coo().coalesce()
+        edge_index, edge_weight = coo.indices().flip(0), coo.values()
     num_nodes, dtype = h.shape[0], _precision(h)
     if edge_weight is not None and edge_weight.requires_grad:
         entries = gcn_norm_entries(edge_index, num_nodes, edge_weight, dtype=dtype)

@@ -86,7 +86,8 @@ class GCNEncoder(nn.Module):
             x: Node features, shape ``(N, in_channels)``: dense, sparse CSR, or ``None`` for none
                 at all (the identity, which is never built).
             edge_index: Both directions of every edge, shape ``(2, E)``; self-loops are added. Or
-                an already normalised, symmetric adjacency: sparse CSR or a ``SparseOperator``.
+                the adjacency as a sparse matrix, whose row i gathers from its columns (PyG's
+                ``adj_t``); or what :meth:`prepare` returned, which is normalised already.
             edge_weight: One per column of ``edge_index``, not negative, shape ``(E,)``.
 
         Returns:

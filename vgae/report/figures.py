@@ -50,16 +50,11 @@ def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
     loss.plot(epoch, [row.loss for row in history], color=BLUE)
     _title(loss, "Loss, nats per pair of nodes")
 
-    parts.plot(
-        epoch,
-        [-row.log_likelihood for row in history],
-        color=ORANGE,
-        label="log-likelihood, negative",
-    )
+    parts.plot(epoch, [row.recon for row in history], color=ORANGE, label="reconstruction")
     if any(row.kl for row in history):
         parts.plot(epoch, [row.kl for row in history], color=GREEN, label="KL to the prior")
     parts.set_yscale("log")
-    parts.legend(frameon=False)
+    parts.legend(frameon=False, fontsize=8)
     _title(parts, "Its two parts, nats in all")
 
     seen = [row for row in history if row.val_auc is not None]
@@ -69,9 +64,11 @@ def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
         scores.plot(at, [100 * row.val_ap for row in seen], color=ORANGE, label="AP")  # pyright: ignore
         kept = metrics["epoch"]
         scores.axvline(kept, color=GREY, linestyle=":", label=f"kept: epoch {kept}")
-        scores.legend(frameon=False, loc="lower center")
+        scores.legend(frameon=False, fontsize=8, loc="lower center")
     else:
-        scores.text(0.5, 0.5, "no validation links", ha="center", transform=scores.transAxes)
+        text = "no validation links" if history else "no epochs"
+        scores.text(0.5, 0.5, text, ha="center", transform=scores.transAxes)
+        scores.set_axis_off()
     _title(scores, "Validation links, per cent")
     for axes in (loss, parts, scores):
         axes.set_xlabel("epoch", fontsize=8)
@@ -98,22 +95,24 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
 
 def _scatter_by_label(axes: Axes, plane: np.ndarray, graph: Graph, size: float) -> None:
     labels = np.asarray(graph.y)
-    colours = colormaps["tab10"].colors  # pyright: ignore
+    # Ten strong colours, then their ten light ones, with another marker every ten classes.
+    colours = [*colormaps["tab20"].colors[::2], *colormaps["tab20"].colors[1::2]]  # pyright: ignore
     present, counts = np.unique(labels, return_counts=True)
-    # Large classes first, so that small ones are drawn on top of them. Ten colours can be told
-    # apart; further classes take the same ones with another marker.
+    # Large classes first, so that small ones are drawn on top of them.
     for rank, label in enumerate(present[np.argsort(-counts, kind="stable")]):
         dots = plane[labels == label]
-        colour, marker = colours[rank % 10], "os^Dv"[rank // 10 % 5]
+        colour, marker = colours[rank % 20], "os^Dv"[rank // 10 % 5]
         if label < 0:
             name, colour, marker = "unknown", GREY, "x"
         else:
             name = graph.label_names[label] if graph.label_names else str(label)
         text = f"{name} ({len(dots):,})"
-        axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=0.3, label=text)
+        axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=0, label=text)
     legend = axes.legend(
         loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=1.4
     )
+    for handle in legend.legend_handles:
+        handle.set_sizes([30])  # pyright: ignore
     for text in legend.get_texts():
         # A label such as "$x_$" must be shown, not typeset.
         text.set_parse_math(False)
@@ -121,7 +120,7 @@ def _scatter_by_label(axes: Axes, plane: np.ndarray, graph: Graph, size: float) 
 
 def _project(embedding: np.ndarray) -> tuple[str, np.ndarray]:
     """Return the name of the method and the nodes in two dimensions, shape (N, 2)."""
-    if embedding.shape[1] <= 2 or len(embedding) < 4:
+    if embedding.shape[1] <= 2 or len(embedding) < 4 or np.ptp(embedding) == 0:
         padded = np.pad(embedding, ((0, 0), (0, max(0, 2 - embedding.shape[1]))))
         return "as they are", padded[:, :2]
     if len(embedding) > _TSNE_NODES:
