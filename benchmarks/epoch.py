@@ -60,7 +60,7 @@ def our_model(problem: Problem) -> tuple[VAE, tuple[Any, Any], torch.optim.Optim
     in_channels = graph.num_features or graph.num_nodes
     model = build_model("vgae", in_channels, PAPER, stream(0, "init"))
     edge_index = problem.split.message_edge_index
-    inputs = encoder_inputs(model.encoder, graph, edge_index, torch.device("cpu"))
+    inputs = encoder_inputs(model, graph, edge_index)
     return model, inputs, torch.optim.Adam(model.parameters(), lr=PAPER.lr)
 
 
