@@ -342,7 +342,7 @@ def _progress_bar(
     rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns = (
         MofNCompleteColumn(),
-        BarColumn(bar_width=8),
+        BarColumn(bar_width=5),
         Remaining(compact=True),
         TextColumn("{task.fields[text]}", table_column=rest),
     )
@@ -354,7 +354,7 @@ def _progress_bar(
             if history:
                 row = history[-1]
                 recon, kl = row.recon / num_items, row.kl / num_items
-                text = f"loss {row.loss:.4f} (recon {recon:.4f} KL {kl:.4f})"
+                text = f"loss {row.loss:.4f} (recon {recon:.3f} KL {kl:.3f})"
                 if row.val_auc is not None and row.val_ap is not None:
                     text += f" val AUC {100 * row.val_auc:.1f} AP {100 * row.val_ap:.1f}"
             bar.update(task, completed=number, text=text)
