@@ -110,10 +110,21 @@ def check_features(features: str) -> None:
 
 def data_home() -> Path:
     """Return the folder of downloaded data: ``$VGAE_DATA``, or the user's cache folder."""
-    if folder := os.environ.get("VGAE_DATA"):
-        return Path(folder).expanduser()
-    import pooch
+    return _folder("VGAE_DATA")
 
+
+def cache_home() -> Path:
+    """Return the folder of what can be made anew: ``$VGAE_CACHE``, or the user's cache folder."""
+    return _folder("VGAE_CACHE")
+
+
+def _folder(variable: str) -> Path:
+    if folder := os.environ.get(variable):
+        return Path(folder).expanduser()
+    try:
+        import pooch
+    except ModuleNotFoundError:  # only a download needs it
+        return Path.home() / ".cache" / "vgae"
     return Path(pooch.os_cache("vgae"))
 
 

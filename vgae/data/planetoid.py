@@ -13,7 +13,6 @@ pubmed    19,717  44,324  500       3        0
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import chain
@@ -24,7 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from vgae.data._stub_pickle import read_adjacency, read_bytes, read_csr, read_matrix
-from vgae.data.catalog import Entry, Features, check_features, entry, fetch, missing
+from vgae.data.catalog import Entry, Features, cache_home, check_features, entry, fetch, missing
 from vgae.data.files import read_npz, write_npz
 from vgae.errors import DataError
 from vgae.graph import Graph
@@ -214,15 +213,7 @@ def _converted(known: Entry, features: Features) -> Path:
     """Return where the conversion lies; its name depends on all that it is made of."""
     made_of = [str(_CONVERSION), features, *(known.files[file].sha256 for file in known.files)]
     digest = hashlib.sha256("/".join(made_of).encode()).hexdigest()[:16]
-    return _cache_folder() / "converted" / f"{known.name}-{features}-{digest}.npz"
-
-
-def _cache_folder() -> Path:
-    if folder := os.environ.get("VGAE_CACHE"):
-        return Path(folder).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("vgae"))
+    return cache_home() / "converted" / f"{known.name}-{features}-{digest}.npz"
 
 
 def _read_converted(path: Path, known: Entry, features: Features) -> Graph | None:
