@@ -24,9 +24,3 @@ def test_the_transpose_of_a_symmetric_matrix_is_the_matrix_itself():
     assert a.transpose is a.matrix
     x = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: a @ x, x)
-
-
-def test_moving_keeps_a_symmetric_operator_one_matrix(generator):
-    moved = SparseOperator.symmetric(operator(generator).matrix).to("cpu")
-    assert moved.transpose is moved.matrix
-    assert moved.shape == (6, 6)

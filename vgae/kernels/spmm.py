@@ -37,13 +37,6 @@ class SparseOperator(NamedTuple):
         """Rows and columns of the matrix."""
         return self.matrix.shape
 
-    def to(self, device: torch.device | str) -> "SparseOperator":
-        """Return the operator on another device."""
-        matrix = self.matrix.to(device)
-        if self.transpose is self.matrix:
-            return SparseOperator(matrix, matrix)
-        return SparseOperator(matrix, self.transpose.to(device))
-
     def __matmul__(self, dense: Tensor) -> Tensor:
         """Return the product with a dense matrix of shape ``(m, k)``, shape ``(n, k)``.
 
