@@ -167,6 +167,13 @@ def test_an_interrupted_table_keeps_its_rows(sbm_file, tmp_path):
     assert json.loads(out.read_text())["rows"][0]["trials"][0]["seed"] == 0
 
 
+def test_a_wrong_name_leaves_an_old_table_as_it_was(tmp_path):
+    out = tmp_path / "table.json"
+    out.write_text("old")
+    assert vgae("table", "--datasets", "typo", "-o", out).returncode == 3
+    assert out.read_text() == "old"
+
+
 def test_nothing_held_out_is_said_instead_of_scored(sbm_file, tmp_path):
     out = tmp_path / "run"
     shares = ("--val", 0, "--test", 0)

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -172,20 +173,21 @@ def table(
 
     text = protocol(settings, features, seeds)
     path = out or free_path("runs/table", ".json")
+    # A folder that cannot be written is found out before the first training, a table that is
+    # there already is not touched before the first result.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    TemporaryFile(dir=path.parent).close()
     done: list[Trial] = []
-
-    def save() -> None:
-        write_json(path, to_json(summarise(done, features), settings, text))
 
     def show(trial: Trial) -> None:
         done.append(trial)
-        save()  # an interrupted table keeps its rows
+        # Written each time: an interrupted table keeps its rows.
+        write_json(path, to_json(summarise(done, features), settings, text))
         if not quiet:
             scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
             name = f"{trial.dataset} {trial.model} seed {trial.seed}"
             typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", err=True)
 
-    save()  # a path that cannot be written is found out before the first training
     run_table(
         _names(datasets),
         _names(models),  # pyright: ignore[reportArgumentType]
