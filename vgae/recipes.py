@@ -10,6 +10,8 @@ from vgae.errors import UsageError
 
 Weighting = Literal["kipf", "likelihood"]
 Keep = Literal["best", "last"]
+Pairs = Literal["auto", "exact", "sampled"]
+Precision = Literal["high", "tf32", "bf16"]
 
 
 # What a field's text is read as; the choices of a Literal are strings.
@@ -30,6 +32,10 @@ class Recipe:
         beta: Weight of the KL divergence.
         bias: Whether the encoder learns offsets.
         logit_bias: Whether the decoder learns one.
+        pairs: Whether the loss visits every pair of nodes, ``exact``, or estimates their sum,
+            ``sampled``; ``auto`` is ``exact`` where an epoch's pairs take no longer than a second.
+        pairs_per_node: How many a node if they are sampled.
+        precision: Of the decoder's products on a GPU: ``high``, ``tf32`` or ``bf16``.
         keep: Which weights become the model: those of the epoch with the ``best`` validation
             AUC + AP, or of the ``last``.
         patience: Epochs without a better validation AUC + AP after which training stops;
@@ -46,24 +52,27 @@ class Recipe:
     beta: float = 1.0
     bias: bool = False
     logit_bias: bool = False
+    pairs: Pairs = "auto"
+    pairs_per_node: int = 32
+    precision: Precision = "high"
     keep: Keep = "last"
     patience: int = 0
     eval_every: int = 5
 
     def __post_init__(self) -> None:
         least = {"hidden_channels": 1, "latent_channels": 1, "epochs": 0, "patience": 0}
-        least |= {"eval_every": 1, "lr": 0, "beta": 0}
+        least |= {"eval_every": 1, "pairs_per_node": 1, "lr": 0, "beta": 0}
         for field, low in least.items():
             value = getattr(self, field)
             if field not in ("lr", "beta") and type(value) is not int:
                 raise UsageError("RECIPE", f"{field} must be an integer, got {value!r}.")
             if not low <= value <= 1e9:  # NaN fails too
                 raise UsageError("RECIPE", f"{field} must lie in [{low}, 1e9], got {value}.")
-        for field, choices in {"weighting": get_args(Weighting), "keep": get_args(Keep)}.items():
-            if getattr(self, field) not in choices:
-                raise UsageError(
-                    "RECIPE", f"{field} must be one of {choices}, got {getattr(self, field)!r}."
-                )
+        closed = {"weighting": Weighting, "pairs": Pairs, "precision": Precision, "keep": Keep}
+        for field, kind in closed.items():
+            choices, value = get_args(kind), getattr(self, field)
+            if value not in choices:
+                raise UsageError("RECIPE", f"{field} must be one of {choices}, got {value!r}.")
 
     def override(self, settings: Mapping[str, str]) -> Self:
         """Return a copy with some fields changed, each given as text.

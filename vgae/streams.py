@@ -8,7 +8,7 @@ import torch
 
 from vgae.errors import UsageError
 
-StreamName = Literal["init", "split", "noise"]
+StreamName = Literal["init", "split", "noise", "pairs"]
 
 
 def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> torch.Generator:
@@ -19,8 +19,8 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
 
     Args:
         seed: Any integer in ``[0, 2**63)``.
-        name: ``"init"`` (weights), ``"split"`` (held-out links and non-links) or ``"noise"``
-            (samples of the posterior).
+        name: ``"init"`` (weights), ``"split"`` (held-out links and non-links), ``"noise"``
+            (samples of the posterior) or ``"pairs"`` (of the sampled decoder loss).
         device: Where the generator draws.
 
     Raises:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vgae.errors import DataError
-from vgae.kernels import inner_product_nll
+from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, inner_product_nll
 from vgae.sparse import adjacency
 
 
@@ -27,16 +27,35 @@ class InnerProductDecoder(nn.Module):
             is an objective to raise, not a likelihood.
         bias: ``True`` learns the scalar b, a prior on the density of links, from zero on;
             ``False`` keeps it at zero. It changes no ranking.
+        pairs: ``"exact"`` visits every pair in :meth:`log_prob`; ``"sampled"`` estimates their sum
+            without bias from ``pairs_per_node`` pairs a node, for graphs of very many nodes.
+        pairs_per_node: For ``"sampled"``.
+        precision: Of the products on a GPU; see :func:`vgae.kernels.inner_product_nll`.
+
+    Attributes:
+        generator: Where sampled pairs come from, on the device of ``z``; torch's default if
+            ``None``. :func:`vgae.fit` sets it from its seed.
     """
 
     def __init__(
-        self, *, weighting: Literal["kipf", "likelihood"] = "likelihood", bias: bool = False
+        self,
+        *,
+        weighting: Literal["kipf", "likelihood"] = "likelihood",
+        bias: bool = False,
+        pairs: Pairs = "exact",
+        pairs_per_node: int = PAIRS_PER_NODE,
+        precision: Precision = "high",
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         if weighting not in ("kipf", "likelihood"):
             raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
         self.weighting = weighting
         self.bias = nn.Parameter(torch.zeros(())) if bias else None
+        self.pairs: Pairs = pairs
+        self.pairs_per_node = pairs_per_node
+        self.precision: Precision = precision
+        self.generator = generator
 
     def forward(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
         """Return the logits of given pairs; see :meth:`logits`."""
@@ -69,13 +88,22 @@ class InnerProductDecoder(nn.Module):
                 CSR matrix.
 
         Returns:
-            The weighted sum in nats, shape ``()``, at most zero but for rounding.
+            The weighted sum in nats, shape ``()``, at most zero but for rounding; its estimate,
+            which may be above, if ``pairs`` is ``"sampled"``.
 
         Raises:
             DataError: If ``target`` is not what it must be, or ``"kipf"`` finds no edge in it.
         """
         adj = target if target.layout == torch.sparse_csr else self.prepare(target, z.shape[0])
-        nll = inner_product_nll(z, adj, self.bias)
+        nll = inner_product_nll(
+            z,
+            adj,
+            self.bias,
+            pairs=self.pairs,
+            pairs_per_node=self.pairs_per_node,
+            generator=self.generator,
+            precision=self.precision,
+        )
         if self.weighting == "likelihood":
             return -(nll.edges + nll.non_edges) / 2
         num_pairs, num_edges = z.shape[0] ** 2, adj._nnz()

@@ -1,5 +1,7 @@
 """What the graph convolutions share: weights, and the forms in which x and the edges may come."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,14 @@ from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.sparse import gcn_norm, gcn_norm_entries
 
-Features = Tensor | SparseOperator | None
+
+class Propagated(NamedTuple):
+    """Node features that were averaged over the neighbours already, shape ``(N, F)``."""
+
+    x: Tensor
+
+
+Features = Tensor | SparseOperator | Propagated | None
 Edges = Tensor | SparseOperator
 
 
@@ -30,8 +39,12 @@ def glorot(
     return nn.Parameter(torch.cat(weights, dim=1))
 
 
-def prepared(x: Features, edge_index: Tensor, weight: Tensor) -> tuple[Features, Edges]:
+def prepared(x: Tensor | None, edge_index: Tensor, weight: Tensor) -> tuple[Features, Edges]:
     """Return both in the form that costs least per pass: operators with their transpose kept.
+
+    Dense features are averaged over the neighbours once and for all, which saves two sparse
+    products a pass. Of sparse ones the average has several times the entries, and would cost more
+    than it saves.
 
     Args:
         x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
@@ -39,10 +52,14 @@ def prepared(x: Features, edge_index: Tensor, weight: Tensor) -> tuple[Features,
         weight: Of the first layer, shape ``(F, k)``; without features F is N.
     """
     num_nodes = weight.shape[0] if x is None else x.shape[0]
-    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
-        x = SparseOperator.of(x)
-    adj_norm = gcn_norm(edge_index, num_nodes, dtype=_precision(weight))
-    return x, SparseOperator.symmetric(adj_norm)
+    adj_norm = SparseOperator.symmetric(
+        gcn_norm(edge_index, num_nodes, dtype=_precision(weight))
+    )
+    if x is None:
+        return None, adj_norm
+    if x.layout == torch.sparse_csr:
+        return SparseOperator.of(x), adj_norm
+    return Propagated(adj_norm @ x), adj_norm
 
 
 def propagation(
@@ -63,7 +80,19 @@ def propagation(
     return SparseOperator.of(gcn_norm(edge_index, num_nodes, edge_weight, dtype=dtype))
 
 
-def transformed(x: Features, weight: Tensor) -> Tensor:
+def convolved(
+    x: Features, edge_index: Edges, edge_weight: Tensor | None, weight: Tensor
+) -> tuple[Tensor, SparseOperator | EdgeOperator]:
+    r"""Return the first convolution, :math:`\hat A X W`, and :math:`\hat A` as an operator."""
+    if isinstance(x, Propagated):
+        h = _transformed(x.x, weight)
+        return h, propagation(edge_index, edge_weight, h)
+    h = _transformed(x, weight)
+    adj_norm = propagation(edge_index, edge_weight, h)
+    return adj_norm @ h, adj_norm
+
+
+def _transformed(x: Tensor | SparseOperator | None, weight: Tensor) -> Tensor:
     """Return ``x @ weight``; without features x is the identity, which is never built.
 
     Raises:

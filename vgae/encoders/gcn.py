@@ -6,11 +6,10 @@ from torch import Tensor, nn
 from vgae.encoders._convolution import (
     Edges,
     Features,
+    convolved,
     glorot,
     posterior_of,
     prepared,
-    propagation,
-    transformed,
 )
 from vgae.gaussian import DiagGaussian, PointMass
 
@@ -96,9 +95,7 @@ class GCNEncoder(nn.Module):
         Raises:
             DataError: If ``x`` is not as wide as ``in_channels``.
         """
-        h = transformed(x, self.weight0)
-        adj_norm = propagation(edge_index, edge_weight, h)
-        h = adj_norm @ h
+        h, adj_norm = convolved(x, edge_index, edge_weight, self.weight0)
         h = (h if self.bias0 is None else h + self.bias0).relu()
         return posterior_of(adj_norm @ (h @ self.weight1), self.bias1, self.posterior)
 

@@ -6,11 +6,10 @@ from torch import Tensor, nn
 from vgae.encoders._convolution import (
     Edges,
     Features,
+    convolved,
     glorot,
     posterior_of,
     prepared,
-    propagation,
-    transformed,
 )
 from vgae.gaussian import DiagGaussian, PointMass
 
@@ -61,8 +60,8 @@ class LinearGCNEncoder(nn.Module):
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
-        h = transformed(x, self.weight)
-        return posterior_of(propagation(edge_index, edge_weight, h) @ h, self.bias, self.posterior)
+        h, _ = convolved(x, edge_index, edge_weight, self.weight)
+        return posterior_of(h, self.bias, self.posterior)
 
     def extra_repr(self) -> str:
         """Return the widths, for ``repr``."""

@@ -1,13 +1,26 @@
 """The negative log-likelihood of an inner-product decoder, over every pair of nodes."""
 
-from typing import Any, Literal, NamedTuple
+import logging
+from functools import cache, partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Literal, NamedTuple, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vgae.kernels._tiled import all_pairs, refuse_second_derivative
-from vgae.sparse import adjacency, csr_tensor
+from vgae.kernels import _sampled, _tiled
+from vgae.kernels._all_pairs import Precision, Sweeper, all_pairs
+from vgae.kernels._edges import edge_terms, softplus
+from vgae.sparse import adjacency
+
+log = logging.getLogger(__name__)
+
+Impl = Literal["auto", "dense", "tiled", "compiled", "triton"]
+Pairs = Literal["exact", "sampled"]
+
+# Below, loading numba takes longer than it saves in some hundred epochs.
+_COMPILED_FROM = 2000
 
 
 class PairNll(NamedTuple):
@@ -28,7 +41,12 @@ def inner_product_nll(
     edge_index: Tensor,
     bias: Tensor | None = None,
     *,
-    impl: Literal["tiled", "dense"] = "tiled",
+    pairs: Pairs = "exact",
+    pairs_per_node: int = _sampled.PAIRS_PER_NODE,
+    generator: torch.Generator | None = None,
+    precision: Precision = "high",
+    value: bool = True,
+    impl: Impl = "auto",
 ) -> PairNll:
     r"""Sum the cost of every edge and of every other pair of two different nodes.
 
@@ -40,7 +58,7 @@ def inner_product_nll(
 
     The second sum is that over all pairs less that over the edges and over the self-pairs; the
     sum over all pairs is exact and needs O(N d) memory. In float32 the rounding error is some
-    1e-8 of that sum. Gradients reach ``z`` and ``bias``, once: a second derivative raises.
+    1e-8 nats per pair. Gradients reach ``z`` and ``bias``, once: a second derivative raises.
 
     Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
     <https://arxiv.org/abs/1611.07308>`_, equation 2.
@@ -51,7 +69,19 @@ def inner_product_nll(
             the same as a sparse CSR matrix of shape ``(N, N)``, which saves checking and sorting
             them anew (:func:`vgae.sparse.adjacency` makes it).
         bias: Added to each logit, shape ``()``; zero if not given.
-        impl: ``"dense"`` builds the N x N matrix, for tests and benchmarks.
+        pairs: ``"exact"`` visits every pair. ``"sampled"`` estimates their sum and its gradient,
+            each without bias, from ``pairs_per_node`` pairs a node, in O(N); edges and self-pairs
+            stay exact.
+        pairs_per_node: For ``"sampled"``.
+        generator: Where the sampled pairs come from, on the device of ``z``.
+        precision: Of the matrix products on a GPU: ``"high"`` as float32, ``"tf32"`` (some 1e-6
+            of the value and 3e-4 of the gradient) or ``"bf16"`` (1e-5 and 2e-3). Elsewhere always
+            high.
+        value: ``False`` where only gradients are wanted: ``non_edges`` is NaN, which saves up to
+            a quarter of the time.
+        impl: For tests and benchmarks, one way of summing: ``"tiled"`` (torch), ``"compiled"``
+            (numba, on a CPU), ``"triton"`` (on a GPU), or ``"dense"``, which builds the N x N
+            matrix. ``"auto"`` takes the fastest that is there.
 
     Returns:
         The sums, shape ``()``, in the dtype of the computation.
@@ -61,27 +91,80 @@ def inner_product_nll(
     """
     if z.dim() != 2:
         raise ValueError(f"z must have shape (N, d), got {tuple(z.shape)}.")
-    if impl not in ("tiled", "dense"):
-        raise ValueError(f"impl must be 'tiled' or 'dense', got {impl!r}.")
     z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
     bias = z.new_zeros(()) if bias is None else bias.to(z.dtype)
     adj = _as_csr(edge_index, z.shape[0])
+    if pairs == "sampled":
+        sweeper = partial(_sampled.sweep, per_node=pairs_per_node, generator=generator)
+    elif pairs == "exact":
+        sweeper = _sweeper(chosen_impl(impl, z.shape[0], z.device, z.dtype), precision)
+    else:
+        raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
     with torch.autocast(z.device.type, enabled=False):
         self_logits = z.square().sum(dim=-1) + bias
-        if impl == "dense":
-            total = _softplus(z @ z.T + bias).sum(dtype=torch.float64)
+        if sweeper is None:
+            total = softplus(z @ z.T + bias).sum(dtype=torch.float64)
         else:
-            total = all_pairs(z, bias)
-        edges, edges_as_non_edges = _EdgeTerms.apply(z, bias, adj)
+            total = all_pairs(z, bias, sweeper, value=value)
+        edges, edges_as_non_edges = edge_terms(z, bias, adj)
         # In float64, so that the difference keeps what the sum over all pairs is exact to.
-        non_edges = total - _softplus(self_logits).sum(dtype=torch.float64) - edges_as_non_edges
-        self_pairs = _softplus(-self_logits).sum()
+        non_edges = total - softplus(self_logits).sum(dtype=torch.float64) - edges_as_non_edges
+        self_pairs = softplus(-self_logits).sum()
     return PairNll(edges.to(z.dtype), non_edges.to(z.dtype), self_pairs)
 
 
-def _softplus(s: Tensor) -> Tensor:
-    """Return ``log(1 + exp(s))``; torch's own is off by up to 2e-9 beyond its threshold of 20."""
-    return -F.logsigmoid(-s)
+def chosen_impl(
+    impl: Impl, num_nodes: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Impl:
+    """Return which way of summing ``impl`` stands for; the fastest there is for ``"auto"``.
+
+    Raises:
+        ValueError: If there is no such way, or not for this dtype and device, or not installed.
+    """
+    if impl == "auto":
+        fast: Impl = "triton" if device.type == "cuda" else "compiled"
+        worth_it = device.type == "cuda" or num_nodes >= _COMPILED_FROM
+        return fast if worth_it and _is_possible(fast, device, dtype) else "tiled"
+    if impl not in get_args(Impl):
+        raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
+    if not _is_possible(impl, device, dtype):
+        needs = {"compiled": "a CPU and numba", "triton": "a GPU and triton"}[impl]
+        raise ValueError(
+            f"impl {impl!r} needs float32, {needs}; got {dtype} on {device}. 'tiled' works anywhere."
+        )
+    return impl
+
+
+def _is_possible(impl: Impl, device: torch.device, dtype: torch.dtype) -> bool:
+    if impl == "compiled":
+        return device.type == "cpu" and dtype == torch.float32 and _has_numba()
+    if impl == "triton":
+        has_triton = find_spec("triton") is not None
+        return device.type == "cuda" and dtype == torch.float32 and has_triton
+    return True
+
+
+@cache
+def _has_numba() -> bool:
+    """Whether numba is there and works: it is loaded, which takes a second the first time."""
+    if find_spec("numba") is None:
+        return False
+    try:
+        import_module("vgae.kernels._compiled")
+    except ImportError as error:  # numba refuses versions of numpy that are too new for it
+        log.warning("numba cannot be used (%s); all pairs are summed by torch", error)
+        return False
+    return True
+
+
+def _sweeper(impl: Impl, precision: Precision) -> Sweeper | None:
+    """Return the function behind a name; ``None`` for the dense reference."""
+    # Loaded when needed: each brings a compiler along.
+    if impl == "compiled":
+        return import_module("vgae.kernels._compiled").sweep
+    if impl == "triton":
+        return partial(import_module("vgae.kernels._triton").sweep, precision=precision)
+    return _tiled.sweep if impl == "tiled" else None
 
 
 def _as_csr(edge_index: Tensor, num_nodes: int) -> Tensor:
@@ -94,36 +177,3 @@ def _as_csr(edge_index: Tensor, num_nodes: int) -> Tensor:
             )
         return edge_index
     return adjacency(edge_index, num_nodes)
-
-
-class _EdgeTerms(torch.autograd.Function):
-    """Sums of softplus(-s) and of softplus(s) over the edges, value and gradients in one pass."""
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, bias: Tensor, adj: Tensor) -> tuple[Tensor, Tensor]:
-        crow, col = adj.crow_indices(), adj.col_indices()
-        degree = crow.diff()
-        src = torch.repeat_interleave(
-            torch.arange(z.shape[0], device=z.device), degree, output_size=col.numel()
-        )
-        # index_select, not z[src]: only the former adds up in a fixed order on a CPU.
-        s = (z.index_select(0, src) * z.index_select(0, col)).sum(dim=-1) + bias
-        p = torch.sigmoid(s)
-        # s_ij and s_ji both contain z_i, hence the factor two.
-        as_non_edge = 2 * (csr_tensor(crow, col, p, adj.shape) @ z)
-        as_edge = as_non_edge - 2 * (csr_tensor(crow, col, torch.ones_like(p), adj.shape) @ z)
-        ctx.save_for_backward(as_edge, as_non_edge, (p - 1).sum(), p.sum())
-        # softplus(s) = s + softplus(-s)
-        nll = _softplus(-s).sum(dtype=torch.float64)
-        return nll, nll + s.sum(dtype=torch.float64)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
-        refuse_second_derivative()
-        as_edge, as_non_edge, bias_edge, bias_non_edge = ctx.saved_tensors
-        grad_edges, grad_non = (grad.to(as_edge.dtype) for grad in grad_outputs)
-        return (
-            grad_edges * as_edge + grad_non * as_non_edge,
-            grad_edges * bias_edge + grad_non * bias_non_edge,
-            None,
-        )

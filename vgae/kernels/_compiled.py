@@ -1,0 +1,326 @@
+r"""All pairs, exactly, in machine code that numba compiles: float32 on the CPU.
+
+The mathematics is that of ``_tiled``; what differs is that the logits of four nodes never leave
+the first-level cache between their computation and their last use. softplus is
+
+.. math:: \mathrm{softplus}(s) = \max(s, 0) + \log(1 + e^{-|s|})
+
+and the factors of 64 rows are multiplied as "the product less one", :math:`q \leftarrow q + e (1 +
+q)`, so that very negative logits, as a sparse graph's prior brings them, keep their digits.
+"""
+
+import ctypes
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from torch import Tensor
+from torch.nn.functional import pad
+
+from vgae.kernels._all_pairs import Sweep, Wanted
+
+ROWS = 256  # of a tile
+_STRIP = 1 << 16  # d times the columns of a tile: two strips of z and gradient stay in the cache
+_GROUP = 4  # rows whose logits are in work at once, and columns of z in registers at once
+_LINE = 16  # float32 of a cache line
+_FACTORS = 64  # each at most 2, so that a product stays far from float32's end, 2^128
+
+_ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
+_LOG2E = np.float32(1 / math.log(2))
+_LARGEST = np.float32(126)  # 2^-126 is the smallest float32 with all its digits
+# 2^f on [-1/2, 1/2], to a relative 8e-8: the polynomial through Chebyshev's points.
+_NODES = np.cos(np.pi * (np.arange(6) + 0.5) / 6) / 2
+_C0, _C1, _C2, _C3, _C4, _C5 = np.linalg.solve(
+    np.vander(_NODES, 6, increasing=True), 2.0**_NODES
+).astype(np.float32)
+
+
+def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
+    """Visit each tile on or above the diagonal once, as many at a time as torch has threads.
+
+    Args:
+        z: float32, on the CPU, shape ``(N, d)``.
+        bias: float32, shape ``()``.
+        wanted: What is asked for; the rest is left at zero.
+    """
+    num_nodes, width = z.shape
+    # Nodes and columns of zeros round both up to whole groups; what they add is taken off again.
+    padded = pad(z.detach(), (0, -width % _GROUP, 0, -num_nodes % _LINE)).contiguous()
+    z_t = _aligned(padded.shape[1], padded.shape[0])
+    z_t[:, : padded.shape[0]] = padded.T
+    grad = torch.zeros_like(padded)
+    columns = min(max(_STRIP // padded.shape[1] // _LINE, 1) * _LINE, 1024)
+    num_workers = min(torch.get_num_threads(), -(-padded.shape[0] // ROWS))
+    # Each worker has a gradient of the columns and room of its own. All is made in this thread:
+    # a worker that calls torch would get threads of its own, and all would slow down.
+    shares = [
+        (
+            *(padded, z_t, grad, torch.zeros_like(z_t) if wanted.grad_z else z_t),
+            *(_aligned(_GROUP, max(columns, ROWS)), _aligned(3, max(columns, ROWS))),
+        )
+        for _ in range(num_workers)
+    ]
+
+    def visit(worker: int) -> tuple[float, float]:
+        arrays = (array.numpy() for array in shares[worker])
+        return _share(*arrays, np.float32(bias.item()), columns, worker, num_workers, *wanted)
+
+    _send_idle_threads_away()
+    others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
+    totals, grad_biases = zip(visit(0), *(other.result() for other in others), strict=True)
+    if wanted.grad_z:
+        grad += sum(share[3] for share in shares)[:, : padded.shape[0]].T
+    b, num_padded = float(bias), padded.shape[0] ** 2 - num_nodes**2
+    return Sweep(
+        torch.tensor(sum(totals) - num_padded * np.logaddexp(0, b), dtype=torch.float64),
+        2 * grad[:num_nodes, :width],
+        bias.new_tensor(sum(grad_biases) - num_padded / (1 + np.exp(-b))),
+    )
+
+
+def _aligned(rows: int, columns: int) -> Tensor:
+    """Return zeros, some columns more than asked for: rows are an odd number of cache lines apart.
+
+    Rows that are a multiple of 4096 bytes apart would fall on the same few lines of the cache.
+    """
+    lines = -(-columns // _LINE)
+    return torch.zeros(rows, (lines | 1) * _LINE)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="vgae-pairs")
+
+
+# A forked process has none of its parent's threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _send_idle_threads_away() -> None:
+    """End torch's own threads: for milliseconds they keep a core busy waiting for more work.
+
+    ``omp_pause_resource_all`` is OpenMP 5.0's call for that, section 3.6 of the specification;
+    the next parallel operation of torch starts them anew, in microseconds. Where torch was built
+    on something else the call is not there, nor the need.
+    """
+    pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
+    if pause is not None:
+        pause(1)  # omp_pause_soft
+
+
+# Sums may be taken in any order and products fused, so that loops become vector instructions; NaN
+# and infinity keep their meaning. Slices, not offsets: an index that may be negative is checked.
+_jit = njit(
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"reassoc", "contract", "arcp", "nsz"},
+)
+
+
+@intrinsic
+def _as_float(typing_context: Any, bits: Any) -> Any:  # noqa: ARG001
+    """Read the bits of an int32 as those of a float32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), codegen
+
+
+@_jit
+def _exp_minus_abs(x: Any) -> Any:
+    """Return ``exp(-|x|)``, at least 2^-126."""
+    t = min(abs(x) * _LOG2E, _LARGEST)
+    n = np.int32(t + _HALF)
+    f = np.float32(n) - t
+    power = _C0 + f * (_C1 + f * (_C2 + f * (_C3 + f * (_C4 + f * _C5))))
+    return power * _as_float(np.int32((np.int32(127) - n) << np.int32(23)))
+
+
+@_jit
+def _share(
+    z: Any,
+    z_t: Any,
+    grad: Any,
+    grad_t: Any,
+    s: Any,
+    lanes: Any,
+    bias: Any,
+    columns: int,
+    worker: int,
+    num_workers: int,
+    value: bool,  # noqa: FBT001
+    grad_z: bool,  # noqa: FBT001
+    grad_bias: bool,  # noqa: FBT001
+) -> tuple[float, float]:
+    """Visit one worker's rows of tiles; return its parts of the value and the bias' gradient.
+
+    Earlier blocks of rows have more tiles: a worker gets the k-th and the k-th last of each
+    2 ``num_workers`` blocks.
+    """
+    num_nodes = z.shape[0]
+    sums = np.zeros((3, lanes.shape[1]), np.float64)
+    total, total_p = 0.0, 0.0
+    for block in range(-(-num_nodes // ROWS)):
+        turn = block % (2 * num_workers)
+        if turn != worker and turn != 2 * num_workers - 1 - worker:
+            continue
+        top, bottom = block * ROWS, min((block + 1) * ROWS, num_nodes)
+        left = top
+        while left < num_nodes:
+            diagonal = left == top
+            right = bottom if diagonal else min(left + columns, num_nodes)
+            width = right - left
+            for i in range(top, bottom, _GROUP):
+                _logits(z, z_t, i, left, right, bias, s)
+                _activate(s, lanes, width, value, grad_z or grad_bias)
+                if grad_bias:
+                    _add_probabilities(s, lanes, width)
+                if grad_z:
+                    _row_gradient(z_t, grad, i, left, right, s)
+                    if not diagonal:
+                        _column_gradient(z, grad_t, i, left, right, s)
+                if (i + _GROUP - top) % _FACTORS == 0 or i + _GROUP == bottom:
+                    _flush(lanes, sums, width)
+            # The tile on the diagonal holds both (i, j) and (j, i); the others stand for two.
+            weight = 1 if diagonal else 2
+            for v in range(width):
+                total += weight * (math.log1p(sums[0, v]) + sums[1, v])
+                total_p += weight * sums[2, v]
+            sums[:, :width] = 0
+            left = right
+    return total, total_p
+
+
+@_jit
+def _logits(z: Any, z_t: Any, i: int, left: int, right: int, bias: Any, s: Any) -> None:
+    """Put the logits of rows i to i + 3 and some columns into ``s``."""
+    w = right - left
+    s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
+    for v in range(w):
+        s0[v] = s1[v] = s2[v] = s3[v] = bias
+    for k in range(0, z.shape[1], 4):
+        t0, t1 = z_t[k, left:right], z_t[k + 1, left:right]
+        t2, t3 = z_t[k + 2, left:right], z_t[k + 3, left:right]
+        a0, a1, a2, a3 = z[i, k], z[i, k + 1], z[i, k + 2], z[i, k + 3]
+        b0, b1, b2, b3 = z[i + 1, k], z[i + 1, k + 1], z[i + 1, k + 2], z[i + 1, k + 3]
+        c0, c1, c2, c3 = z[i + 2, k], z[i + 2, k + 1], z[i + 2, k + 2], z[i + 2, k + 3]
+        d0, d1, d2, d3 = z[i + 3, k], z[i + 3, k + 1], z[i + 3, k + 2], z[i + 3, k + 3]
+        for v in range(w):
+            x0, x1, x2, x3 = t0[v], t1[v], t2[v], t3[v]
+            s0[v] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            s1[v] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+            s2[v] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+            s3[v] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+
+
+@_jit
+def _activate(s: Any, lanes: Any, width: int, value: bool, grad: bool) -> None:  # noqa: FBT001
+    """Turn logits into probabilities, and multiply the factors of softplus into the lanes."""
+    product, positive = lanes[0, :width], lanes[1, :width]
+    for row in range(_GROUP):
+        r = s[row, :width]
+        if value and grad:
+            for v in range(width):
+                x = r[v]
+                e = _exp_minus_abs(x)
+                p = _ONE / (_ONE + e)
+                r[v] = p if x >= _ZERO else e * p
+                q = product[v]
+                product[v] = q + (e + q * e)
+                positive[v] += _ZERO if x < _ZERO else x  # NaN stays NaN
+        elif value:
+            for v in range(width):
+                x = r[v]
+                e = _exp_minus_abs(x)
+                q = product[v]
+                product[v] = q + (e + q * e)
+                positive[v] += _ZERO if x < _ZERO else x
+        elif grad:
+            for v in range(width):
+                x = r[v]
+                e = _exp_minus_abs(x)
+                p = _ONE / (_ONE + e)
+                r[v] = p if x >= _ZERO else e * p
+
+
+@_jit
+def _add_probabilities(s: Any, lanes: Any, width: int) -> None:
+    """Add the probabilities to their lane."""
+    s0, s1, s2, s3 = s[0, :width], s[1, :width], s[2, :width], s[3, :width]
+    added = lanes[2, :width]
+    for v in range(width):
+        added[v] += (s0[v] + s1[v]) + (s2[v] + s3[v])
+
+
+@_jit
+def _row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) -> None:
+    """Add ``p @ z`` of a tile to rows i to i + 3 of the gradient."""
+    w = right - left
+    s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
+    for k in range(0, z_t.shape[0], 4):
+        t0, t1 = z_t[k, left:right], z_t[k + 1, left:right]
+        t2, t3 = z_t[k + 2, left:right], z_t[k + 3, left:right]
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = _ZERO
+        c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = _ZERO
+        for v in range(w):
+            x0, x1, x2, x3 = t0[v], t1[v], t2[v], t3[v]
+            p = s0[v]
+            a0, a1, a2, a3 = a0 + p * x0, a1 + p * x1, a2 + p * x2, a3 + p * x3
+            p = s1[v]
+            b0, b1, b2, b3 = b0 + p * x0, b1 + p * x1, b2 + p * x2, b3 + p * x3
+            p = s2[v]
+            c0, c1, c2, c3 = c0 + p * x0, c1 + p * x1, c2 + p * x2, c3 + p * x3
+            p = s3[v]
+            d0, d1, d2, d3 = d0 + p * x0, d1 + p * x1, d2 + p * x2, d3 + p * x3
+        _add_four(grad[i], k, a0, a1, a2, a3)
+        _add_four(grad[i + 1], k, b0, b1, b2, b3)
+        _add_four(grad[i + 2], k, c0, c1, c2, c3)
+        _add_four(grad[i + 3], k, d0, d1, d2, d3)
+
+
+@_jit
+def _add_four(row: Any, k: int, x0: Any, x1: Any, x2: Any, x3: Any) -> None:
+    row[k] += x0
+    row[k + 1] += x1
+    row[k + 2] += x2
+    row[k + 3] += x3
+
+
+@_jit
+def _column_gradient(z: Any, grad_t: Any, i: int, left: int, right: int, s: Any) -> None:
+    """Add ``p.T @ z`` of a tile, whose rows are i to i + 3, to some columns of the transpose."""
+    w = right - left
+    s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
+    for k in range(0, z.shape[1], 4):
+        u0, u1 = grad_t[k, left:right], grad_t[k + 1, left:right]
+        u2, u3 = grad_t[k + 2, left:right], grad_t[k + 3, left:right]
+        a0, a1, a2, a3 = z[i, k], z[i, k + 1], z[i, k + 2], z[i, k + 3]
+        b0, b1, b2, b3 = z[i + 1, k], z[i + 1, k + 1], z[i + 1, k + 2], z[i + 1, k + 3]
+        c0, c1, c2, c3 = z[i + 2, k], z[i + 2, k + 1], z[i + 2, k + 2], z[i + 2, k + 3]
+        d0, d1, d2, d3 = z[i + 3, k], z[i + 3, k + 1], z[i + 3, k + 2], z[i + 3, k + 3]
+        for v in range(w):
+            p0, p1, p2, p3 = s0[v], s1[v], s2[v], s3[v]
+            u0[v] += a0 * p0 + b0 * p1 + c0 * p2 + d0 * p3
+            u1[v] += a1 * p0 + b1 * p1 + c1 * p2 + d1 * p3
+            u2[v] += a2 * p0 + b2 * p1 + c2 * p2 + d2 * p3
+            u3[v] += a3 * p0 + b3 * p1 + c3 * p2 + d3 * p3
+
+
+@_jit
+def _flush(lanes: Any, sums: Any, width: int) -> None:
+    """Move what the float32 lanes hold to the float64 sums, products still less one."""
+    for v in range(width):
+        q, factor = sums[0, v], np.float64(lanes[0, v])
+        sums[0, v] = q + (factor + q * factor)
+        sums[1, v] += np.float64(lanes[1, v])
+        sums[2, v] += np.float64(lanes[2, v])
+    lanes[:, :width] = 0

@@ -1,0 +1,136 @@
+r"""All pairs, estimated without bias from some of them: for graphs beyond the exact sum's reach.
+
+The nodes are shuffled and cut into blocks of B; each block is paired with the next one, so that
+every node meets B others on either side. Each ordered pair of two different nodes is as likely as
+any other, hence with m pairs drawn and any function f of a logit
+
+.. math:: \sum_{i \ne j} f(s_{ij}) = E \Big[ \frac{N (N - 1)}{m} \sum_{drawn} f(s_{ij}) \Big]
+
+What is drawn is not softplus itself but what a quadratic leaves of it (a control variate):
+
+.. math::
+    \sum_{i \ne j} \mathrm{softplus}(s_{ij}) = \sum_{i \ne j} q(s_{ij})
+    + E \Big[ \frac{N (N - 1)}{m} \sum_{drawn} (\mathrm{softplus} - q)(s_{ij}) \Big],
+    \quad q(s) = \beta s + \tfrac{\lambda}{2} s^2
+
+The sums of s and s^2 over all pairs are :math:`\|\sum_i z_i\|^2` and :math:`\|Z^T Z\|_F^2`, exact in
+O(N d^2). The slope :math:`q'(s) = \beta + \lambda s` is the best line through :math:`\sigma(s)` if
+the logits were normal with the mean and variance that they have; any line keeps the estimate
+unbiased. Self-pairs are summed exactly. Source of the method: control variates, as in Owen (2013),
+`Monte Carlo theory, methods and examples <https://artowen.su.domains/mc/>`_, section 8.9.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.kernels._all_pairs import Sweep, Wanted
+from vgae.kernels._edges import softplus
+from vgae.kernels._tiled import softplus_sum
+
+PAIRS_PER_NODE = 32
+# Pairs whose logits are in memory at once: on a CPU in the cache.
+_PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
+# Nodes and weights of a standard normal's expectation, exact for polynomials of degree 39.
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+def sweep(
+    z: Tensor,
+    bias: Tensor,
+    wanted: Wanted,
+    *,
+    per_node: int = PAIRS_PER_NODE,
+    generator: torch.Generator | None = None,
+    control_variate: bool = True,
+) -> Sweep:
+    """Estimate the sum over all pairs and its gradients; each is unbiased.
+
+    Args:
+        z: Latent vectors, shape ``(N, d)``.
+        bias: Added to each logit, shape ``()``.
+        wanted: What is asked for; the rest is left out.
+        per_node: B, pairs drawn per node; at most half the nodes are used.
+        generator: Where the shuffle comes from, on the device of ``z``.
+        control_variate: ``False`` draws softplus itself, for comparison.
+    """
+    num_nodes, width = z.shape
+    block = max(min(per_node, num_nodes // 2), 1)
+    num_blocks = num_nodes // block
+    order = torch.randperm(num_nodes, generator=generator, device=z.device)
+    order = order[: num_blocks * block]
+    rows = z.index_select(0, order).view(num_blocks, block, width)
+    line = _best_line(z, bias) if control_variate else bias.new_zeros(2)
+    total, grad_z, grad_bias = _exact_part(z, bias, line)
+    weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
+    drawn, slopes, grad_rows = _residuals(rows, bias, line, wanted)
+    if wanted.grad_z:
+        grad_z.index_add_(0, order, weight * grad_rows.view(-1, width))
+    return Sweep(total + weight * drawn, grad_z, (grad_bias + weight * slopes).to(bias.dtype))
+
+
+def _residuals(
+    rows: Tensor, bias: Tensor, line: Tensor, wanted: Wanted
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum softplus less the quadratic over each block and the next; return the gradients too."""
+    offset, slope = line
+    columns = rows.roll(-1, 0)
+    grad_rows, grad_columns = torch.empty_like(rows), torch.empty_like(rows)
+    total = torch.zeros((), dtype=torch.float64, device=rows.device)
+    slopes = torch.zeros_like(total)
+    num_blocks, block, _ = rows.shape
+    at_once = _PAIRS_AT_ONCE.get(rows.device.type, _PAIRS_AT_ONCE["cpu"])
+    step = max(at_once // block**2, 1)
+    for first in range(0, num_blocks, step):
+        row, column = rows[first : first + step], columns[first : first + step]
+        s = torch.bmm(row, column.mT).add_(bias)
+        p = torch.sigmoid(s)
+        residual = p - (offset + slope * s)
+        if wanted.grad_z:
+            torch.bmm(residual, column, out=grad_rows[first : first + step])
+            torch.bmm(residual.mT, row, out=grad_columns[first : first + step])
+        if wanted.grad_bias:
+            slopes += residual.sum(dtype=torch.float64)
+        if wanted.value:
+            total -= ((offset + slope / 2 * s) * s).sum(dtype=torch.float64)
+            total += softplus_sum(s.view(-1, block), p.view(-1, block), residual.view(-1, block))
+    return total, slopes, grad_rows.add_(grad_columns.roll(1, 0))
+
+
+def _best_line(z: Tensor, bias: Tensor) -> Tensor:
+    """Return offset and slope of the line nearest to sigma(s), were the logits normal.
+
+    By Stein's lemma the slope of the least-squares line is the mean of sigma's own slope.
+    """
+    num_pairs = z.shape[0] ** 2
+    mean = z.sum(0).square().sum() / num_pairs
+    variance = ((z.T @ z).square().sum() / num_pairs - mean**2).clamp_min(0)
+    mean = mean + bias
+    nodes, weights = torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(z)
+    p = torch.sigmoid(mean + variance.sqrt() * nodes)
+    slope = (weights * p * (1 - p)).sum()
+    return torch.stack([(weights * p).sum() - slope * mean, slope])
+
+
+def _exact_part(z: Tensor, bias: Tensor, line: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum the quadratic over all pairs, and over self-pairs what it leaves of softplus."""
+    offset, slope = line
+    num_nodes = z.shape[0]
+    z_sum, gram = z.sum(0), z.T @ z
+    # In s = z_i . z_j + bias; the sums are those of z_i . z_j and of its square.
+    first, second = z_sum.double().square().sum(), gram.double().square().sum()
+    sum_s = first + num_nodes**2 * bias.double()
+    sum_s2 = second + 2 * bias.double() * first + num_nodes**2 * bias.double() ** 2
+    self_s = z.square().sum(dim=-1) + bias
+    self_residual = torch.sigmoid(self_s) - (offset + slope * self_s)
+    total = (
+        offset * sum_s
+        + slope / 2 * sum_s2
+        + (softplus(self_s) - (offset + slope / 2 * self_s) * self_s).sum(dtype=torch.float64)
+    )
+    grad_z = 2 * (
+        (offset + slope * bias) * z_sum + slope * (z @ gram) + self_residual[:, None] * z
+    )
+    grad_bias = offset * num_nodes**2 + slope * sum_s + self_residual.sum(dtype=torch.float64)
+    return total, grad_z, grad_bias

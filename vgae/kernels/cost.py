@@ -1,0 +1,88 @@
+"""What the sum over all pairs costs before it is begun: seconds and bytes, by a printed rule."""
+
+from typing import NamedTuple
+
+import torch
+
+from vgae.kernels._sampled import PAIRS_PER_NODE
+from vgae.kernels.inner_product import Impl, Pairs, chosen_impl
+
+EXACT_SECONDS = 1.0
+"""``pairs="auto"`` takes the exact sum where one pass is predicted to take no longer."""
+
+# Nanoseconds per ordered pair, (a, b) of a + b d: on a CPU for one thread, measured with
+# benchmarks/loss.py at d = 16, 64 and 128. Those of GPUs are half of what a Hopper's special
+# function units can do, and were not measured.
+_NANOSECONDS = {
+    ("compiled", "cpu"): (0.12, 0.041),
+    ("tiled", "cpu"): (0.80, 0.032),
+    ("dense", "cpu"): (5.00, 0.100),
+    ("tiled", "cuda"): (6e-3, 1e-5),
+    ("triton", "cuda"): (2e-3, 4e-6),
+}
+
+
+class Cost(NamedTuple):
+    """A prediction, for value and gradient together.
+
+    Attributes:
+        num_pairs: Ordered pairs visited.
+        seconds: Of one pass, on a machine that does nothing else.
+        num_bytes: Held at once, beyond ``z``.
+    """
+
+    num_pairs: int
+    seconds: float
+    num_bytes: int
+
+
+def pairs_cost(
+    num_nodes: int,
+    latent_channels: int,
+    device: torch.device | str = "cpu",
+    *,
+    pairs: Pairs = "exact",
+    pairs_per_node: int = PAIRS_PER_NODE,
+    impl: Impl = "auto",
+) -> Cost:
+    """Predict what one pass over the pairs costs.
+
+    Args:
+        num_nodes: N.
+        latent_channels: d.
+        device: Where.
+        pairs: ``"exact"`` or ``"sampled"``.
+        pairs_per_node: For ``"sampled"``.
+        impl: As for :func:`vgae.kernels.inner_product_nll`.
+    """
+    kind = torch.device(device).type
+    threads = torch.get_num_threads() if kind == "cpu" else 1
+    rows = 4 * num_nodes * latent_channels  # bytes of z
+    if pairs == "sampled":
+        num_pairs = num_nodes * min(pairs_per_node, max(num_nodes // 2, 1))
+        # Two directions of the gradient for each pair, and no symmetry to save half of them.
+        nanoseconds = 2 * _rate("tiled", kind, latent_channels) * num_pairs
+        # Rows, columns, their gradients, and that of z; a few blocks of logits.
+        return Cost(num_pairs, 1e-9 * nanoseconds / threads, 7 * rows + (4 << 20))
+    impl = chosen_impl(impl, num_nodes, torch.device(device))
+    num_pairs = num_nodes**2
+    seconds = 1e-9 * _rate(impl, kind, latent_channels) * num_pairs / threads
+    if impl == "dense":
+        return Cost(num_pairs, seconds, 28 * num_pairs)
+    return Cost(num_pairs, seconds, (5 + threads) * rows + (16 << 20))
+
+
+def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:
+    """Return ``"exact"`` where one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
+
+    The prediction hangs on sizes, device and number of threads alone, never on a measurement, so
+    that the same command makes the same choice each time.
+    """
+    cost = pairs_cost(num_nodes, latent_channels, device)
+    return "exact" if cost.seconds <= EXACT_SECONDS else "sampled"
+
+
+def _rate(impl: str, kind: str, latent_channels: int) -> float:
+    """Return nanoseconds per ordered pair."""
+    fixed, slope = _NANOSECONDS.get((impl, kind), _NANOSECONDS["tiled", "cpu"])
+    return fixed + slope * latent_channels
