@@ -1,6 +1,7 @@
 """The command line: one short function a command; heavy imports inside, so that --help is fast."""
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,15 @@ Set = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(help="Short for --set epochs=N.")]
 Device = Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1'.")]
+Pairs = Annotated[
+    str | None,
+    typer.Option(
+        help="'exact', 'sampled' or 'auto', short for --set pairs=...", show_default=False
+    ),
+]
+MaxMemory = Annotated[
+    float | None, typer.Option(min=0, help="Most memory to take, in MB  [default: what is free]")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
@@ -72,6 +82,8 @@ def train(
     val: Annotated[float, typer.Option(help="Share of the links to choose a model by.")] = 0.05,
     test: Annotated[float, typer.Option(help="Share of the links to judge it by.")] = 0.10,
     device: Device = "auto",
+    pairs: Pairs = None,
+    max_memory: MaxMemory = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder  [default: runs/GRAPH-MODEL-N]")
     ] = None,
@@ -80,7 +92,11 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train on a graph, score held-out links, write a run folder."""
-    settings = _recipe(recipe, set_, epochs)
+    settings = _recipe(recipe, set_, epochs=epochs, pairs=pairs)
+    if not quiet:
+        # What the package has to say while it works, such as how the pairs are summed.
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        logging.getLogger("vgae").setLevel(logging.INFO)
     from vgae.run import free_path, train_run
 
     folder = out or free_path(f"runs/{Path(graph).stem}-{model}")
@@ -94,6 +110,7 @@ def train(
         val=val,
         test=test,
         device=device,
+        max_bytes=None if max_memory is None else int(1e6 * max_memory),
         overwrite=overwrite,
         progress=False if quiet else None,
     )
@@ -167,7 +184,7 @@ def table(
     as_json: Json = False,
 ) -> None:
     """Compare models over several seeds: mean ± deviation."""
-    settings = _recipe(recipe, set_, epochs)
+    settings = _recipe(recipe, set_, epochs=epochs)
     from vgae.experiment import Trial, protocol, run_table, summarise, to_json
     from vgae.run import free_path, write_json
 
@@ -276,15 +293,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(5)
 
 
-def _recipe(name: str, settings: Sequence[str], epochs: int | None) -> Recipe:
+def _recipe(name: str, settings: Sequence[str], **short: object) -> Recipe:
+    """Return a recipe with the changes of ``--set`` and of options that are short for it."""
     changes = {}
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not equals:
             raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
         changes[field] = value
-    if epochs is not None:
-        changes["epochs"] = str(epochs)
+    changes |= {field: str(value) for field, value in short.items() if value is not None}
     return recipe_named(name).override(changes)
 
 

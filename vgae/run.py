@@ -35,7 +35,7 @@ from vgae.graph import Graph
 from vgae.links import LinkSplit, split_links
 from vgae.recipes import PAPER, Recipe
 from vgae.streams import stream
-from vgae.train import FitResult, HistoryRow, ModelName, build_model, fit, resolve_device
+from vgae.train import FitResult, HistoryRow, ModelName, build_model, fit, plan_fit, resolve_device
 from vgae.vae import VAE
 from vgae.version import __version__
 
@@ -115,6 +115,7 @@ def train_run(  # noqa: PLR0913
     val: float = 0.05,
     test: float = 0.10,
     device: str = "auto",
+    max_bytes: int | None = None,
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> Run:
@@ -130,25 +131,26 @@ def train_run(  # noqa: PLR0913
         val: Share of the links to choose by; see :func:`vgae.split_links`.
         test: Share of the links to judge by.
         device: See :func:`vgae.fit`.
+        max_bytes: See :func:`vgae.fit`.
         overwrite: Whether to delete a run that is in ``folder``; anything else there is left
             alone. Nothing is deleted before all arguments are known to be good.
         progress: See :func:`vgae.fit`.
 
     Raises:
-        ResourceError: If the folder cannot be written; before any work is done.
+        ResourceError: If the folder cannot be written or the memory does not suffice; before any
+            work is done.
         UsageError: If the folder holds something already.
     """
     seed = operator.index(seed)
     graph = open_graph(source, features)
     split = split_links(graph, val=val, test=test, seed=seed)
     # All that can be wrong with the arguments is found out before anything is written.
-    in_channels = graph.num_features or graph.num_nodes
-    network = build_model(model, in_channels, recipe, stream(seed, "init"))
+    plan_fit(graph, split, model, recipe, resolve_device(device), max_bytes=max_bytes)
     config = {
         "format": _FORMAT,
         "graph": _description(graph, source, features),
         "model": model,
-        "in_channels": in_channels,
+        "in_channels": graph.num_features or graph.num_nodes,
         "recipe": asdict(recipe),
         "seed": seed,
         "split": {"val": val, "test": test},
@@ -163,10 +165,11 @@ def train_run(  # noqa: PLR0913
         result = fit(
             graph,
             split,
-            model=network,
+            model=model,
             recipe=recipe,
             seed=seed,
             device=device,
+            max_bytes=max_bytes,
             on_row=lambda row: file.write(json.dumps(row._asdict(), allow_nan=False) + "\n"),
             progress=progress,
         )
@@ -208,6 +211,7 @@ def _write_result(
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "seconds": round(result.seconds, 3),
+        "pairs": result.plan.pairs if result.plan else None,
         **{part: score._asdict() for part, score in scores.items()},
     }
     write_json(folder / "metrics.json", metrics)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Any, Literal, NamedTuple, cast
 
@@ -22,6 +22,7 @@ from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
 from vgae.links import LabelledPairs, LinkSplit
 from vgae.metrics import LinkScores, link_scores
+from vgae.plan import Plan, plan_training
 from vgae.recipes import PAPER, Recipe
 from vgae.streams import stream
 from vgae.vae import VAE, LinkDecoder
@@ -109,6 +110,8 @@ class FitResult:
         best_epoch: Its number; 0 are the initial weights.
         history: One row per epoch.
         seconds: How long training took, validation included.
+        plan: How the pairs were summed, and what was predicted; ``None`` for a decoder of your
+            own.
     """
 
     model: VAE
@@ -117,6 +120,7 @@ class FitResult:
     best_epoch: int
     history: list[HistoryRow]
     seconds: float
+    plan: Plan | None = None
 
     def __repr__(self) -> str:
         last = self.history[-1] if self.history else None
@@ -147,7 +151,14 @@ def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Ge
     encoder = encoder_class(
         in_channels, *widths, posterior=posterior, bias=recipe.bias, generator=generator
     )
-    return VAE(encoder, InnerProductDecoder(weighting=recipe.weighting, bias=recipe.logit_bias))
+    decoder = InnerProductDecoder(
+        weighting=recipe.weighting,
+        bias=recipe.logit_bias,
+        pairs="sampled" if recipe.pairs == "sampled" else "exact",
+        pairs_per_node=recipe.pairs_per_node,
+        precision=recipe.precision,
+    )
+    return VAE(encoder, decoder)
 
 
 def fit(
@@ -158,6 +169,7 @@ def fit(
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str = "auto",
+    max_bytes: int | None = None,
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
 ) -> FitResult:
@@ -171,29 +183,36 @@ def fit(
         split: From :func:`vgae.split_links`; messages travel on its training links only.
         model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
             trained in place with the learning rate, epochs, beta and the like of the recipe, not
-            its widths, biases and weighting. Its encoder gets ``(x, edge_index)``, dense, its
-            decoder ``edge_index``.
+            its widths, biases, weighting and pairs. Its encoder gets ``(x, edge_index)``, dense,
+            its decoder ``edge_index``.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
-        seed: Of the initial weights and of the noise.
+        seed: Of the initial weights, the noise, and the pairs if they are sampled.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        max_bytes: Most memory that a named model may take; all that is free if not given.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
 
     Raises:
         LeakageError: If the split is not one of this graph, or leaks.
-        ResourceError: If the device is not there.
+        ResourceError: If the device is not there, or has too little memory.
         NumericalError: If the loss is no longer finite.
     """
     split.audit(graph)
     torch_device = resolve_device(device)
+    plan = None
     if isinstance(model, str):
+        plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
+        log.info("%s", plan)
         in_channels = graph.num_features or graph.num_nodes
-        model = build_model(model, in_channels, recipe, stream(seed, "init"))
+        settings = replace(recipe, pairs=plan.pairs)
+        model = build_model(model, in_channels, settings, stream(seed, "init"))
+    if isinstance(model.decoder, InnerProductDecoder):
+        model.decoder.generator = stream(seed, "pairs", torch_device)
     model.to(torch_device)
     inputs = encoder_inputs(model, graph, split.message_edge_index)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
     target = _target(model, split, torch_device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, fused=True)
     start = time.perf_counter()
     loop = epochs(
         model,
@@ -210,7 +229,29 @@ def fit(
             if not trainer.step(epoch):
                 break
             show(epoch.number, trainer.history)
-    return trainer.result(time.perf_counter() - start)
+    return replace(trainer.result(time.perf_counter() - start), plan=plan)
+
+
+def plan_fit(
+    graph: Graph,
+    split: LinkSplit,
+    model: str,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    max_bytes: int | None = None,
+) -> Plan:
+    """Say what :func:`fit` will do with a named model, and refuse what the memory cannot hold.
+
+    Raises:
+        ResourceError: If more memory is needed than there is.
+    """
+    check_model(model)
+    encoder_class, posterior = MODELS[model]
+    widths = [posterior.num_heads * recipe.latent_channels]
+    if encoder_class is GCNEncoder:
+        widths.insert(0, recipe.hidden_channels)
+    return plan_training(graph, split.train.shape[1], widths, recipe, device, max_bytes=max_bytes)
 
 
 class _Trainer:

@@ -52,9 +52,7 @@ def prepared(x: Tensor | None, edge_index: Tensor, weight: Tensor) -> tuple[Feat
         weight: Of the first layer, shape ``(F, k)``; without features F is N.
     """
     num_nodes = weight.shape[0] if x is None else x.shape[0]
-    adj_norm = SparseOperator.symmetric(
-        gcn_norm(edge_index, num_nodes, dtype=_precision(weight))
-    )
+    adj_norm = SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, dtype=_precision(weight)))
     if x is None:
         return None, adj_norm
     if x.layout == torch.sparse_csr:

@@ -52,7 +52,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     """
     num_nodes, width = z.shape
     # Nodes and columns of zeros round both up to whole groups; what they add is taken off again.
-    padded = pad(z.detach(), (0, -width % _GROUP, 0, -num_nodes % _LINE)).contiguous()
+    padded = pad(z.detach(), (0, -width % _GROUP, 0, -num_nodes % _GROUP)).contiguous()
     z_t = _aligned(padded.shape[1], padded.shape[0])
     z_t[:, : padded.shape[0]] = padded.T
     grad = torch.zeros_like(padded)
@@ -63,25 +63,29 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     shares = [
         (
             *(padded, z_t, grad, torch.zeros_like(z_t) if wanted.grad_z else z_t),
-            *(_aligned(_GROUP, max(columns, ROWS)), _aligned(3, max(columns, ROWS))),
+            _aligned(_GROUP + 3, max(columns, ROWS)),
         )
         for _ in range(num_workers)
     ]
 
+    offset = np.float32(bias.item())
+
     def visit(worker: int) -> tuple[float, float]:
         arrays = (array.numpy() for array in shares[worker])
-        return _share(*arrays, np.float32(bias.item()), columns, worker, num_workers, *wanted)
+        return _share(*arrays, offset, columns, worker, num_workers, wanted)
 
     _send_idle_threads_away()
     others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
     totals, grad_biases = zip(visit(0), *(other.result() for other in others), strict=True)
     if wanted.grad_z:
         grad += sum(share[3] for share in shares)[:, : padded.shape[0]].T
-    b, num_padded = float(bias), padded.shape[0] ** 2 - num_nodes**2
+    added = padded.shape[0] ** 2 - num_nodes**2  # pairs, whose logit is the bias
+    total = sum(totals) - added * np.logaddexp(0, offset, dtype=np.float64)
+    grad_bias = sum(grad_biases) - added / (1 + np.exp(-offset, dtype=np.float64))
     return Sweep(
-        torch.tensor(sum(totals) - num_padded * np.logaddexp(0, b), dtype=torch.float64),
+        torch.tensor(total, dtype=torch.float64),
         2 * grad[:num_nodes, :width],
-        bias.new_tensor(sum(grad_biases) - num_padded / (1 + np.exp(-b))),
+        bias.new_tensor(grad_bias),
     )
 
 
@@ -151,15 +155,12 @@ def _share(
     z_t: Any,
     grad: Any,
     grad_t: Any,
-    s: Any,
-    lanes: Any,
+    room: Any,
     bias: Any,
     columns: int,
     worker: int,
     num_workers: int,
-    value: bool,  # noqa: FBT001
-    grad_z: bool,  # noqa: FBT001
-    grad_bias: bool,  # noqa: FBT001
+    wanted: Any,
 ) -> tuple[float, float]:
     """Visit one worker's rows of tiles; return its parts of the value and the bias' gradient.
 
@@ -167,7 +168,9 @@ def _share(
     2 ``num_workers`` blocks.
     """
     num_nodes = z.shape[0]
-    sums = np.zeros((3, lanes.shape[1]), np.float64)
+    value, grad_z, grad_bias = wanted
+    s, lanes = room[:_GROUP], room[_GROUP:]
+    sums = np.zeros((3, room.shape[1]), np.float64)
     total, total_p = 0.0, 0.0
     for block in range(-(-num_nodes // ROWS)):
         turn = block % (2 * num_workers)

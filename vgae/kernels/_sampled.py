@@ -13,11 +13,12 @@ What is drawn is not softplus itself but what a quadratic leaves of it (a contro
     + E \Big[ \frac{N (N - 1)}{m} \sum_{drawn} (\mathrm{softplus} - q)(s_{ij}) \Big],
     \quad q(s) = \beta s + \tfrac{\lambda}{2} s^2
 
-The sums of s and s^2 over all pairs are :math:`\|\sum_i z_i\|^2` and :math:`\|Z^T Z\|_F^2`, exact in
-O(N d^2). The slope :math:`q'(s) = \beta + \lambda s` is the best line through :math:`\sigma(s)` if
-the logits were normal with the mean and variance that they have; any line keeps the estimate
-unbiased. Self-pairs are summed exactly. Source of the method: control variates, as in Owen (2013),
-`Monte Carlo theory, methods and examples <https://artowen.su.domains/mc/>`_, section 8.9.
+The sums of s and s^2 over all pairs are :math:`\|\sum_i z_i\|^2` and :math:`\|Z^T Z\|_F^2`,
+exact in O(N d^2). The slope :math:`q'(s) = \beta + \lambda s` is the best line through
+:math:`\sigma(s)` if the logits were normal with the mean and variance that they have; any line
+keeps the estimate unbiased. Self-pairs are summed exactly. Source of the method: control variates,
+as in Owen (2013), `Monte Carlo theory, methods and examples <https://artowen.su.domains/mc/>`_,
+section 8.9.
 """
 
 import numpy as np
@@ -86,14 +87,15 @@ def _residuals(
         row, column = rows[first : first + step], columns[first : first + step]
         s = torch.bmm(row, column.mT).add_(bias)
         p = torch.sigmoid(s)
-        residual = p - (offset + slope * s)
+        residual = torch.addcmul(p, s, slope, value=-1).sub_(offset)
         if wanted.grad_z:
             torch.bmm(residual, column, out=grad_rows[first : first + step])
             torch.bmm(residual.mT, row, out=grad_columns[first : first + step])
         if wanted.grad_bias:
-            slopes += residual.sum(dtype=torch.float64)
+            slopes += residual.sum(-1).sum(dtype=torch.float64)
         if wanted.value:
-            total -= ((offset + slope / 2 * s) * s).sum(dtype=torch.float64)
+            squares = torch.linalg.vector_norm(s, dim=-1).square()
+            total -= (offset * s.sum(-1) + slope / 2 * squares).sum(dtype=torch.float64)
             total += softplus_sum(s.view(-1, block), p.view(-1, block), residual.view(-1, block))
     return total, slopes, grad_rows.add_(grad_columns.roll(1, 0))
 

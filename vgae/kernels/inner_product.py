@@ -130,7 +130,8 @@ def chosen_impl(
     if not _is_possible(impl, device, dtype):
         needs = {"compiled": "a CPU and numba", "triton": "a GPU and triton"}[impl]
         raise ValueError(
-            f"impl {impl!r} needs float32, {needs}; got {dtype} on {device}. 'tiled' works anywhere."
+            f"impl {impl!r} needs float32, {needs}; got {dtype} on {device};"
+            " 'tiled' works anywhere."
         )
     return impl
 

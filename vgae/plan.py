@@ -1,0 +1,135 @@
+"""plan_training: what a training will take, said before anything is allocated."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import torch
+
+from vgae.errors import ResourceError
+from vgae.graph import Graph
+from vgae.kernels import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
+from vgae.recipes import Recipe
+
+_HEADROOM = 0.9  # share of the free memory that is planned with
+_LIBRARIES = 90_000_000  # what torch, numba and MKL allocate when they are first used
+
+
+class Plan(NamedTuple):
+    """How the pairs are summed, and what that and everything else will take.
+
+    Attributes:
+        pairs: ``"exact"`` or ``"sampled"``.
+        why: The rule that chose, for people.
+        loss: Pairs, seconds and bytes of the decoder's loss, an epoch.
+        num_bytes: At most held at once, beyond the graph itself.
+        available: Bytes free on the device.
+    """
+
+    pairs: Pairs
+    why: str
+    loss: Cost
+    num_bytes: int
+    available: int
+
+    def __str__(self) -> str:
+        cost = self.loss
+        return (
+            f"pairs {self.pairs} ({self.why}): {cost.num_pairs:,} an epoch in about"
+            f" {_seconds(cost.seconds)}; training takes about {_megabytes(self.num_bytes)} of"
+            f" {_megabytes(self.available)} free"
+        )
+
+
+def plan_training(
+    graph: Graph,
+    num_train_links: int,
+    widths: Sequence[int],
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    max_bytes: int | None = None,
+) -> Plan:
+    """Choose how the pairs are summed, predict time and memory, and refuse what cannot fit.
+
+    Args:
+        graph: Nodes and features.
+        num_train_links: Links that messages travel on.
+        widths: Columns of each layer's output.
+        recipe: How the pairs are summed, and d.
+        device: Where.
+        max_bytes: Most that may be taken; all that is free if not given.
+
+    Raises:
+        ResourceError: If more is needed than there is.
+    """
+    size = graph.num_nodes, recipe.latent_channels, device
+    pairs: Pairs = choose_pairs(*size) if recipe.pairs == "auto" else recipe.pairs
+    loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node)
+    num_bytes = training_bytes(graph, num_train_links, widths) + loss.num_bytes
+    available = int(_HEADROOM * available_bytes(device))
+    available = available if max_bytes is None else min(available, max_bytes)
+    plan = Plan(pairs, _why(recipe, pairs), loss, num_bytes, available)
+    if num_bytes > available:
+        raise ResourceError(
+            "MEMORY",
+            f"training on {graph.num_nodes:,} nodes and {num_train_links:,} links takes about"
+            f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}; use"
+            " fewer hidden_channels or features, or a larger machine.",
+        )
+    return plan
+
+
+def training_bytes(graph: Graph, num_train_links: int, widths: Sequence[int]) -> int:
+    """Predict what a training holds at once, beyond the graph and the sum over all pairs.
+
+    Counted are weights with gradients and Adam's moments, sparse matrices and what makes them,
+    activations and their gradients, all float32 (measured with ``benchmarks/scaling.py``).
+    """
+    nodes, entries = graph.num_nodes, 2 * num_train_links
+    ins = [graph.num_features or nodes, *widths]
+    weights = 16 * sum(rows * columns for rows, columns in pairwise(ins))
+    x = graph.x
+    if x is None:
+        features = 0
+    elif x.layout == torch.sparse_csr:
+        features = 12 * x.values().numel()  # the transpose
+    else:
+        features = 4 * x.numel()  # averaged over the neighbours
+    # edge_index, the normalised adjacency, the pattern of links with logits and slopes.
+    matrices = 16 * entries + 8 * (entries + nodes) + 20 * entries
+    activations = 24 * nodes * sum(widths)
+    # While a matrix is made: codes, their order and copies of the edges; gone before training.
+    making = 90 * (entries + nodes)
+    return _LIBRARIES + features + matrices + max(making, weights + activations)
+
+
+def available_bytes(device: torch.device) -> int:
+    """Return the bytes that are free on a device: on a CPU, also within the container's limit."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return free if limit == "max" else min(free, max(int(limit) - used, 0))
+
+
+def _why(recipe: Recipe, pairs: Pairs) -> str:
+    if recipe.pairs != "auto":
+        return "as the recipe says"
+    within = "within" if pairs == "exact" else "exact is not within"
+    return f"{within} {EXACT_SECONDS:g} s"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.2g} ms" if seconds < 0.1 else f"{seconds:.2g} s"
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.0f} MB"
