@@ -14,7 +14,7 @@ from vgae.kernels import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
 from vgae.recipes import Recipe
 
 _HEADROOM = 0.9  # share of the free memory that is planned with
-_LIBRARIES = 90_000_000  # what torch, numba and MKL allocate when they are first used
+_LIBRARIES = 100_000_000  # what torch and MKL allocate when they are first used
 
 
 class Plan(NamedTuple):
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     def __str__(self) -> str:
         cost = self.loss
         return (
-            f"pairs {self.pairs} ({self.why}): {cost.num_pairs:,} an epoch in about"
+            f"pairs {self.pairs} ({self.why}): {cost.num_pairs:,} an epoch,"
             f" {_seconds(cost.seconds)}; training takes about {_megabytes(self.num_bytes)} of"
             f" {_megabytes(self.available)} free"
         )
@@ -100,9 +100,9 @@ def training_bytes(graph: Graph, num_train_links: int, widths: Sequence[int]) ->
         features = 4 * x.numel()  # averaged over the neighbours
     # edge_index, the normalised adjacency, the pattern of links with logits and slopes.
     matrices = 16 * entries + 8 * (entries + nodes) + 20 * entries
-    activations = 24 * nodes * sum(widths)
+    activations = 28 * nodes * sum(widths)
     # While a matrix is made: codes, their order and copies of the edges; gone before training.
-    making = 90 * (entries + nodes)
+    making = 100 * (entries + nodes)
     return _LIBRARIES + features + matrices + max(making, weights + activations)
 
 
@@ -128,7 +128,9 @@ def _why(recipe: Recipe, pairs: Pairs) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.2g} ms" if seconds < 0.1 else f"{seconds:.2g} s"
+    if seconds < 1e-3:
+        return "under 1 ms"
+    return f"about {1e3 * seconds:.2g} ms" if seconds < 0.1 else f"about {seconds:.2g} s"
 
 
 def _megabytes(num_bytes: int) -> str:
