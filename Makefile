@@ -21,7 +21,7 @@ $(VENV)/bin/python:
 # The stamps say what was installed; a change of the pins or of the project installs anew.
 $(VENV)/.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV) (torch is large; this takes a minute or two)"
-	$(PIP) -e .
+	$(PIP) -e '.[fast]'
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp

@@ -84,6 +84,9 @@ def train(
     device: Device = "auto",
     pairs: Pairs = None,
     max_memory: MaxMemory = None,
+    cuda_graph: Annotated[
+        bool, typer.Option("--cuda-graph", help="Launch each epoch on a GPU as a whole.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder  [default: runs/GRAPH-MODEL-N]")
     ] = None,
@@ -111,6 +114,7 @@ def train(
         test=test,
         device=device,
         max_bytes=None if max_memory is None else int(1e6 * max_memory),
+        cuda_graph=cuda_graph,
         overwrite=overwrite,
         progress=False if quiet else None,
     )

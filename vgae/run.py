@@ -116,6 +116,7 @@ def train_run(  # noqa: PLR0913
     test: float = 0.10,
     device: str = "auto",
     max_bytes: int | None = None,
+    cuda_graph: bool = False,
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> Run:
@@ -132,6 +133,7 @@ def train_run(  # noqa: PLR0913
         test: Share of the links to judge by.
         device: See :func:`vgae.fit`.
         max_bytes: See :func:`vgae.fit`.
+        cuda_graph: See :func:`vgae.fit`.
         overwrite: Whether to delete a run that is in ``folder``; anything else there is left
             alone. Nothing is deleted before all arguments are known to be good.
         progress: See :func:`vgae.fit`.
@@ -170,6 +172,7 @@ def train_run(  # noqa: PLR0913
             seed=seed,
             device=device,
             max_bytes=max_bytes,
+            cuda_graph=cuda_graph,
             on_row=lambda row: file.write(json.dumps(row._asdict(), allow_nan=False) + "\n"),
             progress=progress,
         )

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from vgae.cuda_graph import Replayed
 from vgae.decoders import InnerProductDecoder
 from vgae.embedding import encoder_inputs, evaluating, parameter_like
 from vgae.encoders import GCNEncoder, LinearGCNEncoder
@@ -63,6 +64,7 @@ def epochs(
     beta: float = 1.0,
     num_items: int = 1,
     generator: torch.Generator | None = None,
+    cuda_graph: bool = False,
 ) -> Iterator[Epoch]:
     """Train without end, one full pass an iteration; the caller's loop is the callback.
 
@@ -74,18 +76,27 @@ def epochs(
         beta: Weight of the KL divergence.
         num_items: What the summed ELBO is divided by to give the loss.
         generator: Where the noise of the samples comes from.
+        cuda_graph: Whether to record the step on a GPU and replay it from the fourth epoch on;
+            see :class:`vgae.cuda_graph.Replayed` for what it asks of the optimizer.
 
     Yields:
         The epoch, after its step was taken.
     """
-    for number in count(1):
-        model.train()
+
+    def step() -> tuple[Tensor, ...]:
         optimizer.zero_grad(set_to_none=True)
         terms = model(inputs, target, generator)
         loss = -terms.elbo(beta) / num_items
         loss.backward()
         optimizer.step()
-        yield Epoch(number, loss.detach(), -terms.log_likelihood.detach(), terms.kl.detach())
+        return loss.detach(), -terms.log_likelihood.detach(), terms.kl.detach()
+
+    if cuda_graph:
+        drawn_from = (generator, getattr(model.decoder, "generator", None))
+        step = Replayed(step, [g for g in drawn_from if g is not None])
+    for number in count(1):
+        model.train()
+        yield Epoch(number, *step())
 
 
 class HistoryRow(NamedTuple):
@@ -170,6 +181,7 @@ def fit(
     seed: int = 0,
     device: str = "auto",
     max_bytes: int | None = None,
+    cuda_graph: bool = False,
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
 ) -> FitResult:
@@ -189,6 +201,8 @@ def fit(
         seed: Of the initial weights, the noise, and the pairs if they are sampled.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         max_bytes: Most memory that a named model may take; all that is free if not given.
+        cuda_graph: Whether to launch each epoch on a GPU as a whole; see :func:`epochs`. On small
+            graphs several times faster. Nothing in the model may wait for the GPU.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
 
@@ -212,7 +226,11 @@ def fit(
     inputs = encoder_inputs(model, graph, split.message_edge_index)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
     target = _target(model, split, torch_device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, fused=True)
+    if cuda_graph and torch_device.type != "cuda":
+        raise UsageError("CUDA_GRAPH", f"cuda_graph needs a GPU, and this runs on {torch_device}.")
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=recipe.lr, fused=True, capturable=cuda_graph
+    )
     start = time.perf_counter()
     loop = epochs(
         model,
@@ -223,6 +241,7 @@ def fit(
         # The mean over all ordered pairs, on the scale of the paper's code.
         num_items=graph.num_nodes**2,
         generator=stream(seed, "noise", torch_device),
+        cuda_graph=cuda_graph,
     )
     with _progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show:
         for epoch in islice(loop, recipe.epochs):

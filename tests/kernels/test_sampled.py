@@ -34,8 +34,8 @@ def test_the_mean_of_many_draws_is_the_exact_sum_and_gradient(
     z, bias = latent(num_nodes), torch.tensor(-0.4, dtype=torch.float64)
     exact = flat(exact_sweep(z, bias, Wanted()))
     found = draws(z, bias, 1500, per_node=per_node, control_variate=control_variate)
-    # Within 4.5 standard errors in each of at most 122 entries: by chance once in 1,000 such tests, and
-    # never here, since the draws are seeded. Without noise, as with two nodes, only rounding.
+    # Within 4.5 standard errors in each of at most 122 entries: by chance once in 1,000 such
+    # tests, and never here, since the draws are seeded. Two nodes leave no noise, only rounding.
     error = (found.mean(dim=0) - exact).abs()
     allowed = 4.5 * found.std(dim=0) / len(found) ** 0.5 + 1e-9 * exact.abs().max()
     assert (error < allowed).all()

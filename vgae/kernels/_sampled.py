@@ -21,6 +21,8 @@ as in Owen (2013), `Monte Carlo theory, methods and examples <https://artowen.su
 section 8.9.
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -109,10 +111,16 @@ def _best_line(z: Tensor, bias: Tensor) -> Tensor:
     mean = z.sum(0).square().sum() / num_pairs
     variance = ((z.T @ z).square().sum() / num_pairs - mean**2).clamp_min(0)
     mean = mean + bias
-    nodes, weights = torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(z)
+    nodes, weights = _normal(z.device, z.dtype)
     p = torch.sigmoid(mean + variance.sqrt() * nodes)
     slope = (weights * p * (1 - p)).sum()
     return torch.stack([(weights * p).sum() - slope * mean, slope])
+
+
+@cache
+def _normal(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return nodes and weights; copied to a device once, as a CUDA graph can copy nothing."""
+    return torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(device, dtype)
 
 
 def _exact_part(z: Tensor, bias: Tensor, line: Tensor) -> tuple[Tensor, Tensor, Tensor]:
