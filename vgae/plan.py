@@ -14,7 +14,7 @@ from vgae.kernels import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
 from vgae.recipes import Recipe
 
 _HEADROOM = 0.9  # share of the free memory that is planned with
-_LIBRARIES = 100_000_000  # what torch and MKL allocate when they are first used
+_LIBRARIES = 140_000_000  # what torch and MKL allocate when they are first used
 
 
 class Plan(NamedTuple):

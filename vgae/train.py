@@ -156,9 +156,7 @@ def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Ge
     """
     check_model(name)
     encoder_class, posterior = MODELS[name]
-    widths = [recipe.latent_channels]
-    if encoder_class is GCNEncoder:
-        widths.insert(0, recipe.hidden_channels)
+    widths = _widths(name, recipe)
     encoder = encoder_class(
         in_channels, *widths, posterior=posterior, bias=recipe.bias, generator=generator
     )
@@ -266,11 +264,15 @@ def plan_fit(
         ResourceError: If more memory is needed than there is.
     """
     check_model(model)
-    encoder_class, posterior = MODELS[model]
-    widths = [posterior.num_heads * recipe.latent_channels]
-    if encoder_class is GCNEncoder:
-        widths.insert(0, recipe.hidden_channels)
+    *hidden, latent = _widths(model, recipe)
+    widths = [*hidden, MODELS[model][1].num_heads * latent]
     return plan_training(graph, split.train.shape[1], widths, recipe, device, max_bytes=max_bytes)
+
+
+def _widths(name: str, recipe: Recipe) -> list[int]:
+    """Return the widths that the encoder of a named model is built with."""
+    hidden = [recipe.hidden_channels] if MODELS[name][0] is GCNEncoder else []
+    return [*hidden, recipe.latent_channels]
 
 
 class _Trainer:

@@ -67,7 +67,7 @@ class GCNEncoder(nn.Module):
         self.bias0 = nn.Parameter(torch.zeros(hidden_channels)) if bias else None
         self.bias1 = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
-    def prepare(self, x: Features, edge_index: Tensor) -> tuple[Features, Edges]:
+    def prepare(self, x: Tensor | None, edge_index: Tensor) -> tuple[Features, Edges]:
         """Bring the arguments of :meth:`forward` into their fastest form, once before training.
 
         Args:

@@ -47,7 +47,7 @@ class LinearGCNEncoder(nn.Module):
         self.weight = glorot(in_channels, latent_channels, heads, generator)
         self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
-    def prepare(self, x: Features, edge_index: Tensor) -> tuple[Features, Edges]:
+    def prepare(self, x: Tensor | None, edge_index: Tensor) -> tuple[Features, Edges]:
         """Bring the arguments of :meth:`forward` into their fastest form, once before training.
 
         Args:
