@@ -64,7 +64,7 @@ def pairs_cost(
         nanoseconds = 2 * _rate("tiled", kind, latent_channels) * num_pairs
         # Rows, columns, their gradients, and that of z; a few blocks of logits.
         return Cost(num_pairs, 1e-9 * nanoseconds / threads, 7 * rows + (4 << 20))
-    impl = chosen_impl(impl, num_nodes, torch.device(device))
+    impl = chosen_impl(impl, num_nodes, latent_channels, torch.device(device))
     num_pairs = num_nodes**2
     seconds = 1e-9 * _rate(impl, kind, latent_channels) * num_pairs / threads
     if impl == "dense":

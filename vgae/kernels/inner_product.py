@@ -21,6 +21,8 @@ Pairs = Literal["exact", "sampled"]
 
 # Below, loading numba takes longer than it saves in some hundred epochs.
 _COMPILED_FROM = 2000
+# Wider latent vectors than these do not fit into a GPU's registers.
+_TRITON_TO = 128
 
 
 class PairNll(NamedTuple):
@@ -97,7 +99,7 @@ def inner_product_nll(
     if pairs == "sampled":
         sweeper = partial(_sampled.sweep, per_node=pairs_per_node, generator=generator)
     elif pairs == "exact":
-        sweeper = _sweeper(chosen_impl(impl, z.shape[0], z.device, z.dtype), precision)
+        sweeper = _sweeper(chosen_impl(impl, z.shape[0], z.shape[1], z.device, z.dtype), precision)
     else:
         raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
     with torch.autocast(z.device.type, enabled=False):
@@ -114,7 +116,11 @@ def inner_product_nll(
 
 
 def chosen_impl(
-    impl: Impl, num_nodes: int, device: torch.device, dtype: torch.dtype = torch.float32
+    impl: Impl,
+    num_nodes: int,
+    latent_channels: int,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Impl:
     """Return which way of summing ``impl`` stands for; the fastest there is for ``"auto"``.
 
@@ -123,12 +129,17 @@ def chosen_impl(
     """
     if impl == "auto":
         fast: Impl = "triton" if device.type == "cuda" else "compiled"
-        worth_it = device.type == "cuda" or num_nodes >= _COMPILED_FROM
+        large_enough = device.type == "cuda" or num_nodes >= _COMPILED_FROM
+        narrow_enough = device.type == "cpu" or latent_channels <= _TRITON_TO
+        worth_it = large_enough and narrow_enough
         return fast if worth_it and _is_possible(fast, device, dtype) else "tiled"
     if impl not in get_args(Impl):
         raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
     if not _is_possible(impl, device, dtype):
-        needs = {"compiled": "a CPU and numba", "triton": "a GPU and triton"}[impl]
+        needs = {
+            "compiled": "a CPU and numba",
+            "triton": "a GPU of compute capability 8.0 and triton",
+        }[impl]
         raise ValueError(
             f"impl {impl!r} needs float32, {needs}; got {dtype} on {device};"
             " 'tiled' works anywhere."
@@ -140,8 +151,12 @@ def _is_possible(impl: Impl, device: torch.device, dtype: torch.dtype) -> bool:
     if impl == "compiled":
         return device.type == "cpu" and dtype == torch.float32 and _has_numba()
     if impl == "triton":
-        has_triton = find_spec("triton") is not None
-        return device.type == "cuda" and dtype == torch.float32 and has_triton
+        return (
+            device.type == "cuda"
+            and dtype == torch.float32
+            and find_spec("triton") is not None
+            and torch.cuda.get_device_capability(device) >= (8, 0)
+        )
     return True
 
 

@@ -1,0 +1,175 @@
+"""The Triton kernel: on a GPU if there is one, else in Triton's interpreter.
+
+The interpreter has no products of bfloat16 nor of TF32 and multiplies in float32, whatever the
+precision; the budgets of the lower ones mean something on a GPU only.
+"""
+
+import importlib
+import os
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vgae.kernels._all_pairs import Sweep, Wanted
+
+CUDA = torch.cuda.is_available()
+if not CUDA:
+    os.environ["TRITON_INTERPRET"] = "1"
+# Older interpreters do not work with NumPy 2.4.
+pytest.importorskip("triton", None if CUDA else "3.9", reason="triton (3.9 without a GPU)")
+if not CUDA:
+    import triton.language
+
+    # Whoever imported triton before left tl.sum and tl.zeros to be compiled; now they are not.
+    importlib.reload(triton.language.standard)
+    importlib.reload(triton.language)
+
+from vgae.kernels import _triton  # noqa: E402
+
+DEVICE = "cuda" if CUDA else "cpu"
+# Relative errors of the sum, and of the gradient in the Frobenius norm.
+BUDGETS = {"high": (1e-6, 1e-5), "tf32": (1e-5, 5e-4), "bf16": (1e-4, 4e-3)}
+# Enough nodes for several blocks, tiles and chunks.
+SOME = 1100 if CUDA else 70
+
+
+def random_case(num_nodes, d=5, bias=-0.7):
+    """Return z and bias; the logits of different nodes have variance one, whatever d."""
+    generator = torch.Generator().manual_seed(100 * num_nodes + d)
+    z = d**-0.25 * torch.randn(num_nodes, d, generator=generator)
+    return z.to(DEVICE), torch.tensor(bias, device=DEVICE)
+
+
+def exact_sweep(z, bias):
+    """Return the same in float64 from the N x N matrix."""
+    z, bias = z.double().requires_grad_(), bias.double().requires_grad_()
+    total = -F.logsigmoid(-(z @ z.T + bias)).sum()
+    return Sweep(total.detach(), *torch.autograd.grad(total, (z, bias)))
+
+
+def relative_error(got, expected):
+    return ((got - expected).norm() / expected.norm()).item()
+
+
+def assert_within_budget(z, bias, precision="high"):
+    got, exact = _triton.sweep(z, bias, Wanted(), precision=precision), exact_sweep(z, bias)
+    assert [x.dtype for x in got] == [torch.float64, torch.float32, torch.float32]
+    assert got.grad_z.shape == z.shape
+    errors = [relative_error(g, e) for g, e in zip(got, exact, strict=True)]
+    for_value, for_gradient = BUDGETS[precision]
+    # A float32 near the bias is rounded by so much, and exp(s) has it as its relative error.
+    rounding = 2**-23 * abs(bias.item())
+    assert errors[0] < for_value + rounding
+    assert max(errors[1:]) < for_gradient + rounding
+
+
+@pytest.mark.parametrize("bias", [0.0, -0.7, -12.0])
+@pytest.mark.parametrize("d", [1, 5, 16, 17, 40])
+@pytest.mark.parametrize("num_nodes", [1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 100])
+def test_high_precision_stays_in_its_budget_around_every_block_size(num_nodes, d, bias):
+    assert_within_budget(*random_case(num_nodes, d, bias))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("bias", [0.0, -0.7, -12.0])
+@pytest.mark.parametrize("d", [5, 16, 64, 128])
+@pytest.mark.parametrize("num_nodes", [127, 128, 129, 300, 1023, 1024, 1025, 5000])
+def test_high_precision_stays_in_its_budget_around_the_blocks_of_a_gpu(num_nodes, d, bias):
+    assert_within_budget(*random_case(num_nodes, d, bias))
+
+
+@pytest.mark.parametrize("bias", [0.0, -0.7])
+@pytest.mark.parametrize("d", [5, 40])
+@pytest.mark.parametrize("num_nodes", [300, 5000] if CUDA else [100])
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_lower_precision_stays_in_its_budget(precision, num_nodes, d, bias):
+    assert_within_budget(*random_case(num_nodes, d, bias), precision)
+
+
+@pytest.mark.skipif(CUDA, reason="a GPU works in pieces anyway")
+@pytest.mark.parametrize("precision", BUDGETS)
+def test_the_products_of_pieces_are_all_there(precision, monkeypatch):
+    """In float16, which the interpreter does multiply: one left out would cost three digits."""
+    monkeypatch.setattr(_triton, "_PIECE", torch.float16)
+    assert_within_budget(*random_case(SOME), precision)
+
+
+@pytest.mark.parametrize("bias", [-5.0, -10.0, -20.0, -60.0])
+@pytest.mark.parametrize("num_nodes", [1, 2, SOME])
+def test_very_negative_logits_keep_their_digits(num_nodes, bias):
+    """All pairs alike, the worst case: no rounding error is averaged out."""
+    z, bias = random_case(num_nodes, bias=bias)
+    assert_within_budget(1e-3 * z, bias)
+
+
+@pytest.mark.parametrize("wanted", list(map(Wanted._make, product([True, False], repeat=3))))
+def test_what_is_wanted_is_the_same_without_the_rest_and_the_rest_is_zero(wanted):
+    case = random_case(SOME)
+    everything = _triton.sweep(*case, Wanted())
+    for is_wanted, got, full in zip(wanted, _triton.sweep(*case, wanted), everything, strict=True):
+        assert got.shape == full.shape
+        assert relative_error(got, full) < 1e-6 if is_wanted else not got.any()
+
+
+@pytest.mark.parametrize("logit", [-1000.0, -40.0, 40.0, 1000.0])
+def test_saturated_logits_stay_finite_and_keep_their_gradient(logit):
+    z = torch.tensor([[abs(logit)], [1.0 if logit > 0 else -1.0], [0.0]], device=DEVICE)
+    assert_within_budget(z, torch.tensor(0.0, device=DEVICE))
+
+
+@pytest.mark.parametrize("logit", [-1000.0, -100.0, 100.0, 1000.0])
+def test_a_saturated_bias_stays_finite(logit):
+    z, bias = random_case(17, bias=logit)
+    got, exact = _triton.sweep(z, bias, Wanted()), exact_sweep(z, bias)
+    for left, right in zip(got, exact, strict=True):
+        torch.testing.assert_close(left.double(), right, rtol=1e-5, atol=1e-30)
+
+
+def test_a_nan_in_z_reaches_every_result():
+    z, bias = random_case(33)
+    z[20, 3] = torch.nan
+    assert all(x.isnan().all() for x in _triton.sweep(z, bias, Wanted()))
+
+
+def test_two_calls_agree_bit_for_bit():
+    case = random_case(SOME)
+    for left, right in zip(*(_triton.sweep(*case, Wanted()) for _ in range(2)), strict=True):
+        assert torch.equal(left, right)
+
+
+@pytest.mark.parametrize("splits", [2, 3, 20])
+def test_columns_shared_among_programs_give_the_same(splits, monkeypatch):
+    case = random_case(SOME)
+    whole = _triton.sweep(*case, Wanted())
+    monkeypatch.setattr(_triton, "_splits", lambda *_: splits)
+    for got, expected in zip(_triton.sweep(*case, Wanted()), whole, strict=True):
+        assert relative_error(got, expected) < 1e-6
+
+
+def test_z_need_not_be_contiguous():
+    z, bias = random_case(33)
+    strided = z.T.contiguous().T
+    for left, right in zip(*(_triton.sweep(x, bias, Wanted()) for x in (z, strided)), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_a_graph_without_nodes_costs_nothing():
+    total, grad_z, grad_bias = _triton.sweep(*random_case(0), Wanted())
+    assert total == grad_bias == 0
+    assert grad_z.shape == (0, 5)
+
+
+@pytest.mark.gpu
+def test_a_cuda_graph_replays_it_on_new_numbers():
+    z, bias = random_case(SOME, d=16)
+    _triton.sweep(z, bias, Wanted())
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = _triton.sweep(z, bias, Wanted())
+    z.mul_(0.5)
+    bias.add_(1)
+    graph.replay()
+    for left, right in zip(captured, _triton.sweep(z, bias, Wanted()), strict=True):
+        assert torch.equal(left, right)
