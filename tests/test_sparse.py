@@ -81,7 +81,9 @@ def test_the_normalisation_equals_that_of_pyg_with_weights(case):
     n, index, weight = case
     matrix = gcn_norm(index, n, weight)
     assert_well_formed(matrix)
-    torch.testing.assert_close(matrix.to_dense(), pyg_norm(index, n, weight), rtol=1e-12, atol=1e-6)
+    torch.testing.assert_close(
+        matrix.to_dense(), pyg_norm(index, n, weight), rtol=1e-12, atol=1e-6
+    )
 
 
 @settings(deadline=None)
