@@ -147,7 +147,8 @@ def train_run(  # noqa: PLR0913
     graph = open_graph(source, features)
     split = split_links(graph, val=val, test=test, seed=seed)
     # All that can be wrong with the arguments is found out before anything is written.
-    plan_fit(graph, split, model, recipe, resolve_device(device), max_bytes=max_bytes)
+    torch_device = resolve_device(device, cuda_graph=cuda_graph)
+    plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
     config = {
         "format": _FORMAT,
         "graph": _description(graph, source, features),
@@ -156,7 +157,7 @@ def train_run(  # noqa: PLR0913
         "recipe": asdict(recipe),
         "seed": seed,
         "split": {"val": val, "test": test},
-        "device": str(resolve_device(device)),
+        "device": str(torch_device),
         "threads": torch.get_num_threads(),
         "versions": _versions(),
     }

@@ -210,7 +210,7 @@ def fit(
         NumericalError: If the loss is no longer finite.
     """
     split.audit(graph)
-    torch_device = resolve_device(device)
+    torch_device = resolve_device(device, cuda_graph=cuda_graph)
     plan = None
     if isinstance(model, str):
         plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
@@ -224,8 +224,6 @@ def fit(
     inputs = encoder_inputs(model, graph, split.message_edge_index)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
     target = _target(model, split, torch_device)
-    if cuda_graph and torch_device.type != "cuda":
-        raise UsageError("CUDA_GRAPH", f"cuda_graph needs a GPU, and this runs on {torch_device}.")
     optimizer = torch.optim.Adam(
         model.parameters(), lr=recipe.lr, fused=True, capturable=cuda_graph
     )
@@ -352,14 +350,15 @@ class _Trainer:
         return FitResult(self.model, best, last, best_epoch, self.history, seconds)
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:
     """Return the device; ``"auto"`` is a GPU if there is one, else the CPU.
 
     Raises:
         ResourceError: If it is not there.
+        UsageError: If it must be a GPU, for ``cuda_graph``, and is none.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
         torch.empty(1, device=resolved).item()
@@ -369,6 +368,8 @@ def resolve_device(device: str) -> torch.device:
         raise ResourceError(
             "DEVICE", f"device {device!r} cannot be used ({reason}); use --device cpu or auto."
         ) from None
+    if cuda_graph and resolved.type != "cuda":
+        raise UsageError("CUDA_GRAPH", f"cuda_graph needs a GPU, and this runs on {resolved}.")
     return resolved
 
 

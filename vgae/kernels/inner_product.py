@@ -167,7 +167,8 @@ def _has_numba() -> bool:
         return False
     try:
         import_module("vgae.kernels._compiled")
-    except ImportError as error:  # numba refuses versions of numpy that are too new for it
+    # numba refuses a numpy that is too new for it, and a machine with no folder for its cache.
+    except (ImportError, RuntimeError) as error:
         log.warning("numba cannot be used (%s); all pairs are summed by torch", error)
         return False
     return True
