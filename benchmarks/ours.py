@@ -1,0 +1,93 @@
+"""What this package runs: a training epoch as ``fit`` makes it, and the loss alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from problems import Problem
+from torch import Tensor
+
+from vgae.embedding import encoder_inputs, evaluating
+from vgae.kernels import PairNll, inner_product_nll
+from vgae.recipes import PAPER
+from vgae.streams import stream
+from vgae.train import build_model, epochs
+from vgae.vae import VAE
+
+Loss = Callable[[Tensor], Tensor]
+"""Of latent vectors, shape ``(N, d)``; a mean over pairs of nodes, shape ``()``."""
+
+
+class Trainer(NamedTuple):
+    """A model in training.
+
+    Attributes:
+        step: Takes one step of the optimizer, on the whole graph; returns the loss before it.
+        means: Returns the posterior means, without gradients, shape ``(N, d)``.
+    """
+
+    step: Callable[[], Tensor]
+    means: Callable[[], Tensor]
+
+
+def ours(problem: Problem, *, pairs: str) -> Trainer:
+    """Train as ``fit`` does, with the pairs of its loss ``"exact"`` or ``"sampled"``."""
+    model, inputs, optimizer = our_model(problem, pairs)
+    num_nodes = problem.graph.num_nodes
+    loop = epochs(
+        model,
+        optimizer,
+        inputs,
+        model.decoder.prepare(problem.split.message_edge_index, num_nodes),
+        num_items=num_nodes**2,
+        generator=stream(problem.seed, "noise"),
+    )
+    return Trainer(lambda: next(loop).loss, lambda: our_means(model, inputs))
+
+
+def our_model(
+    problem: Problem, pairs: str = "exact"
+) -> tuple[VAE, tuple[Any, Any], torch.optim.Optimizer]:
+    """Return model, inputs in their fastest form, and optimizer, as ``fit`` makes them."""
+    graph = problem.graph
+    in_channels = graph.num_features or graph.num_nodes
+    recipe = replace(PAPER, pairs=pairs)
+    model = build_model("vgae", in_channels, recipe, stream(problem.seed, "init"))
+    model.decoder.generator = stream(problem.seed, "pairs")
+    inputs = encoder_inputs(model, graph, problem.split.message_edge_index)
+    return model, inputs, torch.optim.Adam(model.parameters(), lr=recipe.lr, fused=True)
+
+
+def our_means(model: VAE, inputs: tuple[Any, Any]) -> Tensor:
+    """Return the posterior means, shape ``(N, d)``."""
+    with evaluating(model):
+        return model.encoder(*inputs).mu
+
+
+def our_loss(adj: Tensor, **settings: Any) -> Loss:
+    """Return Kipf & Welling's loss.
+
+    Args:
+        adj: Both directions of every link, sparse CSR, shape ``(N, N)``.
+        settings: Those of ``inner_product_nll``.
+    """
+    return lambda z: kipf_mean(inner_product_nll(z, adj, **settings), len(z), adj._nnz())
+
+
+def kipf_mean(nll: PairNll, num_nodes: int, num_edges: int) -> Tensor:
+    """Return the mean over all N^2 pairs, weighted as in Kipf & Welling's code."""
+    others = num_nodes**2 - num_edges
+    weighted = others / num_edges * (nll.edges + nll.self_pairs) + nll.non_edges
+    return weighted / (2 * others)
+
+
+def gradient_step(loss: Loss, z: Tensor) -> Callable[[], None]:
+    """Return a function that computes a loss and its gradient with respect to ``z`` once."""
+    z = z.clone().requires_grad_()
+
+    def step() -> None:
+        z.grad = None
+        loss(z).backward()
+
+    return step

@@ -1,0 +1,36 @@
+"""Each benchmark runs, small; what it measures is of no interest here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "epoch.py": "--dataset stdlib --epochs 1 --sides ours-sampled pyg-sparse-x",
+    "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours ours-sampled dense",
+    "scaling.py": "--max-log2 11 --exact-max-log2 11 --steps 1",
+    "time_to_auc.py": "--dataset stdlib --level 0.6 --epochs 10 --sides ours-exact",
+}
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(s, marks=[] if s == "loss.py" else pytest.mark.slow) for s in SMALL]
+)
+def test_each_benchmark_prints_its_figures_as_json(script):
+    command = [sys.executable, ROOT / "benchmarks" / script, *SMALL[script].split()]
+    done = subprocess.run(
+        [*command, "--repeats", "1", "--threads", "1"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["versions"]["torch"]
+    assert report["sides"]
+    for row in report["sides"]:
+        assert "skipped" not in row
