@@ -119,4 +119,4 @@ def need_memory(num_bytes: float, what: str) -> None:
     """Raise ``CannotRun`` unless so much memory is free."""
     free = available_bytes(torch.device("cpu"))
     if num_bytes > free:
-        raise CannotRun(f"{what} takes {num_bytes / 1e9:.1f} GB; {free / 1e9:.1f} GB are free")
+        raise CannotRun(f"{what} take {num_bytes / 1e9:.1f} GB; {free / 1e9:.1f} GB are free")

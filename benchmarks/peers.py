@@ -42,7 +42,7 @@ def dense(problem: Problem, *, kept: bool = False) -> Trainer:
         kept: Whether the allocator keeps the matrices' memory from one epoch to the next.
     """
     if kept:
-        keep_freed_memory()
+        keep_matrices(problem.graph.num_nodes)
     num_nodes, noise = problem.graph.num_nodes, stream(problem.seed, "noise")
     recon_loss = dense_loss(problem.split.message_edge_index, num_nodes)
     model, inputs, optimizer = our_model(problem)
@@ -52,6 +52,12 @@ def dense(problem: Problem, *, kept: bool = False) -> Trainer:
         return recon_loss(q.rsample(noise)) + q.kl().sum() / num_nodes**2
 
     return Trainer(partial(descend, optimizer, loss), lambda: our_means(model, inputs))
+
+
+def keep_matrices(num_nodes: int) -> None:
+    """Have the allocator keep the memory of N x N matrices; it takes more that way."""
+    need_memory(11 * 4 * num_nodes**2, f"11 matrices of {num_nodes} x {num_nodes}")
+    keep_freed_memory()
 
 
 def dense_loss(edge_index: Tensor, num_nodes: int, dtype: torch.dtype = torch.float32) -> Loss:
@@ -188,7 +194,7 @@ def features(problem: Problem, *, sparse: bool = False) -> Tensor:
         nodes = torch.arange(num_nodes + 1)
         return csr_tensor(nodes, nodes[:-1], torch.ones(num_nodes), (num_nodes, num_nodes))
     if x is None:
-        need_memory(4 * num_nodes**2, f"the identity of {num_nodes} x {num_nodes} as features")
+        need_memory(4 * num_nodes**2, f"{num_nodes} x {num_nodes} features")
         return torch.eye(num_nodes)
     if not sparse:
         return x.to_dense()

@@ -55,7 +55,7 @@ class DiagGaussian:
             One value per latent vector, shape ``(*,)``, never negative.
         """
         # expm1 keeps the sum from going below zero by rounding when sigma is close to 1.
-        return 0.5 * (self.mu**2 + self.logvar.expm1() - self.logvar).sum(dim=-1)
+        return 0.5 * (self.mu * self.mu + self.logvar.expm1() - self.logvar).sum(dim=-1)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ _GROUP = 4  # rows whose logits are in work at once, and columns of z in registe
 _LINE = 16  # float32 of a cache line
 _FACTORS = 64  # each at most 2, so that a product stays far from float32's end, 2^128
 
-_ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _LOG2E = np.float32(1 / math.log(2))
 _LARGEST = np.float32(126)  # 2^-126 is the smallest float32 with all its digits
 # 2^f on [-1/2, 1/2], to a relative 8e-8: the polynomial through Chebyshev's points.
@@ -57,50 +57,46 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     """
     num_nodes, width = z.shape
     # Nodes and columns of zeros round both up to whole groups; what they add is taken off again.
-    padded = pad(z.detach(), (0, -width % _GROUP, 0, -num_nodes % _GROUP)).contiguous()
-    z_t = _aligned(padded.shape[1], padded.shape[0])
-    z_t[:, : padded.shape[0]] = padded.T
+    rounding = (0, -width % _GROUP, 0, -num_nodes % _GROUP)
+    padded = pad(z.detach(), rounding) if any(rounding) else z.detach().contiguous()
+    num_padded = padded.shape[0]
+    z_t = torch.empty(_apart(padded.shape[1], num_padded))
+    z_t[:, :num_padded] = padded.T
     grad = torch.zeros_like(padded)
     columns = min(max(_STRIP // padded.shape[1] // _LINE, 1) * _LINE, 1024)
-    num_workers = min(torch.get_num_threads(), -(-padded.shape[0] // ROWS))
+    num_workers = min(torch.get_num_threads(), -(-num_padded // ROWS))
     # Each worker has a gradient of the columns and room of its own. All is made in this thread:
     # a worker that calls torch would get threads of its own, and all would slow down.
-    shares = [
-        (
-            *(padded, z_t, grad, torch.zeros_like(z_t) if wanted.grad_z else z_t),
-            _aligned(_GROUP + 3, max(columns, ROWS)),
-        )
-        for _ in range(num_workers)
-    ]
-
+    grads_t = [torch.zeros_like(z_t) if wanted.grad_z else z_t for _ in range(num_workers)]
+    rooms = torch.zeros(num_workers, *_apart(_GROUP + 3, max(columns, ROWS))).numpy()
     offset = np.float32(bias.item())
 
     def visit(worker: int) -> tuple[float, float]:
-        arrays = (array.numpy() for array in shares[worker])
-        return _share(*arrays, offset, columns, worker, num_workers, wanted)
+        arrays = (array.numpy() for array in (padded, z_t, grad, grads_t[worker]))
+        return _share(*arrays, rooms[worker], offset, columns, worker, num_workers, wanted)
 
     _send_idle_threads_away()
     others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
     totals, grad_biases = zip(visit(0), *(other.result() for other in others), strict=True)
     if wanted.grad_z:
-        grad += sum(share[3] for share in shares)[:, : padded.shape[0]].T
-    added = padded.shape[0] ** 2 - num_nodes**2  # pairs, whose logit is the bias
+        for grad_t in grads_t:
+            grad += grad_t[:, :num_padded].T
+    added = num_padded**2 - num_nodes**2  # pairs, whose logit is the bias
     total = sum(totals) - added * np.logaddexp(0, offset, dtype=np.float64)
     grad_bias = sum(grad_biases) - added / (1 + np.exp(-offset, dtype=np.float64))
     return Sweep(
         torch.tensor(total, dtype=torch.float64),
-        2 * grad[:num_nodes, :width],
+        grad[:num_nodes, :width],
         bias.new_tensor(grad_bias),
     )
 
 
-def _aligned(rows: int, columns: int) -> Tensor:
-    """Return zeros, some columns more than asked for: rows are an odd number of cache lines apart.
+def _apart(rows: int, columns: int) -> tuple[int, int]:
+    """Return the shape, with some more columns, whose rows are an odd number of cache lines apart.
 
     Rows that are a multiple of 4096 bytes apart would fall on the same few lines of the cache.
     """
-    lines = -(-columns // _LINE)
-    return torch.zeros(rows, (lines | 1) * _LINE)
+    return rows, (-(-columns // _LINE) | 1) * _LINE
 
 
 @cache
@@ -271,7 +267,7 @@ def _add_probabilities(s: Any, lanes: Any, width: int) -> None:
 
 @_jit
 def _row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) -> None:
-    """Add ``p @ z`` of a tile to rows i to i + 3 of the gradient."""
+    """Add ``2 p @ z`` of a tile to rows i to i + 3 of the gradient."""
     w = right - left
     s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
     for k in range(0, z_t.shape[0], 4):
@@ -297,24 +293,29 @@ def _row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) ->
 
 @_jit
 def _add_four(row: Any, k: int, x0: Any, x1: Any, x2: Any, x3: Any) -> None:
-    row[k] += x0
-    row[k + 1] += x1
-    row[k + 2] += x2
-    row[k + 3] += x3
+    """Add twice these numbers: s_ij and s_ji both contain z_i."""
+    row[k] += _TWO * x0
+    row[k + 1] += _TWO * x1
+    row[k + 2] += _TWO * x2
+    row[k + 3] += _TWO * x3
 
 
 @_jit
 def _column_gradient(z: Any, grad_t: Any, i: int, left: int, right: int, s: Any) -> None:
-    """Add ``p.T @ z`` of a tile, whose rows are i to i + 3, to some columns of the transpose."""
+    """Add ``2 p.T @ z`` of a tile, whose rows are i to i + 3, to some columns of the transpose."""
     w = right - left
     s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
     for k in range(0, z.shape[1], 4):
         u0, u1 = grad_t[k, left:right], grad_t[k + 1, left:right]
         u2, u3 = grad_t[k + 2, left:right], grad_t[k + 3, left:right]
-        a0, a1, a2, a3 = z[i, k], z[i, k + 1], z[i, k + 2], z[i, k + 3]
-        b0, b1, b2, b3 = z[i + 1, k], z[i + 1, k + 1], z[i + 1, k + 2], z[i + 1, k + 3]
-        c0, c1, c2, c3 = z[i + 2, k], z[i + 2, k + 1], z[i + 2, k + 2], z[i + 2, k + 3]
-        d0, d1, d2, d3 = z[i + 3, k], z[i + 3, k + 1], z[i + 3, k + 2], z[i + 3, k + 3]
+        a0, a1 = _TWO * z[i, k], _TWO * z[i, k + 1]
+        a2, a3 = _TWO * z[i, k + 2], _TWO * z[i, k + 3]
+        b0, b1 = _TWO * z[i + 1, k], _TWO * z[i + 1, k + 1]
+        b2, b3 = _TWO * z[i + 1, k + 2], _TWO * z[i + 1, k + 3]
+        c0, c1 = _TWO * z[i + 2, k], _TWO * z[i + 2, k + 1]
+        c2, c3 = _TWO * z[i + 2, k + 2], _TWO * z[i + 2, k + 3]
+        d0, d1 = _TWO * z[i + 3, k], _TWO * z[i + 3, k + 1]
+        d2, d3 = _TWO * z[i + 3, k + 2], _TWO * z[i + 3, k + 3]
         for v in range(w):
             p0, p1, p2, p3 = s0[v], s1[v], s2[v], s3[v]
             u0[v] += a0 * p0 + b0 * p1 + c0 * p2 + d0 * p3

@@ -103,7 +103,7 @@ def inner_product_nll(
     else:
         raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
     with torch.autocast(z.device.type, enabled=False):
-        self_logits = z.square().sum(dim=-1) + bias
+        self_logits = (z * z).sum(dim=-1) + bias
         if sweeper is None:
             total = softplus(z @ z.T + bias).sum(dtype=torch.float64)
         else:
