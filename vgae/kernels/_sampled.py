@@ -33,7 +33,7 @@ from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
 # Pairs whose logits are in memory at once: on a CPU in the cache.
-_PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
+_PAIRS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 26}
 # Nodes and weights of a standard normal's expectation, exact for polynomials of degree 39.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -63,53 +63,57 @@ def sweep(
     num_blocks = num_nodes // block
     order = torch.randperm(num_nodes, generator=generator, device=z.device)
     order = order[: num_blocks * block]
-    rows = z.index_select(0, order).view(num_blocks, block, width)
-    line = _best_line(z, bias) if control_variate else bias.new_zeros(2)
-    total, grad_z, grad_bias = _exact_part(z, bias, line)
+    # The first block stands after the last one too, whose next it is.
+    order = torch.cat([order, order[:block]])
+    blocks = z.index_select(0, order).view(num_blocks + 1, block, width)
+    gram = z.T @ z
+    line = _best_line(z, gram, bias) if control_variate else bias.new_zeros(2)
+    total, grad_z, grad_bias = _exact_part(z, gram, bias, line)
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
-    drawn, slopes, grad_rows = _residuals(rows, bias, line, wanted)
+    drawn, slopes, grad_blocks = _residuals(blocks, bias, line, wanted)
     if wanted.grad_z:
-        grad_z.index_add_(0, order, weight * grad_rows.view(-1, width))
+        grad_z.index_add_(0, order, grad_blocks.mul_(weight).view(-1, width))
     return Sweep(total + weight * drawn, grad_z, (grad_bias + weight * slopes).to(bias.dtype))
 
 
 def _residuals(
-    rows: Tensor, bias: Tensor, line: Tensor, wanted: Wanted
+    blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sum softplus less the quadratic over each block and the next; return the gradients too."""
     offset, slope = line
-    columns = rows.roll(-1, 0)
-    grad_rows, grad_columns = torch.empty_like(rows), torch.empty_like(rows)
-    total = torch.zeros((), dtype=torch.float64, device=rows.device)
+    grad = torch.zeros_like(blocks)
+    total = torch.zeros((), dtype=torch.float64, device=blocks.device)
     slopes = torch.zeros_like(total)
-    num_blocks, block, _ = rows.shape
-    at_once = _PAIRS_AT_ONCE.get(rows.device.type, _PAIRS_AT_ONCE["cpu"])
+    num_pairs, block, _ = blocks.shape
+    num_pairs -= 1
+    at_once = _PAIRS_AT_ONCE.get(blocks.device.type, _PAIRS_AT_ONCE["cpu"])
     step = max(at_once // block**2, 1)
-    for first in range(0, num_blocks, step):
-        row, column = rows[first : first + step], columns[first : first + step]
+    for first in range(0, num_pairs, step):
+        last = min(first + step, num_pairs)
+        row, column = blocks[first:last], blocks[first + 1 : last + 1]
         s = torch.bmm(row, column.mT).add_(bias)
         p = torch.sigmoid(s)
         residual = torch.addcmul(p, s, slope, value=-1).sub_(offset)
         if wanted.grad_z:
-            torch.bmm(residual, column, out=grad_rows[first : first + step])
-            torch.bmm(residual.mT, row, out=grad_columns[first : first + step])
+            grad[first:last].baddbmm_(residual, column)
+            grad[first + 1 : last + 1].baddbmm_(residual.mT, row)
         if wanted.grad_bias:
             slopes += residual.sum(-1).sum(dtype=torch.float64)
         if wanted.value:
             squares = torch.linalg.vector_norm(s, dim=-1).square()
             total -= (offset * s.sum(-1) + slope / 2 * squares).sum(dtype=torch.float64)
             total += softplus_sum(s.view(-1, block), p.view(-1, block), residual.view(-1, block))
-    return total, slopes, grad_rows.add_(grad_columns.roll(1, 0))
+    return total, slopes, grad
 
 
-def _best_line(z: Tensor, bias: Tensor) -> Tensor:
+def _best_line(z: Tensor, gram: Tensor, bias: Tensor) -> Tensor:
     """Return offset and slope of the line nearest to sigma(s), were the logits normal.
 
     By Stein's lemma the slope of the least-squares line is the mean of sigma's own slope.
     """
     num_pairs = z.shape[0] ** 2
     mean = z.sum(0).square().sum() / num_pairs
-    variance = ((z.T @ z).square().sum() / num_pairs - mean**2).clamp_min(0)
+    variance = (gram.square().sum() / num_pairs - mean**2).clamp_min(0)
     mean = mean + bias
     nodes, weights = _normal(z.device, z.dtype)
     p = torch.sigmoid(mean + variance.sqrt() * nodes)
@@ -123,11 +127,13 @@ def _normal(device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(device, dtype)
 
 
-def _exact_part(z: Tensor, bias: Tensor, line: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _exact_part(
+    z: Tensor, gram: Tensor, bias: Tensor, line: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Sum the quadratic over all pairs, and over self-pairs what it leaves of softplus."""
     offset, slope = line
     num_nodes = z.shape[0]
-    z_sum, gram = z.sum(0), z.T @ z
+    z_sum = z.sum(0)
     # In s = z_i . z_j + bias; the sums are those of z_i . z_j and of its square.
     first, second = z_sum.double().square().sum(), gram.double().square().sum()
     sum_s = first + num_nodes**2 * bias.double()
