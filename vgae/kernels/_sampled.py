@@ -33,7 +33,7 @@ from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
 # Pairs whose logits are in memory at once: on a CPU in the cache.
-_PAIRS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 26}
+_PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
 # Nodes and weights of a standard normal's expectation, exact for polynomials of degree 39.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -87,13 +87,16 @@ def _residuals(
     num_pairs, block, _ = blocks.shape
     num_pairs -= 1
     at_once = _PAIRS_AT_ONCE.get(blocks.device.type, _PAIRS_AT_ONCE["cpu"])
-    step = max(at_once // block**2, 1)
+    step = min(max(at_once // block**2, 1), num_pairs)
+    # One buffer each for all steps: large ones are allocated page by page each time.
+    buffers = blocks.new_empty(3, step, block, block)
     for first in range(0, num_pairs, step):
         last = min(first + step, num_pairs)
         row, column = blocks[first:last], blocks[first + 1 : last + 1]
-        s = torch.bmm(row, column.mT).add_(bias)
-        p = torch.sigmoid(s)
-        residual = torch.addcmul(p, s, slope, value=-1).sub_(offset)
+        s, p, residual = buffers[:, : last - first]
+        torch.baddbmm(bias, row, column.mT, out=s)
+        torch.sigmoid(s, out=p)
+        torch.addcmul(p, s, slope, value=-1, out=residual).sub_(offset)
         if wanted.grad_z:
             grad[first:last].baddbmm_(residual, column)
             grad[first + 1 : last + 1].baddbmm_(residual.mT, row)
