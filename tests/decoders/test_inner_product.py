@@ -95,3 +95,20 @@ def test_called_like_a_module_it_gives_logits(generator):
 def test_an_unknown_weighting_is_refused():
     with pytest.raises(ValueError, match="'kipf' or 'likelihood', got 'none'"):
         InnerProductDecoder(weighting="none")
+
+
+def test_the_decoder_knows_no_automatic_choice_of_pairs():
+    with pytest.raises(ValueError, match="'exact' or 'sampled', got 'auto'"):
+        InnerProductDecoder(pairs="auto")
+
+
+@pytest.mark.parametrize("weighting", ["kipf", "likelihood"])
+def test_sampled_pairs_give_the_same_on_average(generator, weighting):
+    z = latent(generator)
+    exact = InnerProductDecoder(weighting=weighting).log_prob(z, EDGES)
+    sampled = InnerProductDecoder(
+        weighting=weighting, pairs="sampled", pairs_per_node=1, generator=generator
+    )
+    draws = torch.stack([sampled.log_prob(z, EDGES) for _ in range(400)])
+    assert draws.std() > 0
+    assert (draws.mean() - exact).abs() < 4 * draws.std() / 20

@@ -50,6 +50,8 @@ class InnerProductDecoder(nn.Module):
         super().__init__()
         if weighting not in ("kipf", "likelihood"):
             raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
+        if pairs not in ("exact", "sampled"):
+            raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
         self.weighting = weighting
         self.bias = nn.Parameter(torch.zeros(())) if bias else None
         self.pairs: Pairs = pairs
