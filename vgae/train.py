@@ -93,7 +93,8 @@ def epochs(
 
     if cuda_graph:
         drawn_from = (generator, getattr(model.decoder, "generator", None))
-        step = Replayed(step, [g for g in drawn_from if g is not None])
+        device = parameter_like(model).device
+        step = Replayed(step, [g for g in drawn_from if g is not None], device)
     for number in count(1):
         model.train()
         yield Epoch(number, *step())
@@ -214,12 +215,16 @@ def fit(
     plan = None
     if isinstance(model, str):
         plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
-        log.info("%s", plan)
+        # An estimate where the sum was expected is worth a word, also to those who ask for none.
+        changed = recipe.pairs == "auto" and plan.pairs == "sampled"
+        log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
         in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
-    if isinstance(model.decoder, InnerProductDecoder):
-        model.decoder.generator = stream(seed, "pairs", torch_device)
+    decoder = model.decoder
+    is_seeded = isinstance(decoder, InnerProductDecoder) and decoder.generator is None
+    if is_seeded:
+        decoder.generator = stream(seed, "pairs", torch_device)
     model.to(torch_device)
     inputs = encoder_inputs(model, graph, split.message_edge_index)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
@@ -244,6 +249,8 @@ def fit(
             if not trainer.step(epoch):
                 break
             show(epoch.number, trainer.history)
+    if is_seeded:
+        decoder.generator = None  # it is bound to the device; the model may go elsewhere
     return replace(trainer.result(time.perf_counter() - start), plan=plan)
 
 
