@@ -221,9 +221,10 @@ def fit(
         in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
-    decoder = model.decoder
-    is_seeded = isinstance(decoder, InnerProductDecoder) and decoder.generator is None
-    if is_seeded:
+    decoder = model.decoder if isinstance(model.decoder, InnerProductDecoder) else None
+    if decoder is not None and decoder.generator is not None:
+        decoder = None  # it has one of its own
+    if decoder is not None:
         decoder.generator = stream(seed, "pairs", torch_device)
     model.to(torch_device)
     inputs = encoder_inputs(model, graph, split.message_edge_index)
@@ -249,7 +250,7 @@ def fit(
             if not trainer.step(epoch):
                 break
             show(epoch.number, trainer.history)
-    if is_seeded:
+    if decoder is not None:
         decoder.generator = None  # it is bound to the device; the model may go elsewhere
     return replace(trainer.result(time.perf_counter() - start), plan=plan)
 
