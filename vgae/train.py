@@ -221,11 +221,6 @@ def fit(
         in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
-    decoder = model.decoder if isinstance(model.decoder, InnerProductDecoder) else None
-    if decoder is not None and decoder.generator is not None:
-        decoder = None  # it has one of its own
-    if decoder is not None:
-        decoder.generator = stream(seed, "pairs", torch_device)
     model.to(torch_device)
     inputs = encoder_inputs(model, graph, split.message_edge_index)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
@@ -245,13 +240,14 @@ def fit(
         generator=stream(seed, "noise", torch_device),
         cuda_graph=cuda_graph,
     )
-    with _progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show:
+    with (
+        _progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show,
+        _drawing_from(model.decoder, stream(seed, "pairs", torch_device)),
+    ):
         for epoch in islice(loop, recipe.epochs):
             if not trainer.step(epoch):
                 break
             show(epoch.number, trainer.history)
-    if decoder is not None:
-        decoder.generator = None  # it is bound to the device; the model may go elsewhere
     return replace(trainer.result(time.perf_counter() - start), plan=plan)
 
 
@@ -391,6 +387,19 @@ def _target(model: VAE, split: LinkSplit, device: torch.device) -> Tensor:
 def _weights(model: VAE) -> dict[str, Tensor]:
     """Return a copy of the weights."""
     return copy.deepcopy(model.state_dict())
+
+
+@contextmanager
+def _drawing_from(decoder: Any, generator: torch.Generator) -> Iterator[None]:
+    """Lend a generator to a decoder of sampled pairs that has none of its own."""
+    if not isinstance(decoder, InnerProductDecoder) or decoder.generator is not None:
+        yield
+        return
+    decoder.generator = generator
+    try:
+        yield
+    finally:
+        decoder.generator = None  # it is bound to the device; the model may go elsewhere
 
 
 @contextmanager
