@@ -21,6 +21,7 @@ def test_replays_draw_new_numbers_and_keep_old_results():
     step = Replayed(
         lambda: (total.add_(torch.randn((), device="cuda", generator=generator)).clone(),),
         [generator],
+        torch.device("cuda"),
     )
     found = torch.stack([step()[0] for _ in range(8)])
     again = torch.Generator("cuda").manual_seed(0)

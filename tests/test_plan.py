@@ -11,7 +11,7 @@ import torch
 from vgae import fit, split_links
 from vgae.errors import ResourceError
 from vgae.graph import Graph
-from vgae.plan import available_bytes, plan_training
+from vgae.plan import _left_in_group, available_bytes, plan_training
 from vgae.recipes import PAPER
 from vgae.train import plan_fit
 
@@ -27,7 +27,8 @@ def empty_graph(num_nodes):
 
 
 def test_the_rule_and_its_reason_are_printed():
-    small, large = plan(empty_graph(2708)), plan(empty_graph(1_000_000))
+    room = {"max_bytes": 2**40}
+    small, large = (plan(empty_graph(n), **room) for n in (2708, 1_000_000))
     assert str(small).startswith("pairs exact (within 1 s): 7,333,264 an epoch, about ")
     assert str(large).startswith("pairs sampled (exact is not within 1 s): 32,000,000 an epoch")
     assert "MB of" in str(small)
@@ -64,8 +65,30 @@ def test_a_narrower_model_is_predicted_to_take_less(sbm):
     assert sizes[0] > sizes[1]
 
 
-def test_free_memory_is_that_of_this_machine():
+def test_free_memory_is_within_the_limit_of_the_control_group(tmp_path):
     assert 10_000_000 < available_bytes(CPU) < 2**50
+    assert _left_in_group(tmp_path) == 2**63 - 1
+    for name, text in {
+        "memory.max": "5000\n",
+        "memory.current": "4500\n",
+        "memory.stat": "anon 3000\ninactive_file 1500\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    # 1500 of the 4500 are files that were read and may be forgotten.
+    assert _left_in_group(tmp_path) == 2000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _left_in_group(tmp_path) == 2**63 - 1
+
+
+def test_a_limit_of_ones_own_is_the_only_one():
+    assert plan(empty_graph(3000), max_bytes=2**60).available == 2**60
+
+
+def test_sampling_that_nobody_asked_for_is_said_aloud(sbm, caplog, monkeypatch):
+    monkeypatch.setattr("vgae.kernels.cost.EXACT_SECONDS", 0)
+    fit(sbm, split_links(sbm), recipe=replace(PAPER, epochs=1))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "pairs sampled" in caplog.text
 
 
 MEASURE = """

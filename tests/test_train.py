@@ -178,6 +178,17 @@ def test_a_loss_that_leaves_the_finite_numbers_stops_at_once(sbm):
     assert (error.value.code, error.value.exit_code) == ("DIVERGED", 6)
 
 
+def test_a_generator_of_ones_own_is_used_and_kept(sbm, split):
+    generator = torch.Generator().manual_seed(5)
+    decoder = InnerProductDecoder(weighting="kipf", pairs="sampled", generator=generator)
+    before = generator.get_state()
+    fit(sbm, split, model=VAE(GCNEncoder(40, 8, 4), decoder), recipe=SHORT)
+    assert decoder.generator is generator
+    assert not torch.equal(generator.get_state(), before)
+    result = fit(sbm, split, recipe=replace(SHORT, pairs="sampled"))
+    assert result.model.decoder.generator is None
+
+
 def test_a_split_of_another_graph_is_refused(two_cliques, split):
     with pytest.raises(LeakageError, match="S12"):
         fit(two_cliques, split)

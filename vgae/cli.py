@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +97,8 @@ def train(
 ) -> None:
     """Train on a graph, score held-out links, write a run folder."""
     settings = _recipe(recipe, set_, epochs=epochs, pairs=pairs)
+    if max_memory is not None and not math.isfinite(max_memory):
+        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
     if not quiet:
         # What the package has to say while it works, such as how the pairs are summed.
         logging.basicConfig(level=logging.WARNING, format="%(message)s")

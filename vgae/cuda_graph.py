@@ -20,27 +20,32 @@ class Replayed:
         step: Takes one step and returns tensors. Its shapes never change, it never waits for the
             device, and its optimizer was made with ``capturable=True``.
         generators: All that the step draws from, on the device.
+        device: Where the step runs.
     """
 
-    def __init__(self, step: Step, generators: Sequence[torch.Generator]) -> None:
+    def __init__(
+        self, step: Step, generators: Sequence[torch.Generator], device: torch.device
+    ) -> None:
         self.step = step
+        self.device = device
         self.calls = 0
         self.graph = torch.cuda.CUDAGraph()
         for generator in generators:
             self.graph.register_generator_state(generator)
-        self.stream = torch.cuda.Stream()
+        self.stream = torch.cuda.Stream(device)
         self.results: tuple[Tensor, ...] = ()
 
     def __call__(self) -> tuple[Tensor, ...]:
         """Take a step; the results are copies, which no later step overwrites."""
         self.calls += 1
-        if self.calls <= _ORDINARY:
-            return self._ordinary()
-        if self.calls == _ORDINARY + 1:
-            with torch.cuda.graph(self.graph, stream=self.stream):
-                self.results = self.step()
-        self.graph.replay()
-        return tuple(result.clone() for result in self.results)
+        with torch.cuda.device(self.device):
+            if self.calls <= _ORDINARY:
+                return self._ordinary()
+            if self.calls == _ORDINARY + 1:
+                with torch.cuda.graph(self.graph, stream=self.stream):
+                    self.results = self.step()
+            self.graph.replay()
+            return tuple(result.clone() for result in self.results)
 
     def _ordinary(self) -> tuple[Tensor, ...]:
         # On the stream of the recording, as gradients of leaves are bound to one.

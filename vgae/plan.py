@@ -25,7 +25,7 @@ class Plan(NamedTuple):
         why: The rule that chose, for people.
         loss: Pairs, seconds and bytes of the decoder's loss, an epoch.
         num_bytes: At most held at once, beyond the graph itself.
-        available: Bytes free on the device.
+        available: Bytes that may be taken.
     """
 
     pairs: Pairs
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
         return (
             f"pairs {self.pairs} ({self.why}): {cost.num_pairs:,} an epoch,"
             f" {_seconds(cost.seconds)}; training takes about {_megabytes(self.num_bytes)} of"
-            f" {_megabytes(self.available)} free"
+            f" {_megabytes(self.available)} that may be used"
         )
 
 
@@ -60,7 +60,7 @@ def plan_training(
         widths: Columns of each layer's output.
         recipe: How the pairs are summed, and d.
         device: Where.
-        max_bytes: Most that may be taken; all that is free if not given.
+        max_bytes: Most that may be taken, whatever is free; nine tenths of that if not given.
 
     Raises:
         ResourceError: If more is needed than there is.
@@ -69,15 +69,14 @@ def plan_training(
     pairs: Pairs = choose_pairs(*size) if recipe.pairs == "auto" else recipe.pairs
     loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node)
     num_bytes = training_bytes(graph, num_train_links, widths) + loss.num_bytes
-    available = int(_HEADROOM * available_bytes(device))
-    available = available if max_bytes is None else min(available, max_bytes)
+    available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
     plan = Plan(pairs, _why(recipe, pairs), loss, num_bytes, available)
     if num_bytes > available:
         raise ResourceError(
             "MEMORY",
             f"training on {graph.num_nodes:,} nodes and {num_train_links:,} links takes about"
             f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}; use"
-            " fewer hidden_channels or features, or a larger machine.",
+            " fewer hidden_channels or features, or allow more (max_bytes, --max-memory).",
         )
     return plan
 
@@ -85,12 +84,12 @@ def plan_training(
 def training_bytes(graph: Graph, num_train_links: int, widths: Sequence[int]) -> int:
     """Predict what a training holds at once, beyond the graph and the sum over all pairs.
 
-    Counted are weights with gradients and Adam's moments, sparse matrices and what makes them,
-    activations and their gradients, all float32 (measured with ``benchmarks/scaling.py``).
+    Counted are weights with gradients, Adam's moments and two copies, sparse matrices and what
+    makes them, activations and their gradients, all float32.
     """
     nodes, entries = graph.num_nodes, 2 * num_train_links
     ins = [graph.num_features or nodes, *widths]
-    weights = 16 * sum(rows * columns for rows, columns in pairwise(ins))
+    weights = 24 * sum(rows * columns for rows, columns in pairwise(ins))
     x = graph.x
     if x is None:
         features = 0
@@ -109,15 +108,22 @@ def training_bytes(graph: Graph, num_train_links: int, widths: Sequence[int]) ->
 def available_bytes(device: torch.device) -> int:
     """Return the bytes that are free on a device: on a CPU, also within the container's limit."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    free = psutil.virtual_memory().available
-    group = Path("/sys/fs/cgroup")
+        # What torch has reserved and does not use, it will use before it asks for more.
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reserved
+    return min(psutil.virtual_memory().available, _left_in_group(Path("/sys/fs/cgroup")))
+
+
+def _left_in_group(group: Path) -> int:
+    """Return what a control group (version 2) leaves; without a limit, more than there can be."""
     try:
-        limit = (group / "memory.max").read_text().strip()
+        limit = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())
-    except (OSError, ValueError):
-        return free
-    return free if limit == "max" else min(free, max(int(limit) - used, 0))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no such file, or the limit is "max"
+        return 2**63 - 1
+    # Files that were read and may be forgotten count as used, and are not in the way.
+    return max(limit - used + int(stat.get("inactive_file", 0)), 0)
 
 
 def _why(recipe: Recipe, pairs: Pairs) -> str:

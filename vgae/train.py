@@ -93,7 +93,8 @@ def epochs(
 
     if cuda_graph:
         drawn_from = (generator, getattr(model.decoder, "generator", None))
-        step = Replayed(step, [g for g in drawn_from if g is not None])
+        device = parameter_like(model).device
+        step = Replayed(step, [g for g in drawn_from if g is not None], device)
     for number in count(1):
         model.train()
         yield Epoch(number, *step())
@@ -214,12 +215,12 @@ def fit(
     plan = None
     if isinstance(model, str):
         plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
-        log.info("%s", plan)
+        # An estimate where the sum was expected is worth a word, also to those who ask for none.
+        changed = recipe.pairs == "auto" and plan.pairs == "sampled"
+        log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
         in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
-    if isinstance(model.decoder, InnerProductDecoder):
-        model.decoder.generator = stream(seed, "pairs", torch_device)
     model.to(torch_device)
     inputs = encoder_inputs(model, graph, split.message_edge_index)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
@@ -239,7 +240,10 @@ def fit(
         generator=stream(seed, "noise", torch_device),
         cuda_graph=cuda_graph,
     )
-    with _progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show:
+    with (
+        _progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show,
+        _drawing_from(model.decoder, stream(seed, "pairs", torch_device)),
+    ):
         for epoch in islice(loop, recipe.epochs):
             if not trainer.step(epoch):
                 break
@@ -383,6 +387,19 @@ def _target(model: VAE, split: LinkSplit, device: torch.device) -> Tensor:
 def _weights(model: VAE) -> dict[str, Tensor]:
     """Return a copy of the weights."""
     return copy.deepcopy(model.state_dict())
+
+
+@contextmanager
+def _drawing_from(decoder: Any, generator: torch.Generator) -> Iterator[None]:
+    """Lend a generator to a decoder of sampled pairs that has none of its own."""
+    if not isinstance(decoder, InnerProductDecoder) or decoder.generator is not None:
+        yield
+        return
+    decoder.generator = generator
+    try:
+        yield
+    finally:
+        decoder.generator = None  # it is bound to the device; the model may go elsewhere
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -111,6 +112,27 @@ def test_it_agrees_with_the_torch_tiles_to_a_millionth():
     (value, grad), (tiled, tiled_grad) = results
     assert abs(value - tiled) / tiled < 1e-6
     assert (grad - tiled_grad).norm() / tiled_grad.norm() < 1e-6
+
+
+def test_two_python_threads_do_not_disturb_each_other():
+    cases = [case(1200, 8, bias) for bias in (-1.0, 1.0)]
+    alone = [_compiled.sweep(*one, Wanted()) for one in cases]
+    with ThreadPoolExecutor(2) as pool:
+        together = [pool.submit(_compiled.sweep, *one, Wanted()) for one in 4 * cases]
+    for found, expected in zip(together, 4 * alone, strict=True):
+        assert max(errors(found.result(), expected)) < 1e-6
+
+
+def test_other_defaults_of_torch_change_nothing():
+    z, bias = case(300, 8)
+    expected = _compiled.sweep(z, bias, Wanted())
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = _compiled.sweep(z, bias, Wanted())
+    finally:
+        torch.set_default_dtype(before)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_a_forked_process_has_threads_of_its_own():

@@ -181,6 +181,45 @@ def test_edges_that_would_give_a_wrong_gradient_are_refused(edge_index, message)
         inner_product_nll(torch.zeros(3, 2), torch.tensor(edge_index))
 
 
+@pytest.mark.parametrize("options", [{"impl": "tiled"}, {"pairs": "sampled"}])
+def test_without_the_value_the_gradient_is_the_same(options):
+    z, edge_index, bias = random_case(40)
+    results = []
+    for value in (True, False):
+        z = z.detach().requires_grad_()
+        generator = torch.Generator().manual_seed(0)
+        nll = inner_product_nll(z, edge_index, bias, value=value, generator=generator, **options)
+        assert nll.non_edges.isnan() != value
+        results.append(torch.autograd.grad(nll.non_edges, z)[0])
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"impl": "cuda"}, "impl must be one of"),
+        ({"pairs": "auto"}, r"pairs must be one of \('exact', 'sampled'\), got 'auto'"),
+        ({"precision": "fp8"}, "precision must be one of"),
+        ({"pairs_per_node": 0}, "pairs_per_node must be at least 1, got 0"),
+        ({"impl": "triton"}, "needs float32, a GPU"),
+        ({"impl": "compiled"}, "got torch.float64 on cpu; 'tiled' works anywhere"),
+    ],
+)
+def test_options_without_meaning_are_named(options, message):
+    z, edge_index, _ = random_case(5)
+    with pytest.raises(ValueError, match=message):
+        inner_product_nll(z, edge_index, **options)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2500, 0)])
+def test_nothing_to_multiply_is_no_error(shape):
+    z = torch.zeros(shape, requires_grad=True)
+    nll = inner_product_nll(z, torch.zeros(2, 0, dtype=torch.int64))
+    torch.autograd.grad(nll.non_edges, z)
+    pairs = shape[0] * (shape[0] - 1)
+    assert nll.non_edges.item() == pytest.approx(pairs * 0.6931472, rel=1e-6)
+
+
 def test_under_autocast_it_is_computed_in_float32():
     z, edge_index, _ = random_case(20)
     expected = inner_product_nll(z.float(), edge_index)

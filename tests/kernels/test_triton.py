@@ -80,9 +80,10 @@ def test_high_precision_stays_in_its_budget_around_the_blocks_of_a_gpu(num_nodes
     assert_within_budget(*random_case(num_nodes, d, bias))
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("bias", [0.0, -0.7])
 @pytest.mark.parametrize("d", [5, 40])
-@pytest.mark.parametrize("num_nodes", [300, 5000] if CUDA else [100])
+@pytest.mark.parametrize("num_nodes", [300, 5000])
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_lower_precision_stays_in_its_budget(precision, num_nodes, d, bias):
     assert_within_budget(*random_case(num_nodes, d, bias), precision)

@@ -30,11 +30,9 @@ class InnerProductDecoder(nn.Module):
         pairs: ``"exact"`` visits every pair in :meth:`log_prob`; ``"sampled"`` estimates their sum
             without bias from ``pairs_per_node`` pairs a node, for graphs of very many nodes.
         pairs_per_node: For ``"sampled"``.
-        precision: Of the products on a GPU; see :func:`vgae.kernels.inner_product_nll`.
-
-    Attributes:
-        generator: Where sampled pairs come from, on the device of ``z``; torch's default if
-            ``None``. :func:`vgae.fit` sets it from its seed.
+        precision: Of the Triton kernel; see :func:`vgae.kernels.inner_product_nll`.
+        generator: Where sampled pairs come from, on the device of ``z``. Without one,
+            :func:`vgae.fit` derives one from its seed while it trains; else it is torch's default.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from scipy.special import expit
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -35,6 +36,7 @@ ROWS = 256  # of a tile
 _STRIP = 1 << 16  # d times the columns of a tile: two strips of z and gradient stay in the cache
 _GROUP = 4  # rows whose logits are in work at once, and columns of z in registers at once
 _LINE = 16  # float32 of a cache line
+_IS_POSIX = os.name == "posix"
 _FACTORS = 64  # each at most 2, so that a product stays far from float32's end, 2^128
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
@@ -60,7 +62,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     rounding = (0, -width % _GROUP, 0, -num_nodes % _GROUP)
     padded = pad(z.detach(), rounding) if any(rounding) else z.detach().contiguous()
     num_padded = padded.shape[0]
-    z_t = torch.empty(_apart(padded.shape[1], num_padded))
+    z_t = padded.new_empty(_apart(padded.shape[1], num_padded))
     z_t[:, :num_padded] = padded.T
     grad = torch.zeros_like(padded)
     columns = min(max(_STRIP // padded.shape[1] // _LINE, 1) * _LINE, 1024)
@@ -68,7 +70,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     # Each worker has a gradient of the columns and room of its own. All is made in this thread:
     # a worker that calls torch would get threads of its own, and all would slow down.
     grads_t = [torch.zeros_like(z_t) if wanted.grad_z else z_t for _ in range(num_workers)]
-    rooms = torch.zeros(num_workers, *_apart(_GROUP + 3, max(columns, ROWS))).numpy()
+    rooms = padded.new_zeros(num_workers, *_apart(_GROUP + 3, max(columns, ROWS))).numpy()
     offset = np.float32(bias.item())
 
     def visit(worker: int) -> tuple[float, float]:
@@ -83,9 +85,9 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
             grad += grad_t[:, :num_padded].T
     added = num_padded**2 - num_nodes**2  # pairs, whose logit is the bias
     total = sum(totals) - added * np.logaddexp(0, offset, dtype=np.float64)
-    grad_bias = sum(grad_biases) - added / (1 + np.exp(-offset, dtype=np.float64))
+    grad_bias = sum(grad_biases) - added * expit(np.float64(offset))
     return Sweep(
-        torch.tensor(total, dtype=torch.float64),
+        bias.new_tensor(total, dtype=torch.float64),
         grad[:num_nodes, :width],
         bias.new_tensor(grad_bias),
     )
@@ -105,7 +107,8 @@ def _pool() -> ThreadPoolExecutor:
 
 
 # A forked process has none of its parent's threads.
-os.register_at_fork(after_in_child=_pool.cache_clear)
+if hasattr(os, "register_at_fork"):  # nor is there a fork on Windows
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _send_idle_threads_away() -> None:
@@ -115,7 +118,8 @@ def _send_idle_threads_away() -> None:
     the next parallel operation of torch starts them anew, in microseconds. Where torch was built
     on something else the call is not there, nor the need.
     """
-    pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
+    # What this process has loaded; Windows knows no such handle.
+    pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None) if _IS_POSIX else None
     if pause is not None:
         pause(1)  # omp_pause_soft
 

@@ -59,8 +59,7 @@ def sweep(
         control_variate: ``False`` draws softplus itself, for comparison.
     """
     num_nodes, width = z.shape
-    block = max(min(per_node, num_nodes // 2), 1)
-    num_blocks = num_nodes // block
+    num_blocks, block, step = sampled_blocks(num_nodes, per_node, z.device.type)
     order = torch.randperm(num_nodes, generator=generator, device=z.device)
     order = order[: num_blocks * block]
     # The first block stands after the last one too, whose next it is.
@@ -70,14 +69,22 @@ def sweep(
     line = _best_line(z, gram, bias) if control_variate else bias.new_zeros(2)
     total, grad_z, grad_bias = _exact_part(z, gram, bias, line)
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
-    drawn, slopes, grad_blocks = _residuals(blocks, bias, line, wanted)
+    drawn, slopes, grad_blocks = _residuals(blocks, bias, line, wanted, step)
     if wanted.grad_z:
         grad_z.index_add_(0, order, grad_blocks.mul_(weight).view(-1, width))
     return Sweep(total + weight * drawn, grad_z, (grad_bias + weight * slopes).to(bias.dtype))
 
 
+def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int, int, int]:
+    """Return how many blocks are drawn, of how many nodes, and how many are in work at once."""
+    block = max(min(per_node, num_nodes // 2), 1)
+    num_blocks = num_nodes // block
+    at_once = _PAIRS_AT_ONCE.get(device_type, _PAIRS_AT_ONCE["cpu"])
+    return num_blocks, block, max(min(at_once // block**2, num_blocks), 1)
+
+
 def _residuals(
-    blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted
+    blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sum softplus less the quadratic over each block and the next; return the gradients too."""
     offset, slope = line
@@ -86,8 +93,6 @@ def _residuals(
     slopes = torch.zeros_like(total)
     num_pairs, block, _ = blocks.shape
     num_pairs -= 1
-    at_once = _PAIRS_AT_ONCE.get(blocks.device.type, _PAIRS_AT_ONCE["cpu"])
-    step = min(max(at_once // block**2, 1), num_pairs)
     # One buffer each for all steps: large ones are allocated page by page each time.
     buffers = blocks.new_empty(3, step, block, block)
     for first in range(0, num_pairs, step):

@@ -32,12 +32,12 @@ _FACTORS = 64
 def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     """Visit each tile on or above the diagonal once; what is not wanted is left at zero."""
     num_nodes = z.shape[0]
-    rows, columns = _TILE.get(z.device.type, _TILE["cpu"])
+    rows, columns = _tile(z.device.type)
     z_t = z.T.contiguous()
     total = torch.zeros((), dtype=torch.float64, device=z.device)
     grad_bias = torch.zeros_like(total)
     grad_z = torch.zeros_like(z)
-    buffers = z.new_empty(buffer_shape(num_nodes, rows, columns))
+    buffers = z.new_empty(buffer_shape(num_nodes, z.device.type))
     for top, bottom, left, right in half_grid(num_nodes, rows, columns):
         # The tile on the diagonal holds both (i, j) and (j, i); the others stand for two.
         weight = 1 if left == top else 2
@@ -68,8 +68,13 @@ def half_grid(num_nodes: int, rows: int, columns: int) -> Iterator[tuple[int, in
             yield top, bottom, left, right
 
 
-def buffer_shape(num_nodes: int, rows: int, columns: int) -> tuple[int, int]:
+def _tile(device_type: str) -> tuple[int, int]:
+    return _TILE.get(device_type, _TILE["cpu"])
+
+
+def buffer_shape(num_nodes: int, device_type: str) -> tuple[int, int]:
     """Return the shape of the buffers that all tiles share: to allocate them anew costs more."""
+    rows, columns = _tile(device_type)
     return 3, min(rows, num_nodes) * min(max(rows, columns), num_nodes)
 
 

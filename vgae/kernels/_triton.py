@@ -22,7 +22,6 @@ own: nothing is added up in an order left to chance. Three things keep the digit
 If there are few rows, several programs share the columns. Memory is O(N d).
 """
 
-# pyright: reportMissingImports=false, reportIndexIssue=false
 import torch
 import triton
 import triton.language as tl

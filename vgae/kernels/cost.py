@@ -1,10 +1,12 @@
 """What the sum over all pairs costs before it is begun: seconds and bytes, by a printed rule."""
 
+import math
 from typing import NamedTuple
 
 import torch
 
-from vgae.kernels._sampled import PAIRS_PER_NODE
+from vgae.kernels._sampled import PAIRS_PER_NODE, sampled_blocks
+from vgae.kernels._tiled import buffer_shape
 from vgae.kernels.inner_product import Impl, Pairs, chosen_impl
 
 EXACT_SECONDS = 1.0
@@ -26,7 +28,7 @@ class Cost(NamedTuple):
     """A prediction, for value and gradient together.
 
     Attributes:
-        num_pairs: Ordered pairs visited.
+        num_pairs: Ordered pairs that the sum stands for or, if sampled, that are drawn.
         seconds: Of one pass, on a machine that does nothing else.
         num_bytes: Held at once, beyond ``z``.
     """
@@ -59,29 +61,35 @@ def pairs_cost(
     threads = torch.get_num_threads() if kind == "cpu" else 1
     rows = 4 * num_nodes * latent_channels  # bytes of z
     if pairs == "sampled":
-        num_pairs = num_nodes * min(pairs_per_node, max(num_nodes // 2, 1))
+        num_blocks, block, step = sampled_blocks(num_nodes, pairs_per_node, kind)
+        num_pairs = num_blocks * block**2
         # Two directions of the gradient for each pair, and no symmetry to save half of them.
         nanoseconds = 2 * _rate("tiled", kind, latent_channels) * num_pairs
-        # Rows, columns, their gradients, and that of z; a few blocks of logits.
-        return Cost(num_pairs, 1e-9 * nanoseconds / threads, 7 * rows + (4 << 20))
+        # Blocks, their gradient, that of z and what makes them; logits of a step, and the like.
+        return Cost(num_pairs, 1e-9 * nanoseconds / threads, 7 * rows + 12 * step * block**2)
     impl = chosen_impl(impl, num_nodes, latent_channels, torch.device(device))
     num_pairs = num_nodes**2
     seconds = 1e-9 * _rate(impl, kind, latent_channels) * num_pairs / threads
     if impl == "dense":
         return Cost(num_pairs, seconds, 28 * num_pairs)
-    # Tiles; for machine code also the compiler, which is loaded with it.
-    fixed = 110 << 20 if impl == "compiled" else 16 << 20
-    return Cost(num_pairs, seconds, (5 + threads) * rows + fixed)
+    if impl == "compiled":
+        # The compiler is loaded with it.
+        return Cost(num_pairs, seconds, (5 + threads) * rows + (110 << 20))
+    if impl == "triton":
+        return Cost(num_pairs, seconds, 12 * rows + (16 << 20))
+    return Cost(num_pairs, seconds, 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind)))
 
 
 def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:
     """Return ``"exact"`` where one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
-    The prediction hangs on sizes, device and number of threads alone, never on a measurement, so
-    that the same command makes the same choice each time.
+    The prediction hangs on sizes, kind of device and number of threads alone, not on what is
+    installed nor on a measurement, so that the same command makes the same choice each time.
     """
-    cost = pairs_cost(num_nodes, latent_channels, device)
-    return "exact" if cost.seconds <= EXACT_SECONDS else "sampled"
+    kind = torch.device(device).type
+    rate = _rate("triton" if kind == "cuda" else "compiled", kind, latent_channels)
+    threads = torch.get_num_threads() if kind == "cpu" else 1
+    return "exact" if 1e-9 * rate * num_nodes**2 <= EXACT_SECONDS * threads else "sampled"
 
 
 def _rate(impl: str, kind: str, latent_channels: int) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vgae.kernels import _sampled, _tiled
-from vgae.kernels._all_pairs import Precision, Sweeper, all_pairs
+from vgae.kernels._all_pairs import Precision, Sweeper, Wanted, all_pairs
 from vgae.kernels._edges import edge_terms, softplus
 from vgae.sparse import adjacency
 
@@ -21,8 +21,8 @@ Pairs = Literal["exact", "sampled"]
 
 # Below, loading numba takes longer than it saves in some hundred epochs.
 _COMPILED_FROM = 2000
-# Wider latent vectors than these do not fit into a GPU's registers.
-_TRITON_TO = 128
+# With wider latent vectors torch's matrix products are as fast, or a GPU runs out of registers.
+_WIDEST = {"compiled": 64, "triton": 128}
 
 
 class PairNll(NamedTuple):
@@ -72,36 +72,43 @@ def inner_product_nll(
             them anew (:func:`vgae.sparse.adjacency` makes it).
         bias: Added to each logit, shape ``()``; zero if not given.
         pairs: ``"exact"`` visits every pair. ``"sampled"`` estimates their sum and its gradient,
-            each without bias, from ``pairs_per_node`` pairs a node, in O(N); edges and self-pairs
-            stay exact.
-        pairs_per_node: For ``"sampled"``.
+            each without bias, from B = ``pairs_per_node`` pairs a node, in O(N (d^2 + B d)) time
+            and O(N d + B^2) memory; edges and self-pairs stay exact.
+        pairs_per_node: For ``"sampled"``, at least 1; below 16 it saves little.
         generator: Where the sampled pairs come from, on the device of ``z``.
-        precision: Of the matrix products on a GPU: ``"high"`` as float32, ``"tf32"`` (some 1e-6
-            of the value and 3e-4 of the gradient) or ``"bf16"`` (1e-5 and 2e-3). Elsewhere always
-            high.
-        value: ``False`` where only gradients are wanted: ``non_edges`` is NaN, which saves up to
-            a quarter of the time.
+        precision: Of the Triton kernel: ``"high"`` as float32, ``"tf32"`` (some 1e-5 of the value
+            and of the gradient) or ``"bf16"`` (4e-5 and 2e-3). The other ways have torch's own.
+        value: ``False`` where only gradients are wanted: ``non_edges`` is NaN (but for
+            ``"dense"``), which saves up to a quarter of the time.
         impl: For tests and benchmarks, one way of summing: ``"tiled"`` (torch), ``"compiled"``
             (numba, on a CPU), ``"triton"`` (on a GPU), or ``"dense"``, which builds the N x N
-            matrix. ``"auto"`` takes the fastest that is there.
+            matrix. ``"auto"`` takes the one that is usually the fastest of those that are there.
 
     Returns:
         The sums, shape ``()``, in the dtype of the computation.
 
     Raises:
-        ValueError: If a shape does not fit, or ``edge_index`` is not what it must be.
+        ValueError: If a shape does not fit, ``edge_index`` is not what it must be, or an option
+            has no such value.
     """
     if z.dim() != 2:
         raise ValueError(f"z must have shape (N, d), got {tuple(z.shape)}.")
+    for name, value_, choices in (
+        ("impl", impl, get_args(Impl)),
+        ("pairs", pairs, get_args(Pairs)),
+        ("precision", precision, get_args(Precision)),
+    ):
+        if value_ not in choices:
+            raise ValueError(f"{name} must be one of {choices}, got {value_!r}.")
+    if pairs_per_node < 1:
+        raise ValueError(f"pairs_per_node must be at least 1, got {pairs_per_node}.")
     z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
     bias = z.new_zeros(()) if bias is None else bias.to(z.dtype)
     adj = _as_csr(edge_index, z.shape[0])
     if pairs == "sampled":
         sweeper = partial(_sampled.sweep, per_node=pairs_per_node, generator=generator)
-    elif pairs == "exact":
-        sweeper = _sweeper(chosen_impl(impl, z.shape[0], z.shape[1], z.device, z.dtype), precision)
     else:
-        raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
+        sweeper = _sweeper(chosen_impl(impl, z.shape[0], z.shape[1], z.device, z.dtype), precision)
     with torch.autocast(z.device.type, enabled=False):
         self_logits = (z * z).sum(dim=-1) + bias
         if sweeper is None:
@@ -129,12 +136,9 @@ def chosen_impl(
     """
     if impl == "auto":
         fast: Impl = "triton" if device.type == "cuda" else "compiled"
-        large_enough = device.type == "cuda" or num_nodes >= _COMPILED_FROM
-        narrow_enough = device.type == "cpu" or latent_channels <= _TRITON_TO
-        worth_it = large_enough and narrow_enough
+        large_enough = num_nodes >= (1 if fast == "triton" else _COMPILED_FROM)
+        worth_it = large_enough and 1 <= latent_channels <= _WIDEST[fast]
         return fast if worth_it and _is_possible(fast, device, dtype) else "tiled"
-    if impl not in get_args(Impl):
-        raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
     if not _is_possible(impl, device, dtype):
         needs = {
             "compiled": "a CPU and numba",
@@ -154,8 +158,8 @@ def _is_possible(impl: Impl, device: torch.device, dtype: torch.dtype) -> bool:
         return (
             device.type == "cuda"
             and dtype == torch.float32
-            and find_spec("triton") is not None
             and torch.cuda.get_device_capability(device) >= (8, 0)
+            and _has_triton(device)
         )
     return True
 
@@ -170,6 +174,20 @@ def _has_numba() -> bool:
     # numba refuses a numpy that is too new for it, and a machine with no folder for its cache.
     except (ImportError, RuntimeError) as error:
         log.warning("numba cannot be used (%s); all pairs are summed by torch", error)
+        return False
+    return True
+
+
+@cache
+def _has_triton(device: torch.device) -> bool:
+    """Whether triton is there and works: it needs a C compiler, and is tried on a single pair."""
+    if find_spec("triton") is None:
+        return False
+    one, bias = torch.zeros(1, 1, device=device), torch.zeros((), device=device)
+    try:
+        import_module("vgae.kernels._triton").sweep(one, bias, Wanted())
+    except Exception as error:  # whatever a compiler may raise
+        log.warning("triton cannot be used (%s); all pairs are summed by torch", error)
         return False
     return True
 
