@@ -125,7 +125,7 @@ def test_verify_tells_a_damaged_file_by_its_exit_status(tmp_path):
         (["train", "--device", "cuda:99"], 5, "error[DEVICE]"),
         (["train", "--device", "cpu", "--cuda-graph"], 2, "error[CUDA_GRAPH]"),
         (["train", "--pairs", "some"], 2, "error[RECIPE]: pairs must be one of"),
-        (["train", "--max-memory", "nan"], 2, "error[MAX_MEMORY]"),
+        (["train", "--max-memory", "inf"], 2, "error[MAX_MEMORY]"),
         (["train", "--max-memory", "5"], 5, "error[MEMORY]: training on 641 nodes"),
         (["train", "--seed", "-1"], 2, "Invalid value for '--seed'"),
         (["train", "--seed", str(2**70)], 2, "error[SEED_RANGE]"),
