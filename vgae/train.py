@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from vgae.encoders import GCNEncoder, LinearGCNEncoder
 from vgae.errors import NumericalError, ResourceError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
+from vgae.history import HistoryRow, progress_bar
 from vgae.links import LabelledPairs, LinkSplit
 from vgae.metrics import LinkScores, link_scores
 from vgae.plan import Plan, plan_training
@@ -98,17 +98,6 @@ def epochs(
     for number in count(1):
         model.train()
         yield Epoch(number, *step())
-
-
-class HistoryRow(NamedTuple):
-    """One epoch in numbers; the scores are of the validation links, ``None`` if not looked at."""
-
-    epoch: int
-    loss: float
-    recon: float
-    kl: float
-    val_auc: float | None = None
-    val_ap: float | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -241,7 +230,7 @@ def fit(
         cuda_graph=cuda_graph,
     )
     with (
-        _progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show,
+        progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show,
         _drawing_from(model.decoder, stream(seed, "pairs", torch_device)),
     ):
         for epoch in islice(loop, recipe.epochs):
@@ -400,43 +389,3 @@ def _drawing_from(decoder: Any, generator: torch.Generator) -> Iterator[None]:
         yield
     finally:
         decoder.generator = None  # it is bound to the device; the model may go elsewhere
-
-
-@contextmanager
-def _progress_bar(
-    total: int, num_items: int, *, wanted: bool | None
-) -> Iterator[Callable[[int, Sequence[HistoryRow]], None]]:
-    """Yield a function that shows an epoch; it does nothing where no bar is wanted.
-
-    It shows the rows that were fetched already: to fetch one for the bar would make a GPU wait.
-    """
-    if not (sys.stderr.isatty() if wanted is None else wanted) or total == 0:
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-    from rich.table import Column
-
-    # In a narrow terminal it is the text that is cut, not the counter.
-    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
-    columns = (
-        MofNCompleteColumn(),
-        BarColumn(bar_width=5),
-        Remaining(compact=True),
-        TextColumn("{task.fields[text]}", table_column=rest),
-    )
-    with Progress(*columns, console=Console(stderr=True), expand=True) as bar:
-        task = bar.add_task("", total=total, text="")
-
-        def show(number: int, history: Sequence[HistoryRow]) -> None:
-            text = ""
-            if history:
-                row = history[-1]
-                recon, kl = row.recon / num_items, row.kl / num_items
-                text = f"loss {row.loss:.4f} (recon {recon:.3f} KL {kl:.3f})"
-                if row.val_auc is not None and row.val_ap is not None:
-                    text += f" val AUC {100 * row.val_auc:.1f} AP {100 * row.val_ap:.1f}"
-            bar.update(task, completed=number, text=text)
-
-        yield show
