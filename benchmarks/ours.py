@@ -10,9 +10,10 @@ from torch import Tensor
 
 from vgae.embedding import encoder_inputs, evaluating
 from vgae.kernels import PairNll, inner_product_nll
+from vgae.models import build_model
 from vgae.recipes import PAPER
 from vgae.streams import stream
-from vgae.train import build_model, epochs
+from vgae.train import epochs
 from vgae.vae import VAE
 
 Loss = Callable[[Tensor], Tensor]

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from vgae.evaluation import evaluate
+from vgae.evaluation import evaluate_links
 from vgae.experiment import PUBLISHED, Trial, protocol, run_table, summarise, to_json
 from vgae.links import split_links
 from vgae.metrics import LinkScores
@@ -46,7 +46,7 @@ def test_each_row_is_a_split_a_training_and_a_test_of_its_seed(sbm, sbm_file):
     for seed, row in enumerate(seen):
         split = split_links(sbm, seed=seed)
         result = fit(sbm, split, model="gae", recipe=SHORT, seed=seed)
-        assert row.test == evaluate(result.model, sbm, split)["test"]
+        assert row.test == evaluate_links(result.model, sbm, split)["test"]
     assert seen[0].test != seen[1].test
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 import pytest
 
 from vgae.errors import UsageError
-from vgae.recipes import PAPER, RECIPES, Recipe, recipe_named
+from vgae.recipes import BEST, BEST_LINKS, PAPER, RECIPES, Recipe, for_graph, recipe_named
 
 
 def test_paper_is_what_the_paper_and_its_code_say():
@@ -45,7 +45,7 @@ def test_the_declared_type_counts_and_not_that_of_the_present_value():
     ("field", "text", "message"),
     [
         ("epochs", "many", "epochs must be int, got 'many'"),
-        ("epochs", "-1", r"epochs must lie in \[0, 1e9\], got -1"),
+        ("epochs", "-1", r"epochs must lie in \[0, 1000000000\], got -1"),
         ("latent_channels", "0", "latent_channels must lie in"),
         ("hidden_channels", "10000000000", "hidden_channels must lie in"),
         ("lr", "nan", "lr must be finite"),
@@ -53,7 +53,10 @@ def test_the_declared_type_counts_and_not_that_of_the_present_value():
         ("bias", "maybe", "bias must be true or false"),
         ("weighting", "none", "weighting must be one of"),
         ("keep", "first", "keep must be one of"),
-        ("dropout", "0.5", "'dropout' is no field of a recipe; they are name, hidden_channels"),
+        ("mask", "1", r"mask must lie in \[0, 0.99\], got 1.0"),
+        ("self_loop_weight", "0", "self_loop_weight must lie in"),
+        ("activation", "gelu", "activation must be one of"),
+        ("drop", "0.5", "'drop' is no field of a recipe; they are name, hidden_channels"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(field, text, message):
@@ -63,5 +66,17 @@ def test_settings_that_make_no_sense_are_named(field, text, message):
 
 
 def test_an_unknown_recipe_is_named():
-    with pytest.raises(UsageError, match="no recipe 'papr'; there are paper"):
+    with pytest.raises(UsageError, match="no recipe 'papr'; there are paper, best"):
         recipe_named("papr")
+
+
+def test_best_has_settings_of_its_own_for_graphs_without_features():
+    assert for_graph(BEST, 7) is BEST
+    assert for_graph(BEST, 0) == BEST_LINKS
+    assert for_graph(PAPER, 0) is PAPER
+    assert for_graph(for_graph(BEST, 0), 0) == BEST_LINKS
+
+
+def test_what_was_changed_stays_changed_without_features():
+    changed = for_graph(BEST.override({"epochs": "3", "dropout": "0.2"}), 0)
+    assert (changed.epochs, changed.dropout, changed.mask) == (3, 0.2, BEST_LINKS.mask)

@@ -10,9 +10,9 @@ from vgae.embedding import embed
 from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.evaluation import evaluate
 from vgae.graph import Graph
-from vgae.recipes import PAPER
+from vgae.models import MODELS
+from vgae.recipes import BEST, PAPER
 from vgae.run import free_path, load_run, open_graph, train_run
-from vgae.train import MODELS
 
 SHORT = replace(PAPER, epochs=6)
 
@@ -32,6 +32,7 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
         "model/config.json",
         "model/model.safetensors",
         "model/node_ids.json",
+        "model/calibration.json",
         "checkpoints/best.safetensors",
         "checkpoints/last.safetensors",
         "embeddings.npz",
@@ -46,15 +47,16 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_run_comes_back_from_its_folder(sbm_file, tmp_path, model):
-    recipe = replace(SHORT, bias=True, logit_bias=True, keep="best", eval_every=2)
+    recipe = replace(BEST, epochs=6, keep="best", eval_every=2)
     run = train_run(str(sbm_file), tmp_path / "run", model=model, recipe=recipe)
     back = load_run(run.folder)
     assert back.history == run.history
     assert back.metrics == run.metrics
     for name, value in run.model.state_dict().items():
         assert torch.equal(value, back.model.state_dict()[name])
-    scores = evaluate(back.model, back.graph, back.split)
-    assert scores["test"]._asdict() == run.metrics["test"]
+    assert back.calibration == run.calibration
+    scores = evaluate(back.model, back.graph, back.split, calibration=back.calibration)
+    assert scores["test"].to_dict() == run.metrics["test"]
 
 
 def test_the_embeddings_are_the_model_over_training_messages(run, sbm):

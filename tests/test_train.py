@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -5,17 +6,19 @@ from itertools import islice
 
 import pytest
 import torch
+from torch import nn
 from torch_geometric.nn import GCNConv
 
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
 from vgae.errors import LeakageError, NumericalError, ResourceError, UsageError
-from vgae.evaluation import evaluate
-from vgae.gaussian import DiagGaussian
+from vgae.evaluation import evaluate, evaluate_links
+from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
 from vgae.links import split_links
-from vgae.recipes import PAPER
-from vgae.train import MODELS, epochs, fit, resolve_device
+from vgae.models import MODELS
+from vgae.recipes import BEST, PAPER
+from vgae.train import averaged, epochs, fit, resolve_device
 from vgae.vae import VAE
 
 SHORT = replace(PAPER, epochs=12)
@@ -132,9 +135,9 @@ def test_the_best_and_the_last_epoch_are_both_kept(sbm, split):
     result = fit(sbm, split, recipe=recipe)
     scores = [row.val_auc + row.val_ap for row in result.history]
     assert result.best_epoch == 1 + scores.index(max(scores))
-    assert sum(evaluate(result.model, sbm, split)["val"]) == pytest.approx(max(scores))
+    assert sum(evaluate_links(result.model, sbm, split)["val"]) == pytest.approx(max(scores))
     result.model.load_state_dict(result.last)
-    assert sum(evaluate(result.model, sbm, split)["val"]) == pytest.approx(scores[-1])
+    assert sum(evaluate_links(result.model, sbm, split)["val"]) == pytest.approx(scores[-1])
 
 
 def test_patience_stops_so_many_epochs_after_the_best(sbm, split):
@@ -148,6 +151,85 @@ def test_without_validation_links_patience_is_ignored_and_said_so(sbm, caplog):
     result = fit(sbm, split, recipe=replace(SHORT, patience=1, keep="best"))
     assert len(result.history) == result.best_epoch == 12
     assert "patience is ignored" in caplog.text
+
+
+def test_masked_training_sees_a_link_or_predicts_it_and_is_judged_on_all_messages(sbm, split):
+    """What best adds to the paper's training, on a graph small enough to try."""
+    results = [
+        fit(sbm, split, recipe=replace(BEST, epochs=60), seed=seed, progress=False)
+        for seed in (3, 3, 4)
+    ]
+    for name, value in results[0].last.items():
+        assert torch.equal(value, results[1].last[name])
+        assert not torch.equal(value, results[2].last[name])
+    scores = evaluate_links(results[0].model, sbm, split)
+    assert scores["test"].auc > 0.78
+    best = max(results[0].history, key=lambda row: (row.val_auc or 0) + (row.val_ap or 0))
+    assert tuple(scores["val"]) == pytest.approx((best.val_auc, best.val_ap))
+    assert results[0].model.encoder.generator is None
+    assert results[0].model.decoder.generator is None
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("features", ["raw", "none"])
+def test_every_model_trains_with_best(sbm, model, features):
+    graph = sbm if features == "raw" else sbm.without_features()
+    split = split_links(graph)
+    result = fit(graph, split, model=model, recipe=replace(BEST, epochs=100), progress=False)
+    assert evaluate_links(result.model, graph, split)["test"].auc > 0.72
+
+
+def test_an_encoder_of_ones_own_is_trained_on_masked_links_too(sbm, split, generator):
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = GCNConv(40, 8)
+            self.seen = set()
+
+        def forward(self, x, edge_index):
+            self.seen.add(edge_index.shape[1])
+            return PointMass(self.conv(x, edge_index))
+
+    model = VAE(Encoder(), InnerProductDecoder(bias=True))
+    fit(sbm, split, model=model, recipe=replace(BEST, epochs=10, average=False), progress=False)
+    num_links = split.train.shape[1]
+    hidden = round(0.7 * num_links)
+    assert model.encoder.seen == {2 * (num_links - hidden), 2 * num_links}
+
+
+def test_a_decoder_that_cannot_be_told_what_to_predict_is_refused_with_masks(sbm, split):
+    class Decoder(nn.Module):
+        def log_prob(self, z, target):
+            return z.sum()
+
+        logits = log_prob
+
+    model = VAE(GCNEncoder(40, 4, 2), Decoder())
+    with pytest.raises(UsageError, match="mask > 0 needs an InnerProductDecoder"):
+        fit(sbm, split, model=model, recipe=BEST)
+
+
+def test_the_average_weighs_late_weights_most_and_all_in_the_end():
+    """Polynomial-decay averaging: after t steps the k-th counts as k^8, about."""
+    line = nn.Linear(1, 1, bias=False).double()
+    average = averaged(line)
+    for k in range(1, 201):
+        line.weight.data.fill_(float(k))
+        average.update_parameters(line)
+    # Exactly (k + 7)! / (k - 1)!.
+    weights = [math.prod(range(k, k + 8)) for k in range(1, 201)]
+    expected = sum(k * w for k, w in zip(range(1, 201), weights, strict=True)) / sum(weights)
+    assert average.module.weight.item() == pytest.approx(expected)
+
+
+def test_averaged_weights_are_those_that_are_kept(sbm, split):
+    plain, mean = (
+        fit(sbm, split, recipe=replace(SHORT, average=average), progress=False)
+        for average in (False, True)
+    )
+    assert not torch.equal(plain.last["encoder.weight0"], mean.last["encoder.weight0"])
+    assert torch.equal(mean.model.encoder.weight0, mean.last["encoder.weight0"])
+    assert [row.loss for row in plain.history] == [row.loss for row in mean.history]
 
 
 def test_no_epochs_leave_the_initial_weights(sbm, split):

@@ -1,6 +1,5 @@
 """The command line: one short function a command; heavy imports inside, so that --help is fast."""
 
-import json
 import logging
 import math
 import sys
@@ -11,13 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vgae.console import (
+    print_calibration,
+    print_columns,
+    print_json,
+    print_run,
+    print_scores,
+    print_table,
+    print_tasks,
+    print_written,
+)
 from vgae.errors import UsageError, VgaeError
 from vgae.recipes import Recipe, recipe_named
 from vgae.version import __version__
 
 if TYPE_CHECKING:
-    from vgae.experiment import Summary
-    from vgae.metrics import LinkScores
     from vgae.run import Run
 
 app = typer.Typer(
@@ -123,24 +130,92 @@ def train(
     )
     _draw(run)
     if as_json:
-        _print_json({"run": str(folder), **run.metrics})
+        print_json({"run": str(folder), **run.metrics})
     else:
-        _print_run(run)
-        _print_written(run)
+        print_run(run)
+        print_written(run)
 
 
 @app.command()
-def evaluate(run: RunArgument, as_json: Json = False) -> None:
-    """Score the held-out links of a run anew."""
+def evaluate(
+    run: RunArgument,
+    tasks: Annotated[
+        str, typer.Option(help="What to judge by: links, classes, clusters; commas between.")
+    ] = "links",
+    messages: Annotated[
+        str,
+        typer.Option(help="Links that messages travel on for test: 'train', or 'train+val'."),
+    ] = "train",
+    hard: Annotated[
+        int, typer.Option(min=0, help="Rank links among as many hard non-links, such as 500.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Score the held-out links of a run anew; judge its embedding by classes and clusters."""
     from vgae.evaluation import evaluate as evaluate_model
+    from vgae.run import load_run
+    from vgae.tasks import judge_embedding
+
+    wanted = _names(tasks)
+    if not wanted or set(wanted) - {"links", "classes", "clusters"}:
+        raise UsageError("TASKS", f"--tasks must be of links, classes, clusters, got {tasks!r}.")
+    loaded = load_run(run)
+    result: dict[str, Any] = {}
+    if "links" in wanted:
+        scores = evaluate_model(
+            loaded.model,
+            loaded.graph,
+            loaded.split,
+            messages=messages,  # pyright: ignore[reportArgumentType]
+            calibration=loaded.calibration,
+            hard=hard,
+        )
+        result |= {part: score.to_dict() for part, score in scores.items()}
+    others = {}
+    if len(wanted) > ("links" in wanted):
+        from vgae.embedding import embed as embed_nodes
+
+        mu = embed_nodes(loaded.model, loaded.graph).mu
+        others = judge_embedding(mu, loaded.graph, [task for task in wanted if task != "links"])
+    if as_json:
+        print_json(result | others)
+        return
+    if "links" in wanted:
+        print_scores(result)
+    if others:
+        print_tasks(others)
+
+
+@app.command()
+def calibrate(
+    run: RunArgument,
+    method: Annotated[str, typer.Option(help="'platt', 'isotonic' or 'temperature'.")] = "platt",
+    prior: Annotated[
+        str,
+        typer.Option(help="Share of links: 'balanced' (one half), or the 'density' of the graph."),
+    ] = "balanced",
+    goal: Annotated[str, typer.Option(help="Of the threshold: 'f1', or 'precision=0.9'.")] = "f1",
+    as_json: Json = False,
+) -> None:
+    """Fit probabilities to the validation pairs of a run, and store them with its model."""
+    from vgae.evaluation import calibrate as calibrate_model
+    from vgae.model_files import write_calibration
     from vgae.run import load_run
 
     loaded = load_run(run)
-    scores = evaluate_model(loaded.model, loaded.graph, loaded.split)
+    calibration = calibrate_model(
+        loaded.model,
+        loaded.graph,
+        loaded.split,
+        method=method,  # pyright: ignore[reportArgumentType]
+        prior=prior,  # pyright: ignore[reportArgumentType]
+        goal=goal,
+    )
+    write_calibration(run / "model", calibration)
     if as_json:
-        _print_json({part: score._asdict() for part, score in scores.items()})
+        print_json(calibration.to_dict())
     else:
-        _print_scores(scores)
+        print_calibration(calibration)
 
 
 @app.command()
@@ -169,7 +244,7 @@ def embed(
     write_embeddings(path, loaded.graph.ids, q)
     nodes, dimensions = q.mu.shape
     if as_json:
-        _print_json({"path": str(path), "nodes": nodes, "dimensions": dimensions})
+        print_json({"path": str(path), "nodes": nodes, "dimensions": dimensions})
     else:
         typer.echo(f"{path}: {nodes} nodes, {dimensions} dimensions")
 
@@ -223,9 +298,9 @@ def table(
     )
     summaries = summarise(done, features)
     if as_json:
-        _print_json(to_json(summaries, settings, text))
+        print_json(to_json(summaries, settings, text))
     else:
-        _print_table(summaries, text)
+        print_table(summaries, text)
         typer.echo(f"\n{path}: the same with every seed's own row")
 
 
@@ -239,7 +314,7 @@ def list_datasets(as_json: Json = False) -> None:
         missing = sorted(set(entry.files) - set(locate(entry)))
         rows.append({"name": entry.name, "title": entry.title, **entry.counts, "missing": missing})
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     lines = [["name", "nodes", "links", "features", "at hand", ""]]
     for row in rows:
@@ -247,7 +322,7 @@ def list_datasets(as_json: Json = False) -> None:
         count = len(row["missing"])
         at_hand = f"{count} file{'s' if count > 1 else ''} missing" if count else "yes"
         lines.append([row["name"], *counts, at_hand, row["title"]])
-    _print_columns(lines, right=(1, 2, 3))
+    print_columns(lines, right=(1, 2, 3))
     typer.echo(f"\nFiles are looked for in {data_home()} (set VGAE_DATA to change it).")
 
 
@@ -262,7 +337,7 @@ def verify(
 
     states = {name: verify_entry(entry(name)) for name in names or list(catalogue())}
     if as_json:
-        _print_json(states)
+        print_json(states)
     else:
         for name, files in states.items():
             for file, state in files.items():
@@ -322,85 +397,3 @@ def _draw(run: "Run") -> None:
 def _names(text: str) -> list[str]:
     """Return what is between the commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, allow_nan=False))
-
-
-def _print_run(run: "Run") -> None:
-    graph, metrics = run.config["graph"], run.metrics
-    split = run.split
-    typer.echo(
-        f"graph   {graph['name']}: {graph['num_nodes']:,} nodes, {graph['num_links']:,} links,"
-        f" {graph['num_features']:,} features\n"
-        f"split   {split.train.shape[1]:,} links to train on, {split.val.pos.shape[1]:,} for"
-        f" validation, {split.test.pos.shape[1]:,} for test; audited, nothing leaks\n"
-        f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
-        f" epoch {metrics['epoch']} of {metrics['epochs']} kept, {metrics['seconds']:.1f} s\n"
-    )
-    from vgae.metrics import LinkScores
-
-    scores = {part: LinkScores(**metrics[part]) for part in ("val", "test") if part in metrics}
-    _print_scores(scores)
-
-
-def _print_scores(scores: "dict[str, LinkScores]") -> None:
-    if not scores:
-        typer.echo("no links were held out, so there is nothing to score")
-        return
-    lines = [["", "AUC", "AP"]]
-    names = {"val": "validation", "test": "test"}
-    lines += [
-        [names[part], f"{100 * s.auc:.2f}", f"{100 * s.ap:.2f}"] for part, s in scores.items()
-    ]
-    _print_columns(lines, right=(1, 2))
-
-
-def _print_written(run: "Run") -> None:
-    nodes = run.config["graph"]["num_nodes"]
-    width = run.config["recipe"]["latent_channels"]
-    written = {
-        "config.json": "every setting and version",
-        "split.npz": "the links held out, and their non-links",
-        "history.jsonl": "loss, its parts and validation scores, a row per epoch",
-        "metrics.json": "AUC and AP",
-        "model/": "weights (safetensors) and what rebuilds the model",
-        "checkpoints/": "weights of the best and of the last epoch",
-        "embeddings.npz": f"ids and posteriors of {nodes:,} nodes, {width} dimensions",
-        "figures/": "training.png, embedding.png",
-    }
-    typer.echo(f"\nWritten to {run.folder}:")
-    _print_columns([[f"  {name}", text] for name, text in written.items()])
-    typer.echo("\nTry next:")
-    commands = {
-        f"vgae embed {run.folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
-        f"vgae evaluate {run.folder}": "the scores again, from the files",
-        "vgae table --seeds 3": "mean and deviation, GAE beside VGAE",
-    }
-    _print_columns([[f"  {command}", f"# {text}"] for command, text in commands.items()])
-
-
-def _print_table(summaries: "Sequence[Summary]", text: str) -> None:
-    lines = [["data set", "model", "AUC", "AP", "published AUC", "AP"]]
-    for row in summaries:
-        ours = [
-            f"{100 * m:.2f} ± {100 * d:.2f}" for m, d in zip(row.mean, row.deviation, strict=True)
-        ]
-        published = (
-            ["-", "-"] if row.published is None else [f"{100 * p:.1f}" for p in row.published]
-        )
-        lines.append([row.dataset, row.model, *ours, *published])
-    _print_columns(lines, right=(2, 3, 4, 5))
-    typer.echo(f"\n{text}")
-
-
-def _print_columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Print aligned columns; the numbers of the columns in ``right`` stand flush right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if k in right else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        typer.echo("  ".join(cells).rstrip())

@@ -45,18 +45,23 @@ def evaluating(model: VAE) -> Iterator[None]:
         model.train(was_training)
 
 
-def encoder_inputs(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Any, Any]:
+def encoder_inputs(
+    model: VAE, graph: Graph, edge_index: Tensor, *, masked: bool = False
+) -> tuple[Any, Any]:
     """Return what the encoder of ``model`` is called with, on its device and in its precision.
 
     That is ``(x, edge_index)``, both dense. An encoder with a method ``prepare(x, edge_index)`` is
     asked once for a form of them that it takes faster; its ``x`` is sparse where the graph's is.
+    ``masked`` tells it that links will be hidden from it, other ones each time.
     """
     like = parameter_like(model)
     prepare = getattr(model.encoder, "prepare", None)
     x = graph.dense_x if prepare is None else graph.x
     x = None if x is None else x.to(device=like.device, dtype=like.dtype)
     edge_index = edge_index.to(like.device)
-    return (x, edge_index) if prepare is None else prepare(x, edge_index)
+    if prepare is None:
+        return x, edge_index
+    return prepare(x, edge_index, masked=True) if masked else prepare(x, edge_index)
 
 
 def parameter_like(model: VAE) -> Tensor:

@@ -6,13 +6,14 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from vgae.data.catalog import Features
-from vgae.evaluation import evaluate
+from vgae.evaluation import evaluate_links
 from vgae.graph import Graph
 from vgae.links import split_links
 from vgae.metrics import LinkScores
+from vgae.models import ModelName, check_model
 from vgae.recipes import PAPER, Recipe
 from vgae.run import open_graph
-from vgae.train import ModelName, check_model, fit
+from vgae.train import fit
 
 PUBLISHED = {
     ("cora", "gae", "raw"): LinkScores(0.910, 0.920),
@@ -77,7 +78,7 @@ def run_table(
 
     Args:
         datasets: Names of data sets or paths of graph files.
-        models: Names of models; see :func:`vgae.train.build_model`.
+        models: Names of models; see :func:`vgae.models.build_model`.
         num_seeds: How many, at least 1.
         recipe: Settings of all trainings.
         features: ``"none"`` trains on the links alone.
@@ -102,7 +103,7 @@ def _trial(graph: Graph, model: ModelName, seed: int, recipe: Recipe, device: st
     result = fit(
         graph, split, model=model, recipe=recipe, seed=seed, device=device, progress=False
     )
-    scores = evaluate(result.model, graph, split)
+    scores = evaluate_links(result.model, graph, split)
     return Trial(
         dataset=graph.name,
         model=model,

@@ -1,6 +1,7 @@
 """Named settings: plain frozen values that print as TOML."""
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -8,7 +9,10 @@ from typing import Any, Literal, Self, get_args
 
 from vgae.errors import UsageError
 
+log = logging.getLogger(__name__)
+
 Weighting = Literal["kipf", "likelihood"]
+Activation = Literal["relu", "elu"]
 Keep = Literal["best", "last"]
 Pairs = Literal["auto", "exact", "sampled"]
 Precision = Literal["high", "tf32", "bf16"]
@@ -16,6 +20,29 @@ Precision = Literal["high", "tf32", "bf16"]
 
 # What a field's text is read as; the choices of a Literal are strings.
 _KINDS: dict[Any, type] = {bool: bool, int: int, float: float}
+_CHOICES: dict[str, Any] = {
+    "weighting": Weighting,
+    "activation": Activation,
+    "pairs": Pairs,
+    "precision": Precision,
+    "keep": Keep,
+}
+_MOST = 1_000_000_000
+_RANGES = {
+    "hidden_channels": (1, _MOST),
+    "latent_channels": (1, _MOST),
+    "lr": (0, _MOST),
+    "epochs": (0, _MOST),
+    "beta": (0, _MOST),
+    "feature_dropout": (0, 0.99),
+    "dropout": (0, 0.99),
+    "self_loop_weight": (1e-9, _MOST),
+    "latent_norm": (0, _MOST),
+    "mask": (0, 0.99),
+    "pairs_per_node": (1, _MOST),
+    "patience": (0, _MOST),
+    "eval_every": (1, _MOST),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +58,21 @@ class Recipe:
         weighting: Of the pairs; see :class:`vgae.InnerProductDecoder`.
         beta: Weight of the KL divergence.
         bias: Whether the encoder learns offsets.
+        activation: Of the hidden layer, ``relu`` or ``elu``.
+        feature_dropout: Share of the features' entries that is dropped in each epoch.
+        dropout: Share of the hidden layer that is dropped.
+        self_loop_weight: What a node's own features weigh beside those of a neighbour.
+        latent_norm: Length that the means are scaled to; 0 leaves them as they are.
+        mask: Share of the training links that the encoder does not see in an epoch, and that
+            are then the ones to be predicted; 0 shows and predicts all. See
+            :class:`vgae.masking.LinkMasking`.
         logit_bias: Whether the decoder learns one.
         pairs: Whether the loss visits every pair of nodes, ``exact``, or estimates their sum,
             ``sampled``; ``auto`` is ``exact`` where an epoch's pairs take no longer than a second.
         pairs_per_node: How many a node if they are sampled.
         precision: Of the decoder's products on a GPU: ``high``, ``tf32`` or ``bf16``.
+        average: Whether the model is the average of the weights over the later epochs; see
+            :func:`vgae.train.averaged`.
         keep: Which weights become the model: those of the epoch with the ``best`` validation
             AUC + AP, or of the ``last``.
         patience: Epochs without a better validation AUC + AP after which training stops;
@@ -51,25 +88,29 @@ class Recipe:
     weighting: Weighting = "kipf"
     beta: float = 1.0
     bias: bool = False
+    activation: Activation = "relu"
+    feature_dropout: float = 0.0
+    dropout: float = 0.0
+    self_loop_weight: float = 1.0
+    latent_norm: float = 0.0
+    mask: float = 0.0
     logit_bias: bool = False
     pairs: Pairs = "auto"
     pairs_per_node: int = 32
     precision: Precision = "high"
+    average: bool = False
     keep: Keep = "last"
     patience: int = 0
     eval_every: int = 5
 
     def __post_init__(self) -> None:
-        least = {"hidden_channels": 1, "latent_channels": 1, "epochs": 0, "patience": 0}
-        least |= {"eval_every": 1, "pairs_per_node": 1, "lr": 0, "beta": 0}
-        for field, low in least.items():
+        for field, (low, high) in _RANGES.items():
             value = getattr(self, field)
-            if field not in ("lr", "beta") and type(value) is not int:
+            if _KINDS[self.__dataclass_fields__[field].type] is int and type(value) is not int:
                 raise UsageError("RECIPE", f"{field} must be an integer, got {value!r}.")
-            if not low <= value <= 1e9:  # NaN fails too
-                raise UsageError("RECIPE", f"{field} must lie in [{low}, 1e9], got {value}.")
-        closed = {"weighting": Weighting, "pairs": Pairs, "precision": Precision, "keep": Keep}
-        for field, kind in closed.items():
+            if not low <= value <= high:  # NaN fails too
+                raise UsageError("RECIPE", f"{field} must lie in [{low}, {high}], got {value}.")
+        for field, kind in _CHOICES.items():
             choices, value = get_args(kind), getattr(self, field)
             if value not in choices:
                 raise UsageError("RECIPE", f"{field} must be one of {choices}, got {value!r}.")
@@ -113,7 +154,58 @@ PAPER = Recipe(name="paper")
 """Kipf & Welling (2016), as in their code: 32 hidden, 16 latent, Adam 0.01, 200 epochs, raw
 features, no dropout, no offsets, links weighted, the last epoch kept."""
 
-RECIPES = {recipe.name: recipe for recipe in (PAPER,)}
+BEST = Recipe(
+    name="best",
+    hidden_channels=128,
+    latent_channels=128,
+    epochs=400,
+    bias=True,
+    activation="elu",
+    feature_dropout=0.8,
+    dropout=0.5,
+    self_loop_weight=4.0,
+    latent_norm=5.0,
+    mask=0.7,
+    logit_bias=True,
+    average=True,
+    keep="best",
+    eval_every=10,
+)
+"""The highest link-prediction scores: the paper's model and objective, trained on links that are
+hidden from the encoder, with messages of one length. What each setting is worth was measured on
+validation links: ``benchmarks/results/ablation.md``. For graphs without features,
+:data:`BEST_LINKS` takes its place."""
+
+BEST_LINKS = replace(
+    BEST,
+    name="best-links",
+    feature_dropout=0.0,
+    dropout=0.0,
+    self_loop_weight=1.0,
+    latent_norm=2.0,
+    mask=0.0,
+)
+"""What :data:`BEST` is for graphs without features, where each node's embedding is learned from
+its own links alone and hiding them hides the node."""
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, BEST_LINKS)}
+
+
+def for_graph(recipe: Recipe, num_features: int) -> Recipe:
+    """Return the recipe as it is meant for a graph: the rule of ``best``, of no other.
+
+    Without features, all fields of :data:`BEST` that were not changed are those of
+    :data:`BEST_LINKS`.
+
+    Args:
+        recipe: Any.
+        num_features: Columns of the graph's features.
+    """
+    if recipe.name != BEST.name or num_features > 0:
+        return recipe
+    log.info("recipe best: the graph has no features, so the settings are those of best-links")
+    changed = {f: v for f, v in asdict(recipe).items() if v != getattr(BEST, f)}
+    return replace(BEST_LINKS, **changed)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -1,8 +1,9 @@
 """A run is a folder: everything that one training wrote, and the way back from it.
 
 ``config.json`` (all settings and versions), ``split.npz``, ``history.jsonl`` (a row per epoch),
-``metrics.json``, ``model/`` (``config.json``, ``model.safetensors``, ``node_ids.json``),
-``checkpoints/`` (weights of the best and of the last epoch), ``embeddings.npz``, ``figures/``.
+``metrics.json``, ``model/`` (``config.json``, ``model.safetensors``, ``node_ids.json``,
+``calibration.json``), ``checkpoints/`` (weights of the best and of the last epoch),
+``embeddings.npz``, ``figures/``.
 """
 
 import itertools
@@ -19,29 +20,35 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from vgae.atomic import replacing
+from vgae.calibration import Calibration
 from vgae.data.catalog import Features, check_features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.embedding import embed
-from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
-from vgae.evaluation import evaluate
+from vgae.errors import ArtifactError, ResourceError, UsageError
+from vgae.evaluation import calibrate, evaluate
 from vgae.export import write_embeddings
 from vgae.graph import Graph
 from vgae.links import LinkSplit, split_links
-from vgae.recipes import PAPER, Recipe
-from vgae.streams import stream
-from vgae.train import FitResult, HistoryRow, ModelName, build_model, fit, plan_fit, resolve_device
+from vgae.model_files import (
+    load_calibration,
+    load_model,
+    read_json,
+    read_text,
+    save_model,
+    save_weights,
+    write_calibration,
+    write_json,
+)
+from vgae.models import ModelName
+from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.train import FitResult, HistoryRow, fit, plan_fit, resolve_device
 from vgae.vae import VAE
 from vgae.version import __version__
 
 _FORMAT = "vgae-run-1"
 _CONFIG_KEYS = {"graph", "model", "recipe", "seed", "split"}
-_MODEL_FIELDS = ("hidden_channels", "latent_channels", "weighting", "bias", "logit_bias")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +62,7 @@ class Run:
         model: The trained model, on the CPU.
         history: One row per epoch.
         metrics: Content of ``metrics.json``.
+        calibration: From logits to probabilities; ``None`` without validation links.
     """
 
     folder: Path
@@ -63,6 +71,7 @@ class Run:
     model: VAE
     history: list[HistoryRow]
     metrics: dict[str, Any]
+    calibration: Calibration | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.config['model']}, {self.metrics})"
@@ -126,7 +135,7 @@ def train_run(  # noqa: PLR0913
         source: Name of a data set, or path of a graph file.
         folder: New or empty, unless ``overwrite``.
         features: ``"none"`` trains on the links alone.
-        model: See :func:`vgae.train.build_model`.
+        model: See :func:`vgae.models.build_model`.
         recipe: Settings.
         seed: Of the split, the initial weights and the noise.
         val: Share of the links to choose by; see :func:`vgae.split_links`.
@@ -146,6 +155,7 @@ def train_run(  # noqa: PLR0913
     seed = operator.index(seed)
     graph = open_graph(source, features)
     split = split_links(graph, val=val, test=test, seed=seed)
+    recipe = for_graph(recipe, graph.num_features)
     # All that can be wrong with the arguments is found out before anything is written.
     torch_device = resolve_device(device, cuda_graph=cuda_graph)
     plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
@@ -177,8 +187,8 @@ def train_run(  # noqa: PLR0913
             on_row=lambda row: file.write(json.dumps(row._asdict(), allow_nan=False) + "\n"),
             progress=progress,
         )
-    metrics = _write_result(folder, result, config, graph, split)
-    return Run(folder, config, split, result.model.cpu(), result.history, metrics)
+    metrics, calibration = _write_result(folder, result, config, graph, split)
+    return Run(folder, config, split, result.model.cpu(), result.history, metrics, calibration)
 
 
 def _description(graph: Graph, source: str, features: str) -> dict[str, Any]:
@@ -197,17 +207,21 @@ def _description(graph: Graph, source: str, features: str) -> dict[str, Any]:
 
 def _write_result(
     folder: Path, result: FitResult, config: Mapping[str, Any], graph: Graph, split: LinkSplit
-) -> dict[str, Any]:
-    """Write weights, embeddings and scores; return the content of ``metrics.json``."""
+) -> tuple[dict[str, Any], Calibration | None]:
+    """Write weights, embeddings, calibration and scores; return the scores and the calibration."""
     (folder / "checkpoints").mkdir()
-    _save_weights(folder / "checkpoints" / "best.safetensors", result.best)
-    _save_weights(folder / "checkpoints" / "last.safetensors", result.last)
-    _save_model(folder / "model", result.model, config)
+    save_weights(folder / "checkpoints" / "best.safetensors", result.best)
+    save_weights(folder / "checkpoints" / "last.safetensors", result.last)
+    save_model(folder / "model", result.model, config)
     if graph.node_ids is not None:
         write_json(folder / "model" / "node_ids.json", graph.node_ids)
     q = embed(result.model, graph, split.message_edge_index)
     write_embeddings(folder / "embeddings.npz", graph.ids, q)
-    scores = evaluate(result.model, graph, split)
+    calibration = None
+    if split.val.pos.shape[1] > 1:
+        calibration = calibrate(result.model, graph, split)
+        write_calibration(folder / "model", calibration)
+    scores = evaluate(result.model, graph, split, calibration=calibration)
     kept = config["recipe"]["keep"]
     metrics = {
         "kept": kept,
@@ -216,10 +230,10 @@ def _write_result(
         "epochs": len(result.history),
         "seconds": round(result.seconds, 3),
         "pairs": result.plan.pairs if result.plan else None,
-        **{part: score._asdict() for part, score in scores.items()},
+        **{part: score.to_dict() for part, score in scores.items()},
     }
     write_json(folder / "metrics.json", metrics)
-    return metrics
+    return metrics, calibration
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
@@ -229,7 +243,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         ArtifactError: If the folder is not a finished run, or a file of it is damaged.
     """
     folder = Path(folder)
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config.get("format") != _FORMAT:
         raise ArtifactError(
             "RUN_FORMAT",
@@ -239,7 +253,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         raise ArtifactError(
             "RUN_CORRUPT", f"{folder / 'config.json'} lacks {', '.join(sorted(lacking))}."
         )
-    lines = _read_text(folder / "history.jsonl").splitlines()
+    lines = read_text(folder / "history.jsonl").splitlines()
     try:
         history = [HistoryRow(**json.loads(line)) for line in lines]
     except (ValueError, TypeError) as error:
@@ -248,9 +262,10 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         folder=folder,
         config=config,
         split=LinkSplit.load(folder / "split.npz"),
-        model=_load_model(folder / "model"),
+        model=load_model(folder / "model"),
         history=history,
-        metrics=_read_json(folder / "metrics.json"),
+        metrics=read_json(folder / "metrics.json"),
+        calibration=load_calibration(folder / "model"),
     )
 
 
@@ -259,21 +274,6 @@ def free_path(stem: str, suffix: str = "") -> Path:
     return next(
         path for n in itertools.count(1) if not (path := Path(f"{stem}-{n}{suffix}")).exists()
     )
-
-
-def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write strict JSON, whole or not at all."""
-    with replacing(path) as temporary:
-        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def _save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors; equal weights give equal bytes."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    with replacing(path) as temporary:
-        # One entry: safetensors writes several in an order that changes from run to run.
-        save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 def _new_folder(folder: Path, *, overwrite: bool) -> Path:
@@ -299,7 +299,7 @@ def _clear(folder: Path, *, overwrite: bool) -> None:
             f"{folder} is not empty; choose another --out, or pass --overwrite to replace it.",
         )
     try:
-        is_run = _read_json(folder / "config.json").get("format") == _FORMAT
+        is_run = read_json(folder / "config.json").get("format") == _FORMAT
     except ArtifactError:
         is_run = False
     if not is_run:
@@ -308,59 +308,6 @@ def _clear(folder: Path, *, overwrite: bool) -> None:
         )
     shutil.rmtree(folder)
     folder.mkdir()
-
-
-def _save_model(folder: Path, model: VAE, config: Mapping[str, Any]) -> None:
-    folder.mkdir()
-    settings = {name: config["recipe"][name] for name in _MODEL_FIELDS}
-    write_json(
-        folder / "config.json",
-        {
-            "model": config["model"],
-            "in_channels": config["in_channels"],
-            **settings,
-            "graph_fingerprint": config["graph"]["fingerprint"],
-            "vgae_version": __version__,
-        },
-    )
-    _save_weights(folder / "model.safetensors", model.state_dict())
-
-
-def _load_model(folder: Path) -> VAE:
-    settings = _read_json(folder / "config.json")
-    path = folder / "model.safetensors"
-    try:
-        recipe = Recipe(name="saved", **{name: settings[name] for name in _MODEL_FIELDS})
-        model = build_model(settings["model"], settings["in_channels"], recipe, stream(0, "init"))
-        model.load_state_dict(load_file(path))
-    except VgaeError as error:
-        raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtifactError("MODEL_CORRUPT", f"{path} cannot be loaded: {reason}") from None
-    return model.eval()
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ArtifactError(
-            "NOT_A_RUN",
-            f"{path}: {reason}; what has no such file is no finished run: train anew, with"
-            " --overwrite to replace it.",
-        ) from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise ArtifactError("RUN_CORRUPT", f"{path} is not JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise ArtifactError("RUN_CORRUPT", f"{path} must hold a JSON object.")
-    return content
 
 
 def _versions() -> dict[str, str]:

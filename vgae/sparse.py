@@ -1,6 +1,7 @@
 """Sparse CSR matrices of torch: made from edges, normalised for a graph convolution."""
 
 import warnings
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,15 +55,17 @@ def gcn_norm(
     num_nodes: int,
     edge_weight: Tensor | None = None,
     *,
+    self_loop_weight: float = 1.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    r"""Return the normalised adjacency of a graph convolution, with self-loops.
+    r"""Return the normalised adjacency of a graph convolution, with self-loops of weight c.
 
-    .. math:: \hat A = D^{-1/2} (A + I) D^{-1/2}, \quad D_{ii} = \sum_j (A + I)_{ij}
+    .. math:: \hat A = D^{-1/2} (A + c I) D^{-1/2}, \quad D_{ii} = \sum_j (A + c I)_{ij}
 
-    A self-loop in ``edge_index`` keeps its weight instead of getting 1, as in
-    ``torch_geometric.nn.conv.gcn_conv.gcn_norm``. Row i gathers from the sources of the edges
-    that end in i, so a directed graph is normalised by its in-degrees.
+    A self-loop in ``edge_index`` keeps its weight instead of getting c, as in
+    ``torch_geometric.nn.conv.gcn_conv.gcn_norm`` (where ``improved=True`` is c = 2). Row i gathers
+    from the sources of the edges that end in i, so a directed graph is normalised by its
+    in-degrees.
 
     Source: Kipf & Welling (2017), `Semi-Supervised Classification with Graph Convolutional
     Networks <https://arxiv.org/abs/1609.02907>`_, equation 2.
@@ -71,6 +74,7 @@ def gcn_norm(
         edge_index: Source and target of every edge, shape ``(2, E)``.
         num_nodes: N.
         edge_weight: One per edge, finite and not negative, shape ``(E,)``; ones if not given.
+        self_loop_weight: c.
         dtype: Of the result; that of ``edge_weight`` if it has one, else float32.
 
     Returns:
@@ -79,7 +83,9 @@ def gcn_norm(
     Raises:
         DataError: If a weight is negative or not finite, or an index is out of range.
     """
-    edges, values = gcn_norm_entries(edge_index, num_nodes, edge_weight, dtype=dtype)
+    edges, values = gcn_norm_entries(
+        edge_index, num_nodes, edge_weight, self_loop_weight=self_loop_weight, dtype=dtype
+    )
     return edges_to_csr(edges.flip(0), num_nodes, values)
 
 
@@ -88,6 +94,7 @@ def gcn_norm_entries(
     num_nodes: int,
     edge_weight: Tensor | None = None,
     *,
+    self_loop_weight: float = 1.0,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the entries of :func:`gcn_norm` as edges with self-loops, ``(2, E + N)``, and values.
@@ -102,13 +109,67 @@ def gcn_norm_entries(
     edge_weight = edge_weight.to(dtype)
     loop = src == dst
     nodes = torch.arange(num_nodes, device=edge_index.device)
-    loop_weight = edge_weight.new_ones(num_nodes).index_put((src[loop],), edge_weight[loop])
+    loop_weight = edge_weight.new_full((num_nodes,), self_loop_weight)
+    loop_weight = loop_weight.index_put((src[loop],), edge_weight[loop])
     src, dst = torch.cat([src[~loop], nodes]), torch.cat([dst[~loop], nodes])
     weight = torch.cat([edge_weight[~loop], loop_weight])
     degree = weight.new_zeros(num_nodes).index_add(0, dst, weight)
     # A node without weight coming in passes none on: 1 / sqrt(inf) = 0.
     scale = degree.masked_fill(degree == 0, torch.inf).rsqrt()
     return torch.stack([src, dst]), scale[dst] * weight * scale[src]
+
+
+class EdgePattern(NamedTuple):
+    """Undirected edges and self-loops as the pattern of a CSR matrix, for weights that change.
+
+    What :func:`gcn_norm` sorts each time is sorted once.
+
+    Args:
+        crow: Where each row begins, shape ``(N + 1,)``.
+        col: Column of each entry, shape ``(E + N,)``.
+        row: Row of each entry, likewise.
+        place: Where the weight of each entry stands among those of the edges, followed by one of
+            all self-loops; likewise.
+    """
+
+    crow: Tensor
+    col: Tensor
+    row: Tensor
+    place: Tensor
+
+    @classmethod
+    def of(cls, edge_index: Tensor, num_nodes: int) -> "EdgePattern":
+        """Sort the edges.
+
+        Args:
+            edge_index: Both directions of every edge, once each, without self-loops, ``(2, E)``.
+            num_nodes: N.
+
+        Raises:
+            DataError: If they are not that.
+        """
+        matrix = adjacency(edge_index, num_nodes)
+        nodes = torch.arange(num_nodes, device=edge_index.device)
+        row, col = torch.cat([edge_index, nodes.expand(2, -1)], dim=1)
+        order = (row * num_nodes + col).argsort()
+        index = matrix.col_indices().dtype
+        crow = matrix.crow_indices() + torch.arange(num_nodes + 1, device=edge_index.device)
+        place = order.clamp_max(edge_index.shape[1])  # all self-loops have one weight
+        return cls(crow.to(index), col[order].to(index), row[order], place)
+
+    def gcn_norm(self, edge_weight: Tensor, *, self_loop_weight: float = 1.0) -> Tensor:
+        r"""Return :math:`\hat A` as :func:`gcn_norm` does.
+
+        Args:
+            edge_weight: Not negative, equal for both directions of an edge, shape ``(E,)``.
+            self_loop_weight: c, above zero.
+        """
+        num_nodes = len(self.crow) - 1
+        loop = edge_weight.new_full((1,), self_loop_weight)
+        weight = torch.cat([edge_weight, loop])[self.place]
+        scale = torch.segment_reduce(weight, "sum", offsets=self.crow.long()).rsqrt()
+        values = scale[self.row] * weight * scale.index_select(0, self.col)
+        return csr_tensor(self.crow, self.col, values, (num_nodes, num_nodes))
 
 
 def adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from vgae.errors import UsageError
 
-StreamName = Literal["init", "split", "noise", "pairs"]
+StreamName = Literal["init", "split", "noise", "pairs", "mask", "dropout", "hard-negatives"]
 
 
 def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> torch.Generator:
@@ -20,7 +20,8 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
     Args:
         seed: Any integer in ``[0, 2**63)``.
         name: ``"init"`` (weights), ``"split"`` (held-out links and non-links), ``"noise"``
-            (samples of the posterior) or ``"pairs"`` (of the sampled decoder loss).
+            (samples of the posterior), ``"pairs"`` (of the sampled decoder loss), ``"mask"``
+            (links hidden in an epoch), ``"dropout"`` or ``"hard-negatives"`` (order of equals).
         device: Where the generator draws.
 
     Raises:

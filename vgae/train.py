@@ -8,35 +8,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from vgae.cuda_graph import Replayed
 from vgae.decoders import InnerProductDecoder
 from vgae.embedding import encoder_inputs, evaluating, parameter_like
-from vgae.encoders import GCNEncoder, LinearGCNEncoder
 from vgae.errors import NumericalError, ResourceError, UsageError
-from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
 from vgae.history import HistoryRow, progress_bar
 from vgae.links import LabelledPairs, LinkSplit
+from vgae.masking import LinkMasking
 from vgae.metrics import LinkScores, link_scores
+from vgae.models import MODELS, ModelName, build_model, check_model, widths
 from vgae.plan import Plan, plan_training
-from vgae.recipes import PAPER, Recipe
+from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.streams import stream
 from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
-
-ModelName = Literal["vgae", "gae", "linear-vgae", "linear-gae"]
-MODELS = {
-    "vgae": (GCNEncoder, DiagGaussian),
-    "gae": (GCNEncoder, PointMass),
-    "linear-vgae": (LinearGCNEncoder, DiagGaussian),
-    "linear-gae": (LinearGCNEncoder, PointMass),
-}
 
 
 class Epoch(NamedTuple):
@@ -64,6 +57,7 @@ def epochs(
     beta: float = 1.0,
     num_items: int = 1,
     generator: torch.Generator | None = None,
+    view: Callable[[Any, Any], tuple[Sequence[Any], Any]] | None = None,
     cuda_graph: bool = False,
 ) -> Iterator[Epoch]:
     """Train without end, one full pass an iteration; the caller's loop is the callback.
@@ -76,6 +70,8 @@ def epochs(
         beta: Weight of the KL divergence.
         num_items: What the summed ELBO is divided by to give the loss.
         generator: Where the noise of the samples comes from.
+        view: Called with ``inputs`` and ``target`` in each epoch for what to take in their
+            place, such as a :class:`vgae.masking.LinkMasking`.
         cuda_graph: Whether to record the step on a GPU and replay it from the fourth epoch on;
             see :class:`vgae.cuda_graph.Replayed` for what it asks of the optimizer.
 
@@ -85,14 +81,15 @@ def epochs(
 
     def step() -> tuple[Tensor, ...]:
         optimizer.zero_grad(set_to_none=True)
-        terms = model(inputs, target, generator)
+        terms = model(*(view(inputs, target) if view else (inputs, target)), generator)
         loss = -terms.elbo(beta) / num_items
         loss.backward()
         optimizer.step()
         return loss.detach(), -terms.log_likelihood.detach(), terms.kl.detach()
 
     if cuda_graph:
-        drawn_from = (generator, getattr(model.decoder, "generator", None))
+        drawn_from = [generator, *(getattr(part, "generator", None) for part in model.children())]
+        drawn_from.append(getattr(view, "generator", None))
         device = parameter_like(model).device
         step = Replayed(step, [g for g in drawn_from if g is not None], device)
     for number in count(1):
@@ -126,38 +123,6 @@ class FitResult:
     def __repr__(self) -> str:
         last = self.history[-1] if self.history else None
         return f"FitResult(best_epoch={self.best_epoch}, last={last}, {self.seconds:.1f} s)"
-
-
-def check_model(name: str) -> None:
-    """Raise ``UsageError`` unless there is a model of that name."""
-    if name not in MODELS:
-        raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(MODELS)}.")
-
-
-def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Generator) -> VAE:
-    """Build one of the named models with fresh weights.
-
-    Args:
-        name: ``"vgae"``, ``"gae"`` (no noise, no KL), or the same with one linear hop,
-            ``"linear-vgae"``, ``"linear-gae"``.
-        in_channels: Columns of the features; without features, the number of nodes.
-        recipe: Widths and biases.
-        generator: Where the initial weights come from.
-    """
-    check_model(name)
-    encoder_class, posterior = MODELS[name]
-    widths = _widths(name, recipe)
-    encoder = encoder_class(
-        in_channels, *widths, posterior=posterior, bias=recipe.bias, generator=generator
-    )
-    decoder = InnerProductDecoder(
-        weighting=recipe.weighting,
-        bias=recipe.logit_bias,
-        pairs="sampled" if recipe.pairs == "sampled" else "exact",
-        pairs_per_node=recipe.pairs_per_node,
-        precision=recipe.precision,
-    )
-    return VAE(encoder, decoder)
 
 
 def fit(
@@ -201,6 +166,7 @@ def fit(
     """
     split.audit(graph)
     torch_device = resolve_device(device, cuda_graph=cuda_graph)
+    recipe = for_graph(recipe, graph.num_features)
     plan = None
     if isinstance(model, str):
         plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
@@ -211,9 +177,10 @@ def fit(
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
     model.to(torch_device)
-    inputs = encoder_inputs(model, graph, split.message_edge_index)
+    inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
     target = _target(model, split, torch_device)
+    view = _masking(model, split, recipe.mask, stream(seed, "mask", torch_device))
     optimizer = torch.optim.Adam(
         model.parameters(), lr=recipe.lr, fused=True, capturable=cuda_graph
     )
@@ -227,10 +194,12 @@ def fit(
         # The mean over all ordered pairs, on the scale of the paper's code.
         num_items=graph.num_nodes**2,
         generator=stream(seed, "noise", torch_device),
+        view=view,
         cuda_graph=cuda_graph,
     )
     with (
         progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show,
+        _drawing_from(model.encoder, stream(seed, "dropout", torch_device)),
         _drawing_from(model.decoder, stream(seed, "pairs", torch_device)),
     ):
         for epoch in islice(loop, recipe.epochs):
@@ -255,15 +224,9 @@ def plan_fit(
         ResourceError: If more memory is needed than there is.
     """
     check_model(model)
-    *hidden, latent = _widths(model, recipe)
-    widths = [*hidden, MODELS[model][1].num_heads * latent]
-    return plan_training(graph, split.train.shape[1], widths, recipe, device, max_bytes=max_bytes)
-
-
-def _widths(name: str, recipe: Recipe) -> list[int]:
-    """Return the widths that the encoder of a named model is built with."""
-    hidden = [recipe.hidden_channels] if MODELS[name][0] is GCNEncoder else []
-    return [*hidden, recipe.latent_channels]
+    *hidden, latent = widths(model, recipe)
+    outputs = [*hidden, MODELS[model][1].num_heads * latent]
+    return plan_training(graph, split.train.shape[1], outputs, recipe, device, max_bytes=max_bytes)
 
 
 class _Trainer:
@@ -278,6 +241,9 @@ class _Trainer:
         on_row: Callable[[HistoryRow], object] | None,
     ) -> None:
         self.model, self.inputs, self.recipe, self.on_row = model, inputs, recipe, on_row
+        self.average = averaged(model) if recipe.average else None
+        # Whose weights are judged and kept.
+        self.judged = cast(VAE, self.average.module) if self.average else model
         self.has_val = val.pos.shape[1] > 0
         self.pairs = val.edge_label_index.to(parameter_like(model).device)
         self.labels = val.edge_label
@@ -292,6 +258,8 @@ class _Trainer:
     def step(self, epoch: Epoch) -> bool:
         """Take note of an epoch; return whether to go on."""
         self.pending.append(epoch)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         number = epoch.number
         if number % self.recipe.eval_every and number < self.recipe.epochs:
             return True
@@ -301,7 +269,7 @@ class _Trainer:
             rows[-1] = rows[-1]._replace(val_auc=scores.auc, val_ap=scores.ap)
             if sum(scores) > self.best_score:
                 self.best_score, self.best_epoch = sum(scores), number
-                self.best = _weights(self.model)
+                self.best = _weights(self.judged)
         self.history += rows
         if self.on_row is not None:
             for row in rows:
@@ -311,9 +279,9 @@ class _Trainer:
 
     def validate(self) -> LinkScores:
         """Return the scores of the validation links, from the means."""
-        with evaluating(self.model):
-            mu = self.model.encoder(*self.inputs).mu
-            logits = cast(LinkDecoder, self.model.decoder).logits(mu, self.pairs)
+        with evaluating(self.judged):
+            mu = self.judged.encoder(*self.inputs).mu
+            logits = cast(LinkDecoder, self.judged.decoder).logits(mu, self.pairs)
         return link_scores(logits, self.labels)
 
     def fetch(self) -> list[HistoryRow]:
@@ -334,11 +302,10 @@ class _Trainer:
 
     def result(self, seconds: float) -> FitResult:
         """Put the weights that the recipe keeps into the model, and hand everything over."""
-        last = _weights(self.model)
+        last = _weights(self.judged)
         last_epoch = len(self.history)
         best, best_epoch = (self.best, self.best_epoch) if self.has_val else (last, last_epoch)
-        if self.recipe.keep == "best":
-            self.model.load_state_dict(best)
+        self.model.load_state_dict(best if self.recipe.keep == "best" else last)
         self.model.eval()
         return FitResult(self.model, best, last, best_epoch, self.history, seconds)
 
@@ -379,13 +346,48 @@ def _weights(model: VAE) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _drawing_from(decoder: Any, generator: torch.Generator) -> Iterator[None]:
-    """Lend a generator to a decoder of sampled pairs that has none of its own."""
-    if not isinstance(decoder, InnerProductDecoder) or decoder.generator is not None:
+def _drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
+    """Lend a generator to an encoder or decoder that draws from one and has none of its own."""
+    if getattr(part, "generator", generator) is not None:
         yield
         return
-    decoder.generator = generator
+    part.generator = generator
     try:
         yield
     finally:
-        decoder.generator = None  # it is bound to the device; the model may go elsewhere
+        part.generator = None  # it is bound to the device; the model may go elsewhere
+
+
+def _masking(
+    model: VAE, split: LinkSplit, share: float, generator: torch.Generator
+) -> LinkMasking | None:
+    """Return what hides links in each epoch, if any are to be hidden."""
+    if share == 0:
+        return None
+    if not isinstance(model.decoder, InnerProductDecoder):
+        raise UsageError(
+            "MASK",
+            "mask > 0 needs an InnerProductDecoder, which can be told what to predict, not"
+            f" {type(model.decoder).__name__}; set mask to 0.",
+        )
+    device = generator.device
+    edge_index = split.message_edge_index.to(device)
+    return LinkMasking(split.train.to(device), edge_index, share, generator)
+
+
+def averaged(model: VAE) -> AveragedModel:
+    r"""Return a copy of a model that, at each ``update_parameters(model)``, averages its weights.
+
+    .. math:: \bar\theta_t = \bar\theta_{t-1} + \frac{9}{t + 8} (\theta_t - \bar\theta_{t-1})
+
+    The t-th weights count as t^8, about: the average is over the last ninth of the training,
+    however long that is, and needs no decay to be chosen.
+
+    Source: Shamir & Zhang (2013), `Stochastic Gradient Descent for Non-smooth Optimization
+    <https://arxiv.org/abs/1212.1824>`_, section 3.2 (polynomial-decay averaging, eta = 8).
+    """
+
+    def average(mean: Tensor, new: Tensor, num_averaged: Tensor | int) -> Tensor:
+        return mean + 9 / (num_averaged + 9) * (new - mean)
+
+    return AveragedModel(model, avg_fn=average, use_buffers=True)

@@ -9,6 +9,7 @@ import warnings
 from builtins import exec as builtin_exec
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ import torch
 
 from vgae.data import catalog
 from vgae.data._stub_pickle import MAX_FILE_BYTES, read_adjacency, read_csr, read_matrix
-from vgae.data.planetoid import load_planetoid, read_planetoid
+from vgae.data.planetoid import load_planetoid, public_split, read_planetoid
 from vgae.errors import DataError, UsageError, VgaeError
 from vgae.graph import Graph
 
@@ -231,6 +232,57 @@ def test_pubmed_without_allx_has_links_and_says_what_its_features_lack(tmp_path,
     listed, hint = str(caught.value).splitlines()[1:]
     assert listed.split()[0] == "ind.pubmed.allx"
     assert "--features none" in hint
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Loads a published data set without its features, or skips."""
+
+    def load(name: str) -> Graph:
+        real_files(name, "graph", "test.index", "ally", "ty")
+        monkeypatch.setenv("VGAE_CACHE", str(tmp_path))
+        return load_planetoid(name, features="none")
+
+    return load
+
+
+@pytest.mark.parametrize(("name", "classes"), [("cora", 7), ("citeseer", 6), ("pubmed", 3)])
+def test_the_public_split_has_20_nodes_a_class_to_train_500_to_validate_and_1000_to_test(
+    published, name, classes
+):
+    graph = published(name)
+    split = public_split(graph)
+    assert split is not None
+    assert [len(part) for part in split] == [20 * classes, 500, 1000]
+    assert len(torch.cat(split).unique()) == 20 * classes + 1500
+    assert graph.y is not None
+    assert graph.y[split.train].bincount().tolist() == [20] * classes
+    # CiteSeer's nodes without a label are in no part.
+    assert all((graph.y[part] >= 0).all() for part in split)
+
+
+@pytest.mark.parametrize("name", ["cora", "citeseer"])
+def test_the_public_split_is_that_of_pyg(published, name):
+    from torch_geometric.io import read_planetoid_data
+
+    files = real_files(name, *PICKLED, "test.index")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = read_planetoid_data(str(files[f"ind.{name}.graph"].parent), name)
+    split = public_split(published(name))
+    assert split is not None
+    for part, mask in zip(split, ("train_mask", "val_mask", "test_mask"), strict=True):
+        assert torch.equal(part, expected[mask].nonzero().squeeze(1))
+
+
+def test_graphs_of_another_name_or_order_or_size_have_no_public_split(published, sbm):
+    cora = published("cora")
+    assert public_split(sbm) is None
+    assert public_split(replace(sbm, name="cora")) is None
+    assert public_split(replace(cora, name="mine")) is None
+    assert public_split(replace(cora, name="stdlib")) is None
+    backwards = Graph.from_edges(2707 - cora.links, num_nodes=2708, name="cora")
+    assert public_split(backwards) is None
 
 
 # How the parts become one graph.

@@ -3,9 +3,10 @@ import torch
 from torch_geometric.nn import GCNConv
 
 from vgae.encoders import GCNEncoder
+from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
-from vgae.sparse import csr_tensor, edges_to_csr
+from vgae.sparse import csr_tensor, edges_to_csr, gcn_norm
 
 EDGES = torch.tensor([[0, 1, 1, 2, 0, 2, 3, 4], [1, 0, 2, 1, 2, 0, 4, 3]])  # node 5 is isolated
 
@@ -184,3 +185,99 @@ def test_each_head_is_drawn_with_its_own_glorot_bound():
 def test_features_of_another_width_are_refused(encoder):
     with pytest.raises(DataError, match=r"7 columns.*\(6, 9\)"):
         encoder(torch.rand(6, 9), EDGES)
+
+
+def with_options(x, generator, **options):
+    encoder = GCNEncoder(7, 5, 3, generator=generator, **options)
+    torch.nn.init.normal_(encoder.bias1, generator=generator)
+    return encoder
+
+
+def test_a_self_loop_weight_of_two_is_what_pyg_calls_improved(x, generator):
+    encoder = with_options(x, generator, self_loop_weight=2.0)
+    conv = GCNConv(7, 5, improved=True)
+    head = GCNConv(5, 3, improved=True)
+    with torch.no_grad():
+        conv.lin.weight.copy_(encoder.weight0.T)
+        head.lin.weight.copy_(encoder.weight1[:, :3].T)
+        head.bias.copy_(encoder.bias1[:3])
+    ones = torch.ones(8)  # without weights PyG forgets that it is to be improved
+    expected = head(conv(x, EDGES, ones).relu(), EDGES, ones)
+    torch.testing.assert_close(encoder(x, EDGES).mu, expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        encoder(*encoder.prepare(x, EDGES)).mu, expected, atol=1e-6, rtol=1e-5
+    )
+
+
+def test_messages_of_the_mean_have_one_length_and_the_others_are_as_ever(x, generator):
+    encoder = with_options(x, generator, length=2.5, activation="elu")
+    adj = gcn_norm(EDGES, 6).to_dense()
+    h = torch.nn.functional.elu(adj @ x @ encoder.weight0)
+    messages = h @ encoder.weight1 + encoder.bias1
+    unit = messages[:, :3] / messages[:, :3].norm(dim=1, keepdim=True)
+    q = encoder(x, EDGES)
+    torch.testing.assert_close(q.mu, adj @ (2.5 * unit))
+    logstd = adj @ (h @ encoder.weight1)[:, 3:] + encoder.bias1[3:]
+    torch.testing.assert_close(q.logvar, 2 * logstd)
+    assert q.mu[5].norm().item() == pytest.approx(2.5)  # isolated: its own message alone
+
+
+@pytest.mark.parametrize("layout", ["dense", "sparse", "none"])
+def test_dropout_drops_in_training_alone_and_changes_no_average(x, generator, layout, monkeypatch):
+    # Linear, so that the mean of the outputs is the output of the means.
+    monkeypatch.setitem(ACTIVATIONS, "elu", lambda h: h)
+    given_x = {"dense": x, "sparse": x.to_sparse_csr(), "none": None}[layout]
+    in_channels = 6 if layout == "none" else 7
+    encoder = GCNEncoder(
+        in_channels, 5, 3, activation="elu", dropout=(0.5, 0.3), generator=generator
+    )
+    encoder.generator = generator
+    inputs = encoder.prepare(given_x, EDGES)
+    expected = encoder.eval()(*inputs).mu
+    assert torch.equal(expected, encoder(*inputs).mu)
+    encoder.train()
+    with torch.no_grad():
+        drawn = torch.stack([encoder(*inputs).mu for _ in range(4000)])
+    assert not torch.equal(drawn[0], drawn[1])
+    error = drawn.std(0) / 4000**0.5
+    assert ((drawn.mean(0) - expected).abs() <= 5 * error + 1e-6).all()
+
+
+def test_dropout_comes_from_the_generator_and_from_nowhere_else(x, generator):
+    encoder = with_options(x, generator, dropout=(0.5, 0.5))
+    state, outside = generator.get_state(), torch.get_rng_state()
+    encoder.generator = generator
+    first = encoder(x, EDGES).mu
+    generator.set_state(state)
+    assert torch.equal(first, encoder(x, EDGES).mu)
+    assert torch.equal(outside, torch.get_rng_state())
+
+
+def test_features_that_were_averaged_cannot_be_dropped(x, generator):
+    encoder = with_options(x, generator, dropout=(0.5, 0.0))
+    inputs = encoder.eval().prepare(x, EDGES)
+    with pytest.raises(ValueError, match="cannot be dropped once they are averaged"):
+        encoder.train()(*inputs)
+
+
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
+def test_prepared_for_masks_it_takes_another_weight_each_time(encoder, x, generator, layout):
+    inputs = encoder.prepare(x if layout == "dense" else x.to_sparse_csr(), EDGES, masked=True)
+    torch.testing.assert_close(encoder(*inputs).mu, encoder(x, EDGES).mu)
+    for _ in range(2):
+        half = torch.rand(4, generator=generator).round()
+        weight = torch.zeros(8)
+        for k, (u, v) in enumerate([(0, 1), (1, 2), (0, 2), (3, 4)]):
+            weight[(torch.tensor([[u], [v]]) == EDGES).all(0)] = half[k]
+            weight[(torch.tensor([[v], [u]]) == EDGES).all(0)] = half[k]
+        expected = encoder(x, EDGES[:, weight > 0], weight[weight > 0])
+        torch.testing.assert_close(encoder(*inputs, weight).mu, expected.mu)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"activation": "gelu"}, {"dropout": (1.0, 0.0)}, {"self_loop_weight": 0}, {"length": 0.0}],
+)
+def test_an_option_out_of_range_is_named(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        GCNEncoder(7, **options)

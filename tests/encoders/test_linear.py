@@ -3,6 +3,7 @@ from torch_geometric.nn import GCNConv
 
 from vgae.encoders import LinearGCNEncoder
 from vgae.gaussian import PointMass
+from vgae.sparse import gcn_norm
 
 EDGES = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 
@@ -22,3 +23,21 @@ def test_prepared_inputs_and_no_features_give_the_same(generator):
     expected = encoder(torch.eye(5), EDGES).mu
     torch.testing.assert_close(encoder(None, EDGES).mu, expected)
     torch.testing.assert_close(encoder(*encoder.prepare(None, EDGES)).mu, expected)
+
+
+def test_with_messages_of_one_length_it_is_the_encoder_of_vgnae(generator):
+    x = torch.rand(5, 4, generator=generator)
+    encoder = LinearGCNEncoder(4, 3, length=1.8, generator=generator)
+    h = x @ encoder.weight[:, :3]
+    expected = gcn_norm(EDGES, 5).to_dense() @ (1.8 * h / h.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(encoder(x, EDGES).mu, expected)
+    for masked in (False, True):
+        torch.testing.assert_close(encoder(*encoder.prepare(x, EDGES, masked=masked)).mu, expected)
+
+
+def test_it_drops_features_in_training(generator):
+    x = torch.rand(5, 4, generator=generator)
+    encoder = LinearGCNEncoder(4, 3, dropout=0.5, generator=generator)
+    inputs = encoder.prepare(x, EDGES)
+    assert not torch.equal(encoder(*inputs).mu, encoder(*inputs).mu)
+    assert torch.equal(encoder.eval()(*inputs).mu, encoder(*inputs).mu)

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from vgae.kernels import SparseOperator
@@ -24,3 +25,20 @@ def test_the_transpose_of_a_symmetric_matrix_is_the_matrix_itself():
     assert a.transpose is a.matrix
     x = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: a @ x, x)
+
+
+def test_scaled_entries_are_those_of_the_matrix_in_product_and_gradient(generator):
+    index = torch.randint(6, (2, 14), generator=generator)
+    values = torch.rand(14, generator=generator, dtype=torch.float64)
+    a = SparseOperator.scalable(edges_to_csr(index, 6, values))
+    factors = torch.rand(a.matrix.values().shape, generator=generator, dtype=torch.float64)
+    dense = a.matrix.to_dense()
+    dense[dense != 0] *= factors
+    b = a.scaled(factors)
+    torch.testing.assert_close(b.matrix.to_dense(), dense)
+    torch.testing.assert_close(b.transpose.to_dense(), dense.T)
+
+
+def test_an_operator_without_an_order_is_not_scaled(generator):
+    with pytest.raises(ValueError, match=r"made by SparseOperator\.scalable"):
+        operator(generator).scaled(torch.ones(14))

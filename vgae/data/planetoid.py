@@ -21,9 +21,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import torch
+from torch import Tensor
 
 from vgae.data._stub_pickle import read_adjacency, read_bytes, read_csr, read_matrix
-from vgae.data.catalog import Entry, Features, cache_home, check_features, entry, fetch, missing
+from vgae.data.catalog import (
+    Entry,
+    Features,
+    cache_home,
+    catalogue,
+    check_features,
+    entry,
+    fetch,
+    missing,
+)
 from vgae.data.files import read_npz, write_npz
 from vgae.errors import DataError
 from vgae.graph import Graph
@@ -48,6 +59,14 @@ class _Table(NamedTuple):
     known: int
     tested: int
     path: Path
+
+
+class NodeSplit(NamedTuple):
+    """Nodes to learn classes from, to choose by and to judge by: int64 indices, none twice."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
 
 
 def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
@@ -85,6 +104,34 @@ def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
         graph = read_planetoid(files, known.name, features=features)
         _write_converted(graph, converted)
     return graph
+
+
+def public_split(graph: Graph) -> NodeSplit | None:
+    """Return the split that papers on Cora, CiteSeer and PubMed report, ``None`` for other graphs.
+
+    The first 20 nodes per class in the order of :func:`read_planetoid` are for training (20 of
+    each class, in mixed order), the next 500 for validation; ``test.index`` names the test nodes.
+
+    Source: Yang, Cohen & Salakhutdinov (2016), section 5.2; the validation nodes are those of
+    Kipf & Welling (2017), `Semi-Supervised Classification with Graph Convolutional Networks
+    <https://arxiv.org/abs/1609.02907>`_.
+
+    Args:
+        graph: Its name, nodes and links say whether it is one of the three; features may differ.
+
+    Raises:
+        DataError: As :func:`load_planetoid`, if it seems to be one and the files are not there.
+    """
+    known = catalogue().get(graph.name.lower())
+    if known is None or known.kind != "planetoid" or graph.num_nodes != known.counts.get("nodes"):
+        return None
+    if graph.link_fingerprint != load_planetoid(known.name, features="none").link_fingerprint:
+        return None
+    file = f"ind.{known.name}.test.index"
+    test = _test_index(fetch(known, names=[file])[file], graph.num_nodes)
+    num_train = 20 * known.counts["classes"]
+    nodes = torch.arange(num_train + 500)
+    return NodeSplit(nodes[:num_train], nodes[num_train:], torch.from_numpy(np.sort(test)))
 
 
 def read_planetoid(files: Mapping[str, Path], name: str, *, features: Features = "raw") -> Graph:

@@ -1,5 +1,5 @@
 """Decoders: each scores a target given a sample of the latent vectors."""
 
-from vgae.decoders.inner_product import InnerProductDecoder
+from vgae.decoders.inner_product import InnerProductDecoder, MaskedLinks
 
-__all__ = ["InnerProductDecoder"]
+__all__ = ["InnerProductDecoder", "MaskedLinks"]

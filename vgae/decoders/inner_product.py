@@ -1,13 +1,26 @@
 """InnerProductDecoder: links from the inner products of latent vectors."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from vgae.errors import DataError
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, inner_product_nll
 from vgae.sparse import adjacency
+
+
+class MaskedLinks(NamedTuple):
+    """A target of which some links are to be predicted and the others were given to the encoder.
+
+    Attributes:
+        adj: All links, as ``prepare`` returns them; whatever is none of them is a non-link.
+        links: Those to be predicted, each once, shape ``(2, P)``.
+    """
+
+    adj: Tensor
+    links: Tensor
 
 
 class InnerProductDecoder(nn.Module):
@@ -75,17 +88,23 @@ class InnerProductDecoder(nn.Module):
         logits = (z.index_select(0, src) * z.index_select(0, dst)).sum(dim=-1)
         return logits if self.bias is None else logits + self.bias
 
+    def logits_to_all(self, z: Tensor, nodes: Tensor) -> Tensor:
+        """Return the logits of all nodes as partners of ``nodes``, shape ``(B, N)``."""
+        logits = z.index_select(0, nodes) @ z.T
+        return logits if self.bias is None else logits + self.bias
+
     def prepare(self, edge_index: Tensor, num_nodes: int) -> Tensor:
         """Bring the target of :meth:`log_prob` into its fastest form, once before training."""
         return adjacency(edge_index, num_nodes)
 
-    def log_prob(self, z: Tensor, target: Tensor) -> Tensor:
+    def log_prob(self, z: Tensor, target: Tensor | MaskedLinks) -> Tensor:
         """Score the whole graph, every pair of nodes, as ``weighting`` says.
 
         Args:
             z: Latent vectors, shape ``(N, d)``.
-            target: Both directions of every edge, shape ``(2, E)``, or the adjacency as a sparse
-                CSR matrix.
+            target: Both directions of every edge, shape ``(2, E)``; or the adjacency as a sparse
+                CSR matrix; or :class:`MaskedLinks`, of whose links only those to be predicted
+                count, each as much more as there are fewer of them.
 
         Returns:
             The weighted sum in nats, shape ``()``, at most zero but for rounding; its estimate,
@@ -94,7 +113,9 @@ class InnerProductDecoder(nn.Module):
         Raises:
             DataError: If ``target`` is not what it must be, or ``"kipf"`` finds no edge in it.
         """
-        adj = target if target.layout == torch.sparse_csr else self.prepare(target, z.shape[0])
+        adj, links = target if isinstance(target, MaskedLinks) else (target, None)
+        if adj.layout != torch.sparse_csr:
+            adj = self.prepare(adj, z.shape[0])
         nll = inner_product_nll(
             z,
             adj,
@@ -104,13 +125,17 @@ class InnerProductDecoder(nn.Module):
             generator=self.generator,
             precision=self.precision,
         )
+        num_edges, edges = adj._nnz(), nll.edges
+        if links is not None:
+            num_edges = 2 * links.shape[1]
+            edges = -2 * logsigmoid(self.logits(z, links)).sum()
         if self.weighting == "likelihood":
-            return -(nll.edges + nll.non_edges) / 2
-        num_pairs, num_edges = z.shape[0] ** 2, adj._nnz()
+            return -(edges * (adj._nnz() / max(num_edges, 1)) + nll.non_edges) / 2
+        num_pairs = z.shape[0] ** 2
         if num_edges == 0:
             raise DataError(
                 "NO_EDGES", "weighting 'kipf' divides by the number of edges, got none."
             )
-        pos_weight = (num_pairs - num_edges) / num_edges
-        norm = num_pairs / (2 * (num_pairs - num_edges))
-        return -norm * (pos_weight * (nll.edges + nll.self_pairs) + nll.non_edges)
+        num_others = num_pairs - adj._nnz()
+        pos_weight, norm = num_others / num_edges, num_pairs / (2 * num_others)
+        return -norm * (pos_weight * (edges + nll.self_pairs) + nll.non_edges)

@@ -1,14 +1,17 @@
 """What the graph convolutions share: weights, and the forms in which x and the edges may come."""
 
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
-from vgae.sparse import gcn_norm, gcn_norm_entries
+from vgae.sparse import EdgePattern, gcn_norm, gcn_norm_entries
 
 
 class Propagated(NamedTuple):
@@ -18,7 +21,7 @@ class Propagated(NamedTuple):
 
 
 Features = Tensor | SparseOperator | Propagated | None
-Edges = Tensor | SparseOperator
+Edges = Tensor | SparseOperator | EdgePattern
 
 
 def glorot(
@@ -39,8 +42,15 @@ def glorot(
     return nn.Parameter(torch.cat(weights, dim=1))
 
 
-def prepared(x: Tensor | None, edge_index: Tensor, weight: Tensor) -> tuple[Features, Edges]:
-    """Return both in the form that costs least per pass: operators with their transpose kept.
+def prepared(
+    x: Tensor | None,
+    edge_index: Tensor,
+    weight: Tensor,
+    self_loop_weight: float,
+    *,
+    averaged: bool = True,
+) -> tuple[Features, Edges]:
+    """Return both in the form that costs least per pass, if nothing is dropped or masked.
 
     Dense features are averaged over the neighbours once and for all, which saves two sparse
     products a pass. Of sparse ones the average has several times the entries, and would cost more
@@ -50,20 +60,46 @@ def prepared(x: Tensor | None, edge_index: Tensor, weight: Tensor) -> tuple[Feat
         x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
         edge_index: Both directions of every edge, shape ``(2, E)``.
         weight: Of the first layer, shape ``(F, k)``; without features F is N.
+        self_loop_weight: See :func:`vgae.sparse.gcn_norm`.
+        averaged: Whether dense features may be averaged once and for all.
     """
     num_nodes = weight.shape[0] if x is None else x.shape[0]
-    adj_norm = SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, dtype=_precision(weight)))
+    adj_norm = SparseOperator.symmetric(
+        gcn_norm(
+            edge_index, num_nodes, self_loop_weight=self_loop_weight, dtype=_precision(weight)
+        )
+    )
     if x is None:
         return None, adj_norm
     if x.layout == torch.sparse_csr:
         return SparseOperator.of(x), adj_norm
-    return Propagated(adj_norm @ x), adj_norm
+    return (Propagated(adj_norm @ x) if averaged else x), adj_norm
+
+
+def prepared_for_masks(
+    x: Tensor | None, edge_index: Tensor, weight: Tensor
+) -> tuple[Features, EdgePattern]:
+    """Return both in the form that costs least per pass, if features are dropped, links masked.
+
+    Arguments as for :func:`prepared`.
+    """
+    pattern = EdgePattern.of(edge_index, weight.shape[0] if x is None else x.shape[0])
+    if x is not None and x.layout == torch.sparse_csr:
+        return SparseOperator.scalable(x), pattern
+    return x, pattern
 
 
 def propagation(
-    edge_index: Edges, edge_weight: Tensor | None, h: Tensor
+    edge_index: Edges, edge_weight: Tensor | None, h: Tensor, self_loop_weight: float = 1.0
 ) -> SparseOperator | EdgeOperator:
     """Return the normalised adjacency as an operator on ``h``, whichever form the edges have."""
+    if isinstance(edge_index, EdgePattern):
+        if edge_weight is None:
+            edge_weight = h.new_ones(edge_index.place.numel() - h.shape[0])
+        edge_weight = edge_weight.to(_precision(h))
+        return SparseOperator.symmetric(
+            edge_index.gcn_norm(edge_weight, self_loop_weight=self_loop_weight)
+        )
     if isinstance(edge_index, SparseOperator) or edge_index.layout != torch.strided:
         if edge_weight is not None:
             raise ValueError("edge_weight goes with edge_index; a matrix has weights of its own.")
@@ -71,26 +107,68 @@ def propagation(
             return edge_index
         coo = edge_index.to_sparse_coo().coalesce()
         edge_index, edge_weight = coo.indices().flip(0), coo.values()
-    num_nodes, dtype = h.shape[0], _precision(h)
+    options = {"self_loop_weight": self_loop_weight, "dtype": _precision(h)}
     if edge_weight is not None and edge_weight.requires_grad:
-        entries = gcn_norm_entries(edge_index, num_nodes, edge_weight, dtype=dtype)
-        return EdgeOperator(*entries, num_nodes)
-    return SparseOperator.of(gcn_norm(edge_index, num_nodes, edge_weight, dtype=dtype))
+        entries = gcn_norm_entries(edge_index, h.shape[0], edge_weight, **options)
+        return EdgeOperator(*entries, h.shape[0])
+    return SparseOperator.of(gcn_norm(edge_index, h.shape[0], edge_weight, **options))
 
 
 def convolved(
-    x: Features, edge_index: Edges, edge_weight: Tensor | None, weight: Tensor
+    x: Features,
+    edge_index: Edges,
+    edge_weight: Tensor | None,
+    weight: Tensor,
+    self_loop_weight: float,
 ) -> tuple[Tensor, SparseOperator | EdgeOperator]:
     r"""Return the first convolution, :math:`\hat A X W`, and :math:`\hat A` as an operator."""
+    h = transformed(x, weight)
+    adj_norm = propagation(edge_index, edge_weight, h, self_loop_weight)
+    return (h if isinstance(x, Propagated) else adj_norm @ h), adj_norm
+
+
+def dropped(x: Features, share: float, weight: Tensor, generator: torch.Generator | None) -> Any:
+    """Drop a share of the entries of x; without features, as many rows of ``weight``.
+
+    Those that stay are divided by ``1 - share``. Of sparse features, only entries that are there
+    are drawn.
+
+    Returns:
+        Features and weight of the first layer.
+
+    Raises:
+        ValueError: If the features were averaged over the neighbours already.
+    """
+    if share == 0:
+        return x, weight
     if isinstance(x, Propagated):
-        h = _transformed(x.x, weight)
-        return h, propagation(edge_index, edge_weight, h)
-    h = _transformed(x, weight)
-    adj_norm = propagation(edge_index, edge_weight, h)
-    return adj_norm @ h, adj_norm
+        raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
+    if x is None:
+        return None, weight * kept(weight[:, :1], share, generator)
+    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
+        x = SparseOperator.scalable(x)
+    if isinstance(x, SparseOperator):
+        return x.scaled(kept(x.matrix.values(), share, generator)), weight
+    return x * kept(x, share, generator), weight
 
 
-def _transformed(x: Tensor | SparseOperator | None, weight: Tensor) -> Tensor:
+def kept(like: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """Draw dropout's factors: 0 with probability ``share``, else ``1 / (1 - share)``."""
+    draw = torch.empty_like(like, requires_grad=False)
+    return draw.bernoulli_(1 - share, generator=generator).div_(1 - share)
+
+
+def check_options(dropout: Sequence[float], self_loop_weight: float, length: float | None) -> None:
+    """Raise ``ValueError`` if an option that the encoders share is out of range."""
+    if not all(0 <= share < 1 for share in dropout):
+        raise ValueError(f"dropout must lie in [0, 1), got {dropout}.")
+    if not 0 < self_loop_weight < math.inf:
+        raise ValueError(f"self_loop_weight must be above 0, got {self_loop_weight}.")
+    if length is not None and not 0 < length < math.inf:
+        raise ValueError(f"length must be above 0, or None, got {length}.")
+
+
+def transformed(x: Features, weight: Tensor) -> Tensor:
     """Return ``x @ weight``; without features x is the identity, which is never built.
 
     Raises:
@@ -99,6 +177,8 @@ def _transformed(x: Tensor | SparseOperator | None, weight: Tensor) -> Tensor:
     """
     if x is None:
         return weight
+    if isinstance(x, Propagated):
+        x = x.x
     if x.shape[-1] != weight.shape[0]:
         raise DataError(
             "FEATURE_DIM_MISMATCH",
@@ -113,11 +193,30 @@ def _transformed(x: Tensor | SparseOperator | None, weight: Tensor) -> Tensor:
 
 
 def posterior_of(
-    h: Tensor, bias: Tensor | None, kind: type[DiagGaussian] | type[PointMass]
+    messages: Tensor,
+    adj_norm: SparseOperator | EdgeOperator | None,
+    bias: Tensor | None,
+    kind: type[DiagGaussian] | type[PointMass],
+    length: float | None,
 ) -> DiagGaussian | PointMass:
-    """Add the offsets to the heads, which stand side by side, and read them as a posterior."""
-    heads = h if bias is None else h + bias
-    return kind.from_heads(*heads.chunk(kind.num_heads, dim=-1))
+    """Average the last layer's messages over the neighbours, and read them as a posterior.
+
+    Args:
+        messages: Of each node, the heads side by side.
+        adj_norm: What averages them; ``None`` if they were averaged already.
+        bias: Added to the average; that of the mean is added before, if there is a length.
+        kind: The posterior.
+        length: What the messages of the mean are scaled to, if anything.
+    """
+    if length is None or adj_norm is None:
+        h = messages if adj_norm is None else adj_norm @ messages
+        h = h if bias is None else h + bias
+        return kind.from_heads(*h.chunk(kind.num_heads, dim=-1))
+    heads = messages.chunk(kind.num_heads, dim=-1)
+    offsets = [0.0] * len(heads) if bias is None else bias.chunk(kind.num_heads)
+    mean = length * F.normalize(heads[0] + offsets[0], dim=-1)
+    mu, *others = (adj_norm @ torch.cat([mean, *heads[1:]], dim=-1)).chunk(kind.num_heads, dim=-1)
+    return kind.from_heads(mu, *map(torch.add, others, offsets[1:]))
 
 
 def _precision(like: Tensor) -> torch.dtype:

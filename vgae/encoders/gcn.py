@@ -1,35 +1,47 @@
 """GCNEncoder: two graph convolutions."""
 
+from typing import Literal
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgae.encoders._convolution import (
     Edges,
     Features,
+    check_options,
     convolved,
+    dropped,
     glorot,
+    kept,
     posterior_of,
     prepared,
+    prepared_for_masks,
 )
 from vgae.gaussian import DiagGaussian, PointMass
+
+Activation = Literal["relu", "elu"]
+ACTIVATIONS = {"relu": F.relu, "elu": F.elu}
 
 
 class GCNEncoder(nn.Module):
     r"""Two-layer graph convolutional network that infers a posterior for every node.
 
     .. math::
-        H = \mathrm{relu}(\hat A X W_0 + b_0), \quad
+        H = f(\hat A X W_0 + b_0), \quad
         (\mu, \log \sigma) = \hat A H W_1 + b_1, \quad
-        \hat A = D^{-1/2} (A + I) D^{-1/2}
+        \hat A = D^{-1/2} (A + c I) D^{-1/2}
 
-    For node i: :math:`h_i = \mathrm{relu}(W_0^T \sum_{j \in N(i) \cup i} x_j /
+    For node i, with c = 1: :math:`h_i = f(W_0^T \sum_{j \in N(i) \cup i} x_j /
     \sqrt{d_i d_j} + b_0)`, where d counts the neighbours and the node itself. With equal weights
-    it equals two ``torch_geometric.nn.GCNConv`` layers.
+    it equals two ``torch_geometric.nn.GCNConv`` layers. In training mode entries of X and of H
+    are dropped; evaluation drops nothing.
 
     Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
     <https://arxiv.org/abs/1611.07308>`_, section 1; Kipf & Welling (2017), `Semi-Supervised
     Classification with Graph Convolutional Networks <https://arxiv.org/abs/1609.02907>`_,
-    equation 9.
+    equation 9. The messages' length: Ahn & Kim (2021), `Variational Graph Normalized Auto-Encoders
+    <https://arxiv.org/abs/2108.08046>`_, equation 4.
 
     Args:
         in_channels: Columns of ``x``; without features, the number of nodes.
@@ -38,7 +50,22 @@ class GCNEncoder(nn.Module):
         posterior: :class:`~vgae.DiagGaussian`, or :class:`~vgae.PointMass` for a plain
             auto-encoder.
         bias: Whether the layers learn the offsets b (PyG does, the paper's code does not).
+        activation: f, ``"relu"`` or ``"elu"``.
+        dropout: Shares of the entries of X and of H that are dropped in training, each in
+            ``[0, 1)``.
+        self_loop_weight: c; ``GCNConv(improved=True)`` has 2.
+        length: l, what the messages of the last layer are scaled to: :math:`\mu = \hat A M`, where
+            row i of M is :math:`l \, m_i / \|m_i\|` and :math:`m_i = W_1^T h_i + b_1`. The length
+            of a mean then says how many neighbours a node has and how well they agree, and not
+            how large the features are. ``None`` leaves them as they are.
         generator: Where the initial weights come from; torch's default if not given.
+
+    Attributes:
+        generator: Where dropout is drawn from, on the device of ``x``; ``None`` is torch's
+            default. :func:`vgae.fit` lends one while it trains.
+
+    Raises:
+        ValueError: If an option is none of these.
 
     Example:
         >>> encoder = GCNEncoder(1433, 32, 16)
@@ -55,11 +82,21 @@ class GCNEncoder(nn.Module):
         *,
         posterior: type[DiagGaussian] | type[PointMass] = DiagGaussian,
         bias: bool = True,
+        activation: Activation = "relu",
+        dropout: tuple[float, float] = (0.0, 0.0),
+        self_loop_weight: float = 1.0,
+        length: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {[*ACTIVATIONS]}, got {activation!r}.")
+        check_options(dropout, self_loop_weight, length)
         heads = posterior.num_heads
         self.posterior = posterior
+        self.activation, self.dropout = activation, dropout
+        self.self_loop_weight, self.length = self_loop_weight, length
+        self.generator: torch.Generator | None = None
         self.latent_channels = latent_channels
         self.weight0 = glorot(in_channels, hidden_channels, 1, generator)
         # One product for all heads: mu and log sigma stand side by side.
@@ -67,14 +104,20 @@ class GCNEncoder(nn.Module):
         self.bias0 = nn.Parameter(torch.zeros(hidden_channels)) if bias else None
         self.bias1 = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
-    def prepare(self, x: Tensor | None, edge_index: Tensor) -> tuple[Features, Edges]:
+    def prepare(
+        self, x: Tensor | None, edge_index: Tensor, *, masked: bool = False
+    ) -> tuple[Features, Edges]:
         """Bring the arguments of :meth:`forward` into their fastest form, once before training.
 
         Args:
             x: As for :meth:`forward`.
             edge_index: Both directions of every edge, shape ``(2, E)``.
+            masked: Whether :meth:`forward` will get an ``edge_weight`` with them, another one
+                each time.
         """
-        return prepared(x, edge_index, self.weight0)
+        if masked or (self.training and self.dropout[0] > 0):
+            return prepared_for_masks(x, edge_index, self.weight0)
+        return prepared(x, edge_index, self.weight0, self.self_loop_weight)
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
@@ -95,9 +138,14 @@ class GCNEncoder(nn.Module):
         Raises:
             DataError: If ``x`` is not as wide as ``in_channels``.
         """
-        h, adj_norm = convolved(x, edge_index, edge_weight, self.weight0)
-        h = (h if self.bias0 is None else h + self.bias0).relu()
-        return posterior_of(adj_norm @ (h @ self.weight1), self.bias1, self.posterior)
+        drop_x, drop_h = self.dropout if self.training else (0.0, 0.0)
+        x, weight0 = dropped(x, drop_x, self.weight0, self.generator)
+        h, adj_norm = convolved(x, edge_index, edge_weight, weight0, self.self_loop_weight)
+        h = ACTIVATIONS[self.activation](h if self.bias0 is None else h + self.bias0)
+        if drop_h > 0:
+            h = h * kept(h, drop_h, self.generator)
+        messages = h @ self.weight1
+        return posterior_of(messages, adj_norm, self.bias1, self.posterior, self.length)
 
     def extra_repr(self) -> str:
         """Return the widths, for ``repr``."""

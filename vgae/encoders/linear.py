@@ -6,10 +6,15 @@ from torch import Tensor, nn
 from vgae.encoders._convolution import (
     Edges,
     Features,
-    convolved,
+    Propagated,
+    check_options,
+    dropped,
     glorot,
     posterior_of,
     prepared,
+    prepared_for_masks,
+    propagation,
+    transformed,
 )
 from vgae.gaussian import DiagGaussian, PointMass
 
@@ -17,7 +22,7 @@ from vgae.gaussian import DiagGaussian, PointMass
 class LinearGCNEncoder(nn.Module):
     r"""One graph convolution without activation: an average over the neighbours.
 
-    .. math:: (\mu, \log \sigma) = \hat A X W + b, \quad \hat A = D^{-1/2} (A + I) D^{-1/2}
+    .. math:: (\mu, \log \sigma) = \hat A X W + b, \quad \hat A = D^{-1/2} (A + c I) D^{-1/2}
 
     Source: Salha, Hennequin & Vazirgiannis (2020), `Simple and Effective Graph Autoencoders with
     One-Hop Linear Models <https://arxiv.org/abs/2001.07614>`_, equations 5 and 6.
@@ -28,6 +33,10 @@ class LinearGCNEncoder(nn.Module):
         posterior: :class:`~vgae.DiagGaussian`, or :class:`~vgae.PointMass` for a plain
             auto-encoder.
         bias: Whether the layer learns the offset b.
+        dropout: Share of the entries of X that is dropped in training, in ``[0, 1)``.
+        self_loop_weight: c, as for ``GCNEncoder``.
+        length: What every message of the mean is scaled to, as for ``GCNEncoder``; with 1.8 this
+            is the encoder of VGNAE.
         generator: Where the initial weights come from; torch's default if not given.
     """
 
@@ -38,30 +47,42 @@ class LinearGCNEncoder(nn.Module):
         *,
         posterior: type[DiagGaussian] | type[PointMass] = DiagGaussian,
         bias: bool = True,
+        dropout: float = 0.0,
+        self_loop_weight: float = 1.0,
+        length: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        check_options([dropout], self_loop_weight, length)
         heads = posterior.num_heads
         self.posterior = posterior
+        self.dropout = dropout
+        self.self_loop_weight, self.length = self_loop_weight, length
+        self.generator: torch.Generator | None = None
         self.latent_channels = latent_channels
         self.weight = glorot(in_channels, latent_channels, heads, generator)
         self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
-    def prepare(self, x: Tensor | None, edge_index: Tensor) -> tuple[Features, Edges]:
-        """Bring the arguments of :meth:`forward` into their fastest form, once before training.
-
-        Args:
-            x: As for :meth:`forward`.
-            edge_index: Both directions of every edge, shape ``(2, E)``.
-        """
-        return prepared(x, edge_index, self.weight)
+    def prepare(
+        self, x: Tensor | None, edge_index: Tensor, *, masked: bool = False
+    ) -> tuple[Features, Edges]:
+        """Bring the arguments of :meth:`forward` into their fastest form, as ``GCNEncoder``'s."""
+        if masked or (self.training and self.dropout > 0):
+            return prepared_for_masks(x, edge_index, self.weight)
+        averaged = self.length is None
+        return prepared(x, edge_index, self.weight, self.self_loop_weight, averaged=averaged)
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
-        h, _ = convolved(x, edge_index, edge_weight, self.weight)
-        return posterior_of(h, self.bias, self.posterior)
+        share = self.dropout if self.training else 0.0
+        x, weight = dropped(x, share, self.weight, self.generator)
+        messages = transformed(x, weight)
+        if isinstance(x, Propagated):
+            return posterior_of(messages, None, self.bias, self.posterior, None)
+        adj_norm = propagation(edge_index, edge_weight, messages, self.self_loop_weight)
+        return posterior_of(messages, adj_norm, self.bias, self.posterior, self.length)
 
     def extra_repr(self) -> str:
         """Return the widths, for ``repr``."""

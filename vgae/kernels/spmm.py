@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vgae.sparse import transposed
+from vgae.sparse import csr_tensor, transposed
 
 
 class SparseOperator(NamedTuple):
@@ -17,10 +17,13 @@ class SparseOperator(NamedTuple):
     Args:
         matrix: Sparse CSR matrix, shape ``(n, m)``.
         transpose: Its transpose as CSR, shape ``(m, n)``.
+        order: Where each entry of the transpose stands in the matrix, shape ``(nnz,)``; only
+            :meth:`scaled` needs it.
     """
 
     matrix: Tensor
     transpose: Tensor
+    order: Tensor | None = None
 
     @classmethod
     def of(cls, matrix: Tensor) -> "SparseOperator":
@@ -28,9 +31,28 @@ class SparseOperator(NamedTuple):
         return cls(matrix, transposed(matrix))
 
     @classmethod
+    def scalable(cls, matrix: Tensor) -> "SparseOperator":
+        """Wrap any sparse CSR matrix so that :meth:`scaled` works."""
+        places = torch.arange(matrix.values().numel(), device=matrix.device)
+        order = transposed(_with_values(matrix, places)).values()
+        return cls(matrix, transposed(matrix), order)
+
+    @classmethod
     def symmetric(cls, matrix: Tensor) -> "SparseOperator":
         """Wrap a symmetric sparse CSR matrix; the caller vouches for the symmetry."""
         return cls(matrix, matrix)
+
+    def scaled(self, factors: Tensor) -> "SparseOperator":
+        """Return the matrix with each entry times its factor, shape ``(nnz,)``.
+
+        Raises:
+            ValueError: If the operator was not made by :meth:`scalable`.
+        """
+        if self.order is None:
+            raise ValueError("scaled needs an operator made by SparseOperator.scalable.")
+        values = self.matrix.values() * factors
+        transpose = _with_values(self.transpose, values[self.order])
+        return SparseOperator(_with_values(self.matrix, values), transpose, self.order)
 
     @property
     def shape(self) -> torch.Size:
@@ -67,6 +89,11 @@ class EdgeOperator(NamedTuple):
         src, dst = self.edge_index
         messages = self.values[:, None].to(dense.dtype) * dense.index_select(0, src)
         return dense.new_zeros(self.num_nodes, dense.shape[1]).index_add(0, dst, messages)
+
+
+def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
+    """Return a CSR matrix with the same pattern and other values."""
+    return csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
 class _SparseProduct(torch.autograd.Function):

@@ -1,0 +1,159 @@
+"""Peers without a network: counts of neighbours, and a regression on features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from harness import CannotRun
+from scorers import Scorer, Train, as_csr, csr_parts, entry_rows
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from vgae.graph import Graph
+from vgae.links import LinkSplit, sample_non_links
+from vgae.metrics import link_scores
+from vgae.sparse import adjacency, csr_tensor
+from vgae.streams import stream
+
+GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # inverse strengths of the L2 penalty
+
+
+def untrained(kind: Callable[[int], Scorer]) -> Train:
+    """Return what trains a scorer that has nothing to learn: it is made from N alone."""
+
+    def train(graph: Graph, split: LinkSplit, seed: int, *, epochs: int | None = None) -> Scorer:
+        del split, seed, epochs
+        return kind(graph.num_nodes)
+
+    return train
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """Preferential attachment, ``log d_u + log d_v``; below all others with an isolated node."""
+
+    num_nodes: int
+
+    def embed(self, edge_index: Tensor) -> Tensor:
+        """Return the degree of each node, shape ``(N, 1)``."""
+        return torch.bincount(edge_index[0], minlength=self.num_nodes).double()[:, None]
+
+    def logits(self, z: Tensor, pairs: Tensor) -> Tensor:
+        """Return the logarithm of the product of degrees, -1 if that is 0, shape ``(P,)``."""
+        product = z[pairs[0], 0] * z[pairs[1], 0]
+        return torch.where(product > 0, product.log(), -1.0)
+
+
+@dataclass(frozen=True)
+class CommonNeighbours:
+    """The sum of a weight over common neighbours.
+
+    Source: Adamic & Adar (2003), weight ``1 / log d``; Zhou, Lü & Zhang (2009), ``1 / d``, called
+    resource allocation; 1 counts the neighbours.
+
+    Attributes:
+        num_nodes: N.
+        weight: Of neighbours, from their degrees, which are at least 2.
+    """
+
+    num_nodes: int
+    weight: Callable[[np.ndarray], np.ndarray]
+
+    def embed(self, edge_index: Tensor) -> Tensor:
+        """Return the adjacency, sparse CSR, shape ``(N, N)``."""
+        return adjacency(edge_index, self.num_nodes)
+
+    def logits(self, z: Tensor, pairs: Tensor) -> Tensor:
+        """Return the sums of pairs, shape ``(P,)``."""
+        adj = to_scipy(z)
+        u, v = pairs.numpy()
+        return torch.from_numpy(adj[u].multiply(adj[v]) @ self._weights(adj))
+
+    def rows(self, z: Tensor, nodes: Tensor) -> Tensor:
+        """Return the sums of some nodes with all, shape ``(len(nodes), N)``."""
+        adj = to_scipy(z)
+        weighted = adj[nodes.numpy()] @ sp.diags_array(self._weights(adj))
+        return torch.from_numpy((weighted @ adj).toarray())
+
+    def _weights(self, adj: sp.csr_array) -> np.ndarray:
+        # A neighbour of fewer than two nodes is common to none.
+        return self.weight(np.maximum(adj.sum(axis=1), 2))
+
+
+@dataclass(frozen=True)
+class FeatureRegression:
+    """Logistic regression on the entrywise product of two nodes' features.
+
+    Attributes:
+        x: Rows of length 1, sparse CSR, shape ``(N, F)``.
+        weight: Shape ``(F,)``.
+        bias: Of the logit.
+    """
+
+    x: Tensor
+    weight: np.ndarray
+    bias: float
+
+    def embed(self, edge_index: Tensor) -> Tensor:
+        """Return the features, sparse CSR, shape ``(N, F)``; edges change nothing."""
+        del edge_index
+        return self.x
+
+    def logits(self, z: Tensor, pairs: Tensor) -> Tensor:
+        """Return the logits of pairs, shape ``(P,)``."""
+        return torch.from_numpy(products(to_scipy(z), pairs) @ self.weight + self.bias)
+
+    def rows(self, z: Tensor, nodes: Tensor) -> Tensor:
+        """Return the logits of some nodes with all, shape ``(len(nodes), N)``."""
+        x = to_scipy(z)
+        weighted = x[nodes.numpy()] @ sp.diags_array(self.weight)
+        return torch.from_numpy((weighted @ x.T).toarray() + self.bias)
+
+
+def train_features(
+    graph: Graph, split: LinkSplit, seed: int, *, epochs: int | None = None
+) -> Scorer:
+    """Fit the regression to the training links and as many sampled non-links.
+
+    The strength of the penalty is the one of a small grid that ranks the validation links best.
+    """
+    del epochs
+    if graph.x is None:
+        raise CannotRun("there are no features to compare")
+    x = unit_rows(graph.x)
+    num_links = split.train.shape[1]
+    others = sample_non_links(split.train, graph.num_nodes, num_links, stream(seed, "pairs"))
+    examples = products(to_scipy(x), torch.cat([split.train, others], dim=1))
+    labels = np.repeat([1, 0], num_links)
+    candidates = []
+    for strength in GRID:
+        found = LogisticRegression(C=strength, max_iter=1000).fit(examples, labels)
+        candidates.append(FeatureRegression(x, found.coef_[0], float(found.intercept_[0])))
+
+    def quality(scorer: FeatureRegression) -> float:
+        z = scorer.embed(split.message_edge_index)
+        return sum(link_scores(scorer.logits(z, split.val.edge_label_index), split.val.edge_label))
+
+    return max(candidates, key=quality)
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Return features with rows of Euclidean length 1, sparse CSR; empty rows stay empty."""
+    crow, col, values = csr_parts(as_csr(x))
+    row, squares = entry_rows(crow), values.double().square()
+    length = squares.new_zeros(x.shape[0]).index_add(0, row, squares).sqrt()
+    return csr_tensor(crow, col, values / length[row].clamp(min=1e-12), tuple(x.shape))
+
+
+def products(x: sp.csr_array, pairs: Tensor) -> sp.csr_array:
+    """Return the entrywise product of the two rows of each pair, shape ``(P, F)``."""
+    u, v = pairs.numpy()
+    return sp.csr_array(x[u].multiply(x[v]))
+
+
+def to_scipy(matrix: Tensor) -> sp.csr_array:
+    """Return a sparse CSR tensor as scipy has it."""
+    crow, col, values = (part.numpy() for part in csr_parts(matrix))
+    return sp.csr_array((values, col, crow), shape=tuple(matrix.shape))

@@ -1,0 +1,265 @@
+"""Link prediction on equal terms: every row on the same splits, with the same non-links.
+
+Each job trains one row once: a data set, the seed of a split, the seed of the weights. Weights
+are chosen on validation links only, or are those of the last epoch where that was published; the
+test links are looked at once. A job's result is a file, so that an interrupted run goes on where
+it was, and an ensemble is made of results that are there.
+"""
+
+import argparse
+import json
+import multiprocessing
+import time
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from harness import CannotRun, Row, say
+from link_peers import PEERS
+from quality_tables import summarise, tables
+from report import begin
+from scorers import Scorer, all_scores
+from torch import Tensor
+
+import vgae
+from vgae.atomic import replacing
+from vgae.calibration import fit_calibration
+from vgae.data.named import load_dataset
+from vgae.decoders import InnerProductDecoder
+from vgae.graph import Graph, both_directions
+from vgae.hard_negatives import hard_negatives
+from vgae.links import LinkSplit
+from vgae.metrics import hits_at_k, link_scores, probability_scores, rank_scores, ranks_among
+from vgae.ranking import link_ranks
+from vgae.recipes import recipe_named
+from vgae.run import write_json
+from vgae.streams import stream
+from vgae.tasks import judge_embedding
+
+OURS = {"gae": ("gae", "paper"), "vgae": ("vgae", "paper"), "best": ("vgae", "best")}
+ROWS = (*OURS, *PEERS)
+UNTRAINED = {"degree", "common-neighbours", "adamic-adar", "resource-allocation", "features"}
+
+
+class Job(NamedTuple):
+    """One training; see the options of this script."""
+
+    dataset: str
+    features: str
+    row: str
+    seed: int
+    member: int
+    hard: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where its result lies."""
+        return self.folder / f"{self.dataset}-{self.features}/{self.row}-{self.seed}-{self.member}"
+
+
+class Ours:
+    """A model of this package as a scorer."""
+
+    def __init__(self, row: str, graph: Graph, split: LinkSplit, seed: int) -> None:
+        model, recipe = OURS[row]
+        result = vgae.fit(
+            graph,
+            split,
+            model=model,  # pyright: ignore[reportArgumentType]
+            recipe=recipe_named(recipe),
+            seed=seed,
+            progress=False,
+        )
+        self.model, self.graph = result.model, graph
+
+    def embed(self, edge_index: Tensor) -> Tensor:
+        """Return the posterior means."""
+        return vgae.embed(self.model, self.graph, edge_index).mu
+
+    @torch.no_grad()
+    def logits(self, z: Tensor, pairs: Tensor) -> Tensor:
+        """Return the logits of pairs."""
+        return self.decoder.logits(z, pairs)
+
+    @torch.no_grad()
+    def rows(self, z: Tensor, nodes: Tensor) -> Tensor:
+        """Return the logits of some nodes with all."""
+        return self.decoder.logits_to_all(z, nodes)
+
+    @property
+    def decoder(self) -> InnerProductDecoder:
+        """The decoder of the model."""
+        return cast(InnerProductDecoder, self.model.decoder)
+
+
+def train(job: Job, graph: Graph, split: LinkSplit) -> Scorer:
+    """Train a row; members of one split differ in weights, noise and sampled pairs."""
+    seed = job.seed + 1000 * job.member
+    if job.row in OURS:
+        return Ours(job.row, graph, split, seed)
+    return PEERS[job.row](graph, split, seed)
+
+
+def run(job: Job) -> Row:
+    """Train, score and write one job; return its result."""
+    torch.set_num_threads(1)
+    graph = load_dataset(job.dataset, features=job.features)  # pyright: ignore
+    split = saved_split(job, graph)
+    result: Row = job._asdict() | {"folder": str(job.folder)}
+    start = time.perf_counter()
+    try:
+        scorer = train(job, graph, split)
+    except CannotRun as error:
+        return result | {"skipped": str(error)}
+    result["seconds"] = time.perf_counter() - start
+    scores, logits = judge(job, scorer, graph, split)
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(job.path.with_suffix(".npz"), **logits)
+    write_json(job.path.with_suffix(".json"), result | scores)
+    return result | scores
+
+
+def saved_split(job: Job, graph: Graph) -> LinkSplit:
+    """Return the split of a seed, from its file if it is there; it is audited."""
+    path = job.folder / f"{job.dataset}-split-{job.seed}.npz"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vgae.split_links(graph, seed=job.seed).save(path)
+    split = LinkSplit.load(path)
+    split.audit(graph)
+    return split
+
+
+def judge(
+    job: Job, scorer: Scorer, graph: Graph, split: LinkSplit
+) -> tuple[Row, dict[str, np.ndarray]]:
+    """Score the held-out links, under both protocols, and against harder non-links.
+
+    Returns:
+        The scores, and the logits they are from.
+    """
+    z = scorer.embed(split.message_edge_index)
+    more = both_directions(torch.cat([split.train, split.val.pos], dim=1))
+    logits = {
+        "val": scorer.logits(z, split.val.edge_label_index),
+        "train": scorer.logits(z, split.test.edge_label_index),
+        "train+val": scorer.logits(scorer.embed(more), split.test.edge_label_index),
+    }
+    labels = {name: split.test.edge_label for name in logits} | {"val": split.val.edge_label}
+    scores: Row = {name: link_scores(logits[name], labels[name])._asdict() for name in logits}
+    pos, neg = logits["train"].chunk(2)
+    scores["hits_at_50"] = hits_at_k(pos, neg, 50)
+    platt = fit_calibration(logits["val"], labels["val"])
+    for name, p in {
+        "sigmoid": logits["train"].double().sigmoid(),
+        "platt": platt.probability(logits["train"]),
+    }.items():
+        scores[name] = probability_scores(p, labels["train"])._asdict()
+    if job.member == 0:
+        ranks = link_ranks(
+            lambda nodes: all_scores(scorer, z, nodes),
+            split.test.pos,
+            graph.links,
+            graph.num_nodes,
+        )
+        scores["ranks"] = rank_scores(ranks.flatten())._asdict()
+        scores["hard"] = hard_scores(job, scorer, z, graph, split) if job.hard else None
+        scores["tasks"] = task_scores(scorer, graph)
+    return scores, {name: values.double().numpy() for name, values in logits.items()}
+
+
+def hard_scores(
+    job: Job, scorer: Scorer, z: Tensor, graph: Graph, split: LinkSplit
+) -> dict[str, float]:
+    """Rank each test link among hard non-links of its own, the same for all rows."""
+    path = job.folder / f"{job.dataset}-{job.features}-hard-{job.seed}-{job.hard}.npy"
+    if not path.exists():
+        negatives = hard_negatives(
+            graph.links,
+            split.test.pos,
+            split.train,
+            graph.x,
+            graph.num_nodes,
+            per_link=job.hard,
+            generator=stream(job.seed, "hard-negatives"),
+        )
+        with replacing(path) as temporary:
+            np.save(temporary.open("wb"), negatives.int().numpy())
+    negatives = torch.from_numpy(np.load(path)).long()
+    neg = torch.cat([scorer.logits(z, pairs) for pairs in negatives.flatten(1).split(1 << 17, 1)])
+    pos = scorer.logits(z, split.test.pos)
+    return rank_scores(ranks_among(pos, neg.view(len(pos), -1)))._asdict()
+
+
+def task_scores(scorer: Scorer, graph: Graph) -> Row | None:
+    """Judge the embedding of the whole graph by classes and clusters, if it is one."""
+    z = scorer.embed(graph.edge_index)
+    if graph.y is None or z.layout != torch.strided or z.shape[1] < 2:
+        return None
+    return judge_embedding(z, graph, ["classes", "clusters"])
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"])
+    parser.add_argument("--features", default="raw", choices=["raw", "none"])
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
+    parser.add_argument("--seeds", type=int, default=10, help="splits 0 to SEEDS - 1")
+    parser.add_argument("--first-seed", type=int, default=0, help="settings are chosen on 100 up")
+    parser.add_argument("--members", type=int, default=1, help="of each ensemble, per split")
+    parser.add_argument("--hard", type=int, default=500, help="hard non-links a link; 0 for none")
+    parser.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--folder", type=Path, default=Path("runs/quality"))
+    parser.add_argument("--json", type=Path, help="also write the JSON to this file")
+    return parser.parse_args()
+
+
+def jobs_of(args: argparse.Namespace) -> list[Job]:
+    """Return all jobs, the first split of every row before the second."""
+    return [
+        Job(dataset, args.features, row, seed, member, args.hard, args.folder)
+        for member in range(args.members)
+        for seed in range(args.first_seed, args.first_seed + args.seeds)
+        for dataset in args.datasets
+        for row in args.rows
+        if member == 0 or row not in UNTRAINED
+    ]
+
+
+def main() -> None:
+    """Run what is missing, then print JSON to stdout and tables to stderr."""
+    args = parse()
+    head = begin(args)
+    jobs = jobs_of(args)
+    missing = [job for job in jobs if not job.path.with_suffix(".json").exists()]
+    with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
+        for number, result in enumerate(pool.imap(run, missing), 1):
+            say(f"{number}/{len(missing)} {progress(result)}")
+    done = [
+        json.loads(job.path.with_suffix(".json").read_text())
+        | {"logits": job.path.with_suffix(".npz")}
+        for job in jobs
+        if job.path.with_suffix(".json").exists()
+    ]
+    summary = summarise(done)
+    say(tables(summary))
+    text = json.dumps(head | summary, indent=1)
+    print(text)
+    if args.json:
+        args.json.write_text(text + "\n")
+
+
+def progress(result: Row) -> str:
+    """Return one line about a job that is done."""
+    name = f"{result['dataset']} {result['row']} split {result['seed']}.{result['member']}"
+    if "skipped" in result:
+        return f"{name}: {result['skipped']}"
+    auc, ap = (100 * result["train"][figure] for figure in ("auc", "ap"))
+    return f"{name}: {auc:.2f} / {ap:.2f}, {result['seconds']:.0f} s"
+
+
+if __name__ == "__main__":
+    main()

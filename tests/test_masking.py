@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from vgae.decoders import InnerProductDecoder, MaskedLinks
+from vgae.encoders import GCNEncoder
+from vgae.graph import both_directions
+from vgae.masking import LinkMasking
+
+LINKS = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 2, 3, 4]])
+EDGES = both_directions(LINKS)
+
+
+def as_set(links):
+    return {frozenset(pair) for pair in links.T.tolist()}
+
+
+@pytest.mark.parametrize("share", [0.01, 0.4, 0.99])
+def test_each_link_is_either_seen_or_predicted(generator, share):
+    masking = LinkMasking(LINKS, EDGES, share, generator)
+    (_, seen), target = masking((None, EDGES), EDGES)
+    assert as_set(seen).isdisjoint(as_set(target.links))
+    assert as_set(seen) | as_set(target.links) == as_set(LINKS)
+    assert 1 <= target.links.shape[1] <= 4
+    assert torch.equal(target.adj, EDGES)
+
+
+def test_both_directions_of_a_hidden_link_are_hidden(generator):
+    (_, seen), _ = LinkMasking(LINKS, EDGES, 0.4, generator)((None, EDGES), EDGES)
+    assert {tuple(e) for e in seen.T.tolist()} == {tuple(e) for e in seen.flip(0).T.tolist()}
+
+
+def test_every_link_is_hidden_equally_often(generator):
+    masking = LinkMasking(LINKS, EDGES, 0.4, generator)
+    counts = torch.zeros(5)
+    for _ in range(2000):
+        hidden = as_set(masking((None, EDGES), EDGES)[1].links)
+        counts += torch.tensor([frozenset(link) in hidden for link in LINKS.T.tolist()]).float()
+    assert (counts / 2000 - 0.4).abs().max() < 0.04
+
+
+def test_on_average_nodes_hear_as_much_as_without_masks(generator):
+    encoder = GCNEncoder(5, 3, 2, generator=generator)
+    inputs = encoder.prepare(None, EDGES, masked=True)
+    masking = LinkMasking(LINKS, EDGES, 0.4, generator)
+    weights = torch.stack([masking(inputs, EDGES)[0][2] for _ in range(2000)])
+    assert (weights.mean(0) - 1).abs().max() < 0.1
+
+
+def test_an_encoder_that_knows_weights_and_one_that_does_not_see_the_same_links(generator):
+    encoder = GCNEncoder(5, 3, 2, generator=generator)
+    state = generator.get_state()
+    masking = LinkMasking(LINKS, EDGES, 0.4, generator)
+    (_, _, weight), _ = masking(encoder.prepare(None, EDGES, masked=True), EDGES)
+    generator.set_state(state)
+    (_, seen), _ = masking((None, EDGES), EDGES)
+    assert torch.equal(EDGES[:, weight > 0], seen)
+    q, expected = encoder(None, EDGES, weight), encoder(None, seen, torch.full((6,), 5 / 3))
+    torch.testing.assert_close(q.mu, expected.mu)
+
+
+def test_no_gradient_tells_the_encoder_of_a_hidden_link(generator):
+    """What is predicted does not depend on what a hidden link would carry."""
+    encoder = GCNEncoder(5, 3, 2, generator=generator)
+    masking = LinkMasking(LINKS, EDGES, 0.4, generator)
+    (x, edges, weight), target = masking(encoder.prepare(None, EDGES, masked=True), EDGES)
+    hidden = target.links[:, 0]
+    mu = encoder(x, edges, weight).mu
+    known = both_directions(
+        LINKS[:, [frozenset(p) not in as_set(target.links) for p in LINKS.T.tolist()]]
+    )
+    expected = encoder(None, known, torch.full((known.shape[1],), 5 / 3)).mu
+    torch.testing.assert_close(mu[hidden], expected[hidden])
+
+
+@pytest.mark.parametrize("weighting", ["kipf", "likelihood"])
+def test_with_all_links_to_be_predicted_the_objective_is_the_usual_one(generator, weighting):
+    z = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    decoder = InnerProductDecoder(weighting=weighting, bias=True).double()
+    masked = decoder.log_prob(z, MaskedLinks(EDGES, LINKS))
+    torch.testing.assert_close(masked, decoder.log_prob(z, EDGES))
+
+
+@pytest.mark.parametrize("weighting", ["kipf", "likelihood"])
+def test_a_link_that_was_seen_counts_neither_as_link_nor_as_non_link(generator, weighting):
+    z = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    decoder = InnerProductDecoder(weighting=weighting).double()
+    z.requires_grad_()
+    # Node 4 has one link, to 3, and it is seen: what is left are its pairs with 0, 1 and 2.
+    value = decoder.log_prob(z, MaskedLinks(EDGES, LINKS[:, :2]))
+    others = torch.sigmoid(z[4] @ z[:3].T) @ z[:3]
+    norm = 25 / (2 * (25 - 10))
+    selves = 2 * (25 - 10) / 4 * torch.sigmoid(-(z[4] @ z[4])) * z[4]
+    expected = {"likelihood": -others, "kipf": norm * (selves - 2 * others)}[weighting]
+    torch.testing.assert_close(torch.autograd.grad(value, z)[0][4], expected)

@@ -1,0 +1,154 @@
+"""What the commands print on stdout: aligned columns for people, one line of JSON for machines."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vgae.calibration import Calibration
+    from vgae.experiment import Summary
+    from vgae.run import Run
+
+
+def print_json(content: Any) -> None:
+    """Print strict JSON on one line."""
+    typer.echo(json.dumps(content, allow_nan=False))
+
+
+def print_run(run: "Run") -> None:
+    """Print what was trained, and how it did."""
+    graph, metrics = run.config["graph"], run.metrics
+    split = run.split
+    typer.echo(
+        f"graph   {graph['name']}: {graph['num_nodes']:,} nodes, {graph['num_links']:,} links,"
+        f" {graph['num_features']:,} features\n"
+        f"split   {split.train.shape[1]:,} links to train on, {split.val.pos.shape[1]:,} for"
+        f" validation, {split.test.pos.shape[1]:,} for test; audited, nothing leaks\n"
+        f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
+        f" epoch {metrics['epoch']} of {metrics['epochs']} kept, {metrics['seconds']:.1f} s\n"
+    )
+    print_scores({part: metrics[part] for part in ("val", "test") if part in metrics})
+
+
+def print_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what :meth:`vgae.evaluation.LinkEvaluation.to_dict` says of each part of a split."""
+    if not scores:
+        typer.echo("no links were held out, so there is nothing to score")
+        return
+    is_calibrated = all(row["calibrated"] for row in scores.values())
+    hard = all(row["hard"] for row in scores.values())
+    probabilities = "calibrated" if is_calibrated else "sigmoid"
+    lines = [["", "AUC", "95 %", "AP", "95 %", "Hits@50", "MRR", "hit@10"]]
+    lines[0] += [*(["hard MRR"] if hard else []), "ECE"]
+    for part, row in scores.items():
+        line = ["validation" if part == "val" else part]
+        for figure in ("auc", "ap"):
+            low, high = row[f"{figure}_interval"]
+            line += [per_cent(row[figure]), f"{per_cent(low)} - {per_cent(high)}"]
+        ranks = [row["ranks"]["mrr"], row["ranks"]["hits_at_10"]]
+        ranks += [row["hard"]["mrr"]] if hard else []
+        line += [per_cent(share) for share in (row["hits_at_50"], *ranks)]
+        lines.append([*line, f"{row[probabilities]['ece']:.3f}"])
+    print_columns(lines, right=range(1, len(lines[0])))
+    sigmoid = ", ".join(f"{row['sigmoid']['ece']:.3f}" for row in scores.values())
+    typer.echo(
+        "\nMRR, hit@10: rank of a link's end among all nodes, known links left out."
+        + (
+            f" ECE: of calibrated probabilities;\nthe bare sigmoid has {sigmoid}."
+            if is_calibrated
+            else " ECE: of the bare sigmoid."
+        )
+    )
+
+
+def print_calibration(calibration: "Calibration") -> None:
+    """Print what a calibration does, and its threshold."""
+    c = calibration
+    rule = {
+        "platt": f"log odds = {c.slope:.4g} * logit {c.intercept:+.4g}",
+        "temperature": f"log odds = {c.slope:.4g} * logit",
+        "isotonic": f"a rising line through {len(c.x)} points",
+    }[c.method]
+    typer.echo(
+        f"{c.method}: {rule}, fitted on validation pairs; prior {c.prior}"
+        f" ({c.log_odds_shift:+.4g})\n"
+        f"threshold {c.threshold:.4g} for {c.goal}: precision {per_cent(c.precision)}, recall"
+        f" {per_cent(c.recall)}, F1 {per_cent(c.f1)} on validation pairs"
+    )
+
+
+def print_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what :func:`vgae.tasks.task_scores` says of classes and clusters."""
+    if "classes" in tasks:
+        lines = [["classes by logistic regression", "accuracy", "macro F1"]]
+        names = {"public": "the public split", "random": "ten random splits"}
+        for name, row in tasks["classes"].items():
+            if row is not None:
+                figures = [
+                    f"{per_cent(row[f])} ± {per_cent(row[f + '_deviation'])}"
+                    for f in ("accuracy", "macro_f1")
+                ]
+                lines.append([names[name], *figures])
+        print_columns(lines, right=(1, 2))
+    if "clusters" in tasks:
+        figures = [per_cent(tasks["clusters"][name]) for name in ("acc", "nmi", "ari")]
+        lines = [["clusters by k-means", "ACC", "NMI", "ARI"], ["all labelled nodes", *figures]]
+        print_columns(lines, right=(1, 2, 3))
+
+
+def per_cent(share: float) -> str:
+    """Return a share in per cent with two decimals."""
+    return f"{100 * share:.2f}"
+
+
+def print_written(run: "Run") -> None:
+    """Print what a training wrote, and what to do next."""
+    nodes = run.config["graph"]["num_nodes"]
+    width = run.config["recipe"]["latent_channels"]
+    written = {
+        "config.json": "every setting and version",
+        "split.npz": "the links held out, and their non-links",
+        "history.jsonl": "loss, its parts and validation scores, a row per epoch",
+        "metrics.json": "AUC, AP, ranks, calibration",
+        "model/": "weights (safetensors), what rebuilds the model, calibration",
+        "checkpoints/": "weights of the best and of the last epoch",
+        "embeddings.npz": f"ids and posteriors of {nodes:,} nodes, {width} dimensions",
+        "figures/": "training.png, embedding.png, links.png",
+    }
+    typer.echo(f"\nWritten to {run.folder}:")
+    print_columns([[f"  {name}", text] for name, text in written.items()])
+    typer.echo("\nTry next:")
+    commands = {
+        f"vgae embed {run.folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+        f"vgae evaluate {run.folder} --tasks links,classes": "and how well classes are told apart",
+        "vgae table --seeds 3": "mean and deviation, GAE beside VGAE",
+    }
+    print_columns([[f"  {command}", f"# {text}"] for command, text in commands.items()])
+
+
+def print_table(summaries: "Sequence[Summary]", text: str) -> None:
+    """Print mean and deviation of each data set and model, beside what was published."""
+    lines = [["data set", "model", "AUC", "AP", "published AUC", "AP"]]
+    for row in summaries:
+        ours = [
+            f"{100 * m:.2f} ± {100 * d:.2f}" for m, d in zip(row.mean, row.deviation, strict=True)
+        ]
+        published = (
+            ["-", "-"] if row.published is None else [f"{100 * p:.1f}" for p in row.published]
+        )
+        lines.append([row.dataset, row.model, *ours, *published])
+    print_columns(lines, right=(2, 3, 4, 5))
+    typer.echo(f"\n{text}")
+
+
+def print_columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """Print aligned columns; the numbers of the columns in ``right`` stand flush right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if k in right else cell.ljust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())

@@ -1,0 +1,119 @@
+"""The files of a model: weights as safetensors, what rebuilds it as JSON, its calibration."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vgae.atomic import replacing
+from vgae.calibration import Calibration
+from vgae.errors import ArtifactError, VgaeError
+from vgae.models import build_model
+from vgae.recipes import Recipe
+from vgae.streams import stream
+from vgae.vae import VAE
+from vgae.version import __version__
+
+_MODEL_FIELDS = ("hidden_channels", "latent_channels", "weighting", "bias", "logit_bias")
+# Later ones, whose defaults are what models had before.
+_MODEL_OPTIONS = (
+    "activation",
+    "feature_dropout",
+    "dropout",
+    "self_loop_weight",
+    "latent_norm",
+)
+
+
+def save_model(folder: Path, model: VAE, config: Mapping[str, Any]) -> None:
+    """Write the weights of a model and, from the configuration of its run, what rebuilds it."""
+    folder.mkdir()
+    settings = {name: config["recipe"][name] for name in (*_MODEL_FIELDS, *_MODEL_OPTIONS)}
+    write_json(
+        folder / "config.json",
+        {
+            "model": config["model"],
+            "in_channels": config["in_channels"],
+            **settings,
+            "graph_fingerprint": config["graph"]["fingerprint"],
+            "vgae_version": __version__,
+        },
+    )
+    save_weights(folder / "model.safetensors", model.state_dict())
+
+
+def load_model(folder: Path) -> VAE:
+    """Bring a model back.
+
+    Raises:
+        ArtifactError: If a file is missing or damaged.
+    """
+    settings = read_json(folder / "config.json")
+    path = folder / "model.safetensors"
+    try:
+        values = {name: settings[name] for name in _MODEL_FIELDS}
+        values |= {name: settings[name] for name in _MODEL_OPTIONS if name in settings}
+        recipe = Recipe(name="saved", **values)
+        model = build_model(settings["model"], settings["in_channels"], recipe, stream(0, "init"))
+        model.load_state_dict(load_file(path))
+    except VgaeError as error:
+        raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
+    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtifactError("MODEL_CORRUPT", f"{path} cannot be loaded: {reason}") from None
+    return model.eval()
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Store a calibration beside a model."""
+    write_json(folder / "calibration.json", calibration.to_dict())
+
+
+def load_calibration(folder: Path) -> Calibration | None:
+    """Bring the calibration of a model back, if it has one."""
+    path = folder / "calibration.json"
+    return Calibration.from_dict(read_json(path)) if path.exists() else None
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors; equal weights give equal bytes."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with replacing(path) as temporary:
+        # One entry: safetensors writes several in an order that changes from run to run.
+        save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write strict JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file of a finished run, or say that it is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArtifactError(
+            "NOT_A_RUN",
+            f"{path}: {reason}; what has no such file is no finished run: train anew, with"
+            " --overwrite to replace it.",
+        ) from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file of a finished run."""
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ArtifactError("RUN_CORRUPT", f"{path} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ArtifactError("RUN_CORRUPT", f"{path} must hold a JSON object.")
+    return content
