@@ -246,7 +246,7 @@ def main() -> None:
     ]
     summary = summarise(done)
     say(tables(summary))
-    text = json.dumps(head | summary, indent=1)
+    text = json.dumps(head | summary, indent=1, default=str)
     print(text)
     if args.json:
         args.json.write_text(text + "\n")

@@ -2,9 +2,20 @@ import tomllib
 from dataclasses import asdict
 
 import pytest
+import torch
 
 from vgae.errors import UsageError
-from vgae.recipes import BEST, BEST_LINKS, PAPER, RECIPES, Recipe, for_graph, recipe_named
+from vgae.graph import Graph
+from vgae.recipes import (
+    BEST,
+    BEST_DENSE,
+    BEST_LINKS,
+    PAPER,
+    RECIPES,
+    Recipe,
+    for_graph,
+    recipe_named,
+)
 
 
 def test_paper_is_what_the_paper_and_its_code_say():
@@ -66,17 +77,26 @@ def test_settings_that_make_no_sense_are_named(field, text, message):
 
 
 def test_an_unknown_recipe_is_named():
-    with pytest.raises(UsageError, match="no recipe 'papr'; there are paper, best"):
+    with pytest.raises(UsageError, match="no recipe 'papr'; there are paper, best,"):
         recipe_named("papr")
 
 
-def test_best_has_settings_of_its_own_for_graphs_without_features():
-    assert for_graph(BEST, 7) is BEST
-    assert for_graph(BEST, 0) == BEST_LINKS
-    assert for_graph(PAPER, 0) is PAPER
-    assert for_graph(for_graph(BEST, 0), 0) == BEST_LINKS
+def graph_with(x):
+    return Graph.from_edges(torch.tensor([[0, 1], [1, 2]]), num_nodes=4, x=x)
 
 
-def test_what_was_changed_stays_changed_without_features():
-    changed = for_graph(BEST.override({"epochs": "3", "dropout": "0.2"}), 0)
+def test_best_has_settings_of_its_own_for_some_graphs_and_says_so(caplog):
+    caplog.set_level("INFO")
+    words, measured = torch.eye(4, 6), torch.rand(4, 6) + 1
+    assert for_graph(BEST, graph_with(words)) is BEST
+    assert not caplog.text
+    assert for_graph(BEST, graph_with(measured)) == BEST_DENSE
+    assert "features that are 100% dense" in caplog.text
+    assert for_graph(BEST, graph_with(None)) == BEST_LINKS
+    assert for_graph(BEST_LINKS, graph_with(words)) is BEST_LINKS
+    assert for_graph(PAPER, graph_with(None)) is PAPER
+
+
+def test_what_was_changed_stays_changed():
+    changed = for_graph(BEST.override({"epochs": "3", "dropout": "0.2"}), graph_with(None))
     assert (changed.epochs, changed.dropout, changed.mask) == (3, 0.2, BEST_LINKS.mask)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -60,7 +61,10 @@ def load_model(folder: Path) -> VAE:
         values |= {name: settings[name] for name in _MODEL_OPTIONS if name in settings}
         recipe = Recipe(name="saved", **values)
         model = build_model(settings["model"], settings["in_channels"], recipe, stream(0, "init"))
-        model.load_state_dict(load_file(path))
+        weights = load_file(path)
+        if (name := "encoder.feature_scale") in weights:
+            model.encoder.feature_scale = torch.empty_like(weights[name])  # pyright: ignore
+        model.load_state_dict(weights)
     except VgaeError as error:
         raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -5,9 +5,12 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from vgae.errors import UsageError
+
+if TYPE_CHECKING:
+    from vgae.graph import Graph
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,8 @@ class Recipe:
         beta: Weight of the KL divergence.
         bias: Whether the encoder learns offsets.
         activation: Of the hidden layer, ``relu`` or ``elu``.
+        scale_features: Whether columns are brought to a common scale; see
+            :func:`vgae.encoders.feature_scale`.
         feature_dropout: Share of the features' entries that is dropped in each epoch.
         dropout: Share of the hidden layer that is dropped.
         self_loop_weight: What a node's own features weigh beside those of a neighbour.
@@ -89,6 +94,7 @@ class Recipe:
     beta: float = 1.0
     bias: bool = False
     activation: Activation = "relu"
+    scale_features: bool = False
     feature_dropout: float = 0.0
     dropout: float = 0.0
     self_loop_weight: float = 1.0
@@ -161,51 +167,58 @@ BEST = Recipe(
     epochs=400,
     bias=True,
     activation="elu",
+    scale_features=True,
     feature_dropout=0.8,
     dropout=0.5,
     self_loop_weight=4.0,
     latent_norm=5.0,
     mask=0.7,
     logit_bias=True,
+    pairs="sampled",
     average=True,
     keep="best",
     eval_every=10,
 )
 """The highest link-prediction scores: the paper's model and objective, trained on links that are
 hidden from the encoder, with messages of one length. What each setting is worth was measured on
-validation links: ``benchmarks/results/ablation.md``. For graphs without features,
-:data:`BEST_LINKS` takes its place."""
+validation links: ``benchmarks/results/ablation.md``. :func:`for_graph` says for which graphs
+other settings take its place."""
+
+BEST_DENSE = replace(BEST, name="best-dense", feature_dropout=0.2)
+"""What :data:`BEST` is for graphs whose features are measurements, of which each says something,
+and not words, of which few suffice."""
 
 BEST_LINKS = replace(
     BEST,
     name="best-links",
-    feature_dropout=0.0,
+    feature_dropout=0.5,
     dropout=0.0,
-    self_loop_weight=1.0,
-    latent_norm=2.0,
+    latent_norm=1.6,
     mask=0.0,
 )
-"""What :data:`BEST` is for graphs without features, where each node's embedding is learned from
-its own links alone and hiding them hides the node."""
+"""What :data:`BEST` is for graphs without features, where a node is known by its links alone and
+hiding them hides the node; ``feature_dropout`` then drops whole nodes."""
 
-RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, BEST_LINKS)}
+RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, BEST_DENSE, BEST_LINKS)}
+_DENSE = 0.25  # share of a feature matrix that is not zero
 
 
-def for_graph(recipe: Recipe, num_features: int) -> Recipe:
-    """Return the recipe as it is meant for a graph: the rule of ``best``, of no other.
+def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
+    """Return the recipe as it is meant for a graph, and say so: the rule of ``best`` alone.
 
-    Without features, all fields of :data:`BEST` that were not changed are those of
-    :data:`BEST_LINKS`.
-
-    Args:
-        recipe: Any.
-        num_features: Columns of the graph's features.
+    Fields of :data:`BEST` that were not changed are those of :data:`BEST_LINKS` without features,
+    and those of :data:`BEST_DENSE` if a quarter of their entries or more are not zero.
     """
-    if recipe.name != BEST.name or num_features > 0:
+    if recipe.name != BEST.name:
         return recipe
-    log.info("recipe best: the graph has no features, so the settings are those of best-links")
+    density = graph.feature_density
+    if density is not None and density < _DENSE:
+        return recipe
+    base = BEST_LINKS if density is None else BEST_DENSE
+    reason = "no features" if density is None else f"features that are {density:.0%} dense"
+    log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
     changed = {f: v for f, v in asdict(recipe).items() if v != getattr(BEST, f)}
-    return replace(BEST_LINKS, **changed)
+    return replace(base, **changed)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -155,7 +155,7 @@ def train_run(  # noqa: PLR0913
     seed = operator.index(seed)
     graph = open_graph(source, features)
     split = split_links(graph, val=val, test=test, seed=seed)
-    recipe = for_graph(recipe, graph.num_features)
+    recipe = for_graph(recipe, graph)
     # All that can be wrong with the arguments is found out before anything is written.
     torch_device = resolve_device(device, cuda_graph=cuda_graph)
     plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from vgae.cuda_graph import Replayed
 from vgae.decoders import InnerProductDecoder
 from vgae.embedding import encoder_inputs, evaluating, parameter_like
+from vgae.encoders import GCNEncoder, feature_scale
 from vgae.errors import NumericalError, ResourceError, UsageError
 from vgae.graph import Graph
 from vgae.history import HistoryRow, progress_bar
@@ -166,7 +167,7 @@ def fit(
     """
     split.audit(graph)
     torch_device = resolve_device(device, cuda_graph=cuda_graph)
-    recipe = for_graph(recipe, graph.num_features)
+    recipe = for_graph(recipe, graph)
     plan = None
     if isinstance(model, str):
         plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
@@ -176,6 +177,8 @@ def fit(
         in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
+        if recipe.scale_features and graph.x is not None:
+            cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
     model.to(torch_device)
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -127,7 +127,9 @@ def convolved(
     return (h if isinstance(x, Propagated) else adj_norm @ h), adj_norm
 
 
-def dropped(x: Features, share: float, weight: Tensor, generator: torch.Generator | None) -> Any:
+def dropped(
+    x: Features, share: float, weight: Tensor, generator: torch.Generator | None
+) -> tuple[Features, Tensor]:
     """Drop a share of the entries of x; without features, as many rows of ``weight``.
 
     Those that stay are divided by ``1 - share``. Of sparse features, only entries that are there
@@ -150,6 +152,36 @@ def dropped(x: Features, share: float, weight: Tensor, generator: torch.Generato
     if isinstance(x, SparseOperator):
         return x.scaled(kept(x.matrix.values(), share, generator)), weight
     return x * kept(x, share, generator), weight
+
+
+def scaled(weight: Tensor, scale: Tensor | None) -> Tensor:
+    """Return the weights of features that are multiplied by ``scale`` first, if there is one."""
+    return weight if scale is None else scale[:, None] * weight
+
+
+def feature_scale(x: Tensor) -> Tensor:
+    r"""Return a factor per column that brings features of any units to a common scale.
+
+    .. math:: s_j = c / \max_i |x_{ij}|, \quad
+        c: \tfrac{1}{N} \sum_i \| (s_j x_{ij})_j \|^2 = 16
+
+    Binary words stay as they are but for c. A column of zeros gets zero.
+
+    Args:
+        x: Node features, dense or sparse CSR, shape ``(N, F)``.
+
+    Returns:
+        float32, shape ``(F,)``.
+    """
+    num_nodes, num_columns = x.shape
+    if x.layout == torch.sparse_csr:
+        column, value = x.col_indices().long(), x.values().double().abs()
+    else:
+        column, value = torch.arange(num_columns).repeat(num_nodes), x.double().abs().flatten()
+    top = value.new_zeros(num_columns).scatter_reduce(0, column, value, "amax")
+    scale = torch.where(top > 0, 1 / top, 0)
+    square = (value * scale[column]).square().sum() / max(num_nodes, 1)
+    return (scale * (16 / square).sqrt() if square > 0 else scale).float()
 
 
 def kept(like: Tensor, share: float, generator: torch.Generator | None) -> Tensor:

@@ -17,6 +17,7 @@ from vgae.encoders._convolution import (
     posterior_of,
     prepared,
     prepared_for_masks,
+    scaled,
 )
 from vgae.gaussian import DiagGaussian, PointMass
 
@@ -63,6 +64,8 @@ class GCNEncoder(nn.Module):
     Attributes:
         generator: Where dropout is drawn from, on the device of ``x``; ``None`` is torch's
             default. :func:`vgae.fit` lends one while it trains.
+        feature_scale: Factor of each column of ``x``, shape ``(in_channels,)``, stored with the
+            weights; ``None`` takes features as they are.
 
     Raises:
         ValueError: If an option is none of these.
@@ -97,6 +100,8 @@ class GCNEncoder(nn.Module):
         self.activation, self.dropout = activation, dropout
         self.self_loop_weight, self.length = self_loop_weight, length
         self.generator: torch.Generator | None = None
+        self.feature_scale: Tensor | None
+        self.register_buffer("feature_scale", None)
         self.latent_channels = latent_channels
         self.weight0 = glorot(in_channels, hidden_channels, 1, generator)
         # One product for all heads: mu and log sigma stand side by side.
@@ -139,7 +144,7 @@ class GCNEncoder(nn.Module):
             DataError: If ``x`` is not as wide as ``in_channels``.
         """
         drop_x, drop_h = self.dropout if self.training else (0.0, 0.0)
-        x, weight0 = dropped(x, drop_x, self.weight0, self.generator)
+        x, weight0 = dropped(x, drop_x, scaled(self.weight0, self.feature_scale), self.generator)
         h, adj_norm = convolved(x, edge_index, edge_weight, weight0, self.self_loop_weight)
         h = ACTIVATIONS[self.activation](h if self.bias0 is None else h + self.bias0)
         if drop_h > 0:

@@ -14,6 +14,7 @@ from vgae.encoders._convolution import (
     prepared,
     prepared_for_masks,
     propagation,
+    scaled,
     transformed,
 )
 from vgae.gaussian import DiagGaussian, PointMass
@@ -59,6 +60,8 @@ class LinearGCNEncoder(nn.Module):
         self.dropout = dropout
         self.self_loop_weight, self.length = self_loop_weight, length
         self.generator: torch.Generator | None = None
+        self.feature_scale: Tensor | None
+        self.register_buffer("feature_scale", None)
         self.latent_channels = latent_channels
         self.weight = glorot(in_channels, latent_channels, heads, generator)
         self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
@@ -77,7 +80,7 @@ class LinearGCNEncoder(nn.Module):
     ) -> DiagGaussian | PointMass:
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
         share = self.dropout if self.training else 0.0
-        x, weight = dropped(x, share, self.weight, self.generator)
+        x, weight = dropped(x, share, scaled(self.weight, self.feature_scale), self.generator)
         messages = transformed(x, weight)
         if isinstance(x, Propagated):
             return posterior_of(messages, None, self.bias, self.posterior, None)
