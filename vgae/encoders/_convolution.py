@@ -248,7 +248,11 @@ def posterior_of(
     offsets = [0.0] * len(heads) if bias is None else bias.chunk(kind.num_heads)
     mean = length * F.normalize(heads[0] + offsets[0], dim=-1)
     mu, *others = (adj_norm @ torch.cat([mean, *heads[1:]], dim=-1)).chunk(kind.num_heads, dim=-1)
-    return kind.from_heads(mu, *map(torch.add, others, offsets[1:]))
+    # Wider than the prior no posterior needs to be; unbounded, exp() of what dropout makes of the
+    # head throws the training off its feet once in a thousand epochs.
+    return kind.from_heads(
+        mu, *((h + b).clamp_max(0) for h, b in zip(others, offsets[1:], strict=True))
+    )
 
 
 def _precision(like: Tensor) -> torch.dtype:
