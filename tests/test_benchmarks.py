@@ -34,3 +34,25 @@ def test_each_benchmark_prints_its_figures_as_json(script):
     assert report["sides"]
     for row in report["sides"]:
         assert "skipped" not in row
+
+
+@pytest.mark.slow
+def test_the_quality_table_and_the_ablation_run(tmp_path):
+    """One split of the embedded graph: rows under both protocols, and what each part is worth."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    rows = "vgae best common-neighbours maskgae"
+    commands = {
+        "quality.py": f"--datasets stdlib --rows {rows} --seeds 1 --members 2 --hard 20"
+        f" --folder {tmp_path / 'quality'}",
+        "ablation.py": "--datasets stdlib --seeds 100 --jobs 1",
+    }
+    for script, arguments in commands.items():
+        done = subprocess.run(
+            [sys.executable, ROOT / "benchmarks" / script, *arguments.split()],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert report["rows"]

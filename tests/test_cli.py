@@ -40,7 +40,7 @@ def folder(sbm_file, tmp_path_factory):
 
 
 def test_train_writes_a_run_with_figures(folder):
-    for name in ("training.png", "embedding.png"):
+    for name in ("training.png", "embedding.png", "links.png"):
         assert (folder / "figures" / name).read_bytes().startswith(b"\x89PNG")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["epochs"] == 10
@@ -50,6 +50,34 @@ def test_evaluate_gives_the_scores_that_training_gave(folder):
     result = vgae("evaluate", folder, "--json")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert json.loads(result.stdout) == {part: metrics[part] for part in ("val", "test")}
+
+
+def test_evaluate_judges_by_other_tasks_and_protocols_too(folder):
+    arguments = ("evaluate", folder, "--messages", "train+val", "--hard", 10)
+    result = vgae(*arguments, "--tasks", "links,classes,clusters", "--json")
+    found, metrics = json.loads(result.stdout), json.loads((folder / "metrics.json").read_text())
+    assert found["val"]["auc"] == metrics["val"]["auc"]
+    assert found["test"]["auc"] != metrics["test"]["auc"]
+    assert 0 < found["test"]["hard"]["mrr"] < 1
+    assert found["classes"]["public"] is None
+    assert found["classes"]["random"]["accuracy"] > 0.25
+    assert found["clusters"].keys() == {"acc", "nmi", "ari"}
+    shown = vgae("evaluate", folder, "--tasks", "classes,clusters").stdout
+    for words in ("ten random splits", "ACC", "macro F1"):
+        assert words in shown
+
+
+def test_calibrate_stores_probabilities_and_a_threshold_for_a_goal(folder):
+    before = (folder / "model" / "calibration.json").read_text()
+    shown = vgae("calibrate", folder, "--method", "isotonic", "--prior", "density")
+    assert "isotonic" in shown.stdout
+    assert (folder / "model" / "calibration.json").read_text() != before
+    result = vgae("calibrate", folder, "--goal", "precision=0.7", "--json")
+    stored = json.loads((folder / "model" / "calibration.json").read_text())
+    assert json.loads(result.stdout) == stored
+    assert stored["precision"] >= 0.7
+    vgae("calibrate", folder)
+    assert (folder / "model" / "calibration.json").read_text() == before
 
 
 @pytest.mark.parametrize("messages", ["train", "all"])
@@ -130,6 +158,7 @@ def test_verify_tells_a_damaged_file_by_its_exit_status(tmp_path):
         (["train", "--seed", "-1"], 2, "Invalid value for '--seed'"),
         (["train", "--seed", str(2**70)], 2, "error[SEED_RANGE]"),
         (["evaluate", "."], 4, "error[NOT_A_RUN]"),
+        (["evaluate", ".", "--tasks", "links,poems"], 2, "error[TASKS]"),
         (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["table", "-o", "/dev/null/table.json"], 5, "error[OS]"),
         (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),

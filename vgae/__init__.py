@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vgae.embedding import embed as embed
     from vgae.encoders import GCNEncoder as GCNEncoder
     from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
+    from vgae.evaluation import calibrate as calibrate
     from vgae.evaluation import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
     from vgae.gaussian import PointMass as PointMass
@@ -35,6 +36,7 @@ _HOME = {
     "LinearGCNEncoder": "vgae.encoders",
     "LinkSplit": "vgae.links",
     "PointMass": "vgae.gaussian",
+    "calibrate": "vgae.evaluation",
     "embed": "vgae.embedding",
     "epochs": "vgae.train",
     "evaluate": "vgae.evaluation",

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from vgae.graph import Graph
-from vgae.report.figures import embedding_figure, training_figure
+from vgae.recipes import PAPER
+from vgae.report.figures import embedding_figure, links_figure, training_figure
+from vgae.run import train_run
 from vgae.train import HistoryRow
 
 HISTORY = [
@@ -75,3 +77,22 @@ def test_names_that_look_like_formulas_are_shown_as_they_are(sbm, tmp_path):
     figure = embedding_figure(graph, np.random.default_rng(0).normal(size=(120, 2)))
     figure.savefig(tmp_path / "x.png")
     assert labels_of(figure.axes[0])[0].startswith(r"$\frac$")
+
+
+def test_links_are_drawn_from_the_test_pairs_and_the_threshold_lies_on_both_curves(
+    sbm_file, tmp_path
+):
+    run = train_run(str(sbm_file), tmp_path / "run", recipe=replace(PAPER, epochs=20))
+    roc, precision_recall, calibration = links_figure(run).axes
+    assert f"{100 * run.metrics['test']['auc']:.2f}" in roc.get_title(loc="left")
+    (false_share, true_share) = roc.lines[2].get_xydata()[0]
+    curve = roc.lines[0].get_xydata()
+    assert np.interp(false_share, *curve.T) == pytest.approx(true_share, abs=0.03)
+    recall, precision = precision_recall.lines[1].get_xydata()[0]
+    assert recall == true_share
+    assert precision == pytest.approx(true_share / (true_share + false_share))
+    assert [text.split(":")[0] for text in labels_of(calibration)] == [
+        "sigmoid of the logit",
+        "calibrated",
+    ]
+    assert f"{run.metrics['test']['calibrated']['ece']:.3f}" in labels_of(calibration)[1]

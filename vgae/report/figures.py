@@ -1,15 +1,19 @@
 """Figures of a run: how training went, and what the latent space looks like."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from vgae.atomic import replacing
+from vgae.evaluation import PairScorer
 from vgae.graph import Graph
+from vgae.metrics import curves, link_scores, probability_scores, reliability
 from vgae.run import Run
 from vgae.train import HistoryRow
 
@@ -20,7 +24,9 @@ _TSNE_NODES = 5000
 
 
 def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
-    """Write ``figures/training.png`` and ``figures/embedding.png`` into the folder of a run.
+    """Write ``training.png``, ``embedding.png`` and ``links.png`` into the figures of a run.
+
+    The last one is left out if no links were held out for test.
 
     Args:
         run: A finished run.
@@ -33,6 +39,8 @@ def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
         "training.png": training_figure(run.history, run.metrics),
         "embedding.png": embedding_figure(run.graph, embedding),
     }
+    if run.split.test.pos.shape[1]:
+        figures["links.png"] = links_figure(run)
     paths = []
     for name, figure in figures.items():
         path = run.folder / "figures" / name
@@ -91,6 +99,56 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
     name = f"{graph.name}: {graph.num_nodes:,} nodes, {embedding.shape[1]} latent dimensions"
     _title(axes, f"{name}, {method}")
     return figure
+
+
+def links_figure(run: Run) -> Figure:
+    """Draw how test links are told from non-links: ROC, precision and recall, reliability."""
+    scorer = PairScorer(run.model, run.graph, run.split.message_edge_index)
+    logits, label = scorer.logits(run.split.test.edge_label_index), run.split.test.edge_label
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    roc, precision_recall, calibration = figure.subplots(1, 3)
+    points, scores = curves(logits, label), link_scores(logits, label)
+    roc.plot(points.fpr, points.tpr, color=BLUE)
+    roc.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    _title(roc, f"Test links, ROC: AUC {100 * scores.auc:.2f} %")
+    roc.set(xlabel="share of non-links above", ylabel="share of links above")
+    precision_recall.plot(points.recall, points.precision, color=BLUE)
+    precision_recall.set(xlabel="recall", ylabel="precision")
+    _title(precision_recall, f"Precision and recall: AP {100 * scores.ap:.2f} %")
+    sets = {"sigmoid of the logit": (logits.double().sigmoid(), ORANGE, "o")}
+    if run.calibration is not None:
+        sets["calibrated"] = (
+            replace(run.calibration, log_odds_shift=0.0).probability(logits),
+            BLUE,
+            "s",
+        )
+        _operating_point(roc, precision_recall, run.calibration.predict(logits), label)
+    calibration.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    for name, (probability, colour, marker) in sets.items():
+        bins, ece = reliability(probability, label), probability_scores(probability, label).ece
+        text = f"{name}: ECE {ece:.3f}"
+        calibration.plot(
+            bins.mean_probability,
+            bins.share,
+            color=colour,
+            marker=marker,
+            markersize=4,
+            label=text,
+        )
+    calibration.legend(frameon=False, fontsize=8, loc="upper left")
+    calibration.set(xlabel="predicted probability", ylabel="share of links")
+    _title(calibration, "Reliability, as many non-links as links")
+    return figure
+
+
+def _operating_point(roc: Axes, precision_recall: Axes, predicted: Tensor, label: Tensor) -> None:
+    """Mark where the calibration's threshold lies on both curves."""
+    links, others = predicted[label == 1].double().mean(), predicted[label == 0].double().mean()
+    text = "the model's threshold"
+    roc.plot(others, links, color=ORANGE, marker="o", linestyle="", label=text)
+    roc.legend(frameon=False, fontsize=8, loc="lower right")
+    precision = links / (links + others) if links + others > 0 else 1.0
+    precision_recall.plot(links, precision, color=ORANGE, marker="o", linestyle="")
 
 
 def _scatter_by_label(axes: Axes, plane: np.ndarray, graph: Graph, size: float) -> None:
