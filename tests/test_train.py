@@ -161,7 +161,7 @@ def test_masked_training_sees_a_link_or_predicts_it_and_is_judged_on_all_message
     ]
     for name, value in results[0].last.items():
         assert torch.equal(value, results[1].last[name])
-        assert not torch.equal(value, results[2].last[name])
+        assert name == "encoder.feature_scale" or not torch.equal(value, results[2].last[name])
     scores = evaluate_links(results[0].model, sbm, split)
     assert scores["test"].auc > 0.78
     best = max(results[0].history, key=lambda row: (row.val_auc or 0) + (row.val_ap or 0))

@@ -21,21 +21,19 @@ class LinkMasking:
     masked graph auto-encoders; the weights are those of dropout.
 
     Args:
-        links: Each link once, ``u < v``, shape ``(2, M)``.
-        edge_index: The same in both directions, as the encoder has them, shape ``(2, 2M)``.
+        edge_index: Both directions of every link, as the encoder has them, sorted by row and then
+            by column, shape ``(2, 2M)``.
         share: Of the links, rounded, that is hidden, in (0, 1); at least one is, and one stays.
         generator: What is hidden; on the device of the edges.
     """
 
-    def __init__(
-        self, links: Tensor, edge_index: Tensor, share: float, generator: torch.Generator
-    ) -> None:
-        num_links = links.shape[1]
-        self.links, self.edge_index, self.generator = links, edge_index, generator
+    def __init__(self, edge_index: Tensor, share: float, generator: torch.Generator) -> None:
+        self.edge_index, self.generator = edge_index, generator
+        self.num_links = num_links = edge_index.shape[1] // 2
         # Always as many, so that shapes never change.
         self.num_hidden = min(max(round(share * num_links), 1), num_links - 1)
         self.weight = num_links / max(num_links - self.num_hidden, 1)
-        self.link = _link_of_edge(links, edge_index)
+        self.link = _link_of_edge(edge_index)
 
     def __call__(self, inputs: tuple[Any, Any], target: Tensor) -> tuple[tuple, MaskedLinks]:
         """Return what the encoder is called with and what the decoder scores, for one epoch.
@@ -46,21 +44,18 @@ class LinkMasking:
                 them.
         """
         x, edges = inputs
-        order = torch.randperm(
-            self.links.shape[1], generator=self.generator, device=self.links.device
-        )
-        hidden, seen = order[: self.num_hidden], order[self.num_hidden :]
-        weight = torch.zeros(self.links.shape[1], device=self.links.device)
-        weight = weight.index_fill_(0, seen, self.weight)[self.link]
-        masked = MaskedLinks(target, self.links[:, hidden])
+        device = self.edge_index.device
+        order = torch.randperm(self.num_links, generator=self.generator, device=device)
+        hidden = torch.zeros(self.num_links, device=device)
+        hidden = hidden.index_fill_(0, order[: self.num_hidden], 1)[self.link]
+        masked = MaskedLinks(target, hidden, 2 * self.num_hidden)
         if isinstance(edges, EdgePattern):
-            return (x, edges, weight), masked
-        return (x, self.edge_index[:, weight > 0]), masked  # the encoder need not know of weights
+            return (x, edges, self.weight * (1 - hidden)), masked
+        return (x, self.edge_index[:, hidden == 0]), masked  # it need not know of weights
 
 
-def _link_of_edge(links: Tensor, edge_index: Tensor) -> Tensor:
-    """Return which link each edge is a direction of, shape ``(2M,)``."""
+def _link_of_edge(edge_index: Tensor) -> Tensor:
+    """Return the number of the link that each edge is a direction of, shape ``(2M,)``."""
     num_nodes = int(edge_index.max()) + 1 if edge_index.numel() else 0
-    code, order = (links[0] * num_nodes + links[1]).sort()
     low, high = edge_index.sort(dim=0).values
-    return order[torch.searchsorted(code, low * num_nodes + high)]
+    return (low * num_nodes + high).unique(return_inverse=True)[1]

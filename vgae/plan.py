@@ -68,7 +68,7 @@ def plan_training(
     size = graph.num_nodes, recipe.latent_channels, device
     pairs: Pairs = choose_pairs(*size) if recipe.pairs == "auto" else recipe.pairs
     loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node)
-    num_bytes = training_bytes(graph, num_train_links, widths) + loss.num_bytes
+    num_bytes = training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
     plan = Plan(pairs, _why(recipe, pairs), loss, num_bytes, available)
     if num_bytes > available:
@@ -81,25 +81,32 @@ def plan_training(
     return plan
 
 
-def training_bytes(graph: Graph, num_train_links: int, widths: Sequence[int]) -> int:
+def training_bytes(
+    graph: Graph, num_train_links: int, widths: Sequence[int], recipe: Recipe
+) -> int:
     """Predict what a training holds at once, beyond the graph and the sum over all pairs.
 
     Counted are weights with gradients, Adam's moments and two copies, sparse matrices and what
-    makes them, activations and their gradients, all float32.
+    makes them, activations and their gradients, and what masks, dropout and the like add; all
+    float32.
     """
     nodes, entries = graph.num_nodes, 2 * num_train_links
     ins = [graph.num_features or nodes, *widths]
-    weights = 24 * sum(rows * columns for rows, columns in pairwise(ins))
+    drops = recipe.feature_dropout > 0
+    weight_bytes = 24 + 4 * recipe.average + 8 * (drops or recipe.scale_features)
+    weights = weight_bytes * sum(rows * columns for rows, columns in pairwise(ins))
     x = graph.x
     if x is None:
         features = 0
     elif x.layout == torch.sparse_csr:
-        features = 12 * x.values().numel()  # the transpose
+        features = (12 + 24 * drops) * x.values().numel()  # the transpose; both with other values
     else:
-        features = 4 * x.numel()  # averaged over the neighbours
+        features = (4 + 8 * drops) * x.numel()  # averaged over the neighbours, or thinned out
     # edge_index, the normalised adjacency, the pattern of links with logits and slopes.
     matrices = 16 * entries + 8 * (entries + nodes) + 20 * entries
-    activations = 28 * nodes * sum(widths)
+    matrices += 40 * (entries + nodes) * (recipe.mask > 0)
+    layer_bytes = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
+    activations = layer_bytes * nodes * sum(widths)
     # While a matrix is made: codes, their order and copies of the edges; gone before training.
     making = 100 * (entries + nodes)
     return _LIBRARIES + features + matrices + max(making, weights + activations)

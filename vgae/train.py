@@ -373,9 +373,7 @@ def _masking(
             "mask > 0 needs an InnerProductDecoder, which can be told what to predict, not"
             f" {type(model.decoder).__name__}; set mask to 0.",
         )
-    device = generator.device
-    edge_index = split.message_edge_index.to(device)
-    return LinkMasking(split.train.to(device), edge_index, share, generator)
+    return LinkMasking(split.message_edge_index.to(generator.device), share, generator)
 
 
 def averaged(model: VAE) -> AveragedModel:

@@ -4,7 +4,6 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 
 from vgae.errors import DataError
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, inner_product_nll
@@ -16,11 +15,14 @@ class MaskedLinks(NamedTuple):
 
     Attributes:
         adj: All links, as ``prepare`` returns them; whatever is none of them is a non-link.
-        links: Those to be predicted, each once, shape ``(2, P)``.
+        masked: 1 for each entry of ``adj`` that is to be predicted, else 0, equal for both
+            directions, shape ``(E,)``.
+        num_masked: How many are.
     """
 
     adj: Tensor
-    links: Tensor
+    masked: Tensor
+    num_masked: int
 
 
 class InnerProductDecoder(nn.Module):
@@ -113,24 +115,22 @@ class InnerProductDecoder(nn.Module):
         Raises:
             DataError: If ``target`` is not what it must be, or ``"kipf"`` finds no edge in it.
         """
-        adj, links = target if isinstance(target, MaskedLinks) else (target, None)
+        adj, weight, num_edges = target if isinstance(target, MaskedLinks) else (target, None, 0)
         if adj.layout != torch.sparse_csr:
             adj = self.prepare(adj, z.shape[0])
+        num_edges = adj._nnz() if weight is None else num_edges
         nll = inner_product_nll(
             z,
             adj,
             self.bias,
+            edge_weight=weight,
             pairs=self.pairs,
             pairs_per_node=self.pairs_per_node,
             generator=self.generator,
             precision=self.precision,
         )
-        num_edges, edges = adj._nnz(), nll.edges
-        if links is not None:
-            num_edges = 2 * links.shape[1]
-            edges = -2 * logsigmoid(self.logits(z, links)).sum()
         if self.weighting == "likelihood":
-            return -(edges * (adj._nnz() / max(num_edges, 1)) + nll.non_edges) / 2
+            return -(nll.edges * (adj._nnz() / max(num_edges, 1)) + nll.non_edges) / 2
         num_pairs = z.shape[0] ** 2
         if num_edges == 0:
             raise DataError(
@@ -138,4 +138,4 @@ class InnerProductDecoder(nn.Module):
             )
         num_others = num_pairs - adj._nnz()
         pos_weight, norm = num_others / num_edges, num_pairs / (2 * num_others)
-        return -norm * (pos_weight * (edges + nll.self_pairs) + nll.non_edges)
+        return -norm * (pos_weight * (nll.edges + nll.self_pairs) + nll.non_edges)

@@ -43,6 +43,7 @@ def inner_product_nll(
     edge_index: Tensor,
     bias: Tensor | None = None,
     *,
+    edge_weight: Tensor | None = None,
     pairs: Pairs = "exact",
     pairs_per_node: int = _sampled.PAIRS_PER_NODE,
     generator: torch.Generator | None = None,
@@ -71,6 +72,8 @@ def inner_product_nll(
             the same as a sparse CSR matrix of shape ``(N, N)``, which saves checking and sorting
             them anew (:func:`vgae.sparse.adjacency` makes it).
         bias: Added to each logit, shape ``()``; zero if not given.
+        edge_weight: Of each edge in the first sum, equal for both directions, in the order of the
+            CSR matrix (rows ascending, then columns), shape ``(E,)``; ones if not given.
         pairs: ``"exact"`` visits every pair. ``"sampled"`` estimates their sum and its gradient,
             each without bias, from B = ``pairs_per_node`` pairs a node, in O(N (d^2 + B d)) time
             and O(N d + B^2) memory; edges and self-pairs stay exact.
@@ -115,7 +118,7 @@ def inner_product_nll(
             total = softplus(z @ z.T + bias).sum(dtype=torch.float64)
         else:
             total = all_pairs(z, bias, sweeper, value=value)
-        edges, edges_as_non_edges = edge_terms(z, bias, adj)
+        edges, edges_as_non_edges = edge_terms(z, bias, adj, edge_weight)
         # In float64, so that the difference keeps what the sum over all pairs is exact to.
         non_edges = total - softplus(self_logits).sum(dtype=torch.float64) - edges_as_non_edges
         self_pairs = softplus(-self_logits).sum()
