@@ -11,7 +11,8 @@ from harness import Row
 from link_peers import PUBLISHED
 from scipy.stats import wilcoxon
 
-from vgae.metrics import link_scores
+from vgae.calibration import fit_calibration
+from vgae.metrics import expected_calibration_error, link_scores
 
 PROTOCOLS = {
     "train": "messages over training links only (Kipf & Welling)",
@@ -68,7 +69,21 @@ def single_row(group: Group, trials: Sequence[Row]) -> Row:
     for name, path in picks.items():
         values = [at(t, path) for t in trials]
         row[name] = None if None in values else spread(values)
+    row["ece_floor"] = spread(floor(t) for t in trials)
     return row
+
+
+def floor(trial: Row, draws: int = 50) -> float:
+    """Return the calibration error that is left if the Platt probabilities were the truth.
+
+    Labels are drawn from them, as many as there are test pairs: what is measured then is noise.
+    """
+    logits = {name: torch.from_numpy(values) for name, values in np.load(trial["logits"]).items()}
+    label = torch.tensor([1.0, 0.0]).repeat_interleave(len(logits["val"]) // 2)
+    probability = fit_calibration(logits["val"], label).probability(logits["train"])
+    generator = torch.Generator().manual_seed(trial["seed"])
+    drawn = (probability.bernoulli(generator=generator) for _ in range(draws))
+    return mean(expected_calibration_error(probability, labels) for labels in drawn)
 
 
 def ensemble_row(group: Group, trials: Sequence[Row]) -> Row:
@@ -166,6 +181,7 @@ def hard_table(rows: Sequence[Row]) -> str:
         "Hits@50": "hits_at_50",
         "ECE, sigmoid": "ece_sigmoid",
         "ECE, Platt": "ece_platt",
+        "if it were perfect": "ece_floor",
         "classes, public": "public_accuracy",
         "classes, random": "random_accuracy",
         "clusters ACC": "cluster_acc",
