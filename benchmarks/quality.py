@@ -30,9 +30,10 @@ from vgae.decoders import InnerProductDecoder
 from vgae.graph import Graph, both_directions
 from vgae.hard_negatives import hard_negatives
 from vgae.links import LinkSplit
-from vgae.metrics import hits_at_k, link_scores, probability_scores, rank_scores, ranks_among
+from vgae.metrics import hits_at_k, link_scores, rank_scores, ranks_among
 from vgae.ranking import link_ranks
 from vgae.recipes import recipe_named
+from vgae.reliability import probability_scores
 from vgae.run import write_json
 from vgae.streams import stream
 from vgae.tasks import judge_embedding

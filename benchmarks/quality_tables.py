@@ -12,7 +12,8 @@ from link_peers import PUBLISHED
 from scipy.stats import wilcoxon
 
 from vgae.calibration import fit_calibration
-from vgae.metrics import expected_calibration_error, link_scores
+from vgae.metrics import link_scores
+from vgae.reliability import expected_calibration_error
 
 PROTOCOLS = {
     "train": "messages over training links only (Kipf & Welling)",

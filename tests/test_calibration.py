@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from vgae.calibration import Calibration, fit_calibration
 from vgae.errors import ArtifactError, DataError, NumericalError, UsageError
-from vgae.metrics import expected_calibration_error
+from vgae.reliability import expected_calibration_error
 
 METHODS = ("platt", "isotonic", "temperature")
 

@@ -16,18 +16,15 @@ from vgae.links import LabelledPairs, LinkSplit
 from vgae.metrics import (
     LinkIntervals,
     LinkScores,
-    ProbabilityScores,
     RankScores,
-    Reliability,
     bootstrap_intervals,
     hits_at_k,
     link_scores,
-    probability_scores,
     rank_scores,
     ranks_among,
-    reliability,
 )
 from vgae.ranking import link_ranks
+from vgae.reliability import ProbabilityScores, Reliability, probability_scores, reliability
 from vgae.streams import stream
 from vgae.vae import VAE, LinkDecoder
 

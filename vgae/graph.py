@@ -231,14 +231,6 @@ class Graph:
         return self.num_nodes - len(self.links.unique())
 
     @cached_property
-    def feature_density(self) -> float | None:
-        """Share of the feature matrix that is not zero, in [0, 1]; ``None`` without features."""
-        if self.x is None:
-            return None
-        values = self.x.values() if self.x.layout == torch.sparse_csr else self.x
-        return int(values.count_nonzero()) / max(self.x.numel(), 1)
-
-    @cached_property
     def link_fingerprint(self) -> str:
         """SHA-256 of the number of nodes and of the links, in hexadecimal."""
         return _sha256(f"vgae-links-1 {self.num_nodes}", self.links.numpy())

@@ -211,7 +211,7 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     """
     if recipe.name != BEST.name:
         return recipe
-    density = graph.feature_density
+    density = _feature_density(graph)
     if density is not None and density < _DENSE:
         return recipe
     base = BEST_LINKS if density is None else BEST_DENSE
@@ -219,6 +219,14 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
     changed = {f: v for f, v in asdict(recipe).items() if v != getattr(BEST, f)}
     return replace(base, **changed)
+
+
+def _feature_density(graph: "Graph") -> float | None:
+    """Return the share of the feature matrix that is not zero; ``None`` without features."""
+    if graph.x is None:
+        return None
+    values = graph.x.values() if graph.x.is_sparse_csr else graph.x
+    return int(values.count_nonzero()) / max(graph.x.numel(), 1)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -365,7 +365,7 @@ def _masking(
     model: VAE, split: LinkSplit, share: float, generator: torch.Generator
 ) -> LinkMasking | None:
     """Return what hides links in each epoch, if any are to be hidden."""
-    if share == 0:
+    if share == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
         return None
     if not isinstance(model.decoder, InnerProductDecoder):
         raise UsageError(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch_geometric.nn import GCNConv
 
-from vgae.encoders import GCNEncoder
+from vgae.encoders import GCNEncoder, feature_scale
 from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
@@ -218,7 +218,8 @@ def test_messages_of_the_mean_have_one_length_and_the_others_are_as_ever(x, gene
     q = encoder(x, EDGES)
     torch.testing.assert_close(q.mu, adj @ (2.5 * unit))
     logstd = adj @ (h @ encoder.weight1)[:, 3:] + encoder.bias1[3:]
-    torch.testing.assert_close(q.logvar, 2 * logstd)
+    assert (logstd > 0).any()
+    torch.testing.assert_close(q.logvar, 2 * logstd.clamp_max(0))  # no wider than the prior
     assert q.mu[5].norm().item() == pytest.approx(2.5)  # isolated: its own message alone
 
 
@@ -281,3 +282,28 @@ def test_prepared_for_masks_it_takes_another_weight_each_time(encoder, x, genera
 def test_an_option_out_of_range_is_named(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         GCNEncoder(7, **options)
+
+
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
+def test_scaled_features_have_no_units(x, generator, layout):
+    """Columns in other units, and all of them larger: the same features."""
+    units = torch.tensor([1.0, 1000.0, 0.01, 5.0, 1.0, 2.0, 1.0])
+    as_layout = {"dense": lambda x: x, "sparse": lambda x: x.to_sparse_csr()}[layout]
+    scale = feature_scale(as_layout(x))
+    torch.testing.assert_close(feature_scale(as_layout(x * units)) * units, scale)
+    assert (x * scale).square().sum(1).mean().item() == pytest.approx(16)
+    columns = (x * scale).abs().amax(0)
+    assert columns[columns > 0].std() < 1e-6
+
+
+def test_features_without_an_entry_have_no_scale():
+    assert feature_scale(torch.zeros(3, 2)).tolist() == [0, 0]
+    assert feature_scale(torch.tensor([[0.0, -2.0]])).tolist() == [0, 2]
+
+
+def test_an_encoder_scales_features_if_it_is_told_how(encoder, x):
+    expected = encoder(3 * x, EDGES).mu
+    encoder.feature_scale = torch.full((7,), 3.0)
+    torch.testing.assert_close(encoder(x, EDGES).mu, expected)
+    torch.testing.assert_close(encoder(*encoder.prepare(x, EDGES)).mu, expected)
+    assert "feature_scale" in encoder.state_dict()

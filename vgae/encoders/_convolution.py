@@ -173,14 +173,15 @@ def feature_scale(x: Tensor) -> Tensor:
     Returns:
         float32, shape ``(F,)``.
     """
-    num_nodes, num_columns = x.shape
     if x.layout == torch.sparse_csr:
-        column, value = x.col_indices().long(), x.values().double().abs()
+        column, value = x.col_indices().long(), x.values().double()
+        zeros = value.new_zeros(x.shape[1])
+        top = zeros.scatter_reduce(0, column, value.abs(), "amax")
+        squares = zeros.index_add(0, column, value.square())
     else:
-        column, value = torch.arange(num_columns).repeat(num_nodes), x.double().abs().flatten()
-    top = value.new_zeros(num_columns).scatter_reduce(0, column, value, "amax")
+        top, squares = x.abs().amax(dim=0).double(), x.square().sum(dim=0, dtype=torch.float64)
     scale = torch.where(top > 0, 1 / top, 0)
-    square = (value * scale[column]).square().sum() / max(num_nodes, 1)
+    square = (squares * scale.square()).sum() / max(x.shape[0], 1)
     return (scale * (16 / square).sqrt() if square > 0 else scale).float()
 
 

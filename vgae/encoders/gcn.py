@@ -58,7 +58,8 @@ class GCNEncoder(nn.Module):
         length: l, what the messages of the last layer are scaled to: :math:`\mu = \hat A M`, where
             row i of M is :math:`l \, m_i / \|m_i\|` and :math:`m_i = W_1^T h_i + b_1`. The length
             of a mean then says how many neighbours a node has and how well they agree, and not
-            how large the features are. ``None`` leaves them as they are.
+            how large the features are. No posterior is then wider than the prior: log sigma is at
+            most 0. ``None`` leaves both as they are.
         generator: Where the initial weights come from; torch's default if not given.
 
     Attributes:

@@ -13,7 +13,8 @@ from torch import Tensor
 from vgae.atomic import replacing
 from vgae.evaluation import PairScorer
 from vgae.graph import Graph
-from vgae.metrics import curves, link_scores, probability_scores, reliability
+from vgae.metrics import curves, link_scores
+from vgae.reliability import probability_scores, reliability
 from vgae.run import Run
 from vgae.train import HistoryRow
 
