@@ -108,7 +108,8 @@ def run(job: Job) -> Row:
     torch.set_num_threads(1)
     graph = load_dataset(job.dataset, features=job.features)  # pyright: ignore
     split = saved_split(job, graph)
-    result: Row = job._asdict() | {"folder": str(job.folder)}
+    result: Row = job._asdict() | {"folder": str(job.folder), "settings": settings(job)}
+    result["hard_per_link"] = result.pop("hard")
     start = time.perf_counter()
     try:
         scorer = train(job, graph, split)
@@ -120,6 +121,21 @@ def run(job: Job) -> Row:
     np.savez(job.path.with_suffix(".npz"), **logits)
     write_json(job.path.with_suffix(".json"), result | scores)
     return result | scores
+
+
+def settings(job: Job) -> str:
+    """Return what a stored result depends on besides the names in its path."""
+    return str(recipe_named(OURS[job.row][1])) if job.row in OURS else ""
+
+
+def stored(job: Job) -> Row | None:
+    """Return the result of a job, if there is one with the same settings."""
+    path = job.path.with_suffix(".json")
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text())
+    same = result["settings"] == settings(job) and result["hard_per_link"] == job.hard
+    return result | {"logits": path.with_suffix(".npz")} if same else None
 
 
 def saved_split(job: Job, graph: Graph) -> LinkSplit:
@@ -235,17 +251,12 @@ def main() -> None:
     args = parse()
     head = begin(args)
     jobs = jobs_of(args)
-    missing = [job for job in jobs if not job.path.with_suffix(".json").exists()]
+    missing = [job for job in jobs if stored(job) is None]
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for number, result in enumerate(pool.imap(run, missing), 1):
             say(f"{number}/{len(missing)} {progress(result)}")
-    done = [
-        json.loads(job.path.with_suffix(".json").read_text())
-        | {"logits": job.path.with_suffix(".npz")}
-        for job in jobs
-        if job.path.with_suffix(".json").exists()
-    ]
-    summary = summarise(done)
+    done = (stored(job) for job in jobs)
+    summary = summarise([result for result in done if result is not None])
     say(tables(summary))
     text = json.dumps(head | summary, indent=1, default=str)
     print(text)

@@ -76,6 +76,8 @@ def test_calibrate_stores_probabilities_and_a_threshold_for_a_goal(folder):
     stored = json.loads((folder / "model" / "calibration.json").read_text())
     assert json.loads(result.stdout) == stored
     assert stored["precision"] >= 0.7
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["test"] == json.loads(vgae("evaluate", folder, "--json").stdout)["test"]
     vgae("calibrate", folder)
     assert (folder / "model" / "calibration.json").read_text() == before
 
@@ -159,6 +161,7 @@ def test_verify_tells_a_damaged_file_by_its_exit_status(tmp_path):
         (["train", "--seed", str(2**70)], 2, "error[SEED_RANGE]"),
         (["evaluate", "."], 4, "error[NOT_A_RUN]"),
         (["evaluate", ".", "--tasks", "links,poems"], 2, "error[TASKS]"),
+        (["evaluate", ".", "--hard", "3"], 2, "error[HARD]"),
         (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["table", "-o", "/dev/null/table.json"], 5, "error[OS]"),
         (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),

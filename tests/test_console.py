@@ -4,13 +4,14 @@ import torch
 from vgae.calibration import fit_calibration
 from vgae.console import print_calibration, print_columns, print_scores, print_tasks
 
-RANKS = {"mrr": 0.25, "hits_at_10": 0.5}
+RANKS = {"mrr": 0.25, "hits_at_10": 0.5, "num_links": 7}
 ROW = {
     "auc": 0.9,
     "ap": 0.8,
     "auc_interval": [0.85, 0.95],
     "ap_interval": [0.7, 0.9],
     "hits_at_50": 1.0,
+    "num_links": 7,
     "ranks": RANKS,
     "hard": None,
     "sigmoid": {"ece": 0.25},
@@ -33,6 +34,9 @@ def test_scores_name_what_their_probabilities_are(capsys):
     out = capsys.readouterr().out
     assert "12.50  0.010" in out
     assert "the bare sigmoid has 0.250" in out
+    assert "first of all" not in out
+    print_scores({"test": ROW | {"num_links": 9000}})
+    assert "7 test links, the first of all" in capsys.readouterr().out
 
 
 def test_nothing_held_out_is_said(capsys):

@@ -152,7 +152,8 @@ def test_calibration_makes_probabilities_truer_and_is_fitted_to_validation_alone
 def test_the_prior_of_the_graph_is_its_density(sbm, trained):
     model, split = trained
     balanced, density = (calibrate(model, sbm, split, prior=p) for p in ("balanced", "density"))
-    share = sbm.num_links / (120 * 119 / 2)
+    unknown = 120 * 119 / 2 - split.train.shape[1]
+    share = (sbm.num_links - split.train.shape[1]) / unknown
     assert balanced.log_odds_shift == 0
     assert density.log_odds_shift == pytest.approx(math.log(share / (1 - share)))
 
@@ -166,3 +167,30 @@ def test_intervals_hold_the_scores(sbm, trained):
     found = evaluate(trained[0], sbm, trained[1])["test"]
     for score, (low, high) in zip(found.scores, found.intervals, strict=True):
         assert low < score < high
+
+
+def test_under_the_density_a_precision_is_that_among_all_unknown_pairs(sbm, trained):
+    """Among as many non-links as links, no false positive may mean a hundred of them."""
+    model, split = trained
+    calibration = calibrate(model, sbm, split, prior="density", goal="precision=0.1")
+    u, v = torch.triu_indices(120, 120, offset=1)
+    known = torch.zeros(120, 120, dtype=torch.bool)
+    known[split.message_edge_index[0], split.message_edge_index[1]] = True
+    pairs = torch.stack([u, v])[:, ~known[u, v]]
+    is_link = torch.zeros(120, 120, dtype=torch.bool)
+    is_link[sbm.edge_index[0], sbm.edge_index[1]] = True
+    chosen = calibration.predict(PairScorer(model, sbm, split.message_edge_index).logits(pairs))
+    assert is_link[tuple(pairs[:, chosen])].double().mean() > 0.06
+    with pytest.raises(UsageError, match="no threshold reaches precision"):
+        calibrate(model, sbm, split, prior="density", goal="precision=1")
+
+
+def test_the_prior_of_a_calibration_does_not_change_how_it_is_judged(sbm, trained):
+    model, split = trained
+    calibration = calibrate(model, sbm, split)
+    shifted = replace(calibration, log_odds_shift=-4.0)
+    scores = [
+        evaluate(model, sbm, split, calibration=c)["test"].calibrated.scores
+        for c in (calibration, shifted)
+    ]
+    assert scores[0] == scores[1]

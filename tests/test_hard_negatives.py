@@ -63,7 +63,7 @@ def naive_ranks(rows, candidates):
         rank = {
             w: 1 + sum(s <= t < max(positive) for t in positive) for w, s in score.items() if s > 0
         }
-        behind = max(rank.values(), default=0) + 1
+        behind = len(row)
         for w in candidates:
             lowest[w] = min(lowest.get(w, np.inf), rank.get(w, behind))
     for w in candidates:

@@ -3,7 +3,9 @@ import torch
 
 from vgae.decoders import InnerProductDecoder, MaskedLinks
 from vgae.encoders import GCNEncoder
+from vgae.errors import DataError
 from vgae.graph import both_directions
+from vgae.kernels import inner_product_nll
 from vgae.masking import LinkMasking
 
 LINKS = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 2, 3, 4]])
@@ -99,3 +101,38 @@ def test_a_link_that_was_seen_counts_neither_as_link_nor_as_non_link(generator, 
     selves = 2 * (25 - 10) / 4 * torch.sigmoid(-(z[4] @ z[4])) * z[4]
     expected = {"likelihood": -others, "kipf": norm * (selves - 2 * others)}[weighting]
     torch.testing.assert_close(torch.autograd.grad(value, z)[0][4], expected)
+
+
+def test_edges_in_another_order_or_too_few_are_refused(generator):
+    with pytest.raises(DataError, match="sorted by row"):
+        LinkMasking(EDGES.flip(1), 0.5, generator)
+    with pytest.raises(DataError, match="masking needs two links"):
+        LinkMasking(EDGES[:, :2], 0.5, generator)
+
+
+@pytest.mark.parametrize(
+    "weight", [torch.ones(9), torch.ones(10, 1), torch.ones(10).requires_grad_()]
+)
+def test_weights_that_do_not_fit_are_refused_before_any_sum(generator, weight):
+    encoder = GCNEncoder(5, 3, 2, generator=generator)
+    with pytest.raises(ValueError, match=r"edge_weight must have shape \(10,\) and no gradient"):
+        encoder(*encoder.prepare(None, EDGES, masked=True), weight)
+    with pytest.raises(ValueError, match=r"edge_weight must have shape \(10,\) and no gradient"):
+        inner_product_nll(torch.ones(5, 2), EDGES, edge_weight=weight)
+
+
+@pytest.mark.parametrize("pairs", ["exact", "sampled"])
+def test_weighted_edges_cost_their_weight_and_non_edges_what_they_did(generator, pairs):
+    z = torch.randn(5, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.zeros(5, 5, dtype=torch.float64)
+    weight[EDGES[0], EDGES[1]] = torch.rand(10, generator=generator, dtype=torch.float64)
+    weight = (weight + weight.T)[EDGES[0], EDGES[1]]
+    state = generator.get_state()
+    found = inner_product_nll(z, EDGES, edge_weight=weight, pairs=pairs, generator=generator)
+    generator.set_state(state)
+    plain = inner_product_nll(z, EDGES, pairs=pairs, generator=generator)
+    expected = (weight * torch.nn.functional.softplus(-(z[EDGES[0]] * z[EDGES[1]]).sum(1))).sum()
+    torch.testing.assert_close(found.edges, expected)
+    torch.testing.assert_close(found.non_edges, plain.non_edges)
+    gradients = (torch.autograd.grad(value, z)[0] for value in (found.edges, expected))
+    torch.testing.assert_close(*gradients)

@@ -197,6 +197,33 @@ def test_an_encoder_of_ones_own_is_trained_on_masked_links_too(sbm, split, gener
     assert model.encoder.seen == {2 * (num_links - hidden), 2 * num_links}
 
 
+def test_an_encoder_that_prepares_its_inputs_gets_masked_ones_as_they_are(sbm, split):
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = GCNConv(40, 8)
+
+        def prepare(self, x, edge_index):
+            return x.double(), edge_index
+
+        def forward(self, x, edge_index):
+            assert x.dtype == torch.float32
+            return PointMass(self.conv(x, edge_index))
+
+    model = VAE(Encoder(), InnerProductDecoder())
+    result = fit(sbm, split, model=model, recipe=replace(BEST, epochs=5), progress=False)
+    assert len(result.history) == 5
+
+
+@pytest.mark.parametrize("mask", [0.0, 0.7])
+def test_a_trained_model_can_be_trained_on(sbm, split, mask):
+    recipe = replace(BEST, epochs=5, mask=mask)
+    first = fit(sbm, split, recipe=recipe, progress=False)
+    before = first.model.encoder.weight0.clone()
+    second = fit(sbm, split, model=first.model, recipe=recipe, progress=False)
+    assert not torch.equal(second.model.encoder.weight0, before)
+
+
 def test_a_decoder_that_cannot_be_told_what_to_predict_is_refused_with_masks(sbm, split):
     class Decoder(nn.Module):
         def log_prob(self, z, target):

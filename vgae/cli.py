@@ -21,7 +21,7 @@ from vgae.console import (
     print_written,
 )
 from vgae.errors import UsageError, VgaeError
-from vgae.recipes import Recipe, recipe_named
+from vgae.recipes import RECIPES, Recipe, recipe_named
 from vgae.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ GraphArgument = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, as 'vgae train' wrote it.")]
 Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
-RecipeName = Annotated[str, typer.Option(help="Named settings; see --set.")]
+RecipeName = Annotated[
+    str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
+]
 Set = Annotated[
     list[str],
     typer.Option(
@@ -159,6 +161,8 @@ def evaluate(
     wanted = _names(tasks)
     if not wanted or set(wanted) - {"links", "classes", "clusters"}:
         raise UsageError("TASKS", f"--tasks must be of links, classes, clusters, got {tasks!r}.")
+    if hard % 2:
+        raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
     loaded = load_run(run)
     result: dict[str, Any] = {}
     if "links" in wanted:
@@ -197,10 +201,9 @@ def calibrate(
     goal: Annotated[str, typer.Option(help="Of the threshold: 'f1', or 'precision=0.9'.")] = "f1",
     as_json: Json = False,
 ) -> None:
-    """Fit probabilities to the validation pairs of a run, and store them with its model."""
+    """Fit probabilities to the validation pairs of a run; store and judge them with its model."""
     from vgae.evaluation import calibrate as calibrate_model
-    from vgae.model_files import write_calibration
-    from vgae.run import load_run
+    from vgae.run import load_run, recalibrate
 
     loaded = load_run(run)
     calibration = calibrate_model(
@@ -211,7 +214,7 @@ def calibrate(
         prior=prior,  # pyright: ignore[reportArgumentType]
         goal=goal,
     )
-    write_calibration(run / "model", calibration)
+    _draw(recalibrate(loaded, calibration))
     if as_json:
         print_json(calibration.to_dict())
     else:

@@ -54,11 +54,18 @@ def print_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
     print_columns(lines, right=range(1, len(lines[0])))
     sigmoid = ", ".join(f"{row['sigmoid']['ece']:.3f}" for row in scores.values())
     typer.echo(
-        "\nMRR, hit@10: rank of a link's end among all nodes, known links left out."
+        "\nMRR, hit@10: rank of a link's end among all nodes, known links left out"
+        + "".join(
+            f"; {row['ranks']['num_links']:,} {part} links, the first of all"
+            for part, row in scores.items()
+            if row["ranks"]["num_links"] < row["num_links"]
+        )
+        + "."
         + (
-            f" ECE: of calibrated probabilities;\nthe bare sigmoid has {sigmoid}."
+            "\nECE: of calibrated probabilities, on as many non-links as links; the bare sigmoid"
+            f" has {sigmoid}."
             if is_calibrated
-            else " ECE: of the bare sigmoid."
+            else "\nECE: of the bare sigmoid."
         )
     )
 
@@ -80,7 +87,8 @@ def print_calibration(calibration: "Calibration") -> None:
 
 
 def print_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print what :func:`vgae.tasks.task_scores` says of classes and clusters."""
+    """Print what :func:`vgae.tasks.judge_embedding` says of classes and clusters."""
+    typer.echo("\nEmbedding of the whole graph, messages over all of its links:")
     if "classes" in tasks:
         lines = [["classes by logistic regression", "accuracy", "macro F1"]]
         names = {"public": "the public split", "random": "ten random splits"}

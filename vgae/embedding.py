@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vgae.encoders import GCNEncoder, LinearGCNEncoder
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
 from vgae.vae import VAE, Posterior
@@ -52,10 +53,13 @@ def encoder_inputs(
 
     That is ``(x, edge_index)``, both dense. An encoder with a method ``prepare(x, edge_index)`` is
     asked once for a form of them that it takes faster; its ``x`` is sparse where the graph's is.
-    ``masked`` tells it that links will be hidden from it, other ones each time.
+    ``masked`` says that links will be hidden from it, other ones each time: then an encoder of
+    your own gets ``(x, edge_index)`` as they are.
     """
     like = parameter_like(model)
     prepare = getattr(model.encoder, "prepare", None)
+    if masked and not isinstance(model.encoder, (GCNEncoder, LinearGCNEncoder)):
+        prepare = None  # what it made of some edges would not do for others
     x = graph.dense_x if prepare is None else graph.x
     x = None if x is None else x.to(device=like.device, dtype=like.dtype)
     edge_index = edge_index.to(like.device)

@@ -1,6 +1,6 @@
 """evaluate: how well a model predicts the held-out links of a split, and what else it knows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
@@ -12,7 +12,7 @@ from vgae.embedding import embed, evaluating, parameter_like
 from vgae.errors import DataError, UsageError
 from vgae.graph import Graph, both_directions
 from vgae.hard_negatives import hard_negatives
-from vgae.links import LabelledPairs, LinkSplit
+from vgae.links import LabelledPairs, LinkSplit, sample_non_links
 from vgae.metrics import (
     LinkIntervals,
     LinkScores,
@@ -33,6 +33,7 @@ _HITS = (10, 50, 100)
 # Links are ranked among all nodes as long as that is no more than so many pairs.
 _MOST_RANKED_PAIRS = 1_000_000_000
 _PAIRS_AT_ONCE = 1 << 20
+_NON_LINKS = 200_000  # to see how many lie above a threshold that few should reach
 
 
 class Probabilities(NamedTuple):
@@ -52,7 +53,8 @@ class LinkEvaluation:
         hits: Hits@k among the non-links of the part, by k; see :func:`vgae.metrics.hits_at_k`.
         ranks: Of each link's ends among all nodes, known links left out; see
             :func:`vgae.ranking.link_ranks`.
-        num_ranked: How many links these are: all, or as many as can be ranked in reasonable time.
+        num_links: Links of the part.
+        num_ranked: How many of them are ranked: all, or the first that take reasonable time.
         hard: Ranks among hard non-links of its own; see :func:`vgae.hard_negatives`.
         sigmoid: Of the sigmoid of the logits, as the decoder has it.
         calibrated: Of calibrated probabilities, if there is a calibration.
@@ -62,6 +64,7 @@ class LinkEvaluation:
     intervals: LinkIntervals
     hits: dict[int, float]
     ranks: RankScores
+    num_links: int
     num_ranked: int
     sigmoid: Probabilities
     calibrated: Probabilities | None = None
@@ -81,6 +84,7 @@ class LinkEvaluation:
         """Return plain values for JSON."""
         return {
             **self.scores._asdict(),
+            "num_links": self.num_links,
             "auc_interval": list(self.intervals.auc),
             "ap_interval": list(self.intervals.ap),
             **{f"hits_at_{k}": share for k, share in self.hits.items()},
@@ -111,7 +115,7 @@ def evaluate(
         messages: Links that messages travel on when test links are scored: ``"train"`` as in
             Kipf & Welling (2016), or ``"train+val"`` as in PyG's ``RandomLinkSplit``. Figures of
             the two are not comparable. Validation links are always scored over ``"train"``.
-        calibration: Of :func:`calibrate`; judged beside the sigmoid.
+        calibration: Of :func:`calibrate`; judged beside the sigmoid, at the balanced prior.
         hard: How many hard non-links to rank each link among, even; 0 leaves them out, which
             saves seconds to minutes. Source: Li et al. (2023), 500 a link.
 
@@ -122,6 +126,8 @@ def evaluate(
         LeakageError: If the split is not one of this graph, or leaks.
     """
     split.audit(graph)
+    # There are as many non-links as links: under another prior no probability would fit them.
+    balanced = calibration and replace(calibration, log_odds_shift=0.0)
     evaluations = {}
     for name, part in _parts(split).items():
         scorer = PairScorer(model, graph, _message_edges(split, name, messages))
@@ -134,10 +140,11 @@ def evaluate(
             intervals=bootstrap_intervals(logits, part.edge_label),
             hits={k: hits_at_k(pos, neg, k) for k in _HITS},
             ranks=rank_scores(ranks.flatten()),
+            num_links=part.pos.shape[1],
             num_ranked=ranked.shape[1],
             sigmoid=_judged(logits.double().sigmoid(), part.edge_label),
-            calibrated=calibration and _judged(calibration.probability(logits), part.edge_label),
-            hard=hard_ranks(scorer, graph, split, part, hard) if hard else None,
+            calibrated=balanced and _judged(balanced.probability(logits), part.edge_label),
+            hard=hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
         )
     return evaluations
 
@@ -176,12 +183,16 @@ def calibrate(
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not looked at.
 
+    For the prior ``"density"``, where one non-link above the threshold stands for hundreds, more
+    non-links are drawn: pairs of nodes that are linked in neither training nor validation.
+
     Args:
         model: A trained model.
         graph: Nodes and features.
         split: The one that the model was trained on; it is audited.
         method: See :func:`vgae.calibration.fit_calibration`, as for the others.
-        prior: ``"density"`` is the share of all pairs of the graph that are links.
+        prior: ``"density"`` is the share of links among all pairs that are not known from
+            training: what a proposal of new links meets, if as many are missing as were held out.
         goal: What the threshold is chosen for.
 
     Raises:
@@ -194,13 +205,19 @@ def calibrate(
             "TOO_FEW_PAIRS", "a calibration needs validation links; split with val above 0."
         )
     scorer = PairScorer(model, graph, split.message_edge_index)
-    num_pairs = graph.num_nodes * (graph.num_nodes - 1) / 2
+    pairs = split.val
+    unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - split.train.shape[1]
+    if prior == "density":
+        known = torch.cat([split.train, split.val.pos], dim=1)
+        count = min(_NON_LINKS, unknown - split.val.pos.shape[1])
+        generator = stream(split.seed, "calibration")
+        pairs = pairs._replace(neg=sample_non_links(known, graph.num_nodes, count, generator))
     return fit_calibration(
-        scorer.logits(split.val.edge_label_index),
-        split.val.edge_label,
+        scorer.logits(pairs.edge_label_index),
+        pairs.edge_label,
         method=method,
         prior=prior,
-        density=graph.num_links / num_pairs,
+        density=(graph.num_links - split.train.shape[1]) / unknown,
         goal=goal,
     )
 
@@ -238,20 +255,20 @@ class PairScorer:
 
 
 def hard_ranks(
-    scorer: PairScorer, graph: Graph, split: LinkSplit, part: LabelledPairs, per_link: int
+    scorer: PairScorer, graph: Graph, split: LinkSplit, links: Tensor, per_link: int
 ) -> RankScores:
-    """Rank the links of a part, each among hard non-links of its own."""
+    """Rank links of shape ``(2, P)``, each among hard non-links of its own."""
     negatives = hard_negatives(
         graph.links,
-        part.pos,
+        links,
         split.train,
         graph.x,
         graph.num_nodes,
         per_link=per_link,
         generator=stream(split.seed, "hard-negatives"),
     )
-    neg = scorer.logits(negatives.flatten(1)).view(part.pos.shape[1], per_link)
-    return rank_scores(ranks_among(scorer.logits(part.pos), neg))
+    neg = scorer.logits(negatives.flatten(1)).view(links.shape[1], per_link)
+    return rank_scores(ranks_among(scorer.logits(links), neg))
 
 
 def _parts(split: LinkSplit) -> dict[str, LabelledPairs]:

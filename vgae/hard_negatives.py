@@ -38,7 +38,7 @@ def hard_negatives(
 
     of resource allocation, personalised PageRank and the cosine of the features. Within one
     heuristic with scores s and largest score t, :math:`r(w) = 1 + \#\{w' : s_w \le s_{w'} < t\}`
-    where :math:`s_w > 0`; all scores of zero share the rank behind the last of these.
+    where :math:`s_w > 0`; a score of zero says nothing, and has rank N.
 
     Source: Li et al. (2023), `Evaluating Graph Neural Networks for Link Prediction
     <https://arxiv.org/abs/2306.10453>`_, section 4, and ``create_heart_negatives.py`` of their
@@ -46,11 +46,11 @@ def hard_negatives(
 
     - No link of the graph is a negative. HeaRT leaves out links of training alone, so that a
       model which finds another held-out link is punished for a right answer.
-    - Equal ranks are drawn at random instead of in the order of ``torch.topk``. This matters:
-      few nodes have a resource allocation above zero, all others share the rank behind them, so
-      that by the minimum they tie unless PageRank or cosine puts them further ahead. Of 500
-      pairs, four in five are drawn from that tie on Cora; the hard ones come first.
-    - Nodes where all heuristics are zero always come last, and none is drawn twice.
+    - A score of zero does not count. HeaRT gives it the rank behind the last one above zero; as
+      few nodes have a resource allocation above zero, nearly all then tie near the front, and
+      four in five negatives on Cora are any nodes at all.
+    - Equal ranks are drawn at random instead of in the order of ``torch.topk``. Nodes where all
+      heuristics are zero come last, and none is drawn twice.
     - PageRank is a power iteration instead of a local push; a negative cosine counts as zero.
 
     Args:
@@ -185,8 +185,8 @@ def _unit_rows(x: Tensor) -> Any:
 
 
 def _rank_rows(scores: Tensor) -> Tensor:
-    """Return the rank of each score within its row, float64; negative ones are not counted."""
+    """Return the rank of each score within its row, float64; N for what is not above zero."""
     ordered = torch.from_numpy(np.sort(scores.numpy(), axis=1))
     below = torch.searchsorted(ordered, scores, out_int32=True)
     ranks = torch.where(scores > 0, 1 + below.amax(dim=1, keepdim=True) - below, 0)
-    return torch.where(scores > 0, ranks, ranks.amax(dim=1, keepdim=True) + 1).double()
+    return torch.where(scores > 0, ranks, scores.shape[1]).double()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vgae.decoders import MaskedLinks
+from vgae.errors import DataError
 from vgae.sparse import EdgePattern
 
 
@@ -25,14 +26,25 @@ class LinkMasking:
             by column, shape ``(2, 2M)``.
         share: Of the links, rounded, that is hidden, in (0, 1); at least one is, and one stays.
         generator: What is hidden; on the device of the edges.
+
+    Raises:
+        DataError: If the edges are not in that order, or are fewer than two links.
     """
 
     def __init__(self, edge_index: Tensor, share: float, generator: torch.Generator) -> None:
+        if edge_index.shape[1] < 4:
+            raise DataError("NO_EDGES", "masking needs two links, one to see and one to predict.")
+        code = edge_index[0] * (edge_index.max() + 1) + edge_index[1]
+        if not (code.diff() > 0).all():
+            raise DataError(
+                "EDGE_ORDER",
+                "edge_index must be sorted by row and then by column, without repeats.",
+            )
         self.edge_index, self.generator = edge_index, generator
         self.num_links = num_links = edge_index.shape[1] // 2
         # Always as many, so that shapes never change.
         self.num_hidden = min(max(round(share * num_links), 1), num_links - 1)
-        self.weight = num_links / max(num_links - self.num_hidden, 1)
+        self.weight = num_links / (num_links - self.num_hidden)
         self.link = _link_of_edge(edge_index)
 
     def __call__(self, inputs: tuple[Any, Any], target: Tensor) -> tuple[tuple, MaskedLinks]:
@@ -56,6 +68,6 @@ class LinkMasking:
 
 def _link_of_edge(edge_index: Tensor) -> Tensor:
     """Return the number of the link that each edge is a direction of, shape ``(2M,)``."""
-    num_nodes = int(edge_index.max()) + 1 if edge_index.numel() else 0
+    num_nodes = int(edge_index.max()) + 1
     low, high = edge_index.sort(dim=0).values
     return (low * num_nodes + high).unique(return_inverse=True)[1]

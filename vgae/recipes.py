@@ -114,7 +114,7 @@ class Recipe:
             value = getattr(self, field)
             if _KINDS[self.__dataclass_fields__[field].type] is int and type(value) is not int:
                 raise UsageError("RECIPE", f"{field} must be an integer, got {value!r}.")
-            if not low <= value <= high:  # NaN fails too
+            if isinstance(value, str) or not low <= value <= high:  # NaN fails too
                 raise UsageError("RECIPE", f"{field} must lie in [{low}, {high}], got {value}.")
         for field, kind in _CHOICES.items():
             choices, value = get_args(kind), getattr(self, field)
@@ -207,7 +207,8 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     """Return the recipe as it is meant for a graph, and say so: the rule of ``best`` alone.
 
     Fields of :data:`BEST` that were not changed are those of :data:`BEST_LINKS` without features,
-    and those of :data:`BEST_DENSE` if a quarter of their entries or more are not zero.
+    and those of :data:`BEST_DENSE` if a quarter of their entries or more are not zero. Take one of
+    the two by name to set a field to what it is in :data:`BEST`.
     """
     if recipe.name != BEST.name:
         return recipe

@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -234,6 +234,15 @@ def _write_result(
     }
     write_json(folder / "metrics.json", metrics)
     return metrics, calibration
+
+
+def recalibrate(run: Run, calibration: Calibration) -> Run:
+    """Store a calibration with the model of a run, and score the run anew with it."""
+    write_calibration(run.folder / "model", calibration)
+    scores = evaluate(run.model, run.graph, run.split, calibration=calibration)
+    metrics = run.metrics | {part: score.to_dict() for part, score in scores.items()}
+    write_json(run.folder / "metrics.json", metrics)
+    return replace(run, metrics=metrics, calibration=calibration)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

@@ -165,6 +165,11 @@ class EdgePattern(NamedTuple):
             self_loop_weight: c, above zero.
         """
         num_nodes = len(self.crow) - 1
+        if edge_weight.shape != (len(self.place) - num_nodes,) or edge_weight.requires_grad:
+            raise ValueError(
+                f"edge_weight must have shape ({len(self.place) - num_nodes},) and no gradient,"
+                f" got {tuple(edge_weight.shape)}; pass edge_index for weights that are learned."
+            )
         loop = edge_weight.new_full((1,), self_loop_weight)
         weight = torch.cat([edge_weight, loop])[self.place]
         scale = torch.segment_reduce(weight, "sum", offsets=self.crow.long()).rsqrt()

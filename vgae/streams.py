@@ -8,7 +8,9 @@ import torch
 
 from vgae.errors import UsageError
 
-StreamName = Literal["init", "split", "noise", "pairs", "mask", "dropout", "hard-negatives"]
+StreamName = Literal[
+    "init", "split", "noise", "pairs", "mask", "dropout", "hard-negatives", "calibration"
+]
 
 
 def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> torch.Generator:
@@ -21,7 +23,8 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
         seed: Any integer in ``[0, 2**63)``.
         name: ``"init"`` (weights), ``"split"`` (held-out links and non-links), ``"noise"``
             (samples of the posterior), ``"pairs"`` (of the sampled decoder loss), ``"mask"``
-            (links hidden in an epoch), ``"dropout"`` or ``"hard-negatives"`` (order of equals).
+            (links hidden in an epoch), ``"dropout"``, ``"hard-negatives"`` (order of equals) or
+            ``"calibration"`` (non-links beyond those of the split).
         device: Where the generator draws.
 
     Raises:

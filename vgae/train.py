@@ -179,7 +179,7 @@ def fit(
         model = build_model(model, in_channels, settings, stream(seed, "init"))
         if recipe.scale_features and graph.x is not None:
             cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
-    model.to(torch_device)
+    model.to(torch_device).train()  # an encoder prepares for training, dropout and all
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     trainer = _Trainer(model, inputs, split.val, recipe, on_row)
     target = _target(model, split, torch_device)

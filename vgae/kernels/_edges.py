@@ -23,6 +23,11 @@ def edge_terms(
         adj: Symmetric sparse CSR matrix with an entry per edge, shape ``(N, N)``.
         weight: Of each entry in the first sum, equal for both directions, shape ``(E,)``.
     """
+    if weight is not None and (weight.shape != adj.values().shape or weight.requires_grad):
+        raise ValueError(
+            f"edge_weight must have shape ({adj._nnz()},) and no gradient, got"
+            f" {tuple(weight.shape)}."
+        )
     return _EdgeTerms.apply(z, bias, adj, weight)
 
 
