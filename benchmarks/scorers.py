@@ -13,7 +13,6 @@ from vgae.graph import Graph
 from vgae.kernels import SparseOperator
 from vgae.links import LinkSplit
 from vgae.metrics import link_scores
-from vgae.sparse import csr_tensor, transposed
 
 EVAL_EVERY = 10
 MOST_PAIRS = 2**16  # that are decoded at once, where decoding them takes memory of its own
@@ -137,11 +136,7 @@ class FeatureProduct(nn.Module):
     def __init__(self, x: Tensor | None, weight: Tensor) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
-        self.x = None if x is None else SparseOperator.of(as_csr(x))
-        if self.x is not None:
-            crow, col, values = csr_parts(self.x.matrix)
-            number = torch.arange(len(values), dtype=torch.float64)
-            self.order = transposed(csr_tensor(crow, col, number, self.x.shape)).values().long()
+        self.x = None if x is None else SparseOperator.scalable(as_csr(x))
 
     def forward(self, p: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """Return the product, shape ``(N, k)``, after each entry of X was dropped by chance p."""
@@ -152,12 +147,7 @@ class FeatureProduct(nn.Module):
             return dropped(torch.ones(len(self.weight), 1), p, generator) * self.weight
         if not p:
             return self.x @ self.weight
-        values = dropped(self.x.matrix.values(), p, generator)
-        crow, col, _ = csr_parts(self.x.matrix)
-        crow_t, col_t, _ = csr_parts(self.x.transpose)
-        matrix = csr_tensor(crow, col, values, self.x.shape)
-        transpose = csr_tensor(crow_t, col_t, values[self.order], self.x.transpose.shape)
-        return SparseOperator(matrix, transpose) @ self.weight
+        return self.x.scaled(dropped(torch.ones(self.x.matrix._nnz()), p, generator)) @ self.weight
 
 
 def dropped(values: Tensor, p: float, generator: torch.Generator | None) -> Tensor:

@@ -154,6 +154,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score the held-out links of a run anew; judge its embedding by classes and clusters."""
+    from vgae.embedding import embed as embed_nodes
     from vgae.evaluation import evaluate as evaluate_model
     from vgae.run import load_run
     from vgae.tasks import judge_embedding
@@ -176,11 +177,9 @@ def evaluate(
         )
         result |= {part: score.to_dict() for part, score in scores.items()}
     others = {}
-    if len(wanted) > ("links" in wanted):
-        from vgae.embedding import embed as embed_nodes
-
+    if {"classes", "clusters"} & set(wanted):
         mu = embed_nodes(loaded.model, loaded.graph).mu
-        others = judge_embedding(mu, loaded.graph, [task for task in wanted if task != "links"])
+        others = judge_embedding(mu, loaded.graph, wanted)
     if as_json:
         print_json(result | others)
         return
@@ -196,7 +195,10 @@ def calibrate(
     method: Annotated[str, typer.Option(help="'platt', 'isotonic' or 'temperature'.")] = "platt",
     prior: Annotated[
         str,
-        typer.Option(help="Share of links: 'balanced' (one half), or the 'density' of the graph."),
+        typer.Option(
+            help="Share of links: 'balanced' (one half), or their 'density' among all pairs"
+            " that are not known from training."
+        ),
     ] = "balanced",
     goal: Annotated[str, typer.Option(help="Of the threshold: 'f1', or 'precision=0.9'.")] = "f1",
     as_json: Json = False,

@@ -55,7 +55,8 @@ class LinkEvaluation:
             :func:`vgae.ranking.link_ranks`.
         num_links: Links of the part.
         num_ranked: How many of them are ranked: all, or the first that take reasonable time.
-        hard: Ranks among hard non-links of its own; see :func:`vgae.hard_negatives`.
+        hard: Ranks among hard non-links of its own; see
+            :func:`vgae.hard_negatives.hard_negatives`.
         sigmoid: Of the sigmoid of the logits, as the decoder has it.
         calibrated: Of calibrated probabilities, if there is a calibration.
     """
@@ -154,22 +155,11 @@ def evaluate_links(
 ) -> dict[str, LinkScores]:
     """Return AUC and AP alone; arguments and keys as for :func:`evaluate`."""
     split.audit(graph)
-    logits = held_out_logits(model, graph, split, messages=messages)
-    return {
-        name: link_scores(logits[name], part.edge_label) for name, part in _parts(split).items()
-    }
-
-
-def held_out_logits(
-    model: VAE, graph: Graph, split: LinkSplit, *, messages: Messages = "train"
-) -> dict[str, Tensor]:
-    """Return the logits of each part's ``edge_label_index``; arguments as for :func:`evaluate`."""
-    return {
-        name: PairScorer(model, graph, _message_edges(split, name, messages)).logits(
-            part.edge_label_index
-        )
-        for name, part in _parts(split).items()
-    }
+    scores = {}
+    for name, part in _parts(split).items():
+        scorer = PairScorer(model, graph, _message_edges(split, name, messages))
+        scores[name] = link_scores(scorer.logits(part.edge_label_index), part.edge_label)
+    return scores
 
 
 def calibrate(

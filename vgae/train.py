@@ -149,10 +149,12 @@ def fit(
         split: From :func:`vgae.split_links`; messages travel on its training links only.
         model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
             trained in place with the learning rate, epochs, beta and the like of the recipe, not
-            its widths, biases, weighting and pairs. Its encoder gets ``(x, edge_index)``, dense,
-            its decoder ``edge_index``.
+            its widths, biases, dropout, weighting and pairs. Its encoder gets ``(x, edge_index)``,
+            dense, its decoder ``edge_index``; with ``mask`` the encoder gets the links that are
+            not hidden, and the decoder must be an :class:`~vgae.InnerProductDecoder`.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
-        seed: Of the initial weights, the noise, and the pairs if they are sampled.
+        seed: Of the initial weights, the noise, masks and dropout, and the pairs if they are
+            sampled.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         max_bytes: Most memory that a named model may take; all that is free if not given.
         cuda_graph: Whether to launch each epoch on a GPU as a whole; see :func:`epochs`. On small
@@ -164,6 +166,7 @@ def fit(
         LeakageError: If the split is not one of this graph, or leaks.
         ResourceError: If the device is not there, or has too little memory.
         NumericalError: If the loss is no longer finite.
+        UsageError: If links are to be masked and the decoder cannot be told which.
     """
     split.audit(graph)
     torch_device = resolve_device(device, cuda_graph=cuda_graph)
