@@ -14,7 +14,7 @@ SHORT = replace(PAPER, epochs=5)
 
 def trial(auc, ap, dataset="cora"):
     scores = LinkScores(auc, ap)
-    return Trial(dataset, "vgae", 0, scores, scores, 5, 5, 0.1)
+    return Trial(dataset, "vgae", 0, "paper", scores, scores, 5, 5, 0.1)
 
 
 def test_mean_and_deviation_worked_by_hand():
@@ -46,6 +46,7 @@ def test_each_row_is_a_split_a_training_and_a_test_of_its_seed(sbm, sbm_file):
     for seed, row in enumerate(seen):
         split = split_links(sbm, seed=seed)
         result = fit(sbm, split, model="gae", recipe=SHORT, seed=seed)
+        assert row.recipe == "paper"
         assert row.test == evaluate_links(result.model, sbm, split)["test"]
     assert seen[0].test != seen[1].test
 

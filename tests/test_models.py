@@ -26,10 +26,19 @@ def test_a_model_is_built_as_the_recipe_says(name, generator):
     assert encoder.eval()(torch.rand(4, 7, generator=generator), edges).mu.shape == (4, 3)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_log_sigma_starts_where_the_recipe_says(name, generator):
+    encoder = build_model(name, 7, RECIPE, generator).encoder
+    offset = encoder.bias if "linear" in name else encoder.bias1
+    log_sigma = [] if encoder.posterior is PointMass else [-2.0] * 3
+    assert offset.tolist() == [0.0] * 3 + log_sigma
+    assert encoder.degree_weight.shape == (16, 3 + len(log_sigma) if "linear" in name else 5)
+
+
 def test_the_papers_model_has_nothing_of_that(generator):
     encoder = build_model("vgae", 7, PAPER, generator).encoder
     assert (encoder.self_loop_weight, encoder.length, encoder.dropout) == (1.0, None, (0.0, 0.0))
-    assert (encoder.activation, encoder.bias0) == ("relu", None)
+    assert (encoder.activation, encoder.bias0, encoder.degree_weight) == ("relu", None, None)
 
 
 def test_widths_are_those_of_the_layers():

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from vgae.graph import Graph
 from vgae.links import split_links
 from vgae.metrics import LinkScores
 from vgae.models import ModelName, check_model
-from vgae.recipes import PAPER, Recipe
+from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.run import open_graph
 from vgae.train import fit
 
@@ -33,11 +34,12 @@ PUBLISHED = {
 
 
 class Trial(NamedTuple):
-    """One training: data set, model and seed, and how it did."""
+    """One training: data set, model, seed and the recipe as meant for the graph; how it did."""
 
     dataset: str
     model: str
     seed: int
+    recipe: str
     val: LinkScores
     test: LinkScores
     epochs: int
@@ -100,6 +102,7 @@ def run_table(
 def _trial(graph: Graph, model: ModelName, seed: int, recipe: Recipe, device: str) -> Trial:
     """Split, train and test with one seed."""
     split = split_links(graph, seed=seed)
+    recipe = for_graph(recipe, graph)
     result = fit(
         graph, split, model=model, recipe=recipe, seed=seed, device=device, progress=False
     )
@@ -108,6 +111,7 @@ def _trial(graph: Graph, model: ModelName, seed: int, recipe: Recipe, device: st
         dataset=graph.name,
         model=model,
         seed=seed,
+        recipe=recipe.name,
         val=scores["val"],
         test=scores["test"],
         epochs=len(result.history),
@@ -165,4 +169,4 @@ def to_json(summaries: Sequence[Summary], recipe: Recipe, text: str) -> dict[str
             for trial in summary.trials
         ]
         rows.append(row)
-    return {"protocol": text, "recipe": vars(recipe), "rows": rows}
+    return {"protocol": text, "recipe": asdict(recipe), "rows": rows}

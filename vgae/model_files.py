@@ -28,6 +28,7 @@ _MODEL_OPTIONS = (
     "dropout",
     "self_loop_weight",
     "latent_norm",
+    "degrees",
 )
 
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from torch import nn
 
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder, LinearGCNEncoder
@@ -43,6 +44,7 @@ def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Ge
         "bias": recipe.bias,
         "self_loop_weight": recipe.self_loop_weight,
         "length": recipe.latent_norm or None,
+        "degrees": recipe.degrees,
         "generator": generator,
     }
     if encoder_class is GCNEncoder:
@@ -51,6 +53,10 @@ def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Ge
     else:
         options["dropout"] = recipe.feature_dropout
     encoder = encoder_class(in_channels, *widths(name, recipe), **options)
+    if recipe.initial_logstd and posterior is DiagGaussian:
+        offset = encoder.bias1 if isinstance(encoder, GCNEncoder) else encoder.bias
+        assert offset is not None  # the recipe has seen to it
+        nn.init.constant_(offset[recipe.latent_channels :], recipe.initial_logstd)
     decoder = InnerProductDecoder(
         weighting=recipe.weighting,
         bias=recipe.logit_bias,

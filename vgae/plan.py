@@ -106,7 +106,7 @@ def training_bytes(
     matrices = 16 * entries + 8 * (entries + nodes) + 20 * entries
     matrices += 40 * (entries + nodes) * (recipe.mask > 0)
     layer_bytes = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
-    activations = layer_bytes * nodes * sum(widths)
+    activations = nodes * (layer_bytes * sum(widths) + 100 * recipe.degrees)
     # While a matrix is made: codes, their order and copies of the edges; gone before training.
     making = 100 * (entries + nodes)
     return _LIBRARIES + features + matrices + max(making, weights + activations)

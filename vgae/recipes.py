@@ -4,7 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from vgae.errors import UsageError
@@ -35,6 +35,8 @@ _RANGES = {
     "hidden_channels": (1, _MOST),
     "latent_channels": (1, _MOST),
     "lr": (0, _MOST),
+    "weight_decay": (0, _MOST),
+    "initial_logstd": (-10, 0),
     "epochs": (0, _MOST),
     "beta": (0, _MOST),
     "feature_dropout": (0, 0.99),
@@ -57,6 +59,7 @@ class Recipe:
         hidden_channels: Width of the hidden layer (not used by the linear encoder).
         latent_channels: Width d of the latent vectors.
         lr: Learning rate of Adam.
+        weight_decay: Of Adam: times a weight, it is added to the weight's gradient.
         epochs: Passes over the graph, at most; 0 leaves the initial weights.
         weighting: Of the pairs; see :class:`vgae.InnerProductDecoder`.
         beta: Weight of the KL divergence.
@@ -67,7 +70,11 @@ class Recipe:
         feature_dropout: Share of the features' entries that is dropped in each epoch.
         dropout: Share of the hidden layer that is dropped.
         self_loop_weight: What a node's own features weigh beside those of a neighbour.
-        latent_norm: Length that the means are scaled to; 0 leaves them as they are.
+        latent_norm: Length that the messages of the means are scaled to; 0 leaves them as they
+            are.
+        degrees: Whether the encoder is told how many neighbours a node has.
+        initial_logstd: What the offset of log sigma is before training; other than 0, it needs
+            ``bias``.
         mask: Share of the training links that the encoder does not see in an epoch, and that
             are then the ones to be predicted; 0 shows and predicts all. See
             :class:`vgae.masking.LinkMasking`.
@@ -83,12 +90,14 @@ class Recipe:
         patience: Epochs without a better validation AUC + AP after which training stops;
             0 never stops early.
         eval_every: Epochs between two looks at the validation links.
+        chosen: Fields that :meth:`override` set.
     """
 
     name: str
     hidden_channels: int = 32
     latent_channels: int = 16
     lr: float = 0.01
+    weight_decay: float = 0.0
     epochs: int = 200
     weighting: Weighting = "kipf"
     beta: float = 1.0
@@ -99,6 +108,8 @@ class Recipe:
     dropout: float = 0.0
     self_loop_weight: float = 1.0
     latent_norm: float = 0.0
+    degrees: bool = False
+    initial_logstd: float = 0.0
     mask: float = 0.0
     logit_bias: bool = False
     pairs: Pairs = "auto"
@@ -108,18 +119,21 @@ class Recipe:
     keep: Keep = "last"
     patience: int = 0
     eval_every: int = 5
+    chosen: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        for field, (low, high) in _RANGES.items():
-            value = getattr(self, field)
-            if _KINDS[self.__dataclass_fields__[field].type] is int and type(value) is not int:
-                raise UsageError("RECIPE", f"{field} must be an integer, got {value!r}.")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if _KINDS[self.__dataclass_fields__[name].type] is int and type(value) is not int:
+                raise UsageError("RECIPE", f"{name} must be an integer, got {value!r}.")
             if isinstance(value, str) or not low <= value <= high:  # NaN fails too
-                raise UsageError("RECIPE", f"{field} must lie in [{low}, {high}], got {value}.")
-        for field, kind in _CHOICES.items():
-            choices, value = get_args(kind), getattr(self, field)
+                raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {value}.")
+        for name, kind in _CHOICES.items():
+            choices, value = get_args(kind), getattr(self, name)
             if value not in choices:
-                raise UsageError("RECIPE", f"{field} must be one of {choices}, got {value!r}.")
+                raise UsageError("RECIPE", f"{name} must be one of {choices}, got {value!r}.")
+        if self.initial_logstd and not self.bias:
+            raise UsageError("RECIPE", "initial_logstd is set by an offset; set bias = true too.")
 
     def override(self, settings: Mapping[str, str]) -> Self:
         """Return a copy with some fields changed, each given as text.
@@ -127,32 +141,32 @@ class Recipe:
         Raises:
             UsageError: If a field does not exist or its text is of another type.
         """
-        types = {field.name: field.type for field in fields(self)}
+        types = {f.name: f.type for f in fields(self) if f.name != "chosen"}
         values = {}
-        for field, text in settings.items():
-            if field not in types:
+        for name, text in settings.items():
+            if name not in types:
                 raise UsageError(
-                    "RECIPE", f"{field!r} is no field of a recipe; they are {', '.join(types)}."
+                    "RECIPE", f"{name!r} is no field of a recipe; they are {', '.join(types)}."
                 )
-            values[field] = _parse(field, text, _KINDS.get(types[field], str))
-        return replace(self, **values)
+            values[name] = _parse(name, text, _KINDS.get(types[name], str))
+        return replace(self, **values, chosen=tuple(sorted({*self.chosen, *values})))
 
     def __str__(self) -> str:
         """Return the recipe as TOML, one ``field = value`` per line."""
         # A string, number or truth value is written alike in JSON and in TOML.
-        return "\n".join(f"{field} = {json.dumps(v)}" for field, v in asdict(self).items())
+        return "\n".join(f"{name} = {json.dumps(v)}" for name, v in asdict(self).items())
 
 
-def _parse(field: str, text: str, kind: type) -> object:
+def _parse(name: str, text: str, kind: type) -> object:
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
         value = kind(text)
     except (ValueError, KeyError):
         expected = "true or false" if kind is bool else kind.__name__
-        raise UsageError("RECIPE", f"{field} must be {expected}, got {text!r}.") from None
+        raise UsageError("RECIPE", f"{name} must be {expected}, got {text!r}.") from None
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError("RECIPE", f"{field} must be finite, got {text!r}.")
+        raise UsageError("RECIPE", f"{name} must be finite, got {text!r}.")
     return value
 
 
@@ -164,7 +178,9 @@ BEST = Recipe(
     name="best",
     hidden_channels=128,
     latent_channels=128,
-    epochs=400,
+    lr=0.02,
+    weight_decay=5e-5,
+    epochs=500,
     bias=True,
     activation="elu",
     scale_features=True,
@@ -173,6 +189,8 @@ BEST = Recipe(
     self_loop_weight=4.0,
     latent_norm=5.0,
     mask=0.7,
+    degrees=True,
+    initial_logstd=-2.0,
     logit_bias=True,
     pairs="sampled",
     average=True,
@@ -180,9 +198,9 @@ BEST = Recipe(
     eval_every=10,
 )
 """The highest link-prediction scores: the paper's model and objective, trained on links that are
-hidden from the encoder, with messages of one length. What each setting is worth was measured on
-validation links: ``benchmarks/results/ablation.md``. :func:`for_graph` says for which graphs
-other settings take its place."""
+hidden from the encoder, with messages of one length and degrees beside the features. What each
+setting is worth was measured on validation links: ``benchmarks/results/ablation.md``.
+:func:`for_graph` says for which graphs other settings take its place."""
 
 BEST_DENSE = replace(BEST, name="best-dense", feature_dropout=0.2)
 """What :data:`BEST` is for graphs whose features are measurements, of which each says something,
@@ -191,13 +209,15 @@ and not words, of which few suffice."""
 BEST_LINKS = replace(
     BEST,
     name="best-links",
+    lr=0.01,
     feature_dropout=0.5,
     dropout=0.0,
-    latent_norm=1.6,
-    mask=0.0,
+    latent_norm=2.2,
+    mask=0.1,
 )
 """What :data:`BEST` is for graphs without features, where a node is known by its links alone and
-hiding them hides the node; ``feature_dropout`` then drops whole nodes."""
+hiding many hides the node; ``feature_dropout`` then drops whole nodes, of which the degree is
+left."""
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, BEST_DENSE, BEST_LINKS)}
 _DENSE = 0.25  # share of a feature matrix that is not zero
@@ -207,8 +227,7 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     """Return the recipe as it is meant for a graph, and say so: the rule of ``best`` alone.
 
     Fields of :data:`BEST` that were not changed are those of :data:`BEST_LINKS` without features,
-    and those of :data:`BEST_DENSE` if a quarter of their entries or more are not zero. Take one of
-    the two by name to set a field to what it is in :data:`BEST`.
+    and those of :data:`BEST_DENSE` if a quarter of their entries or more are not zero.
     """
     if recipe.name != BEST.name:
         return recipe
@@ -218,7 +237,11 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     base = BEST_LINKS if density is None else BEST_DENSE
     reason = "no features" if density is None else f"features that are {density:.0%} dense"
     log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
-    changed = {f: v for f, v in asdict(recipe).items() if v != getattr(BEST, f)}
+    changed = {
+        name: value
+        for name, value in vars(recipe).items()
+        if name in recipe.chosen or value != getattr(BEST, name)
+    }
     return replace(base, **changed)
 
 

@@ -188,7 +188,11 @@ def fit(
     target = _target(model, split, torch_device)
     view = _masking(model, split, recipe.mask, stream(seed, "mask", torch_device))
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=recipe.lr, fused=True, capturable=cuda_graph
+        model.parameters(),
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+        capturable=cuda_graph,
     )
     start = time.perf_counter()
     loop = epochs(

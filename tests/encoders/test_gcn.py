@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 from torch_geometric.nn import GCNConv
 
 from vgae.encoders import GCNEncoder, feature_scale
+from vgae.encoders._convolution import degree_features, propagation
 from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
@@ -221,6 +224,45 @@ def test_messages_of_the_mean_have_one_length_and_the_others_are_as_ever(x, gene
     assert (logstd > 0).any()
     torch.testing.assert_close(q.logvar, 2 * logstd.clamp_max(0))  # no wider than the prior
     assert q.mu[5].norm().item() == pytest.approx(2.5)  # isolated: its own message alone
+
+
+@pytest.mark.parametrize("form", ["edges", "weighted", "matrix", "prepared", "masked"])
+@pytest.mark.parametrize("loop", [1.0, 4.0])
+def test_degrees_are_more_columns_of_x(x, generator, form, loop):
+    options = {"self_loop_weight": loop, "generator": generator}
+    encoder = GCNEncoder(7, 5, 3, degrees=True, **options)
+    plain = GCNEncoder(7 + 16, 5, 3, **options)
+    with torch.no_grad():
+        plain.weight0.copy_(torch.cat([encoder.weight0, encoder.degree_weight]))
+        plain.weight1.copy_(encoder.weight1)
+    columns = torch.zeros(6, 16)
+    columns[0:3, 1] = 2 - math.log2(3)  # degree 2 lies between the columns of 1 and 3
+    columns[0:3, 2] = math.log2(3) - 1
+    columns[3:5, 1] = 1  # degree 1
+    columns[5, 0] = 1  # none
+    weight = torch.ones(8)
+    inputs = {
+        "edges": (x, EDGES),
+        "weighted": (x, EDGES, weight.requires_grad_(form == "weighted")),
+        "matrix": (x, edges_to_csr(EDGES, 6)),
+        "prepared": encoder.prepare(x, EDGES),
+        "masked": (*encoder.prepare(x, EDGES, masked=True), weight),
+    }[form]
+    expected = plain(torch.cat([x, columns], dim=1), EDGES)
+    torch.testing.assert_close(encoder(*inputs).mu, expected.mu)
+    torch.testing.assert_close(encoder(*inputs).logvar, expected.logvar)
+
+
+def test_degrees_count_what_is_seen_and_end_in_the_last_column(generator):
+    encoder = GCNEncoder(6, 5, 3, degrees=True, generator=generator)
+    _, pattern = encoder.prepare(None, EDGES, masked=True)
+    weight = torch.zeros(8)
+    weight[(EDGES == 4).any(0)] = 1e9
+    adj_norm = propagation(pattern, weight, torch.empty(6, 1))
+    columns = degree_features(adj_norm, 1.0)
+    assert columns[:3, 0].tolist() == [1, 1, 1]  # their links are hidden
+    assert columns[3:5, 15].tolist() == [1, 1]
+    assert columns.sum(1).tolist() == [1] * 6
 
 
 @pytest.mark.parametrize("layout", ["dense", "sparse", "none"])

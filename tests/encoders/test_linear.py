@@ -1,3 +1,5 @@
+import math
+
 import torch
 from torch_geometric.nn import GCNConv
 
@@ -41,3 +43,16 @@ def test_it_drops_features_in_training(generator):
     inputs = encoder.prepare(x, EDGES)
     assert not torch.equal(encoder(*inputs).mu, encoder(*inputs).mu)
     assert torch.equal(encoder.eval()(*inputs).mu, encoder(*inputs).mu)
+
+
+def test_degrees_are_more_columns_of_x_here_too(generator):
+    x = torch.rand(5, 4, generator=generator)
+    encoder = LinearGCNEncoder(4, 3, degrees=True, generator=generator)
+    columns = torch.zeros(5, 16)
+    columns[[0, 2], 1] = 1  # one neighbour
+    columns[1, 1:3] = torch.tensor([2 - math.log2(3), math.log2(3) - 1])  # two
+    columns[3:, 0] = 1
+    h = x @ encoder.weight + columns @ encoder.degree_weight
+    expected = (gcn_norm(EDGES, 5).to_dense() @ h)[:, :3]
+    for masked in (False, True):
+        torch.testing.assert_close(encoder(*encoder.prepare(x, EDGES, masked=masked)).mu, expected)

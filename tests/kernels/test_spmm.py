@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vgae.kernels import SparseOperator
+from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.sparse import edges_to_csr
 
 
@@ -37,6 +37,15 @@ def test_scaled_entries_are_those_of_the_matrix_in_product_and_gradient(generato
     b = a.scaled(factors)
     torch.testing.assert_close(b.matrix.to_dense(), dense)
     torch.testing.assert_close(b.transpose.to_dense(), dense.T)
+
+
+def test_the_diagonal_holds_what_stands_there_and_zeros(generator):
+    a = operator(generator)
+    assert 0 < a.diagonal().count_nonzero() < 6
+    torch.testing.assert_close(a.diagonal(), a.matrix.to_dense().diagonal())
+    index = torch.tensor([[0, 1, 1, 2], [1, 1, 1, 0]])
+    entries = EdgeOperator(index, torch.tensor([1.0, 2.0, 3.0, 4.0]), 3)
+    assert entries.diagonal().tolist() == [0, 5, 0]
 
 
 def test_an_operator_without_an_order_is_not_scaled(generator):

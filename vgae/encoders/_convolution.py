@@ -20,6 +20,7 @@ class Propagated(NamedTuple):
     x: Tensor
 
 
+DEGREE_COLUMNS = 16  # the last one is that of 32,767 neighbours and more
 Features = Tensor | SparseOperator | Propagated | None
 Edges = Tensor | SparseOperator | EdgePattern
 
@@ -114,17 +115,42 @@ def propagation(
     return SparseOperator.of(gcn_norm(edge_index, h.shape[0], edge_weight, **options))
 
 
-def convolved(
+def first_messages(
     x: Features,
     edge_index: Edges,
     edge_weight: Tensor | None,
     weight: Tensor,
+    degree_weight: Tensor | None,
     self_loop_weight: float,
 ) -> tuple[Tensor, SparseOperator | EdgeOperator]:
-    r"""Return the first convolution, :math:`\hat A X W`, and :math:`\hat A` as an operator."""
+    r"""Return the messages of the first layer, and :math:`\hat A`, which averages them.
+
+    They are averaged already where the features are.
+    """
     h = transformed(x, weight)
     adj_norm = propagation(edge_index, edge_weight, h, self_loop_weight)
-    return (h if isinstance(x, Propagated) else adj_norm @ h), adj_norm
+    if degree_weight is not None:
+        h = h + degree_features(adj_norm, self_loop_weight).to(h.dtype) @ degree_weight
+    return h, adj_norm
+
+
+def degree_features(adj_norm: SparseOperator | EdgeOperator, self_loop_weight: float) -> Tensor:
+    r"""Say how many neighbours each node has, in columns that a linear map can tell apart.
+
+    .. math:: \phi_k(d_i) = \max(0, 1 - |\log_2(1 + d_i) - k|), \quad k = 0, \dots, 15
+
+    Degrees 0, 1, 3, 7, ... have a column each, and those between share two. The degree is read
+    off the diagonal of :math:`\hat A`, which is :math:`c / (d_i + c)`: it counts what the encoder
+    sees and, under a mask, nothing that is hidden.
+
+    Returns:
+        Shape ``(N, 16)``; rows sum to 1.
+    """
+    diagonal = adj_norm.diagonal()
+    degree = (self_loop_weight * (1 / diagonal - 1)).clamp_min(0)  # rounded, zero can be below
+    bucket = torch.arange(DEGREE_COLUMNS, device=diagonal.device)
+    place = (1 + degree).log2().clamp_max(DEGREE_COLUMNS - 1)
+    return (1 - (place[:, None] - bucket).abs()).clamp_min(0)
 
 
 def dropped(

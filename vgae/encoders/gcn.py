@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgae.encoders._convolution import (
+    DEGREE_COLUMNS,
     Edges,
     Features,
+    Propagated,
     check_options,
-    convolved,
     dropped,
+    first_messages,
     glorot,
     kept,
     posterior_of,
@@ -60,6 +62,10 @@ class GCNEncoder(nn.Module):
             of a mean then says how many neighbours a node has and how well they agree, and not
             how large the features are. No posterior is then wider than the prior: log sigma is at
             most 0. ``None`` leaves both as they are.
+        degrees: Whether X has 16 more columns that say how many neighbours a node has, among the
+            edges at hand: :math:`X W_0` becomes :math:`X W_0 + \phi(d) W_d`, where
+            :math:`\phi_k(d) = \max(0, 1 - |\log_2(1 + d) - k|)`. An average over neighbours
+            hides how many they are. Never dropped.
         generator: Where the initial weights come from; torch's default if not given.
 
     Attributes:
@@ -78,7 +84,7 @@ class GCNEncoder(nn.Module):
         torch.Size([3, 16])
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is given by name
         self,
         in_channels: int,
         hidden_channels: int = 32,
@@ -90,6 +96,7 @@ class GCNEncoder(nn.Module):
         dropout: tuple[float, float] = (0.0, 0.0),
         self_loop_weight: float = 1.0,
         length: float | None = None,
+        degrees: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -107,6 +114,9 @@ class GCNEncoder(nn.Module):
         self.weight0 = glorot(in_channels, hidden_channels, 1, generator)
         # One product for all heads: mu and log sigma stand side by side.
         self.weight1 = glorot(hidden_channels, latent_channels, heads, generator)
+        self.degree_weight = (
+            glorot(DEGREE_COLUMNS, hidden_channels, 1, generator) if degrees else None
+        )
         self.bias0 = nn.Parameter(torch.zeros(hidden_channels)) if bias else None
         self.bias1 = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
@@ -123,7 +133,8 @@ class GCNEncoder(nn.Module):
         """
         if masked or (self.training and self.dropout[0] > 0):
             return prepared_for_masks(x, edge_index, self.weight0)
-        return prepared(x, edge_index, self.weight0, self.self_loop_weight)
+        averaged = self.degree_weight is None
+        return prepared(x, edge_index, self.weight0, self.self_loop_weight, averaged=averaged)
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
@@ -146,7 +157,10 @@ class GCNEncoder(nn.Module):
         """
         drop_x, drop_h = self.dropout if self.training else (0.0, 0.0)
         x, weight0 = dropped(x, drop_x, scaled(self.weight0, self.feature_scale), self.generator)
-        h, adj_norm = convolved(x, edge_index, edge_weight, weight0, self.self_loop_weight)
+        h, adj_norm = first_messages(
+            x, edge_index, edge_weight, weight0, self.degree_weight, self.self_loop_weight
+        )
+        h = h if isinstance(x, Propagated) else adj_norm @ h
         h = ACTIVATIONS[self.activation](h if self.bias0 is None else h + self.bias0)
         if drop_h > 0:
             h = h * kept(h, drop_h, self.generator)

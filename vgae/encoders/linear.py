@@ -4,18 +4,18 @@ import torch
 from torch import Tensor, nn
 
 from vgae.encoders._convolution import (
+    DEGREE_COLUMNS,
     Edges,
     Features,
     Propagated,
     check_options,
     dropped,
+    first_messages,
     glorot,
     posterior_of,
     prepared,
     prepared_for_masks,
-    propagation,
     scaled,
-    transformed,
 )
 from vgae.gaussian import DiagGaussian, PointMass
 
@@ -38,6 +38,8 @@ class LinearGCNEncoder(nn.Module):
         self_loop_weight: c, as for ``GCNEncoder``.
         length: What every message of the mean is scaled to, as for ``GCNEncoder``; with 1.8 this
             is the encoder of VGNAE.
+        degrees: Whether X has columns that say how many neighbours a node has, as for
+            ``GCNEncoder``.
         generator: Where the initial weights come from; torch's default if not given.
     """
 
@@ -51,6 +53,7 @@ class LinearGCNEncoder(nn.Module):
         dropout: float = 0.0,
         self_loop_weight: float = 1.0,
         length: float | None = None,
+        degrees: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -64,6 +67,9 @@ class LinearGCNEncoder(nn.Module):
         self.register_buffer("feature_scale", None)
         self.latent_channels = latent_channels
         self.weight = glorot(in_channels, latent_channels, heads, generator)
+        self.degree_weight = (
+            glorot(DEGREE_COLUMNS, latent_channels, heads, generator) if degrees else None
+        )
         self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
     def prepare(
@@ -72,7 +78,7 @@ class LinearGCNEncoder(nn.Module):
         """Bring the arguments of :meth:`forward` into their fastest form, as ``GCNEncoder``'s."""
         if masked or (self.training and self.dropout > 0):
             return prepared_for_masks(x, edge_index, self.weight)
-        averaged = self.length is None
+        averaged = self.length is None and self.degree_weight is None
         return prepared(x, edge_index, self.weight, self.self_loop_weight, averaged=averaged)
 
     def forward(
@@ -81,10 +87,11 @@ class LinearGCNEncoder(nn.Module):
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
         share = self.dropout if self.training else 0.0
         x, weight = dropped(x, share, scaled(self.weight, self.feature_scale), self.generator)
-        messages = transformed(x, weight)
+        messages, adj_norm = first_messages(
+            x, edge_index, edge_weight, weight, self.degree_weight, self.self_loop_weight
+        )
         if isinstance(x, Propagated):
             return posterior_of(messages, None, self.bias, self.posterior, None)
-        adj_norm = propagation(edge_index, edge_weight, messages, self.self_loop_weight)
         return posterior_of(messages, adj_norm, self.bias, self.posterior, self.length)
 
     def extra_repr(self) -> str:

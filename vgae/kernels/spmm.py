@@ -54,6 +54,12 @@ class SparseOperator(NamedTuple):
         transpose = _with_values(self.transpose, values[self.order])
         return SparseOperator(_with_values(self.matrix, values), transpose, self.order)
 
+    def diagonal(self) -> Tensor:
+        """Return the entries on the diagonal of a square matrix, shape ``(n,)``."""
+        col, values = self.matrix.col_indices(), self.matrix.values()
+        row = torch.repeat_interleave(self.matrix.crow_indices().diff(), output_size=len(col))
+        return _diagonal(row, col, values, self.shape[0])
+
     @property
     def shape(self) -> torch.Size:
         """Rows and columns of the matrix."""
@@ -89,6 +95,16 @@ class EdgeOperator(NamedTuple):
         src, dst = self.edge_index
         messages = self.values[:, None].to(dense.dtype) * dense.index_select(0, src)
         return dense.new_zeros(self.num_nodes, dense.shape[1]).index_add(0, dst, messages)
+
+    def diagonal(self) -> Tensor:
+        """Return the entries on the diagonal, shape ``(N,)``."""
+        row, col = self.edge_index
+        return _diagonal(row, col, self.values, self.num_nodes)
+
+
+def _diagonal(row: Tensor, col: Tensor, values: Tensor, size: int) -> Tensor:
+    # All entries are added, those off the diagonal as zeros, so that no shape depends on values.
+    return values.new_zeros(size).index_add(0, row, values * (row == col))
 
 
 def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
