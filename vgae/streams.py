@@ -9,7 +9,16 @@ import torch
 from vgae.errors import UsageError
 
 StreamName = Literal[
-    "init", "split", "noise", "pairs", "mask", "dropout", "hard-negatives", "calibration"
+    "init",
+    "split",
+    "noise",
+    "pairs",
+    "mask",
+    "dropout",
+    "hard-negatives",
+    "calibration",
+    "batches",
+    "binarize",
 ]
 
 
@@ -23,8 +32,9 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
         seed: Any integer in ``[0, 2**63)``.
         name: ``"init"`` (weights), ``"split"`` (held-out links and non-links), ``"noise"``
             (samples of the posterior), ``"pairs"`` (of the sampled decoder loss), ``"mask"``
-            (links hidden in an epoch), ``"dropout"``, ``"hard-negatives"`` (order of equals) or
-            ``"calibration"`` (non-links beyond those of the split).
+            (links hidden in an epoch), ``"dropout"``, ``"hard-negatives"`` (order of equals),
+            ``"calibration"`` (non-links beyond those of the split), ``"batches"`` (order of the
+            images) or ``"binarize"`` (pixels drawn by their grey value).
         device: Where the generator draws.
 
     Raises:
