@@ -129,6 +129,8 @@ def test_datasets_are_listed_with_what_is_missing(tmp_path):
         "citeseer": 8,
         "pubmed": 8,
         "stdlib": 0,
+        "mnist": 4,
+        "digits": 0,
     }
 
 

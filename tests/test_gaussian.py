@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -43,6 +45,31 @@ def test_kl_equals_the_mean_log_ratio_of_samples():
     ratio = log_q - Normal(0.0, 1.0).log_prob(z).sum(-1)
     standard_error = ratio.std() / len(ratio) ** 0.5
     assert (ratio.mean() - q.kl()).abs() < 4 * standard_error
+
+
+@pytest.mark.parametrize("samples", [(), (4,), (2, 3)])
+def test_log_density_equals_torch_distributions(samples, generator):
+    q = posterior()
+    z = torch.randn(*samples, 50, 3, generator=generator, dtype=torch.float64)
+    normal = Independent(Normal(q.mu, (q.logvar / 2).exp()), 1)
+    assert q.log_prob(z).shape == (*samples, 50)
+    torch.testing.assert_close(q.log_prob(z), normal.log_prob(z))
+
+
+def test_gradients_of_the_log_density_equal_those_of_torch_distributions(generator):
+    q = posterior()
+    z = torch.randn(7, 50, 3, generator=generator, dtype=torch.float64)
+    leaves = [tensor.requires_grad_() for tensor in (q.mu, q.logvar, z)]
+    normal = Independent(Normal(q.mu, (q.logvar / 2).exp()), 1)
+    ours = torch.autograd.grad(q.log_prob(z).sum(), leaves)
+    torch.testing.assert_close(ours, torch.autograd.grad(normal.log_prob(z).sum(), leaves))
+
+
+def test_log_density_of_a_narrow_gaussian_stays_finite():
+    # 1 / sigma^2 = e^100 is beyond float32; (z - mu) / sigma = 2, and log sigma = -50.
+    q = DiagGaussian(torch.zeros(1, 1), torch.full((1, 1), -100.0))
+    z = torch.full((1, 1), 2 * math.exp(-50))
+    assert q.log_prob(z).item() == pytest.approx(-0.5 * math.log(2 * math.pi) + 50 - 2, rel=1e-6)
 
 
 def test_rsample_has_the_mean_and_the_variance_it_says():

@@ -23,7 +23,7 @@ def predicted(target):
 @pytest.mark.parametrize("share", [0.01, 0.4, 0.99])
 def test_each_link_is_either_seen_or_predicted(generator, share):
     masking = LinkMasking(EDGES, share, generator)
-    (_, seen), target = masking((None, EDGES), EDGES)
+    (_, seen), target = masking((None, EDGES), EDGES)[0]
     assert as_set(seen).isdisjoint(as_set(predicted(target)))
     assert as_set(seen) | as_set(predicted(target)) == as_set(LINKS)
     assert 2 <= predicted(target).shape[1] == target.num_masked <= 8
@@ -31,7 +31,7 @@ def test_each_link_is_either_seen_or_predicted(generator, share):
 
 
 def test_both_directions_of_a_hidden_link_are_hidden(generator):
-    (_, seen), _ = LinkMasking(EDGES, 0.4, generator)((None, EDGES), EDGES)
+    (_, seen), _ = LinkMasking(EDGES, 0.4, generator)((None, EDGES), EDGES)[0]
     assert {tuple(e) for e in seen.T.tolist()} == {tuple(e) for e in seen.flip(0).T.tolist()}
 
 
@@ -39,7 +39,7 @@ def test_every_link_is_hidden_equally_often(generator):
     masking = LinkMasking(EDGES, 0.4, generator)
     counts = torch.zeros(5)
     for _ in range(2000):
-        hidden = as_set(predicted(masking((None, EDGES), EDGES)[1]))
+        hidden = as_set(predicted(masking((None, EDGES), EDGES)[0][1]))
         counts += torch.tensor([frozenset(link) in hidden for link in LINKS.T.tolist()]).float()
     assert (counts / 2000 - 0.4).abs().max() < 0.04
 
@@ -48,7 +48,7 @@ def test_on_average_nodes_hear_as_much_as_without_masks(generator):
     encoder = GCNEncoder(5, 3, 2, generator=generator)
     inputs = encoder.prepare(None, EDGES, masked=True)
     masking = LinkMasking(EDGES, 0.4, generator)
-    weights = torch.stack([masking(inputs, EDGES)[0][2] for _ in range(2000)])
+    weights = torch.stack([masking(inputs, EDGES)[0][0][2] for _ in range(2000)])
     assert (weights.mean(0) - 1).abs().max() < 0.1
 
 
@@ -56,9 +56,9 @@ def test_an_encoder_that_knows_weights_and_one_that_does_not_see_the_same_links(
     encoder = GCNEncoder(5, 3, 2, generator=generator)
     state = generator.get_state()
     masking = LinkMasking(EDGES, 0.4, generator)
-    (_, _, weight), _ = masking(encoder.prepare(None, EDGES, masked=True), EDGES)
+    (_, _, weight), _ = masking(encoder.prepare(None, EDGES, masked=True), EDGES)[0]
     generator.set_state(state)
-    (_, seen), _ = masking((None, EDGES), EDGES)
+    (_, seen), _ = masking((None, EDGES), EDGES)[0]
     assert torch.equal(EDGES[:, weight > 0], seen)
     q, expected = encoder(None, EDGES, weight), encoder(None, seen, torch.full((6,), 5 / 3))
     torch.testing.assert_close(q.mu, expected.mu)
@@ -68,7 +68,7 @@ def test_no_gradient_tells_the_encoder_of_a_hidden_link(generator):
     """What is predicted does not depend on what a hidden link would carry."""
     encoder = GCNEncoder(5, 3, 2, generator=generator)
     masking = LinkMasking(EDGES, 0.4, generator)
-    (x, edges, weight), target = masking(encoder.prepare(None, EDGES, masked=True), EDGES)
+    (x, edges, weight), target = masking(encoder.prepare(None, EDGES, masked=True), EDGES)[0]
     hidden = predicted(target)[:, 0]
     mu = encoder(x, edges, weight).mu
     known = both_directions(

@@ -18,7 +18,7 @@ def test_a_model_is_built_as_the_recipe_says(name, generator):
     encoder = model.encoder
     assert isinstance(encoder, LinearGCNEncoder if "linear" in name else GCNEncoder)
     assert encoder.posterior is (PointMass if "gae" in name.split("-")[-1:] else DiagGaussian)
-    assert (encoder.self_loop_weight, encoder.length) == (4.0, 5.0)
+    assert (encoder.self_loop_weight, encoder.length) == (6.0, 6.0)
     assert encoder.dropout == (0.8 if "linear" in name else (0.8, 0.5))
     assert (model.decoder.pairs, model.decoder.weighting) == ("sampled", "kipf")
     assert model.decoder.bias is not None

@@ -70,7 +70,7 @@ def test_the_declared_type_counts_and_not_that_of_the_present_value():
         ("initial_logstd", "1", "initial_logstd must lie in"),
         ("initial_logstd", "-1", "initial_logstd is set by an offset; set bias"),
         ("activation", "gelu", "activation must be one of"),
-        ("drop", "0.5", "'drop' is no field of a recipe; they are name, hidden_channels"),
+        ("drop", "0.5", "'drop' is no field of a recipe; they are name, optimizer, lr"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(field, text, message):

@@ -12,7 +12,7 @@ from vgae.evaluation import evaluate
 from vgae.graph import Graph
 from vgae.models import MODELS
 from vgae.recipes import BEST, PAPER
-from vgae.run import free_path, load_run, open_graph, train_run
+from vgae.run import load_run, open_graph, train_run
 
 SHORT = replace(PAPER, epochs=6)
 
@@ -167,14 +167,6 @@ def test_a_damaged_run_is_one_error(run, damage):
         load_run(run.folder)
     assert str(run.folder) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_free_path_counts_on(tmp_path):
-    stem = str(tmp_path / "run{x}")
-    assert free_path(stem) == tmp_path / "run{x}-1"
-    (tmp_path / "run{x}-1").mkdir()
-    assert free_path(stem) == tmp_path / "run{x}-2"
-    assert free_path(stem, ".json") == tmp_path / "run{x}-1.json"
 
 
 def test_a_name_is_a_data_set_and_a_path_is_a_file(sbm_file):

@@ -11,15 +11,24 @@ from vgae.version import __version__ as __version__
 if TYPE_CHECKING:
     from vgae.data.files import read_graph as read_graph
     from vgae.data.named import load_dataset as load_dataset
+    from vgae.data.named_images import load_images as load_images
+    from vgae.decoders import BernoulliDecoder as BernoulliDecoder
     from vgae.decoders import InnerProductDecoder as InnerProductDecoder
+    from vgae.decoders import NormalDecoder as NormalDecoder
     from vgae.embedding import embed as embed
+    from vgae.embedding import embed_images as embed_images
+    from vgae.encoders import ConvEncoder as ConvEncoder
     from vgae.encoders import GCNEncoder as GCNEncoder
     from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
+    from vgae.encoders import MLPEncoder as MLPEncoder
     from vgae.evaluation import calibrate as calibrate
     from vgae.evaluation import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
     from vgae.gaussian import PointMass as PointMass
     from vgae.graph import Graph as Graph
+    from vgae.image_evaluation import evaluate_images as evaluate_images
+    from vgae.image_training import fit_images as fit_images
+    from vgae.images import Images as Images
     from vgae.links import LinkSplit as LinkSplit
     from vgae.links import split_links as split_links
     from vgae.run import load_run as load_run
@@ -29,19 +38,28 @@ if TYPE_CHECKING:
 
 _HOME = {
     "VAE": "vgae.vae",
+    "BernoulliDecoder": "vgae.decoders",
+    "ConvEncoder": "vgae.encoders",
     "DiagGaussian": "vgae.gaussian",
     "GCNEncoder": "vgae.encoders",
     "Graph": "vgae.graph",
+    "Images": "vgae.images",
     "InnerProductDecoder": "vgae.decoders",
     "LinearGCNEncoder": "vgae.encoders",
     "LinkSplit": "vgae.links",
+    "MLPEncoder": "vgae.encoders",
+    "NormalDecoder": "vgae.decoders",
     "PointMass": "vgae.gaussian",
     "calibrate": "vgae.evaluation",
     "embed": "vgae.embedding",
+    "embed_images": "vgae.embedding",
     "epochs": "vgae.train",
     "evaluate": "vgae.evaluation",
+    "evaluate_images": "vgae.image_evaluation",
     "fit": "vgae.train",
+    "fit_images": "vgae.image_training",
     "load_dataset": "vgae.data.named",
+    "load_images": "vgae.data.named_images",
     "load_run": "vgae.run",
     "read_graph": "vgae.data.files",
     "split_links": "vgae.links",

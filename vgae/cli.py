@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vgae.cli_images import COMMANDS, embed_images, evaluate_images, train_images
 from vgae.console import (
     print_calibration,
     print_columns,
@@ -21,7 +22,8 @@ from vgae.console import (
     print_written,
 )
 from vgae.errors import UsageError, VgaeError
-from vgae.recipes import RECIPES, Recipe, recipe_named
+from vgae.image_recipes import IMAGE_RECIPES, KERAS2D
+from vgae.recipes import PAPER, RECIPES, Recipe, recipe_named
 from vgae.version import __version__
 
 if TYPE_CHECKING:
@@ -35,11 +37,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+for command in COMMANDS:
+    app.command()(command)
 datasets_app = typer.Typer(help="List, verify or fetch data sets.", no_args_is_help=True)
 app.add_typer(datasets_app, name="datasets")
 
 GraphArgument = Annotated[
-    str, typer.Argument(help="Name of a data set (see 'vgae datasets list') or an .npz file.")
+    str,
+    typer.Argument(
+        help="Name of a data set (see 'vgae datasets list') or an .npz file; of images also an"
+        " .npy file or a folder."
+    ),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, as 'vgae train' wrote it.")]
 Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
@@ -83,8 +91,21 @@ def root(
 @app.command()
 def train(
     graph: GraphArgument = "stdlib",
-    model: Annotated[str, typer.Option(help="vgae, gae, linear-vgae or linear-gae.")] = "vgae",
-    recipe: RecipeName = "paper",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="vgae, gae, linear-vgae or linear-gae; of images vae or ae  [default: vgae, vae]",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Named settings: {', '.join(RECIPES)}; of images {', '.join(IMAGE_RECIPES)}; see"
+            f" --set  [default: {PAPER.name}, {KERAS2D.name}]",
+            show_default=False,
+        ),
+    ] = None,
     set_: Set = [],
     epochs: Epochs = None,
     features: Features = "raw",
@@ -104,15 +125,41 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train on a graph, score held-out links, write a run folder."""
-    settings = _recipe(recipe, set_, epochs=epochs, pairs=pairs)
+    """Train on a graph or on images, score what was held out, write a run folder."""
+    changes = _changes(set_, epochs=epochs, pairs=pairs)
     if max_memory is not None and not math.isfinite(max_memory):
         raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
     if not quiet:
         # What the package has to say while it works, such as how the pairs are summed.
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         logging.getLogger("vgae").setLevel(logging.INFO)
-    from vgae.run import free_path, train_run
+    from vgae.data.named_images import is_images
+
+    if is_images(graph):
+        graphs_only = [features != "raw", val != 0.05, test != 0.10, max_memory, cuda_graph]
+        if any(graphs_only):
+            raise UsageError(
+                "IMAGES",
+                "--features, --val, --test, --max-memory and --cuda-graph are for graphs, and"
+                f" {graph} holds images.",
+            )
+        train_images(
+            graph,
+            model=model,
+            recipe=recipe,
+            settings=changes,
+            seed=seed,
+            device=device,
+            out=out,
+            overwrite=overwrite,
+            quiet=quiet,
+            as_json=as_json,
+        )
+        return
+    settings = recipe_named(recipe or PAPER.name).override(changes)
+    model = model or "vgae"
+    from vgae.run import train_run
+    from vgae.run_folder import free_path
 
     folder = out or free_path(f"runs/{Path(graph).stem}-{model}")
     run = train_run(
@@ -151,12 +198,16 @@ def evaluate(
     hard: Annotated[
         int, typer.Option(min=0, help="Rank links among as many hard non-links, such as 500.")
     ] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Of a run on images: samples an image, for log p(x).")
+    ] = 500,
     as_json: Json = False,
 ) -> None:
-    """Score the held-out links of a run anew; judge its embedding by classes and clusters."""
+    """Score what a run held out anew; judge the embedding of nodes by classes and clusters."""
     from vgae.embedding import embed as embed_nodes
     from vgae.evaluation import evaluate as evaluate_model
     from vgae.run import load_run
+    from vgae.run_folder import is_image_run
     from vgae.tasks import judge_embedding
 
     wanted = _names(tasks)
@@ -164,6 +215,9 @@ def evaluate(
         raise UsageError("TASKS", f"--tasks must be of links, classes, clusters, got {tasks!r}.")
     if hard % 2:
         raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
+    if is_image_run(run):
+        evaluate_images(run, samples=samples, as_json=as_json)
+        return
     loaded = load_run(run)
     result: dict[str, Any] = {}
     if "links" in wanted:
@@ -235,7 +289,12 @@ def embed(
     ] = "train",
     as_json: Json = False,
 ) -> None:
-    """Write the embedding of every node, with its name."""
+    """Write the embedding of every node with its name, or of every test image."""
+    from vgae.run_folder import is_image_run
+
+    if is_image_run(run):
+        embed_images(run, out, as_json=as_json)
+        return
     from vgae.embedding import embed as embed_nodes
     from vgae.export import write_embeddings
     from vgae.run import load_run
@@ -273,7 +332,8 @@ def table(
     """Compare models over several seeds: mean ± deviation."""
     settings = _recipe(recipe, set_, epochs=epochs)
     from vgae.experiment import Trial, protocol, run_table, summarise, to_json
-    from vgae.run import free_path, write_json
+    from vgae.model_files import write_json
+    from vgae.run_folder import free_path
 
     text = protocol(settings, features, seeds)
     path = out or free_path("runs/table", ".json")
@@ -321,9 +381,11 @@ def list_datasets(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    lines = [["name", "nodes", "links", "features", "at hand", ""]]
+    lines = [["name", "nodes, images", "links", "features, pixels", "at hand", ""]]
     for row in rows:
-        counts = [f"{row.get(key, 0):,}" for key in ("nodes", "links", "features")]
+        items = row.get("nodes", row.get("images", 0))
+        numbers = row.get("features", row.get("height", 0) * row.get("width", 0))
+        counts = [f"{items:,}", f"{row['links']:,}" if "links" in row else "", f"{numbers:,}"]
         count = len(row["missing"])
         at_hand = f"{count} file{'s' if count > 1 else ''} missing" if count else "yes"
         lines.append([row["name"], *counts, at_hand, row["title"]])
@@ -382,14 +444,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _recipe(name: str, settings: Sequence[str], **short: object) -> Recipe:
     """Return a recipe with the changes of ``--set`` and of options that are short for it."""
+    return recipe_named(name).override(_changes(settings, **short))
+
+
+def _changes(settings: Sequence[str], **short: object) -> dict[str, str]:
+    """Return what is to be changed, as text by field."""
     changes = {}
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not equals:
             raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
         changes[field] = value
-    changes |= {field: str(value) for field, value in short.items() if value is not None}
-    return recipe_named(name).override(changes)
+    return changes | {field: str(value) for field, value in short.items() if value is not None}
 
 
 def _draw(run: "Run") -> None:

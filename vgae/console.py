@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from vgae.calibration import Calibration
     from vgae.experiment import Summary
+    from vgae.image_run import ImageRun
     from vgae.run import Run
 
 
@@ -125,15 +127,80 @@ def print_written(run: "Run") -> None:
         "embeddings.npz": f"ids and posteriors of {nodes:,} nodes, {width} dimensions",
         "figures/": "training.png, embedding.png, links.png",
     }
-    typer.echo(f"\nWritten to {run.folder}:")
-    print_columns([[f"  {name}", text] for name, text in written.items()])
-    typer.echo("\nTry next:")
     commands = {
         f"vgae embed {run.folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
         f"vgae evaluate {run.folder} --tasks links,classes": "and how well classes are told apart",
         "vgae table --seeds 3": "mean and deviation, GAE beside VGAE",
     }
+    _print_end(run.folder, written, commands)
+
+
+def _print_end(folder: Path, written: Mapping[str, str], commands: Mapping[str, str]) -> None:
+    typer.echo(f"\nWritten to {folder}:")
+    print_columns([[f"  {name}", text] for name, text in written.items()])
+    typer.echo("\nTry next:")
     print_columns([[f"  {command}", f"# {text}"] for command, text in commands.items()])
+
+
+def print_image_run(run: "ImageRun") -> None:
+    """Print what was trained on images, and how it did."""
+    images, metrics, recipe = run.config["images"], run.metrics, run.recipe
+    channels, height, width = images["shape"]
+    colours = "grey" if channels == 1 else f"{channels} channels"
+    typer.echo(
+        f"images  {images['name']}: {height} x {width}, {colours}; {images['num_train']:,} to"
+        f" train on, {images['num_val']:,} for validation, {images['num_test']:,} for test\n"
+        f"model   {run.config['model']}, recipe {recipe.name}, {recipe.latent_channels} latent"
+        f" dimensions, epoch {metrics['epoch']} of {metrics['epochs']} kept,"
+        f" {metrics['seconds']:.1f} s\n"
+    )
+    print_image_scores(metrics["test"])
+
+
+def print_image_scores(scores: Mapping[str, Any] | None) -> None:
+    """Print what :meth:`vgae.image_evaluation.ImageEvaluation.to_dict` says of test images."""
+    if scores is None:
+        typer.echo("no images were held out for test, so there is nothing to score")
+        return
+    estimate, k = scores["log_marginal"], scores["num_samples"]
+    lines = [["nats per test image", "", "± s.e."]]
+    lines.append(["ELBO", f"{scores['elbo']:.2f}", _error(scores["elbo_error"])])
+    lines.append(["  log p(x | z)", f"{scores['log_likelihood']:.2f}", ""])
+    lines.append(["  KL", f"{scores['kl']:.2f}", ""])
+    if estimate is not None:
+        error = _error(scores["log_marginal_error"])
+        lines.append([f"log p(x), {k:,} samples", f"{estimate:.2f}", error])
+    print_columns(lines, right=(1, 2))
+    typer.echo(
+        f"\n{scores['active_units']} of {scores['latent_channels']} latent dimensions are active."
+    )
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def print_image_end(run: "ImageRun") -> None:
+    """Print what a training on images wrote, and what to do next."""
+    pictures = ", ".join(sorted(path.name for path in (run.folder / "figures").glob("*.png")))
+    written = {
+        "config.json": "every setting and version",
+        "history.jsonl": "loss, its parts and validation ELBO, a row per epoch",
+        "metrics.json": "ELBO, log p(x), active dimensions",
+        "model/": "weights (safetensors), what rebuilds the model",
+        "checkpoints/": "weights of the best and of the last epoch",
+        "embeddings.npz": "posteriors of the test images",
+        "figures/": pictures,
+    }
+    z = ",".join(["0"] * min(run.recipe.latent_channels, 2))
+    commands = {
+        f"vgae sample {run.folder}": "new images",
+        f"vgae reconstruct {run.folder}": "test images, encoded and decoded",
+        f"vgae evaluate {run.folder} --samples 500": "log p(x), closer",
+    }
+    if run.recipe.latent_channels == 2:
+        commands[f"vgae decode {run.folder} --z {z}"] = "the image at a point of the plane"
+    _print_end(run.folder, written, commands)
 
 
 def print_table(summaries: "Sequence[Summary]", text: str) -> None:

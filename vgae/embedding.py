@@ -71,3 +71,23 @@ def encoder_inputs(
 def parameter_like(model: VAE) -> Tensor:
     """Return a tensor of the device and dtype of the model: its first parameter, if it has one."""
     return next(model.parameters(), torch.empty(0))
+
+
+def embed_images(model: VAE, pixels: Tensor, *, batch_size: int = 1000) -> Posterior:
+    """Infer the posterior of every image; ``.mu`` is the embedding.
+
+    Args:
+        model: A trained model.
+        pixels: In [0, 1], shape ``(n, c, h, w)``.
+        batch_size: Images at a time.
+
+    Returns:
+        A :class:`~vgae.DiagGaussian` or :class:`~vgae.PointMass` on the CPU, ``.mu`` of shape
+        ``(n, d)``.
+    """
+    device = parameter_like(model).device
+    with evaluating(model):
+        parts = [model.encoder(part.to(device)) for part in pixels.split(batch_size)]
+    mu = torch.cat([q.mu.cpu() for q in parts])
+    logvar = [q.logvar.cpu() for q in parts if isinstance(q, DiagGaussian)]
+    return DiagGaussian(mu, torch.cat(logvar)) if logvar else PointMass(mu)

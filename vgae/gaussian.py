@@ -1,5 +1,6 @@
 """Approximate posteriors: what an encoder returns."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -42,6 +43,22 @@ class DiagGaussian:
             self.mu.shape, generator=generator, dtype=self.mu.dtype, device=self.mu.device
         )
         return self.mu + eps * (0.5 * self.logvar).exp()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        r"""Log-density at given latent vectors, in nats.
+
+        .. math:: \log q(z) =
+            -\tfrac{1}{2} \sum_k (\log 2\pi + \log\sigma_k^2 + (z_k - \mu_k)^2 / \sigma_k^2)
+
+        Args:
+            z: Shape ``(*k, *, d)``: any number of samples of each latent vector.
+
+        Returns:
+            One value per sample and latent vector, shape ``(*k, *)``.
+        """
+        # Squared last: 1 / sigma^2 overflows long before (z - mu) / sigma does.
+        eps = (z - self.mu) * (-0.5 * self.logvar).exp()
+        return -0.5 * (math.log(2 * math.pi) + self.logvar + eps * eps).sum(dim=-1)
 
     def kl(self) -> Tensor:
         r"""KL divergence to the standard normal prior, in nats.

@@ -7,7 +7,17 @@ from typing import NamedTuple
 
 
 class HistoryRow(NamedTuple):
-    """One epoch in numbers; the scores are of the validation links, ``None`` if not looked at."""
+    """One epoch in numbers; ``val_...`` are ``None`` where nothing held out was looked at.
+
+    Attributes:
+        epoch: 1 for the first.
+        loss: What was minimised.
+        recon: Negative log-likelihood, with the decoder's weights, summed over the epoch.
+        kl: In nats, summed.
+        val_auc: Of the validation links.
+        val_ap: Of the validation links.
+        val_elbo: Of the validation images, in nats per image.
+    """
 
     epoch: int
     loss: float
@@ -15,6 +25,7 @@ class HistoryRow(NamedTuple):
     kl: float
     val_auc: float | None = None
     val_ap: float | None = None
+    val_elbo: float | None = None
 
 
 @contextmanager
@@ -52,6 +63,8 @@ def progress_bar(
                 text = f"loss {row.loss:.4f} (recon {recon:.3f} KL {kl:.3f})"
                 if row.val_auc is not None and row.val_ap is not None:
                     text += f" val AUC {100 * row.val_auc:.1f} AP {100 * row.val_ap:.1f}"
+                if row.val_elbo is not None:
+                    text += f" val ELBO {row.val_elbo:.2f}"
             bar.update(task, completed=number, text=text)
 
         yield show

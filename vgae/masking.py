@@ -47,8 +47,8 @@ class LinkMasking:
         self.weight = num_links / (num_links - self.num_hidden)
         self.link = _link_of_edge(edge_index)
 
-    def __call__(self, inputs: tuple[Any, Any], target: Tensor) -> tuple[tuple, MaskedLinks]:
-        """Return what the encoder is called with and what the decoder scores, for one epoch.
+    def __call__(self, inputs: tuple[Any, Any], target: Tensor) -> list[tuple[tuple, MaskedLinks]]:
+        """Return what the encoder is called with and what the decoder scores, in one step.
 
         Args:
             inputs: Of the encoder, when nothing is hidden: ``(x, edges)``.
@@ -62,8 +62,8 @@ class LinkMasking:
         hidden = hidden.index_fill_(0, order[: self.num_hidden], 1)[self.link]
         masked = MaskedLinks(target, hidden, 2 * self.num_hidden)
         if isinstance(edges, EdgePattern):
-            return (x, edges, self.weight * (1 - hidden)), masked
-        return (x, self.edge_index[:, hidden == 0]), masked  # it need not know of weights
+            return [((x, edges, self.weight * (1 - hidden)), masked)]
+        return [((x, self.edge_index[:, hidden == 0]), masked)]  # it need not know of weights
 
 
 def _link_of_edge(edge_index: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +33,42 @@ _MODEL_OPTIONS = (
 
 
 def save_model(folder: Path, model: VAE, config: Mapping[str, Any]) -> None:
-    """Write the weights of a model and, from the configuration of its run, what rebuilds it."""
-    folder.mkdir()
-    settings = {name: config["recipe"][name] for name in (*_MODEL_FIELDS, *_MODEL_OPTIONS)}
-    write_json(
-        folder / "config.json",
-        {
-            "model": config["model"],
-            "in_channels": config["in_channels"],
-            **settings,
-            "graph_fingerprint": config["graph"]["fingerprint"],
-            "vgae_version": __version__,
-        },
-    )
-    save_weights(folder / "model.safetensors", model.state_dict())
+    """Write a graph model: its weights and, from the configuration, what rebuilds it."""
+    names = (*_MODEL_FIELDS, *_MODEL_OPTIONS)
+    settings = {
+        "model": config["model"],
+        "in_channels": config["in_channels"],
+        **{name: config["recipe"][name] for name in names},
+        "graph_fingerprint": config["graph"]["fingerprint"],
+    }
+    write_model(folder, model, settings)
 
 
 def load_model(folder: Path) -> VAE:
-    """Bring a model back.
+    """Bring a graph model back.
+
+    Raises:
+        ArtifactError: If a file is missing or damaged.
+    """
+
+    def build(settings: dict[str, Any]) -> VAE:
+        values = {name: settings[name] for name in _MODEL_FIELDS}
+        values |= {name: settings[name] for name in _MODEL_OPTIONS if name in settings}
+        recipe = Recipe(name="saved", **values)
+        return build_model(settings["model"], settings["in_channels"], recipe, stream(0, "init"))
+
+    return read_model(folder, build)
+
+
+def write_model(folder: Path, model: VAE, settings: Mapping[str, Any]) -> None:
+    """Write the weights of a model and the settings that rebuild it."""
+    folder.mkdir()
+    write_json(folder / "config.json", {**settings, "vgae_version": __version__})
+    save_weights(folder / "model.safetensors", model.state_dict())
+
+
+def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
+    """Bring a model back, which ``build`` makes from its settings.
 
     Raises:
         ArtifactError: If a file is missing or damaged.
@@ -58,17 +76,14 @@ def load_model(folder: Path) -> VAE:
     settings = read_json(folder / "config.json")
     path = folder / "model.safetensors"
     try:
-        values = {name: settings[name] for name in _MODEL_FIELDS}
-        values |= {name: settings[name] for name in _MODEL_OPTIONS if name in settings}
-        recipe = Recipe(name="saved", **values)
-        model = build_model(settings["model"], settings["in_channels"], recipe, stream(0, "init"))
+        model = build(settings)
         weights = load_file(path)
         if (name := "encoder.feature_scale") in weights:
             model.encoder.feature_scale = torch.empty_like(weights[name])  # pyright: ignore
         model.load_state_dict(weights)
     except VgaeError as error:
         raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ArtifactError("MODEL_CORRUPT", f"{path} cannot be loaded: {reason}") from None
     return model.eval()

@@ -1,13 +1,11 @@
-"""Named settings: plain frozen values that print as TOML."""
+"""Named settings of graph models: plain frozen values that print as TOML."""
 
-import json
 import logging
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vgae.errors import UsageError
+from vgae.settings import MOST, Ranges, Training
 
 if TYPE_CHECKING:
     from vgae.graph import Graph
@@ -16,53 +14,18 @@ log = logging.getLogger(__name__)
 
 Weighting = Literal["kipf", "likelihood"]
 Activation = Literal["relu", "elu"]
-Keep = Literal["best", "last"]
 Pairs = Literal["auto", "exact", "sampled"]
 Precision = Literal["high", "tf32", "bf16"]
 
 
-# What a field's text is read as; the choices of a Literal are strings.
-_KINDS: dict[Any, type] = {bool: bool, int: int, float: float}
-_CHOICES: dict[str, Any] = {
-    "weighting": Weighting,
-    "activation": Activation,
-    "pairs": Pairs,
-    "precision": Precision,
-    "keep": Keep,
-}
-_MOST = 1_000_000_000
-_RANGES = {
-    "hidden_channels": (1, _MOST),
-    "latent_channels": (1, _MOST),
-    "lr": (0, _MOST),
-    "weight_decay": (0, _MOST),
-    "initial_logstd": (-10, 0),
-    "epochs": (0, _MOST),
-    "beta": (0, _MOST),
-    "feature_dropout": (0, 0.99),
-    "dropout": (0, 0.99),
-    "self_loop_weight": (1e-9, _MOST),
-    "latent_norm": (0, _MOST),
-    "mask": (0, 0.99),
-    "pairs_per_node": (1, _MOST),
-    "patience": (0, _MOST),
-    "eval_every": (1, _MOST),
-}
-
-
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a graph model is built and trained.
+class Recipe(Training):
+    """How a graph model is built and trained; :class:`~vgae.settings.Training` has the rest.
 
     Attributes:
-        name: What tables and run folders call it.
         hidden_channels: Width of the hidden layer (not used by the linear encoder).
         latent_channels: Width d of the latent vectors.
-        lr: Learning rate of Adam.
-        weight_decay: Of Adam: times a weight, it is added to the weight's gradient.
-        epochs: Passes over the graph, at most; 0 leaves the initial weights.
         weighting: Of the pairs; see :class:`vgae.InnerProductDecoder`.
-        beta: Weight of the KL divergence.
         bias: Whether the encoder learns offsets.
         activation: Of the hidden layer, ``relu`` or ``elu``.
         scale_features: Whether columns are brought to a common scale; see
@@ -83,24 +46,11 @@ class Recipe:
             ``sampled``; ``auto`` is ``exact`` where an epoch's pairs take no longer than a second.
         pairs_per_node: How many a node if they are sampled.
         precision: Of the decoder's products on a GPU: ``high``, ``tf32`` or ``bf16``.
-        average: Whether the model is the average of the weights over the later epochs; see
-            :func:`vgae.train.averaged`.
-        keep: Which weights become the model: those of the epoch with the ``best`` validation
-            AUC + AP, or of the ``last``.
-        patience: Epochs without a better validation AUC + AP after which training stops;
-            0 never stops early.
-        eval_every: Epochs between two looks at the validation links.
-        chosen: Fields that :meth:`override` set.
     """
 
-    name: str
     hidden_channels: int = 32
     latent_channels: int = 16
-    lr: float = 0.01
-    weight_decay: float = 0.0
-    epochs: int = 200
     weighting: Weighting = "kipf"
-    beta: float = 1.0
     bias: bool = False
     activation: Activation = "relu"
     scale_features: bool = False
@@ -115,59 +65,24 @@ class Recipe:
     pairs: Pairs = "auto"
     pairs_per_node: int = 32
     precision: Precision = "high"
-    average: bool = False
-    keep: Keep = "last"
-    patience: int = 0
-    eval_every: int = 5
-    chosen: tuple[str, ...] = field(default=(), compare=False)
+
+    ranges: ClassVar[Ranges] = {
+        **Training.ranges,
+        "hidden_channels": (1, MOST),
+        "latent_channels": (1, MOST),
+        "initial_logstd": (-10, 0),
+        "feature_dropout": (0, 0.99),
+        "dropout": (0, 0.99),
+        "self_loop_weight": (1e-9, MOST),
+        "latent_norm": (0, MOST),
+        "mask": (0, 0.99),
+        "pairs_per_node": (1, MOST),
+    }
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if _KINDS[self.__dataclass_fields__[name].type] is int and type(value) is not int:
-                raise UsageError("RECIPE", f"{name} must be an integer, got {value!r}.")
-            if isinstance(value, str) or not low <= value <= high:  # NaN fails too
-                raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {value}.")
-        for name, kind in _CHOICES.items():
-            choices, value = get_args(kind), getattr(self, name)
-            if value not in choices:
-                raise UsageError("RECIPE", f"{name} must be one of {choices}, got {value!r}.")
+        super().__post_init__()
         if self.initial_logstd and not self.bias:
             raise UsageError("RECIPE", "initial_logstd is set by an offset; set bias = true too.")
-
-    def override(self, settings: Mapping[str, str]) -> Self:
-        """Return a copy with some fields changed, each given as text.
-
-        Raises:
-            UsageError: If a field does not exist or its text is of another type.
-        """
-        types = {f.name: f.type for f in fields(self) if f.name != "chosen"}
-        values = {}
-        for name, text in settings.items():
-            if name not in types:
-                raise UsageError(
-                    "RECIPE", f"{name!r} is no field of a recipe; they are {', '.join(types)}."
-                )
-            values[name] = _parse(name, text, _KINDS.get(types[name], str))
-        return replace(self, **values, chosen=tuple(sorted({*self.chosen, *values})))
-
-    def __str__(self) -> str:
-        """Return the recipe as TOML, one ``field = value`` per line."""
-        # A string, number or truth value is written alike in JSON and in TOML.
-        return "\n".join(f"{name} = {json.dumps(v)}" for name, v in asdict(self).items())
-
-
-def _parse(name: str, text: str, kind: type) -> object:
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        value = kind(text)
-    except (ValueError, KeyError):
-        expected = "true or false" if kind is bool else kind.__name__
-        raise UsageError("RECIPE", f"{name} must be {expected}, got {text!r}.") from None
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError("RECIPE", f"{name} must be finite, got {text!r}.")
-    return value
 
 
 PAPER = Recipe(name="paper")
@@ -186,8 +101,8 @@ BEST = Recipe(
     scale_features=True,
     feature_dropout=0.8,
     dropout=0.5,
-    self_loop_weight=4.0,
-    latent_norm=5.0,
+    self_loop_weight=6.0,
+    latent_norm=6.0,
     mask=0.7,
     degrees=True,
     initial_logstd=-2.0,
@@ -212,6 +127,7 @@ BEST_LINKS = replace(
     lr=0.01,
     feature_dropout=0.5,
     dropout=0.0,
+    self_loop_weight=4.0,
     latent_norm=2.2,
     mask=0.1,
 )

@@ -6,19 +6,14 @@
 ``embeddings.npz``, ``figures/``.
 """
 
-import itertools
-import json
 import operator
 import os
-import platform
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 
 from vgae.calibration import Calibration
@@ -26,7 +21,7 @@ from vgae.data.catalog import Features, check_features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.embedding import embed
-from vgae.errors import ArtifactError, ResourceError, UsageError
+from vgae.errors import ArtifactError
 from vgae.evaluation import calibrate, evaluate
 from vgae.export import write_embeddings
 from vgae.graph import Graph
@@ -35,7 +30,6 @@ from vgae.model_files import (
     load_calibration,
     load_model,
     read_json,
-    read_text,
     save_model,
     save_weights,
     write_calibration,
@@ -43,11 +37,18 @@ from vgae.model_files import (
 )
 from vgae.models import ModelName
 from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.run_folder import (
+    FORMAT,
+    history_file,
+    is_named,
+    new_folder,
+    read_config,
+    read_history,
+    versions,
+)
 from vgae.train import FitResult, HistoryRow, fit, plan_fit, resolve_device
 from vgae.vae import VAE
-from vgae.version import __version__
 
-_FORMAT = "vgae-run-1"
 _CONFIG_KEYS = {"graph", "model", "recipe", "seed", "split"}
 
 
@@ -102,15 +103,10 @@ class Run:
 def open_graph(source: str, features: Features = "raw") -> Graph:
     """Open a graph by the name of a data set, or by the path of a file (it ends in ``.npz``)."""
     check_features(features)
-    if _is_named(source):
+    if is_named(source):
         return load_dataset(source, features=features)
     graph = read_graph(source)
     return graph if features == "raw" else graph.without_features()
-
-
-def _is_named(source: str) -> bool:
-    """Tell the name of a data set from the path of a file."""
-    return not Path(source).suffix and Path(source).name == source
 
 
 def train_run(  # noqa: PLR0913
@@ -160,7 +156,7 @@ def train_run(  # noqa: PLR0913
     torch_device = resolve_device(device, cuda_graph=cuda_graph)
     plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
     config = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "graph": _description(graph, source, features),
         "model": model,
         "in_channels": graph.num_features or graph.num_nodes,
@@ -169,12 +165,12 @@ def train_run(  # noqa: PLR0913
         "split": {"val": val, "test": test},
         "device": str(torch_device),
         "threads": torch.get_num_threads(),
-        "versions": _versions(),
+        "versions": versions(),
     }
-    folder = _new_folder(Path(folder), overwrite=overwrite)
+    folder = new_folder(Path(folder), overwrite=overwrite)
     write_json(folder / "config.json", config)
     split.save(folder / "split.npz")
-    with (folder / "history.jsonl").open("w", encoding="utf-8", buffering=1) as file:
+    with history_file(folder) as write_row:
         result = fit(
             graph,
             split,
@@ -184,7 +180,7 @@ def train_run(  # noqa: PLR0913
             device=device,
             max_bytes=max_bytes,
             cuda_graph=cuda_graph,
-            on_row=lambda row: file.write(json.dumps(row._asdict(), allow_nan=False) + "\n"),
+            on_row=write_row,
             progress=progress,
         )
     metrics, calibration = _write_result(folder, result, config, graph, split)
@@ -194,7 +190,7 @@ def train_run(  # noqa: PLR0913
 def _description(graph: Graph, source: str, features: str) -> dict[str, Any]:
     """Return what ``config.json`` says of the graph, enough to find it again and to know it."""
     return {
-        "source": source if _is_named(source) else str(Path(source).resolve()),
+        "source": source if is_named(source) else str(Path(source).resolve()),
         "features": features,
         "name": graph.name,
         "num_nodes": graph.num_nodes,
@@ -252,77 +248,13 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         ArtifactError: If the folder is not a finished run, or a file of it is damaged.
     """
     folder = Path(folder)
-    config = read_json(folder / "config.json")
-    if config.get("format") != _FORMAT:
-        raise ArtifactError(
-            "RUN_FORMAT",
-            f"{folder} has format {config.get('format')!r}, this version reads {_FORMAT!r}.",
-        )
-    if lacking := _CONFIG_KEYS - config.keys():
-        raise ArtifactError(
-            "RUN_CORRUPT", f"{folder / 'config.json'} lacks {', '.join(sorted(lacking))}."
-        )
-    lines = read_text(folder / "history.jsonl").splitlines()
-    try:
-        history = [HistoryRow(**json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
-        raise ArtifactError("RUN_CORRUPT", f"{folder / 'history.jsonl'}: {error}.") from None
+    config = read_config(folder, _CONFIG_KEYS)
     return Run(
         folder=folder,
         config=config,
         split=LinkSplit.load(folder / "split.npz"),
         model=load_model(folder / "model"),
-        history=history,
+        history=read_history(folder),
         metrics=read_json(folder / "metrics.json"),
         calibration=load_calibration(folder / "model"),
     )
-
-
-def free_path(stem: str, suffix: str = "") -> Path:
-    """Return the first of ``stem-1``, ``stem-2``, ... that is not there yet."""
-    return next(
-        path for n in itertools.count(1) if not (path := Path(f"{stem}-{n}{suffix}")).exists()
-    )
-
-
-def _new_folder(folder: Path, *, overwrite: bool) -> Path:
-    """Make the folder, or say at once why it cannot be used."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            _clear(folder, overwrite=overwrite)
-        (folder / ".probe").touch()
-        (folder / ".probe").unlink()
-    except OSError as error:
-        raise ResourceError(
-            "CANNOT_WRITE", f"{folder} cannot be written ({error.strerror}); choose another --out."
-        ) from None
-    return folder
-
-
-def _clear(folder: Path, *, overwrite: bool) -> None:
-    """Empty a folder if it holds a run, finished or not, and that may be deleted."""
-    if not overwrite:
-        raise UsageError(
-            "RUN_EXISTS",
-            f"{folder} is not empty; choose another --out, or pass --overwrite to replace it.",
-        )
-    try:
-        is_run = read_json(folder / "config.json").get("format") == _FORMAT
-    except ArtifactError:
-        is_run = False
-    if not is_run:
-        raise UsageError(
-            "NOT_A_RUN", f"{folder} holds no run that could be replaced; it is left as it is."
-        )
-    shutil.rmtree(folder)
-    folder.mkdir()
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "vgae": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }

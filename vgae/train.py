@@ -4,9 +4,10 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, islice
 from typing import Any, NamedTuple, cast
 
@@ -23,14 +24,18 @@ from vgae.graph import Graph
 from vgae.history import HistoryRow, progress_bar
 from vgae.links import LabelledPairs, LinkSplit
 from vgae.masking import LinkMasking
-from vgae.metrics import LinkScores, link_scores
+from vgae.metrics import link_scores
 from vgae.models import MODELS, ModelName, build_model, check_model, widths
 from vgae.plan import Plan, plan_training
 from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.settings import Training
 from vgae.streams import stream
 from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
+
+
+Steps = Callable[[Any, Any], Collection[tuple[Sequence[Any], Any]]]
 
 
 class Epoch(NamedTuple):
@@ -55,10 +60,10 @@ def epochs(
     inputs: Sequence[Any],
     target: Any,
     *,
-    beta: float = 1.0,
+    beta: float | Callable[[int], float] = 1.0,
     num_items: int = 1,
     generator: torch.Generator | None = None,
-    view: Callable[[Any, Any], tuple[Sequence[Any], Any]] | None = None,
+    steps: Steps | None = None,
     cuda_graph: bool = False,
 ) -> Iterator[Epoch]:
     """Train without end, one full pass an iteration; the caller's loop is the callback.
@@ -68,34 +73,44 @@ def epochs(
         optimizer: Over the parameters of ``model``.
         inputs: What the encoder takes, ``(x, edge_index)`` for a graph.
         target: What the decoder scores, ``edge_index`` for a graph.
-        beta: Weight of the KL divergence.
-        num_items: What the summed ELBO is divided by to give the loss.
+        beta: Weight of the KL divergence, or what gives it for the number of an epoch.
+        num_items: What the ELBO, summed over an epoch, is divided by to give the loss.
         generator: Where the noise of the samples comes from.
-        view: Called with ``inputs`` and ``target`` in each epoch for what to take in their
-            place, such as a :class:`vgae.masking.LinkMasking`.
-        cuda_graph: Whether to record the step on a GPU and replay it from the fourth epoch on;
-            see :class:`vgae.cuda_graph.Replayed` for what it asks of the optimizer.
+        steps: Called with ``inputs`` and ``target`` in each epoch for the pairs to take in their
+            place, a step of the optimizer for each, such as a
+            :class:`vgae.masking.LinkMasking` or :class:`vgae.image_training.ImageBatches`.
+        cuda_graph: Whether to record an epoch on a GPU and replay it from the fourth on; see
+            :class:`vgae.cuda_graph.Replayed` for what it asks of the optimizer. ``beta`` is then
+            a number.
 
     Yields:
-        The epoch, after its step was taken.
+        The epoch, after its steps were taken.
     """
+    weight = beta if callable(beta) else lambda _: beta
 
-    def step() -> tuple[Tensor, ...]:
+    def step(given: Sequence[Any], wanted: Any, weight: float, share: float) -> list[Tensor]:
         optimizer.zero_grad(set_to_none=True)
-        terms = model(*(view(inputs, target) if view else (inputs, target)), generator)
-        loss = -terms.elbo(beta) / num_items
+        terms = model(given, wanted, generator)
+        loss = -terms.elbo(weight) / (num_items * share)
         loss.backward()
         optimizer.step()
-        return loss.detach(), -terms.log_likelihood.detach(), terms.kl.detach()
+        return [share * loss.detach(), -terms.log_likelihood.detach(), terms.kl.detach()]
 
+    def epoch(weight: float) -> tuple[Tensor, ...]:
+        pairs = [(inputs, target)] if steps is None else steps(inputs, target)
+        done = [step(given, wanted, weight, 1 / len(pairs)) for given, wanted in pairs]
+        return tuple(torch.stack(values).sum() for values in zip(*done, strict=True))
+
+    replayed = None
     if cuda_graph:
         drawn_from = [generator, *(getattr(part, "generator", None) for part in model.children())]
-        drawn_from.append(getattr(view, "generator", None))
+        drawn_from.append(getattr(steps, "generator", None))
         device = parameter_like(model).device
-        step = Replayed(step, [g for g in drawn_from if g is not None], device)
+        once = partial(epoch, weight(1))
+        replayed = Replayed(once, [g for g in drawn_from if g is not None], device)
     for number in count(1):
         model.train()
-        yield Epoch(number, *step())
+        yield Epoch(number, *(replayed() if replayed else epoch(weight(number))))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,6 +139,95 @@ class FitResult:
     def __repr__(self) -> str:
         last = self.history[-1] if self.history else None
         return f"FitResult(best_epoch={self.best_epoch}, last={last}, {self.seconds:.1f} s)"
+
+
+Judge = Callable[[VAE], dict[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a model is trained on and judged by.
+
+    Attributes:
+        inputs: What the encoder takes.
+        target: What the decoder scores.
+        num_items: What the summed ELBO is divided by to give the loss.
+        steps: What an epoch's steps take instead; see :func:`epochs`.
+        judge: Scores a model by what was held out, the higher the better: fields of
+            :class:`vgae.history.HistoryRow`. ``None`` where nothing was.
+    """
+
+    inputs: Sequence[Any]
+    target: Any
+    num_items: int
+    steps: Steps | None = None
+    judge: Judge | None = None
+
+
+def optimise(
+    model: VAE,
+    problem: Problem,
+    settings: Training,
+    *,
+    seed: int,
+    cuda_graph: bool = False,
+    on_row: Callable[[HistoryRow], object] | None = None,
+    progress: bool | None = None,
+) -> FitResult:
+    """Train a model, whatever it is of, with validation, early stopping and progress.
+
+    Args:
+        model: Changed in place; on the device of the problem.
+        problem: Data.
+        settings: How long and how fast.
+        seed: Of the noise, of dropout and of what the decoder draws.
+        cuda_graph: See :func:`epochs`.
+        on_row: Called with each row of the history, soon after its epoch.
+        progress: Whether to draw a progress bar; by default where stderr is a terminal.
+
+    Raises:
+        NumericalError: If the loss is no longer finite.
+    """
+    device = parameter_like(model).device
+    trainer = _Trainer(model, problem.judge, settings, on_row)
+    start = time.perf_counter()
+    loop = epochs(
+        model,
+        _optimizer(model, settings, capturable=cuda_graph),
+        problem.inputs,
+        problem.target,
+        beta=_warmed_up(settings),
+        num_items=problem.num_items,
+        generator=stream(seed, "noise", device),
+        steps=problem.steps,
+        cuda_graph=cuda_graph,
+    )
+    with (
+        progress_bar(settings.epochs, problem.num_items, wanted=progress) as show,
+        _drawing_from(model.encoder, stream(seed, "dropout", device)),
+        _drawing_from(model.decoder, stream(seed, "pairs", device)),
+    ):
+        for epoch in islice(loop, settings.epochs):
+            if not trainer.step(epoch):
+                break
+            show(epoch.number, trainer.history)
+    return trainer.result(time.perf_counter() - start)
+
+
+def _warmed_up(settings: Training) -> float | Callable[[int], float]:
+    """Return beta, which may rise in a straight line to what it is after the first epochs."""
+    if settings.warmup == 0:
+        return settings.beta
+    return lambda epoch: settings.beta * min(1.0, epoch / settings.warmup)
+
+
+def _optimizer(model: VAE, settings: Training, *, capturable: bool) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), fused=True, capturable=capturable, **options)
+    if settings.optimizer == "rmsprop":
+        return torch.optim.RMSprop(model.parameters(), capturable=capturable, **options)
+    return torch.optim.Adagrad(model.parameters(), **options)
 
 
 def fit(
@@ -184,39 +288,40 @@ def fit(
             cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
     model.to(torch_device).train()  # an encoder prepares for training, dropout and all
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
-    trainer = _Trainer(model, inputs, split.val, recipe, on_row)
-    target = _target(model, split, torch_device)
-    view = _masking(model, split, recipe.mask, stream(seed, "mask", torch_device))
-    optimizer = torch.optim.Adam(
-        model.parameters(),
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-        capturable=cuda_graph,
-    )
-    start = time.perf_counter()
-    loop = epochs(
-        model,
-        optimizer,
+    problem = Problem(
         inputs,
-        target,
-        beta=recipe.beta,
+        _target(model, split, torch_device),
         # The mean over all ordered pairs, on the scale of the paper's code.
         num_items=graph.num_nodes**2,
-        generator=stream(seed, "noise", torch_device),
-        view=view,
-        cuda_graph=cuda_graph,
+        steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
+        judge=_link_judge(inputs, split.val, torch_device),
     )
-    with (
-        progress_bar(recipe.epochs, graph.num_nodes**2, wanted=progress) as show,
-        _drawing_from(model.encoder, stream(seed, "dropout", torch_device)),
-        _drawing_from(model.decoder, stream(seed, "pairs", torch_device)),
-    ):
-        for epoch in islice(loop, recipe.epochs):
-            if not trainer.step(epoch):
-                break
-            show(epoch.number, trainer.history)
-    return replace(trainer.result(time.perf_counter() - start), plan=plan)
+    result = optimise(
+        model,
+        problem,
+        recipe,
+        seed=seed,
+        cuda_graph=cuda_graph,
+        on_row=on_row,
+        progress=progress,
+    )
+    return replace(result, plan=plan)
+
+
+def _link_judge(
+    inputs: Sequence[Any], val: LabelledPairs, device: torch.device
+) -> Callable[[VAE], dict[str, float]] | None:
+    """Return what scores the validation links from the posterior means, if there are any."""
+    if val.pos.shape[1] == 0:
+        return None
+    pairs, labels = val.edge_label_index.to(device), val.edge_label
+
+    def judge(model: VAE) -> dict[str, float]:
+        logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
+        scores = link_scores(logits, labels)
+        return {"val_auc": scores.auc, "val_ap": scores.ap}
+
+    return judge
 
 
 def plan_fit(
@@ -245,25 +350,21 @@ class _Trainer:
     def __init__(
         self,
         model: VAE,
-        inputs: Sequence[Any],
-        val: LabelledPairs,
-        recipe: Recipe,
+        judge: Judge | None,
+        settings: Training,
         on_row: Callable[[HistoryRow], object] | None,
     ) -> None:
-        self.model, self.inputs, self.recipe, self.on_row = model, inputs, recipe, on_row
-        self.average = averaged(model) if recipe.average else None
+        self.model, self.judge, self.settings, self.on_row = model, judge, settings, on_row
+        self.average = averaged(model) if settings.average else None
         # Whose weights are judged and kept.
         self.judged = cast(VAE, self.average.module) if self.average else model
-        self.has_val = val.pos.shape[1] > 0
-        self.pairs = val.edge_label_index.to(parameter_like(model).device)
-        self.labels = val.edge_label
         self.history: list[HistoryRow] = []
         self.pending: list[Epoch] = []
         self.best_score = -math.inf
         self.best_epoch = 0
         self.best = _weights(model)
-        if recipe.patience and not self.has_val:
-            log.warning("no validation links: patience is ignored and the last epoch is kept")
+        if settings.patience and judge is None:
+            log.warning("nothing to validate on: patience is ignored, the last epoch is kept")
 
     def step(self, epoch: Epoch) -> bool:
         """Take note of an epoch; return whether to go on."""
@@ -271,28 +372,22 @@ class _Trainer:
         if self.average is not None:
             self.average.update_parameters(self.model)
         number = epoch.number
-        if number % self.recipe.eval_every and number < self.recipe.epochs:
+        if number % self.settings.eval_every and number < self.settings.epochs:
             return True
         rows = self.fetch()
-        if self.has_val:
-            scores = self.validate()
-            rows[-1] = rows[-1]._replace(val_auc=scores.auc, val_ap=scores.ap)
-            if sum(scores) > self.best_score:
-                self.best_score, self.best_epoch = sum(scores), number
+        if self.judge is not None:
+            with evaluating(self.judged):
+                scores = self.judge(self.judged)
+            rows[-1] = rows[-1]._replace(**scores)
+            if sum(scores.values()) > self.best_score:
+                self.best_score, self.best_epoch = sum(scores.values()), number
                 self.best = _weights(self.judged)
         self.history += rows
         if self.on_row is not None:
             for row in rows:
                 self.on_row(row)
-        out_of_patience = number - self.best_epoch >= self.recipe.patience
-        return not (self.has_val and self.recipe.patience and out_of_patience)
-
-    def validate(self) -> LinkScores:
-        """Return the scores of the validation links, from the means."""
-        with evaluating(self.judged):
-            mu = self.judged.encoder(*self.inputs).mu
-            logits = cast(LinkDecoder, self.judged.decoder).logits(mu, self.pairs)
-        return link_scores(logits, self.labels)
+        patience = self.settings.patience if self.judge is not None else 0
+        return patience == 0 or number - self.best_epoch < patience
 
     def fetch(self) -> list[HistoryRow]:
         """Fetch the waiting epochs, all at once, so that a GPU is seldom waited for."""
@@ -306,7 +401,7 @@ class _Trainer:
                 raise NumericalError(
                     "DIVERGED",
                     f"the loss is {row.loss} in epoch {row.epoch}; try a smaller lr (now"
-                    f" {self.recipe.lr}) or features of a smaller scale.",
+                    f" {self.settings.lr}) or features of a smaller scale.",
                 )
         return rows
 
@@ -314,8 +409,10 @@ class _Trainer:
         """Put the weights that the recipe keeps into the model, and hand everything over."""
         last = _weights(self.judged)
         last_epoch = len(self.history)
-        best, best_epoch = (self.best, self.best_epoch) if self.has_val else (last, last_epoch)
-        self.model.load_state_dict(best if self.recipe.keep == "best" else last)
+        best, best_epoch = self.best, self.best_epoch
+        if self.judge is None:
+            best, best_epoch = last, last_epoch
+        self.model.load_state_dict(best if self.settings.keep == "best" else last)
         self.model.eval()
         return FitResult(self.model, best, last, best_epoch, self.history, seconds)
 

@@ -43,7 +43,7 @@ class Decoder(Protocol):
     the form of the target.
     """
 
-    def log_prob(self, z: Tensor, target: Any) -> Tensor:
+    def log_prob(self, z: Tensor, target: Any, /) -> Tensor:
         """Log-likelihood of ``target`` given ``z`` in nats, of any shape; its sum is used."""
         ...
 

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import http.server
 import re
@@ -5,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,12 @@ def server() -> Iterator[Server]:
 def toy(url: str = "http://127.0.0.1:9/data/") -> Entry:
     files = {n: FileInfo(len(b), hashlib.sha256(b).hexdigest()) for n, b in CONTENT.items()}
     return Entry("toy", "A toy", "planetoid", url, "CC0", "", {"nodes": 3}, files, None)
+
+
+def packed_toy(url: str = "http://127.0.0.1:9/data/") -> Entry:
+    """The same content, which may be compressed, in a folder of its own name."""
+    files = {n: replace(info, gzipped=True) for n, info in toy().files.items()}
+    return replace(toy(url), kind="idx", files=files, folder="toys")
 
 
 def files_in(folder: Path) -> set[str]:
@@ -236,6 +244,99 @@ def test_a_damaged_file_is_reported_and_left_alone(home, server):
     assert hashlib.sha256(CONTENT["a.bin"]).hexdigest() in message
     assert path.read_bytes() == b"wrong"
     assert server.asked == []
+
+
+def test_a_file_that_may_be_compressed_is_found_in_either_form_in_the_folder_of_the_set(home):
+    packed = put(home / "toys" / "a.bin.gz", b"")
+    put(home / "b.bin.gz", b"")
+    assert locate(packed_toy()) == {"a.bin": packed, "b.bin": home / "b.bin.gz"}
+    plain = put(home / "toys" / "a.bin", b"")
+    assert locate(packed_toy())["a.bin"] == plain
+    assert locate(toy()) == {}
+
+
+@pytest.mark.parametrize("level", [1, 9])
+@pytest.mark.parametrize("name", ["a.bin", "a.bin.gz"])
+def test_what_a_compressed_file_holds_is_verified_and_not_its_own_bytes(home, name, level):
+    put(home / "toys" / name, gzip.compress(CONTENT["a.bin"], level))
+    put(home / "toys" / "b.bin", CONTENT["b.bin"])
+    assert verify(packed_toy()) == {"a.bin": "ok", "b.bin": "ok"}
+    assert fetch(packed_toy())["a.bin"] == home / "toys" / name
+
+
+def test_a_file_that_may_not_be_compressed_is_taken_as_it_is(home):
+    put(home / "a.bin", gzip.compress(CONTENT["a.bin"]))
+    assert verify(toy())["a.bin"] == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (gzip.compress(CONTENT["a.bin"])[:-1], "GZIP_CORRUPT", "anew"),
+        (gzip.compress(CONTENT["a.bin"]) + b"!", "GZIP_CORRUPT", "anew"),
+        (gzip.compress(CONTENT["b.bin"][:500]), "CHECKSUM", "expected 500 bytes uncompressed"),
+        (gzip.compress(bytes(10**8)), "CHECKSUM", "got at least 65536 bytes"),
+        (CONTENT["a.bin"][:-1], "CHECKSUM", "got 499 bytes"),
+    ],
+)
+def test_a_damaged_compressed_file_is_reported_and_left_alone(home, content, code, words):
+    path = put(home / "toys" / "a.bin.gz", content)
+    assert verify(packed_toy())["a.bin"] == "damaged"
+    with pytest.raises(DataError, match=words) as caught:
+        fetch(packed_toy(), retries=0)
+    assert caught.value.code == code
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == content
+
+
+def test_a_compressed_file_is_downloaded_under_its_own_name_and_verified(home, server, capfd):
+    for name, content in CONTENT.items():
+        packed = gzip.compress(content)
+        server.answers[f"{name}.gz"] = (200, packed, len(packed))
+    paths = fetch(packed_toy(server.url))
+    assert {name: path.name for name, path in paths.items()} == {n: f"{n}.gz" for n in CONTENT}
+    assert all(path.parent == home / "toys" for path in paths.values())
+    assert gzip.decompress(paths["b.bin"].read_bytes()) == CONTENT["b.bin"]
+    assert verify(packed_toy()) == {"a.bin": "ok", "b.bin": "ok"}
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(LOGIN_PAGE, id="login page"),
+        pytest.param(b"", id="empty"),
+        pytest.param(gzip.compress(CONTENT["b.bin"])[:-1], id="cut short"),
+        pytest.param(gzip.compress(CONTENT["a.bin"]), id="another file"),
+        pytest.param(gzip.compress(CONTENT["b.bin"] + b"!"), id="more in it"),
+        pytest.param(gzip.compress(bytes(10**8)), id="bomb"),
+        pytest.param(b"!" * 10_000, id="long"),
+    ],
+)
+def test_a_download_that_holds_something_else_leaves_nothing(home, server, body):
+    packed = gzip.compress(CONTENT["a.bin"])
+    server.answers["a.bin.gz"] = (200, packed, len(packed))
+    server.answers["b.bin.gz"] = (200, body, len(body))
+    with pytest.raises(DataError) as caught:
+        fetch(packed_toy(server.url), retries=0)
+    assert caught.value.code == "CHECKSUM"
+    assert files_in(home) == {"a.bin.gz"}
+
+
+def test_offline_says_that_a_file_may_be_compressed(home, monkeypatch):
+    monkeypatch.setenv("VGAE_OFFLINE", "1")
+    with pytest.raises(DataError) as caught:
+        fetch(packed_toy())
+    first, *rest = str(caught.value).splitlines()
+    assert str(home / "toys") in first
+    assert all(
+        line.endswith("bin.gz  (compressed or not; size and sha256 uncompressed)") for line in rest
+    )
+
+
+def test_the_sets_of_images_are_told_from_graphs():
+    images = {name for name, known in catalogue().items() if known.holds_images}
+    assert images == {"mnist", "digits"}
 
 
 def test_importing_the_catalogue_brings_no_heavy_module():

@@ -1,7 +1,7 @@
 import pytest
 
 from vgae.data.named import load_dataset
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 
 
 def test_the_embedded_graph_needs_nothing_but_the_package(monkeypatch, tmp_path):
@@ -34,3 +34,9 @@ def test_planetoid_sets_are_read_from_the_files_at_hand(name, data_home):
 def test_an_unknown_name_is_refused_with_the_nearest_one():
     with pytest.raises(DataError, match="Did you mean citeseer"):
         load_dataset("citseer")
+
+
+@pytest.mark.parametrize("name", ["digits", "MNIST"])
+def test_a_data_set_of_images_is_sent_to_the_function_for_images(name):
+    with pytest.raises(UsageError, match=f"{name.lower()} is a data set of images: use load_im"):
+        load_dataset(name)

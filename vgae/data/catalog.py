@@ -5,15 +5,17 @@ or left behind that does not match them.
 """
 
 import difflib
+import gzip
 import hashlib
 import logging
 import os
 import tomllib
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from vgae.errors import DataError, UsageError
@@ -22,14 +24,25 @@ Status = Literal["ok", "missing", "damaged"]
 Features = Literal["raw", "none"]
 
 _TIMEOUT_SECONDS = 30
+_STEP = 2**16
+_GZIP_MAGIC = b"\x1f\x8b"
+_IMAGE_KINDS = ("idx", "sklearn")
 
 
 @dataclass(frozen=True)
 class FileInfo:
-    """Size and digest that a file of a data set must have."""
+    """Size and digest that a file of a data set must have.
+
+    Args:
+        bytes: Its size.
+        sha256: In hexadecimal.
+        gzipped: Whether it may lie compressed, with ``.gz`` after its name, and is downloaded so.
+            Size and digest are those of what it holds: one content has many compressed forms.
+    """
 
     bytes: int
     sha256: str
+    gzipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,13 +52,15 @@ class Entry:
     Args:
         name: What ``vgae train NAME`` takes.
         title: One line for people.
-        kind: How it is read: ``"planetoid"``, ``"embedded"`` (ships with the package), ...
+        kind: How it is read: ``"planetoid"``, ``"embedded"`` (a graph that ships with the
+            package), ``"idx"`` or ``"sklearn"`` (images that ship with scikit-learn).
         url: Folder that the files are downloaded from, with a final slash; empty if none.
         licence: Terms of the data, as far as its source states them.
         citation: Papers to cite; empty if none.
         counts: Published sizes, such as ``nodes`` and ``links``.
         files: What each file must be, by its name.
         path: The file of an embedded data set, else None.
+        folder: Folder of its files within :func:`data_home`; empty if it is named after the kind.
     """
 
     name: str
@@ -57,6 +72,12 @@ class Entry:
     counts: Mapping[str, int]
     files: Mapping[str, FileInfo]
     path: Path | None
+    folder: str = ""
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether it is for :func:`vgae.load_images`, and not a graph."""
+        return self.kind in _IMAGE_KINDS
 
 
 def datasets_dir() -> Path:
@@ -83,6 +104,7 @@ def _entry(name: str, table: Mapping[str, Any]) -> Entry:
         counts=dict(table.get("counts", {})),
         files={file: FileInfo(**info) for file, info in table.get("files", {}).items()},
         path=datasets_dir() / table["file"] if "file" in table else None,
+        folder=table.get("folder", ""),
     )
 
 
@@ -128,14 +150,26 @@ def _folder(variable: str) -> Path:
     return Path(pooch.os_cache("vgae"))
 
 
+def _home(entry: Entry) -> Path:
+    """Return the folder that the files of a data set are downloaded into."""
+    return data_home() / (entry.folder or entry.kind)
+
+
 def locate(entry: Entry) -> dict[str, Path]:
     """Return the files of ``entry`` that are there, and where.
 
-    Looks in the folder named after the kind of the data set first, then in :func:`data_home`.
-    What the files hold is not looked at: see :func:`verify`.
+    Looks in the folder of the data set first, then in :func:`data_home`; in each, for a file that
+    may be compressed, under its name and then with ``.gz`` after it. What the files hold is not
+    looked at: see :func:`verify`.
     """
-    home = data_home()
-    places = {file: (home / entry.kind / file, home / file) for file in entry.files}
+    places = {
+        file: [
+            folder / name
+            for folder in (_home(entry), data_home())
+            for name in ((file, f"{file}.gz") if info.gzipped else (file,))
+        ]
+        for file, info in entry.files.items()
+    }
     return {
         file: next(path for path in paths if path.is_file())
         for file, paths in places.items()
@@ -158,14 +192,50 @@ def verify(entry: Entry) -> dict[str, Status]:
 def _status(path: Path | None, info: FileInfo) -> Status:
     if path is None:
         return "missing"
-    intact = path.stat().st_size == info.bytes and _sha256(path) == info.sha256
+    if not info.gzipped and path.stat().st_size != info.bytes:
+        return "damaged"
+    try:
+        intact = _content(path, info) == (info.bytes, info.sha256)
+    except DataError as error:
+        if error.code != "GZIP_CORRUPT":
+            raise
+        intact = False
     return "ok" if intact else "damaged"
 
 
-def _sha256(path: Path) -> str:
+def _content(path: Path, info: FileInfo) -> tuple[int, str]:
+    """Return size and sha256 of what a file holds; of one that may be gzip no more than due."""
+    digest, size = hashlib.sha256(), 0
+    with opened(path, gzipped=info.gzipped) as file:
+        while (size <= info.bytes or not info.gzipped) and (chunk := file.read(_STEP)):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
+
+
+@contextmanager
+def opened(path: Path, *, gzipped: bool = True) -> Iterator[BinaryIO]:
+    """Open a file to read its bytes, decompressed if its first two say that it is gzip.
+
+    Args:
+        path: A regular file.
+        gzipped: Whether it may be gzip; if not, its bytes are taken as they are.
+
+    Raises:
+        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT`` while it is read, if it is cut short, or has
+            a wrong checksum or something else after its end.
+    """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            if not (gzipped and file.peek(2)[:2] == _GZIP_MAGIC):
+                yield file
+                return
+            with gzip.GzipFile(fileobj=file) as inner:
+                yield cast(BinaryIO, inner)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            "GZIP_CORRUPT", f"{path} is damaged ({_one_line(error)}); bring or download it anew."
+        ) from None
     except OSError as error:
         raise DataError("CANNOT_READ", f"{path} cannot be read: {error.strerror}.") from error
 
@@ -206,16 +276,19 @@ def _check_intact(entry: Entry, file: str, path: Path) -> None:
     expected = entry.files[file]
     if _status(path, expected) == "ok":
         return
+    size, digest = _content(path, expected)
+    within = " uncompressed" if expected.gzipped else ""
+    more = "at least " if expected.gzipped and size > expected.bytes else ""
     raise DataError(
         "CHECKSUM",
-        f"{path} is damaged: expected {expected.bytes} bytes with sha256 {expected.sha256}, got "
-        f"{path.stat().st_size} bytes with sha256 {_sha256(path)}; "
+        f"{path} is damaged: expected {expected.bytes} bytes{within} with sha256 "
+        f"{expected.sha256}, got {more}{size} bytes with sha256 {digest}; "
         f"delete it and run `vgae datasets fetch {entry.name}`.",
     )
 
 
 def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
-    """Download ``absent`` into the folder of the kind; pooch verifies before it renames."""
+    """Download ``absent`` into the folder of the data set; nothing unverified gets its name."""
     if os.environ.get("VGAE_OFFLINE", "0") not in ("", "0"):
         raise _offline(entry, absent, "VGAE_OFFLINE is set")
     if not entry.url:
@@ -223,17 +296,22 @@ def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
     import pooch
     import requests
 
+    wanted = {file: entry.files[file] for file in absent}
     source = pooch.create(
-        path=data_home() / entry.kind,
+        path=_home(entry),
         base_url=entry.url,
-        registry={file: f"sha256:{entry.files[file].sha256}" for file in absent},
+        registry={
+            # What is compressed has no digest of its own: the downloader looks into it.
+            _stored(file, info): None if info.gzipped else f"sha256:{info.sha256}"
+            for file, info in wanted.items()
+        },
         retry_if_failed=retries,
     )
     try:
         with _quiet_pooch():
             return {
-                file: Path(source.fetch(file, downloader=_downloader(entry.files[file].bytes)))
-                for file in absent
+                file: Path(source.fetch(_stored(file, info), downloader=_downloader(info)))
+                for file, info in wanted.items()
             }
     except (requests.exceptions.RequestException, OSError) as error:
         absent = [file for file in absent if file not in locate(entry)]
@@ -248,8 +326,15 @@ def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
         ) from error
 
 
-def _downloader(limit: int) -> Any:
+def _stored(file: str, info: FileInfo) -> str:
+    """Return the name that a file is downloaded by."""
+    return f"{file}.gz" if info.gzipped else file
+
+
+def _downloader(info: FileInfo) -> Any:
     """Return what pooch calls for one file; it stops where the file must end."""
+    # What cannot be compressed grows by a few bytes in 2**14, and by a header.
+    limit = info.bytes + info.bytes // 1000 + 1000 if info.gzipped else info.bytes
 
     def stream(url: str, output_file: str, _: object) -> None:
         import requests
@@ -265,6 +350,8 @@ def _downloader(limit: int) -> Any:
                 if size > limit:
                     raise ValueError(f"{url} has more than the {limit} bytes expected")
                 file.write(chunk)
+        if info.gzipped and _status(Path(output_file), info) != "ok":
+            raise ValueError(f"{url} does not hold what the catalogue says")
 
     return stream
 
@@ -274,14 +361,15 @@ def _offline(entry: Entry, absent: list[str], reason: str) -> DataError:
     plural = "files are" if len(absent) > 1 else "file is"
     lines = [
         f"{entry.name}: {len(absent)} {plural} missing and cannot be downloaded ({reason}); "
-        f"put what is listed into {data_home() / entry.kind} and run this again.",
-        *(
-            f"  {file}  {entry.files[file].bytes} bytes  sha256 {entry.files[file].sha256}  "
-            f"{entry.url}{file}"
-            for file in absent
-        ),
+        f"put what is listed into {_home(entry)} and run this again.",
+        *(_listed(entry, file, entry.files[file]) for file in absent),
     ]
     return DataError("OFFLINE", "\n".join(lines))
+
+
+def _listed(entry: Entry, file: str, info: FileInfo) -> str:
+    line = f"  {file}  {info.bytes} bytes  sha256 {info.sha256}  {entry.url}{_stored(file, info)}"
+    return f"{line}  (compressed or not; size and sha256 uncompressed)" if info.gzipped else line
 
 
 def _one_line(reason: Exception | str) -> str:

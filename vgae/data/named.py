@@ -3,6 +3,7 @@
 from vgae.data.catalog import Features, check_features, entry
 from vgae.data.files import read_npz
 from vgae.data.planetoid import load_planetoid
+from vgae.errors import UsageError
 from vgae.graph import Graph
 
 
@@ -17,11 +18,13 @@ def load_dataset(name: str, *, features: Features = "raw") -> Graph:
         features: ``"none"`` leaves them out, and does not ask for the files that hold them.
 
     Raises:
-        UsageError: If ``features`` is neither.
+        UsageError: If ``features`` is neither, or the data set is one of images.
         DataError: If the name is unknown, or files are missing or damaged.
     """
     check_features(features)
     found = entry(name)
+    if found.holds_images:
+        raise UsageError("IMAGES", f"{found.name} is a data set of images: use load_images.")
     if found.kind == "planetoid":
         return load_planetoid(found.name, features=features)
     graph = read_npz(found.path)  # pyright: ignore[reportArgumentType]

@@ -1,5 +1,16 @@
 """Decoders: each scores a target given a sample of the latent vectors."""
 
+from vgae.decoders.bernoulli import BernoulliDecoder
+from vgae.decoders.generators import ConvGenerator, ImageNetwork, MLPGenerator
 from vgae.decoders.inner_product import InnerProductDecoder, MaskedLinks
+from vgae.decoders.normal import NormalDecoder
 
-__all__ = ["InnerProductDecoder", "MaskedLinks"]
+__all__ = [
+    "BernoulliDecoder",
+    "ConvGenerator",
+    "ImageNetwork",
+    "InnerProductDecoder",
+    "MLPGenerator",
+    "MaskedLinks",
+    "NormalDecoder",
+]

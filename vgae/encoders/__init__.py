@@ -1,7 +1,9 @@
 """Encoders: each maps its inputs to a posterior."""
 
 from vgae.encoders._convolution import feature_scale
+from vgae.encoders.conv import ConvEncoder
 from vgae.encoders.gcn import GCNEncoder
 from vgae.encoders.linear import LinearGCNEncoder
+from vgae.encoders.mlp import MLPEncoder
 
-__all__ = ["GCNEncoder", "LinearGCNEncoder", "feature_scale"]
+__all__ = ["ConvEncoder", "GCNEncoder", "LinearGCNEncoder", "MLPEncoder", "feature_scale"]

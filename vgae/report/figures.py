@@ -15,11 +15,10 @@ from vgae.evaluation import PairScorer
 from vgae.graph import Graph
 from vgae.metrics import curves, link_scores
 from vgae.reliability import probability_scores, reliability
+from vgae.report.style import BLUE, GREEN, GREY, ORANGE, titled
 from vgae.run import Run
 from vgae.train import HistoryRow
 
-# Okabe & Ito (2008): told apart with any kind of colour vision.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 # t-SNE takes seconds up to here and minutes beyond.
 _TSNE_NODES = 5000
 
@@ -57,14 +56,14 @@ def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
     loss, parts, scores = figure.subplots(1, 3)
     epoch = [row.epoch for row in history]
     loss.plot(epoch, [row.loss for row in history], color=BLUE)
-    _title(loss, "Loss, nats per pair of nodes")
+    titled(loss, "Loss, nats per pair of nodes")
 
     parts.plot(epoch, [row.recon for row in history], color=ORANGE, label="reconstruction")
     if any(row.kl for row in history):
         parts.plot(epoch, [row.kl for row in history], color=GREEN, label="KL to the prior")
     parts.set_yscale("log")
     parts.legend(frameon=False, fontsize=8)
-    _title(parts, "Its two parts, nats in all")
+    titled(parts, "Its two parts, nats in all")
 
     seen = [row for row in history if row.val_auc is not None]
     if seen:
@@ -78,7 +77,7 @@ def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
         text = "no validation links" if history else "no epochs"
         scores.text(0.5, 0.5, text, ha="center", transform=scores.transAxes)
         scores.set_axis_off()
-    _title(scores, "Validation links, per cent")
+    titled(scores, "Validation links, per cent")
     for axes in (loss, parts, scores):
         axes.set_xlabel("epoch", fontsize=8)
     return figure
@@ -98,7 +97,7 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
         _scatter_by_label(axes, plane, graph, size)
     axes.set_axis_off()
     name = f"{graph.name}: {graph.num_nodes:,} nodes, {embedding.shape[1]} latent dimensions"
-    _title(axes, f"{name}, {method}")
+    titled(axes, f"{name}, {method}")
     return figure
 
 
@@ -111,11 +110,11 @@ def links_figure(run: Run) -> Figure:
     points, scores = curves(logits, label), link_scores(logits, label)
     roc.plot(points.fpr, points.tpr, color=BLUE)
     roc.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
-    _title(roc, f"Test links, ROC: AUC {100 * scores.auc:.2f} %")
+    titled(roc, f"Test links, ROC: AUC {100 * scores.auc:.2f} %")
     roc.set(xlabel="share of non-links above", ylabel="share of links above")
     precision_recall.plot(points.recall, points.precision, color=BLUE)
     precision_recall.set(xlabel="recall", ylabel="precision")
-    _title(precision_recall, f"Precision and recall: AP {100 * scores.ap:.2f} %")
+    titled(precision_recall, f"Precision and recall: AP {100 * scores.ap:.2f} %")
     sets = {"sigmoid of the logit": (logits.double().sigmoid(), ORANGE, "o")}
     if run.calibration is not None:
         sets["calibrated"] = (
@@ -138,7 +137,7 @@ def links_figure(run: Run) -> Figure:
         )
     calibration.legend(frameon=False, fontsize=8, loc="upper left")
     calibration.set(xlabel="predicted probability", ylabel="share of links")
-    _title(calibration, "Reliability, as many non-links as links")
+    titled(calibration, "Reliability, as many non-links as links")
     return figure
 
 
@@ -190,9 +189,3 @@ def _project(embedding: np.ndarray) -> tuple[str, np.ndarray]:
 
     perplexity = min(30, (len(embedding) - 1) / 3)
     return "t-SNE", TSNE(perplexity=perplexity, random_state=0).fit_transform(embedding)
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10, parse_math=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)

@@ -1,0 +1,232 @@
+"""Images in files: npy, npz, or a folder of pictures."""
+
+import math
+import os
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgae.data.idx import check_unpacked, file_size
+from vgae.errors import DataError, ResourceError
+from vgae.images import Images
+from vgae.npz import read_arrays
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+_PARTS = ("train", "val", "test")
+_KEYS = {*_PARTS, *(f"y_{part}" for part in _PARTS)}
+_MODES = ("1", "L", "RGB")
+
+
+def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
+    """Read images from a file or a folder; nothing is unpickled.
+
+    ========  ====================================================================================
+    ``.npy``  pixels, as :meth:`vgae.images.Images.from_arrays` takes them for ``train``
+    ``.npz``  ``images`` and perhaps ``y``; or ``train`` and perhaps ``val``, ``test``,
+              ``y_train``, ``y_val``, ``y_test``
+    folder    pictures (``.png``, ``.jpg``), all grey or all RGB, of one size, in the order of
+              their names; or one folder of them per label, which is numbered in the order of the
+              folders' names
+    ========  ====================================================================================
+
+    Args:
+        path: The file or folder; its name without the suffix becomes that of the images.
+        seed: Of the split, where validation or test images are not given.
+
+    Raises:
+        DataError: ``CANNOT_READ``; ``FILE_EMPTY``; ``FILE_FORMAT`` if it is of another kind;
+            ``NPY_CORRUPT``, ``NPZ_CORRUPT``, ``PICTURE_CORRUPT`` if it is damaged; ``NPZ_KEYS``;
+            ``PICKLE_REFUSED``; ``UNPACKED_SIZE`` if it would unpack to far more than itself;
+            ``NO_IMAGES``, ``FOLDER_LAYOUT``, ``PICTURE_MODE`` for a folder; or as
+            :meth:`vgae.images.Images.from_arrays`.
+        ResourceError: ``PILLOW`` if pictures cannot be read for want of Pillow.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            arrays = _folder(path)
+        elif path.suffix.lower() == ".npy":
+            arrays = {"train": _npy(path)}
+        elif path.suffix.lower() == ".npz":
+            arrays = _npz(path)
+        else:
+            file_size(path)
+            raise DataError("FILE_FORMAT", "images must be in a folder, a .npy or a .npz file.")
+        return Images.from_arrays(**arrays, name=path.resolve().stem, seed=seed)
+    except DataError as error:
+        named = str(error).startswith(str(path))
+        raise DataError(error.code, str(error) if named else f"{path}: {error}") from None
+
+
+def holds_images(path: Path) -> bool:
+    """Tell whether a file or folder is for :func:`read_images`, by its name or its list of arrays.
+
+    A ``.npy`` file is, without a look at it; a ``.npz`` file is if it has one of the arrays
+    ``images`` and ``train``; whatever else is wrong with it is left to who reads it.
+    """
+    if path.is_dir() or path.suffix.lower() == ".npy":
+        return True
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return not {"images.npy", "train.npy"}.isdisjoint(archive.namelist())
+    # On damaged bytes zipfile raises several kinds; who reads the file says which.
+    except Exception:
+        return False
+
+
+def _npy(path: Path) -> np.ndarray:
+    """Return the array of a npy file, whose header is held against its length first."""
+    size = file_size(path)
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            else:
+                shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+            if dtype.hasobject:
+                raise DataError("PICKLE_REFUSED", "it holds pickled objects.")
+            # Python's integers: no shape, however large, wraps around to the right number.
+            stated = math.prod(map(int, shape)) * dtype.itemsize
+            if stated != size - file.tell():
+                raise DataError(
+                    "NPY_CORRUPT",
+                    f"it states {stated} bytes of numbers and has {size - file.tell()}.",
+                )
+            file.seek(0)
+            return np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise DataError("CANNOT_READ", f"{_brief(error)}.") from None
+    except DataError:
+        raise
+    # The header is a Python literal; on a damaged one numpy raises several kinds of exceptions.
+    except Exception as error:
+        raise DataError("NPY_CORRUPT", f"it is no npy file ({_brief(error)}).") from None
+
+
+def _npz(path: Path) -> dict[str, Any]:
+    """Return the arguments of Images.from_arrays that a npz file holds."""
+    size = file_size(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(path, size, sum(member.file_size for member in archive.infolist()))
+    except DataError:
+        raise
+    # On damaged bytes zipfile raises several kinds.
+    except Exception as error:
+        raise DataError("NPZ_CORRUPT", f"{_brief(error)}.") from None
+    arrays = read_arrays(path)
+    if "images" in arrays and arrays.keys() <= {"images", "y"}:
+        return {"train": arrays["images"], "y_train": arrays.get("y")}
+    if "train" in arrays and arrays.keys() <= _KEYS:
+        return dict(arrays)
+    raise DataError(
+        "NPZ_KEYS",
+        "it must hold images and perhaps y, or train and perhaps val, test, y_train, y_val and"
+        f" y_test, and nothing else; found {', '.join(sorted(arrays)) or 'nothing'}.",
+    )
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    """Return pixels and labels of a folder of pictures, or of one such folder per label."""
+    pictures = _pictures(path)
+    folders = [folder for folder in _entries(path) if folder.is_dir()]
+    by_label = {folder: found for folder in folders if (found := _pictures(folder))}
+    if pictures and by_label:
+        raise DataError(
+            "FOLDER_LAYOUT",
+            f"it has pictures and also folders with pictures, such as {next(iter(by_label)).name};"
+            " keep one or the other.",
+        )
+    if not pictures and not by_label:
+        raise DataError("NO_IMAGES", f"it has no pictures ({', '.join(PICTURES)}).")
+    if names := sorted({folder.name for folder in folders} & set(_PARTS)):
+        raise DataError(
+            "FOLDER_LAYOUT",
+            f"it has a folder {names[0]}, and folders in it are labels, not parts; bring the parts"
+            " together by Images.from_arrays or in a npz file.",
+        )
+    if pictures:
+        return {"train": _stack(pictures)}
+    labels = np.repeat(np.arange(len(by_label)), [len(found) for found in by_label.values()])
+    return {
+        "train": _stack([picture for found in by_label.values() for picture in found]),
+        "y_train": labels,
+    }
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder and not hidden, in the order of names."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError("CANNOT_READ", f"{folder}: {error.strerror}.") from None
+
+
+def _pictures(folder: Path) -> list[Path]:
+    paths = [path for path in _entries(folder) if path.suffix.lower() in PICTURES]
+    return [path for path in paths if path.is_file()]
+
+
+def _stack(paths: Sequence[Path]) -> np.ndarray:
+    """Return pictures of one size and mode, shape (n, h, w) or (n, h, w, 3)."""
+    first = _picture(paths[0])
+    stacked = np.empty((len(paths), *first.shape), dtype=first.dtype)
+    for number, path in enumerate(paths):
+        picture = first if number == 0 else _picture(path)
+        if (picture.shape, picture.dtype) != (first.shape, first.dtype):
+            raise DataError(
+                "IMAGE_SHAPE",
+                f"all pictures must be of one size and mode: {paths[0]} is {_described(first)},"
+                f" {path} is {_described(picture)}.",
+            )
+        stacked[number] = picture
+    # Said outright: a picture three pixels high would be taken for one with its colours first.
+    return np.moveaxis(stacked, 3, 1) if stacked.ndim == 4 else stacked[:, None]
+
+
+def _described(picture: np.ndarray) -> str:
+    height, width = picture.shape[:2]
+    colour = "RGB" if picture.ndim == 3 else "grey" if picture.dtype == np.uint8 else "1-bit"
+    return f"{width} x {height} {colour}"
+
+
+def _picture(path: Path) -> np.ndarray:
+    """Return one picture, shape (h, w) or (h, w, 3), bytes or booleans."""
+    try:
+        from PIL import Image
+    except ModuleNotFoundError:
+        raise ResourceError(
+            "PILLOW", "pictures are read by Pillow, which is missing: pip install pillow"
+        ) from None
+    file_size(path)
+    try:
+        with warnings.catch_warnings():
+            # Of this it only warns: a small file that unpacks to more than 89 million pixels.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG")) as picture:
+                if picture.mode not in _MODES:
+                    raise DataError(
+                        "PICTURE_MODE",
+                        f"{path} is of mode {picture.mode}; convert it to grey (L) or to RGB.",
+                    )
+                return np.asarray(picture)
+    except DataError:
+        raise
+    # On damaged bytes Pillow, zlib and struct raise a dozen kinds of exceptions.
+    except Exception as error:
+        raise DataError(
+            "PICTURE_CORRUPT", f"{path} cannot be read as a picture ({_brief(error)})."
+        ) from None
+
+
+def _brief(error: Exception) -> str:
+    """One printable line of at most 120 characters: the text may come from the file."""
+    return ascii(str(error).rstrip(".") or type(error).__name__)[1:-1][:120]
