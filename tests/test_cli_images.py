@@ -82,7 +82,7 @@ def test_reconstruct_takes_the_test_images_or_others(run, tmp_path, capsys):
     assert vgae(capsys, *arguments)[0] == 0
     np.save(tmp_path / "large.npy", np.zeros((12, 9, 9), dtype=np.float32))
     status, _, err = vgae(capsys, "reconstruct", run, tmp_path / "large.npy")
-    assert status == 4
+    assert status == 3
     assert "(1, 8, 8)" in err
     assert err.count("\n") == 1
 

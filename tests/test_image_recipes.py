@@ -4,7 +4,12 @@ from dataclasses import asdict
 import pytest
 
 from vgae.errors import UsageError
-from vgae.image_recipes import IMAGE_RECIPES, KINGMA2013, image_recipe_named
+from vgae.image_recipes import (
+    IMAGE_RECIPES,
+    KINGMA2013,
+    default_recipe,
+    image_recipe_named,
+)
 from vgae.recipes import RECIPES
 
 
@@ -31,6 +36,11 @@ def test_bernoulli200_is_what_introductions_have():
         *("rmsprop", 0.001, 64),
         30,
     )
+
+
+def test_few_images_get_more_epochs_unless_told():
+    assert default_recipe(10_000).name == "keras2d"
+    assert default_recipe(9_999).name == "small2d"
 
 
 def test_a_name_is_either_of_a_graph_or_of_an_image_recipe():

@@ -22,7 +22,7 @@ from vgae.console import (
     print_written,
 )
 from vgae.errors import UsageError, VgaeError
-from vgae.image_recipes import IMAGE_RECIPES, KERAS2D
+from vgae.image_recipes import IMAGE_RECIPES, KERAS2D, SMALL2D
 from vgae.recipes import PAPER, RECIPES, Recipe, recipe_named
 from vgae.version import __version__
 
@@ -102,7 +102,7 @@ def train(
         str | None,
         typer.Option(
             help=f"Named settings: {', '.join(RECIPES)}; of images {', '.join(IMAGE_RECIPES)}; see"
-            f" --set  [default: {PAPER.name}, {KERAS2D.name}]",
+            f" --set  [default: {PAPER.name}; {KERAS2D.name} or, of few images, {SMALL2D.name}]",
             show_default=False,
         ),
     ] = None,

@@ -8,7 +8,7 @@ import typer
 
 from vgae.console import print_image_end, print_image_run, print_image_scores, print_json
 from vgae.errors import UsageError
-from vgae.image_recipes import KERAS2D, image_recipe_named
+from vgae.image_recipes import default_recipe, image_recipe_named
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,11 +39,15 @@ def train_images(
     as_json: bool,
 ) -> None:
     """Train on images and write a run folder: what ``vgae train`` does where they are given."""
-    chosen = image_recipe_named(recipe or KERAS2D.name).override(settings)
+    from vgae.data.named_images import load_images
     from vgae.image_run import train_image_run
     from vgae.report.image_figures import write_image_figures
     from vgae.run_folder import free_path
 
+    named = (
+        image_recipe_named(recipe) if recipe else default_recipe(len(load_images(source).train))
+    )
+    chosen = named.override(settings)
     folder = out or free_path(f"runs/{Path(source).stem}-{chosen.name}")
     run = train_image_run(
         source,

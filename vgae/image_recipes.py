@@ -79,6 +79,9 @@ KERAS2D = ImageRecipe(
 )
 """A latent plane that can be looked at."""
 
+SMALL2D = replace(KERAS2D, name="small2d", epochs=400)
+"""The same for some thousand images, of which an epoch has few steps."""
+
 CONV64 = ImageRecipe(
     name="conv64",
     network="conv",
@@ -119,8 +122,17 @@ training."""
 
 IMAGE_RECIPES = {
     recipe.name: recipe
-    for recipe in (KINGMA2013, KINGMA2013_NORMAL, KERAS2D, CONV64, BERNOULLI200, IWAE50)
+    for recipe in (
+        *(KINGMA2013, KINGMA2013_NORMAL, KERAS2D, SMALL2D, CONV64),
+        *(BERNOULLI200, IWAE50),
+    )
 }
+_SMALL = 10_000  # images
+
+
+def default_recipe(num_train: int) -> ImageRecipe:
+    """Return what is meant for so many training images: :data:`KERAS2D`, or :data:`SMALL2D`."""
+    return KERAS2D if num_train >= _SMALL else SMALL2D
 
 
 def image_recipe_named(name: str) -> ImageRecipe:

@@ -23,7 +23,7 @@ from vgae.image_models import (
     recipe_from,
     save_image_model,
 )
-from vgae.image_recipes import KERAS2D, ImageRecipe
+from vgae.image_recipes import ImageRecipe, default_recipe
 from vgae.image_training import fit_images
 from vgae.images import Images
 from vgae.model_files import read_json, save_weights, write_json
@@ -90,7 +90,7 @@ def train_image_run(
     folder: str | os.PathLike[str],
     *,
     model: ImageModelName = "vae",
-    recipe: ImageRecipe = KERAS2D,
+    recipe: ImageRecipe | None = None,
     seed: int = 0,
     device: str = "auto",
     num_samples: int = 100,
@@ -103,7 +103,7 @@ def train_image_run(
         source: Name of a data set of images, or path of a file or folder of them.
         folder: New or empty, unless ``overwrite``.
         model: ``"vae"``, or ``"ae"`` for a plain auto-encoder.
-        recipe: Settings.
+        recipe: Settings; those of :func:`vgae.image_recipes.default_recipe` if not given.
         seed: Of the initial weights, the noise, the order of the images and drawn pixels.
         device: See :func:`vgae.fit`.
         num_samples: Per test image, for the estimate of log p(x).
@@ -117,6 +117,7 @@ def train_image_run(
     """
     seed = operator.index(seed)
     images = load_images(source)
+    recipe = recipe or default_recipe(len(images.train))
     check_image_model(model)
     torch_device = resolve_device(device)
     config = {

@@ -10,7 +10,7 @@ from vgae.errors import DataError
 from vgae.history import HistoryRow
 from vgae.image_evaluation import elbo_terms
 from vgae.image_models import ImageModelName, build_image_model
-from vgae.image_recipes import KERAS2D, ImageRecipe
+from vgae.image_recipes import ImageRecipe, default_recipe
 from vgae.images import Images, binarised
 from vgae.streams import stream
 from vgae.train import FitResult, Problem, optimise, resolve_device
@@ -60,7 +60,7 @@ def fit_images(
     images: Images,
     *,
     model: ImageModelName | VAE = "vae",
-    recipe: ImageRecipe = KERAS2D,
+    recipe: ImageRecipe | None = None,
     seed: int = 0,
     device: str = "auto",
     on_row: Callable[[HistoryRow], object] | None = None,
@@ -75,7 +75,8 @@ def fit_images(
             recipe says whether their pixels are drawn as 0 or 1.
         model: ``"vae"``, or ``"ae"`` for a plain auto-encoder, built anew; or a
             :class:`~vgae.VAE` of your own, which is trained in place.
-        recipe: Settings, such as :data:`vgae.image_recipes.KINGMA2013`.
+        recipe: Settings, such as :data:`vgae.image_recipes.KINGMA2013`; those of
+            :func:`vgae.image_recipes.default_recipe` if not given.
         seed: Of the initial weights, the noise, the order of the images and drawn pixels.
         device: As for :func:`vgae.fit`.
         on_row: Called with each row of the history.
@@ -91,6 +92,7 @@ def fit_images(
     """
     if len(images.train) == 0:
         raise DataError("NO_IMAGES", f"{images.name} has no image to train on.")
+    recipe = recipe or default_recipe(len(images.train))
     images = images.binarised(recipe.binarize, seed)
     torch_device = resolve_device(device)
     if isinstance(model, str):

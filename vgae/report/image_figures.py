@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from vgae.atomic import replacing
@@ -25,7 +26,7 @@ from vgae.vae import VAE, Decoder, Posterior
 
 _DPI = 200
 _PAGE = (7.0, 9.0)  # inches of a page inside its margins
-_NARROWEST = 4.0  # inches; below, a title would not fit
+_LETTER = 0.008  # inches that a letter takes on average, per point of its size
 _MAX_POINTS = 5000  # more hide each other
 _MAX_LABELS = 50  # more would push the points out of the figure
 _GAP = 1.0  # white
@@ -214,7 +215,7 @@ def manifold_figure(model: VAE, size: int = 20) -> Figure:
     _, _, h, w = means.shape
     # At the ends and a third from them: as many on either side of zero.
     shown = np.unique([0, size // 3, size - 1 - size // 3, size - 1])
-    names = [f"{quantiles[i]:.2f}" for i in shown]
+    names = [f"{quantiles[i]:.2f}".replace("-", "\N{MINUS SIGN}") for i in shown]
     axes.set_xticks(shown * (w + 1) + (w - 1) / 2, names)
     axes.set_yticks((size - 1 - shown) * (h + 1) + (h - 1) / 2, names)
     axes.set_xlabel("z, first coordinate", fontsize=8)
@@ -327,30 +328,40 @@ def training_figure(history: Sequence[HistoryRow], num_items: int) -> Figure:
     epoch = [row.epoch for row in history]
     recon, kl = (np.array([getattr(row, part) for row in history]) for part in ("recon", "kl"))
     recon, kl = recon / num_items, kl / num_items
-    total.plot(epoch, recon + kl, color=BLUE, label="training")
-    _plot_validation(total, history)
+    _curve(total, epoch, recon + kl, color=BLUE, label="training")
+    _add_validation(total, history)
     titled(total, "Negative ELBO" if with_kl else "Negative log-likelihood")
     drawn = [(recon, ORANGE, "Reconstruction, training"), (kl, GREEN, "KL to the prior, training")]
     for axes, (values, colour, title) in zip(parts, drawn if with_kl else [], strict=True):
-        axes.plot(epoch, values, color=colour)
+        _curve(axes, epoch, values, color=colour)
         titled(axes, title)
     for axes in (total, *parts):
         axes.set_xlabel("epoch", fontsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if history:
+            axes.set_xlim(epoch[0] - 0.5, epoch[-1] + 0.5)
     total.set_ylabel("nats per image", fontsize=8)
     return figure
 
 
-def _plot_validation(axes: Axes, history: Sequence[HistoryRow]) -> None:
+def _add_validation(axes: Axes, history: Sequence[HistoryRow]) -> None:
     """Add what is known of validation, and a legend; without any epoch, say so."""
     if not history:
         axes.text(0.5, 0.5, "no epochs", ha="center", transform=axes.transAxes)
         return
     seen = {row.epoch: -row.val_elbo for row in history if row.val_elbo is not None}
     if seen:
-        axes.plot([*seen], [*seen.values()], color=ORANGE, linestyle="--", label="validation")
+        epoch, values = [*seen], np.array([*seen.values()])
+        _curve(axes, epoch, values, color=ORANGE, linestyle="--", label="validation")
         best = min(seen, key=seen.__getitem__)
         axes.axvline(best, color=GREY, linestyle=":", label=f"best: epoch {best}")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(facecolor="white", edgecolor="none", fontsize=8)
+
+
+def _curve(axes: Axes, epoch: Sequence[int], values: np.ndarray, **style: str) -> None:
+    # A line through one point would not be seen.
+    marker = "o" if len(epoch) < 10 else ""
+    axes.plot(epoch, values, marker=marker, markersize=3, **style)  # pyright: ignore
 
 
 class _Plane(NamedTuple):
@@ -367,7 +378,9 @@ def _plane(q: Posterior) -> _Plane:
         points = np.stack([mu[:, 0], q.kl().double().numpy()], axis=1)
         return _Plane(points, "one latent dimension", ("z", "KL to the prior, nats"))
     if mu.shape[1] == 2:
-        return _Plane(mu, "as they are", ("z, first coordinate", "z, second coordinate"))
+        return _Plane(
+            mu, "the latent plane itself", ("z, first coordinate", "z, second coordinate")
+        )
     centred = mu - mu.mean(axis=0)
     variances, directions = np.linalg.eigh(centred.T @ centred)
     # eigh sorts upwards, and leaves the signs open: the largest entry shall be positive.
@@ -460,7 +473,11 @@ def _sheets_figure(
         (_dots(_PAGE[0]) - margin_x) / sum(widths), (_dots(_PAGE[1]) - margin_y) / sum(heights)
     )
     scale = math.floor(scale) if scale >= 1 else scale
-    width = max(round(scale * sum(widths)) + margin_x, _dots(_NARROWEST))
+    # Narrow sheets leave room for what is written above them.
+    spans = [round(scale * w) for w in widths]
+    for j, text in enumerate(column_titles):
+        spans[j] = max(spans[j], _dots(8 * _LETTER * len(text)))
+    width = max(sum(spans) + margin_x, left + _dots(10 * _LETTER * len(title)))
     height = round(scale * sum(heights)) + margin_y
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     x, y = left / width, 1 - _dots(0.22) / height
@@ -478,7 +495,7 @@ def _sheets_figure(
             if j == 0 and row_labels:
                 places = (np.arange(len(row_labels)) + 0.5) / len(row_labels) * heights[i] - 0.5
                 axes.set_yticks(places, row_labels)
-            beside += scale * widths[j] + space
+            beside += spans[j] + space
         below -= space
     return figure
 
