@@ -264,8 +264,8 @@ def test_images_of_any_size_fit_on_a_page(shape, generator, tmp_path):
         assert width <= 7.01
         assert height <= 9.01
         figure.canvas.draw()
-        written = [text for text in figure.findobj(Text) if text.get_text()]
-        boxes = [text.get_window_extent() for text in written]
+        written = [text for text in figure.findobj(Text) if text.get_visible()]
+        boxes = [text.get_window_extent() for text in written if text.get_text()]
         for box in boxes:
             assert box.x0 >= 0
             assert box.x1 <= figure.bbox.width
