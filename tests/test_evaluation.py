@@ -12,10 +12,10 @@ from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation import PairScorer, calibrate, evaluate, evaluate_links
 from vgae.gaussian import DiagGaussian
 from vgae.graph import both_directions
+from vgae.link_training import fit
 from vgae.links import split_links
 from vgae.metrics import link_scores, rank_scores, ranks_among
 from vgae.recipes import PAPER
-from vgae.train import fit
 from vgae.vae import VAE
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from vgae.evaluation import evaluate_links
 from vgae.experiment import PUBLISHED, Trial, protocol, run_table, summarise, to_json
+from vgae.link_training import fit
 from vgae.links import split_links
 from vgae.metrics import LinkScores
 from vgae.recipes import PAPER
-from vgae.train import fit
 
 SHORT = replace(PAPER, epochs=5)
 

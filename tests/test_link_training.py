@@ -1,8 +1,6 @@
-import math
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import islice
 
 import pytest
 import torch
@@ -11,14 +9,14 @@ from torch_geometric.nn import GCNConv
 
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
-from vgae.errors import LeakageError, NumericalError, ResourceError, UsageError
+from vgae.errors import LeakageError, NumericalError, UsageError
 from vgae.evaluation import evaluate, evaluate_links
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
+from vgae.link_training import fit
 from vgae.links import split_links
 from vgae.models import MODELS
 from vgae.recipes import BEST, PAPER
-from vgae.train import averaged, epochs, fit, resolve_device
 from vgae.vae import VAE
 
 SHORT = replace(PAPER, epochs=12)
@@ -27,35 +25,6 @@ SHORT = replace(PAPER, epochs=12)
 @pytest.fixture(scope="module")
 def split(sbm):
     return split_links(sbm, seed=0)
-
-
-def test_epochs_is_plain_gradient_descent_on_the_elbo(two_cliques, generator):
-    """Three epochs equal three steps written out by hand."""
-    models = [
-        VAE(
-            GCNEncoder(12, 4, 2, generator=torch.Generator().manual_seed(1)), InnerProductDecoder()
-        )
-        for _ in range(2)
-    ]
-    x, edges = two_cliques.x, two_cliques.edge_index
-    optimizer = torch.optim.SGD(models[0].parameters(), lr=0.1)
-    noise = torch.Generator().manual_seed(2)
-    loop = epochs(models[0], optimizer, (x, edges), edges, beta=0.5, num_items=66, generator=noise)
-    seen = list(islice(loop, 3))
-
-    noise = torch.Generator().manual_seed(2)
-    for epoch in seen:
-        terms = models[1]((x, edges), edges, noise)
-        loss = -(terms.log_likelihood - 0.5 * terms.kl) / 66
-        grads = torch.autograd.grad(loss, list(models[1].parameters()))
-        with torch.no_grad():
-            for parameter, grad in zip(models[1].parameters(), grads, strict=True):
-                parameter -= 0.1 * grad
-        assert epoch.loss == loss
-        assert not epoch.loss.requires_grad
-    assert [epoch.number for epoch in seen] == [1, 2, 3]
-    for left, right in zip(models[0].parameters(), models[1].parameters(), strict=True):
-        torch.testing.assert_close(left, right)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -236,19 +205,6 @@ def test_a_decoder_that_cannot_be_told_what_to_predict_is_refused_with_masks(sbm
         fit(sbm, split, model=model, recipe=BEST)
 
 
-def test_the_average_weighs_late_weights_most_and_all_in_the_end():
-    """Polynomial-decay averaging: after t steps the k-th counts as k^8, about."""
-    line = nn.Linear(1, 1, bias=False).double()
-    average = averaged(line)
-    for k in range(1, 201):
-        line.weight.data.fill_(float(k))
-        average.update_parameters(line)
-    # Exactly (k + 7)! / (k - 1)!.
-    weights = [math.prod(range(k, k + 8)) for k in range(1, 201)]
-    expected = sum(k * w for k, w in zip(range(1, 201), weights, strict=True)) / sum(weights)
-    assert average.module.weight.item() == pytest.approx(expected)
-
-
 def test_averaged_weights_are_those_that_are_kept(sbm, split):
     plain, mean = (
         fit(sbm, split, recipe=replace(SHORT, average=average), progress=False)
@@ -306,14 +262,6 @@ def test_a_split_of_another_graph_is_refused(two_cliques, split):
 def test_features_may_change_without_making_another_split(sbm, split):
     result = fit(sbm.without_features(), split, recipe=SHORT)
     assert evaluate(result.model, sbm.without_features(), split)["test"].auc > 0.5
-
-
-def test_a_device_that_is_not_there_is_named():
-    with pytest.raises(ResourceError, match="device 'cuda:77' cannot be used") as error:
-        resolve_device("cuda:77")
-    assert error.value.exit_code == 5
-    with pytest.raises(ResourceError, match="device 'gpu'"):
-        resolve_device("gpu")
 
 
 def test_an_unknown_model_is_named(sbm, split):

@@ -11,9 +11,9 @@ import torch
 from vgae import fit, split_links
 from vgae.errors import ResourceError
 from vgae.graph import Graph
+from vgae.link_training import plan_fit
 from vgae.plan import _left_in_group, available_bytes, plan_training
 from vgae.recipes import PAPER
-from vgae.train import plan_fit
 
 CPU = torch.device("cpu")
 
@@ -97,7 +97,7 @@ from dataclasses import replace
 from pathlib import Path
 import vgae
 from vgae.recipes import for_graph, recipe_named
-from vgae.train import plan_fit
+from vgae.link_training import plan_fit
 
 name, nodes, links, columns, pairs = json.loads(sys.argv[1])
 generator = torch.Generator().manual_seed(0)

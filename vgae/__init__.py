@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vgae.encoders import GCNEncoder as GCNEncoder
     from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
     from vgae.encoders import MLPEncoder as MLPEncoder
+    from vgae.estimators import ImageVAE as ImageVAE
     from vgae.evaluation import calibrate as calibrate
     from vgae.evaluation import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from vgae.image_evaluation import evaluate_images as evaluate_images
     from vgae.image_training import fit_images as fit_images
     from vgae.images import Images as Images
+    from vgae.link_training import fit as fit
     from vgae.links import LinkSplit as LinkSplit
     from vgae.links import split_links as split_links
     from vgae.run import load_run as load_run
     from vgae.train import epochs as epochs
-    from vgae.train import fit as fit
     from vgae.vae import VAE as VAE
 
 _HOME = {
@@ -43,6 +44,7 @@ _HOME = {
     "DiagGaussian": "vgae.gaussian",
     "GCNEncoder": "vgae.encoders",
     "Graph": "vgae.graph",
+    "ImageVAE": "vgae.estimators",
     "Images": "vgae.images",
     "InnerProductDecoder": "vgae.decoders",
     "LinearGCNEncoder": "vgae.encoders",
@@ -56,7 +58,7 @@ _HOME = {
     "epochs": "vgae.train",
     "evaluate": "vgae.evaluation",
     "evaluate_images": "vgae.image_evaluation",
-    "fit": "vgae.train",
+    "fit": "vgae.link_training",
     "fit_images": "vgae.image_training",
     "load_dataset": "vgae.data.named",
     "load_images": "vgae.data.named_images",

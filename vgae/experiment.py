@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from vgae.data.catalog import Features
 from vgae.evaluation import evaluate_links
 from vgae.graph import Graph
+from vgae.link_training import fit
 from vgae.links import split_links
 from vgae.metrics import LinkScores
 from vgae.models import ModelName, check_model
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.run import open_graph
-from vgae.train import fit
 
 PUBLISHED = {
     ("cora", "gae", "raw"): LinkScores(0.910, 0.920),

@@ -25,6 +25,8 @@ from vgae.errors import ArtifactError
 from vgae.evaluation import calibrate, evaluate
 from vgae.export import write_embeddings
 from vgae.graph import Graph
+from vgae.history import HistoryRow
+from vgae.link_training import fit, plan_fit
 from vgae.links import LinkSplit, split_links
 from vgae.model_files import (
     load_calibration,
@@ -46,7 +48,7 @@ from vgae.run_folder import (
     read_history,
     versions,
 )
-from vgae.train import FitResult, HistoryRow, fit, plan_fit, resolve_device
+from vgae.train import FitResult, resolve_device
 from vgae.vae import VAE
 
 _CONFIG_KEYS = {"graph", "model", "recipe", "seed", "split"}

@@ -1,4 +1,7 @@
-"""epochs: the loop, as an iterator. fit: the loop with validation, early stopping, progress."""
+"""epochs: the loop, as an iterator. optimise: with validation, early stopping and progress.
+
+What is trained is none of its business: ``link_training`` and ``image_training`` say that.
+"""
 
 import copy
 import logging
@@ -6,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from typing import Any, NamedTuple, cast
@@ -16,21 +19,13 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from vgae.cuda_graph import Replayed
-from vgae.decoders import InnerProductDecoder
-from vgae.embedding import encoder_inputs, evaluating, parameter_like
-from vgae.encoders import GCNEncoder, feature_scale
+from vgae.embedding import evaluating, parameter_like
 from vgae.errors import NumericalError, ResourceError, UsageError
-from vgae.graph import Graph
 from vgae.history import HistoryRow, progress_bar
-from vgae.links import LabelledPairs, LinkSplit
-from vgae.masking import LinkMasking
-from vgae.metrics import link_scores
-from vgae.models import MODELS, ModelName, build_model, check_model, widths
-from vgae.plan import Plan, plan_training
-from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.plan import Plan
 from vgae.settings import Training
 from vgae.streams import stream
-from vgae.vae import VAE, LinkDecoder
+from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +110,7 @@ def epochs(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FitResult:
-    """What :func:`fit` gives back.
+    """What a training gives back.
 
     Attributes:
         model: The trained model, with the weights that the recipe keeps.
@@ -230,120 +225,6 @@ def _optimizer(model: VAE, settings: Training, *, capturable: bool) -> torch.opt
     return torch.optim.Adagrad(model.parameters(), **options)
 
 
-def fit(
-    graph: Graph,
-    split: LinkSplit,
-    *,
-    model: ModelName | VAE = "vgae",
-    recipe: Recipe = PAPER,
-    seed: int = 0,
-    device: str = "auto",
-    max_bytes: int | None = None,
-    cuda_graph: bool = False,
-    on_row: Callable[[HistoryRow], object] | None = None,
-    progress: bool | None = None,
-) -> FitResult:
-    """Train on the training links of a split, and watch its validation links.
-
-    The split is audited first. On a CPU, the same arguments and thread count give the same
-    weights, bit for bit.
-
-    Args:
-        graph: Nodes and features.
-        split: From :func:`vgae.split_links`; messages travel on its training links only.
-        model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
-            trained in place with the learning rate, epochs, beta and the like of the recipe, not
-            its widths, biases, dropout, weighting and pairs. Its encoder gets ``(x, edge_index)``,
-            dense, its decoder ``edge_index``; with ``mask`` the encoder gets the links that are
-            not hidden, and the decoder must be an :class:`~vgae.InnerProductDecoder`.
-        recipe: Settings, such as :data:`vgae.recipes.PAPER`.
-        seed: Of the initial weights, the noise, masks and dropout, and the pairs if they are
-            sampled.
-        device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        max_bytes: Most memory that a named model may take; all that is free if not given.
-        cuda_graph: Whether to launch each epoch on a GPU as a whole; see :func:`epochs`. On small
-            graphs several times faster. Nothing in the model may wait for the GPU.
-        on_row: Called with each row of the history, soon after its epoch.
-        progress: Whether to draw a progress bar; by default where stderr is a terminal.
-
-    Raises:
-        LeakageError: If the split is not one of this graph, or leaks.
-        ResourceError: If the device is not there, or has too little memory.
-        NumericalError: If the loss is no longer finite.
-        UsageError: If links are to be masked and the decoder cannot be told which.
-    """
-    split.audit(graph)
-    torch_device = resolve_device(device, cuda_graph=cuda_graph)
-    recipe = for_graph(recipe, graph)
-    plan = None
-    if isinstance(model, str):
-        plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
-        # An estimate where the sum was expected is worth a word, also to those who ask for none.
-        changed = recipe.pairs == "auto" and plan.pairs == "sampled"
-        log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
-        in_channels = graph.num_features or graph.num_nodes
-        settings = replace(recipe, pairs=plan.pairs)
-        model = build_model(model, in_channels, settings, stream(seed, "init"))
-        if recipe.scale_features and graph.x is not None:
-            cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
-    model.to(torch_device).train()  # an encoder prepares for training, dropout and all
-    inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
-    problem = Problem(
-        inputs,
-        _target(model, split, torch_device),
-        # The mean over all ordered pairs, on the scale of the paper's code.
-        num_items=graph.num_nodes**2,
-        steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
-        judge=_link_judge(inputs, split.val, torch_device),
-    )
-    result = optimise(
-        model,
-        problem,
-        recipe,
-        seed=seed,
-        cuda_graph=cuda_graph,
-        on_row=on_row,
-        progress=progress,
-    )
-    return replace(result, plan=plan)
-
-
-def _link_judge(
-    inputs: Sequence[Any], val: LabelledPairs, device: torch.device
-) -> Callable[[VAE], dict[str, float]] | None:
-    """Return what scores the validation links from the posterior means, if there are any."""
-    if val.pos.shape[1] == 0:
-        return None
-    pairs, labels = val.edge_label_index.to(device), val.edge_label
-
-    def judge(model: VAE) -> dict[str, float]:
-        logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
-        scores = link_scores(logits, labels)
-        return {"val_auc": scores.auc, "val_ap": scores.ap}
-
-    return judge
-
-
-def plan_fit(
-    graph: Graph,
-    split: LinkSplit,
-    model: str,
-    recipe: Recipe,
-    device: torch.device,
-    *,
-    max_bytes: int | None = None,
-) -> Plan:
-    """Say what :func:`fit` will do with a named model, and refuse what the memory cannot hold.
-
-    Raises:
-        ResourceError: If more memory is needed than there is.
-    """
-    check_model(model)
-    *hidden, latent = widths(model, recipe)
-    outputs = [*hidden, MODELS[model][1].num_heads * latent]
-    return plan_training(graph, split.train.shape[1], outputs, recipe, device, max_bytes=max_bytes)
-
-
 class _Trainer:
     """What is remembered between epochs: history, best weights, patience."""
 
@@ -440,13 +321,6 @@ def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:
     return resolved
 
 
-def _target(model: VAE, split: LinkSplit, device: torch.device) -> Tensor:
-    """Return what the decoder scores, in the form that it takes fastest."""
-    edge_index = split.message_edge_index.to(device)
-    prepare = getattr(model.decoder, "prepare", None)
-    return edge_index if prepare is None else prepare(edge_index, split.num_nodes)
-
-
 def _weights(model: VAE) -> dict[str, Tensor]:
     """Return a copy of the weights."""
     return copy.deepcopy(model.state_dict())
@@ -463,21 +337,6 @@ def _drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
         yield
     finally:
         part.generator = None  # it is bound to the device; the model may go elsewhere
-
-
-def _masking(
-    model: VAE, split: LinkSplit, share: float, generator: torch.Generator
-) -> LinkMasking | None:
-    """Return what hides links in each epoch, if any are to be hidden."""
-    if share == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
-        return None
-    if not isinstance(model.decoder, InnerProductDecoder):
-        raise UsageError(
-            "MASK",
-            "mask > 0 needs an InnerProductDecoder, which can be told what to predict, not"
-            f" {type(model.decoder).__name__}; set mask to 0.",
-        )
-    return LinkMasking(split.message_edge_index.to(generator.device), share, generator)
 
 
 def averaged(model: VAE) -> AveragedModel:

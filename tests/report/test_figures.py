@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from vgae.graph import Graph
+from vgae.history import HistoryRow
 from vgae.recipes import PAPER
 from vgae.report.figures import embedding_figure, links_figure, training_figure
 from vgae.run import train_run
-from vgae.train import HistoryRow
 
 HISTORY = [
     HistoryRow(1, 0.9, 90.0, 3.0),

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 from statistics import NormalDist
 
 import matplotlib.image
@@ -40,11 +39,11 @@ class PixelEncoder(nn.Module):
     def __init__(self, latent_channels, posterior=DiagGaussian):
         super().__init__()
         self.latent_channels, self.posterior = latent_channels, posterior
-        self.scale = nn.Parameter(torch.ones(()))
+        self.weight = nn.Parameter(torch.eye(latent_channels))
 
     def forward(self, x):
         assert not self.training
-        mu = self.scale * x.flatten(-3)[..., : self.latent_channels]
+        mu = x.flatten(-3)[..., : self.latent_channels] @ self.weight
         return self.posterior.from_heads(*(mu, torch.zeros_like(mu))[: self.posterior.num_heads])
 
 
@@ -158,6 +157,13 @@ def test_reconstructions_stand_below_their_originals(generator):
     ticks = figure.axes[0].get_yticks()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["image", "decoded"]
     assert ticks[0] < 2 < ticks[1]
+
+
+@pytest.mark.parametrize(("num", "rows"), [(1, 1), (2, 1), (3, 1), (8, 2), (100, 4)])
+def test_rows_of_reconstructions_are_full(num, rows):
+    figure = reconstructions_figure(pixel_model(), torch.zeros(num, 1, 2, 3), columns=3, rows=4)
+    assert len(figure.axes) == rows
+    assert {shown(axes).shape for axes in figure.axes} == {(5, 4 * min(num, 3) - 1)}
 
 
 def test_of_many_images_those_shown_are_spread_over_all_of_them():
@@ -326,7 +332,7 @@ def test_more_than_two_dimensions_are_shown_by_their_principal_components(genera
     assert f"{share[1]:.0f} % of" in axes.get_ylabel()
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("posterior", [DiagGaussian, PointMass])
 @pytest.mark.parametrize("num", [1, 3])
 def test_a_latent_space_that_collapsed_can_be_drawn(channels, posterior, num, tmp_path):
@@ -400,14 +406,14 @@ WITH_TEST = {"reconstructions.png", "latent.png"}
     ("channels", "num_test", "names"),
     [
         (2, 5, ALWAYS | WITH_TEST | {"interpolation.png", "manifold.png"}),
-        (3, 5, ALWAYS | WITH_TEST | {"interpolation.png"}),
         (3, 1, ALWAYS | WITH_TEST),
-        (2, 0, ALWAYS | {"manifold.png"}),
+        (3, 0, ALWAYS),
     ],
 )
 def test_all_figures_that_can_be_drawn_are_written(channels, num_test, names, generator, tmp_path):
     pixels = torch.rand(5, 1, 2, 3, generator=generator)
-    images = Images(pixels, pixels[:0], pixels[:num_test], y_test=torch.arange(num_test))
+    labels = torch.arange(num_test) if num_test > 1 else None
+    images = Images(pixels, pixels[:0], pixels[:num_test], y_test=labels)
     model = pixel_model(channels).train()
     before = torch.get_rng_state()
     paths = write_image_figures(tmp_path / "figures", model, images, HISTORY)
@@ -418,20 +424,19 @@ def test_all_figures_that_can_be_drawn_are_written(channels, num_test, names, ge
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_writing_twice_gives_the_same_bytes_also_without_labels(generator, tmp_path):
+def test_writing_twice_gives_the_same_bytes(generator, tmp_path):
     pixels = torch.rand(5, 1, 2, 3, generator=generator)
-    images = Images(pixels, pixels[:0], pixels, y_test=torch.arange(5), name="five")
-    images = replace(images, y_test=None)
+    images = Images(pixels, pixels[:0], pixels[:0])
     first, again = (
-        write_image_figures(tmp_path / name, pixel_model(), images, HISTORY) for name in "ab"
+        write_image_figures(tmp_path / name, pixel_model(3), images, HISTORY) for name in "ab"
     )
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
 
 
-def test_a_model_in_double_precision_is_drawn(generator, tmp_path):
+def test_a_model_in_double_precision_is_drawn(generator):
     pixels = torch.rand(5, 1, 2, 3, generator=generator)
-    images = Images(pixels, pixels[:0], pixels)
-    assert write_image_figures(tmp_path, pixel_model().double(), images, HISTORY)
+    pair = shown(reconstructions_figure(pixel_model().double(), pixels, columns=5).axes[0])
+    np.testing.assert_array_equal(tile(pair, 1, 4)[0, :2], pixels[4, 0, 0, :2])
 
 
 @pytest.mark.gpu

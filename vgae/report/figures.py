@@ -13,11 +13,11 @@ from torch import Tensor
 from vgae.atomic import replacing
 from vgae.evaluation import PairScorer
 from vgae.graph import Graph
+from vgae.history import HistoryRow
 from vgae.metrics import curves, link_scores
 from vgae.reliability import probability_scores, reliability
 from vgae.report.style import BLUE, GREEN, GREY, ORANGE, titled
 from vgae.run import Run
-from vgae.train import HistoryRow
 
 # t-SNE takes seconds up to here and minutes beyond.
 _TSNE_NODES = 5000

@@ -30,6 +30,7 @@ _LETTER = 0.008  # inches that a letter takes on average, per point of its size
 _MAX_POINTS = 5000  # more hide each other
 _MAX_LABELS = 50  # more would push the points out of the figure
 _GAP = 1.0  # white
+_LINE = 0.13  # inches of a line of text
 _AT_ONCE = 100  # images decoded together
 
 
@@ -461,7 +462,8 @@ def _sheets_figure(
         title: One line.
         grid: Rows of sheets; those of a row are equally high, those of a column equally wide.
         column_titles: Above each column of sheets.
-        row_labels: Beside the rows of images in each sheet of the first column, from the top.
+        row_labels: Beside the rows of images in each sheet of the first column, from the top; left
+            out where the rows are too low for them.
         with_axes: Whether to leave room for ticks and labels on the left and below.
     """
     heights, widths = [row[0].shape[0] for row in grid], [tiles.shape[1] for tiles in grid[0]]
@@ -492,7 +494,8 @@ def _sheets_figure(
             _show(axes, tiles, smooth=scale < 1)
             if i == 0 and column_titles:
                 axes.set_title(column_titles[j], loc="left", fontsize=8, pad=3, parse_math=False)
-            if j == 0 and row_labels:
+            # Labels of rows lower than a line of text would cover each other.
+            if j == 0 and scale * heights[i] >= _dots(_LINE) * len(row_labels) > 0:
                 places = (np.arange(len(row_labels)) + 0.5) / len(row_labels) * heights[i] - 0.5
                 axes.set_yticks(places, row_labels)
             beside += spans[j] + space
