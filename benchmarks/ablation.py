@@ -19,6 +19,7 @@ from quality_tables import markdown
 from report import begin
 
 import vgae
+from vgae.errors import NumericalError
 from vgae.recipes import BEST, PAPER
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -55,9 +56,11 @@ def run(job: Job) -> Row:
     settings = dict(VARIANTS[name])
     model = settings.pop("model", "vgae")
     recipe = settings.pop("recipe", BEST)
-    result = vgae.fit(
-        graph, split, model=model, recipe=replace(recipe, **settings), seed=seed, progress=False
-    )
+    recipe = replace(recipe, **settings)
+    try:
+        result = vgae.fit(graph, split, model=model, recipe=recipe, seed=seed, progress=False)
+    except NumericalError:
+        return {"auc": None, "ap": None, "seconds": None}
     row = [row for row in result.history if row.val_auc is not None]
     kept = result.best_epoch if recipe.keep == "best" else len(result.history)
     scores = next(r for r in row if r.epoch == kept)
@@ -71,6 +74,8 @@ def summary(results: dict[Job, Row], dataset: str, seeds: list[int]) -> list[Row
         row: Row = {"dataset": dataset, "variant": name}
         for figure in ("auc", "ap", "seconds"):
             values = [results[dataset, name, seed][figure] for seed in seeds]
+            if None in values:
+                continue  # it left the finite numbers
             row[figure] = mean(values)
             lost = [
                 v - results[dataset, "best", s][figure] for v, s in zip(values, seeds, strict=True)
@@ -84,7 +89,10 @@ def summary(results: dict[Job, Row], dataset: str, seeds: list[int]) -> list[Row
 def table(rows: list[Row]) -> str:
     """Return the variants of one data set in Markdown, the costliest loss first."""
     lines = [["best without a part", "AUC", "AP", "AUC - best", "AP - best", "s"]]
-    for row in sorted(rows, key=lambda row: -row["auc"] if row["variant"] != "best" else -2):
+    for row in sorted(rows, key=lambda row: -row.get("auc", 0) - 2 * (row["variant"] == "best")):
+        if "auc" not in row:
+            lines.append([row["variant"], "diverged", *[""] * 4])
+            continue
         differences = [
             f"{100 * row[f'{f}_difference']:+.2f} ± {100 * row[f'{f}_deviation']:.2f}"
             for f in ("auc", "ap")
@@ -92,6 +100,13 @@ def table(rows: list[Row]) -> str:
         scores = [f"{100 * row[f]:.2f}" for f in ("auc", "ap")]
         lines.append([row["variant"], *scores, *differences, f"{row['seconds']:.0f}"])
     return markdown(lines)
+
+
+def progress(result: Row) -> str:
+    """Return one line about a training that is done."""
+    if result["auc"] is None:
+        return "diverged"
+    return f"{100 * result['auc']:.2f} / {100 * result['ap']:.2f}, {result['seconds']:.0f} s"
 
 
 def main() -> None:
@@ -109,8 +124,7 @@ def main() -> None:
         for job, result in zip(jobs, pool.imap(run, jobs), strict=True):
             results[job] = result
             dataset, name, seed = job
-            scores = f"{100 * result['auc']:.2f} / {100 * result['ap']:.2f}"
-            say(f"{dataset} {seed} {name}: {scores}, {result['seconds']:.0f} s")
+            say(f"{dataset} {seed} {name}: {progress(result)}")
     rows = {dataset: summary(results, dataset, args.seeds) for dataset in args.datasets}
     for dataset, variants in rows.items():
         say(f"\n### {dataset}\n\n{table(variants)}")

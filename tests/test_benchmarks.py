@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SMALL = {
     "epoch.py": "--dataset stdlib --epochs 1 --sides ours-sampled pyg-sparse-x",
+    "images.py": "--images digits --epochs 1",
     "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours ours-sampled dense",
     "scaling.py": "--max-log2 11 --exact-max-log2 11 --steps 1",
     "time_to_auc.py": "--dataset stdlib --level 0.6 --epochs 10 --sides ours-exact",

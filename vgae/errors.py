@@ -4,7 +4,7 @@ Every error is a ``ValueError`` with a stable ``code`` and the exit status that 
 ends with. The message is one line: what is wrong, where, and how to mend it.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class VgaeError(ValueError):
@@ -20,6 +20,10 @@ class VgaeError(ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Let it pass from one process to another, code and all."""
+        return type(self), (self.code, str(self))
 
 
 class UsageError(VgaeError):

@@ -165,7 +165,9 @@ def _scatter_by_label(axes: Axes, plane: np.ndarray, graph: Graph, size: float) 
         else:
             name = graph.label_names[label] if graph.label_names else str(label)
         text = f"{name} ({len(dots):,})"
-        axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=0, label=text)
+        # A cross is nothing but lines, and the others would have an edge.
+        width = 0.5 if marker == "x" else 0
+        axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=width, label=text)
     legend = axes.legend(
         loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=1.4
     )

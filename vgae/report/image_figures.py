@@ -338,7 +338,9 @@ def training_figure(history: Sequence[HistoryRow], num_items: int) -> Figure:
         titled(axes, title)
     for axes in (total, *parts):
         axes.set_xlabel("epoch", fontsize=8)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.xaxis.set_major_locator(
+            MaxNLocator(5, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        )
         if history:
             axes.set_xlim(epoch[0] - 0.5, epoch[-1] + 0.5)
     total.set_ylabel("nats per image", fontsize=8)

@@ -1,0 +1,15 @@
+import pickle
+
+import pytest
+
+from vgae import errors
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+KINDS = [kind for kind in KINDS if issubclass(kind, errors.VgaeError)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_an_error_passes_from_one_process_to_another(kind):
+    error = pickle.loads(pickle.dumps(kind("CODE", "what, where, how")))
+    assert type(error) is kind
+    assert (error.code, str(error)) == ("CODE", "what, where, how")
