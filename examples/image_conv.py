@@ -6,6 +6,7 @@ image to noise: reconstructions blur, but what is drawn from the prior looks mor
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import vgae
@@ -14,8 +15,10 @@ from vgae.report.image_figures import reconstructions_figure, samples_figure
 from vgae.streams import stream
 
 source, *settings = sys.argv[1:] or ["digits"]
-recipe = CONV64.override(dict(setting.split("=") for setting in settings))
 images = vgae.load_images(source)
+enough = max(CONV64.epochs, 200_000 // len(images.train))  # more where images are few
+changes = dict(setting.split("=") for setting in settings)
+recipe = replace(CONV64, epochs=enough).override(changes)
 
 result = vgae.fit_images(images, recipe=recipe)
 model = result.model.cpu()

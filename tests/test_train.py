@@ -7,8 +7,9 @@ from torch import nn
 
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
-from vgae.errors import ResourceError
-from vgae.train import averaged, epochs, resolve_device
+from vgae.errors import ResourceError, UsageError
+from vgae.settings import Training
+from vgae.train import Problem, averaged, epochs, optimise, resolve_device
 from vgae.vae import VAE
 
 
@@ -83,3 +84,12 @@ def test_an_epoch_of_several_steps_takes_them_all_and_sums_them_up(two_cliques, 
         losses[num_steps] = [epoch.loss.item() for epoch in islice(loop, 4)]
     expected = [sum(losses[1][k : k + 2]) / 2 for k in (0, 2)]
     assert losses[2][:2] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("settings", [{"warmup": 3}, {"optimizer": "adagrad"}])
+def test_what_changes_from_epoch_to_epoch_is_not_replayed(settings):
+    model = VAE(GCNEncoder(12, 4, 2), InnerProductDecoder())
+    with pytest.raises(UsageError, match="neither a warmup nor adagrad"):
+        optimise(
+            model, Problem((), None, 1), Training(name="t", **settings), seed=0, cuda_graph=True
+        )

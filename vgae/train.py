@@ -114,7 +114,7 @@ class FitResult:
 
     Attributes:
         model: The trained model, with the weights that the recipe keeps.
-        best: Weights of the best epoch by validation AUC + AP.
+        best: Weights of the best epoch on what is held out for validation.
         last: Weights of the last epoch.
         best_epoch: Its number; 0 are the initial weights.
         history: One row per epoch.
@@ -182,7 +182,10 @@ def optimise(
 
     Raises:
         NumericalError: If the loss is no longer finite.
+        UsageError: If ``cuda_graph`` is to replay what changes from epoch to epoch.
     """
+    if cuda_graph and (settings.warmup or settings.optimizer == "adagrad"):
+        raise UsageError("CUDA_GRAPH", "cuda_graph takes neither a warmup nor adagrad.")
     device = parameter_like(model).device
     trainer = _Trainer(model, problem.judge, settings, on_row)
     start = time.perf_counter()
