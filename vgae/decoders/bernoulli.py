@@ -52,8 +52,8 @@ class BernoulliDecoder(nn.Module):
         """
         logits = self.logits(z)
         check_target(x, logits)
-        # log p = logit - softplus(logit) and log (1 - p) = -softplus(logit).
-        return (x * logits - F.softplus(logits)).sum(dim=(-3, -2, -1))
+        nats = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+        return -nats.sum(dim=(-3, -2, -1))
 
     def mean(self, z: Tensor) -> Tensor:
         """Return E[x | z], each pixel's probability of being 1, shape ``(*, c, h, w)``."""
