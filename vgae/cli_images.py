@@ -1,5 +1,6 @@
 """The commands on images: sample, reconstruct and decode; and train, evaluate, embed for them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vgae.image_run import ImageRun
+
+_WIDTH = 56  # pixels of the file that an image is wide on a sheet, or more
 
 RunArgument = Annotated[Path, typer.Argument(help="Run folder of images.")]
 Number = Annotated[int, typer.Option("--number", "-n", min=1, max=10_000, help="How many.")]
@@ -158,7 +161,7 @@ def _vector(text: str, length: int) -> list[float]:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if len(values) != length or any(value - value != 0 for value in values):
+    if len(values) != length or not all(map(math.isfinite, values)):
         raise UsageError("Z", f"--z must be {length} finite numbers with commas, got {text!r}.")
     return values
 
@@ -191,15 +194,12 @@ def _write(
         if path.suffix == ".npy":
             np.save(temporary, images.numpy(), allow_pickle=False)
         else:
-            import matplotlib as mpl
             from matplotlib.image import imsave
 
+            scale = max(1, _WIDTH // run.images.shape[-1])
             tiles = sheet(images, columns or min(len(images), 20))
-            scale = max(1, 56 // run.images.shape[-1])
-            with mpl.rc_context():
-                imsave(
-                    temporary, tiles.repeat(scale, 0).repeat(scale, 1), cmap="gray", vmin=0, vmax=1
-                )
+            tiles = tiles.repeat(scale, axis=0).repeat(scale, axis=1)
+            imsave(temporary, tiles, cmap="gray", vmin=0, vmax=1)
     if as_json:
         print_json({"path": str(path), "images": len(images)})
     else:
