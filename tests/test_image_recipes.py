@@ -3,6 +3,9 @@ from dataclasses import asdict
 
 import pytest
 
+from vgae import image_recipes, images, layers
+from vgae.decoders import normal
+from vgae.encoders import _layers
 from vgae.errors import UsageError
 from vgae.image_recipes import (
     IMAGE_RECIPES,
@@ -55,3 +58,17 @@ def test_a_name_is_either_of_a_graph_or_of_an_image_recipe():
 def test_settings_that_make_no_sense_are_named(field, text):
     with pytest.raises(UsageError, match=field):
         KINGMA2013.override({field: text})
+
+
+@pytest.mark.parametrize(
+    ("choices", "same"),
+    [
+        (image_recipes.Activation, layers.Activation),
+        (image_recipes.Sigma, _layers.Sigma),
+        (image_recipes.Variance, normal.Variance),
+        (image_recipes.Binarize, images.Binarize),
+    ],
+)
+def test_the_choices_are_those_of_the_parts(choices, same):
+    """They stand twice, because recipes must load without torch."""
+    assert choices == same

@@ -330,7 +330,7 @@ def table(
     as_json: Json = False,
 ) -> None:
     """Compare models over several seeds: mean ± deviation."""
-    settings = _recipe(recipe, set_, epochs=epochs)
+    settings = recipe_named(recipe).override(_changes(set_, epochs=epochs))
     from vgae.experiment import Trial, protocol, run_table, summarise, to_json
     from vgae.model_files import write_json
     from vgae.run_folder import free_path
@@ -442,13 +442,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(5)
 
 
-def _recipe(name: str, settings: Sequence[str], **short: object) -> Recipe:
-    """Return a recipe with the changes of ``--set`` and of options that are short for it."""
-    return recipe_named(name).override(_changes(settings, **short))
-
-
 def _changes(settings: Sequence[str], **short: object) -> dict[str, str]:
-    """Return what is to be changed, as text by field."""
+    """Return the changes of ``--set`` and of options that are short for it, as text by field."""
     changes = {}
     for setting in settings:
         field, equals, value = setting.partition("=")
