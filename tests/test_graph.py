@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
+from vgae.errors import DataError
 from vgae.graph import Graph, both_directions
 
 HUGE = 4_000_000_000
@@ -175,10 +176,12 @@ def test_a_scipy_matrix_with_repeats_explicit_zeros_and_unsorted_indices_is_put_
         assert np.array_equal(getattr(matrix, part), getattr(before, part))
 
 
-@pytest.mark.parametrize("dtype", [bool, np.int8, np.float64, np.complex128])
-def test_the_values_of_a_scipy_matrix_do_not_matter(dtype):
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float64])
+def test_ones_and_truth_values_in_a_scipy_matrix_are_no_weights(dtype):
     matrix = sp.coo_array((np.array([1, 1], dtype), ([0, 2], [1, 1])), shape=(4, 4))
-    assert links_of(Graph.from_scipy(matrix)) == links_of(Graph.from_scipy(matrix.toarray()))
+    graph = Graph.from_scipy(matrix)
+    assert links_of(graph) == links_of(Graph.from_scipy(matrix.toarray())) == [(0, 1), (1, 2)]
+    assert graph.link_weight is None
 
 
 @settings(deadline=None)
@@ -211,3 +214,19 @@ def test_the_fingerprint_knows_nodes_links_and_features_and_nothing_else():
 def test_repr_says_what_there_is():
     graph = graph_of(4, [(0, 1), (1, 2)], x=np.ones((4, 3)), name="tiny")
     assert repr(graph) == "Graph('tiny', 4 nodes, 2 links, 3 features)"
+
+
+def test_weights_belong_to_links_in_either_direction():
+    graph = graph_of(4, [(0, 1), (2, 1), (3, 0)], edge_weight=[2.0, 3.0, 5.0])
+    assert links_of(graph) == [(0, 1), (0, 3), (1, 2)]
+    assert graph.link_weight.tolist() == [2, 5, 3]
+    assert graph.weights_of(torch.tensor([[1, 3], [2, 0]])).tolist() == [3, 5]
+    assert graph.edge_weight.tolist() == [2, 5, 2, 3, 3, 5]  # along edge_index
+    with pytest.raises(DataError, match="nodes 1 and 3 are not linked"):
+        graph.weights_of(torch.tensor([[1], [3]]))
+    assert graph.fingerprint != graph_of(4, [(0, 1), (2, 1), (3, 0)]).fingerprint
+
+
+def test_names_of_features_must_be_as_many():
+    with pytest.raises(DataError, match="each of the 3 columns of x, got 2"):
+        graph_of(4, [], x=np.ones((4, 3)), feature_names=["a", "b"])

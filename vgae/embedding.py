@@ -2,36 +2,96 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from vgae.encoders import GCNEncoder, LinearGCNEncoder
+from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
 from vgae.vae import VAE, Posterior
 
 
-def embed(model: VAE, graph: Graph, edge_index: Tensor | None = None) -> Posterior:
+class Trained(Protocol):
+    """What holds a trained model: a :class:`~vgae.train.FitResult`, a :class:`~vgae.run.Run`."""
+
+    @property
+    def model(self) -> VAE:
+        """The model."""
+        ...
+
+
+def model_of(trained: VAE | Trained) -> VAE:
+    """Return the model itself."""
+    return trained if isinstance(trained, VAE) else trained.model
+
+
+def embed(model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None) -> Posterior:
     """Infer the posterior of every node; ``.mu`` is the embedding.
 
+    The graph need not be the one that the model was trained on: the encoder is a function of
+    features and links, and embeds nodes that it never saw. Only without features it knows no
+    others.
+
     Args:
-        model: A trained model.
-        graph: Nodes and features.
+        model: A trained model, or what :func:`vgae.fit` or :func:`vgae.load_run` returned.
+        graph: Nodes and features, the same ones that the model was trained with: if both have
+            names of features, they are compared.
         edge_index: Edges that messages travel on, both directions, shape ``(2, E)``; all links of
             the graph if not given. To judge held-out links, give ``split.message_edge_index``.
+            In a weighted graph they must be links of it.
 
     Returns:
         What the encoder returns, ``.mu`` of shape ``(N, d)``; a :class:`~vgae.DiagGaussian` or
         :class:`~vgae.PointMass` is brought to the CPU.
+
+    Raises:
+        DataError: If the features are not those that the model was trained with.
     """
+    model = model_of(model)
+    check_features(model, graph)
     edge_index = graph.edge_index if edge_index is None else edge_index
     with evaluating(model):
         q = model.encoder(*encoder_inputs(model, graph, edge_index))
     if isinstance(q, DiagGaussian):
         return DiagGaussian(q.mu.cpu(), q.logvar.cpu())
     return PointMass(q.mu.cpu()) if isinstance(q, PointMass) else q
+
+
+def check_features(model: VAE, graph: Graph) -> None:
+    """Raise unless the features of a graph are those that the encoder of a model was built for.
+
+    Encoders that do not say how many they take are left to say so themselves.
+
+    Raises:
+        DataError: If their number or their names differ, or one of the two has none.
+    """
+    encoder = model.encoder
+    if not isinstance(encoder, (GCNEncoder, LinearGCNEncoder)):
+        return
+    if graph.x is None and encoder.in_channels != graph.num_nodes:
+        raise DataError(
+            "NO_FEATURES",
+            f"{graph.name} has no features and {graph.num_nodes} nodes, and this model takes"
+            f" {encoder.in_channels} features, or was trained without any on a graph of as many"
+            " nodes and knows no others; train with features to embed other graphs.",
+        )
+    if graph.x is not None and encoder.in_channels != graph.num_features:
+        raise DataError(
+            "FEATURE_DIM_MISMATCH",
+            f"{graph.name} has {graph.num_features} features, and this model was trained with"
+            f" {encoder.in_channels}.",
+        )
+    theirs, ours = encoder.feature_names, graph.feature_names
+    if graph.x is not None and theirs and ours and theirs != ours:
+        first = next(k for k, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
+        raise DataError(
+            "FEATURE_NAMES",
+            f"column {first} of the features of {graph.name} is {ours[first]!r:.60}, and this"
+            f" model was trained with {theirs[first]!r:.60} there; put them in its order.",
+        )
 
 
 @contextmanager
@@ -48,13 +108,14 @@ def evaluating(model: VAE) -> Iterator[None]:
 
 def encoder_inputs(
     model: VAE, graph: Graph, edge_index: Tensor, *, masked: bool = False
-) -> tuple[Any, Any]:
+) -> tuple[Any, ...]:
     """Return what the encoder of ``model`` is called with, on its device and in its precision.
 
-    That is ``(x, edge_index)``, both dense. An encoder with a method ``prepare(x, edge_index)`` is
-    asked once for a form of them that it takes faster; its ``x`` is sparse where the graph's is.
-    ``masked`` says that links will be hidden from it, other ones each time: then an encoder of
-    your own gets ``(x, edge_index)`` as they are.
+    That is ``(x, edge_index)``, both dense, and of a weighted graph ``edge_weight`` too. An
+    encoder with a method ``prepare``, of the same arguments, is asked once for a form of them
+    that it takes faster; its ``x`` is sparse where the graph's is. ``masked`` says that links
+    will be hidden from it, other ones each time: then an encoder of your own gets the arguments
+    as they are.
     """
     like = parameter_like(model)
     prepare = getattr(model.encoder, "prepare", None)
@@ -62,10 +123,13 @@ def encoder_inputs(
         prepare = None  # what it made of some edges would not do for others
     x = graph.dense_x if prepare is None else graph.x
     x = None if x is None else x.to(device=like.device, dtype=like.dtype)
-    edge_index = edge_index.to(like.device)
+    edge_weight = graph.weights_of(edge_index)
+    edges = [edge_index.to(like.device)]
+    if edge_weight is not None:
+        edges.append(edge_weight.to(device=like.device, dtype=like.dtype))
     if prepare is None:
-        return x, edge_index
-    return prepare(x, edge_index, masked=True) if masked else prepare(x, edge_index)
+        return x, *edges
+    return prepare(x, *edges, masked=True) if masked else prepare(x, *edges)
 
 
 def parameter_like(model: VAE) -> Tensor:

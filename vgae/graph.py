@@ -1,9 +1,7 @@
 """Graph: undirected, canonical, immutable."""
 
 import hashlib
-import math
 import operator
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,16 +13,23 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.arrays import checked_csr, dense_array, feature_tensor
+from vgae.arrays import feature_tensor
+from vgae.canonical import (
+    Directed,
+    Merge,
+    NodeId,
+    canonical_links,
+    edge_array,
+    label_tensor,
+    link_positions,
+    node_names,
+)
 from vgae.errors import DataError
+from vgae.interop import from_networkx, from_pyg, from_scipy, to_networkx
 
 if TYPE_CHECKING:
     import networkx as nx
     from torch_geometric.data import Data
-
-NodeId = str | int
-
-_MOST_NODES = math.isqrt(2**63 - 1)  # the number of a pair must fit into 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,10 @@ class Graph:
         links: Each undirected link once, as ``(u, v)`` with ``u < v``, ascending, int64, shape
             ``(2, M)``.
         num_nodes: N.
+        link_weight: Weight of each link, float32, above zero, shape ``(M,)``; ``None`` where all
+            weigh 1.
         x: Node features, float32, shape ``(N, F)``, dense or sparse CSR; ``None`` without.
+        feature_names: Name of each column of ``x``, of length F; empty if unknown.
         y: Label of each node, int64 in ``[0, C)``, or -1 where unknown, shape ``(N,)``.
         label_names: Name of each label, of length C.
         node_ids: Name of each node; ``None`` where the names are 0 to N - 1.
@@ -51,7 +59,9 @@ class Graph:
 
     links: Tensor
     num_nodes: int
+    link_weight: Tensor | None = None
     x: Tensor | None = None
+    feature_names: tuple[str, ...] = ()
     y: Tensor | None = None
     label_names: tuple[str, ...] = ()
     node_ids: tuple[NodeId, ...] | None = None
@@ -59,15 +69,20 @@ class Graph:
     notes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
-    def from_edges(
+    def from_edges(  # noqa: PLR0913 - each is given by name
         cls,
         edges: Any,
         *,
+        edge_weight: Any = None,
         num_nodes: int | None = None,
         x: Any = None,
+        feature_names: Sequence[str] = (),
         y: Any = None,
         label_names: Sequence[str] = (),
         node_ids: Sequence[NodeId] | None = None,
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+        ordered: bool = False,
         name: str = "graph",
     ) -> "Graph":
         """Bring a list of edges to canonical form.
@@ -76,17 +91,25 @@ class Graph:
             edges: Integers of shape ``(2, E)``, in any order, each edge once or in both
                 directions. Without ``num_nodes``, ``x`` and ``node_ids`` they are names, which
                 may be strings too: the nodes are those named, in ascending order.
+            edge_weight: One per edge, above zero, shape ``(E,)``; ones if not given.
             num_nodes: N; otherwise the rows of ``x`` or the length of ``node_ids`` say it.
             x: Node features, shape ``(N, F)``: array, tensor, or sparse matrix of scipy.
+            feature_names: Name of each column of ``x``; a model remembers them.
             y: Integer labels, -1 where unknown, shape ``(N,)``.
             label_names: Name of each label.
             node_ids: Name of each node, all different.
+            merge: What a link weighs that is given several times, in one direction or in both:
+                the ``"mean"``, ``"sum"``, ``"max"`` or ``"first"`` of its weights.
+            directed: What becomes of edges given in one direction only where others are given in
+                both: ``"symmetrize"`` makes links of them and counts them, ``"error"`` refuses.
+            ordered: Whether the edges have a direction by what they come from; then that holds
+                even if all are given in one direction only.
             name: What messages call the graph.
 
         Raises:
             DataError: If shapes, dtypes or ranges do not fit, or features are not finite.
         """
-        edges = _edge_array(edges)
+        edges = edge_array(edges)
         num_nodes = None if num_nodes is None else operator.index(num_nodes)
         if num_nodes is None and x is None and node_ids is None:
             names, inverse = np.unique(edges, return_inverse=True)
@@ -96,109 +119,130 @@ class Graph:
         features = None if x is None else feature_tensor(x)
         if num_nodes is None:
             num_nodes = len(node_ids) if features is None else features.shape[0]  # pyright: ignore
-        links, notes = _canonical(edges, num_nodes)
+        links = canonical_links(
+            edges, num_nodes, edge_weight, merge=merge, directed=directed, ordered=ordered
+        )
         graph = cls(
-            links=links,
+            links=links.links,
             num_nodes=num_nodes,
+            link_weight=links.weight,
             x=features,
-            y=None if y is None else _labels(y),
+            feature_names=tuple(str(name) for name in feature_names),
+            y=None if y is None else label_tensor(y),
             label_names=tuple(str(label) for label in label_names),
-            node_ids=None if node_ids is None else _node_ids(node_ids, num_nodes),
+            node_ids=None if node_ids is None else node_names(node_ids, num_nodes),
             name=name,
-            notes=MappingProxyType(notes),
+            notes=MappingProxyType(links.notes),
         )
         _check_lengths(graph)
         return graph
 
     @classmethod
-    def from_networkx(cls, graph: "nx.Graph", *, x: Any = None, y: Any = None) -> "Graph":
+    def from_networkx(
+        cls,
+        graph: "nx.Graph",
+        *,
+        x: Any = None,
+        y: Any = None,
+        weight: str = "weight",
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+    ) -> "Graph":
         """Take nodes and edges of a networkx graph of any kind; it is not changed.
 
-        Directed edges become links, parallel ones are merged; edge attributes are left out.
+        Directed edges become links, parallel ones are merged.
 
         Args:
             graph: Nodes must be strings or integers.
-            x: Features; rows in the order of ``graph.nodes``, such as
-                ``[[graph.nodes[n]["age"]] for n in graph]``.
-            y: Labels in the order of ``graph.nodes``.
+            x: Names of the node attributes that are the features, such as ``["age", "height"]``,
+                each a number or a list of numbers; or an array whose rows are in the order of
+                ``graph.nodes``.
+            y: Name of the node attribute that is the label; or the labels, in that order.
+            weight: Edge attribute that is the weight; an edge without it weighs 1.
+            merge: As for :meth:`from_edges`.
+            directed: Likewise.
+
+        Raises:
+            DataError: If a node lacks an attribute, besides what :meth:`from_edges` refuses.
         """
-        ids = list(graph.nodes)
-        position = {node: i for i, node in enumerate(ids)}
-        edges = np.array([(position[u], position[v]) for u, v in graph.edges()], dtype=np.int64)
-        return cls.from_edges(
-            edges.reshape(-1, 2).T,
-            num_nodes=len(ids),
-            x=x,
-            y=y,
-            node_ids=ids,
-            name=str(graph.name or "graph"),
-        )
+        parts = from_networkx(graph, x, y, weight)
+        return cls.from_edges(**parts, merge=merge, directed=directed)
 
     @classmethod
-    def from_scipy(cls, adj: Any, *, x: Any = None, y: Any = None, name: str = "graph") -> "Graph":
-        """Take the non-zero entries of a square sparse matrix as links; values are left out.
+    def from_scipy(
+        cls,
+        adj: Any,
+        *,
+        x: Any = None,
+        y: Any = None,
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+        name: str = "graph",
+    ) -> "Graph":
+        """Take the non-zero entries of a square sparse matrix as links, their values as weights.
 
         Args:
             adj: Sparse matrix or array of scipy, or a dense array, shape ``(N, N)``; it is not
-                changed.
+                changed. Truth values, and ones alone, are no weights.
             x: Features, shape ``(N, F)``.
             y: Labels, shape ``(N,)``.
+            merge: As for :meth:`from_edges`.
+            directed: Likewise.
             name: What messages call the graph.
         """
-        if not sp.issparse(adj):
-            adj = dense_array(adj, "adj", "NOT_SQUARE")
-        if adj.ndim != 2 or adj.shape[0] != adj.shape[1]:
-            raise DataError("NOT_SQUARE", f"adj must have shape (N, N), got {adj.shape}.")
-        if adj.dtype.kind not in "biufc":
-            raise DataError("ADJ_DTYPE", f"adj must hold numbers, got dtype {adj.dtype}.")
-        coo = checked_csr(adj).tocoo()
         return cls.from_edges(
-            np.stack([coo.row, coo.col]).astype(np.int64),
-            num_nodes=adj.shape[0],
-            x=x,
-            y=y,
-            name=name,
+            **from_scipy(adj), x=x, y=y, merge=merge, directed=directed, name=name
         )
 
     @classmethod
-    def from_pyg(cls, data: "Data", *, name: str = "graph") -> "Graph":
-        """Take ``edge_index``, ``x``, ``y`` and ``num_nodes`` of a PyG ``Data``.
+    def from_pyg(
+        cls,
+        data: "Data",
+        *,
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+        name: str = "graph",
+    ) -> "Graph":
+        """Take ``edge_index``, ``edge_weight``, ``x``, ``y`` and ``num_nodes`` of a PyG ``Data``.
 
         Directed edges become links. Other attributes are left out, and ``y`` too if it is not an
-        integer per node.
+        integer per node. ``merge`` and ``directed`` are as for :meth:`from_edges`.
         """
-        if data.edge_index is None:
-            raise DataError("NO_EDGES", "data.edge_index is missing; nothing says who is linked.")
-        y = data.y if isinstance(data.y, Tensor) else None
-        if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
-            y = None
-        return cls.from_edges(data.edge_index, num_nodes=data.num_nodes, x=data.x, y=y, name=name)
+        return cls.from_edges(**from_pyg(data), merge=merge, directed=directed, name=name)
 
-    def to_networkx(self) -> "nx.Graph":
-        """Return a ``networkx.Graph`` whose nodes bear their names, with ``y`` as attribute."""
-        import networkx as nx
+    def to_networkx(self, *, features: bool = False) -> "nx.Graph":
+        """Return a ``networkx.Graph`` whose nodes bear their names.
 
-        ids = self.ids
-        graph = nx.Graph(name=self.name)
-        labels = [None] * self.num_nodes if self.y is None else self.y.tolist()
-        graph.add_nodes_from(
-            (node, {} if label is None else {"y": label})
-            for node, label in zip(ids, labels, strict=True)
-        )
-        graph.add_edges_from((ids[u], ids[v]) for u, v in self.links.T.tolist())
-        return graph
+        Nodes have the attribute ``y`` if there are labels, links ``weight`` if there are weights.
+
+        Args:
+            features: Whether nodes get their features too: an attribute for each of
+                ``feature_names``, else one, ``x``, with a list of all.
+        """
+        return to_networkx(self, features=features)
 
     def to_scipy(self) -> sp.csr_array:
-        """Return the symmetric adjacency of ones, float32, shape ``(N, N)``."""
+        """Return the symmetric adjacency, ones or weights, float32, shape ``(N, N)``."""
         src, dst = self.edge_index.numpy()
-        ones = np.ones(len(src), dtype=np.float32)
-        return sp.coo_array((ones, (src, dst)), shape=(self.num_nodes, self.num_nodes)).tocsr()
+        weight = self.edge_weight
+        values = np.ones(len(src), np.float32) if weight is None else weight.numpy()
+        return sp.coo_array((values, (src, dst)), shape=(self.num_nodes, self.num_nodes)).tocsr()
 
     def to_pyg(self) -> "Data":
-        """Return a PyG ``Data`` with dense ``x``, ``edge_index`` in both directions and ``y``."""
+        """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight`` and ``y``.
+
+        Whatever the graph has none of is left out.
+        """
         from torch_geometric.data import Data
 
-        return Data(x=self.dense_x, edge_index=self.edge_index, y=self.y, num_nodes=self.num_nodes)
+        weight = {} if self.edge_weight is None else {"edge_weight": self.edge_weight}
+        return Data(
+            x=self.dense_x,
+            edge_index=self.edge_index,
+            y=self.y,
+            num_nodes=self.num_nodes,
+            **weight,
+        )
 
     @property
     def num_links(self) -> int:
@@ -226,6 +270,35 @@ class Graph:
         return both_directions(self.links)
 
     @cached_property
+    def edge_weight(self) -> Tensor | None:
+        """Weight of each column of :attr:`edge_index`, shape ``(2M,)``; ``None`` if all are 1."""
+        return self.weights_of(self.edge_index)
+
+    def weights_of(self, pairs: Tensor) -> Tensor | None:
+        """Return the weights of links; ``None`` if all links of the graph weigh 1.
+
+        Args:
+            pairs: Links in either direction, shape ``(2, P)``.
+
+        Returns:
+            float32, shape ``(P,)``.
+
+        Raises:
+            DataError: If a pair is no link.
+        """
+        if self.link_weight is None:
+            return None
+        place = link_positions(pairs.cpu(), self.links, self.num_nodes)
+        if bool((place < 0).any()):
+            u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()
+            raise DataError(
+                "NOT_A_LINK",
+                f"nodes {u} and {v} are not linked in {self.name}, so no weight is known; pass"
+                " edge_weight.",
+            )
+        return self.link_weight[place]
+
+    @cached_property
     def num_isolated(self) -> int:
         """Number of nodes without a link."""
         return self.num_nodes - len(self.links.unique())
@@ -237,8 +310,10 @@ class Graph:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of nodes, links and features, dense or sparse alike, in hexadecimal."""
+        """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
         head = f"vgae-graph-1 {self.link_fingerprint} {self.num_features}"
+        if self.link_weight is not None:
+            head += " " + _sha256("weights", self.link_weight.numpy())
         if self.x is None:
             return _sha256(head)
         x = _scipy_features(self.x)
@@ -246,7 +321,7 @@ class Graph:
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
-        return replace(self, x=None)
+        return replace(self, x=None, feature_names=())
 
     def __repr__(self) -> str:
         return (
@@ -279,108 +354,6 @@ def both_directions(links: Tensor) -> Tensor:
     return torch.stack([src, dst])[:, torch.from_numpy(order)]
 
 
-def _edge_array(edges: Any) -> np.ndarray:
-    """Return the edges as an array of shape (2, E), of integers or of strings."""
-    edges = dense_array(edges, "edges", "EDGE_INDEX_SHAPE")
-    if edges.size == 0:
-        return np.zeros((2, 0), dtype=np.int64)
-    if edges.ndim != 2 or edges.shape[0] != 2:
-        hint = " Transpose it." if edges.ndim == 2 and edges.shape[1] == 2 else ""
-        raise DataError(
-            "EDGE_INDEX_SHAPE", f"edges must have shape (2, E), got {edges.shape}.{hint}"
-        )
-    if edges.dtype.kind in "OT" and all(isinstance(node, str) for node in edges.flat):
-        edges = np.array(edges.tolist())  # as pandas hands over a column of strings
-    if edges.dtype.kind not in "iuU":
-        hint = (
-            "; a float column has already lost digits, so read it as integers or strings in the"
-            " first place."
-        )
-        raise DataError(
-            "EDGE_INDEX_DTYPE",
-            f"edges must be integers of at most 64 bits or strings, got {edges.dtype}"
-            + (hint if edges.dtype.kind == "f" else "."),
-        )
-    return edges
-
-
-def _canonical(edges: np.ndarray, num_nodes: int) -> tuple[Tensor, dict[str, int]]:
-    """Return each link once with u < v, ascending, and the counts of what fell away."""
-    if num_nodes < 1:
-        raise DataError("GRAPH_EMPTY", "the graph has no nodes; it must have at least one.")
-    if num_nodes > _MOST_NODES:
-        raise DataError("GRAPH_SIZE", f"at most {_MOST_NODES} nodes can be told apart.")
-    if edges.dtype.kind == "U":
-        raise DataError(
-            "EDGE_INDEX_DTYPE",
-            "edges must be integers where num_nodes, x or node_ids is given, got strings.",
-        )
-    bad = ((edges < 0) | (edges >= num_nodes)).any(axis=0)
-    if bad.any():
-        u, v = edges[:, bad.argmax()].tolist()
-        raise DataError(
-            "INDEX_RANGE",
-            f"edges must lie in [0, {num_nodes}), got edge {u} - {v} in column {bad.argmax()}.",
-        )
-    u, v = edges.astype(np.int64)
-    loops = u == v
-    # One number per ordered pair: sorting numbers is many times faster than sorting columns.
-    code = (u * num_nodes + v)[~loops]
-    ordered = _sorted_distinct(code)
-    u, v = np.divmod(ordered, num_nodes)
-    links = _sorted_distinct(np.minimum(u, v) * num_nodes + np.maximum(u, v))
-    both_ways = len(ordered) - len(links)
-    notes = {
-        "self_loops": int(loops.sum()),
-        "repeats": len(code) - len(ordered),
-        "one_way": len(links) - both_ways if both_ways else 0,
-    }
-    pairs = torch.from_numpy(np.stack(np.divmod(links, num_nodes)))
-    return pairs, {name: count for name, count in notes.items() if count}
-
-
-def _sorted_distinct(code: np.ndarray) -> np.ndarray:
-    """Return the distinct numbers, ascending; np.unique hashes them, several times slower."""
-    code = np.sort(code)
-    return code[np.diff(code, prepend=-1) != 0]
-
-
-def _labels(y: Any) -> Tensor:
-    array = dense_array(y, "y", "LABELS")
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(
-            "LABELS",
-            f"y must be integers of shape (N,), got shape {array.shape} of {array.dtype}.",
-        )
-    bad = (array < -1) | (array > np.iinfo(np.int64).max)
-    if bad.any():
-        raise DataError(
-            "LABELS",
-            "y must be integers from 0 on, or -1 where unknown,"
-            f" got {array[bad.argmax()]} at node {bad.argmax()}.",
-        )
-    return torch.from_numpy(array.astype(np.int64))
-
-
-def _node_ids(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] | None:
-    """Return the names of the nodes, or None if they are 0 to N - 1."""
-    ids = tuple(node.item() if isinstance(node, np.generic) else node for node in node_ids)
-    for node in ids:
-        if not isinstance(node, str | int) or isinstance(node, bool):
-            raise DataError(
-                "NODE_ID",
-                f"node ids must be strings or integers, got {node!r:.60}, a"
-                f" {type(node).__name__}.",
-            )
-    if len(set(ids)) != len(ids):
-        node = next(node for node, count in Counter(ids).items() if count > 1)
-        raise DataError(
-            "NODE_ID",
-            f"node ids must differ, got {len(ids) - len(set(ids))} repeats, such as {node!r:.60}.",
-        )
-    return None if len(ids) == num_nodes and ids == tuple(range(num_nodes)) else ids
-
-
 def _check_lengths(graph: Graph) -> None:
     """Raise unless features, labels and names count as many nodes as there are."""
     given = {"x": graph.x, "y": graph.y, "node_ids": graph.node_ids}
@@ -390,6 +363,12 @@ def _check_lengths(graph: Graph) -> None:
                 "NODE_SET_MISMATCH",
                 f"{name} must have one entry per node ({graph.num_nodes}), got {len(value)}.",
             )
+    if graph.feature_names and len(graph.feature_names) != graph.num_features:
+        raise DataError(
+            "FEATURE_NAMES",
+            f"feature_names must name each of the {graph.num_features} columns of x, got"
+            f" {len(graph.feature_names)}.",
+        )
     if graph.y is not None and graph.label_names and graph.y.max() >= len(graph.label_names):
         raise DataError(
             "LABELS",

@@ -52,7 +52,8 @@ def fit(
             trained in place with the learning rate, epochs, beta and the like of the recipe, not
             its widths, biases, dropout, weighting and pairs. Its encoder gets ``(x, edge_index)``,
             dense, its decoder ``edge_index``; with ``mask`` the encoder gets the links that are
-            not hidden, and the decoder must be an :class:`~vgae.InnerProductDecoder`.
+            not hidden, and the decoder must be an :class:`~vgae.InnerProductDecoder`. Of a
+            weighted graph the encoder gets ``edge_weight`` too.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
         seed: Of the initial weights, the noise, masks and dropout, and the pairs if they are
             sampled.
@@ -83,11 +84,12 @@ def fit(
         model = build_model(model, in_channels, settings, stream(seed, "init"))
         if recipe.scale_features and graph.x is not None:
             cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
+        cast(GCNEncoder, model.encoder).feature_names = graph.feature_names
     model.to(torch_device).train()  # an encoder prepares for training, dropout and all
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     problem = Problem(
         inputs,
-        _target(model, split, torch_device),
+        _target(model, graph, split, torch_device, weighted=recipe.weighted),
         # The mean over all ordered pairs, on the scale of the paper's code.
         num_items=graph.num_nodes**2,
         steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
@@ -141,11 +143,28 @@ def _link_judge(
     return judge
 
 
-def _target(model: VAE, split: LinkSplit, device: torch.device) -> Tensor:
+def _target(
+    model: VAE, graph: Graph, split: LinkSplit, device: torch.device, *, weighted: bool
+) -> Tensor:
     """Return what the decoder scores, in the form that it takes fastest."""
     edge_index = split.message_edge_index.to(device)
+    weight = graph.weights_of(split.message_edge_index) if weighted else None
+    if weight is not None:
+        _need_inner_product(model, "weighted = true")
+        decoder = cast(InnerProductDecoder, model.decoder)
+        return decoder.prepare(edge_index, split.num_nodes, weight.to(device))
     prepare = getattr(model.decoder, "prepare", None)
     return edge_index if prepare is None else prepare(edge_index, split.num_nodes)
+
+
+def _need_inner_product(model: VAE, setting: str) -> None:
+    """Raise ``UsageError`` unless the decoder can be told which links count, and how much."""
+    if not isinstance(model.decoder, InnerProductDecoder):
+        raise UsageError(
+            "DECODER",
+            f"{setting} needs an InnerProductDecoder, which can be told what to predict, not"
+            f" {type(model.decoder).__name__}; leave the setting out.",
+        )
 
 
 def _masking(
@@ -154,10 +173,5 @@ def _masking(
     """Return what hides links in each epoch, if any are to be hidden."""
     if share == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
         return None
-    if not isinstance(model.decoder, InnerProductDecoder):
-        raise UsageError(
-            "MASK",
-            "mask > 0 needs an InnerProductDecoder, which can be told what to predict, not"
-            f" {type(model.decoder).__name__}; set mask to 0.",
-        )
+    _need_inner_product(model, "mask > 0")
     return LinkMasking(split.message_edge_index.to(generator.device), share, generator)

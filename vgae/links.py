@@ -110,10 +110,12 @@ class LinkSplit:
             raise DataError("SPLIT_MISMATCH", f"the split was not made from {graph!r}.")
         nothing = self.train.new_empty(2, 0)
         parts = (LabelledPairs(self.train, nothing), self.val, self.test)
+        weight = graph.weights_of(self.message_edge_index)
         train, val, test = (
             Data(
                 x=graph.dense_x,
                 edge_index=self.message_edge_index,
+                **({} if weight is None else {"edge_weight": weight}),
                 y=graph.y,
                 num_nodes=self.num_nodes,
                 edge_label_index=part.edge_label_index,

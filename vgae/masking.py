@@ -47,23 +47,27 @@ class LinkMasking:
         self.weight = num_links / (num_links - self.num_hidden)
         self.link = _link_of_edge(edge_index)
 
-    def __call__(self, inputs: tuple[Any, Any], target: Tensor) -> list[tuple[tuple, MaskedLinks]]:
+    def __call__(self, inputs: tuple[Any, ...], target: Tensor) -> list[tuple[tuple, MaskedLinks]]:
         """Return what the encoder is called with and what the decoder scores, in one step.
 
         Args:
-            inputs: Of the encoder, when nothing is hidden: ``(x, edges)``.
+            inputs: Of the encoder, when nothing is hidden: ``(x, edges)``, and of a weighted graph
+                the weight of each edge.
             target: Of the decoder: the links, both directions, or what its ``prepare`` made of
                 them.
         """
-        x, edges = inputs
+        x, edges, *edge_weight = inputs
         device = self.edge_index.device
         order = torch.randperm(self.num_links, generator=self.generator, device=device)
         hidden = torch.zeros(self.num_links, device=device)
         hidden = hidden.index_fill_(0, order[: self.num_hidden], 1)[self.link]
         masked = MaskedLinks(target, hidden, 2 * self.num_hidden)
         if isinstance(edges, EdgePattern):
-            return [((x, edges, self.weight * (1 - hidden)), masked)]
-        return [((x, self.edge_index[:, hidden == 0]), masked)]  # it need not know of weights
+            weight = self.weight * (1 - hidden)
+            return [((x, edges, weight * edge_weight[0] if edge_weight else weight), masked)]
+        seen = hidden == 0
+        # An encoder of one's own need not know of weights where the graph has none.
+        return [((x, self.edge_index[:, seen], *(w[seen] for w in edge_weight)), masked)]
 
 
 def _link_of_edge(edge_index: Tensor) -> Tensor:

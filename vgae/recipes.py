@@ -41,6 +41,8 @@ class Recipe(Training):
         mask: Share of the training links that the encoder does not see in an epoch, and that
             are then the ones to be predicted; 0 shows and predicts all. See
             :class:`vgae.masking.LinkMasking`.
+        weighted: Whether a link counts in the objective as much as it weighs, relative to the
+            others; weights always count in the messages.
         logit_bias: Whether the decoder learns one.
         pairs: Whether the loss visits every pair of nodes, ``exact``, or estimates their sum,
             ``sampled``; ``auto`` is ``exact`` where an epoch's pairs take no longer than a second.
@@ -61,6 +63,7 @@ class Recipe(Training):
     degrees: bool = False
     initial_logstd: float = 0.0
     mask: float = 0.0
+    weighted: bool = False
     logit_bias: bool = False
     pairs: Pairs = "auto"
     pairs_per_node: int = 32

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vgae.errors import DataError
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, inner_product_nll
-from vgae.sparse import adjacency
+from vgae.sparse import adjacency, csr_tensor
 
 
 class MaskedLinks(NamedTuple):
@@ -95,9 +95,23 @@ class InnerProductDecoder(nn.Module):
         logits = z.index_select(0, nodes) @ z.T
         return logits if self.bias is None else logits + self.bias
 
-    def prepare(self, edge_index: Tensor, num_nodes: int) -> Tensor:
-        """Bring the target of :meth:`log_prob` into its fastest form, once before training."""
-        return adjacency(edge_index, num_nodes)
+    def prepare(
+        self, edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Bring the target of :meth:`log_prob` into its fastest form, once before training.
+
+        Args:
+            edge_index: Both directions of every edge, shape ``(2, E)``.
+            num_nodes: N.
+            edge_weight: How often each edge counts, relative to the others, equal for both
+                directions, shape ``(E,)``; in the result they have the mean 1.
+        """
+        adj = adjacency(edge_index, num_nodes)
+        if edge_weight is None:
+            return adj
+        order = (edge_index[0] * num_nodes + edge_index[1]).argsort()
+        weight = (edge_weight / edge_weight.mean())[order]
+        return csr_tensor(adj.crow_indices(), adj.col_indices(), weight, tuple(adj.shape))
 
     def log_prob(self, z: Tensor, target: Tensor | MaskedLinks) -> Tensor:
         """Score the whole graph, every pair of nodes, as ``weighting`` says.
@@ -105,8 +119,9 @@ class InnerProductDecoder(nn.Module):
         Args:
             z: Latent vectors, shape ``(N, d)``.
             target: Both directions of every edge, shape ``(2, E)``; or the adjacency as a sparse
-                CSR matrix; or :class:`MaskedLinks`, of whose links only those to be predicted
-                count, each as much more as there are fewer of them.
+                CSR matrix, whose values say how often each link counts; or :class:`MaskedLinks`,
+                of whose links only those to be predicted count, each as much more as there are
+                fewer of them.
 
         Returns:
             The weighted sum in nats, shape ``()``, at most zero but for rounding; its estimate,
@@ -123,7 +138,7 @@ class InnerProductDecoder(nn.Module):
             z,
             adj,
             self.bias,
-            edge_weight=weight,
+            edge_weight=adj.values() if weight is None else weight * adj.values(),
             pairs=self.pairs,
             pairs_per_node=self.pairs_per_node,
             generator=self.generator,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +49,7 @@ def prepared(
     weight: Tensor,
     self_loop_weight: float,
     *,
+    edge_weight: Tensor | None = None,
     averaged: bool = True,
 ) -> tuple[Features, Edges]:
     """Return both in the form that costs least per pass, if nothing is dropped or masked.
@@ -62,12 +63,17 @@ def prepared(
         edge_index: Both directions of every edge, shape ``(2, E)``.
         weight: Of the first layer, shape ``(F, k)``; without features F is N.
         self_loop_weight: See :func:`vgae.sparse.gcn_norm`.
+        edge_weight: Likewise.
         averaged: Whether dense features may be averaged once and for all.
     """
     num_nodes = weight.shape[0] if x is None else x.shape[0]
     adj_norm = SparseOperator.symmetric(
         gcn_norm(
-            edge_index, num_nodes, self_loop_weight=self_loop_weight, dtype=_precision(weight)
+            edge_index,
+            num_nodes,
+            edge_weight,
+            self_loop_weight=self_loop_weight,
+            dtype=_precision(weight),
         )
     )
     if x is None:
@@ -78,16 +84,17 @@ def prepared(
 
 
 def prepared_for_masks(
-    x: Tensor | None, edge_index: Tensor, weight: Tensor
-) -> tuple[Features, EdgePattern]:
-    """Return both in the form that costs least per pass, if features are dropped, links masked.
+    x: Tensor | None, edge_index: Tensor, edge_weight: Tensor | None, weight: Tensor
+) -> tuple[Any, ...]:
+    """Return them in the form that costs least per pass, if features are dropped, links masked.
 
     Arguments as for :func:`prepared`.
     """
     pattern = EdgePattern.of(edge_index, weight.shape[0] if x is None else x.shape[0])
+    features: Features = x
     if x is not None and x.layout == torch.sparse_csr:
-        return SparseOperator.scalable(x), pattern
-    return x, pattern
+        features = SparseOperator.scalable(x)
+    return (features, pattern) if edge_weight is None else (features, pattern, edge_weight)
 
 
 def propagation(

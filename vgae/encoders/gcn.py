@@ -1,6 +1,6 @@
 """GCNEncoder: two graph convolutions."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +73,8 @@ class GCNEncoder(nn.Module):
             default. :func:`vgae.fit` lends one while it trains.
         feature_scale: Factor of each column of ``x``, shape ``(in_channels,)``, stored with the
             weights; ``None`` takes features as they are.
+        feature_names: Name of each column of ``x``, if they are known; :func:`vgae.fit` notes
+            them, :func:`vgae.embed` compares them.
 
     Raises:
         ValueError: If an option is none of these.
@@ -110,7 +112,8 @@ class GCNEncoder(nn.Module):
         self.generator: torch.Generator | None = None
         self.feature_scale: Tensor | None
         self.register_buffer("feature_scale", None)
-        self.latent_channels = latent_channels
+        self.feature_names: tuple[str, ...] = ()
+        self.in_channels, self.latent_channels = in_channels, latent_channels
         self.weight0 = glorot(in_channels, hidden_channels, 1, generator)
         # One product for all heads: mu and log sigma stand side by side.
         self.weight1 = glorot(hidden_channels, latent_channels, heads, generator)
@@ -121,20 +124,31 @@ class GCNEncoder(nn.Module):
         self.bias1 = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
     def prepare(
-        self, x: Tensor | None, edge_index: Tensor, *, masked: bool = False
-    ) -> tuple[Features, Edges]:
+        self,
+        x: Tensor | None,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        *,
+        masked: bool = False,
+    ) -> tuple[Any, ...]:
         """Bring the arguments of :meth:`forward` into their fastest form, once before training.
 
         Args:
             x: As for :meth:`forward`.
             edge_index: Both directions of every edge, shape ``(2, E)``.
-            masked: Whether :meth:`forward` will get an ``edge_weight`` with them, another one
-                each time.
+            edge_weight: As for :meth:`forward`.
+            masked: Whether :meth:`forward` will get another ``edge_weight`` each time.
         """
         if masked or (self.training and self.dropout[0] > 0):
-            return prepared_for_masks(x, edge_index, self.weight0)
-        averaged = self.degree_weight is None
-        return prepared(x, edge_index, self.weight0, self.self_loop_weight, averaged=averaged)
+            return prepared_for_masks(x, edge_index, edge_weight, self.weight0)
+        return prepared(
+            x,
+            edge_index,
+            self.weight0,
+            self.self_loop_weight,
+            edge_weight=edge_weight,
+            averaged=self.degree_weight is None,
+        )
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None

@@ -1,5 +1,7 @@
 """LinearGCNEncoder: one hop, no hidden layer."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -65,7 +67,8 @@ class LinearGCNEncoder(nn.Module):
         self.generator: torch.Generator | None = None
         self.feature_scale: Tensor | None
         self.register_buffer("feature_scale", None)
-        self.latent_channels = latent_channels
+        self.feature_names: tuple[str, ...] = ()
+        self.in_channels, self.latent_channels = in_channels, latent_channels
         self.weight = glorot(in_channels, latent_channels, heads, generator)
         self.degree_weight = (
             glorot(DEGREE_COLUMNS, latent_channels, heads, generator) if degrees else None
@@ -73,13 +76,24 @@ class LinearGCNEncoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
 
     def prepare(
-        self, x: Tensor | None, edge_index: Tensor, *, masked: bool = False
-    ) -> tuple[Features, Edges]:
+        self,
+        x: Tensor | None,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        *,
+        masked: bool = False,
+    ) -> tuple[Any, ...]:
         """Bring the arguments of :meth:`forward` into their fastest form, as ``GCNEncoder``'s."""
         if masked or (self.training and self.dropout > 0):
-            return prepared_for_masks(x, edge_index, self.weight)
-        averaged = self.length is None and self.degree_weight is None
-        return prepared(x, edge_index, self.weight, self.self_loop_weight, averaged=averaged)
+            return prepared_for_masks(x, edge_index, edge_weight, self.weight)
+        return prepared(
+            x,
+            edge_index,
+            self.weight,
+            self.self_loop_weight,
+            edge_weight=edge_weight,
+            averaged=self.length is None and self.degree_weight is None,
+        )
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
