@@ -41,8 +41,6 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
     assert config["recipe"] == asdict(SHORT) | {"chosen": []}
     assert config["graph"]["fingerprint"] == sbm.fingerprint
     assert json.loads((run.folder / "model/node_ids.json").read_text()) == list(sbm.node_ids)
-    model_config = json.loads((run.folder / "model/config.json").read_text())
-    assert model_config["graph_fingerprint"] == sbm.fingerprint
 
 
 @pytest.mark.parametrize("model", MODELS)

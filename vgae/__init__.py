@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from vgae.link_training import fit as fit
     from vgae.links import LinkSplit as LinkSplit
     from vgae.links import split_links as split_links
+    from vgae.predict import LinkTable as LinkTable
+    from vgae.predict import predict_links as predict_links
+    from vgae.predict import score_links as score_links
+    from vgae.pretrained import from_pretrained as from_pretrained
+    from vgae.pretrained import save_pretrained as save_pretrained
     from vgae.run import load_run as load_run
     from vgae.train import epochs as epochs
     from vgae.vae import VAE as VAE
@@ -49,6 +54,7 @@ _HOME = {
     "InnerProductDecoder": "vgae.decoders",
     "LinearGCNEncoder": "vgae.encoders",
     "LinkSplit": "vgae.links",
+    "LinkTable": "vgae.predict",
     "MLPEncoder": "vgae.encoders",
     "NormalDecoder": "vgae.decoders",
     "PointMass": "vgae.gaussian",
@@ -60,10 +66,14 @@ _HOME = {
     "evaluate_images": "vgae.image_evaluation",
     "fit": "vgae.link_training",
     "fit_images": "vgae.image_training",
+    "from_pretrained": "vgae.pretrained",
     "load_dataset": "vgae.data.named",
     "load_images": "vgae.data.named_images",
     "load_run": "vgae.run",
+    "predict_links": "vgae.predict",
     "read_graph": "vgae.data.files",
+    "save_pretrained": "vgae.pretrained",
+    "score_links": "vgae.predict",
     "split_links": "vgae.links",
 }
 

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vgae.cli_images import COMMANDS, embed_images, evaluate_images, train_images
+from vgae.cli_datasets import datasets_app
+from vgae.cli_images import COMMANDS as IMAGE_COMMANDS
+from vgae.cli_images import embed_images, evaluate_images, train_images
+from vgae.cli_links import COMMANDS as LINK_COMMANDS
+from vgae.cli_options import (
+    Directed,
+    GraphArgument,
+    GraphFeatures,
+    Json,
+    OtherGraph,
+    Quiet,
+    RunArgument,
+)
 from vgae.console import (
     print_calibration,
-    print_columns,
     print_json,
     print_run,
     print_scores,
@@ -37,19 +48,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in COMMANDS:
+for command in (*LINK_COMMANDS, *IMAGE_COMMANDS):
     app.command()(command)
-datasets_app = typer.Typer(help="List, verify or fetch data sets.", no_args_is_help=True)
 app.add_typer(datasets_app, name="datasets")
 
-GraphArgument = Annotated[
-    str,
-    typer.Argument(
-        help="Name of a data set (see 'vgae datasets list') or an .npz file; of images also an"
-        " .npy file or a folder."
-    ),
-]
-RunArgument = Annotated[Path, typer.Argument(help="Run folder, as 'vgae train' wrote it.")]
 Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
 RecipeName = Annotated[
     str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
@@ -73,8 +75,6 @@ Pairs = Annotated[
 MaxMemory = Annotated[
     float | None, typer.Option(min=0, help="Most memory to take, in MB  [default: what is free]")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -108,7 +108,8 @@ def train(
     ] = None,
     set_: Set = [],
     epochs: Epochs = None,
-    features: Features = "raw",
+    features: GraphFeatures = "raw",
+    directed: Directed = "symmetrize",
     seed: Annotated[int, typer.Option(min=0, help="Of split, initial weights and noise.")] = 0,
     val: Annotated[float, typer.Option(help="Share of the links to choose a model by.")] = 0.05,
     test: Annotated[float, typer.Option(help="Share of the links to judge it by.")] = 0.10,
@@ -136,12 +137,19 @@ def train(
     from vgae.data.named_images import is_images
 
     if is_images(graph):
-        graphs_only = [features != "raw", val != 0.05, test != 0.10, max_memory, cuda_graph]
+        graphs_only = [
+            features != "raw",
+            directed != "symmetrize",
+            val != 0.05,
+            test != 0.10,
+            max_memory,
+            cuda_graph,
+        ]
         if any(graphs_only):
             raise UsageError(
                 "IMAGES",
-                "--features, --val, --test, --max-memory and --cuda-graph are for graphs, and"
-                f" {graph} holds images.",
+                "--features, --directed, --val, --test, --max-memory and --cuda-graph are for"
+                f" graphs, and {graph} holds images.",
             )
         train_images(
             graph,
@@ -165,7 +173,8 @@ def train(
     run = train_run(
         graph,
         folder,
-        features=features,  # pyright: ignore[reportArgumentType]
+        features=features,
+        directed=directed,  # pyright: ignore[reportArgumentType]
         model=model,  # pyright: ignore[reportArgumentType]
         recipe=settings,
         seed=seed,
@@ -280,32 +289,46 @@ def calibrate(
 @app.command()
 def embed(
     run: RunArgument,
+    graph: OtherGraph = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help=".npz, .npy or .csv  [default: in RUN]")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help=".npz, .npy, .csv, .tsv, .json, .parquet, .vec (word2vec) or .projector"
+            " (TensorBoard)  [default: in RUN; GRAPH-embeddings.npz]",
+        ),
     ] = None,
+    features: GraphFeatures = "raw",
     messages: Annotated[
         str,
-        typer.Option(help="Links that messages travel on: 'train', or 'all' of the graph."),
+        typer.Option(
+            help="Links that messages travel on: 'train', or 'all' of the graph; always all of"
+            " another graph."
+        ),
     ] = "train",
     as_json: Json = False,
 ) -> None:
-    """Write the embedding of every node with its name, or of every test image."""
+    """Write the embedding of every node with its name, of another graph, or of test images."""
     from vgae.run_folder import is_image_run
 
     if is_image_run(run):
         embed_images(run, out, as_json=as_json)
         return
     from vgae.embedding import embed as embed_nodes
-    from vgae.export import write_embeddings
-    from vgae.run import load_run
+    from vgae.export import node_labels, write_embeddings
+    from vgae.run import load_run, open_graph
 
     if messages not in ("train", "all"):
         raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
     loaded = load_run(run)
-    edge_index = loaded.split.message_edge_index if messages == "train" else None
-    q = embed_nodes(loaded.model, loaded.graph, edge_index)
-    path = out or run / "embeddings.npz"
-    write_embeddings(path, loaded.graph.ids, q)
+    nodes_of = loaded.graph if graph is None else open_graph(graph, features)
+    edge_index = loaded.split.message_edge_index if graph is None and messages == "train" else None
+    q = embed_nodes(loaded, nodes_of, edge_index)
+    path = out or (
+        run / "embeddings.npz" if graph is None else Path(f"{nodes_of.name}-embeddings.npz")
+    )
+    write_embeddings(path, nodes_of.ids, q, labels=node_labels(nodes_of))
     nodes, dimensions = q.mu.shape
     if as_json:
         print_json({"path": str(path), "nodes": nodes, "dimensions": dimensions})
@@ -367,61 +390,6 @@ def table(
     else:
         print_table(summaries, text)
         typer.echo(f"\n{path}: the same with every seed's own row")
-
-
-@datasets_app.command("list")
-def list_datasets(as_json: Json = False) -> None:
-    """List the data sets and say which are at hand."""
-    from vgae.data.catalog import catalogue, data_home, locate
-
-    rows = []
-    for entry in catalogue().values():
-        missing = sorted(set(entry.files) - set(locate(entry)))
-        rows.append({"name": entry.name, "title": entry.title, **entry.counts, "missing": missing})
-    if as_json:
-        print_json(rows)
-        return
-    lines = [["name", "nodes, images", "links", "features, pixels", "at hand", ""]]
-    for row in rows:
-        items = row.get("nodes", row.get("images", 0))
-        numbers = row.get("features", row.get("height", 0) * row.get("width", 0))
-        counts = [f"{items:,}", f"{row['links']:,}" if "links" in row else "", f"{numbers:,}"]
-        count = len(row["missing"])
-        at_hand = f"{count} file{'s' if count > 1 else ''} missing" if count else "yes"
-        lines.append([row["name"], *counts, at_hand, row["title"]])
-    print_columns(lines, right=(1, 2, 3))
-    typer.echo(f"\nFiles are looked for in {data_home()} (set VGAE_DATA to change it).")
-
-
-@datasets_app.command()
-def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets; all if not given.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Check the files at hand against their SHA-256; exit status 3 if one is damaged."""
-    from vgae.data.catalog import catalogue, entry
-    from vgae.data.catalog import verify as verify_entry
-
-    states = {name: verify_entry(entry(name)) for name in names or list(catalogue())}
-    if as_json:
-        print_json(states)
-    else:
-        for name, files in states.items():
-            for file, state in files.items():
-                typer.echo(f"{name:10} {state:8} {file}")
-    if any(state == "damaged" for files in states.values() for state in files.values()):
-        raise typer.Exit(3)
-
-
-@datasets_app.command()
-def fetch(names: Annotated[list[str], typer.Argument(help="Data sets.")]) -> None:
-    """Download the missing files of data sets and check them."""
-    from vgae.data.catalog import entry
-    from vgae.data.catalog import fetch as fetch_entry
-
-    for name in names:
-        paths = fetch_entry(entry(name))
-        typer.echo(f"{name}: {len(paths)} files at hand")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

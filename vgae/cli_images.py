@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vgae.cli_options import Json
 from vgae.console import print_image_end, print_image_run, print_image_scores, print_json
 from vgae.errors import UsageError
 from vgae.image_recipes import default_recipe, image_recipe_named
@@ -25,7 +26,6 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", help=".png for a sheet, .npy for the pixels  [default: in RUN]"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
 
 def train_images(

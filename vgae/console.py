@@ -19,13 +19,26 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, allow_nan=False))
 
 
+def graph_line(graph: Mapping[str, Any]) -> str:
+    """Return what ``config.json`` says of a graph, with what was dropped or merged."""
+    text = (
+        f"{graph['name']}: {graph['num_nodes']:,} nodes, {graph['num_links']:,}"
+        f"{' weighted' if graph.get('weighted') else ''} links, {graph['num_features']:,} features"
+    )
+    words = {
+        "self_loops": "{:,} self-loops dropped",
+        "repeats": "{:,} repeated edges merged",
+        "one_way": "{:,} one-way edges made links",
+    }
+    notes = [words[name].format(count) for name, count in graph["notes"].items() if name in words]
+    return text + (f" ({', '.join(notes)})" if notes else "")
+
+
 def print_run(run: "Run") -> None:
     """Print what was trained, and how it did."""
-    graph, metrics = run.config["graph"], run.metrics
-    split = run.split
+    metrics, split = run.metrics, run.split
     typer.echo(
-        f"graph   {graph['name']}: {graph['num_nodes']:,} nodes, {graph['num_links']:,} links,"
-        f" {graph['num_features']:,} features\n"
+        f"graph   {graph_line(run.config['graph'])}\n"
         f"split   {split.train.shape[1]:,} links to train on, {split.val.pos.shape[1]:,} for"
         f" validation, {split.test.pos.shape[1]:,} for test; audited, nothing leaks\n"
         f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"

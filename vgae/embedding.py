@@ -84,14 +84,25 @@ def check_features(model: VAE, graph: Graph) -> None:
             f"{graph.name} has {graph.num_features} features, and this model was trained with"
             f" {encoder.in_channels}.",
         )
-    theirs, ours = encoder.feature_names, graph.feature_names
-    if graph.x is not None and theirs and ours and theirs != ours:
+    theirs, ours = encoder.feature_names, input_names(graph)
+    if theirs and ours and theirs != ours:
         first = next(k for k, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b)
+        place = f"node {first}" if graph.x is None else f"column {first} of the features"
         raise DataError(
             "FEATURE_NAMES",
-            f"column {first} of the features of {graph.name} is {ours[first]!r:.60}, and this"
-            f" model was trained with {theirs[first]!r:.60} there; put them in its order.",
+            f"{place} of {graph.name} is {ours[first]!r:.60}, and this model was trained with"
+            f" {theirs[first]!r:.60} there; put them in its order.",
         )
+
+
+def input_names(graph: Graph) -> tuple[str, ...]:
+    """Return the names of what an encoder reads: features or, without any, the nodes themselves.
+
+    Empty where nothing has a name.
+    """
+    if graph.x is not None or graph.node_ids is None:
+        return graph.feature_names
+    return tuple(str(node) for node in graph.node_ids)
 
 
 @contextmanager

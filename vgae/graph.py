@@ -319,6 +319,17 @@ class Graph:
         x = _scipy_features(self.x)
         return _sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
 
+    def summary(self) -> dict[str, Any]:
+        """Return name, counts and notes as plain values."""
+        return {
+            "name": self.name,
+            "num_nodes": self.num_nodes,
+            "num_links": self.num_links,
+            "num_features": self.num_features,
+            "weighted": self.link_weight is not None,
+            "notes": dict(self.notes),
+        }
+
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
         return replace(self, x=None, feature_names=())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vgae.decoders import InnerProductDecoder
-from vgae.embedding import encoder_inputs
+from vgae.embedding import encoder_inputs, input_names
 from vgae.encoders import GCNEncoder, feature_scale
 from vgae.errors import UsageError
 from vgae.graph import Graph
@@ -84,7 +84,7 @@ def fit(
         model = build_model(model, in_channels, settings, stream(seed, "init"))
         if recipe.scale_features and graph.x is not None:
             cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
-        cast(GCNEncoder, model.encoder).feature_names = graph.feature_names
+        cast(GCNEncoder, model.encoder).feature_names = input_names(graph)
     model.to(torch_device).train()  # an encoder prepares for training, dropout and all
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     problem = Problem(

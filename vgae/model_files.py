@@ -14,55 +14,13 @@ from torch import Tensor
 from vgae.atomic import replacing
 from vgae.calibration import Calibration
 from vgae.errors import ArtifactError, VgaeError
-from vgae.models import build_model
-from vgae.recipes import Recipe
-from vgae.streams import stream
 from vgae.vae import VAE
 from vgae.version import __version__
 
-_MODEL_FIELDS = ("hidden_channels", "latent_channels", "weighting", "bias", "logit_bias")
-# Later ones, whose defaults are what models had before.
-_MODEL_OPTIONS = (
-    "activation",
-    "feature_dropout",
-    "dropout",
-    "self_loop_weight",
-    "latent_norm",
-    "degrees",
-)
-
-
-def save_model(folder: Path, model: VAE, config: Mapping[str, Any]) -> None:
-    """Write a graph model: its weights and, from the configuration, what rebuilds it."""
-    names = (*_MODEL_FIELDS, *_MODEL_OPTIONS)
-    settings = {
-        "model": config["model"],
-        "in_channels": config["in_channels"],
-        **{name: config["recipe"][name] for name in names},
-        "graph_fingerprint": config["graph"]["fingerprint"],
-    }
-    write_model(folder, model, settings)
-
-
-def load_model(folder: Path) -> VAE:
-    """Bring a graph model back.
-
-    Raises:
-        ArtifactError: If a file is missing or damaged.
-    """
-
-    def build(settings: dict[str, Any]) -> VAE:
-        values = {name: settings[name] for name in _MODEL_FIELDS}
-        values |= {name: settings[name] for name in _MODEL_OPTIONS if name in settings}
-        recipe = Recipe(name="saved", **values)
-        return build_model(settings["model"], settings["in_channels"], recipe, stream(0, "init"))
-
-    return read_model(folder, build)
-
 
 def write_model(folder: Path, model: VAE, settings: Mapping[str, Any]) -> None:
-    """Write the weights of a model and the settings that rebuild it."""
-    folder.mkdir()
+    """Write the weights of a model and the settings that rebuild it, into a new folder."""
+    folder.mkdir(parents=True)
     write_json(folder / "config.json", {**settings, "vgae_version": __version__})
     save_weights(folder / "model.safetensors", model.state_dict())
 

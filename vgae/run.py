@@ -17,7 +17,8 @@ from typing import Any, cast
 import torch
 
 from vgae.calibration import Calibration
-from vgae.data.catalog import Features, check_features
+from vgae.canonical import Directed
+from vgae.data.catalog import check_features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.embedding import embed
@@ -30,14 +31,13 @@ from vgae.link_training import fit, plan_fit
 from vgae.links import LinkSplit, split_links
 from vgae.model_files import (
     load_calibration,
-    load_model,
     read_json,
-    save_model,
     save_weights,
     write_calibration,
     write_json,
 )
 from vgae.models import ModelName
+from vgae.pretrained import from_pretrained, save_pretrained
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.run_folder import (
     FORMAT,
@@ -87,12 +87,14 @@ class Run:
             ArtifactError: If it is no longer the same graph.
         """
         try:
-            source, features = (str(self.config["graph"][key]) for key in ("source", "features"))
-        except (KeyError, TypeError):
+            described = self.config["graph"]
+            source, features = str(described["source"]), str(described["features"])
+            directed = cast(Directed, described.get("directed", "symmetrize"))
+        except (AttributeError, KeyError, TypeError):
             raise ArtifactError(
                 "RUN_CORRUPT", f"{self.folder / 'config.json'} does not say what its graph is."
             ) from None
-        graph = open_graph(source, cast(Features, features))
+        graph = open_graph(source, features, directed)
         if graph.fingerprint != self.config["graph"].get("fingerprint"):
             raise ArtifactError(
                 "DATA_CHANGED",
@@ -102,20 +104,30 @@ class Run:
         return graph
 
 
-def open_graph(source: str, features: Features = "raw") -> Graph:
-    """Open a graph by the name of a data set, or by the path of a file (it ends in ``.npz``)."""
-    check_features(features)
+def open_graph(source: str, features: str = "raw", directed: Directed = "symmetrize") -> Graph:
+    """Open a graph by the name of a data set, or by the path of a file (it has a suffix).
+
+    Args:
+        source: Name or path; see :func:`vgae.load_dataset` and :func:`vgae.read_graph`.
+        features: ``"raw"``, those of the data set or file; ``"none"``; or, of a file, the path of
+            another file that holds them.
+        directed: See :meth:`vgae.Graph.from_edges`.
+    """
     if is_named(source):
-        return load_dataset(source, features=features)
-    graph = read_graph(source)
-    return graph if features == "raw" else graph.without_features()
+        return load_dataset(source, features=features)  # pyright: ignore[reportArgumentType]
+    if is_named(features):
+        check_features(features)
+    path = None if features in ("raw", "none") else features
+    graph = read_graph(source, features=path, directed=directed)
+    return graph.without_features() if features == "none" else graph
 
 
 def train_run(  # noqa: PLR0913
     source: str,
     folder: str | os.PathLike[str],
     *,
-    features: Features = "raw",
+    features: str = "raw",
+    directed: Directed = "symmetrize",
     model: ModelName = "vgae",
     recipe: Recipe = PAPER,
     seed: int = 0,
@@ -132,7 +144,8 @@ def train_run(  # noqa: PLR0913
     Args:
         source: Name of a data set, or path of a graph file.
         folder: New or empty, unless ``overwrite``.
-        features: ``"none"`` trains on the links alone.
+        features: See :func:`open_graph`; ``"none"`` trains on the links alone.
+        directed: See :meth:`vgae.Graph.from_edges`.
         model: See :func:`vgae.models.build_model`.
         recipe: Settings.
         seed: Of the split, the initial weights and the noise.
@@ -151,7 +164,7 @@ def train_run(  # noqa: PLR0913
         UsageError: If the folder holds something already.
     """
     seed = operator.index(seed)
-    graph = open_graph(source, features)
+    graph = open_graph(source, features, directed)
     split = split_links(graph, val=val, test=test, seed=seed)
     recipe = for_graph(recipe, graph)
     # All that can be wrong with the arguments is found out before anything is written.
@@ -159,7 +172,7 @@ def train_run(  # noqa: PLR0913
     plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
     config = {
         "format": FORMAT,
-        "graph": _description(graph, source, features),
+        "graph": {**_description(graph, source, features), "directed": directed},
         "model": model,
         "in_channels": graph.num_features or graph.num_nodes,
         "recipe": asdict(recipe),
@@ -193,13 +206,9 @@ def _description(graph: Graph, source: str, features: str) -> dict[str, Any]:
     """Return what ``config.json`` says of the graph, enough to find it again and to know it."""
     return {
         "source": source if is_named(source) else str(Path(source).resolve()),
-        "features": features,
-        "name": graph.name,
-        "num_nodes": graph.num_nodes,
-        "num_links": graph.num_links,
-        "num_features": graph.num_features,
+        "features": features if is_named(features) else str(Path(features).resolve()),
+        **graph.summary(),
         "fingerprint": graph.fingerprint,
-        "notes": dict(graph.notes),
     }
 
 
@@ -210,15 +219,14 @@ def _write_result(
     (folder / "checkpoints").mkdir()
     save_weights(folder / "checkpoints" / "best.safetensors", result.best)
     save_weights(folder / "checkpoints" / "last.safetensors", result.last)
-    save_model(folder / "model", result.model, config)
-    if graph.node_ids is not None:
-        write_json(folder / "model" / "node_ids.json", graph.node_ids)
     q = embed(result.model, graph, split.message_edge_index)
     write_embeddings(folder / "embeddings.npz", graph.ids, q)
     calibration = None
     if split.val.pos.shape[1] > 1:
         calibration = calibrate(result.model, graph, split)
-        write_calibration(folder / "model", calibration)
+    save_pretrained(
+        result.model, folder / "model", node_ids=graph.node_ids, calibration=calibration
+    )
     scores = evaluate(result.model, graph, split, calibration=calibration)
     kept = config["recipe"]["keep"]
     metrics = {
@@ -255,7 +263,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         folder=folder,
         config=config,
         split=LinkSplit.load(folder / "split.npz"),
-        model=load_model(folder / "model"),
+        model=from_pretrained(folder / "model"),
         history=read_history(folder),
         metrics=read_json(folder / "metrics.json"),
         calibration=load_calibration(folder / "model"),

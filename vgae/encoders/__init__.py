@@ -5,5 +5,13 @@ from vgae.encoders.conv import ConvEncoder
 from vgae.encoders.gcn import GCNEncoder
 from vgae.encoders.linear import LinearGCNEncoder
 from vgae.encoders.mlp import MLPEncoder
+from vgae.encoders.pyg import PyGEncoder
 
-__all__ = ["ConvEncoder", "GCNEncoder", "LinearGCNEncoder", "MLPEncoder", "feature_scale"]
+__all__ = [
+    "ConvEncoder",
+    "GCNEncoder",
+    "LinearGCNEncoder",
+    "MLPEncoder",
+    "PyGEncoder",
+    "feature_scale",
+]

@@ -1,0 +1,195 @@
+"""The commands on links: predict those that are missing; read a graph and write it as npz."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vgae.cli_options import (
+    Directed,
+    GraphArgument,
+    GraphFeatures,
+    Json,
+    OtherGraph,
+    Quiet,
+    RunArgument,
+)
+from vgae.console import graph_line, print_columns, print_json
+from vgae.errors import UsageError
+
+if TYPE_CHECKING:
+    from vgae.calibration import Calibration
+    from vgae.graph import Graph
+    from vgae.predict import LinkTable
+    from vgae.run import Run
+
+_SHOWN = 10  # links
+
+
+def predict(
+    run: RunArgument,
+    graph: OtherGraph = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")] = 10,
+    overall: Annotated[
+        bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
+    ] = False,
+    nodes: Annotated[
+        str | None, typer.Option(help="Names of the nodes to propose for, commas between.")
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Score these pairs instead: a file with two names a line.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="What ranks them: 'inner_product', as trained, or 'cosine'.")
+    ] = "inner_product",
+    prior: Annotated[
+        str,
+        typer.Option(
+            help="Share of links that probabilities refer to: their 'density' among all pairs"
+            " that are not known, or 'balanced' (one half)."
+        ),
+    ] = "density",
+    features: GraphFeatures = "raw",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help=".csv, .tsv, .json, .jsonl or .parquet  [default: RUN/links.csv]"
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Propose links that a graph lacks, or score given pairs, with probabilities."""
+    from vgae.data.edge_lists import read_edge_list
+    from vgae.predict import predict_links, score_links
+    from vgae.run import load_run, open_graph
+
+    loaded = load_run(run)
+    scored = loaded.graph if graph is None else open_graph(graph, features)
+    calibration = _calibration(loaded, prior)
+    if pairs is None:
+        table = predict_links(
+            loaded,
+            scored,
+            top_k,
+            per_node=not overall,
+            nodes=None if nodes is None else _named_nodes(nodes, scored),
+            metric=metric,  # pyright: ignore[reportArgumentType]
+            calibration=calibration,
+            progress=False if quiet else None,
+        )
+    else:
+        given = read_edge_list(pairs)
+        names = [[given.names[u], given.names[v]] for u, v in given.edges.T.tolist()]
+        table = score_links(loaded, scored, names, calibration=calibration)
+    path = out or run / "links.csv"
+    table.save(path)
+    if as_json:
+        print_json({"path": str(path), "links": len(table)})
+        return
+    _print_links(table, len(table) if pairs is not None and len(table) <= 100 else _SHOWN)
+    typer.echo(f"\n{path}: {len(table):,} {'pairs' if pairs else 'links'}")
+
+
+def convert(
+    graph: GraphArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="An .npz file.")],
+    features: GraphFeatures = "raw",
+    directed: Directed = "symmetrize",
+    merge: Annotated[
+        str,
+        typer.Option(help="Weight of a link given several times: 'mean', 'sum', 'max', 'first'."),
+    ] = "mean",
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of an edge list in text  [default: detected]")
+    ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            help="Its first line names the columns.",
+            show_default="detected",
+        ),
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="Of files of text.")] = "utf-8",
+    drop_zero: Annotated[
+        bool, typer.Option("--drop-zero", help="Leave out edges of weight zero.")
+    ] = False,
+    missing_features: Annotated[
+        str,
+        typer.Option(help="Nodes without features are an 'error', or get 'zero' features."),
+    ] = "error",
+    as_json: Json = False,
+) -> None:
+    """Read a graph with care, and write it as .npz, which every command takes."""
+    from vgae.data.files import read_graph, write_npz
+
+    read = read_graph(
+        graph,
+        features=None if features in ("raw", "none") else features,
+        delimiter=delimiter,
+        header=header,
+        encoding=encoding,
+        directed=directed,  # pyright: ignore[reportArgumentType]
+        merge=merge,  # pyright: ignore[reportArgumentType]
+        drop_zero=drop_zero,
+        missing_features=missing_features,  # pyright: ignore[reportArgumentType]
+    )
+    read = read.without_features() if features == "none" else read
+    if out.suffix != ".npz":
+        raise UsageError("EXPORT_FORMAT", f"--out must end in .npz, got {out}.")
+    write_npz(read, out)
+    if as_json:
+        print_json({"path": str(out), **read.summary()})
+    else:
+        typer.echo(f"{graph_line(read.summary())}\n{out}")
+
+
+def _calibration(run: "Run", prior: str) -> "Calibration | None":
+    """Return what gives probabilities at a prior; none if nothing was held out to fit it to."""
+    from vgae.evaluation import calibrate
+
+    stored = run.calibration
+    if stored is None or stored.prior == prior:
+        return stored
+    return calibrate(
+        run.model,
+        run.graph,
+        run.split,
+        method=stored.method,
+        prior=prior,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _named_nodes(text: str, graph: "Graph") -> list[Any]:
+    """Return the nodes that a text names, with commas between, as the graph names them."""
+    ids = {str(node): node for node in graph.ids}
+    return [ids.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
+
+
+def _print_links(table: "LinkTable", count: int) -> None:
+    """Print the first rows of a table."""
+    lines = [["", "", "score", "probability"]]
+    probabilities = [math.nan] * count if table.probability is None else table.probability.tolist()
+    for u, v, score, probability in zip(
+        table.source[:count].tolist(),
+        table.target[:count].tolist(),
+        table.score.tolist(),
+        probabilities,
+        strict=False,
+    ):
+        shown = "" if math.isnan(probability) else f"{probability:.3f}"
+        lines.append([_shown(table.ids[u]), _shown(table.ids[v]), f"{score:.3f}", shown])
+    print_columns(lines, right=(2, 3))
+
+
+def _shown(name: Any) -> str:
+    """Return a name that does nothing to a terminal: controls escaped, not too long."""
+    text = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name)
+    )
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+COMMANDS = (predict, convert)
