@@ -1,12 +1,17 @@
 """A graph in a file is that graph, bit for bit, or an error of one kind."""
 
+import contextlib
+import gzip
 import json
 import os
 import struct
 import zipfile
 
+import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.io
 import scipy.sparse as sp
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -22,18 +27,26 @@ same_file = settings(deadline=None, suppress_health_check=[HealthCheck.function_
 
 
 def full_graph(x=SPARSE, node_ids=("a", "ä", "日本", "=1+1", "x\ny")):
-    """One of everything: sparse features, labels, names, notes, an isolated node."""
+    """One of everything: weights, sparse features, labels, names, notes, an isolated node."""
     return Graph.from_edges(
-        EDGES, x=x, y=[0, 1, -1, 0, 1], label_names=["no", "yes"], node_ids=node_ids, name="full"
+        EDGES,
+        edge_weight=[0.1, 0.2, 1e-30, 7, 3],
+        x=x,
+        feature_names=() if x is None else [f"F{k}" for k in range(x.shape[1])],
+        y=[0, 1, -1, 0, 1],
+        label_names=["no", "yes"],
+        node_ids=node_ids,
+        name="full",
     )
 
 
 def content_of(graph):
     """All that a graph holds, for comparison."""
-    fields = ("num_nodes", "label_names", "node_ids", "name", "fingerprint")
+    fields = ("num_nodes", "feature_names", "label_names", "node_ids", "name", "fingerprint")
+    weight = None if graph.link_weight is None else graph.link_weight.numpy().tobytes()
     y = None if graph.y is None else graph.y.tolist()
     x = None if graph.x is None else (graph.x.layout, graph.x.dtype)
-    return *(getattr(graph, field) for field in fields), dict(graph.notes), y, x
+    return *(getattr(graph, field) for field in fields), dict(graph.notes), weight, y, x
 
 
 def stored(graph, path):
@@ -158,6 +171,10 @@ def changed(tmp_path, change):
         pytest.param({"num_nodes": np.array("five")}, "NPZ_CORRUPT", id="nodes-text"),
         pytest.param({"num_nodes": np.array(4.5)}, "NPZ_CORRUPT", id="nodes-fraction"),
         pytest.param({"num_nodes": np.array(4)}, "INDEX_RANGE", id="G29"),
+        pytest.param({"link_weight": np.ones(2)}, "BAD_WEIGHT", id="weights of other links"),
+        pytest.param({"link_weight": np.array([1, 1, np.nan])}, "BAD_WEIGHT", id="G12-NaN"),
+        pytest.param({"link_weight": np.array([1, 1, -1])}, "NEGATIVE_WEIGHT", id="G11"),
+        pytest.param({"feature_names": np.array(["a"])}, "FEATURE_NAMES", id="feature-names"),
         pytest.param({"edges": np.array([[0.0], [1]])}, "EDGE_INDEX_DTYPE", id="G27"),
         pytest.param({"notes": np.array("[1]")}, "NPZ_CORRUPT", id="notes-list"),
         pytest.param({"notes": np.array('{"repeats": "x"}')}, "NPZ_CORRUPT", id="notes-text"),
@@ -251,8 +268,11 @@ def fifo(path):
         pytest.param("a.npz", lambda p: p.symlink_to(p), "CANNOT_READ", id="L01-symlink-loop"),
         pytest.param("a" * 300 + ".npz", lambda path: None, "CANNOT_READ", id="L01-long-name"),
         pytest.param("a\0.npz", lambda path: None, "CANNOT_READ", id="L01-nul"),
-        pytest.param("graph.txt", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="suffix"),
-        pytest.param("empty.npz", lambda p: p.touch(), "NPZ_CORRUPT", id="L02"),
+        pytest.param("graph.doc", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="suffix"),
+        pytest.param("graph", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="no suffix"),
+        pytest.param("g.npz.gz", lambda p: p.write_text("0 1"), "NPZ_CORRUPT", id="npz in gzip"),
+        pytest.param("empty.npz", lambda p: p.touch(), "FILE_EMPTY", id="L02"),
+        pytest.param("empty.csv", lambda p: p.touch(), "FILE_EMPTY", id="L02-csv"),
         pytest.param("html.npz", lambda p: p.write_text("<html>"), "NPZ_CORRUPT", id="L22-html"),
         pytest.param("zip.npz", lambda p: p.write_bytes(b"PK\3\4"), "NPZ_CORRUPT", id="L22-zip"),
         pytest.param("array.npz", npy_file, "NPZ_CORRUPT", id="L22-npy"),
@@ -272,3 +292,269 @@ def test_a_pickle_in_the_place_of_a_graph_is_not_opened(tmp_path):
     torch.save({"x": 1}, tmp_path / "torch.npz", _use_new_zipfile_serialization=False)
     with pytest.raises(DataError):
         read_graph(tmp_path / "torch.npz")
+
+
+def test_a_file_of_before_weights_is_read(tmp_path):
+    graph = Graph.from_edges(EDGES, x=np.eye(5), name="old")
+    keys = ("format", "name", "num_nodes", "edges", "x", "notes")
+    write_npz(graph, tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        assert set(file["keys"].tolist()) == {"keys", *keys}
+        np.savez(tmp_path / "old.npz", **{key: file[key] for key in keys})
+    assert content_of(read_npz(tmp_path / "old.npz")) == content_of(graph)
+
+
+@pytest.mark.parametrize("suffix", [".graphml", ".GML", ".gexf"])
+def test_formats_of_networkx_are_left_to_networkx(suffix, tmp_path):
+    (tmp_path / f"a{suffix}").write_text("<graphml/>")
+    with pytest.raises(DataError, match=r"networkx reads it, and Graph\.from_networkx") as caught:
+        read_graph(tmp_path / f"a{suffix}")
+    assert caught.value.code == "FILE_FORMAT"
+
+
+LINKS = {("a", "b"): 1.5, ("b", "c"): 2.0, ("c", "d"): 0.5}
+TABLE = pd.DataFrame([(*pair, weight) for pair, weight in LINKS.items()], columns=["u", "v", "w"])
+
+
+def links_of(graph):
+    """Weight of each link by the names of its nodes."""
+    weight = [1.0] * graph.num_links if graph.link_weight is None else graph.link_weight.tolist()
+    pairs = [(graph.ids[u], graph.ids[v]) for u, v in graph.links.T.tolist()]
+    return dict(zip(pairs, weight, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("links.csv", lambda path: TABLE.to_csv(path, index=False)),
+        ("links.CSV.GZ", lambda path: TABLE.to_csv(path, index=False, compression="gzip")),
+        ("links.tsv", lambda path: TABLE.to_csv(path, index=False, sep="\t")),
+        ("links.txt", lambda path: TABLE.to_csv(path, index=False, header=False, sep=" ")),
+        ("links.edges", lambda path: TABLE.to_csv(path, index=False, header=False, sep=" ")),
+        ("links.edgelist.gz", lambda path: TABLE.to_csv(path, index=False, sep=";")),
+        ("links.parquet", lambda path: TABLE.to_parquet(path)),
+    ],
+)
+def test_an_edge_list_is_the_same_graph_in_every_format(name, make, tmp_path):
+    make(tmp_path / name)
+    graph = read_graph(tmp_path / name)
+    assert links_of(graph) == LINKS
+    assert graph.name == "links"
+
+
+def test_files_that_networkx_writes_are_read(tmp_path):
+    there = nx.karate_club_graph()
+    nx.write_weighted_edgelist(there, tmp_path / "a.edgelist")
+    graph = read_graph(tmp_path / "a.edgelist")
+    expected = Graph.from_networkx(there)
+    assert graph.num_nodes == 34
+    assert graph.node_ids is None
+    assert torch.equal(graph.links, expected.links)
+    assert torch.equal(graph.link_weight, expected.link_weight)
+
+
+def packed_mtx(path, adj):
+    with gzip.open(path, "wb") as file:
+        scipy.io.mmwrite(file, adj * 1.0)
+
+
+ADJ = sp.csr_array([[0, 1.5, 0, 0], [1.5, 0, 2, 0], [0, 2, 0, 0], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("values", [ADJ, ADJ.astype(bool)], ids=["weights", "G30 truth values"])
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("adj.npz", sp.save_npz),
+        ("adj.npz", lambda path, adj: sp.save_npz(path, adj.tocoo())),
+        ("adj.mtx", lambda path, adj: scipy.io.mmwrite(path, adj * 1.0)),
+        ("adj.mtx.gz", packed_mtx),
+    ],
+)
+def test_an_adjacency_is_the_graph_that_scipy_makes_of_it(values, name, write, tmp_path):
+    write(tmp_path / name, values)
+    graph = read_graph(tmp_path / name)
+    assert content_of(graph) == content_of(Graph.from_scipy(values, name="adj"))
+    assert graph.num_nodes == 4  # G14: the last one has no link
+    assert (graph.link_weight is None) == (values.dtype == bool)
+
+
+def test_zeros_and_repeats_of_an_adjacency_are_what_scipy_makes_of_them(tmp_path):
+    adj = sp.coo_array(([1.0, 2, 0, 3], ([0, 0, 1, 1], [1, 1, 2, 0])), shape=(3, 3))
+    sp.save_npz(tmp_path / "adj.npz", adj)
+    assert links_of(read_graph(tmp_path / "adj.npz")) == {(0, 1): 3.0}  # G32
+
+
+@pytest.mark.parametrize(
+    ("adj", "code"),
+    [
+        (sp.csr_array((2, 3)), "NOT_SQUARE"),
+        (sp.csr_array([[0, 1j], [1j, 0]]), "ADJ_DTYPE"),
+        (sp.csr_array([[0, -1], [-1, 0]]), "NEGATIVE_WEIGHT"),
+        (sp.csr_array([[0, np.nan], [1, 0]]), "BAD_WEIGHT"),
+        (sp.csr_array((0, 0)), "GRAPH_EMPTY"),
+    ],
+    ids=["G30 not square", "G30 complex", "G11", "G12 NaN", "G01"],
+)
+def test_a_matrix_that_is_no_adjacency_is_refused(adj, code, tmp_path):
+    sp.save_npz(tmp_path / "adj.npz", adj)
+    with pytest.raises(DataError, match=r"adj\.npz: ") as caught:
+        read_graph(tmp_path / "adj.npz")
+    assert caught.value.code == code
+
+
+def test_what_is_wrong_with_weights_of_parquet_names_the_file(tmp_path):
+    TABLE.assign(w=[1, 0, 2]).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: .*zero") as caught:
+        read_graph(tmp_path / "a.parquet")
+    assert caught.value.code == "ZERO_WEIGHT"
+    assert read_graph(tmp_path / "a.parquet", drop_zero=True).num_links == 2
+
+
+def written(path, text):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_loops_repeats_and_directions_are_counted(tmp_path):
+    text = "a a\na b\na b\nb a\nb c\n10 a\n"
+    graph = read_graph(written(tmp_path / "a.txt", text))
+    assert links_of(graph) == {("a", "b"): 1, ("b", "c"): 1, ("10", "a"): 1}  # G05, G06, G07, G09
+    assert graph.notes == {"self_loops": 1, "repeats": 1, "one_way": 2}
+    with pytest.raises(DataError, match=r"a\.txt: 2 links go one way only") as caught:
+        read_graph(tmp_path / "a.txt", directed="error")  # G08
+    assert caught.value.code == "DIRECTED"
+
+
+def test_loops_alone_make_nodes_without_links(tmp_path):
+    graph = read_graph(written(tmp_path / "a.txt", "a a\nb b\n"))  # G04
+    assert (graph.num_nodes, graph.num_links, graph.notes) == (2, 0, {"self_loops": 2})
+
+
+@pytest.mark.parametrize(("merge", "weight"), [("mean", 4), ("sum", 8), ("max", 7), ("first", 7)])
+def test_repeats_are_merged_as_asked(merge, weight, tmp_path):
+    path = written(tmp_path / "a.csv", "b,a,7\na,b,1\n")
+    assert links_of(read_graph(path, merge=merge)) == {("a", "b"): weight}  # G10
+
+
+def test_options_are_for_the_reader_of_text(tmp_path):
+    path = written(tmp_path / "a.csv", "name|other|n\nä|b,c|0\nä|d|2".encode("latin-1"))
+    graph = read_graph(path, delimiter="|", header=True, encoding="latin-1", drop_zero=True)
+    assert links_of(graph) == {("d", "ä"): 2}
+    assert graph.ids == ("b,c", "d", "ä")
+
+
+@given(
+    edges=st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("abcde")), min_size=1),
+    turned=st.randoms(use_true_random=False),
+)
+def test_order_direction_and_repeats_of_lines_do_not_change_the_graph(
+    tmp_path_factory, edges, turned
+):
+    path = tmp_path_factory.getbasetemp() / "turned.txt"
+    expected = read_graph(written(path, "\n".join(map(" ".join, edges))))
+    again = [edge[:: turned.choice((1, -1))] for edge in edges * 2]
+    turned.shuffle(again)
+    graph = read_graph(written(path, "\r\n".join(map("\t".join, again))))
+    assert graph.ids == expected.ids
+    assert links_of(graph) == links_of(expected)
+
+
+FEATURES = "id,age,height\nc,3,30\na,1,10\nb,2,20\n"
+
+
+def test_features_find_their_nodes_by_name(tmp_path):
+    links = written(tmp_path / "links.csv", "b,a\nb,c\n")
+    graph = read_graph(links, features=written(tmp_path / "x.csv", FEATURES))
+    assert graph.ids == ("a", "b", "c")
+    assert graph.feature_names == ("age", "height")
+    assert graph.x.tolist() == [[1, 10], [2, 20], [3, 30]]
+    write_npz(graph, tmp_path / "graph.npz")
+    assert content_of(read_graph(tmp_path / "graph.npz")) == content_of(graph)
+
+
+def test_other_nodes_than_those_of_the_features_are_refused_or_filled(tmp_path):
+    links = written(tmp_path / "links.csv", "d,a,2\na,b,3\n")
+    x = written(tmp_path / "x.csv", FEATURES)
+    with pytest.raises(DataError, match=r"links\.csv: .* 1 \('d'\) .* 1 \('c'\)") as caught:
+        read_graph(links, features=x)  # G23
+    assert caught.value.code == "NODE_SET_MISMATCH"
+    graph = read_graph(links, features=x, missing_features="zero")
+    assert graph.ids == ("a", "b", "c", "d")
+    assert links_of(graph) == {("a", "b"): 3, ("a", "d"): 2}
+    assert graph.x.tolist() == [[1, 10], [2, 20], [3, 30], [0, 0]]
+    assert graph.num_isolated == 1
+
+
+def test_rows_without_names_are_those_of_numbers(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(8.0).reshape(4, 2))
+    graph = read_graph(written(tmp_path / "a.txt", "2 0\n"), features=tmp_path / "x.npy")
+    assert (graph.num_nodes, graph.node_ids, graph.links.tolist()) == (4, None, [[0], [2]])
+    assert graph.x.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]  # G14, G33
+    with pytest.raises(DataError, match="no names, so that row i is node i"):
+        read_graph(written(tmp_path / "a.txt", "2 4\n"), features=tmp_path / "x.npy")
+    with pytest.raises(DataError, match="save them as npz with ids and x"):
+        read_graph(written(tmp_path / "a.txt", "a b\n"), features=tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_rows_without_names_are_as_many_as_an_adjacency_has(rows, tmp_path):
+    sp.save_npz(tmp_path / "adj.npz", ADJ)
+    np.save(tmp_path / "x.npy", np.eye(rows))
+    with pytest.raises(DataError) as caught:
+        read_graph(tmp_path / "adj.npz", features=tmp_path / "x.npy")  # F02
+    assert caught.value.code == "NODE_SET_MISMATCH"
+    np.save(tmp_path / "x.npy", np.eye(4))
+    graph = read_graph(tmp_path / "adj.npz", features=tmp_path / "x.npy")
+    assert torch.equal(graph.x, torch.eye(4))
+
+
+def test_a_graph_of_ours_takes_other_features_and_keeps_the_rest(tmp_path):
+    graph = full_graph(node_ids=("c", "a", "b", "e", "d"))
+    write_npz(graph, tmp_path / "graph.npz")
+    np.savez(tmp_path / "x.npz", ids=list("abcde"), x=np.arange(5.0)[:, None])
+    again = read_graph(tmp_path / "graph.npz", features=tmp_path / "x.npz")
+    assert again.x.tolist() == [[2], [0], [1], [4], [3]]
+    assert again.feature_names == ()
+    kept = ("node_ids", "label_names", "name", "notes", "link_fingerprint")
+    assert [getattr(again, name) for name in kept] == [getattr(graph, name) for name in kept]
+    assert torch.equal(again.y, graph.y)
+    assert links_of(again) == links_of(graph)
+
+
+def test_nodes_that_features_bring_have_no_label(tmp_path):
+    write_npz(full_graph(node_ids=("c", "a", "b", "e", "d")), tmp_path / "graph.npz")
+    np.savez(tmp_path / "x.npz", ids=["aa"], x=np.ones((1, 1)))
+    options = {"features": tmp_path / "x.npz", "missing_features": "zero"}
+    graph = read_graph(tmp_path / "graph.npz", **options)
+    assert graph.ids == ("a", "aa", "b", "c", "d", "e")
+    assert graph.y.tolist() == [1, -1, -1, 0, 1, 0]
+    assert graph.x.tolist() == [[0], [1], [0], [0], [0], [0]]
+    before = links_of(full_graph(node_ids=("c", "a", "b", "e", "d")))
+    assert {frozenset(k): v for k, v in links_of(graph).items()} == {
+        frozenset(k): v for k, v in before.items()
+    }
+
+
+def test_what_is_wrong_with_features_names_their_file(tmp_path):
+    links = written(tmp_path / "links.csv", "b,a\nb,c\n")
+    x = written(tmp_path / "x.csv", "id,f\na,1\nb,old\n")
+    with pytest.raises(DataError) as caught:
+        read_graph(links, features=x)
+    assert str(caught.value).startswith(f"{x}, line 3: ")
+
+
+def test_a_flipped_byte_of_a_file_is_one_kind_of_error_or_none(tmp_path):
+    rng = np.random.default_rng(0)
+    TABLE.to_parquet(tmp_path / "a.parquet")
+    TABLE.to_csv(tmp_path / "a.csv", index=False)
+    TABLE.to_csv(tmp_path / "a.csv.gz", index=False)
+    sp.save_npz(tmp_path / "a.npz", ADJ)
+    scipy.io.mmwrite(tmp_path / "a.mtx", ADJ)
+    for path in sorted(tmp_path.iterdir()):
+        content = path.read_bytes()
+        for position in rng.integers(0, len(content), 60):
+            damaged = bytearray(content)
+            damaged[position] = rng.integers(0, 256)
+            with contextlib.suppress(DataError):
+                read_graph(written(path, bytes(damaged)))

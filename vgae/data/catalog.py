@@ -127,11 +127,7 @@ def entry(name: str) -> Entry:
 def check_features(features: str) -> None:
     """Raise ``UsageError`` unless ``features`` is ``"raw"`` or ``"none"``."""
     if features not in get_args(Features):
-        raise UsageError(
-            "FEATURES",
-            "features must be 'raw' or 'none', or, of a graph in a file, another file, got"
-            f" {features!r}.",
-        )
+        raise UsageError("FEATURES", f"features must be 'raw' or 'none', got {features!r}.")
 
 
 def data_home() -> Path:

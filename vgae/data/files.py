@@ -3,7 +3,6 @@
 import json
 import operator
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,39 +13,117 @@ import numpy as np
 import torch
 
 from vgae.arrays import csr_matrix
+from vgae.canonical import Directed, Merge
+from vgae.data.edge_lists import read_edge_list, read_parquet_edges
+from vgae.data.idx import file_size
+from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
+from vgae.data.node_features import (
+    MissingFeatures,
+    NodeFeatures,
+    join_features,
+    read_features,
+)
+from vgae.data.text import naming, unpacked_name
 from vgae.errors import DataError
 from vgae.graph import Graph, NodeId
 from vgae.npz import read_arrays, write_arrays
 
 _FORMAT = "vgae-graph-1"
+_TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")
+_XML = (".graphml", ".gml", ".gexf")
 
 
-def read_graph(path: str | os.PathLike[str]) -> Graph:
-    """Read a graph from a file written by :func:`write_npz`.
+def read_graph(
+    path: str | os.PathLike[str],
+    *,
+    features: str | os.PathLike[str] | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str = "utf-8",
+    directed: Directed = "symmetrize",
+    merge: Merge = "mean",
+    drop_zero: bool = False,
+    missing_features: MissingFeatures = "error",
+) -> Graph:
+    """Read a graph from a file; nothing is unpickled.
+
+    ======================================  ======================================================
+    ``.npz``                                a graph as :func:`write_npz` writes it; or an
+                                            adjacency as ``scipy.sparse.save_npz`` writes it
+    ``.mtx``                                an adjacency in Matrix Market format
+    ``.csv``, ``.tsv``, ``.txt``,           an edge list: two names a line, and perhaps a weight
+    ``.edges``, ``.edgelist``
+    ``.parquet``                            an edge list: columns ``source``, ``target`` and
+                                            perhaps ``weight``, or two or three columns
+    ======================================  ======================================================
+
+    All but ``.npz`` and ``.parquet`` may also be compressed (``.csv.gz``). Values of an adjacency
+    are weights unless all are 1. The nodes of an adjacency are its rows; those of an edge list are
+    the ones it names, in ascending order of their names. In text, names are integers if each is
+    the canonical way to write one (``7``, not ``007``, ``7.0`` or ``1e3``), else text.
+
+    Args:
+        path: The file; its name without suffixes becomes that of the graph.
+        features: File with features of the nodes, in place of any in ``path``; it is read by
+            :func:`vgae.data.node_features.read_features`, and how its rows find their nodes says
+            :func:`vgae.data.node_features.join_features`.
+        delimiter: Of an edge list in text: a character, or a space for any white space; detected,
+            and told to the log, if None.
+        header: Whether the first line of it names the columns; likewise.
+        encoding: Of files of text, as Python names it.
+        directed: As for :meth:`vgae.Graph.from_edges`.
+        merge: Likewise.
+        drop_zero: Leave out edges of weight zero instead of refusing them; their nodes stay.
+        missing_features: ``"error"`` refuses nodes without features and features without nodes;
+            ``"zero"`` gives the former zeros and makes isolated nodes of the latter.
 
     Raises:
-        DataError: If the file is missing, of another kind, or damaged.
+        UsageError: If an option makes no sense, or pyarrow is missing.
+        DataError: If a file is missing, of another kind, or damaged, or does not make a graph.
     """
     path = Path(path)
-    try:
-        # Before it is opened: to open a pipe would wait for its other end.
-        is_file = stat.S_ISREG(path.stat().st_mode)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError("CANNOT_READ", f"{path}: {reason}.") from None
-    if not is_file:
-        raise DataError("CANNOT_READ", f"{path}: it is not a file.")
-    if path.suffix != ".npz":
-        raise DataError("FILE_FORMAT", f"{path}: a graph file must end in .npz, got {path.name}.")
-    return read_npz(path)
+    file_size(path)
+    name, kind = unpacked_name(path).stem, unpacked_name(path).suffix.lower()
+    if kind not in (".npz", ".parquet", ".mtx", *_TEXT):
+        raise _unknown_format(path)
+    rows = None if features is None else read_features(features, encoding=encoding)
+    with naming(path):
+        if kind == ".npz":
+            graph = _from_arrays(read_arrays(path), name, merge, directed)
+        elif kind == ".mtx":
+            graph = Graph.from_scipy(read_mtx(path), merge=merge, directed=directed, name=name)
+        else:
+            if kind == ".parquet":
+                edges = read_parquet_edges(path, drop_zero=drop_zero)
+            else:
+                edges = read_edge_list(
+                    path,
+                    delimiter=delimiter,
+                    header=header,
+                    encoding=encoding,
+                    drop_zero=drop_zero,
+                )
+            graph = Graph.from_edges(
+                edges.edges,
+                edge_weight=edges.weight,
+                num_nodes=len(edges.names),
+                node_ids=edges.names,
+                merge=merge,
+                directed=directed,
+                name=name,
+            )
+        if rows is None:
+            return graph
+        counted = kind in (".npz", ".mtx")
+        return _with_features(graph, rows, missing=missing_features, counted=counted)
 
 
 def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph as npz without pickled objects, whole or not at all.
 
     Keys: ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``, ``edges`` (2, M); where the graph
-    has them ``x`` or ``x_indptr``, ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``y``,
-    ``label_names`` and ``node_ids``.
+    has them ``link_weight`` (M,), ``x`` or ``x_indptr``, ``x_indices``, ``x_data``, ``x_shape``
+    (CSR), ``feature_names``, ``y``, ``label_names`` and ``node_ids``.
 
     Raises:
         DataError: If names cannot be stored: strings among integers, integers of 2**63 or
@@ -58,6 +135,8 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
         "num_nodes": np.array(graph.num_nodes),
         "edges": graph.links.numpy(),
     }
+    if graph.link_weight is not None:
+        content["link_weight"] = graph.link_weight.numpy()
     x = graph.x
     if x is not None and x.layout == torch.sparse_csr:
         content["x_indptr"] = x.crow_indices().numpy()
@@ -66,6 +145,8 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
         content["x_shape"] = np.array(x.shape)
     elif x is not None:
         content["x"] = x.numpy()
+    if graph.feature_names:
+        content["feature_names"] = _stored_names(graph.feature_names)
     if graph.y is not None:
         content["y"] = graph.y.numpy()
     if graph.label_names:
@@ -86,10 +167,50 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
     Raises:
         DataError: If the file is damaged, or its content does not make a graph.
     """
-    try:
+    with naming(Path(path)):
         return _graph(read_arrays(path), Path(path).stem)
-    except DataError as error:
-        raise DataError(error.code, f"{path}: {error}") from None
+
+
+def _unknown_format(path: Path) -> DataError:
+    hint = ""
+    if path.suffix.lower() in _XML:
+        hint = "; networkx reads it, and Graph.from_networkx takes it from there"
+    return DataError(
+        "FILE_FORMAT",
+        f"{path}: a graph must be in a file .npz or .parquet, or (also with .gz) .mtx,"
+        f" {', '.join(_TEXT)}, got {path.name}{hint}.",
+    )
+
+
+def _with_features(
+    graph: Graph, features: NodeFeatures, *, missing: MissingFeatures, counted: bool
+) -> Graph:
+    """Return the graph with these features, and the nodes that they bring with them."""
+    joined = join_features(graph.ids, features, missing=missing, counted=counted)
+    y = None
+    if graph.y is not None:
+        y = np.full(len(joined.names), -1)
+        y[joined.place] = graph.y
+    again = Graph.from_edges(
+        joined.place[graph.links],
+        edge_weight=graph.link_weight,
+        num_nodes=len(joined.names),
+        x=joined.x,
+        feature_names=features.feature_names,
+        y=y,
+        label_names=graph.label_names,
+        node_ids=joined.names,
+        name=graph.name,
+    )
+    return replace(again, notes=graph.notes)
+
+
+def _from_arrays(
+    arrays: dict[str, np.ndarray], stem: str, merge: Merge, directed: Directed
+) -> Graph:
+    if not holds_sparse(arrays):
+        return _graph(arrays, stem)
+    return Graph.from_scipy(sparse_from_arrays(arrays), merge=merge, directed=directed, name=stem)
 
 
 def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
@@ -98,15 +219,17 @@ def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
     if {"format", "num_nodes", "edges", *keys} - content.keys():
         raise DataError(
             "NPZ_KEYS",
-            "it must hold format, num_nodes, edges and what its keys name, found"
-            f" {', '.join(content) or 'nothing'}.",
+            "it must hold format, num_nodes, edges and what its keys name, or a sparse matrix of"
+            f" scipy; found {', '.join(content) or 'nothing'}.",
         )
     if str(content["format"]) != _FORMAT:
         raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {content['format']}.")
     graph = Graph.from_edges(
         content["edges"],
+        edge_weight=content.get("link_weight"),
         num_nodes=_num_nodes(content),
         x=_stored_features(content),
+        feature_names=_names(content, "feature_names"),
         y=content.get("y"),
         label_names=_names(content, "label_names"),
         node_ids=_names(content, "node_ids") if "node_ids" in content else None,

@@ -1,0 +1,282 @@
+"""Edge lists: two names a line, and perhaps a weight, in text or parquet."""
+
+import logging
+import math
+import unicodedata
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, dropwhile, islice
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from vgae.data.parquet import coded_names, numbers, read_parquet
+from vgae.data.text import (
+    SEPARATORS,
+    is_blank_or_comment,
+    is_integer,
+    is_number,
+    parse_number,
+    read_lines,
+    split_records,
+    typed_names,
+)
+from vgae.errors import DataError, UsageError
+from vgae.graph import NodeId
+
+log = logging.getLogger(__name__)
+
+_SAMPLE = 100
+# Small letters, without the blanks and underscores between them.
+_HEADER_WORDS = (
+    *("source", "target", "src", "dst", "dest", "destination", "from", "to", "u", "v", "i", "j"),
+    *("head", "tail", "sender", "receiver", "start", "end", "sourceid", "targetid", "fromid"),
+    *("toid", "fromnode", "tonode", "fromnodeid", "tonodeid", "node1", "node2", "id1", "id2"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeList:
+    """Edges as a file gives them: not merged, in its order.
+
+    Attributes:
+        edges: Both ends of each edge as places in ``names``, int64, shape ``(2, E)``.
+        weight: float64, shape ``(E,)``; ``None`` without.
+        names: Name of each node, in ascending order.
+    """
+
+    edges: np.ndarray
+    weight: np.ndarray | None
+    names: Sequence[NodeId]
+
+
+def read_edge_list(
+    path: Path,
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    encoding: str = "utf-8",
+    drop_zero: bool = False,
+) -> EdgeList:
+    """Read an edge list in text, plain or gzip; what was detected goes to the log.
+
+    Each line has two names and perhaps a weight. Lines that are blank, or begin with ``#`` or
+    ``%``, are left out. Names are text, or integers if each is the canonical way to write one:
+    ``7``, not ``007``, ``7.0`` or ``1e3``. The nodes are in ascending order of their names.
+
+    Args:
+        path: The file.
+        delimiter: A character; a space stands for any white space; detected if None.
+        header: Whether the first line names the columns. If None, it does where its third field
+            is not a number but that of the next line is, where its names are usual words such as
+            ``source`` and ``target``, or where they are not integers and all others are; names
+            that the next lines use are those of nodes.
+        encoding: As Python names it.
+        drop_zero: Leave out edges of weight zero instead of refusing them; their nodes stay.
+
+    Raises:
+        UsageError: If the delimiter is not a character, or the encoding unknown.
+        DataError: ``FIELDS`` if a line has another number of fields; ``NODE_ID`` if a name is
+            empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``; or as
+            :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
+    """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"#%\r\n'):
+        raise UsageError("DELIMITER", f"delimiter must be one character, got {delimiter!r:.20}.")
+    lines = read_lines(path, encoding=encoding)
+    lines = dropwhile(lambda numbered: is_blank_or_comment(numbered[1]), lines)
+    sample = list(islice(lines, _SAMPLE))
+    if delimiter is None:
+        # The first of equals: a comma may be a decimal sign, and a blank part of a name.
+        delimiter = max(SEPARATORS, key=lambda separator: _fit(sample, separator, path))
+    if header is None:
+        header = _has_header(_sampled(sample, delimiter, path))
+    records = split_records(chain(sample, lines), delimiter, path)
+    head = next(records, None) if header else None
+    collected = _Edges(path, delimiter, drop_zero=drop_zero)
+    if head:
+        collected.check_width(*head)
+    number = 0
+    for number, fields in records:
+        collected.add(number, fields)
+    log.info(
+        "%s: separated by %s, %s, %s edges in %s lines",
+        path,
+        SEPARATORS.get(delimiter, repr(delimiter)),
+        f"header {','.join(head[1])!r:.60}" if head else "no header",
+        f"{len(collected.source):,}",
+        f"{number:,}",
+    )
+    return collected.edge_list()
+
+
+def read_parquet_edges(path: Path, *, drop_zero: bool = False) -> EdgeList:
+    """Read the columns ``source``, ``target`` and perhaps ``weight`` of a parquet file.
+
+    If they are not there, the first column and the second are the names, the third, if there is
+    one, the weight; there may be no more. A column of text stays text, whatever it looks like.
+    Weights are left to be checked by :class:`vgae.Graph`.
+
+    Args:
+        path: The file.
+        drop_zero: As for :func:`read_edge_list`.
+
+    Raises:
+        UsageError: If pyarrow is missing.
+        DataError: ``PARQUET_CORRUPT``, ``PARQUET_COLUMNS``, ``NODE_ID``, ``BAD_WEIGHT`` or
+            ``NO_EDGES``.
+    """
+    table = read_parquet(path)
+    columns = table.column_names
+    if {"source", "target"} <= set(columns):
+        columns = [name for name in ("source", "target", "weight") if name in columns]
+    if len(columns) not in (2, 3) or len(set(columns)) != len(columns):
+        raise DataError(
+            "PARQUET_COLUMNS",
+            "it must have the columns source, target and perhaps weight, or two or three in this"
+            f" order, got {', '.join(map(repr, columns))}.",
+        )
+    if table.num_rows == 0:
+        raise DataError("NO_EDGES", "it has no rows, so nothing says who is linked.")
+    log.info("%s: columns %s, %s edges", path, ", ".join(columns), f"{table.num_rows:,}")
+    names, codes = coded_names(table, columns[:2])
+    weight = numbers(table, columns[2], "BAD_WEIGHT") if len(columns) == 3 else None
+    return _in_order(path, names, codes.reshape(2, -1), weight, drop_zero=drop_zero)
+
+
+class _Edges:
+    """The edges of a text, as numbers in arrays: a million lines take some 30 MB and the names."""
+
+    def __init__(self, path: Path, delimiter: str, *, drop_zero: bool) -> None:
+        self.path = path
+        self.delimiter = delimiter
+        self.drop_zero = drop_zero
+        self.width = 0
+        self.source = array("q")
+        self.target = array("q")
+        self.weight = array("d")
+        self.number_of: dict[str, int] = {}
+
+    def add(self, number: int, fields: list[str]) -> None:
+        if len(fields) != self.width:
+            self.check_width(number, fields)
+        source, target = fields[0], fields[1]
+        if not (source and target):
+            self._refuse("NODE_ID", number, "the name of a node must not be empty")
+        number_of = self.number_of
+        self.source.append(number_of.setdefault(source, len(number_of)))
+        self.target.append(number_of.setdefault(target, len(number_of)))
+        if self.width == 3:
+            self.weight.append(self._weight(number, fields[2]))
+
+    def check_width(self, number: int, fields: list[str]) -> None:
+        """Raise unless there are as many fields as in the first line, and two or three in it."""
+        width = len(fields)
+        if self.width == 0 and width in (2, 3):
+            self.width = width
+        elif width != self.width:
+            expected = self.width if width in (2, 3) else "2 or 3"
+            before = " as in the lines before" if width in (2, 3) else ""
+            separated = SEPARATORS.get(self.delimiter, repr(self.delimiter))
+            what = f"expected {expected} fields separated by {separated}{before}, got {width}"
+            self._refuse("FIELDS", number, what)
+
+    def edge_list(self) -> EdgeList:
+        if not self.source:
+            raise DataError(
+                "NO_EDGES", f"{self.path}: it has no edges, only a header, comments or blanks."
+            )
+        edges = np.stack([np.frombuffer(ends, np.int64) for ends in (self.source, self.target)])
+        weight = np.frombuffer(self.weight) if self.width == 3 else None
+        names = typed_names(list(self.number_of))
+        return _in_order(self.path, names, edges, weight, drop_zero=self.drop_zero)
+
+    def _weight(self, number: int, text: str) -> float:
+        try:
+            weight = parse_number(text)
+        except ValueError:
+            weight = math.nan
+        if 0 < weight < math.inf:
+            return weight
+        got = f"got {text!r:.60}"
+        if not math.isfinite(weight):
+            self._refuse("BAD_WEIGHT", number, f"a weight must be a finite number, {got}")
+        if weight < 0:
+            self._refuse("NEGATIVE_WEIGHT", number, f"a weight must be positive, {got}")
+        if not self.drop_zero:
+            hint = "drop_zero=True leaves such edges out"
+            self._refuse("ZERO_WEIGHT", number, f"a weight must be positive, {got}; {hint}")
+        return weight
+
+    def _refuse(self, code: str, number: int, what: str) -> NoReturn:
+        raise DataError(code, f"{self.path}, line {number}: {what}.")
+
+
+def _in_order(
+    path: Path,
+    names: list[int] | list[str],
+    edges: np.ndarray,
+    weight: np.ndarray | None,
+    *,
+    drop_zero: bool,
+) -> EdgeList:
+    """Bring the nodes into ascending order of their names."""
+    if drop_zero and weight is not None:
+        kept = weight != 0
+        log.info("%s: %d edges of weight zero left out", path, len(kept) - kept.sum())
+        edges, weight = edges[:, kept], weight[kept]
+    _warn_of_lookalikes(path, names)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.empty(len(names), np.int64)
+    place[order] = np.arange(len(names))
+    return EdgeList(place[edges], weight, [names[i] for i in order])
+
+
+def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
+    """Warn once if two names are one and the same text to Unicode (form NFC)."""
+    texts = [name for name in names if isinstance(name, str)]
+    if all(map(str.isascii, texts)):
+        return
+    composed: dict[str, str] = {}
+    for name in texts:
+        first = composed.setdefault(unicodedata.normalize("NFC", name), name)
+        if first != name:
+            log.warning(
+                "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
+                " normalisation only)",
+                path,
+                first,
+                name,
+            )
+            return
+
+
+def _sampled(sample: Sequence[tuple[int, str]], separator: str, path: Path) -> list[list[str]]:
+    """Return the fields of the first records, as many as can be told apart."""
+    fields = []
+    try:
+        for _, found in split_records(iter(sample), separator, path):
+            fields.append(found)
+    except DataError:  # The sample may end within a quoted field, or the separator be wrong.
+        pass
+    return fields
+
+
+def _fit(sample: Sequence[tuple[int, str]], separator: str, path: Path) -> tuple[int, int]:
+    """Return in how many records a separator leaves two or three fields, and more than one."""
+    widths = [len(fields) for fields in _sampled(sample, separator, path)]
+    return sum(width in (2, 3) for width in widths), sum(width > 1 for width in widths)
+
+
+def _has_header(records: Sequence[list[str]]) -> bool:
+    """Tell whether the first record is not an edge, but says what those after it hold."""
+    first, *rest = records or [[]]
+    if len(first) == 3 and not is_number(first[2]) and rest and is_number(rest[0][-1]):
+        return True
+    pair = first[:2]
+    if any(name in fields[:2] for name in pair for fields in rest):
+        return False
+    words = {name.casefold().replace("_", "").replace(" ", "") for name in pair}
+    numbered = bool(rest) and all(all(map(is_integer, fields[:2])) for fields in rest)
+    return words.issubset(_HEADER_WORDS) or (numbered and not any(map(is_integer, pair)))

@@ -1,0 +1,241 @@
+"""Lines of a text file, plain or gzip, and their fields: decoded strictly, and bounded."""
+
+import gzip
+import io
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from vgae.data.catalog import opened
+from vgae.errors import DataError, UsageError
+
+SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "white space"}
+
+_LONGEST_LINE = 2**20
+_MOST_LINES_OF_A_RECORD = 100
+_MOST_BYTES = 2 * 2**30
+_ALWAYS_UNPACKED = 16 * 2**20
+_MOST_TIMES = 200
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the path before the message of a DataError that does not begin with it."""
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise DataError(error.code, f"{path}: {error}") from None
+
+
+def brief(error: Exception) -> str:
+    """Return one printable line of at most 120 characters: the text may come from a file."""
+    return ascii(str(error).rstrip(".") or type(error).__name__)[1:-1][:120]
+
+
+def unpacked_name(path: Path) -> Path:
+    """Return the name of a file without ``.gz``."""
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name)
+
+
+def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """Yield the number of each line, from 1, and the line with whatever ends it.
+
+    A line ends in LF, CR or CR LF. A byte order mark of UTF-8 is left out.
+
+    Raises:
+        UsageError: ``ENCODING`` if there is no such encoding.
+        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT``; ``GZIP_BOMB`` if it would unpack to more
+            than 2 GiB, or to more than 16 MiB and 200 times its own size; ``ENCODING``;
+            ``LINE_LENGTH`` if a line has more than 1 MiB.
+    """
+    with _unpacked(path) as file:
+        try:
+            for number, line in enumerate(_decoded(file, encoding), 1):
+                if "\0" in line:
+                    raise DataError(
+                        "ENCODING",
+                        f"{path}, line {number}: a NUL character; the file is not text, or not"
+                        f" {encoding}: give its encoding, such as encoding='utf-16-le'.",
+                    )
+                if len(line) > _LONGEST_LINE:
+                    raise DataError(
+                        "LINE_LENGTH",
+                        f"{path}, line {number}: it has more than {_LONGEST_LINE} characters.",
+                    )
+                yield number, line
+        except UnicodeError as error:
+            found = _undecoded(error, file.count)
+            raise DataError(
+                "ENCODING",
+                f"{path}: {found} is not {encoding}; give the encoding of the file.",
+            ) from None
+
+
+def is_blank_or_comment(line: str) -> bool:
+    """Tell whether a line holds nothing, or begins with ``#`` or ``%``."""
+    return line[0] in "#%" or line.isspace()
+
+
+def split_records(
+    lines: Iterator[tuple[int, str]], delimiter: str, path: Path
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the first line of each record, and its fields.
+
+    Fields may stand in double quotes, doubled within, and then hold anything, line ends too.
+    White space around a field is left out unless it is quoted. With a space as delimiter, any
+    white space separates and quotes are characters like others.
+
+    Raises:
+        DataError: ``QUOTES`` if a quoted field does not end where a field may end.
+    """
+    quoted = re.compile(
+        rf' *"((?:[^"]|"")*)" *({re.escape(delimiter)}|\Z)'
+        rf'|(?! *")([^{re.escape(delimiter)}]*)({re.escape(delimiter)}|\Z)'
+    )
+    for number, line in lines:
+        if is_blank_or_comment(line):
+            continue
+        if delimiter == " ":
+            yield number, line.split()
+        elif '"' not in line:
+            yield number, [field.strip() for field in line.rstrip().split(delimiter)]
+        else:
+            fields = _quoted_fields(line, lines, quoted)
+            if fields is None:
+                raise DataError(
+                    "QUOTES",
+                    f"{path}, line {number}: a quoted field does not end in a quote that is"
+                    f" followed by {delimiter!r} or the end of the line; double the quotes within"
+                    " it.",
+                )
+            yield number, fields
+
+
+def parse_number(text: str) -> float:
+    """Return the number that a text writes in ASCII, without the underscores of Python.
+
+    Raises:
+        ValueError: If it writes none.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether :func:`parse_number` takes it."""
+    try:
+        parse_number(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_integer(text: str) -> bool:
+    """Tell whether a text is the one way to write some integer of 64 bits, in ASCII digits."""
+    return bool(_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
+
+
+def typed_names(names: Sequence[str]) -> list[int] | list[str]:
+    """Return names as integers if each is the one way to write one, else as they are."""
+    return [int(name) for name in names] if all(map(is_integer, names)) else list(names)
+
+
+class _Reader(io.BufferedIOBase):
+    """The bytes of a file, counted, with an error once there are too many."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._packed = path.stat().st_size
+        self._most = sys.maxsize
+        if isinstance(file, gzip.GzipFile):
+            self._most = min(_MOST_BYTES, max(_ALWAYS_UNPACKED, _MOST_TIMES * self._packed))
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._file.read(-1 if size is None else size)
+        self.count += len(data)
+        if self.count > self._most:
+            raise DataError(
+                "GZIP_BOMB",
+                f"{self._path} has {self._packed} bytes and unpacks to more than {self._most};"
+                " unpack it first if it is what you want.",
+            )
+        return data
+
+    read1 = read
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[_Reader]:
+    with opened(path) as file:
+        if path.suffix.lower() == ".gz" and not isinstance(file, gzip.GzipFile):
+            raise DataError(
+                "GZIP_CORRUPT",
+                f"{path} is not gzip, it begins with {file.read(8)!r}; bring or download it anew.",
+            )
+        yield _Reader(path, file)
+
+
+def _decoded(file: _Reader, encoding: str) -> Iterator[str]:
+    """Yield lines, cut after the longest one allowed."""
+    codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    try:
+        # The end of each line is kept: within quotes it belongs to a name.
+        text = io.TextIOWrapper(file, codec, newline="")  # pyright: ignore[reportArgumentType]
+    except LookupError:
+        raise UsageError(
+            "ENCODING", f"encoding must be one that Python knows, got {encoding!r}."
+        ) from None
+    return iter(partial(text.readline, _LONGEST_LINE + 1), "")
+
+
+def _undecoded(error: UnicodeError, count: int) -> str:
+    """Say what could not be decoded, given the number of bytes read so far."""
+    if not isinstance(error, UnicodeDecodeError):
+        return brief(error)
+    # The decoder was given the last bytes that were read, and what it had kept of earlier ones.
+    offset = count - len(error.object) + error.start
+    byte = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
+    if offset == 0 and error.object[:2] in _BYTE_ORDER_MARKS:
+        return f"{byte}, a byte order mark of UTF-16 (encoding='utf-16'),"
+    return byte
+
+
+def _quoted_fields(
+    text: str, lines: Iterator[tuple[int, str]], field: re.Pattern[str]
+) -> list[str] | None:
+    """Return the fields of a record that begins with ``text``, or None if there is no end of it.
+
+    The bounds keep a quote that is never closed from taking the whole file for one field.
+    """
+    for _ in range(_MOST_LINES_OF_A_RECORD):
+        fields = _matched(text.rstrip(), field)
+        _, line = (0, "") if fields else next(lines, (0, ""))
+        if not line or len(text) + len(line) > _LONGEST_LINE:
+            return fields
+        text += line
+    return None
+
+
+def _matched(text: str, field: re.Pattern[str]) -> list[str] | None:
+    fields, position = [], 0
+    while match := field.match(text, position):
+        quoted, end, plain, plain_end = match.groups()
+        fields.append(plain.strip() if quoted is None else quoted.replace('""', '"'))
+        if not (end or plain_end):
+            return fields
+        position = match.end()
+    return None
