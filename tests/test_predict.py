@@ -126,6 +126,7 @@ def test_nodes_are_asked_for_by_name(named, z):
         if row[0] == name
     ]
     assert_rows(table, wanted)
+    assert len(predict_links(made(z), named, 2, nodes=[])) == 0
 
 
 def test_the_same_links_are_proposed_however_the_nodes_are_numbered(named, z, generator):
@@ -135,6 +136,13 @@ def test_the_same_links_are_proposed_however_the_nodes_are_numbered(named, z, ge
     other = vgae.Graph.from_edges(place[named.links], node_ids=ids)
     a = predict_links(made(z), named, 3).names()
     assert set(a) == set(predict_links(made(z[order]), other, 3).names())
+
+
+def test_what_a_search_takes_is_said_before(named, z, caplog):
+    caplog.set_level(logging.INFO, "vgae.predict")
+    predict_links(made(z), named, nodes=["node 7", "node 2"])
+    expected = "40 pairs to be scored: about 0.0 s on one core; takes about 0 MB"
+    assert caplog.messages[0] == expected
 
 
 def test_a_complete_graph_and_a_greedy_k_are_said(caplog, z):
@@ -205,9 +213,29 @@ def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
         ),
         (lambda m, g: score_links(m, g, [("node 1",)]), DataError, "two names each"),
         (
-            lambda m, g: predict_links(made(torch.full((20, 2), torch.nan)), g),
-            NumericalError,
-            "not finite",
+            lambda m, g: predict_links(made(m.encoder.z, Distance()), g, index="faiss"),
+            UsageError,
+            "use 'exact' for this model",
+        ),
+        (
+            lambda m, g: predict_links(m, g, index="faiss", per_node=False),
+            UsageError,
+            "index 'faiss' goes with per_node=True",
+        ),
+        *(
+            (call, NumericalError, words)
+            for scored, words in (
+                (lambda: made(torch.full((20, 2), torch.nan)), "embedding is not finite"),
+                (
+                    lambda: made(1e30 * torch.arange(20.0)[:, None], Distance()),
+                    "logits that are not",
+                ),
+            )
+            for call in (
+                lambda m, g, scored=scored: predict_links(scored(), g),
+                lambda m, g, scored=scored: predict_links(scored(), g, per_node=False),
+                lambda m, g, scored=scored: score_links(scored(), g, [("node 1", "node 2")]),
+            )
         ),
     ],
 )
@@ -243,4 +271,5 @@ def test_numbers_are_names_where_there_are_no_others(z):
     table = predict_links(made(z), graph, 1)
     assert isinstance(table, LinkTable)
     assert table.names()[0][0] == 0
-    assert score_links(made(z), graph, [[0, 5]]).names() == [(0, 5)]
+    for pairs in ([[0, 5]], np.array([[0, 5]]), torch.tensor([[0, 5]])):
+        assert score_links(made(z), graph, pairs).names() == [(0, 5)]

@@ -15,11 +15,9 @@ from torch import Tensor
 
 from vgae.tables import optional_module
 
-MAX_ENTRIES = 1 << 22
-"""Most scores held at once, if it is at least N."""
-
-_PAIRS_AT_ONCE = 1 << 17
-_FOUND_AT_ONCE = 1 << 20
+# Most scores held at once, if that is at least N. Of all pairs, places are listed beside them.
+_PARTNERS_BLOCK, _PAIRS_BLOCK = 1 << 22, 1 << 20
+_PRODUCTS_AT_ONCE, _FOUND_AT_ONCE = 1 << 17, 1 << 19
 _MOST_NEIGHBOURS = 1024  # that an index is asked for; nodes with more links go the exact way
 
 
@@ -52,13 +50,13 @@ class InnerProducts:
         shape = len(nodes), len(self.right) - first
         if self._buffer.numel() < math.prod(shape):
             # Kept, as a block is so large that the system would zero its pages anew each time.
-            self._buffer = self.left.new_empty(max(math.prod(shape), MAX_ENTRIES))
+            self._buffer = self.left.new_empty(math.prod(shape))
         out = self._buffer[: math.prod(shape)].view(shape)
         return torch.mm(self.left[nodes], self.right[first:].T, out=out)
 
     def of_pairs(self, pairs: Tensor) -> Tensor:
         """Return the scores of pairs of shape ``(2, P)``, float32, shape ``(P,)``."""
-        chunks = pairs.split(_PAIRS_AT_ONCE, dim=1)
+        chunks = pairs.split(_PRODUCTS_AT_ONCE, dim=1)
         return torch.cat([(self.left[u] * self.right[v]).sum(1).float() for u, v in chunks])
 
 
@@ -92,7 +90,7 @@ def best_partners(
     nodes: Tensor,
     k: int,
     *,
-    max_entries: int = MAX_ENTRIES,
+    max_entries: int = _PARTNERS_BLOCK,
     show: Callable[[int], None] = lambda _: None,
 ) -> Partners:
     """Find the k best partners of each node that it is not known to be linked to.
@@ -124,7 +122,7 @@ def best_pairs(
     k: int,
     *,
     device: torch.device,
-    max_entries: int = MAX_ENTRIES,
+    max_entries: int = _PAIRS_BLOCK,
     show: Callable[[int], None] = lambda _: None,
 ) -> Pairs:
     """Find the k best pairs of different nodes that are not known, each pair once.
@@ -215,6 +213,19 @@ def indexed_partners(
         scores, known, nodes[unsure], k, show=lambda done: show(len(nodes) - len(unsure) + done)
     )
     return partners
+
+
+def partners_bytes(num_nodes: int, num_wanted: int, k: int) -> int:
+    """Predict what :func:`best_partners` holds at once, beside the vectors and the known pairs."""
+    block = min(max(_PARTNERS_BLOCK, num_nodes), num_nodes * num_wanted)
+    return int(block * (8 + 80 * math.sqrt(k / num_nodes)) + 70 * num_wanted * k)
+
+
+def pairs_bytes(num_nodes: int, k: int) -> int:
+    """Predict what :func:`best_pairs` holds at once, likewise."""
+    block = min(max(_PAIRS_BLOCK, num_nodes), num_nodes**2)
+    k = min(k, num_nodes**2)
+    return 60 * block + 50 * (k + max(k, block))
 
 
 def _triangle(num_nodes: int, max_entries: int, device: torch.device) -> Iterator[Tensor]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
 import torch
@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.best_pairs import (
-    MAX_ENTRIES,
     InnerProducts,
     Scores,
     best_pairs,
     best_partners,
     indexed_partners,
+    pairs_bytes,
+    partners_bytes,
 )
 from vgae.calibration import Calibration
 from vgae.canonical import NodeId, link_positions
@@ -44,7 +45,9 @@ Index = Literal["auto", "exact", "faiss"]
 
 # From so many nodes on FAISS was measured to be faster, up to so many partners.
 _INDEX_NODES, _INDEX_PARTNERS = 20_000, 100
-_PAIRS_A_SECOND = 1.5e8  # on one core of 2020, 16 dimensions
+# Nanoseconds per pair, (a, b) of a + b d, on one core at d = 16 to 128: of inner products, and of
+# a decoder that is asked pair by pair and does as much as they do.
+_PRODUCT, _DECODER = (2.0, 0.05), (25.0, 6.5)
 _SHOWN = 5
 
 
@@ -162,8 +165,8 @@ def predict_links(
         edge_index: Edges that messages travel on, as for :func:`vgae.embed`; all links if not
             given.
         calibration: For the probabilities; ``model.calibration`` if there is one.
-        index: ``"faiss"`` searches with FAISS on the CPU, ``"exact"`` with torch alone; they find
-            the same. ``"auto"`` takes the one that is faster.
+        index: ``"faiss"`` searches partners by inner products or cosines with FAISS, on a CPU,
+            ``"exact"`` with torch alone; they find the same. ``"auto"`` takes the faster one.
         progress: Whether to draw a bar; by default where stderr is a terminal.
 
     Returns:
@@ -176,23 +179,22 @@ def predict_links(
     """
     k = operator.index(k)
     _check_options(k, metric, index, per_node=per_node, nodes=nodes)
-    scorer = PairScorer(model_of(model), graph, _messages(graph, edge_index))
-    scores = _scores(scorer, metric)
-    device = scorer.z.device
-    known = known_pairs(graph.links, graph.num_nodes)
-    with progress_bar(graph.num_nodes, 1, wanted=progress) as show_row:
+    num_nodes = graph.num_nodes
+    numbers = range(num_nodes) if nodes is None else _numbers(graph, dict.fromkeys(nodes))
+    scorer = _scorer(model, graph, edge_index)
+    scores, device = _scores(scorer, metric), scorer.z.device
+    known = known_pairs(graph.links, num_nodes)
+    with progress_bar(len(numbers), 1, wanted=progress) as show_row:
 
         def show(done: int) -> None:
             show_row(done, [])
 
         if per_node:
-            wanted = torch.arange(graph.num_nodes, device=device)
-            if nodes is not None:
-                wanted = torch.tensor(_numbers(graph, dict.fromkeys(nodes)), device=device)
-            _announce(len(wanted) * graph.num_nodes, graph.num_nodes)
-            few = min(k, graph.num_nodes)
-            if _uses_faiss(index, scores, graph.num_nodes, few):
-                assert isinstance(scores, InnerProducts)
+            wanted = torch.tensor(numbers, dtype=torch.int64, device=device)
+            few = min(k, num_nodes)
+            num_bytes = partners_bytes(num_nodes, len(wanted), few)
+            _announce(scorer, scores, known.nnz, len(wanted) * num_nodes, num_bytes)
+            if _uses_faiss(scores, index, len(wanted), few):
                 found = indexed_partners(scores, known, wanted, few, show=show)
             else:
                 found = best_partners(scores, known, wanted, few, show=show)
@@ -202,7 +204,8 @@ def predict_links(
             rank = torch.arange(1, few + 1).expand_as(there)[there.cpu()]
             lacking = int((there.sum(dim=1) < k).sum())
         else:
-            _announce(graph.num_nodes * (graph.num_nodes - 1) // 2, graph.num_nodes)
+            num_pairs = num_nodes * (num_nodes - 1) // 2
+            _announce(scorer, scores, known.nnz, num_pairs, pairs_bytes(num_nodes, k))
             pairs = best_pairs(scores, known, k, device=device, show=show)
             (source, target), score = pairs.nodes, pairs.score
             rank = torch.arange(1, len(score) + 1)
@@ -217,7 +220,7 @@ def predict_links(
 def score_links(
     model: VAE | Trained,
     graph: Graph,
-    pairs: Iterable[Sequence[NodeId]] | np.ndarray,
+    pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor,
     *,
     edge_index: Tensor | None = None,
     calibration: Calibration | None = None,
@@ -240,8 +243,8 @@ def score_links(
         NumericalError: If an embedding or a logit is not finite.
     """
     numbers = _pair_numbers(graph, pairs)
-    scorer = PairScorer(model_of(model), graph, _messages(graph, edge_index))
-    score = scorer.logits(numbers).float()
+    scorer = _scorer(model, graph, edge_index)
+    score = _finite(scorer.logits(numbers)).float()
     order = score.argsort(descending=True, stable=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(1, len(order) + 1)
@@ -262,27 +265,34 @@ def _check_options(
     ):
         if value not in choices:
             raise UsageError(name.upper(), f"{name} must be one of {choices}, got {value!r}.")
-    if nodes is not None and not per_node:
+    if not per_node and (nodes is not None or index == "faiss"):
+        given = "nodes" if nodes is not None else "index 'faiss'"
         raise UsageError(
-            "NODES", "nodes goes with per_node=True; the best pairs are of all nodes."
+            "PER_NODE", f"{given} goes with per_node=True; the best pairs are of all nodes."
         )
 
 
-def _messages(graph: Graph, edge_index: Tensor | None) -> Tensor:
-    return graph.edge_index if edge_index is None else edge_index
+def _scorer(model: VAE | Trained, graph: Graph, edge_index: Tensor | None) -> PairScorer:
+    """Embed the nodes; raise unless all of them are somewhere."""
+    edges = graph.edge_index if edge_index is None else edge_index
+    scorer = PairScorer(model_of(model), graph, edges)
+    if not bool(scorer.z.isfinite().all()):
+        raise NumericalError(
+            "EMBEDDING_NONFINITE", "the embedding is not finite; look for NaN in the weights."
+        )
+    return scorer
+
+
+def _finite(logits: Tensor) -> Tensor:
+    """Return logits, or raise if one of them has no place in an order."""
+    if not bool(logits.isfinite().all()):
+        raise NumericalError("SCORES_NONFINITE", "the decoder gives logits that are not finite.")
+    return logits
 
 
 def _scores(scorer: PairScorer, metric: Metric) -> Scores:
-    """Return what scores pairs in blocks.
-
-    Raises:
-        NumericalError: If an embedding is not finite.
-    """
+    """Return what scores pairs in blocks."""
     z, decoder = scorer.z, scorer.decoder
-    if not bool(z.isfinite().all()):
-        raise NumericalError(
-            "SCORES_NONFINITE", "the embedding is not finite; look for NaN in the weights."
-        )
     if metric == "cosine":
         unit = F.normalize(z.double(), dim=1)
         return InnerProducts(unit, unit)
@@ -292,29 +302,35 @@ def _scores(scorer: PairScorer, metric: Metric) -> Scores:
         bias = decoder.bias  # pyright: ignore[reportAttributeAccessIssue]
         offset = 0 * one if bias is None else bias.detach() * one
         return InnerProducts(torch.cat([z, offset], dim=1), torch.cat([z, one], dim=1))
-    return lambda nodes, first: scorer.logits_of(nodes)[:, first:].to(z.device, copy=True)
+    return lambda nodes, first: _finite(scorer.logits_of(nodes)[:, first:]).to(z.device, copy=True)
 
 
-def _uses_faiss(index: Index, scores: Scores, num_nodes: int, k: int) -> bool:
+def _uses_faiss(scores: Scores, index: Index, num_wanted: int, k: int) -> TypeGuard[InnerProducts]:
     """Return whether FAISS searches; by itself only where it is there and worth it."""
-    if index != "auto":
-        return index == "faiss" and isinstance(scores, InnerProducts)
-    return (
-        isinstance(scores, InnerProducts)
-        and scores.left.device.type == "cpu"
-        and num_nodes >= _INDEX_NODES
-        and k <= _INDEX_PARTNERS
-        and find_spec("faiss") is not None
+    can = isinstance(scores, InnerProducts) and scores.left.device.type == "cpu"
+    if index == "faiss" and not can:
+        raise UsageError(
+            "INDEX", "index 'faiss' searches inner products on a CPU; use 'exact' for this model."
+        )
+    worth_it = num_wanted >= _INDEX_NODES and k <= _INDEX_PARTNERS
+    return index == "faiss" or (
+        index == "auto" and can and worth_it and find_spec("faiss") is not None
     )
 
 
-def _announce(num_pairs: int, num_nodes: int) -> None:
+def _announce(
+    scorer: PairScorer, scores: Scores, num_known: int, num_pairs: int, num_bytes: int
+) -> None:
     """Say how much is to be scored, and what that takes."""
+    num_nodes, num_channels = scorer.z.shape
+    fixed, slope = _PRODUCT if isinstance(scores, InnerProducts) else _DECODER
+    # The vectors twice in float64; the known pairs, and what makes a matrix of them.
+    num_bytes += 16 * num_nodes * (num_channels + 1) + 40 * num_known
     log.info(
-        "%s pairs to be scored in blocks of %.0f MB: about %.1f s on one core",
+        "%s pairs to be scored: about %.1f s on one core; takes about %s MB",
         f"{num_pairs:,}",
-        8e-6 * max(min(MAX_ENTRIES, num_pairs), num_nodes),
-        num_pairs / _PAIRS_A_SECOND,
+        1e-9 * num_pairs * (fixed + slope * num_channels),
+        f"{num_bytes / 1e6:,.0f}",
     )
 
 
@@ -336,9 +352,10 @@ def _numbers(graph: Graph, names: Iterable[NodeId]) -> list[int]:
     return [number[name] for name in names]
 
 
-def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray) -> Tensor:
+def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor) -> Tensor:
     """Return the numbers of pairs given by name, shape ``(2, P)``."""
-    given = [tuple(pair) for pair in (pairs.tolist() if isinstance(pairs, np.ndarray) else pairs)]
+    listed = pairs.tolist() if isinstance(pairs, np.ndarray | Tensor) else pairs
+    given = [tuple(pair) for pair in listed]
     if wrong := [pair for pair in given if len(pair) != 2]:
         raise DataError(
             "PAIR_SHAPE", f"pairs must be two names each, shape (P, 2), got {wrong[0]!r:.60}."

@@ -18,11 +18,10 @@ import torch
 
 from vgae.calibration import Calibration
 from vgae.canonical import Directed
-from vgae.data.catalog import check_features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.embedding import embed
-from vgae.errors import ArtifactError
+from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation import calibrate, evaluate
 from vgae.export import write_embeddings
 from vgae.graph import Graph
@@ -115,9 +114,12 @@ def open_graph(source: str, features: str = "raw", directed: Directed = "symmetr
     """
     if is_named(source):
         return load_dataset(source, features=features)  # pyright: ignore[reportArgumentType]
-    if is_named(features):
-        check_features(features)
     path = None if features in ("raw", "none") else features
+    if path is not None and is_named(path):
+        raise UsageError(
+            "FEATURES",
+            f"features must be 'raw', 'none' or a file such as features.csv, got {features!r}.",
+        )
     graph = read_graph(source, features=path, directed=directed)
     return graph.without_features() if features == "none" else graph
 
