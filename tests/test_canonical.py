@@ -22,7 +22,7 @@ def test_a_link_given_several_times_weighs_what_merge_says(merge, expected):
     assert found.links.tolist() == [[0, 1], [1, 2]]
     assert found.weight.tolist() == [expected, 4.0]
     assert found.weight.dtype == torch.float32
-    assert found.notes == {"self_loops": 1, "repeats": 1, "one_way": 1}
+    assert found.notes == {"self_loops": 1, "repeats": 1, "both_ways": 1, "one_way": 1}
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 50)), min_size=1))

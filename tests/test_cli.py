@@ -120,28 +120,6 @@ def test_train_with_json_says_nothing_else_and_overwrite_replaces(sbm_file, tmp_
     assert vgae(*arguments, "--overwrite").returncode == 0
 
 
-def test_datasets_are_listed_with_what_is_missing(tmp_path):
-    result = vgae("datasets", "list", VGAE_DATA=str(tmp_path))
-    assert "8 files missing" in result.stdout
-    rows = json.loads(vgae("datasets", "list", "--json", VGAE_DATA=str(tmp_path)).stdout)
-    assert {row["name"]: len(row["missing"]) for row in rows} == {
-        "cora": 8,
-        "citeseer": 8,
-        "pubmed": 8,
-        "stdlib": 0,
-        "mnist": 4,
-        "digits": 0,
-    }
-
-
-def test_verify_tells_a_damaged_file_by_its_exit_status(tmp_path):
-    (tmp_path / "planetoid").mkdir()
-    (tmp_path / "planetoid" / "ind.cora.x").write_bytes(b"cut short")
-    result = vgae("datasets", "verify", "cora", VGAE_DATA=str(tmp_path))
-    assert result.returncode == 3
-    assert "damaged" in result.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -1,5 +1,7 @@
 """One graph, one form: whatever way it is written down, and wherever it comes from."""
 
+import pickle
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -65,6 +67,7 @@ def test_notes_count_exactly_what_was_dropped_or_merged(case):
     expected = {
         "self_loops": sum(u == v for u, v in pairs),
         "repeats": sum(u != v for u, v in pairs) - len(distinct),
+        "both_ways": (len(distinct) - one_way) // 2 if one_way else 0,
         "one_way": one_way if one_way < len(distinct) else 0,
     }
     assert dict(graph_of(n, pairs).notes) == {k: count for k, count in expected.items() if count}
@@ -199,7 +202,7 @@ def test_a_directed_edge_index_of_pyg_becomes_links():
     data = Data(edge_index=torch.tensor([[2, 1, 2], [0, 2, 1]]), num_nodes=4)
     graph = Graph.from_pyg(data)
     assert links_of(graph) == [(0, 2), (1, 2)]
-    assert dict(graph.notes) == {"one_way": 1}
+    assert dict(graph.notes) == {"both_ways": 1, "one_way": 1}
 
 
 def test_the_fingerprint_knows_nodes_links_and_features_and_nothing_else():
@@ -230,3 +233,10 @@ def test_weights_belong_to_links_in_either_direction():
 def test_names_of_features_must_be_as_many():
     with pytest.raises(DataError, match="each of the 3 columns of x, got 2"):
         graph_of(4, [], x=np.ones((4, 3)), feature_names=["a", "b"])
+
+
+def test_a_graph_goes_through_pickle():
+    graph = graph_of(4, [(0, 1), (2, 2)], x=np.ones((4, 3)), edge_weight=[2.0, 1.0])
+    back = pickle.loads(pickle.dumps(graph))
+    assert back.fingerprint == graph.fingerprint
+    assert back.notes == graph.notes == {"self_loops": 1}

@@ -79,7 +79,7 @@ def test_edges_of_networkx_weigh_what_their_attribute_says_and_one_without():
 
 def test_a_directed_graph_of_networkx_is_counted_or_refused():
     given = nx.DiGraph([("a", "b"), ("b", "c"), ("c", "b")])
-    assert dict(Graph.from_networkx(given).notes) == {"one_way": 1}
+    assert dict(Graph.from_networkx(given).notes) == {"both_ways": 1, "one_way": 1}
     with pytest.raises(DataError, match="1 links go one way only"):
         Graph.from_networkx(given, directed="error")
     with pytest.raises(DataError, match="2 links go one way only"):

@@ -212,6 +212,7 @@ def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
             id="R16-self",
         ),
         (lambda m, g: score_links(m, g, [("node 1",)]), DataError, "two names each"),
+        (lambda m, g: score_links(m, g, ("ab", "cd")), DataError, "two names each"),
         (
             lambda m, g: predict_links(made(m.encoder.z, Distance()), g, index="faiss"),
             UsageError,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
     from vgae.encoders import MLPEncoder as MLPEncoder
     from vgae.estimators import ImageVAE as ImageVAE
+    from vgae.estimators import LinkPredictor as LinkPredictor
+    from vgae.estimators import VGAEEmbedder as VGAEEmbedder
     from vgae.evaluation import calibrate as calibrate
     from vgae.evaluation import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
@@ -53,11 +55,13 @@ _HOME = {
     "Images": "vgae.images",
     "InnerProductDecoder": "vgae.decoders",
     "LinearGCNEncoder": "vgae.encoders",
+    "LinkPredictor": "vgae.estimators",
     "LinkSplit": "vgae.links",
     "LinkTable": "vgae.predict",
     "MLPEncoder": "vgae.encoders",
     "NormalDecoder": "vgae.decoders",
     "PointMass": "vgae.gaussian",
+    "VGAEEmbedder": "vgae.estimators",
     "calibrate": "vgae.evaluation",
     "embed": "vgae.embedding",
     "embed_images": "vgae.embedding",

@@ -100,7 +100,8 @@ def canonical_links(
     notes = {
         "self_loops": int(loops.sum()),
         "repeats": len(code) - len(distinct),
-        # That all go one way is the usual list of undirected edges, each written once.
+        # All in one direction is the usual list of undirected edges, all in both the other one.
+        "both_ways": len(links) - one_way if one_way else 0,
         "one_way": one_way if ordered or one_way < len(links) else 0,
     }
     if directed == "error" and notes["one_way"]:

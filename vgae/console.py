@@ -28,7 +28,8 @@ def graph_line(graph: Mapping[str, Any]) -> str:
     words = {
         "self_loops": "{:,} self-loops dropped",
         "repeats": "{:,} repeated edges merged",
-        "one_way": "{:,} one-way edges made links",
+        "both_ways": "{:,} links given in both directions",
+        "one_way": "{:,} in one",
     }
     notes = [words[name].format(count) for name, count in graph["notes"].items() if name in words]
     return text + (f" ({', '.join(notes)})" if notes else "")

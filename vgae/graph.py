@@ -53,8 +53,9 @@ class Graph:
         node_ids: Name of each node; ``None`` where the names are 0 to N - 1.
         name: What messages and run folders call it.
         notes: What was dropped or merged on the way in: ``self_loops``, ``repeats`` (the same
-            ordered pair again) and ``one_way`` (links given in one direction where others were
-            given in both).
+            ordered pair again), and where some links were given in both directions and others in
+            one, ``both_ways`` and ``one_way``, how many of each. Of E edges given in such a way,
+            ``M = E - self_loops - repeats - both_ways``.
     """
 
     links: Tensor
@@ -333,6 +334,10 @@ class Graph:
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
         return replace(self, x=None, feature_names=())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A read-only view of a dict cannot be pickled.
+        return {**self.__dict__, "notes": dict(self.notes)}
 
     def __repr__(self) -> str:
         return (

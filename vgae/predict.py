@@ -355,7 +355,8 @@ def _numbers(graph: Graph, names: Iterable[NodeId]) -> list[int]:
 def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor) -> Tensor:
     """Return the numbers of pairs given by name, shape ``(2, P)``."""
     listed = pairs.tolist() if isinstance(pairs, np.ndarray | Tensor) else pairs
-    given = [tuple(pair) for pair in listed]
+    # A text of two letters is no pair of names.
+    given = [(pair,) if isinstance(pair, str) else tuple(pair) for pair in listed]
     if wrong := [pair for pair in given if len(pair) != 2]:
         raise DataError(
             "PAIR_SHAPE", f"pairs must be two names each, shape (P, 2), got {wrong[0]!r:.60}."

@@ -121,6 +121,23 @@ def test_a_header_is_detected_and_announced(text, header, path, caplog):
 
 
 @pytest.mark.parametrize(
+    ("text", "header", "warned"),
+    [
+        ("module,imports\nos,sys\nre,sys\n", None, True),  # words that no list could have
+        ("module,sys\nos,sys\nre,sys\n", None, False),
+        ("module,imports\nos,sys\nre,sys\n", False, False),
+        ("module,imports\n", None, False),
+        ("a,a\nb,c\n", None, False),
+    ],
+)
+def test_a_first_line_that_may_be_a_header_is_warned_of(text, header, warned, path, caplog):
+    path.write_text(text)
+    read_edge_list(path, header=header)
+    words = "no other line names the nodes of the first one, 'module' and 'imports'"
+    assert (words in caplog.text) == warned
+
+
+@pytest.mark.parametrize(
     ("text", "separated"),
     [
         pytest.param("a,b\n", "commas", id="L04 comma"),
@@ -264,7 +281,7 @@ def test_the_order_of_lines_does_not_change_the_nodes(tmp_path_factory, lines):
 
 def test_names_that_look_alike_are_kept_apart_with_one_warning(path, caplog):
     composed, apart = "é", unicodedata.normalize("NFD", "é")
-    found = read(f"{composed} {apart}\nK \u212a\n", path)  # L11
+    found = read(f"{composed} {apart}\nK \u212a\n", path, header=False)  # L11
     assert len(found.names) == 4
     assert len(caplog.records) == 1
     assert r"'\xe9' and 'e\u0301' are two nodes" in caplog.text

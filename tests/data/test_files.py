@@ -420,7 +420,7 @@ def test_loops_repeats_and_directions_are_counted(tmp_path):
     text = "a a\na b\na b\nb a\nb c\n10 a\n"
     graph = read_graph(written(tmp_path / "a.txt", text))
     assert links_of(graph) == {("a", "b"): 1, ("b", "c"): 1, ("10", "a"): 1}  # G05, G06, G07, G09
-    assert graph.notes == {"self_loops": 1, "repeats": 1, "one_way": 2}
+    assert graph.notes == {"self_loops": 1, "repeats": 1, "both_ways": 1, "one_way": 2}
     with pytest.raises(DataError, match=r"a\.txt: 2 links go one way only") as caught:
         read_graph(tmp_path / "a.txt", directed="error")  # G08
     assert caught.value.code == "DIRECTED"

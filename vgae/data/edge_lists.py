@@ -90,6 +90,7 @@ def read_edge_list(
     if delimiter is None:
         # The first of equals: a comma may be a decimal sign, and a blank part of a name.
         delimiter = max(SEPARATORS, key=lambda separator: _fit(sample, separator, path))
+    detected = header is None
     if header is None:
         header = _has_header(_sampled(sample, delimiter, path))
     records = split_records(chain(sample, lines), delimiter, path)
@@ -108,6 +109,8 @@ def read_edge_list(
         f"{len(collected.source):,}",
         f"{number:,}",
     )
+    if detected and head is None:
+        collected.warn_of_header()
     return collected.edge_list()
 
 
@@ -181,6 +184,17 @@ class _Edges:
             separated = SEPARATORS.get(self.delimiter, repr(self.delimiter))
             what = f"expected {expected} fields separated by {separated}{before}, got {width}"
             self._refuse("FIELDS", number, what)
+
+    def warn_of_header(self) -> None:
+        """Warn if the first line names two nodes that no other line names: a header, perhaps."""
+        ends = np.concatenate([np.frombuffer(e, np.int64) for e in (self.source, self.target)])
+        if len(ends) > 2 and (np.bincount(ends, minlength=2)[:2] == 1).all():
+            log.warning(
+                "%s: no other line names the nodes of the first one, %s; if it is a header,"
+                " header=True (vgae convert --header) leaves it out",
+                self.path,
+                " and ".join(f"{name!a:.60}" for name in islice(self.number_of, 2)),
+            )
 
     def edge_list(self) -> EdgeList:
         if not self.source:

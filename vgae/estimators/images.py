@@ -3,22 +3,20 @@
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from vgae.embedding import embed_images, evaluating, parameter_like
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError
+from vgae.estimators._common import changed_recipe, check_validation_fraction, seed_from
 from vgae.history import HistoryRow
 from vgae.image_evaluation import elbo_terms
-from vgae.image_models import recipe_from
 from vgae.image_recipes import ImageRecipe, image_recipe_named
 from vgae.image_training import fit_images
 from vgae.images import Images
@@ -127,7 +125,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         X = self._validated(X, reset=True)
         recipe = self._recipe()
         shape = _image_shape(self.shape, X.shape[1])
-        seed = _seed(self.random_state)
+        seed = seed_from(self.random_state)
         images = _parts(_pixels(X, shape), self.validation_fraction, seed)
         result = fit_images(images, recipe=recipe, seed=seed, device=self.device, progress=False)
         self.recipe_, self.shape_, self.seed_ = recipe, shape, seed
@@ -187,7 +185,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         # On the CPU, so that the images do not depend on the device.
-        noise = stream(_seed(self.random_state), "noise")
+        noise = stream(seed_from(self.random_state), "noise")
         return self._decoded(torch.randn(n_samples, self._n_features_out, generator=noise))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
@@ -219,18 +217,8 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _recipe(self) -> ImageRecipe:
         """Return the recipe with the settings, and over them the parameters that are given."""
-        recipe = image_recipe_named(self.recipe)
-        values = asdict(recipe)
         given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
-        changes = {**(self.settings or {})}
-        changes |= {name: value for name, value in given.items() if value is not None}
-        for name, value in changes.items():
-            if name not in values:
-                raise UsageError(
-                    "RECIPE", f"{name!r} is no field of a recipe; they are {', '.join(values)}."
-                )
-            values[name] = _plain(value)
-        return recipe_from(values)
+        return changed_recipe(image_recipe_named(self.recipe), self.settings, given)
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
         """Return X as float32 in [0, 1], with as many columns as in ``fit`` unless this is it."""
@@ -281,30 +269,9 @@ def _image_shape(shape: tuple[int, int, int] | None, num_pixels: int) -> tuple[i
 
 def _parts(pixels: Tensor, validation_fraction: float, seed: int) -> Images:
     """Split the images into some to learn from and some to choose the epoch by."""
-    if not 0 <= validation_fraction < 1:
-        raise UsageError(
-            "VALIDATION", f"validation_fraction must lie in [0, 1), got {validation_fraction}."
-        )
+    check_validation_fraction(validation_fraction)
     num_val = int(len(pixels) * validation_fraction)
     order = torch.randperm(len(pixels), generator=stream(seed, "split"))
     val, train = (index.sort().values for index in order.tensor_split([num_val]))
     # Not from_arrays, which would take a width of 1 or 3 for the colours.
     return Images(train=pixels[train], val=pixels[val], test=pixels[:0], name="X")
-
-
-def _seed(random_state: int | np.random.RandomState | None) -> int:
-    """Return an integer as it is, and draw one otherwise."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def _plain(value: Any) -> Any:
-    """Return Python's numbers and tuples for those of numpy, which searches over a grid give."""
-    if isinstance(value, (tuple, list, np.ndarray)):
-        return tuple(map(_plain, value))
-    if isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, Integral):
-        return int(value)
-    return float(value) if isinstance(value, Real) else value

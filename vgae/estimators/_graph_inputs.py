@@ -1,0 +1,114 @@
+"""validate_graph: what estimators of graphs are given, checked and brought to the one form."""
+
+from dataclasses import replace
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import scipy.sparse as sp
+from sklearn.neighbors import kneighbors_graph
+from sklearn.utils.validation import validate_data
+
+from vgae.arrays import feature_tensor
+from vgae.errors import DataError, UsageError
+from vgae.graph import Graph
+
+
+def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
+    """Return the graph that ``X`` and ``graph`` describe, as ``validate_data`` does a matrix.
+
+    Args:
+        estimator: A :class:`~vgae.estimators.VGAEEmbedder`.
+        X: Features of the nodes, shape ``(N, F)``; or a graph, and then no ``graph``.
+        graph: A graph, an adjacency of scipy, or edges of shape ``(2, E)``. ``None`` links each
+            row to its nearest ones or, after a fit with a graph, stands for that graph.
+        reset: Whether the features become those that others are compared with.
+
+    Raises:
+        ValueError: If the features are not as they must be, as scikit-learn says it.
+        DataError: If there are not as many rows as nodes.
+        UsageError: If there are two graphs, or none for rows that were not fitted.
+    """
+    if _is_graph(X):
+        if graph is not None:
+            raise UsageError(
+                "GRAPH", "X is a graph, so graph must be left out; or pass features as X."
+            )
+        X = _as_graph(X)
+        if reset:
+            _note_features(estimator, X)
+        return X
+    X = validate_data(
+        estimator,
+        X,
+        accept_sparse="csr",
+        dtype=np.float32,
+        ensure_min_samples=2 if reset and graph is None else 1,
+        reset=reset,
+    )
+    if reset:
+        estimator._links_neighbours = graph is None
+    names = tuple(getattr(estimator, "feature_names_in_", ()))
+    if graph is not None:
+        return _with_features(_as_graph(graph, X.shape[0]), X, names)
+    if estimator._links_neighbours:
+        return _with_features(_nearest_rows(X, estimator.n_neighbors), X, names)
+    return _fitted_graph(estimator.graph_, X, names)
+
+
+def _is_graph(given: Any) -> bool:
+    """Tell a graph from a matrix: it is one of networkx, or its class has an ``edge_index``."""
+    return isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
+
+
+def _as_graph(given: Any, num_nodes: int | None = None) -> Graph:
+    """Return whatever says who is linked to whom as a graph; edges need the number of nodes."""
+    if isinstance(given, Graph):
+        return given
+    if isinstance(given, nx.Graph):
+        return Graph.from_networkx(given)
+    if _is_graph(given):
+        return Graph.from_pyg(given)
+    if sp.issparse(given):
+        return Graph.from_scipy(given)
+    return Graph.from_edges(given, num_nodes=num_nodes)
+
+
+def _note_features(estimator: Any, graph: Graph) -> None:
+    """Set on the estimator what ``validate_data`` sets for a matrix."""
+    estimator._links_neighbours = False
+    x: Any = np.empty((graph.num_nodes, 0)) if graph.x is None else graph.x
+    validate_data(estimator, x, skip_check_array=True)
+    if graph.feature_names:
+        estimator.feature_names_in_ = np.array(graph.feature_names, dtype=object)
+
+
+def _nearest_rows(X: Any, n_neighbors: int) -> Graph:
+    """Link each row of a matrix to the nearest others, at most so many; a row alone has none."""
+    num_rows = X.shape[0]
+    if num_rows == 1:
+        return Graph.from_scipy(sp.csr_array((1, 1)), name="X")
+    return Graph.from_scipy(kneighbors_graph(X, min(n_neighbors, num_rows - 1)), name="X")
+
+
+def _fitted_graph(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
+    """Return the graph of the fit if X is what was fitted on."""
+    if X.shape[0] == graph.num_nodes:
+        given = _with_features(graph, X, names)
+        # It is the same whether the features are dense or sparse.
+        if given.fingerprint == graph.fingerprint:
+            return graph
+    raise UsageError(
+        "GRAPH",
+        "after a fit with a graph, other rows need a graph of theirs; pass it as graph=.",
+    )
+
+
+def _with_features(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
+    """Return the graph with other features, a row of X for each node."""
+    if X.shape[0] != graph.num_nodes:
+        raise DataError(
+            "NODE_SET_MISMATCH",
+            f"X must have one row per node of {graph.name} ({graph.num_nodes}), got {X.shape[0]}.",
+        )
+    return replace(graph, x=feature_tensor(X), feature_names=names)
