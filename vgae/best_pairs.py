@@ -18,6 +18,9 @@ from vgae.tables import optional_module
 # Most scores held at once, if that is at least N. Of all pairs, places are listed beside them.
 _PARTNERS_BLOCK, _PAIRS_BLOCK = 1 << 22, 1 << 20
 _PRODUCTS_AT_ONCE, _FOUND_AT_ONCE = 1 << 17, 1 << 19
+# Below so many entries torch stays in one thread. Where cores are busy, to wait for other threads
+# takes longer than many small steps.
+_ONE_THREAD = 1 << 15
 _MOST_NEIGHBOURS = 1024  # that an index is asked for; nodes with more links go the exact way
 
 
@@ -52,7 +55,7 @@ class InnerProducts:
             # Kept, as a block is so large that the system would zero its pages anew each time.
             self._buffer = self.left.new_empty(math.prod(shape))
         out = self._buffer[: math.prod(shape)].view(shape)
-        return torch.mm(self.left[nodes], self.right[first:].T, out=out)
+        return torch.mm(self.left.index_select(0, nodes), self.right[first:].T, out=out)
 
     def of_pairs(self, pairs: Tensor) -> Tensor:
         """Return the scores of pairs of shape ``(2, P)``, float32, shape ``(P,)``."""
@@ -150,9 +153,10 @@ def best_pairs(
         ahead = columns >= first
         block[rows[ahead], columns[ahead] - first] = -torch.inf
         # Equal to the worst that is kept, a later pair loses by its number.
-        rows, columns = (block > least).nonzero(as_tuple=True)
-        score = torch.cat([score, block[rows, columns].float()])
-        code = torch.cat([code, nodes[rows] * num_nodes + columns + first])
+        if bool(block.amax() > least):
+            rows, columns = (block > least).nonzero(as_tuple=True)
+            score = torch.cat([score, block[rows, columns].float()])
+            code = torch.cat([code, nodes[rows] * num_nodes + columns + first])
         if len(code) > most:
             kept = _highest(score[None], k)[0]
             code, score = code[kept], score[kept]
@@ -261,10 +265,20 @@ def _best_columns(block: Tensor, k: int) -> Partners:
     num_columns = block.shape[1]
     width = math.isqrt(num_columns // k)
     count = num_columns // width
-    groups = block[:, : count * width].unflatten(1, (count, width))
-    chosen = _highest(groups.amax(2).float(), k)
+    maxima = block[:, : count * width].unflatten(1, (count, width)).amax(2)
+    size = len(block)
+    if block.device.type == "cpu":
+        size = max(1, _ONE_THREAD // max(count, (k + 1) * width))
+    parts = zip(block.split(size), maxima.split(size), strict=True)
+    found = [_best_of_groups(part, highest, k, width) for part, highest in parts]
+    return Partners(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _best_of_groups(block: Tensor, maxima: Tensor, k: int, width: int) -> Partners:
+    """Return the k highest entries of each row, given the maxima of groups of columns."""
+    chosen = _highest(maxima.float(), k)
     columns = chosen[:, :, None] * width + torch.arange(width, device=block.device)
-    rest = torch.arange(count * width, num_columns, device=block.device)
+    rest = torch.arange(maxima.shape[1] * width, block.shape[1], device=block.device)
     columns = torch.cat([columns.flatten(1), rest.expand(len(block), -1)], dim=1)
     score = block.gather(1, columns).float()
     best = _highest(score, k)

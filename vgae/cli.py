@@ -1,6 +1,5 @@
 """The command line: one short function a command; heavy imports inside, so that --help is fast."""
 
-import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from vgae.cli_options import (
     OtherGraph,
     Quiet,
     RunArgument,
+    announce,
 )
 from vgae.console import (
     print_calibration,
@@ -130,10 +130,7 @@ def train(
     changes = _changes(set_, epochs=epochs, pairs=pairs)
     if max_memory is not None and not math.isfinite(max_memory):
         raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
-    if not quiet:
-        # What the package has to say while it works, such as how the pairs are summed.
-        logging.basicConfig(level=logging.WARNING, format="%(message)s")
-        logging.getLogger("vgae").setLevel(logging.INFO)
+    announce(quiet=quiet)
     from vgae.data.named_images import is_images
 
     if is_images(graph):
@@ -321,6 +318,7 @@ def embed(
 
     if messages not in ("train", "all"):
         raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
+    announce(quiet=as_json)
     loaded = load_run(run)
     nodes_of = loaded.graph if graph is None else open_graph(graph, features)
     edge_index = loaded.split.message_edge_index if graph is None and messages == "train" else None

@@ -1,6 +1,6 @@
 """The commands on links: predict those that are missing; read a graph and write it as npz."""
 
-import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ from vgae.cli_options import (
     OtherGraph,
     Quiet,
     RunArgument,
+    announce,
 )
 from vgae.console import graph_line, print_columns, print_json
 from vgae.errors import UsageError
@@ -65,6 +66,7 @@ def predict(
     from vgae.predict import predict_links, score_links
     from vgae.run import load_run, open_graph
 
+    announce(quiet=quiet or as_json)
     loaded = load_run(run)
     scored = loaded.graph if graph is None else open_graph(graph, features)
     calibration = _calibration(loaded, prior)
@@ -88,8 +90,12 @@ def predict(
     if as_json:
         print_json({"path": str(path), "links": len(table)})
         return
-    _print_links(table, len(table) if pairs is not None and len(table) <= 100 else _SHOWN)
-    typer.echo(f"\n{path}: {len(table):,} {'pairs' if pairs else 'links'}")
+    if pairs is None:
+        _print_links(table, _best_rows(table))
+        typer.echo(f"\n{path}: {len(table):,} links, of which these have the highest scores")
+    else:
+        _print_links(table, list(range(min(len(table), _SHOWN))))
+        typer.echo(f"\n{path}: {len(table):,} pairs")
 
 
 def convert(
@@ -125,6 +131,7 @@ def convert(
     """Read a graph with care, and write it as .npz, which every command takes."""
     from vgae.data.files import read_graph, write_npz
 
+    announce(quiet=as_json)
     read = read_graph(
         graph,
         features=None if features in ("raw", "none") else features,
@@ -168,19 +175,22 @@ def _named_nodes(text: str, graph: "Graph") -> list[Any]:
     return [ids.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
 
 
-def _print_links(table: "LinkTable", count: int) -> None:
-    """Print the first rows of a table."""
+def _best_rows(table: "LinkTable") -> list[int]:
+    """Return the rows of the highest scores; a pair that both ends propose counts once."""
+    rows: dict[frozenset[int], int] = {}
+    source, target = table.source.tolist(), table.target.tolist()
+    for row in table.score.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
+        rows.setdefault(frozenset((source[row], target[row])), row)
+    return list(rows.values())[:_SHOWN]
+
+
+def _print_links(table: "LinkTable", rows: Sequence[int]) -> None:
+    """Print some rows of a table."""
     lines = [["", "", "score", "probability"]]
-    probabilities = [math.nan] * count if table.probability is None else table.probability.tolist()
-    for u, v, score, probability in zip(
-        table.source[:count].tolist(),
-        table.target[:count].tolist(),
-        table.score.tolist(),
-        probabilities,
-        strict=False,
-    ):
-        shown = "" if math.isnan(probability) else f"{probability:.3f}"
-        lines.append([_shown(table.ids[u]), _shown(table.ids[v]), f"{score:.3f}", shown])
+    for row in rows:
+        names = [_shown(table.ids[int(ends[row])]) for ends in (table.source, table.target)]
+        probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
+        lines.append([*names, f"{table.score[row]:.3f}", probability])
     print_columns(lines, right=(2, 3))
 
 

@@ -1,5 +1,6 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands have, and what they tell while they work."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -32,3 +33,10 @@ Directed = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+
+
+def announce(*, quiet: bool) -> None:
+    """Let the package say on stderr what it found and what it is about to do."""
+    if not quiet:
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        logging.getLogger("vgae").setLevel(logging.INFO)

@@ -201,7 +201,10 @@ def train_run(  # noqa: PLR0913
             progress=progress,
         )
     metrics, calibration = _write_result(folder, result, config, graph, split)
-    return Run(folder, config, split, result.model.cpu(), result.history, metrics, calibration)
+    trained = result.model.cpu()
+    run = Run(folder, config, split, trained, result.history, metrics, calibration)
+    vars(run)["graph"] = graph  # is here already
+    return run
 
 
 def _description(graph: Graph, source: str, features: str) -> dict[str, Any]:
