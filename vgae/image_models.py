@@ -52,7 +52,12 @@ def build_image_model(
         network = MLPGenerator(latent, widths[::-1], shape, **heads)
     if recipe.likelihood == "bernoulli":
         return VAE(encoder, BernoulliDecoder(network))
-    decoder = NormalDecoder(network, variance=recipe.variance, sigma=recipe.pixel_sigma)
+    decoder = NormalDecoder(
+        network,
+        variance=recipe.variance,
+        sigma=recipe.pixel_sigma,
+        min_sigma=recipe.min_pixel_sigma,
+    )
     return VAE(encoder, decoder)
 
 

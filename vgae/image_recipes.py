@@ -30,6 +30,8 @@ class ImageRecipe(Training):
         variance: Of the normal likelihood: ``"fixed"``, ``"scalar"`` (one, learned) or
             ``"pixel"`` (decoded from z).
         pixel_sigma: The fixed deviation of a pixel, or where the learned one starts.
+        min_pixel_sigma: Lower bound of the variance ``"pixel"``; see
+            :class:`vgae.NormalDecoder`.
         binarize: Whether pixels are drawn as 0 or 1 by their grey value: ``"static"`` once,
             ``"dynamic"`` anew in each epoch (held-out images once); ``"none"`` leaves them grey.
         batch_size: Images a step.
@@ -47,6 +49,7 @@ class ImageRecipe(Training):
     likelihood: Likelihood = "bernoulli"
     variance: Variance = "fixed"
     pixel_sigma: float = 1.0
+    min_pixel_sigma: float = 1e-3
     binarize: Binarize = "none"
     batch_size: int = 100
 
@@ -55,6 +58,7 @@ class ImageRecipe(Training):
         "hidden_channels": (1, MOST),
         "latent_channels": (1, MOST),
         "pixel_sigma": (1e-3, MOST),
+        "min_pixel_sigma": (1e-6, MOST),
         "batch_size": (1, MOST),
     }
 
@@ -65,10 +69,16 @@ batches of 100, grey values as probabilities, 20 latent variables. With Adam: th
 (``--set optimizer=adagrad --set lr=0.02``) needs some ten times as many epochs."""
 
 KINGMA2013_NORMAL = replace(
-    KINGMA2013, name="kingma2013-normal", likelihood="normal", variance="pixel", pixel_sigma=0.2
+    KINGMA2013,
+    name="kingma2013-normal",
+    likelihood="normal",
+    variance="pixel",
+    pixel_sigma=0.2,
+    min_pixel_sigma=0.1,
 )
 """The variant that Kingma & Welling (2014), appendix C.2, use for continuous data: mean and
-deviation of each pixel are decoded."""
+deviation of each pixel are decoded. The deviation is at least 0.1: without a bound, pixels that
+are black in every image outweigh all others."""
 
 KERAS2D = ImageRecipe(
     name="keras2d",

@@ -93,13 +93,14 @@ def test_one_learned_sigma_becomes_the_root_of_the_mean_squared_error(generator)
 
 
 @pytest.mark.parametrize(
-    ("s", "sigma"),
-    [(-200.0, 0.001), (math.log(2e-3), 0.002), (0.0, 0.501), (2.0, 0.001 + math.exp(2) / 2)],
+    ("s", "excess"),
+    [(-200.0, 0.0), (math.log(2e-3), 0.001), (0.0, 0.5), (2.0, math.exp(2) / 2)],
 )
-def test_the_lower_bound_is_added_to_the_sigma_of_a_pixel(s, sigma):
-    decoder = NormalDecoder(Given(2), variance="pixel", sigma=0.5)
+@pytest.mark.parametrize("least", [0.001, 0.1])
+def test_the_lower_bound_is_added_to_the_sigma_of_a_pixel(s, excess, least):
+    decoder = NormalDecoder(Given(2), variance="pixel", sigma=0.5, min_sigma=least)
     _, log_sigma = decoder.moments(torch.tensor([[0.5, s]]))
-    assert log_sigma.exp().item() == pytest.approx(sigma, rel=1e-5)
+    assert log_sigma.exp().item() == pytest.approx(least + excess, rel=1e-5)
 
 
 def test_below_the_bound_a_large_error_still_moves_sigma():
@@ -166,8 +167,9 @@ def test_a_network_with_too_many_or_too_few_heads_is_refused(variance, heads):
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.inf, math.nan])
 def test_a_sigma_out_of_range_is_refused(sigma):
-    with pytest.raises(ValueError, match="sigma must be above 0 and finite"):
-        NormalDecoder(Given(1), sigma=sigma)
+    for name in ("sigma", "min_sigma"):
+        with pytest.raises(ValueError, match=f"^{name} must be above 0 and finite"):
+            NormalDecoder(Given(1), **{name: sigma})
 
 
 def test_an_unknown_variance_is_refused():

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from vgae.decoders.generators import ImageNetwork, check_heads, check_target
 
 Variance = Literal["fixed", "scalar", "pixel"]
-MIN_SIGMA = 1e-3  # a quarter of one step of 255 grey values: nothing finer is in the data
-LOG_MIN_SIGMA = math.log(MIN_SIGMA)
+_MIN_SIGMA = 1e-3  # a quarter of one step of 255 grey values: nothing finer is in the data
 
 
 class NormalDecoder(nn.Module):
@@ -32,11 +31,13 @@ class NormalDecoder(nn.Module):
             two for the variance ``"pixel"``, of which the second is s below.
         variance: ``"fixed"`` keeps sigma as it is given. ``"scalar"`` learns one sigma for all
             pixels and images, by its logarithm. ``"pixel"`` lets each pixel of each z have its
-            own, :math:`\sigma_i = 10^{-3} + \sigma e^{s_i(z)}`. The lower bound is there because
-            many data sets have pixels that are the same in every image: their likelihood has no
-            maximum, it grows without end as sigma goes to zero. It is added to sigma because a
-            clamped one would have no gradient, and never come back.
+            own, :math:`\sigma_i = \sigma_{min} + \sigma e^{s_i(z)}`. The lower bound is there
+            because many data sets have pixels that are the same in every image: their likelihood
+            has no maximum, it grows without end as sigma goes to zero. It is added to sigma
+            because a clamped one would have no gradient, and never come back.
         sigma: The standard deviation that is kept or, otherwise, where learning starts.
+        min_sigma: The lower bound, above 0. Where most pixels are the same in most images, a
+            small one leaves the model nothing to gain from the others: MNIST wants 0.1.
 
     Attributes:
         log_sigma: Logarithm of ``sigma``, shape ``()``; a parameter if it is learned.
@@ -48,16 +49,23 @@ class NormalDecoder(nn.Module):
     log_sigma: Tensor
 
     def __init__(
-        self, network: ImageNetwork, *, variance: Variance = "fixed", sigma: float = 1.0
+        self,
+        network: ImageNetwork,
+        *,
+        variance: Variance = "fixed",
+        sigma: float = 1.0,
+        min_sigma: float = _MIN_SIGMA,
     ) -> None:
         super().__init__()
         if variance not in ("fixed", "scalar", "pixel"):
             raise ValueError(f"variance must be 'fixed', 'scalar' or 'pixel', got {variance!r}.")
-        if not 0 < sigma < math.inf:
-            raise ValueError(f"sigma must be above 0 and finite, got {sigma}.")
+        for name, value in {"sigma": sigma, "min_sigma": min_sigma}.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {value}.")
         check_heads(network, 2 if variance == "pixel" else 1)
         self.network = network
         self.variance: Variance = variance
+        self.log_min_sigma = math.log(min_sigma)
         log_sigma = torch.tensor(math.log(sigma))
         if variance == "scalar":
             self.log_sigma = nn.Parameter(log_sigma)
@@ -77,9 +85,9 @@ class NormalDecoder(nn.Module):
         mean, *others = self.network(z).unbind(dim=-4)
         if not others:
             return mean, self.log_sigma
-        excess = self.log_sigma + others[0] - LOG_MIN_SIGMA
+        excess = self.log_sigma + others[0] - self.log_min_sigma
         # log(a + b) = log a + softplus(log b - log a), which neither overflows nor underflows.
-        return mean, LOG_MIN_SIGMA + F.softplus(excess)
+        return mean, self.log_min_sigma + F.softplus(excess)
 
     def log_prob(self, z: Tensor, x: Tensor) -> Tensor:
         """Score images.
