@@ -12,7 +12,7 @@ from matplotlib.image import imsave
 
 import vgae
 from vgae.image_recipes import BERNOULLI200
-from vgae.report.image_figures import sheet
+from vgae.report.sheets import sheet
 from vgae.streams import stream
 
 source, *settings = sys.argv[1:] or ["digits"]

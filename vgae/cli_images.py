@@ -186,7 +186,7 @@ def _write(
     import numpy as np
 
     from vgae.atomic import replacing
-    from vgae.report.image_figures import sheet
+    from vgae.report.sheets import sheet
 
     if path.suffix not in (".png", ".npy"):
         raise UsageError("EXPORT_FORMAT", f"{path} must end in .png or .npy.")

@@ -1,0 +1,163 @@
+"""latent_figure: where images lie in the latent space, in the plane."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from vgae.embedding import embed_images, parameter_like
+from vgae.errors import DataError
+from vgae.gaussian import DiagGaussian
+from vgae.report.sheets import PAGE, check_pixels
+from vgae.report.style import BLUE, CLASS_COLOURS, titled
+from vgae.vae import VAE, Posterior
+
+_MAX_POINTS = 5000  # more hide each other
+_MAX_LABELS = 50  # more would push the points out of the figure
+
+
+def latent_figure(
+    model: VAE, pixels: Tensor, labels: Tensor | None = None, *, name: str = "images"
+) -> Figure:
+    """Draw the posterior means in the plane, coloured by label, or by KL without labels.
+
+    Two latent dimensions are the plane. Of more, their first two principal components are drawn;
+    a single one is drawn against the KL divergence of each posterior to the prior.
+
+    Args:
+        model: The model.
+        pixels: In [0, 1], shape ``(n, c, h, w)``; at most 5,000, evenly spaced, are drawn.
+        labels: Integers, -1 where unknown, shape ``(n,)``.
+        name: What the title calls the images.
+
+    Raises:
+        DataError: If there are no images, ``pixels`` has another number of dimensions, or there
+            is not one label per image.
+    """
+    check_pixels(pixels, 1)
+    if labels is not None and labels.shape != (len(pixels),):
+        raise DataError(
+            "LABELS",
+            f"labels must be one per image, shape ({len(pixels)},), got {tuple(labels.shape)}.",
+        )
+    q = posterior_of(model, evenly_spaced(pixels, _MAX_POINTS))
+    plane = _plane(q)
+    figure = Figure(figsize=(PAGE[0], 5.6), layout="constrained")
+    axes = figure.subplots()
+    size = float(np.clip(8000 / len(plane.points), 4, 22))
+    if labels is not None:
+        labels = evenly_spaced(labels, _MAX_POINTS)
+        _scatter_by_label(axes, plane.points, labels.cpu().numpy(), size)
+    elif isinstance(q, DiagGaussian):
+        dots = axes.scatter(
+            *plane.points.T, s=size, c=q.kl().numpy(), cmap="cividis", linewidths=0
+        )
+        bar = figure.colorbar(dots, shrink=0.6)
+        bar.set_label("KL to the prior, nats", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    else:
+        axes.scatter(*plane.points.T, s=size, color=BLUE, linewidths=0)
+    axes.set_xlabel(plane.names[0], fontsize=8)
+    axes.set_ylabel(plane.names[1], fontsize=8)
+    if q.mu.shape[1] > 1:
+        axes.set_aspect("equal", adjustable="datalim")
+    titled(axes, f"{name}: {len(plane.points):,} posterior means, {plane.method}")
+    return figure
+
+
+def posterior_of(model: VAE, pixels: Tensor) -> Posterior:
+    """Infer the posterior of images of any precision."""
+    return embed_images(model, pixels.to(parameter_like(model).dtype))
+
+
+def evenly_spaced(values: Tensor, most: int) -> Tensor:
+    """Return at most so many rows, the first and the last among them: data may be sorted."""
+    if len(values) <= most:
+        return values
+    index = torch.linspace(0, len(values) - 1, most, dtype=torch.float64).round().long()
+    return values[index.to(values.device)]
+
+
+class _Plane(NamedTuple):
+    """Points to draw, shape ``(n, 2)``, how they came about, and what the two axes are."""
+
+    points: np.ndarray
+    method: str
+    names: tuple[str, str]
+
+
+def _plane(q: Posterior) -> _Plane:
+    mu = q.mu.double().numpy()
+    if mu.shape[1] == 1:
+        points = np.stack([mu[:, 0], q.kl().double().numpy()], axis=1)
+        return _Plane(points, "one latent dimension", ("z", "KL to the prior, nats"))
+    if mu.shape[1] == 2:
+        return _Plane(
+            mu, "the latent plane itself", ("z, first coordinate", "z, second coordinate")
+        )
+    centred = mu - mu.mean(axis=0)
+    variances, directions = np.linalg.eigh(centred.T @ centred)
+    # eigh sorts upwards, and leaves the signs open: the largest entry shall be positive.
+    directions = directions[:, [-1, -2]]
+    directions *= np.sign(directions[np.abs(directions).argmax(axis=0), [0, 1]])
+    total = variances.sum()
+    shares = variances[[-1, -2]] / total if total > 0 else np.zeros(2)
+    method = f"PCA of {mu.shape[1]} dimensions, {100 * shares.sum():.0f} % of the variance"
+    first, second = (
+        f"principal component {k}, {100 * share:.0f} % of the variance"
+        for k, share in enumerate(shares, 1)
+    )
+    return _Plane(centred @ directions, method, (first, second))
+
+
+def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray, size: float) -> None:
+    """Draw each label in its own colour and marker, with a legend beside the axes."""
+    present = np.unique(labels)
+    known = present[present >= 0]
+    for label in present:
+        dots = points[labels == label]
+        rank = int(np.searchsorted(known, label))
+        colour, marker, width = CLASS_COLOURS[rank % 10], "os^Dv"[rank // 10 % 5], 0.0
+        if label < 0:
+            colour, marker, width = "black", "x", 0.5
+        text = f"{label if label >= 0 else 'unknown'} ({len(dots):,})"
+        axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=width, label=text)
+    handles, names = axes.get_legend_handles_labels()
+    cut = len(present) > _MAX_LABELS
+    legend = axes.legend(
+        handles[:_MAX_LABELS],
+        names[:_MAX_LABELS],
+        title=f"{_MAX_LABELS} of {len(present):,} labels" if cut else None,
+        title_fontsize=8,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        frameon=False,
+        fontsize=8,
+        ncols=math.ceil(min(len(present), _MAX_LABELS) / 25),
+    )
+    for handle in legend.legend_handles:
+        handle.set_sizes([30])  # pyright: ignore
+    if len(known) <= 20:
+        _write_labels(axes, points, labels, known)
+
+
+def _write_labels(axes: Axes, points: np.ndarray, labels: np.ndarray, known: np.ndarray) -> None:
+    """Write each label in the middle of its points, so that no colour need be looked up."""
+    for label in known:
+        x, y = np.median(points[labels == label], axis=0)
+        outline = [withStroke(linewidth=3, foreground="white")]
+        axes.text(
+            x,
+            y,
+            str(label),
+            ha="center",
+            va="center",
+            fontsize=10,
+            fontweight="bold",
+            path_effects=outline,
+        )

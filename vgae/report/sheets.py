@@ -1,0 +1,135 @@
+"""Sheets of images, and their layout in a figure: each of their pixels as many of the file's."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vgae.errors import DataError
+
+DPI = 200
+PAGE = (7.0, 9.0)  # inches of a page inside its margins
+_LETTER = 0.008  # inches that a letter takes on average, per point of its size
+_GAP = 1.0  # white
+_LINE = 0.13  # inches of a line of text
+
+
+def sheet(images: Tensor, columns: int) -> np.ndarray:
+    """Tile images into one, row by row, with a white line of one pixel between neighbours.
+
+    Values are clipped to [0, 1]. Images of neither one nor three channels are shown by the mean
+    of their channels. Places left over in the last row are white.
+
+    Args:
+        images: On any device, shape ``(n, c, h, w)`` with n at least 1.
+        columns: Images in a row, at least 1.
+
+    Returns:
+        float32, shape ``(H, W)``, or ``(H, W, 3)`` if c is 3.
+
+    Raises:
+        DataError: If there are no images, or ``images`` has another number of dimensions.
+        ValueError: If ``columns`` is less than 1.
+    """
+    check_pixels(images, 1)
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}.")
+    tiles = images.detach().float().cpu().clamp(0, 1)
+    if tiles.shape[1] not in (1, 3):
+        tiles = tiles.mean(dim=1, keepdim=True)
+    n, c, h, w = tiles.shape
+    rows = math.ceil(n / columns)
+    canvas = np.full((rows * columns, h + 1, w + 1, c), _GAP, dtype=np.float32)
+    canvas[:n, :h, :w] = tiles.movedim(1, -1).numpy()
+    canvas = canvas.reshape(rows, columns, h + 1, w + 1, c).swapaxes(1, 2)
+    canvas = canvas.reshape(rows * (h + 1), columns * (w + 1), c)[:-1, :-1]
+    return canvas[..., 0] if c == 1 else canvas
+
+
+def sheets_figure(
+    title: str,
+    grid: Sequence[Sequence[np.ndarray]],
+    *,
+    column_titles: Sequence[str] = (),
+    row_labels: Sequence[str] = (),
+    with_axes: bool = False,
+) -> Figure:
+    """Lay sheets out in a grid, each pixel of theirs as the same whole number of the figure's.
+
+    Pixels that are drawn two wide here and three there would look like a pattern of the images.
+    Where not even one each fits on a page, they are scaled down smoothly.
+
+    Args:
+        title: One line.
+        grid: Rows of sheets; those of a row are equally high, those of a column equally wide.
+        column_titles: Above each column of sheets.
+        row_labels: Beside the rows of images in each sheet of the first column, from the top; left
+            out where the rows are too low for them.
+        with_axes: Whether to leave room for ticks and labels on the left and below.
+    """
+    heights, widths = [row[0].shape[0] for row in grid], [tiles.shape[1] for tiles in grid[0]]
+    left, right, space = _dots(0.6 if row_labels or with_axes else 0.1), _dots(0.1), _dots(0.12)
+    top, bottom = _dots(0.46 if column_titles else 0.32), _dots(0.45 if with_axes else 0.1)
+    margin_x = left + right + space * (len(widths) - 1)
+    margin_y = top + bottom + space * (len(heights) - 1)
+    scale = min(
+        (_dots(PAGE[0]) - margin_x) / sum(widths), (_dots(PAGE[1]) - margin_y) / sum(heights)
+    )
+    scale = math.floor(scale) if scale >= 1 else scale
+    # Narrow sheets leave room for what is written above them.
+    spans = [round(scale * w) for w in widths]
+    for j, text in enumerate(column_titles):
+        spans[j] = max(spans[j], _dots(8 * _LETTER * len(text)))
+    width = max(sum(spans) + margin_x, left + _dots(10 * _LETTER * len(title)))
+    height = round(scale * sum(heights)) + margin_y
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    x, y = left / width, 1 - _dots(0.22) / height
+    figure.text(x, y, title, fontsize=10, parse_math=False)
+    below = height - top
+    for i, row in enumerate(grid):
+        below -= scale * heights[i]
+        beside = left
+        for j, tiles in enumerate(row):
+            size = scale * widths[j] / width, scale * heights[i] / height
+            axes = figure.add_axes((beside / width, below / height, *size))
+            _show(axes, tiles, smooth=scale < 1)
+            if i == 0 and column_titles:
+                axes.set_title(column_titles[j], loc="left", fontsize=8, pad=3, parse_math=False)
+            # Labels of rows lower than a line of text would cover each other.
+            if j == 0 and scale * heights[i] >= _dots(_LINE) * len(row_labels) > 0:
+                places = (np.arange(len(row_labels)) + 0.5) / len(row_labels) * heights[i] - 0.5
+                axes.set_yticks(places, row_labels)
+            beside += spans[j] + space
+        below -= space
+    return figure
+
+
+def _show(axes: Axes, tiles: np.ndarray, *, smooth: bool) -> None:
+    axes.imshow(
+        tiles,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="antialiased" if smooth else "nearest",
+        aspect="auto",
+    )
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelsize=8)
+
+
+def _dots(inches: float) -> int:
+    return round(inches * DPI)
+
+
+def check_pixels(pixels: Tensor, least: int) -> None:
+    """Raise ``DataError`` unless there are so many images, in shape ``(n, c, h, w)``."""
+    if pixels.ndim != 4 or len(pixels) < least or 0 in pixels.shape:
+        raise DataError(
+            "IMAGE_SHAPE",
+            f"images must have shape (n, c, h, w), n at least {least} and no size zero, got"
+            f" {tuple(pixels.shape)}; a single image is image[None].",
+        )
