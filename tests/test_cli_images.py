@@ -106,7 +106,7 @@ def test_a_latent_vector_that_is_none_is_named(run, z, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--features", "none"), "--features, --val"),
+        (("--features", "none"), "--features, --directed, --val"),
         (("--recipe", "paper"), "no recipe 'paper' for images"),
         (("--model", "gae"), "no model 'gae' for images"),
         (("--set", "mask=0.5"), "'mask' is no field"),
