@@ -66,3 +66,20 @@ def sbm_file(sbm, tmp_path_factory):
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def command(capsys):
+    """Run the command in this process; return its exit status, stdout and stderr."""
+
+    def run(*arguments):
+        from vgae.cli import main
+
+        status = 0
+        try:
+            main([*map(str, arguments)])
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run

@@ -4,18 +4,6 @@ import json
 
 import pytest
 
-from vgae.cli import main
-
-
-def vgae(capsys, *arguments):
-    """Run the command; return its exit status and stdout."""
-    status = 0
-    try:
-        main([*map(str, arguments)])
-    except SystemExit as end:
-        status = end.code or 0
-    return status, capsys.readouterr().out
-
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
@@ -23,9 +11,9 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_datasets_are_listed_with_what_is_missing(home, capsys):
-    assert "8 files missing" in vgae(capsys, "datasets", "list")[1]
-    rows = json.loads(vgae(capsys, "datasets", "list", "--json")[1])
+def test_datasets_are_listed_with_what_is_missing(home, command):
+    assert "8 files missing" in command("datasets", "list")[1]
+    rows = json.loads(command("datasets", "list", "--json")[1])
     assert {row["name"]: len(row["missing"]) for row in rows} == {
         "cora": 8,
         "citeseer": 8,
@@ -36,9 +24,9 @@ def test_datasets_are_listed_with_what_is_missing(home, capsys):
     }
 
 
-def test_verify_tells_a_damaged_file_by_its_exit_status(home, capsys):
+def test_verify_tells_a_damaged_file_by_its_exit_status(home, command):
     (home / "planetoid").mkdir()
     (home / "planetoid" / "ind.cora.x").write_bytes(b"cut short")
-    status, out = vgae(capsys, "datasets", "verify", "cora")
+    status, out, _ = command("datasets", "verify", "cora")
     assert status == 3
     assert "damaged" in out

@@ -13,16 +13,6 @@ from vgae.cli import main
 FIRST = ["Ada", "Émilie", "Grace", "Hedy", "Ида", "李"]
 
 
-def vgae(capsys, *arguments):
-    """Run the command; return its exit status, stdout and stderr."""
-    status = 0
-    try:
-        main([*map(str, arguments)])
-    except SystemExit as end:
-        status = end.code or 0
-    return status, *capsys.readouterr()
-
-
 def written(path, rows):
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
@@ -70,11 +60,9 @@ def bare(name):
     return name.removeprefix("'")
 
 
-def test_what_was_merged_and_dropped_is_counted(people, sbm, tmp_path, capsys):
+def test_what_was_merged_and_dropped_is_counted(people, sbm, tmp_path, command):
     path, features, links = people
-    status, out, _ = vgae(
-        capsys, "convert", path, "--features", features, "-o", tmp_path / "g.npz"
-    )
+    status, out, _ = command("convert", path, "--features", features, "-o", tmp_path / "g.npz")
     assert status == 0
     n = len(links)
     expected = (
@@ -82,7 +70,7 @@ def test_what_was_merged_and_dropped_is_counted(people, sbm, tmp_path, capsys):
         f" dropped, 30 repeated edges merged, 50 links given in both directions, {n - 50} in one)"
     )
     assert out.splitlines()[0].replace(",", "") == expected.replace(",", "")
-    summary = vgae(capsys, "convert", path, "-o", tmp_path / "h.npz", "--json")[1]
+    summary = command("convert", path, "-o", tmp_path / "h.npz", "--json")[1]
     assert json.loads(summary)["notes"] == {
         "self_loops": 2,
         "repeats": 30,
@@ -91,19 +79,19 @@ def test_what_was_merged_and_dropped_is_counted(people, sbm, tmp_path, capsys):
     }
 
 
-def test_embeddings_come_out_with_the_names_that_went_in(run, people, tmp_path, capsys):
+def test_embeddings_come_out_with_the_names_that_went_in(run, people, tmp_path, command):
     nodes = {name for link in people[2] for name in link}
     for suffix in (".csv", ".npz", ".vec"):
-        status, out, _ = vgae(capsys, "embed", run, "-o", tmp_path / f"e{suffix}")
+        status, out, _ = command("embed", run, "-o", tmp_path / f"e{suffix}")
         assert (status, f"{len(nodes)} nodes" in out) == (0, True)
     assert {bare(row["id"]) for row in read_back(tmp_path / "e.csv")} == nodes
     with np.load(tmp_path / "e.npz", allow_pickle=False) as stored:
         assert set(stored["ids"].tolist()) == nodes
 
 
-def test_proposed_links_are_new_and_bear_names_and_probabilities(run, people, tmp_path, capsys):
+def test_proposed_links_are_new_and_bear_names_and_probabilities(run, people, tmp_path, command):
     path = tmp_path / "links.csv"
-    status, out, _ = vgae(capsys, "predict", run, "-k", 5, "-o", path)
+    status, out, _ = command("predict", run, "-k", 5, "-o", path)
     rows, links = read_back(path), people[2]
     assert status == 0
     assert len(rows) == 5 * load_run(run).graph.num_nodes
@@ -115,7 +103,7 @@ def test_proposed_links_are_new_and_bear_names_and_probabilities(run, people, tm
         assert 0 <= float(row["probability"]) <= 1
     assert "probability" in out
     balanced = tmp_path / "balanced.csv"
-    vgae(capsys, "predict", run, "-k", 5, "-o", balanced, "--prior", "balanced")
+    command("predict", run, "-k", 5, "-o", balanced, "--prior", "balanced")
     # At even odds each is likelier than among all pairs.
     assert all(
         float(a["probability"]) > float(b["probability"])
@@ -123,9 +111,9 @@ def test_proposed_links_are_new_and_bear_names_and_probabilities(run, people, tm
     )
 
 
-def test_links_are_proposed_for_some_nodes_or_overall(run, capsys):
+def test_links_are_proposed_for_some_nodes_or_overall(run, command):
     def listed(*options):
-        _, out, _ = vgae(capsys, "predict", run, "-k", 3, "--json", *options)
+        _, out, _ = command("predict", run, "-k", 3, "--json", *options)
         assert json.loads(out)["path"] == str(run / "links.csv")
         return read_back(run / "links.csv")
 
@@ -135,32 +123,32 @@ def test_links_are_proposed_for_some_nodes_or_overall(run, capsys):
     assert listed() != listed("--metric", "cosine")
 
 
-def test_given_pairs_are_scored_in_their_order(run, people, tmp_path, capsys):
+def test_given_pairs_are_scored_in_their_order(run, people, tmp_path, command):
     links = sorted(people[2])
     pairs = [links[0], (links[0][0], links[5][1]), links[3][::-1]]
     path = written(tmp_path / "pairs.csv", pairs)
     out = tmp_path / "scores.csv"
-    assert vgae(capsys, "predict", run, "--pairs", path, "-o", out)[0] == 0
+    assert command("predict", run, "--pairs", path, "-o", out)[0] == 0
     rows = read_back(out)
     assert [(bare(row["source"]), bare(row["target"])) for row in rows] == pairs
     assert [row["known"] for row in rows][::2] == ["True", "True"]
 
 
 def test_another_graph_is_embedded_and_predicted_with_the_same_features(
-    run, people, sbm, tmp_path, capsys
+    run, people, sbm, tmp_path, command
 ):
     _, features, links = people
     half = written(tmp_path / "next.csv", sorted(links)[: len(links) // 2])
     options = ("--features", features)
-    status, _, err = vgae(capsys, "embed", run, half, *options, "-o", tmp_path / "e.npz")
+    status, _, err = command("embed", run, half, *options, "-o", tmp_path / "e.npz")
     assert (status, "NODE_SET_MISMATCH" in err) == (3, True)  # some nodes have no link left
     whole = tmp_path / "next.npz"
     arguments = ("convert", half, *options, "--missing-features", "zero", "-o", whole)
-    assert vgae(capsys, *arguments)[0] == 0
-    assert vgae(capsys, "embed", run, whole, "-o", tmp_path / "e.npz")[0] == 0
+    assert command(*arguments)[0] == 0
+    assert command("embed", run, whole, "-o", tmp_path / "e.npz")[0] == 0
     with np.load(tmp_path / "e.npz", allow_pickle=False) as stored:
         assert len(stored["ids"]) == sbm.num_nodes
-    assert vgae(capsys, "predict", run, whole, "-k", 1, "-o", tmp_path / "p.json")[0] == 0
+    assert command("predict", run, whole, "-k", 1, "-o", tmp_path / "p.json")[0] == 0
     assert len(json.loads((tmp_path / "p.json").read_text())) == sbm.num_nodes
 
 
@@ -185,11 +173,11 @@ def test_another_graph_is_embedded_and_predicted_with_the_same_features(
     ],
 )
 def test_every_fault_is_one_line_and_writes_nothing(
-    arguments, status, message, run, people, tmp_path, capsys, monkeypatch
+    arguments, status, message, run, people, tmp_path, command, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     words = [word.format(run=run, people=people[0]) for word in arguments]
-    found, out, err = vgae(capsys, *words)
+    found, out, err = command(*words)
     assert found == status
     assert message in err
     assert out == ""

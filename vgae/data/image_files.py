@@ -1,6 +1,5 @@
 """Images in files: npy, npz, or a folder of pictures."""
 
-import math
 import os
 import warnings
 import zipfile
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from vgae.data.idx import check_unpacked, file_size
+from vgae.data.npy import read_npy
+from vgae.data.text import brief, naming
 from vgae.errors import DataError, ResourceError
 from vgae.images import Images
 from vgae.npz import read_arrays
@@ -47,20 +48,17 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
         ResourceError: ``PILLOW`` if pictures cannot be read for want of Pillow.
     """
     path = Path(path)
-    try:
+    with naming(path):
         if path.is_dir():
             arrays = _folder(path)
         elif path.suffix.lower() == ".npy":
-            arrays = {"train": _npy(path)}
+            arrays = {"train": read_npy(path)}
         elif path.suffix.lower() == ".npz":
             arrays = _npz(path)
         else:
             file_size(path)
             raise DataError("FILE_FORMAT", "images must be in a folder, a .npy or a .npz file.")
         return Images.from_arrays(**arrays, name=path.resolve().stem, seed=seed)
-    except DataError as error:
-        named = str(error).startswith(str(path))
-        raise DataError(error.code, str(error) if named else f"{path}: {error}") from None
 
 
 def holds_images(path: Path) -> bool:
@@ -81,36 +79,6 @@ def holds_images(path: Path) -> bool:
         return False
 
 
-def _npy(path: Path) -> np.ndarray:
-    """Return the array of a npy file, whose header is held against its length first."""
-    size = file_size(path)
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version == (1, 0):
-                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            else:
-                shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-            if dtype.hasobject:
-                raise DataError("PICKLE_REFUSED", "it holds pickled objects.")
-            # Python's integers: no shape, however large, wraps around to the right number.
-            stated = math.prod(map(int, shape)) * dtype.itemsize
-            if stated != size - file.tell():
-                raise DataError(
-                    "NPY_CORRUPT",
-                    f"it states {stated} bytes of numbers and has {size - file.tell()}.",
-                )
-            file.seek(0)
-            return np.load(file, allow_pickle=False)
-    except OSError as error:
-        raise DataError("CANNOT_READ", f"{_brief(error)}.") from None
-    except DataError:
-        raise
-    # The header is a Python literal; on a damaged one numpy raises several kinds of exceptions.
-    except Exception as error:
-        raise DataError("NPY_CORRUPT", f"it is no npy file ({_brief(error)}).") from None
-
-
 def _npz(path: Path) -> dict[str, Any]:
     """Return the arguments of Images.from_arrays that a npz file holds."""
     size = file_size(path)
@@ -121,7 +89,7 @@ def _npz(path: Path) -> dict[str, Any]:
         raise
     # On damaged bytes zipfile raises several kinds.
     except Exception as error:
-        raise DataError("NPZ_CORRUPT", f"{_brief(error)}.") from None
+        raise DataError("NPZ_CORRUPT", f"{brief(error)}.") from None
     arrays = read_arrays(path)
     if "images" in arrays and arrays.keys() <= {"images", "y"}:
         return {"train": arrays["images"], "y_train": arrays.get("y")}
@@ -223,10 +191,5 @@ def _picture(path: Path) -> np.ndarray:
     # On damaged bytes Pillow, zlib and struct raise a dozen kinds of exceptions.
     except Exception as error:
         raise DataError(
-            "PICTURE_CORRUPT", f"{path} cannot be read as a picture ({_brief(error)})."
+            "PICTURE_CORRUPT", f"{path} cannot be read as a picture ({brief(error)})."
         ) from None
-
-
-def _brief(error: Exception) -> str:
-    """One printable line of at most 120 characters: the text may come from the file."""
-    return ascii(str(error).rstrip(".") or type(error).__name__)[1:-1][:120]
