@@ -11,7 +11,7 @@ import typer
 
 from vgae.cli_datasets import datasets_app
 from vgae.cli_images import COMMANDS as IMAGE_COMMANDS
-from vgae.cli_images import embed_images, evaluate_images, train_images
+from vgae.cli_images import embed_images, evaluate_images, resume_images, train_images
 from vgae.cli_links import COMMANDS as LINK_COMMANDS
 from vgae.cli_options import (
     Directed,
@@ -123,6 +123,13 @@ def train(
         Path | None, typer.Option("--out", "-o", help="Run folder  [default: runs/GRAPH-MODEL-N]")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old run.")] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with this run, which was interrupted, with all of its settings; of the"
+            " others only --device, --max-memory and what is printed count."
+        ),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -131,6 +138,10 @@ def train(
     if max_memory is not None and not math.isfinite(max_memory):
         raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
     announce(quiet=quiet)
+    max_bytes = None if max_memory is None else int(1e6 * max_memory)
+    if resume is not None:
+        _resume(resume, device, max_bytes, cuda_graph=cuda_graph, quiet=quiet, as_json=as_json)
+        return
     from vgae.data.named_images import is_images
 
     if is_images(graph):
@@ -178,17 +189,12 @@ def train(
         val=val,
         test=test,
         device=device,
-        max_bytes=None if max_memory is None else int(1e6 * max_memory),
+        max_bytes=max_bytes,
         cuda_graph=cuda_graph,
         overwrite=overwrite,
         progress=False if quiet else None,
     )
-    _draw(run)
-    if as_json:
-        print_json({"run": str(folder), **run.metrics})
-    else:
-        print_run(run)
-        print_written(run)
+    _show_run(run, as_json=as_json)
 
 
 @app.command()
@@ -417,6 +423,39 @@ def _changes(settings: Sequence[str], **short: object) -> dict[str, str]:
             raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
         changes[field] = value
     return changes | {field: str(value) for field, value in short.items() if value is not None}
+
+
+def _resume(
+    folder: Path,
+    device: str,
+    max_bytes: int | None,
+    *,
+    cuda_graph: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Go on with a run of either kind."""
+    from vgae.run import resume_run
+    from vgae.run_folder import is_image_run
+
+    progress = False if quiet else None
+    if is_image_run(folder):
+        resume_images(folder, device=device, progress=progress, as_json=as_json)
+        return
+    run = resume_run(
+        folder, device=device, max_bytes=max_bytes, cuda_graph=cuda_graph, progress=progress
+    )
+    _show_run(run, as_json=as_json)
+
+
+def _show_run(run: "Run", *, as_json: bool) -> None:
+    """Draw the figures of a run that was just trained, and print what came out."""
+    _draw(run)
+    if as_json:
+        print_json({"run": str(run.folder), **run.metrics})
+    else:
+        print_run(run)
+        print_written(run)
 
 
 def _draw(run: "Run") -> None:

@@ -44,7 +44,6 @@ def train_images(
     """Train on images and write a run folder: what ``vgae train`` does where they are given."""
     from vgae.data.named_images import load_images
     from vgae.image_run import train_image_run
-    from vgae.report.image_figures import write_image_figures
     from vgae.run_folder import free_path
 
     named = (
@@ -62,10 +61,25 @@ def train_images(
         overwrite=overwrite,
         progress=False if quiet else None,
     )
+    _show_run(run, as_json=as_json)
+
+
+def resume_images(folder: Path, *, device: str, progress: bool | None, as_json: bool) -> None:
+    """Go on with a run on images: what ``vgae train --resume`` does for one."""
+    from vgae.image_run import resume_image_run
+
+    run = resume_image_run(folder, device=device, progress=progress)
+    _show_run(run, as_json=as_json)
+
+
+def _show_run(run: "ImageRun", *, as_json: bool) -> None:
+    """Draw the figures of a run that was just trained, and print what came out."""
+    from vgae.report.image_figures import write_image_figures
+
     if len(run.images.test):
-        write_image_figures(folder / "figures", run.model, run.images, run.history)
+        write_image_figures(run.folder / "figures", run.model, run.images, run.history)
     if as_json:
-        print_json({"run": str(folder), **run.metrics})
+        print_json({"run": str(run.folder), **run.metrics})
     else:
         print_image_run(run)
         print_image_end(run)

@@ -4,7 +4,7 @@ Every error is a ``ValueError`` with a stable ``code`` and the exit status that 
 ends with. The message is one line: what is wrong, where, and how to mend it.
 """
 
-from typing import ClassVar, Self
+from typing import Self
 
 
 class VgaeError(ValueError):
@@ -15,7 +15,7 @@ class VgaeError(ValueError):
         message: One line: what is wrong, where, how to mend it.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -58,3 +58,15 @@ class NumericalError(VgaeError):
     """Training that left the finite numbers (exit status 6)."""
 
     exit_code = 6
+
+
+class Interrupted(VgaeError):
+    """A training that SIGINT ended, with a checkpoint (exit status 130)."""
+
+    exit_code = 130
+
+
+class Terminated(Interrupted):
+    """A training that SIGTERM ended, with a checkpoint (exit status 143)."""
+
+    exit_code = 143

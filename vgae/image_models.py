@@ -77,16 +77,8 @@ def load_image_model(folder: Path) -> VAE:
 
     def build(settings: dict[str, Any]) -> VAE:
         channels, height, width = settings["shape"]
-        recipe = recipe_from(settings["recipe"])
+        recipe = ImageRecipe.from_dict(settings["recipe"])
         shape = int(channels), int(height), int(width)
         return build_image_model(settings["model"], shape, recipe, stream(0, "init"))
 
     return read_model(folder, build)
-
-
-def recipe_from(values: dict[str, Any]) -> ImageRecipe:
-    """Return a recipe from what JSON made of one."""
-    read: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    return ImageRecipe(**read)

@@ -1,7 +1,9 @@
 """A run on images: the folder of vgae.run_folder, with an image model in it."""
 
+import logging
 import operator
 import os
+import shutil
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +22,6 @@ from vgae.image_models import (
     ImageModelName,
     check_image_model,
     load_image_model,
-    recipe_from,
     save_image_model,
 )
 from vgae.image_recipes import ImageRecipe, default_recipe
@@ -30,13 +31,19 @@ from vgae.model_files import read_json, save_weights, write_json
 from vgae.run_folder import (
     FORMAT,
     history_file,
+    locked,
     new_folder,
     read_config,
     read_history,
+    remove_checkpoints,
+    remove_stale,
+    stored_recipe,
     versions,
 )
-from vgae.train import resolve_device
+from vgae.train import FitResult, resolve_device
 from vgae.vae import VAE
+
+log = logging.getLogger(__name__)
 
 _CONFIG_KEYS = {"images", "model", "recipe", "seed"}
 
@@ -65,7 +72,7 @@ class ImageRun:
     @property
     def recipe(self) -> ImageRecipe:
         """What it was trained with."""
-        return recipe_from(self.config["recipe"])
+        return stored_recipe(ImageRecipe, self.config)
 
     @cached_property
     def images(self) -> Images:
@@ -74,15 +81,21 @@ class ImageRun:
         Raises:
             ArtifactError: If they are no longer the same.
         """
-        source = str(self.config["images"]["source"])
-        images = load_images(source)
-        if images.fingerprint != self.config["images"]["fingerprint"]:
-            raise ArtifactError(
-                "DATA_CHANGED",
-                f"{source} has not the images that {self.folder} was trained on; bring those"
-                " back, or train anew.",
-            )
+        images = _images_of(self.folder, self.config)
         return images.binarised(self.recipe.binarize, self.config["seed"])
+
+
+def _images_of(folder: Path, config: dict[str, Any]) -> Images:
+    """Return the images that a run is of, read anew and compared."""
+    source = str(config["images"]["source"])
+    images = load_images(source)
+    if images.fingerprint != config["images"]["fingerprint"]:
+        raise ArtifactError(
+            "DATA_CHANGED",
+            f"{source} has not the images that {folder} was trained on; bring those back, or"
+            " train anew.",
+        )
+    return images
 
 
 def train_image_run(
@@ -140,21 +153,74 @@ def train_image_run(
     }
     folder = new_folder(Path(folder), overwrite=overwrite)
     write_json(folder / "config.json", config)
-    with history_file(folder) as write_row:
-        result = fit_images(
-            images,
-            model=model,
-            recipe=recipe,
-            seed=seed,
-            device=device,
-            on_row=write_row,
-            progress=progress,
-        )
-    (folder / "checkpoints").mkdir()
+    return _trained(
+        folder, config, images, recipe, num_samples=num_samples, device=device, progress=progress
+    )
+
+
+def resume_image_run(
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    num_samples: int = 100,
+    progress: bool | None = None,
+) -> ImageRun:
+    """Go on with a run on images that was interrupted, as :func:`vgae.run.resume_run` does."""
+    folder = Path(folder)
+    config = read_config(folder, _CONFIG_KEYS)
+    if (folder / "metrics.json").exists():
+        log.info("%s is complete already", folder)
+        return load_image_run(folder)
+    return _trained(
+        folder,
+        config,
+        _images_of(folder, config),
+        stored_recipe(ImageRecipe, config),
+        num_samples=num_samples,
+        device=device,
+        progress=progress,
+    )
+
+
+def _trained(
+    folder: Path,
+    config: dict[str, Any],
+    images: Images,
+    recipe: ImageRecipe,
+    *,
+    num_samples: int,
+    **options: Any,
+) -> ImageRun:
+    """Train, or go on training, in a folder that has its configuration, and write the rest."""
+    with locked(folder):
+        remove_stale(folder)
+        with history_file(folder) as write_row:
+            result = fit_images(
+                images,
+                model=config["model"],
+                recipe=recipe,
+                seed=config["seed"],
+                on_row=write_row,
+                checkpoints=folder / "checkpoints",
+                **options,
+            )
+        run = ImageRun(folder, config, result.model, result.history, {})
+        metrics = _write_result(run, result, images, num_samples)
+        remove_checkpoints(folder)
+    return replace(run, metrics=metrics)
+
+
+def _write_result(
+    run: ImageRun, result: FitResult, images: Images, num_samples: int
+) -> dict[str, Any]:
+    """Write weights, embeddings and scores; return the scores."""
+    folder, recipe = run.folder, run.recipe
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    # Half a model may be left of a process that was killed while it wrote.
+    shutil.rmtree(folder / "model", ignore_errors=True)
     save_weights(folder / "checkpoints" / "best.safetensors", result.best)
     save_weights(folder / "checkpoints" / "last.safetensors", result.last)
-    save_image_model(folder / "model", model, images.shape, recipe, result.model)
-    run = ImageRun(folder, config, result.model, result.history, {})
+    save_image_model(folder / "model", run.config["model"], images.shape, recipe, result.model)
     metrics = {
         "kept": recipe.keep,
         "epoch": result.best_epoch if recipe.keep == "best" else len(result.history),
@@ -163,11 +229,12 @@ def train_image_run(
         "seconds": round(result.seconds, 3),
         "test": evaluate_run(run, num_samples=num_samples),
     }
-    write_json(folder / "metrics.json", metrics)
     result.model.cpu()
     q = embed_images(result.model, run.images.test)
     write_embeddings(folder / "embeddings.npz", range(len(images.test)), q)
-    return replace(run, metrics=metrics)
+    # Last: with it the run is complete.
+    write_json(folder / "metrics.json", metrics)
+    return metrics
 
 
 def evaluate_run(run: ImageRun, *, num_samples: int) -> dict[str, Any] | None:

@@ -1,11 +1,13 @@
 """fit_images: the training of vgae.train on images."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vgae.checkpoint import Checkpoints
 from vgae.errors import DataError
 from vgae.history import HistoryRow
 from vgae.image_evaluation import elbo_terms
@@ -65,6 +67,7 @@ def fit_images(
     device: str = "auto",
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
 ) -> FitResult:
     """Train on the training images of a set, and watch the ELBO of its validation images.
 
@@ -81,6 +84,7 @@ def fit_images(
         device: As for :func:`vgae.fit`.
         on_row: Called with each row of the history.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
+        checkpoints: As for :func:`vgae.fit`.
 
     Returns:
         As of :func:`vgae.fit`; the best epoch is that of the highest validation ELBO.
@@ -107,7 +111,18 @@ def fit_images(
         steps=ImageBatches(recipe.batch_size, order, draw=recipe.binarize == "dynamic"),
         judge=_image_judge(images.val.to(torch_device), seed),
     )
-    return optimise(model, problem, recipe, seed=seed, on_row=on_row, progress=progress)
+    kept = None
+    if checkpoints is not None:
+        identity = {
+            "images": images.fingerprint,
+            "seed": seed,
+            "recipe": recipe.identity(),
+            "model": repr(model),
+        }
+        kept = Checkpoints(checkpoints, identity)
+    return optimise(
+        model, problem, recipe, seed=seed, on_row=on_row, progress=progress, checkpoints=kept
+    )
 
 
 def _image_judge(val: Tensor, seed: int) -> Callable[[VAE], dict[str, float]] | None:

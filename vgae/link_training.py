@@ -1,6 +1,7 @@
 """fit: the training of vgae.train on the links of a graph."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -8,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from vgae.checkpoint import Checkpoints
 from vgae.decoders import InnerProductDecoder
 from vgae.embedding import encoder_inputs, input_names
 from vgae.encoders import GCNEncoder, feature_scale
@@ -27,7 +29,7 @@ from vgae.vae import VAE, LinkDecoder
 log = logging.getLogger(__name__)
 
 
-def fit(
+def fit(  # noqa: PLR0913 - each is given by name
     graph: Graph,
     split: LinkSplit,
     *,
@@ -39,6 +41,7 @@ def fit(
     cuda_graph: bool = False,
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
 ) -> FitResult:
     """Train on the training links of a split, and watch its validation links.
 
@@ -63,8 +66,13 @@ def fit(
             graphs several times faster. Nothing in the model may wait for the GPU.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
+        checkpoints: Folder where the training keeps itself while it lasts. Called again with the
+            same arguments, it goes on from there to the weights that it would have had; only the
+            number of epochs may be another. SIGTERM and SIGINT end it with a checkpoint.
 
     Raises:
+        ArtifactError: If the checkpoints are of another training.
+        Interrupted: If a signal ended it.
         LeakageError: If the split is not one of this graph, or leaks.
         ResourceError: If the device is not there, or has too little memory.
         NumericalError: If the loss is no longer finite.
@@ -103,8 +111,25 @@ def fit(
         cuda_graph=cuda_graph,
         on_row=on_row,
         progress=progress,
+        checkpoints=None
+        if checkpoints is None
+        else Checkpoints(checkpoints, _identity(graph, split, recipe, seed, model)),
     )
     return replace(result, plan=plan)
+
+
+def _identity(
+    graph: Graph, split: LinkSplit, recipe: Recipe, seed: int, model: VAE
+) -> dict[str, Any]:
+    """Return what makes a training the same one."""
+    parts = (split.train, split.val.pos, split.test.pos)
+    return {
+        "graph": graph.fingerprint,
+        "split": [split.seed, *(part.shape[1] for part in parts)],
+        "seed": seed,
+        "recipe": recipe.identity(),
+        "model": repr(model),
+    }
 
 
 def plan_fit(

@@ -6,8 +6,10 @@
 ``embeddings.npz``, ``figures/``.
 """
 
+import logging
 import operator
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -42,13 +44,19 @@ from vgae.run_folder import (
     FORMAT,
     history_file,
     is_named,
+    locked,
     new_folder,
     read_config,
     read_history,
+    remove_checkpoints,
+    remove_stale,
+    stored_recipe,
     versions,
 )
 from vgae.train import FitResult, resolve_device
 from vgae.vae import VAE
+
+log = logging.getLogger(__name__)
 
 _CONFIG_KEYS = {"graph", "model", "recipe", "seed", "split"}
 
@@ -85,22 +93,27 @@ class Run:
         Raises:
             ArtifactError: If it is no longer the same graph.
         """
-        try:
-            described = self.config["graph"]
-            source, features = str(described["source"]), str(described["features"])
-            directed = cast(Directed, described.get("directed", "symmetrize"))
-        except (AttributeError, KeyError, TypeError):
-            raise ArtifactError(
-                "RUN_CORRUPT", f"{self.folder / 'config.json'} does not say what its graph is."
-            ) from None
-        graph = open_graph(source, features, directed)
-        if graph.fingerprint != self.config["graph"].get("fingerprint"):
-            raise ArtifactError(
-                "DATA_CHANGED",
-                f"{source} is not the graph that {self.folder} was"
-                " trained on; bring that one back, or train anew.",
-            )
-        return graph
+        return _graph_of(self.folder, self.config)
+
+
+def _graph_of(folder: Path, config: Mapping[str, Any]) -> Graph:
+    """Return the graph that a run is of, read anew and compared."""
+    try:
+        described = config["graph"]
+        source, features = str(described["source"]), str(described["features"])
+        directed = cast(Directed, described.get("directed", "symmetrize"))
+    except (AttributeError, KeyError, TypeError):
+        raise ArtifactError(
+            "RUN_CORRUPT", f"{folder / 'config.json'} does not say what its graph is."
+        ) from None
+    graph = open_graph(source, features, directed)
+    if graph.fingerprint != described.get("fingerprint"):
+        raise ArtifactError(
+            "DATA_CHANGED",
+            f"{source} is not the graph that {folder} was trained on; bring that one back, or"
+            " train anew.",
+        )
+    return graph
 
 
 def open_graph(source: str, features: str = "raw", directed: Directed = "symmetrize") -> Graph:
@@ -185,22 +198,74 @@ def train_run(  # noqa: PLR0913
         "versions": versions(),
     }
     folder = new_folder(Path(folder), overwrite=overwrite)
-    write_json(folder / "config.json", config)
     split.save(folder / "split.npz")
-    with history_file(folder) as write_row:
-        result = fit(
-            graph,
-            split,
-            model=model,
-            recipe=recipe,
-            seed=seed,
-            device=device,
-            max_bytes=max_bytes,
-            cuda_graph=cuda_graph,
-            on_row=write_row,
-            progress=progress,
-        )
-    metrics, calibration = _write_result(folder, result, config, graph, split)
+    # Last: with it the folder is a run that can be resumed.
+    write_json(folder / "config.json", config)
+    options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
+    return _trained(folder, config, graph, split, recipe, progress=progress, **options)
+
+
+def resume_run(
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    max_bytes: int | None = None,
+    cuda_graph: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Go on with a run that was interrupted, from its newest checkpoint that is whole.
+
+    On a CPU, with the same versions and thread count, its files become those of a run that was
+    never interrupted, bit for bit, but for the seconds in ``metrics.json``. A run without a
+    checkpoint starts anew, a finished one is returned as it is.
+
+    Args:
+        folder: Of the run; its ``config.json`` has all settings.
+        device: See :func:`vgae.fit`.
+        max_bytes: See :func:`vgae.fit`.
+        cuda_graph: See :func:`vgae.fit`.
+        progress: See :func:`vgae.fit`.
+
+    Raises:
+        ArtifactError: If the folder is not a run, or its graph has changed.
+        ResourceError: If another process is training in it.
+    """
+    folder = Path(folder)
+    config = read_config(folder, _CONFIG_KEYS)
+    if (folder / "metrics.json").exists():
+        log.info("%s is complete already", folder)
+        return load_run(folder)
+    graph = _graph_of(folder, config)
+    split = LinkSplit.load(folder / "split.npz")
+    recipe = stored_recipe(Recipe, config)
+    options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
+    return _trained(folder, config, graph, split, recipe, progress=progress, **options)
+
+
+def _trained(
+    folder: Path,
+    config: dict[str, Any],
+    graph: Graph,
+    split: LinkSplit,
+    recipe: Recipe,
+    **options: Any,
+) -> Run:
+    """Train, or go on training, in a folder that has its configuration, and write the rest."""
+    with locked(folder):
+        remove_stale(folder)
+        with history_file(folder) as write_row:
+            result = fit(
+                graph,
+                split,
+                model=config["model"],
+                recipe=recipe,
+                seed=config["seed"],
+                on_row=write_row,
+                checkpoints=folder / "checkpoints",
+                **options,
+            )
+        metrics, calibration = _write_result(folder, result, config, graph, split)
+        remove_checkpoints(folder)
     trained = result.model.cpu()
     run = Run(folder, config, split, trained, result.history, metrics, calibration)
     vars(run)["graph"] = graph  # is here already
@@ -221,7 +286,9 @@ def _write_result(
     folder: Path, result: FitResult, config: Mapping[str, Any], graph: Graph, split: LinkSplit
 ) -> tuple[dict[str, Any], Calibration | None]:
     """Write weights, embeddings, calibration and scores; return the scores and the calibration."""
-    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    # Half a model may be left of a process that was killed while it wrote.
+    shutil.rmtree(folder / "model", ignore_errors=True)
     save_weights(folder / "checkpoints" / "best.safetensors", result.best)
     save_weights(folder / "checkpoints" / "last.safetensors", result.last)
     q = embed(result.model, graph, split.message_edge_index)

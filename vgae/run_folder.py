@@ -7,17 +7,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from vgae.errors import ArtifactError, ResourceError, UsageError
 from vgae.history import HistoryRow
 from vgae.model_files import read_json, read_text
+from vgae.settings import Training
 from vgae.version import __version__
 
 FORMAT = "vgae-run-1"
+R = TypeVar("R", bound=Training)
 
 
 def is_named(source: str) -> bool:
@@ -75,6 +78,25 @@ def free_path(stem: str, suffix: str = "") -> Path:
     )
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other process from training in the same folder meanwhile.
+
+    The system takes the lock back from a process that dies, however it dies.
+
+    Raises:
+        ResourceError: If another process has it.
+    """
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise ResourceError(
+            "LOCKED",
+            f"another process is training in {folder}; wait for it, or choose another --out.",
+        ) from None
+
+
 def new_folder(folder: Path, *, overwrite: bool) -> Path:
     """Make the folder, or say at once why it cannot be used."""
     try:
@@ -105,8 +127,33 @@ def _clear(folder: Path, *, overwrite: bool) -> None:
         raise UsageError(
             "NOT_A_RUN", f"{folder} holds no run that could be replaced; it is left as it is."
         )
-    shutil.rmtree(folder)
+    with locked(folder):
+        shutil.rmtree(folder)
     folder.mkdir()
+
+
+def stored_recipe(kind: type[R], config: dict[str, Any]) -> R:
+    """Return the recipe that ``config.json`` has.
+
+    Raises:
+        ArtifactError: If it is none.
+    """
+    try:
+        return kind.from_dict(config["recipe"])
+    except (AttributeError, TypeError, UsageError) as error:
+        raise ArtifactError("RUN_CORRUPT", f"the recipe of the run is none: {error}.") from None
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files of a process that was killed while it wrote."""
+    for path in folder.rglob(".tmp-*"):
+        path.unlink(missing_ok=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a training that is over."""
+    for path in (folder / "checkpoints").glob("epoch-*.ckpt"):
+        path.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

@@ -79,6 +79,24 @@ class Training:
             values[name] = _parse(name, text, types[name])
         return replace(self, **values, chosen=tuple(sorted({*self.chosen, *values})))
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return settings from what JSON made of ``asdict``: lists become tuples again.
+
+        Raises:
+            TypeError: If a field does not exist, or is missing and has no default.
+            UsageError: If a value is out of range.
+        """
+        tuples: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**tuples)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must be the same for a training to go on from another's checkpoint."""
+        free = ("name", "epochs", "chosen")
+        return {name: value for name, value in asdict(self).items() if name not in free}
+
     def __str__(self) -> str:
         """Return the recipe as TOML, one ``field = value`` per line."""
         # A string, number, list or truth value is written alike in JSON and in TOML.

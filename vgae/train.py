@@ -15,16 +15,19 @@ from itertools import count, islice
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from vgae.checkpoint import Checkpoints
 from vgae.cuda_graph import Replayed
 from vgae.embedding import evaluating, parameter_like
 from vgae.errors import NumericalError, ResourceError, UsageError
 from vgae.history import HistoryRow, progress_bar
 from vgae.plan import Plan
 from vgae.settings import Training
+from vgae.signals import ended_by_signals
 from vgae.streams import stream
+from vgae.training_state import TrainingState, named_generators
 from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ def epochs(
     generator: torch.Generator | None = None,
     steps: Steps | None = None,
     cuda_graph: bool = False,
+    done: int = 0,
 ) -> Iterator[Epoch]:
     """Train without end, one full pass an iteration; the caller's loop is the callback.
 
@@ -77,6 +81,7 @@ def epochs(
         cuda_graph: Whether to record an epoch on a GPU and replay it from the fourth on; see
             :class:`vgae.cuda_graph.Replayed` for what it asks of the optimizer. ``beta`` is then
             a number.
+        done: Epochs that lie behind already; they are only counted.
 
     Yields:
         The epoch, after its steps were taken.
@@ -103,7 +108,7 @@ def epochs(
         device = parameter_like(model).device
         once = partial(epoch, weight(1))
         replayed = Replayed(once, [g for g in drawn_from if g is not None], device)
-    for number in count(1):
+    for number in count(done + 1):
         model.train()
         yield Epoch(number, *(replayed() if replayed else epoch(weight(number))))
 
@@ -168,6 +173,7 @@ def optimise(
     cuda_graph: bool = False,
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> FitResult:
     """Train a model, whatever it is of, with validation, early stopping and progress.
 
@@ -179,8 +185,14 @@ def optimise(
         cuda_graph: See :func:`epochs`.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
+        checkpoints: Where the training keeps itself, and from where it goes on if there is a
+            checkpoint; on a CPU to the same weights, bit for bit, as if it had not been
+            interrupted. While it trains in the main thread, SIGTERM and SIGINT end it after the
+            epoch, with a checkpoint; a second one at once.
 
     Raises:
+        Interrupted: If a signal ended it.
+        ArtifactError: If the checkpoint is of another training.
         NumericalError: If the loss is no longer finite.
         UsageError: If ``cuda_graph`` is to replay what changes from epoch to epoch.
     """
@@ -188,27 +200,41 @@ def optimise(
         raise UsageError("CUDA_GRAPH", "cuda_graph takes neither a warmup nor adagrad.")
     device = parameter_like(model).device
     trainer = _Trainer(model, problem.judge, settings, on_row)
-    start = time.perf_counter()
-    loop = epochs(
-        model,
-        _optimizer(model, settings, capturable=cuda_graph),
-        problem.inputs,
-        problem.target,
-        beta=_warmed_up(settings),
-        num_items=problem.num_items,
-        generator=stream(seed, "noise", device),
-        steps=problem.steps,
-        cuda_graph=cuda_graph,
-    )
+    optimizer = _optimizer(model, settings, capturable=cuda_graph)
+    noise = stream(seed, "noise", device)
     with (
         progress_bar(settings.epochs, problem.num_items, wanted=progress) as show,
         _drawing_from(model.encoder, stream(seed, "dropout", device)),
         _drawing_from(model.decoder, stream(seed, "pairs", device)),
+        ended_by_signals(wanted=checkpoints is not None) as signals,
     ):
-        for epoch in islice(loop, settings.epochs):
-            if not trainer.step(epoch):
-                break
+        drawing = {"encoder": model.encoder, "decoder": model.decoder, "steps": problem.steps}
+        generators = {"noise": noise, **named_generators(drawing)}
+        state = TrainingState(trainer.modules, optimizer, generators, trainer)
+        found = None if checkpoints is None else checkpoints.load()
+        start = time.perf_counter() - (0.0 if found is None else state.restore(found))
+        done = trainer.resume()
+        loop = epochs(
+            model,
+            optimizer,
+            problem.inputs,
+            problem.target,
+            beta=_warmed_up(settings),
+            num_items=problem.num_items,
+            generator=noise,
+            steps=problem.steps,
+            cuda_graph=cuda_graph,
+            done=done,
+        )
+        for epoch in islice(loop, 0 if trainer.stopped else max(settings.epochs - done, 0)):
+            trainer.step(epoch)
             show(epoch.number, trainer.history)
+            if checkpoints is not None and (checkpoints.due() or signals.received):
+                trainer.flush()
+                checkpoints.save(epoch.number, state.snapshot(time.perf_counter() - start))
+            signals.check(epoch.number)
+            if trainer.stopped:
+                break
     return trainer.result(time.perf_counter() - start)
 
 
@@ -247,17 +273,29 @@ class _Trainer:
         self.best_score = -math.inf
         self.best_epoch = 0
         self.best = _weights(model)
+        self.stopped = False
         if settings.patience and judge is None:
             log.warning("nothing to validate on: patience is ignored, the last epoch is kept")
 
-    def step(self, epoch: Epoch) -> bool:
-        """Take note of an epoch; return whether to go on."""
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What has weights, by name."""
+        average = {} if self.average is None else {"average": self.average}
+        return {"model": self.model, **average}
+
+    def resume(self) -> int:
+        """Tell the rows of the epochs that lie behind; return how many there are."""
+        self._tell(self.history)
+        return len(self.history)
+
+    def step(self, epoch: Epoch) -> None:
+        """Take note of an epoch; ``stopped`` says whether that was the last."""
         self.pending.append(epoch)
         if self.average is not None:
             self.average.update_parameters(self.model)
         number = epoch.number
         if number % self.settings.eval_every and number < self.settings.epochs:
-            return True
+            return
         rows = self.fetch()
         if self.judge is not None:
             with evaluating(self.judged):
@@ -266,12 +304,23 @@ class _Trainer:
             if sum(scores.values()) > self.best_score:
                 self.best_score, self.best_epoch = sum(scores.values()), number
                 self.best = _weights(self.judged)
+        self._note(rows)
+        patience = self.settings.patience if self.judge is not None else 0
+        self.stopped = 0 < patience <= number - self.best_epoch
+
+    def flush(self) -> None:
+        """Bring the history up to date."""
+        if self.pending:
+            self._note(self.fetch())
+
+    def _note(self, rows: Sequence[HistoryRow]) -> None:
         self.history += rows
+        self._tell(rows)
+
+    def _tell(self, rows: Sequence[HistoryRow]) -> None:
         if self.on_row is not None:
             for row in rows:
                 self.on_row(row)
-        patience = self.settings.patience if self.judge is not None else 0
-        return patience == 0 or number - self.best_epoch < patience
 
     def fetch(self) -> list[HistoryRow]:
         """Fetch the waiting epochs, all at once, so that a GPU is seldom waited for."""

@@ -1,0 +1,200 @@
+r"""Checkpoints: tensors and plain values in one file that proves that it is whole.
+
+=============  =====================================================================
+8 bytes        ``VGAECKPT``
+8 bytes        length of the header, little-endian
+header         JSON: format, version of the package, values, and of each tensor its
+               name, dtype, shape and place; padded with blanks
+tensors        little-endian, one after the other, without gaps
+32 bytes       SHA-256 of everything before
+=============  =====================================================================
+
+Nothing in it is code: no pickle, no sparse or strided tensors. A file with one bit changed, or cut
+off anywhere, is refused before anything is made of it.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.atomic import replacing
+from vgae.errors import ArtifactError
+from vgae.version import __version__
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+SECONDS = 10.0  # between two checkpoints of a training, at least
+_MAGIC = b"VGAECKPT"
+_HEAD = struct.Struct("<8sQ")
+_DIGEST = hashlib.sha256().digest_size
+_DTYPES = {
+    name: getattr(torch, name)
+    for name in ("float32", "float64", "int64", "int32", "uint8", "bool")
+}
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        values: Whatever JSON can say: numbers, text, lists, dicts.
+        tensors: Dense, on the CPU.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all; see :func:`vgae.atomic.replacing`.
+
+    Raises:
+        TypeError: If a tensor is sparse, or of a type that is not stored.
+        OSError: If the file cannot be written; what was there stays.
+    """
+    content = _encoded(checkpoint)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint, or refuse it as a whole.
+
+    Raises:
+        ArtifactError: ``CANNOT_READ``; ``NOT_A_CHECKPOINT`` if it is something else;
+            ``CKPT_CORRUPT`` if it is damaged; ``CKPT_VERSION`` if a later version wrote it.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError("CANNOT_READ", f"{path}: {error.strerror}.") from None
+    if content[: len(_MAGIC)] != _MAGIC:
+        raise ArtifactError("NOT_A_CHECKPOINT", f"{path} is no checkpoint of this package.")
+    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if len(content) < _HEAD.size + _DIGEST or hashlib.sha256(body).digest() != digest:
+        raise ArtifactError(
+            "CKPT_CORRUPT",
+            f"{path} is damaged: its checksum is wrong; remove it, or take an earlier one.",
+        )
+    # From here on it is what some version wrote; only another version can be the reason.
+    length = _HEAD.unpack_from(body)[1]
+    header = json.loads(body[_HEAD.size : _HEAD.size + length])
+    if header["format"] != FORMAT:
+        raise ArtifactError(
+            "CKPT_VERSION",
+            f"{path} was written by vgae {header['version']} in format {header['format']}, this"
+            f" version reads {FORMAT}; use that one.",
+        )
+    return Checkpoint(header["values"], _tensors(header["tensors"], body, _HEAD.size + length))
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder: the last two that were written.
+
+    Args:
+        folder: Where they are; made if it is not there.
+        identity: What the training is: whatever must be the same for another to go on from here.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.identity = json.loads(json.dumps(identity))  # as it will be read back
+        self._written = time.monotonic()
+
+    def load(self) -> Checkpoint | None:
+        """Return the newest one that is whole; ``None`` if there is none.
+
+        Says so where a newer one has to be passed over.
+
+        Raises:
+            ArtifactError: ``CKPT_OTHER`` if it is of another training.
+        """
+        for path in self.stored():
+            try:
+                found = read_checkpoint(path)
+            except ArtifactError as error:
+                if error.code not in ("CKPT_CORRUPT", "NOT_A_CHECKPOINT"):
+                    raise
+                log.warning("%s Going back to the one before.", error)
+                continue
+            theirs = found.values.get("identity", {})
+            differing = [k for k in self.identity if theirs.get(k) != self.identity[k]]
+            if differing:
+                raise ArtifactError(
+                    "CKPT_OTHER",
+                    f"{path} is of a training with another {', '.join(differing)}; go on with"
+                    " what it had, or take another folder.",
+                )
+            return found
+        return None
+
+    def due(self) -> bool:
+        """Tell whether it is time for another one."""
+        return time.monotonic() - self._written >= SECONDS
+
+    def save(self, epoch: int, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint of an epoch, and remove all but the last two."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        values = {**checkpoint.values, "identity": self.identity}
+        path = self.folder / f"epoch-{epoch:09d}.ckpt"
+        write_checkpoint(path, Checkpoint(values, checkpoint.tensors))
+        for old in [p for p in self.stored() if p.name <= path.name][_KEPT:]:
+            old.unlink(missing_ok=True)
+        self._written = time.monotonic()
+
+    def stored(self) -> list[Path]:
+        """Return the files, the newest first."""
+        return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
+
+
+def _encoded(checkpoint: Checkpoint) -> bytes:
+    table, parts, place = [], [], 0
+    for name in sorted(checkpoint.tensors):
+        tensor = checkpoint.tensors[name].detach().cpu()
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        if tensor.layout != torch.strided or dtype not in _DTYPES:
+            raise TypeError(f"{name} cannot be stored: {tensor.dtype}, {tensor.layout}.")
+        array = tensor.contiguous().numpy()
+        part = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        table.append({"name": name, "dtype": dtype, "shape": list(tensor.shape), "place": place})
+        parts.append(part)
+        place += len(part)
+    content = {
+        "format": FORMAT,
+        "version": __version__,
+        "values": checkpoint.values,
+        "tensors": table,
+    }
+    header = json.dumps(content, sort_keys=True, allow_nan=False).encode()
+    header += b" " * (-(_HEAD.size + len(header)) % 16)  # so that arrays are aligned
+    body = b"".join([_HEAD.pack(_MAGIC, len(header)), header, *parts])
+    return body + hashlib.sha256(body).digest()
+
+
+def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dict[str, Tensor]:
+    tensors = {}
+    for row in table:
+        dtype, shape = _DTYPES[row["dtype"]], row["shape"]
+        numpy_dtype = np.dtype(row["dtype"]).newbyteorder("<")
+        array = np.frombuffer(body, numpy_dtype, math.prod(shape), start + row["place"])
+        # A copy: the bytes are read-only, and in the machine's own order.
+        tensors[row["name"]] = torch.tensor(
+            array.astype(array.dtype.newbyteorder("=")), dtype=dtype
+        ).reshape(shape)
+    return tensors
