@@ -1,6 +1,5 @@
 """A run on images: the folder of vgae.run_folder, with an image model in it."""
 
-import logging
 import operator
 import os
 import shutil
@@ -31,6 +30,7 @@ from vgae.model_files import read_json, save_weights, write_json
 from vgae.run_folder import (
     FORMAT,
     history_file,
+    is_complete,
     locked,
     new_folder,
     read_config,
@@ -43,9 +43,7 @@ from vgae.run_folder import (
 from vgae.train import FitResult, resolve_device
 from vgae.vae import VAE
 
-log = logging.getLogger(__name__)
-
-_CONFIG_KEYS = {"images", "model", "recipe", "seed"}
+_CONFIG_KEYS = {"images": dict, "model": str, "recipe": dict, "seed": int}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -168,8 +166,7 @@ def resume_image_run(
     """Go on with a run on images that was interrupted, as :func:`vgae.run.resume_run` does."""
     folder = Path(folder)
     config = read_config(folder, _CONFIG_KEYS)
-    if (folder / "metrics.json").exists():
-        log.info("%s is complete already", folder)
+    if is_complete(folder):
         return load_image_run(folder)
     return _trained(
         folder,

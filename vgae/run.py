@@ -6,7 +6,6 @@
 ``embeddings.npz``, ``figures/``.
 """
 
-import logging
 import operator
 import os
 import shutil
@@ -43,6 +42,7 @@ from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.run_folder import (
     FORMAT,
     history_file,
+    is_complete,
     is_named,
     locked,
     new_folder,
@@ -56,9 +56,7 @@ from vgae.run_folder import (
 from vgae.train import FitResult, resolve_device
 from vgae.vae import VAE
 
-log = logging.getLogger(__name__)
-
-_CONFIG_KEYS = {"graph", "model", "recipe", "seed", "split"}
+_CONFIG_KEYS = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -232,8 +230,7 @@ def resume_run(
     """
     folder = Path(folder)
     config = read_config(folder, _CONFIG_KEYS)
-    if (folder / "metrics.json").exists():
-        log.info("%s is complete already", folder)
+    if is_complete(folder):
         return load_run(folder)
     graph = _graph_of(folder, config)
     split = LinkSplit.load(folder / "split.npz")

@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import logging
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +14,14 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from vgae.errors import ArtifactError, ResourceError, UsageError
-from vgae.history import HistoryRow
+from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
+from vgae.history import HistoryRow, checked_row
 from vgae.model_files import read_json, read_text
+from vgae.reading import parsed_json
 from vgae.settings import Training
 from vgae.version import __version__
+
+log = logging.getLogger(__name__)
 
 FORMAT = "vgae-run-1"
 R = TypeVar("R", bound=Training)
@@ -28,8 +32,8 @@ def is_named(source: str) -> bool:
     return not Path(source).suffix and Path(source).name == source
 
 
-def read_config(folder: Path, keys: set[str]) -> dict[str, Any]:
-    """Return the content of ``config.json``, which must have certain keys.
+def read_config(folder: Path, keys: Mapping[str, type]) -> dict[str, Any]:
+    """Return the content of ``config.json``, which must have certain keys, each of its type.
 
     Raises:
         ArtifactError: If the folder is not a run of this version, or of another kind.
@@ -38,13 +42,36 @@ def read_config(folder: Path, keys: set[str]) -> dict[str, Any]:
     if config.get("format") != FORMAT:
         raise ArtifactError(
             "RUN_FORMAT",
-            f"{folder} has format {config.get('format')!r}, this version reads {FORMAT!r}.",
+            f"{folder} has format {config.get('format')!r:.40}, this version reads {FORMAT!r}.",
         )
-    if lacking := keys - config.keys():
+    if lacking := keys.keys() - config.keys():
         raise ArtifactError(
             "RUN_CORRUPT", f"{folder / 'config.json'} lacks {', '.join(sorted(lacking))}."
         )
+    if wrong := [key for key, kind in keys.items() if type(config[key]) is not kind]:
+        raise ArtifactError(
+            "RUN_CORRUPT",
+            f"in {folder / 'config.json'} {wrong[0]} must be of type {keys[wrong[0]].__name__}.",
+        )
     return config
+
+
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Say of what is wrong with the content of a run's JSON files that it is.
+
+    Raises:
+        ArtifactError: If a value is missing, or of another kind than this package writes.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, VgaeError):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ArtifactError(
+            "RUN_CORRUPT", f"a file of {folder} says what no run says ({reason:.100})."
+        ) from None
 
 
 @contextmanager
@@ -66,9 +93,10 @@ def read_history(folder: Path) -> list[HistoryRow]:
     """
     lines = read_text(folder / "history.jsonl").splitlines()
     try:
-        return [HistoryRow(**json.loads(line)) for line in lines]
+        return [checked_row(HistoryRow(**parsed_json(line))) for line in lines]
     except (ValueError, TypeError) as error:
-        raise ArtifactError("RUN_CORRUPT", f"{folder / 'history.jsonl'}: {error}.") from None
+        reason = str(error).rstrip(".")
+        raise ArtifactError("RUN_CORRUPT", f"{folder / 'history.jsonl'}: {reason:.120}.") from None
 
 
 def free_path(stem: str, suffix: str = "") -> Path:
@@ -85,8 +113,14 @@ def locked(folder: Path) -> Iterator[None]:
     The system takes the lock back from a process that dies, however it dies.
 
     Raises:
+        ArtifactError: If something in the folder is a link to elsewhere: a folder from a stranger
+            must not say which files of yours are written or removed.
         ResourceError: If another process has it.
     """
+    if links := [path for path in folder.rglob("*") if path.is_symlink()]:
+        raise ArtifactError(
+            "RUN_LINKS", f"{links[0]} is a symbolic link, which a run must not have; remove it."
+        )
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield
@@ -142,6 +176,17 @@ def stored_recipe(kind: type[R], config: dict[str, Any]) -> R:
         return kind.from_dict(config["recipe"])
     except (AttributeError, TypeError, UsageError) as error:
         raise ArtifactError("RUN_CORRUPT", f"the recipe of the run is none: {error}.") from None
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether the run of a folder is over; if so, also tidy up what a kill left there."""
+    if not (folder / "metrics.json").exists():
+        return False
+    with locked(folder):
+        remove_stale(folder)
+        remove_checkpoints(folder)
+    log.info("%s is complete already", folder)
+    return True
 
 
 def remove_stale(folder: Path) -> None:
