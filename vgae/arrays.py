@@ -1,5 +1,6 @@
 """Arrays of any origin, checked before anything is computed with them."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,3 +125,13 @@ def checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
     csr.sum_duplicates()
     csr.eliminate_zeros()
     return csr
+
+
+def sha256(head: str, *arrays: np.ndarray) -> str:
+    """Return the digest of a text and of arrays, alike on every machine."""
+    digest = hashlib.sha256(head.encode())
+    for array in arrays:
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f" {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

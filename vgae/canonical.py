@@ -214,7 +214,11 @@ def _weights(edge_weight: Any, edges: np.ndarray) -> np.ndarray:
     for code, bad, rule in (
         ("BAD_WEIGHT", ~np.isfinite(weight), "must be finite in float32"),
         ("NEGATIVE_WEIGHT", weight < 0, "must not be negative"),
-        ("ZERO_WEIGHT", weight == 0, "must not be zero in float32; leave such edges out"),
+        (
+            "ZERO_WEIGHT",
+            weight == 0,
+            "must not be zero in float32; leave such edges out (vgae convert --drop-zero)",
+        ),
     ):
         if bad.any():
             first = np.flatnonzero(bad)[:3]

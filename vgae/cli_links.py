@@ -126,6 +126,10 @@ def convert(
         str,
         typer.Option(help="Nodes without features are an 'error', or get 'zero' features."),
     ] = "error",
+    normalize: Annotated[
+        str,
+        typer.Option(help="'nfc' makes one of names that differ in Unicode normalisation only."),
+    ] = "none",
     as_json: Json = False,
 ) -> None:
     """Read a graph with care, and write it as .npz, which every command takes."""
@@ -142,6 +146,7 @@ def convert(
         merge=merge,  # pyright: ignore[reportArgumentType]
         drop_zero=drop_zero,
         missing_features=missing_features,  # pyright: ignore[reportArgumentType]
+        normalize=normalize,  # pyright: ignore[reportArgumentType]
     )
     read = read.without_features() if features == "none" else read
     if out.suffix != ".npz":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+
 if TYPE_CHECKING:
     from vgae.calibration import Calibration
     from vgae.experiment import Summary
@@ -27,11 +28,20 @@ def graph_line(graph: Mapping[str, Any]) -> str:
     )
     words = {
         "self_loops": "{:,} self-loops dropped",
+        "num_isolated": "{:,} nodes without a link",
+        "num_components": "{:,} components",
         "repeats": "{:,} repeated edges merged",
         "both_ways": "{:,} links given in both directions",
         "one_way": "{:,} in one",
     }
-    notes = [words[name].format(count) for name, count in graph["notes"].items() if name in words]
+    # Told where it says something; runs of earlier versions do not know.
+    shape = {"num_isolated": graph.get("num_isolated", 0)}
+    if graph.get("num_components", 1) > 1:
+        shape["num_components"] = graph["num_components"]
+    counts = {**shape, **graph["notes"]}
+    notes = [
+        words[name].format(count) for name, count in counts.items() if count and name in words
+    ]
     return text + (f" ({', '.join(notes)})" if notes else "")
 
 

@@ -76,7 +76,8 @@ def check_features(model: VAE, graph: Graph) -> None:
             "NO_FEATURES",
             f"{graph.name} has no features and {graph.num_nodes} nodes, and this model takes"
             f" {encoder.in_channels} features, or was trained without any on a graph of as many"
-            " nodes and knows no others; train with features to embed other graphs.",
+            " nodes and knows no others; give features (--features FILE), or train with some to"
+            " embed other graphs.",
         )
     if graph.x is not None and encoder.in_channels != graph.num_features:
         raise DataError(

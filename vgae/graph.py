@@ -1,6 +1,5 @@
 """Graph: undirected, canonical, immutable."""
 
-import hashlib
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.arrays import feature_tensor
+from vgae.arrays import feature_tensor, sha256
 from vgae.canonical import (
     Directed,
     Merge,
@@ -305,20 +304,27 @@ class Graph:
         return self.num_nodes - len(self.links.unique())
 
     @cached_property
+    def num_components(self) -> int:
+        """Number of connected parts; an isolated node is one."""
+        shape = (self.num_nodes, self.num_nodes)
+        pattern = sp.coo_array((np.ones(self.num_links, bool), self.links.numpy()), shape=shape)
+        return int(sp.csgraph.connected_components(pattern, directed=False)[0])
+
+    @cached_property
     def link_fingerprint(self) -> str:
         """SHA-256 of the number of nodes and of the links, in hexadecimal."""
-        return _sha256(f"vgae-links-1 {self.num_nodes}", self.links.numpy())
+        return sha256(f"vgae-links-1 {self.num_nodes}", self.links.numpy())
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
         head = f"vgae-graph-1 {self.link_fingerprint} {self.num_features}"
         if self.link_weight is not None:
-            head += " " + _sha256("weights", self.link_weight.numpy())
+            head += " " + sha256("weights", self.link_weight.numpy())
         if self.x is None:
-            return _sha256(head)
+            return sha256(head)
         x = _scipy_features(self.x)
-        return _sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
+        return sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
 
     def summary(self) -> dict[str, Any]:
         """Return name, counts and notes as plain values."""
@@ -328,6 +334,8 @@ class Graph:
             "num_links": self.num_links,
             "num_features": self.num_features,
             "weighted": self.link_weight is not None,
+            "num_isolated": self.num_isolated,
+            "num_components": self.num_components,
             "notes": dict(self.notes),
         }
 
@@ -344,16 +352,6 @@ class Graph:
             f"Graph({self.name!r}, {self.num_nodes} nodes, {self.num_links} links,"
             f" {self.num_features} features)"
         )
-
-
-def _sha256(head: str, *arrays: np.ndarray) -> str:
-    """Return the digest of a text and of arrays, alike on every machine."""
-    digest = hashlib.sha256(head.encode())
-    for array in arrays:
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        digest.update(f" {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _scipy_features(x: Tensor) -> sp.csr_array:

@@ -87,6 +87,8 @@ def fit(  # noqa: PLR0913 - each is given by name
         # An estimate where the sum was expected is worth a word, also to those who ask for none.
         changed = recipe.pairs == "auto" and plan.pairs == "sampled"
         log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
+        if graph.x is None:
+            log.info("no features: each node has weights of its own, without an N x N matrix")
         in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))

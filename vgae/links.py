@@ -245,7 +245,7 @@ def sample_non_links(
         raise DataError(
             "NO_NEGATIVES",
             f"the graph has {available} pairs without a link, but {num_samples} are needed to"
-            " rank the held-out links against; hold fewer out (val, test).",
+            " rank the held-out links against; hold fewer out (val, test), or none to train only.",
         )
     rank = _distinct(available, num_samples, generator)
     # Pair (u, v), u < v, has the number v (v - 1) / 2 + u among all pairs.
@@ -287,7 +287,7 @@ def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
         raise DataError(
             "NO_EDGES",
             f"{graph.name} has no links ({dropped} self-loops were dropped), so there is nothing"
-            " to predict.",
+            " to predict; features alone are for other methods, such as PCA.",
         )
     sizes = {}
     for name, share in {"val": val, "test": test}.items():

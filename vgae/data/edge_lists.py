@@ -8,23 +8,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.text import (
     SEPARATORS,
+    Normalize,
     is_blank_or_comment,
     is_integer,
     is_number,
+    normalised,
     parse_number,
     read_lines,
     split_records,
     typed_names,
+    unpacked_name,
 )
 from vgae.errors import DataError, UsageError
 from vgae.graph import NodeId
+from vgae.tables import plain_names
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +63,12 @@ def read_edge_list(
     header: bool | None = None,
     encoding: str = "utf-8",
     drop_zero: bool = False,
+    normalize: Normalize = "none",
 ) -> EdgeList:
     """Read an edge list in text, plain or gzip; what was detected goes to the log.
 
-    Each line has two names and perhaps a weight. Lines that are blank, or begin with ``#`` or
+    Each line has two names and perhaps a weight. The apostrophes that
+    :func:`vgae.tables.write_table` puts before what a spreadsheet would run are taken away. Lines that are blank, or begin with ``#`` or
     ``%``, are left out. Names are text, or integers if each is the canonical way to write one:
     ``7``, not ``007``, ``7.0`` or ``1e3``. The nodes are in ascending order of their names.
 
@@ -75,6 +81,7 @@ def read_edge_list(
             that the next lines use are those of nodes.
         encoding: As Python names it.
         drop_zero: Leave out edges of weight zero instead of refusing them; their nodes stay.
+        normalize: As for :func:`vgae.read_graph`.
 
     Raises:
         UsageError: If the delimiter is not a character, or the encoding unknown.
@@ -111,10 +118,12 @@ def read_edge_list(
     )
     if detected and head is None:
         collected.warn_of_header()
-    return collected.edge_list()
+    return collected.edge_list(normalize)
 
 
-def read_parquet_edges(path: Path, *, drop_zero: bool = False) -> EdgeList:
+def read_parquet_edges(
+    path: Path, *, drop_zero: bool = False, normalize: Normalize = "none"
+) -> EdgeList:
     """Read the columns ``source``, ``target`` and perhaps ``weight`` of a parquet file.
 
     If they are not there, the first column and the second are the names, the third, if there is
@@ -124,6 +133,7 @@ def read_parquet_edges(path: Path, *, drop_zero: bool = False) -> EdgeList:
     Args:
         path: The file.
         drop_zero: As for :func:`read_edge_list`.
+        normalize: Likewise.
 
     Raises:
         UsageError: If pyarrow is missing.
@@ -145,7 +155,8 @@ def read_parquet_edges(path: Path, *, drop_zero: bool = False) -> EdgeList:
     log.info("%s: columns %s, %s edges", path, ", ".join(columns), f"{table.num_rows:,}")
     names, codes = coded_names(table, columns[:2])
     weight = numbers(table, columns[2], "BAD_WEIGHT") if len(columns) == 3 else None
-    return _in_order(path, names, codes.reshape(2, -1), weight, drop_zero=drop_zero)
+    names, edges = _one_a_text(names, codes.reshape(2, -1), normalize)
+    return _in_order(path, names, edges, weight, drop_zero=drop_zero)
 
 
 class _Edges:
@@ -196,14 +207,17 @@ class _Edges:
                 " and ".join(f"{name!a:.60}" for name in islice(self.number_of, 2)),
             )
 
-    def edge_list(self) -> EdgeList:
+    def edge_list(self, normalize: Normalize) -> EdgeList:
         if not self.source:
             raise DataError(
                 "NO_EDGES", f"{self.path}: it has no edges, only a header, comments or blanks."
             )
         edges = np.stack([np.frombuffer(ends, np.int64) for ends in (self.source, self.target)])
         weight = np.frombuffer(self.weight) if self.width == 3 else None
-        names = typed_names(list(self.number_of))
+        names = list(self.number_of)
+        if unpacked_name(self.path).suffix.lower() in (".csv", ".tsv"):
+            names = plain_names(names)
+        names, edges = _one_a_text(typed_names(names), edges, normalize)
         return _in_order(self.path, names, edges, weight, drop_zero=self.drop_zero)
 
     def _weight(self, number: int, text: str) -> float:
@@ -219,12 +233,22 @@ class _Edges:
         if weight < 0:
             self._refuse("NEGATIVE_WEIGHT", number, f"a weight must be positive, {got}")
         if not self.drop_zero:
-            hint = "drop_zero=True leaves such edges out"
+            hint = "drop_zero=True (vgae convert --drop-zero) leaves such edges out"
             self._refuse("ZERO_WEIGHT", number, f"a weight must be positive, {got}; {hint}")
         return weight
 
     def _refuse(self, code: str, number: int, what: str) -> NoReturn:
         raise DataError(code, f"{self.path}, line {number}: {what}.")
+
+
+def _one_a_text(
+    names: list[int] | list[str], edges: np.ndarray, normalize: Normalize
+) -> tuple[list[Any], np.ndarray]:
+    """Bring names to a normal form of Unicode; those that are then the same are one node."""
+    number_of: dict[NodeId, int] = {}
+    again = normalised(names, normalize)
+    numbers = [number_of.setdefault(name, len(number_of)) for name in again]
+    return list(number_of), np.array(numbers, np.int64)[edges]
 
 
 def _in_order(
@@ -258,7 +282,8 @@ def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
         if first != name:
             log.warning(
                 "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
-                " normalisation only)",
+                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) makes one"
+                " of them",
                 path,
                 first,
                 name,

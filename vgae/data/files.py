@@ -23,7 +23,7 @@ from vgae.data.node_features import (
     join_features,
     read_features,
 )
-from vgae.data.text import naming, unpacked_name
+from vgae.data.text import Normalize, naming, unpacked_name
 from vgae.errors import DataError
 from vgae.graph import Graph, NodeId
 from vgae.npz import read_arrays, write_arrays
@@ -44,6 +44,7 @@ def read_graph(
     merge: Merge = "mean",
     drop_zero: bool = False,
     missing_features: MissingFeatures = "error",
+    normalize: Normalize = "none",
 ) -> Graph:
     """Read a graph from a file; nothing is unpickled.
 
@@ -76,6 +77,8 @@ def read_graph(
         drop_zero: Leave out edges of weight zero instead of refusing them; their nodes stay.
         missing_features: ``"error"`` refuses nodes without features and features without nodes;
             ``"zero"`` gives the former zeros and makes isolated nodes of the latter.
+        normalize: Names in an edge list and of features may be the same text written in two ways,
+            an accent with its letter or after it; ``"nfc"`` (Unicode's form C) makes one of them.
 
     Raises:
         UsageError: If an option makes no sense, or pyarrow is missing.
@@ -86,7 +89,9 @@ def read_graph(
     name, kind = unpacked_name(path).stem, unpacked_name(path).suffix.lower()
     if kind not in (".npz", ".parquet", ".mtx", *_TEXT):
         raise _unknown_format(path)
-    rows = None if features is None else read_features(features, encoding=encoding)
+    rows = None
+    if features is not None:
+        rows = read_features(features, encoding=encoding, normalize=normalize)
     with naming(path):
         if kind == ".npz":
             graph = _from_arrays(read_arrays(path), name, merge, directed)
@@ -94,7 +99,7 @@ def read_graph(
             graph = Graph.from_scipy(read_mtx(path), merge=merge, directed=directed, name=name)
         else:
             if kind == ".parquet":
-                edges = read_parquet_edges(path, drop_zero=drop_zero)
+                edges = read_parquet_edges(path, drop_zero=drop_zero, normalize=normalize)
             else:
                 edges = read_edge_list(
                     path,
@@ -102,6 +107,7 @@ def read_graph(
                     header=header,
                     encoding=encoding,
                     drop_zero=drop_zero,
+                    normalize=normalize,
                 )
             graph = Graph.from_edges(
                 edges.edges,

@@ -20,9 +20,11 @@ from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
 from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.text import (
+    Normalize,
     is_blank_or_comment,
     is_number,
     naming,
+    normalised,
     parse_number,
     read_lines,
     split_records,
@@ -32,6 +34,7 @@ from vgae.data.text import (
 from vgae.errors import DataError, UsageError
 from vgae.graph import NodeId
 from vgae.npz import read_arrays
+from vgae.tables import plain_names
 
 MissingFeatures = Literal["error", "zero"]
 
@@ -73,7 +76,9 @@ class Joined(NamedTuple):
     x: np.ndarray | sp.csr_array
 
 
-def read_features(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> NodeFeatures:
+def read_features(
+    path: str | os.PathLike[str], *, encoding: str = "utf-8", normalize: Normalize = "none"
+) -> NodeFeatures:
     """Read node features from a file; nothing is unpickled.
 
     ==================  ==========================================================================
@@ -91,6 +96,7 @@ def read_features(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> N
     Args:
         path: The file.
         encoding: Of a text file, as Python names it.
+        normalize: As for :func:`vgae.read_graph`.
 
     Raises:
         UsageError: If the encoding is unknown, or pyarrow missing.
@@ -101,20 +107,29 @@ def read_features(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> N
     """
     path = Path(path)
     file_size(path)
-    kind = unpacked_name(path).suffix.lower()
     with naming(path):
-        if kind == ".npy":
-            return _checked(None, read_npy(path))
-        if kind == ".npz":
-            return _from_arrays(read_arrays(path))
-        if kind == ".parquet":
-            return _from_parquet(path)
-        if kind in (".csv", ".tsv"):
-            return _from_text(path, encoding)
-        raise DataError(
-            "FILE_FORMAT",
-            "features must be in a .npy, .npz, .csv, .tsv (also .gz) or .parquet file.",
-        )
+        features = _read(path, encoding)
+        if features.names is None or normalize == "none":
+            return features
+        names = normalised(features.names, normalize)
+        return _checked(names, features.x, features.feature_names)
+
+
+def _read(path: Path, encoding: str) -> NodeFeatures:
+    """Read features by the suffix of the file."""
+    kind = unpacked_name(path).suffix.lower()
+    if kind == ".npy":
+        return _checked(None, read_npy(path))
+    if kind == ".npz":
+        return _from_arrays(read_arrays(path))
+    if kind == ".parquet":
+        return _from_parquet(path)
+    if kind in (".csv", ".tsv"):
+        return _from_text(path, encoding)
+    raise DataError(
+        "FILE_FORMAT",
+        "features must be in a .npy, .npz, .csv, .tsv (also .gz) or .parquet file.",
+    )
 
 
 def join_features(
@@ -159,8 +174,8 @@ def join_features(
         raise DataError(
             "NODE_SET_MISMATCH",
             f"there are {len(names)} nodes and features of {len(rows)}: {_some(no_row)} have no"
-            f" features, {_some(no_node)} are not among the nodes; missing_features='zero' keeps"
-            " all of them.",
+            f" features, {_some(no_node)} are not among the nodes; missing_features='zero'"
+            " (vgae convert --missing-features zero) keeps all of them.",
         )
     if no_row or no_node:
         log.info(
@@ -276,7 +291,7 @@ def _from_text(path: Path, encoding: str) -> NodeFeatures:
         raise DataError("NODE_ID", "the name of a node must not be empty.")
     log.info("%s: %d features of %d nodes", path, len(columns), len(names))
     x = np.frombuffer(values, np.float32).reshape(len(names), len(columns))
-    return _checked(typed_names(names), x, columns)
+    return _checked(typed_names(plain_names(names)), x, plain_names(columns))
 
 
 def _from_parquet(path: Path) -> NodeFeatures:

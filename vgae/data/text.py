@@ -4,14 +4,17 @@ import gzip
 import io
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal, get_args
 
 from vgae.data.catalog import opened
 from vgae.errors import DataError, UsageError
+
+Normalize = Literal["none", "nfc"]
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "white space"}
 
@@ -63,19 +66,22 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
                     raise DataError(
                         "ENCODING",
                         f"{path}, line {number}: a NUL character; the file is not text, or not"
-                        f" {encoding}: give its encoding, such as encoding='utf-16-le'.",
+                        f" {encoding}: give its encoding, such as encoding='utf-16-le' (vgae"
+                        " convert --encoding utf-16-le).",
                     )
                 if len(line) > _LONGEST_LINE:
                     raise DataError(
                         "LINE_LENGTH",
-                        f"{path}, line {number}: it has more than {_LONGEST_LINE} characters.",
+                        f"{path}, line {number}: it has more than {_LONGEST_LINE} characters; the"
+                        " file lacks ends of lines, or is not what its name says.",
                     )
                 yield number, line
         except UnicodeError as error:
             found = _undecoded(error, file.count)
             raise DataError(
                 "ENCODING",
-                f"{path}: {found} is not {encoding}; give the encoding of the file.",
+                f"{path}: {found} is not {encoding}; give the encoding of the file (vgae convert"
+                " --encoding).",
             ) from None
 
 
@@ -142,6 +148,23 @@ def is_number(text: str) -> bool:
 def is_integer(text: str) -> bool:
     """Tell whether a text is the one way to write some integer of 64 bits, in ASCII digits."""
     return bool(_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
+
+
+def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:
+    """Return names in a normal form of Unicode; integers, and all with ``"none"``, as they are.
+
+    Raises:
+        UsageError: ``NORMALIZE`` if there is no such form.
+    """
+    if form not in get_args(Normalize):
+        raise UsageError(
+            "NORMALIZE", f"normalize must be one of {get_args(Normalize)}, got {form!r}."
+        )
+    if form == "none":
+        return list(names)
+    return [
+        unicodedata.normalize("NFC", name) if isinstance(name, str) else name for name in names
+    ]
 
 
 def typed_names(names: Sequence[str]) -> list[int] | list[str]:

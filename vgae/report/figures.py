@@ -180,7 +180,9 @@ def _scatter_by_label(axes: Axes, plane: np.ndarray, graph: Graph, size: float) 
 
 def _project(embedding: np.ndarray) -> tuple[str, np.ndarray]:
     """Return the name of the method and the nodes in two dimensions, shape (N, 2)."""
-    if embedding.shape[1] <= 2 or len(embedding) < 4 or np.ptp(embedding) == 0:
+    # Within rounding one and the same point, as in a complete graph: no method has an axis for it.
+    spread = np.ptp(embedding, axis=0).max() > 1e-6 * np.abs(embedding).max()
+    if embedding.shape[1] <= 2 or len(embedding) < 4 or not spread:
         padded = np.pad(embedding, ((0, 0), (0, max(0, 2 - embedding.shape[1]))))
         return "as they are", padded[:, :2]
     if len(embedding) > _TSNE_NODES:
