@@ -1,10 +1,13 @@
+import errno
 import os
+import re
 import stat
 from contextlib import suppress
 
 import pytest
 
 from vgae.atomic import replacing
+from vgae.errors import ResourceError
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def test_until_the_end_a_reader_sees_the_old_content(path):
 def test_an_exception_leaves_the_old_file_and_no_other(error, path):
     path.parent.mkdir()
     path.write_text("old")
-    with suppress(error), replacing(path) as temporary:
+    with suppress(error, ResourceError), replacing(path) as temporary:
         temporary.write_text("half")
         raise error
     assert path.read_text() == "old"
@@ -48,15 +51,45 @@ def test_an_exception_leaves_the_old_file_and_no_other(error, path):
 
 
 def test_an_exception_leaves_no_file_where_none_was(path):
-    with suppress(OSError), replacing(path) as temporary:
+    with suppress(ResourceError), replacing(path) as temporary:
         temporary.write_text("half")
         raise OSError
     assert list(path.parent.iterdir()) == []
 
 
-def test_the_exception_itself_is_passed_on(path):
-    with pytest.raises(OSError, match="disk full"), replacing(path):
-        raise OSError("disk full")
+def test_an_exception_of_the_caller_is_passed_on(path):
+    with pytest.raises(KeyError, match="lost"), replacing(path):
+        raise KeyError("lost")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOSPC, "NO_SPACE"), (errno.EFBIG, "NO_SPACE"), (errno.EIO, "CANNOT_WRITE")],
+)
+@pytest.mark.parametrize("call", ["fsync", "open"])
+def test_what_the_system_refuses_is_one_named_error(number, code, call, path, monkeypatch):
+    """R04 and R07: not tried again, and nothing is left of it."""
+    path.parent.mkdir()
+    path.write_text("old")
+    calls = []
+
+    def fail(*_):
+        calls.append(call)
+        raise OSError(number, os.strerror(number))
+
+    def write():
+        with replacing(path) as temporary:
+            temporary.write_text("new")
+            monkeypatch.setattr(os, call, fail)
+
+    with pytest.raises(ResourceError, match=re.escape(str(path))) as caught:
+        write()
+    assert (caught.value.code, caught.value.exit_code) == (code, 5)
+    assert calls == [call]
+    monkeypatch.undo()
+    # Once the file has its name, only the folder's own entry may be missing on the disk.
+    assert path.read_text() == ("old" if call == "fsync" else "new")
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("old_rights", [None, 0o600])
@@ -79,6 +112,6 @@ def test_the_temporary_file_has_the_suffix_and_the_folder_of_the_file(path):
 
 def test_a_folder_in_the_place_of_the_file_stays_as_it_was(path):
     path.mkdir(parents=True)
-    with pytest.raises(IsADirectoryError), replacing(path) as temporary:
+    with pytest.raises(ResourceError, match="Is a directory"), replacing(path) as temporary:
         temporary.write_text("text")
     assert list(path.parent.iterdir()) == [path]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError, ResourceError, UsageError
 from vgae.export import (
     networkx_with_embeddings,
     node_from_word2vec,
@@ -223,7 +223,7 @@ def test_a_folder_written_in_part_shows_nothing(q, tmp_path):
     write_projector(tmp_path, IDS, q)
     (tmp_path / "metadata.tsv").unlink()
     (tmp_path / "metadata.tsv").mkdir()
-    with pytest.raises(OSError, match=r"metadata\.tsv"):
+    with pytest.raises(ResourceError, match=r"metadata\.tsv"):
         write_projector(tmp_path, IDS, q)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metadata.tsv", "vectors.tsv"]
 

@@ -1,15 +1,13 @@
-import math
 from itertools import islice
 
 import pytest
 import torch
-from torch import nn
 
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
-from vgae.errors import ResourceError, UsageError
+from vgae.errors import UsageError
 from vgae.settings import Training
-from vgae.train import Problem, averaged, epochs, optimise, resolve_device
+from vgae.train import Problem, epochs, optimise
 from vgae.vae import VAE
 
 
@@ -40,27 +38,6 @@ def test_epochs_is_plain_gradient_descent_on_the_elbo(two_cliques, generator):
     assert [epoch.number for epoch in seen] == [1, 2, 3]
     for left, right in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(left, right)
-
-
-def test_the_average_weighs_late_weights_most_and_all_in_the_end():
-    """Polynomial-decay averaging: after t steps the k-th counts as k^8, about."""
-    line = nn.Linear(1, 1, bias=False).double()
-    average = averaged(line)
-    for k in range(1, 201):
-        line.weight.data.fill_(float(k))
-        average.update_parameters(line)
-    # Exactly (k + 7)! / (k - 1)!.
-    weights = [math.prod(range(k, k + 8)) for k in range(1, 201)]
-    expected = sum(k * w for k, w in zip(range(1, 201), weights, strict=True)) / sum(weights)
-    assert average.module.weight.item() == pytest.approx(expected)
-
-
-def test_a_device_that_is_not_there_is_named():
-    with pytest.raises(ResourceError, match="device 'cuda:77' cannot be used") as error:
-        resolve_device("cuda:77")
-    assert error.value.exit_code == 5
-    with pytest.raises(ResourceError, match="device 'gpu'"):
-        resolve_device("gpu")
 
 
 def test_an_epoch_of_several_steps_takes_them_all_and_sums_them_up(two_cliques, generator):

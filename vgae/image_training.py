@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vgae.checkpoint import Checkpoints
+from vgae.devices import resolve_device
 from vgae.errors import DataError
 from vgae.history import HistoryRow
 from vgae.image_evaluation import elbo_terms
@@ -15,7 +16,7 @@ from vgae.image_models import ImageModelName, build_image_model
 from vgae.image_recipes import ImageRecipe, default_recipe
 from vgae.images import Images, binarised
 from vgae.streams import stream
-from vgae.train import FitResult, Problem, optimise, resolve_device
+from vgae.train import FitResult, Problem, optimise
 from vgae.vae import VAE
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vgae.checkpoint import Checkpoints
 from vgae.decoders import InnerProductDecoder
+from vgae.devices import resolve_device
 from vgae.embedding import encoder_inputs, input_names
 from vgae.encoders import GCNEncoder, feature_scale
 from vgae.errors import UsageError
@@ -23,7 +24,7 @@ from vgae.models import MODELS, ModelName, build_model, check_model, widths
 from vgae.plan import Plan, plan_training
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.streams import stream
-from vgae.train import FitResult, Problem, optimise, resolve_device
+from vgae.train import FitResult, Problem, optimise
 from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ class Training:
         beta: Weight of the KL divergence.
         warmup: Epochs over which beta rises from 0, in a straight line.
         average: Whether the model is the average of the weights over the later epochs; see
-            :func:`vgae.train.averaged`.
+            :func:`vgae.averaging.averaged`.
         keep: Which weights become the model: those of the epoch that is ``best`` on what is held
             out for validation, or of the ``last``.
         patience: Epochs without a better validation score after which training stops; 0 never
@@ -87,6 +87,8 @@ class Training:
             TypeError: If a field does not exist, or is missing and has no default.
             UsageError: If a value is out of range.
         """
+        if not isinstance(values, Mapping):
+            raise TypeError("a recipe must be a JSON object")
         tuples: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
@@ -94,7 +96,7 @@ class Training:
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same for a training to go on from another's checkpoint."""
-        free = ("name", "epochs", "chosen")
+        free = ("name", "epochs", "patience", "chosen")  # how long, not how
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def __str__(self) -> str:
@@ -114,7 +116,7 @@ def _check(name: str, kind: Any, value: Any, span: tuple[float, float] | None) -
             raise UsageError("RECIPE", f"{name} must be an integer, got {number!r}.")
         low, high = span
         if isinstance(number, str) or not low <= number <= high:  # NaN fails too
-            raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {number}.")
+            raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {number!r:.60}.")
 
 
 def _parse(name: str, text: str, kind: Any) -> object:

@@ -16,12 +16,13 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
+from vgae.averaging import averaged
 from vgae.checkpoint import Checkpoints
 from vgae.cuda_graph import Replayed
+from vgae.devices import memory_named
 from vgae.embedding import evaluating, parameter_like
-from vgae.errors import NumericalError, ResourceError, UsageError
+from vgae.errors import NumericalError, UsageError
 from vgae.history import HistoryRow, progress_bar
 from vgae.plan import Plan
 from vgae.settings import Training
@@ -193,7 +194,8 @@ def optimise(
     Raises:
         Interrupted: If a signal ended it.
         ArtifactError: If the checkpoint is of another training.
-        NumericalError: If the loss is no longer finite.
+        NumericalError: If the loss is no longer finite. Checkpoints from before stay.
+        ResourceError: If the memory does not suffice, or a checkpoint cannot be written.
         UsageError: If ``cuda_graph`` is to replay what changes from epoch to epoch.
     """
     if cuda_graph and (settings.warmup or settings.optimizer == "adagrad"):
@@ -203,6 +205,7 @@ def optimise(
     optimizer = _optimizer(model, settings, capturable=cuda_graph)
     noise = stream(seed, "noise", device)
     with (
+        memory_named(device),
         progress_bar(settings.epochs, problem.num_items, wanted=progress) as show,
         _drawing_from(model.encoder, stream(seed, "dropout", device)),
         _drawing_from(model.decoder, stream(seed, "pairs", device)),
@@ -211,7 +214,10 @@ def optimise(
         drawing = {"encoder": model.encoder, "decoder": model.decoder, "steps": problem.steps}
         generators = {"noise": noise, **named_generators(drawing)}
         state = TrainingState(trainer.modules, optimizer, generators, trainer)
-        found = None if checkpoints is None else checkpoints.load()
+        found = None
+        if checkpoints is not None:
+            checkpoints.check_space(state.snapshot(0.0))
+            found = checkpoints.load()
         start = time.perf_counter() - (0.0 if found is None else state.restore(found))
         done = trainer.resume()
         loop = epochs(
@@ -231,6 +237,7 @@ def optimise(
             show(epoch.number, trainer.history)
             if checkpoints is not None and (checkpoints.due() or signals.received):
                 trainer.flush()
+                trainer.check_weights(epoch.number)
                 checkpoints.save(epoch.number, state.snapshot(time.perf_counter() - start))
             signals.check(epoch.number)
             if trainer.stopped:
@@ -286,7 +293,10 @@ class _Trainer:
     def resume(self) -> int:
         """Tell the rows of the epochs that lie behind; return how many there are."""
         self._tell(self.history)
-        return len(self.history)
+        done = len(self.history)
+        # The patience may be another now.
+        self.stopped = self._out_of_patience(done - done % self.settings.eval_every)
+        return done
 
     def step(self, epoch: Epoch) -> None:
         """Take note of an epoch; ``stopped`` says whether that was the last."""
@@ -305,8 +315,11 @@ class _Trainer:
                 self.best_score, self.best_epoch = sum(scores.values()), number
                 self.best = _weights(self.judged)
         self._note(rows)
+        self.stopped = self._out_of_patience(number)
+
+    def _out_of_patience(self, looked_at: int) -> bool:
         patience = self.settings.patience if self.judge is not None else 0
-        self.stopped = 0 < patience <= number - self.best_epoch
+        return 0 < patience <= looked_at - self.best_epoch
 
     def flush(self) -> None:
         """Bring the history up to date."""
@@ -331,12 +344,21 @@ class _Trainer:
         self.pending.clear()
         for row in rows:
             if not math.isfinite(row.loss):
-                raise NumericalError(
-                    "DIVERGED",
-                    f"the loss is {row.loss} in epoch {row.epoch}; try a smaller lr (now"
-                    f" {self.settings.lr}) or features of a smaller scale.",
-                )
+                raise self._diverged(f"the loss is {row.loss}", row.epoch)
         return rows
+
+    def check_weights(self, epoch: int) -> None:
+        """Raise ``NumericalError`` if the step after a finite loss spoilt the weights."""
+        for name, value in self.model.named_parameters():
+            if not value.isfinite().all():
+                raise self._diverged(f"{name} is not finite", epoch)
+
+    def _diverged(self, what: str, epoch: int) -> NumericalError:
+        return NumericalError(
+            "DIVERGED",
+            f"{what} in epoch {epoch}; try a smaller lr (now {self.settings.lr}) or features of a"
+            " smaller scale.",
+        )
 
     def result(self, seconds: float) -> FitResult:
         """Put the weights that the recipe keeps into the model, and hand everything over."""
@@ -348,29 +370,6 @@ class _Trainer:
         self.model.load_state_dict(best if self.settings.keep == "best" else last)
         self.model.eval()
         return FitResult(self.model, best, last, best_epoch, self.history, seconds)
-
-
-def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:
-    """Return the device; ``"auto"`` is a GPU if there is one, else the CPU.
-
-    Raises:
-        ResourceError: If it is not there.
-        UsageError: If it must be a GPU, for ``cuda_graph``, and is none.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        resolved = torch.device(device)
-        torch.empty(1, device=resolved).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        reason = "there is none of that kind" if "Expected one of" in reason else reason
-        raise ResourceError(
-            "DEVICE", f"device {device!r} cannot be used ({reason}); use --device cpu or auto."
-        ) from None
-    if cuda_graph and resolved.type != "cuda":
-        raise UsageError("CUDA_GRAPH", f"cuda_graph needs a GPU, and this runs on {resolved}.")
-    return resolved
 
 
 def _weights(model: VAE) -> dict[str, Tensor]:
@@ -389,21 +388,3 @@ def _drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
         yield
     finally:
         part.generator = None  # it is bound to the device; the model may go elsewhere
-
-
-def averaged(model: VAE) -> AveragedModel:
-    r"""Return a copy of a model that, at each ``update_parameters(model)``, averages its weights.
-
-    .. math:: \bar\theta_t = \bar\theta_{t-1} + \frac{9}{t + 8} (\theta_t - \bar\theta_{t-1})
-
-    The t-th weights count as t^8, about: the average is over the last ninth of the training,
-    however long that is, and needs no decay to be chosen.
-
-    Source: Shamir & Zhang (2013), `Stochastic Gradient Descent for Non-smooth Optimization
-    <https://arxiv.org/abs/1212.1824>`_, section 3.2 (polynomial-decay averaging, eta = 8).
-    """
-
-    def average(mean: Tensor, new: Tensor, num_averaged: Tensor | int) -> Tensor:
-        return mean + 9 / (num_averaged + 9) * (new - mean)
-
-    return AveragedModel(model, avg_fn=average, use_buffers=True)

@@ -1,5 +1,6 @@
 """TrainingState: all that a training is between two epochs, to a checkpoint and back."""
 
+import operator
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from vgae.checkpoint import Checkpoint
 from vgae.errors import ArtifactError
-from vgae.history import HistoryRow
+from vgae.history import HistoryRow, checked_row
 
 
 class Progress(Protocol):
@@ -18,7 +19,6 @@ class Progress(Protocol):
     best: dict[str, Tensor]
     best_epoch: int
     best_score: float
-    stopped: bool
 
 
 class TrainingState:
@@ -28,7 +28,7 @@ class TrainingState:
         modules: By name: the model, and the average of its weights if there is one.
         optimizer: Over the parameters of the model.
         generators: All that is drawn from, by name.
-        progress: History, best weights, patience.
+        progress: History and best weights.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class TrainingState:
             "best_epoch": progress.best_epoch,
             # Minus infinity before the first look, which JSON cannot say.
             "best_score": progress.best_score if progress.best_epoch else None,
-            "stopped": progress.stopped,
             "seconds": seconds,
         }
         return Checkpoint(values, tensors)
@@ -65,9 +64,16 @@ class TrainingState:
         """Go back to a state; return how long it took to come there.
 
         Raises:
-            ArtifactError: If it is of another model or optimizer.
+            ArtifactError: If it is of another model or optimizer, or not finite.
         """
         values, tensors = checkpoint.values, checkpoint.tensors
+        for name, value in tensors.items():
+            if not value.isfinite().all():
+                raise ArtifactError(
+                    "CKPT_NONFINITE",
+                    f"{name} of the checkpoint is not finite numbers; take an earlier one, or"
+                    " train anew.",
+                )
         try:
             for module, part in self.modules.items():
                 part.load_state_dict(_below(module, tensors))
@@ -75,14 +81,14 @@ class TrainingState:
             for name, generator in self.generators.items():
                 generator.set_state(tensors[f"generator/{name}"])
             self.progress.best = _like(self.progress.best, _below("best", tensors))
-            self.progress.history = [HistoryRow(*row) for row in values["history"]]
-            self.progress.best_epoch = values["best_epoch"]
+            rows = [checked_row(HistoryRow(*row)) for row in values["history"]]
+            self.progress.history = rows
+            self.progress.best_epoch = operator.index(values["best_epoch"])
             if values["best_score"] is not None:
-                self.progress.best_score = values["best_score"]
-            self.progress.stopped = values["stopped"]
+                self.progress.best_score = float(values["best_score"])
             return float(values["seconds"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")
             raise ArtifactError(
                 "CKPT_MISMATCH", f"the checkpoint is of another model or optimizer: {reason}."
             ) from None
@@ -93,7 +99,23 @@ class TrainingState:
             number, field = name.split("/", 1)
             states.setdefault(int(number), {})[field] = value
         groups = self.optimizer.state_dict()["param_groups"]
+        self._check_optimizer(states)
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+
+    def _check_optimizer(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Raise unless each parameter has the state that a step leaves: torch does not look."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        probe = nn.Parameter(torch.zeros_like(parameters[0]))
+        probe.grad = torch.zeros_like(probe)
+        fresh = type(self.optimizer)([probe], **self.optimizer.defaults)
+        fresh.step()
+        scalars = {name for name, value in fresh.state[probe].items() if value.dim() == 0}
+        for number, state in states.items():
+            shape = parameters[number].shape
+            for name in state.keys() | fresh.state[probe].keys():
+                if state[name].shape != (() if name in scalars else shape):
+                    raise ValueError(f"{name} of the optimizer is not of the shape of its weights")
 
 
 def named_generators(parts: Mapping[str, Any]) -> dict[str, torch.Generator]:
