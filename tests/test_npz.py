@@ -51,7 +51,7 @@ def test_a_pickle_is_not_opened_and_its_reader_gets_no_hint_to_open_it(kind, tmp
 def test_a_member_that_is_no_array_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "mixed.npz", "w") as file:
         file.writestr("keys", "text")
-    with pytest.raises(DataError, match="member keys is not an array") as caught:
+    with pytest.raises(DataError, match="member 'keys' is not an array") as caught:
         read_arrays(tmp_path / "mixed.npz")
     assert caught.value.code == "NPZ_CORRUPT"
 

@@ -42,12 +42,12 @@ def test_the_configuration_says_what_kind_of_run_it_is(tmp_path):
     content = {"format": FORMAT, "images": {}, "model": "vae"}
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert is_image_run(tmp_path)
-    assert read_config(tmp_path, {"images", "model"}) == content
+    assert read_config(tmp_path, {"images": dict, "model": str}) == content
     with pytest.raises(ArtifactError, match="lacks graph"):
-        read_config(tmp_path, {"graph", "model"})
+        read_config(tmp_path, {"graph": dict, "model": str})
     (tmp_path / "config.json").write_text(json.dumps(content | {"format": "vgae-run-9"}))
     with pytest.raises(ArtifactError, match="this version reads"):
-        read_config(tmp_path, {"images"})
+        read_config(tmp_path, {"images": dict})
 
 
 def test_a_name_has_no_suffix_and_no_folder():

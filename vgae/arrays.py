@@ -98,10 +98,18 @@ def csr_matrix(data: Any, indices: Any, indptr: Any, shape: Sequence[int]) -> sp
         if indices.dtype.kind not in "iu":
             raise ValueError(f"indices must be integers, got {indices.dtype}")
         matrix = sp.csr_array((data, indices, indptr), shape=tuple(shape))
-        matrix.check_format(full_check=True)
+        check_format(matrix)
     except (IndexError, OverflowError, TypeError, ValueError) as error:
         raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
     return matrix
+
+
+def check_format(matrix: Any) -> None:
+    """Raise ``ValueError`` unless native code can take a compressed matrix: its indices fit."""
+    # scipy looks at the starts of rows only where there are entries.
+    if (matrix.indptr[1:] < matrix.indptr[:-1]).any():
+        raise ValueError("indptr must not fall")
+    matrix.check_format(full_check=True)
 
 
 def checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
@@ -117,7 +125,7 @@ def checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
             if not len(matrix.data) == len(matrix.indices) == matrix.indptr[-1]:
                 raise ValueError("data, indices and indptr disagree on the number of entries")
             matrix = matrix.copy()
-            matrix.check_format(full_check=True)
+            check_format(matrix)
         with np.errstate(over="ignore"):
             csr = sp.csr_array(matrix, dtype=dtype, copy=True)
     except ValueError as error:

@@ -18,9 +18,10 @@ import json
 import logging
 import math
 import os
+import shutil
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from torch import Tensor
 
 from vgae.atomic import replacing
 from vgae.errors import ArtifactError
+from vgae.reading import parsed_json, read_regular
 from vgae.version import __version__
 
 log = logging.getLogger(__name__)
@@ -77,11 +79,12 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         ArtifactError: ``CANNOT_READ``; ``NOT_A_CHECKPOINT`` if it is something else;
-            ``CKPT_CORRUPT`` if it is damaged; ``CKPT_VERSION`` if a later version wrote it.
+            ``CKPT_CORRUPT`` if it is damaged, or says what no version of this package
+            writes; ``CKPT_VERSION`` if a later version wrote it.
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise ArtifactError("CANNOT_READ", f"{path}: {error.strerror}.") from None
     if content[: len(_MAGIC)] != _MAGIC:
@@ -92,16 +95,16 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             "CKPT_CORRUPT",
             f"{path} is damaged: its checksum is wrong; remove it, or take an earlier one.",
         )
-    # From here on it is what some version wrote; only another version can be the reason.
-    length = _HEAD.unpack_from(body)[1]
-    header = json.loads(body[_HEAD.size : _HEAD.size + length])
-    if header["format"] != FORMAT:
+    # A checksum tells damage, not malice: whoever made the file may have computed it too.
+    try:
+        return _decoded(path, body)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
         raise ArtifactError(
-            "CKPT_VERSION",
-            f"{path} was written by vgae {header['version']} in format {header['format']}, this"
-            f" version reads {FORMAT}; use that one.",
-        )
-    return Checkpoint(header["values"], _tensors(header["tensors"], body, _HEAD.size + length))
+            "CKPT_CORRUPT", f"{path} is no checkpoint that this package writes: {reason:.120}."
+        ) from None
 
 
 class Checkpoints:
@@ -133,8 +136,10 @@ class Checkpoints:
                     raise
                 log.warning("%s Going back to the one before.", error)
                 continue
-            theirs = found.values.get("identity", {})
-            differing = [k for k in self.identity if theirs.get(k) != self.identity[k]]
+            theirs = found.values.get("identity")
+            theirs = theirs if isinstance(theirs, dict) else {}
+            # What forget_identity took away may be anything.
+            differing = [k for k, v in theirs.items() if self.identity.get(k) != v]
             if differing:
                 raise ArtifactError(
                     "CKPT_OTHER",
@@ -143,6 +148,20 @@ class Checkpoints:
                 )
             return found
         return None
+
+    def check_space(self, checkpoint: Checkpoint) -> None:
+        """Warn if the disk has no room for the checkpoints to come, each as large as this one."""
+        there = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        need = (_KEPT + 1) * sum(tensor.nbytes for tensor in checkpoint.tensors.values())
+        if free < need:
+            log.warning(
+                "checkpoints take %.0f MB, and %s has %.0f MB free; make room, or the training"
+                " ends when it is used up",
+                need / 1e6,
+                there,
+                free / 1e6,
+            )
 
     def due(self) -> bool:
         """Tell whether it is time for another one."""
@@ -161,6 +180,19 @@ class Checkpoints:
     def stored(self) -> list[Path]:
         """Return the files, the newest first."""
         return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
+
+
+def forget_identity(folder: str | os.PathLike[str], parts: Collection[str]) -> None:
+    """Let a training that differs in some parts of its identity go on from these checkpoints."""
+    for path in Checkpoints(folder, {}).stored():
+        try:
+            found = read_checkpoint(path)
+        except ArtifactError as error:
+            log.warning("%s It is left as it is.", error)
+            continue
+        identity = {k: v for k, v in found.values["identity"].items() if k not in parts}
+        values = {**found.values, "identity": identity}
+        write_checkpoint(path, Checkpoint(values, found.tensors))
 
 
 def _encoded(checkpoint: Checkpoint) -> bytes:
@@ -187,14 +219,49 @@ def _encoded(checkpoint: Checkpoint) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
+def _decoded(path: Path, body: bytes) -> Checkpoint:
+    """Return what a body says; ``KeyError``, ``TypeError`` or ``ValueError`` if it is none."""
+    start = _HEAD.size + _HEAD.unpack_from(body)[1]
+    if start > len(body):
+        raise ValueError("its header is longer than itself")
+    header = parsed_json(body[_HEAD.size : start])
+    if header["format"] != FORMAT:
+        raise ArtifactError(
+            "CKPT_VERSION",
+            f"{path} was written by vgae {header['version']!r:.40} in format"
+            f" {header['format']!r:.40}, this version reads {FORMAT}; use that one.",
+        )
+    if type(header["values"]) is not dict:
+        raise TypeError("its values are no JSON object")
+    return Checkpoint(header["values"], _tensors(header["tensors"], body, start))
+
+
 def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dict[str, Tensor]:
-    tensors = {}
+    """Return the tensors that lie one after the other from ``start`` to the end of the body.
+
+    As there are no gaps and no overlaps, they take no more memory than the file does.
+    """
+    tensors, place = {}, 0
     for row in table:
-        dtype, shape = _DTYPES[row["dtype"]], row["shape"]
-        numpy_dtype = np.dtype(row["dtype"]).newbyteorder("<")
-        array = np.frombuffer(body, numpy_dtype, math.prod(shape), start + row["place"])
+        name, dtype, shape = row["name"], row["dtype"], row["shape"]
+        if type(name) is not str or name in tensors or dtype not in _DTYPES:
+            raise ValueError("a tensor has no name of its own, or a type that is not stored")
+        if type(shape) is not list or any(type(n) is not int or n < 0 for n in shape):
+            raise ValueError("the shape of a tensor is no list of sizes")
+        stored = np.dtype(dtype).newbyteorder("<")
+        # Python's integers: no shape, however large, wraps around to the right number.
+        count = math.prod(shape)
+        end = place + count * stored.itemsize
+        if row["place"] != place or start + end > len(body):
+            raise ValueError("a tensor is not where the one before it ends")
+        array = np.frombuffer(body, stored, count, start + place)
+        if dtype == "bool" and (array.view(np.uint8) > 1).any():
+            raise ValueError("a truth value is neither 0 nor 1")
         # A copy: the bytes are read-only, and in the machine's own order.
-        tensors[row["name"]] = torch.tensor(
-            array.astype(array.dtype.newbyteorder("=")), dtype=dtype
+        tensors[name] = torch.tensor(
+            array.astype(array.dtype.newbyteorder("=")), dtype=_DTYPES[dtype]
         ).reshape(shape)
+        place = end
+    if start + place != len(body):
+        raise ValueError("something is left over at the end")
     return tensors

@@ -330,7 +330,7 @@ def embed(
     edge_index = loaded.split.message_edge_index if graph is None and messages == "train" else None
     q = embed_nodes(loaded, nodes_of, edge_index)
     path = out or (
-        run / "embeddings.npz" if graph is None else Path(f"{nodes_of.name}-embeddings.npz")
+        run / "embeddings.npz" if graph is None else Path(f"{Path(graph).stem}-embeddings.npz")
     )
     write_embeddings(path, nodes_of.ids, q, labels=node_labels(nodes_of))
     nodes, dimensions = q.mu.shape

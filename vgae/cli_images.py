@@ -67,9 +67,11 @@ def train_images(
 def resume_images(folder: Path, *, device: str, progress: bool | None, as_json: bool) -> None:
     """Go on with a run on images: what ``vgae train --resume`` does for one."""
     from vgae.image_run import resume_image_run
+    from vgae.run_folder import understood
 
     run = resume_image_run(folder, device=device, progress=progress)
-    _show_run(run, as_json=as_json)
+    with understood(folder):
+        _show_run(run, as_json=as_json)
 
 
 def _show_run(run: "ImageRun", *, as_json: bool) -> None:

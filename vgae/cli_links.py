@@ -17,7 +17,7 @@ from vgae.cli_options import (
     announce,
 )
 from vgae.console import graph_line, print_columns, print_json
-from vgae.errors import UsageError
+from vgae.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from vgae.calibration import Calibration
@@ -201,9 +201,7 @@ def _print_links(table: "LinkTable", rows: Sequence[int]) -> None:
 
 def _shown(name: Any) -> str:
     """Return a name that does nothing to a terminal: controls escaped, not too long."""
-    text = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name)
-    )
+    text = printable(str(name))
     return text if len(text) <= 40 else text[:39] + "…"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from vgae.errors import printable
 
 if TYPE_CHECKING:
     from vgae.calibration import Calibration
@@ -23,7 +24,7 @@ def print_json(content: Any) -> None:
 def graph_line(graph: Mapping[str, Any]) -> str:
     """Return what ``config.json`` says of a graph, with what was dropped or merged."""
     text = (
-        f"{graph['name']}: {graph['num_nodes']:,} nodes, {graph['num_links']:,}"
+        f"{printable(str(graph['name']))}: {graph['num_nodes']:,} nodes, {graph['num_links']:,}"
         f"{' weighted' if graph.get('weighted') else ''} links, {graph['num_features']:,} features"
     )
     words = {

@@ -7,18 +7,33 @@ ends with. The message is one line: what is wrong, where, and how to mend it.
 from typing import Self
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """Return a text that does nothing to a terminal: what cannot be seen is escaped.
+
+    Args:
+        text: Any text.
+        keep: Characters to be left as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 class VgaeError(ValueError):
     """Base of all errors that the package raises on purpose.
 
     Args:
         code: Stable name of the fault, in capitals, such as ``"NO_EDGES"``.
-        message: One line: what is wrong, where, how to mend it.
+        message: One line: what is wrong, where, how to mend it. It may quote a file: what a
+            terminal would obey is escaped.
     """
 
     exit_code: int = 1
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(message, keep="\n"))
         self.code = code
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:

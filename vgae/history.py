@@ -28,6 +28,18 @@ class HistoryRow(NamedTuple):
     val_elbo: float | None = None
 
 
+def checked_row(row: HistoryRow) -> HistoryRow:
+    """Return a row that a file says, if it is numbers.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    numbers = row[1:4] + tuple(value for value in row[4:] if value is not None)
+    if type(row.epoch) is not int or any(type(value) not in (int, float) for value in numbers):
+        raise ValueError("a row of the history is not numbers")
+    return row
+
+
 @contextmanager
 def progress_bar(
     total: int, num_items: int, *, wanted: bool | None

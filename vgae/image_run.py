@@ -85,9 +85,9 @@ class ImageRun:
 
 def _images_of(folder: Path, config: dict[str, Any]) -> Images:
     """Return the images that a run is of, read anew and compared."""
-    source = str(config["images"]["source"])
+    source = str(config["images"].get("source"))
     images = load_images(source)
-    if images.fingerprint != config["images"]["fingerprint"]:
+    if images.fingerprint != config["images"].get("fingerprint"):
         raise ArtifactError(
             "DATA_CHANGED",
             f"{source} has not the images that {folder} was trained on; bring those back, or"

@@ -137,7 +137,9 @@ def _drawn(
         activation: Of the network.
         generator: Where the weights come from.
     """
-    layer = layer.to_empty(device="cpu")
+    # On the meta device there is nothing to draw; whoever builds there wants the shapes.
+    meta = torch.get_default_device().type == "meta"
+    layer = layer.to_empty(device="meta" if meta else "cpu")
     fan_in, fan_out = fans
     bound = math.sqrt(6 / (fan_in + fan_out if activation == "tanh" else fan_in))
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)

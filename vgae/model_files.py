@@ -8,14 +8,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vgae.atomic import replacing
 from vgae.calibration import Calibration
 from vgae.errors import ArtifactError, VgaeError
+from vgae.reading import check_regular, parsed_json, read_regular
 from vgae.vae import VAE
 from vgae.version import __version__
+
+_SCALE = "encoder.feature_scale"
 
 
 def write_model(folder: Path, model: VAE, settings: Mapping[str, Any]) -> None:
@@ -34,17 +37,44 @@ def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
     settings = read_json(folder / "config.json")
     path = folder / "model.safetensors"
     try:
-        model = build(settings)
+        check_regular(path)
         weights = load_file(path)
-        if (name := "encoder.feature_scale") in weights:
-            model.encoder.feature_scale = torch.empty_like(weights[name])  # pyright: ignore
+        # Settings from a stranger may ask for any amount of memory; on this device it is none.
+        with torch.device("meta"):
+            _check_weights(build(settings), weights)
+        model = build(settings)
+        if _SCALE in weights:
+            model.encoder.feature_scale = torch.empty_like(weights[_SCALE])  # pyright: ignore
         model.load_state_dict(weights)
     except VgaeError as error:
         raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtifactError("MODEL_CORRUPT", f"{path} cannot be loaded: {reason}") from None
+    except (AttributeError, ArithmeticError, OSError, LookupError) as error:
+        raise _corrupt(path, error) from None
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise _corrupt(path, error) from None
     return model.eval()
+
+
+def _check_weights(model: VAE, weights: Mapping[str, Tensor]) -> None:
+    """Raise ``ValueError`` unless a file has the weights of a model, all of them numbers."""
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    if _SCALE in weights:
+        shapes[_SCALE] = torch.Size([model.encoder.in_channels])  # pyright: ignore
+    if differing := sorted(shapes.keys() ^ weights.keys()):
+        raise ValueError(f"{differing[0]!r:.60} is missing or unknown")
+    for name, value in weights.items():
+        if value.shape != shapes[name]:
+            raise ValueError(
+                f"{name} has shape {tuple(value.shape)}, its config.json says"
+                f" {tuple(shapes[name])}"
+            )
+        if not value.is_floating_point() or not value.isfinite().all():
+            raise ValueError(f"{name} is not finite numbers")
+
+
+def _corrupt(path: Path, error: Exception) -> ArtifactError:
+    reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")
+    return ArtifactError("MODEL_CORRUPT", f"{path} cannot be loaded: {reason:.200}.")
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
@@ -62,8 +92,9 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors; equal weights give equal bytes."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     with replacing(path) as temporary:
-        # One entry: safetensors writes several in an order that changes from run to run.
-        save_file(tensors, temporary, metadata={"format": "pt"})
+        # One entry: safetensors writes several in an order that changes from run to run. As
+        # bytes: its own writing to a file does not say that the disk is full as Python does.
+        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
@@ -76,7 +107,7 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 def read_text(path: Path) -> str:
     """Return the text of a file of a finished run, or say that it is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ArtifactError(
@@ -89,9 +120,12 @@ def read_text(path: Path) -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file of a finished run."""
     try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ArtifactError("RUN_CORRUPT", f"{path} is not JSON: {error}.") from None
+        content = parsed_json(read_text(path))
+    except ArtifactError:
+        raise
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+        raise ArtifactError("RUN_CORRUPT", f"{path} is not JSON: {reason:.120}.") from None
     if not isinstance(content, dict):
         raise ArtifactError("RUN_CORRUPT", f"{path} must hold a JSON object.")
     return content

@@ -1,11 +1,11 @@
 """write_table: columns of numbers and names to files that other programs read."""
 
-import csv
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +27,8 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Column]) -> 
 
     ``.csv``, ``.tsv``: a header and one line per row, quoted where needed, None as an empty
     cell. A text that a spreadsheet would take for a formula (it begins with ``= + - @``, tab,
-    return or NUL, perhaps after apostrophes) gets a leading apostrophe. ``.json``: a list of one
+    return or NUL, perhaps after apostrophes) gets a leading apostrophe, which the readers of this
+    package take away again; see :func:`plain_names`. ``.json``: a list of one
     object per row; ``.jsonl``: one object per line; NaN and the infinities are null. ``.parquet``
     (needs pyarrow): arrays keep their type; a list that holds a string, or an integer beyond 64
     bits, is text.
@@ -99,16 +100,39 @@ def _rows(columns: Mapping[str, Column]) -> Iterator[tuple[Any, ...]]:
 
 def _write_csv(path: Path, columns: Mapping[str, Column]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, dialect="excel-tab" if path.suffix == ".tsv" else "excel")
-        writer.writerow(map(_inert, columns))
-        writer.writerows(map(_inert, row) for row in _rows(columns))
+        separator = "\t" if path.suffix == ".tsv" else ","
+        for row in chain([list(columns)], _rows(columns)):
+            file.write(separator.join(_cell(value, separator) for value in row) + "\r\n")
 
 
-def _inert(value: Any) -> Any:
+def _cell(value: Any, separator: str) -> str:
     """Return a cell that a spreadsheet does not run as a formula."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
     # Apostrophes that were there before get one more, so that no two texts become the same.
-    risky = isinstance(value, str) and value.lstrip("'")[:1] in tuple("=+-@\t\r\0")
-    return f"'{value}" if risky else value
+    text = f"'{value}" if _is_formula(value) else value
+    # White space at an end, and what would be taken for a comment, csv does not quote.
+    as_it_is = text == text.strip() and text[:1] not in ("#", "%")
+    if not as_it_is or any(c in text for c in f'{separator}"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _is_formula(text: str) -> bool:
+    return text.lstrip("'")[:1] in tuple("=+-@\t\r\0")
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Return names as they were before :func:`write_table` made them safe for spreadsheets.
+
+    A name that begins with ``= + - @``, tab, return or NUL after apostrophes loses the first of
+    them. Where one begins so without an apostrophe, the file is not of :func:`write_table`, and
+    all stay: two different names never become the same.
+    """
+    marked = [_is_formula(name) for name in names]
+    if any(mark and name[0] != "'" for name, mark in zip(names, marked, strict=True)):
+        return list(names)
+    return [name[1:] if mark else name for name, mark in zip(names, marked, strict=True)]
 
 
 def _write_json(path: Path, columns: Mapping[str, Column]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from vgae.arrays import check_format
 from vgae.errors import DataError
 
 MAX_FILE_BYTES = 16 * 2**20  # the largest real file, ind.pubmed.allx, has 7.6 MB
@@ -304,7 +305,7 @@ def _csr(value: Any) -> sp.csr_array:
     if len(indptr) != rows + 1 or not len(data) == len(indices) == indptr[-1]:
         raise ValueError("the parts of a sparse matrix disagree on its size")
     matrix = sp.csr_array((data, indices, indptr), shape=(rows, columns))
-    matrix.check_format(full_check=True)
+    check_format(matrix)
     return matrix
 
 

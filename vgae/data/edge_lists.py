@@ -67,10 +67,11 @@ def read_edge_list(
 ) -> EdgeList:
     """Read an edge list in text, plain or gzip; what was detected goes to the log.
 
-    Each line has two names and perhaps a weight. The apostrophes that
-    :func:`vgae.tables.write_table` puts before what a spreadsheet would run are taken away. Lines that are blank, or begin with ``#`` or
+    Each line has two names and perhaps a weight. Lines that are blank, or begin with ``#`` or
     ``%``, are left out. Names are text, or integers if each is the canonical way to write one:
-    ``7``, not ``007``, ``7.0`` or ``1e3``. The nodes are in ascending order of their names.
+    ``7``, not ``007``, ``7.0`` or ``1e3``. The apostrophes that :func:`vgae.tables.write_table`
+    puts before what a spreadsheet would run are taken away in ``.csv`` and ``.tsv`` files. The
+    nodes are in ascending order of their names.
 
     Args:
         path: The file.

@@ -24,7 +24,7 @@ from vgae.data.node_features import (
     read_features,
 )
 from vgae.data.text import Normalize, naming, unpacked_name
-from vgae.errors import DataError
+from vgae.errors import DataError, printable
 from vgae.graph import Graph, NodeId
 from vgae.npz import read_arrays, write_arrays
 
@@ -226,10 +226,11 @@ def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
         raise DataError(
             "NPZ_KEYS",
             "it must hold format, num_nodes, edges and what its keys name, or a sparse matrix of"
-            f" scipy; found {', '.join(content) or 'nothing'}.",
+            f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
     if str(content["format"]) != _FORMAT:
-        raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {content['format']}.")
+        got = str(content["format"])
+        raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {got!a:.60}.")
     graph = Graph.from_edges(
         content["edges"],
         edge_weight=content.get("link_weight"),

@@ -103,6 +103,8 @@ def read_mtx(path: Path) -> sp.csr_array:
     row, column = index.T.astype(np.int64) - 1
     values = np.ones(len(entries)) if kind[3] == "pattern" else entries[:, 2]
     if kind[4] == "symmetric":
+        if shape[0] != shape[1]:
+            raise DataError("MTX_CORRUPT", "it states that it is symmetric, and is not square.")
         below = row != column
         row, column = np.append(row, column[below]), np.append(column, row[below])
         values = np.append(values, values[below])

@@ -31,7 +31,7 @@ from vgae.data.text import (
     typed_names,
     unpacked_name,
 )
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError, UsageError, printable
 from vgae.graph import NodeId
 from vgae.npz import read_arrays
 from vgae.tables import plain_names
@@ -240,7 +240,7 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
         raise DataError(
             "NPZ_KEYS",
             "it must hold x and perhaps ids and feature_names, or a sparse matrix of scipy, and"
-            f" nothing else; found {', '.join(sorted(arrays)) or 'nothing'}.",
+            f" nothing else; found {printable(', '.join(sorted(arrays))) or 'nothing'}.",
         )
     for key in ("ids", "feature_names"):
         names = arrays.get(key, np.empty(0, int))

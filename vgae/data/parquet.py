@@ -1,7 +1,7 @@
 """Columns of a parquet file, as names or as numbers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from vgae.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_ALWAYS_VALUES = 2**24
+_VALUES_A_BYTE = 100
 
 
 class Coded(NamedTuple):
@@ -24,7 +27,8 @@ def read_parquet(path: Path) -> "pa.Table":
 
     Raises:
         UsageError: ``PYARROW`` if pyarrow is missing.
-        DataError: ``PARQUET_CORRUPT``.
+        DataError: ``PARQUET_CORRUPT``; ``UNPACKED_SIZE`` if it states far more values than it has
+            bytes.
     """
     try:
         import pyarrow.parquet as pq
@@ -34,13 +38,27 @@ def read_parquet(path: Path) -> "pa.Table":
         ) from None
     try:
         with pq.ParquetFile(path) as file:
+            _check_size(file.metadata, path.stat().st_size)
             table = file.read()
         # Not done on reading: the text in it must be UTF-8.
         table.validate(full=True)
+    except DataError:
+        raise
     # On damaged bytes pyarrow raises several kinds of exceptions.
     except Exception as error:
         raise DataError("PARQUET_CORRUPT", f"it is no parquet file ({brief(error)}).") from None
     return table
+
+
+def _check_size(metadata: Any, size: int) -> None:
+    """Raise if a file of so many bytes states far more values: a byte may repeat one for ever."""
+    values = max(metadata.num_rows, 1) * max(metadata.num_columns, 1)
+    if values > max(_ALWAYS_VALUES, _VALUES_A_BYTE * size):
+        raise DataError(
+            "UNPACKED_SIZE",
+            f"it has {size} bytes and states {values} values; save it without compression if they"
+            " are what you want.",
+        )
 
 
 def coded_names(table: "pa.Table", columns: list[str]) -> Coded:
