@@ -1,5 +1,6 @@
 """The small graphs that many tests share, and what is skipped where."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def generator():
 @pytest.fixture
 def command(capsys):
     """Run the command in this process; return its exit status, stdout and stderr."""
+    logger = logging.getLogger("vgae")
+    level = logger.level
 
     def run(*arguments):
         from vgae.cli import main
@@ -82,4 +85,6 @@ def command(capsys):
             status = end.code or 0
         return status, *capsys.readouterr()
 
-    return run
+    yield run
+    # A command that announces what it does sets it, for the rest of the process.
+    logger.setLevel(level)

@@ -295,8 +295,9 @@ def test_edges_are_brought_to_links_and_counted(accepted, text, links, notes):
     assert all(words[note] in out for note in notes)
 
 
+@pytest.mark.row("G09", "G30")
 def test_a_matrix_with_entries_on_one_side_keeps_them_all(converted):
-    """G30: not symmetric, and said so; G09: of each link one direction or the other."""
+    """Not symmetric, and said so; of each link one direction or the other."""
     graph = converted({"g.mtx": mtx(4, (2, 1), (2, 3), (4, 3))}, "convert g.mtx")
     assert graph.links.T.tolist() == [[0, 1], [1, 2], [2, 3]]
     assert graph.notes == {"one_way": 3}

@@ -311,6 +311,7 @@ def test_the_reader_equals_pickle_whatever_the_number_of_nodes(tmp_path, nodes):
     assert_reader_equals_unpickler(tmp_path / "graph")
 
 
+@pytest.mark.row("L27")
 def test_rows_go_to_the_nodes_that_test_index_names(toy):
     graph = read_planetoid(toy, "toy")
     assert graph.x is not None
@@ -368,6 +369,7 @@ def test_features_are_raw_or_none(read):
         ("<!doctype html>", "entry 1 is '<!doctype'"),
     ],
 )
+@pytest.mark.row("L27")
 def test_a_test_index_that_does_not_fit_is_refused(tmp_path, text, words):
     files = write_toy(tmp_path, **{"test.index": text})
     with pytest.raises(DataError, match=r"^\S*ind\.toy\.\S+ is damaged") as caught:

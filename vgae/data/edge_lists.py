@@ -195,6 +195,7 @@ class _Edges:
             before = " as in the lines before" if width in (2, 3) else ""
             separated = SEPARATORS.get(self.delimiter, repr(self.delimiter))
             what = f"expected {expected} fields separated by {separated}{before}, got {width}"
+            what += "; vgae convert --delimiter names another separator"
             self._refuse("FIELDS", number, what)
 
     def warn_of_header(self) -> None:
