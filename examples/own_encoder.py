@@ -4,6 +4,7 @@ import torch
 from torch_geometric.nn import SAGEConv
 
 import vgae
+from vgae.testing import check_graph_model
 
 
 class SAGEEncoder(torch.nn.Module):
@@ -17,6 +18,8 @@ class SAGEEncoder(torch.nn.Module):
         h = self.conv(x, edge_index).relu()
         return vgae.DiagGaussian(self.mu(h, edge_index), self.logvar(h, edge_index))
 
+
+check_graph_model(lambda in_channels: SAGEEncoder(in_channels, 32, 16))  # raises what is wrong
 
 torch.manual_seed(0)
 graph = vgae.load_dataset("stdlib")

@@ -1,0 +1,82 @@
+"""``python -m vgae.testing package.module:factory``: a line per check, exit status 0 or 1."""
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import cast
+
+import typer
+
+from vgae.console import print_columns
+from vgae.encoders import GCNEncoder, LinearGCNEncoder, PyGEncoder
+from vgae.errors import UsageError, VgaeError
+from vgae.gaussian import PointMass
+from vgae.testing import failure, graph_model_checks
+from vgae.testing._cases import Make
+
+OURS: Mapping[str, Make] = {
+    "GCNEncoder": GCNEncoder,
+    "GCNEncoder, all options": functools.partial(
+        GCNEncoder,
+        activation="elu",
+        dropout=(0.2, 0.2),
+        self_loop_weight=6.0,
+        length=1.8,
+        degrees=True,
+    ),
+    "GCNEncoder, PointMass": functools.partial(GCNEncoder, posterior=PointMass, bias=False),
+    "LinearGCNEncoder": LinearGCNEncoder,
+    "LinearGCNEncoder, all options": functools.partial(
+        LinearGCNEncoder, dropout=0.2, self_loop_weight=6.0, length=1.8, degrees=True
+    ),
+    "PyGEncoder": lambda in_channels: PyGEncoder(GCNEncoder(in_channels)),
+}
+
+
+def factory(path: str) -> Make:
+    """Return what ``package.module:factory`` names.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            "FACTORY",
+            f"{path!r} must be package.module:factory, where the factory takes the number of"
+            f" features and returns an encoder: {error}.",
+        ) from None
+    if not callable(found):
+        raise UsageError("FACTORY", f"{path} is no callable but a {type(found).__name__}.")
+    return cast(Make, found)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Check what the arguments name, or the encoders of this package; return the exit status."""
+    makes = {path: factory(path) for path in arguments} or OURS
+    failed = 0
+    for title, make in makes.items():
+        typer.echo(title)
+        seen = [(name, failure(check, make)) for name, check in graph_model_checks()]
+        print_columns([["  " + name, "FAILED" if s else "ok", s or ""] for name, s in seen])
+        failed += sum(s is not None for _, s in seen)
+    count = len(makes) * len(dict(graph_model_checks()))
+    typer.echo(f"\n{count - failed} of {count} checks passed.")
+    return int(failed > 0)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run, and end with the exit status; an error of the package is one line."""
+    try:
+        status = run(arguments)
+    except VgaeError as error:
+        typer.echo(f"error[{error.code}]: {error}", err=True)
+        status = error.exit_code
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

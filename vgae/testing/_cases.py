@@ -1,0 +1,173 @@
+"""What the checks look at: small graphs, fresh models, and how two results are told apart."""
+
+import copy
+import functools
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vgae.decoders import InnerProductDecoder
+from vgae.embedding import evaluating
+from vgae.gaussian import DiagGaussian, PointMass
+from vgae.graph import Graph, both_directions
+from vgae.vae import VAE, Posterior
+
+NUM_NODES, IN_CHANNELS = 24, 8
+TOLERANCE = 1e-4  # of the largest magnitude: what another order of summation may change in float32
+
+Make = Callable[[int], nn.Module]
+
+
+class ConformanceError(AssertionError):
+    """What a model does, and may not do."""
+
+
+class Adapted(nn.Module):
+    """An encoder for PyG's auto-encoders, which returns ``(mu, logstd)`` or mu, as one of ours."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, *inputs: Any) -> DiagGaussian | PointMass:
+        """Infer the posterior of every node."""
+        heads = self.encoder(*inputs)
+        return PointMass(heads) if isinstance(heads, Tensor) else DiagGaussian.from_heads(*heads)
+
+
+def links(num_nodes: int = NUM_NODES) -> Tensor:
+    """Return a ring with chords, so that each node has neighbours, shape ``(2, M)``."""
+    u = np.arange(num_nodes)
+    chords = u[: num_nodes // 2]
+    edges = np.stack([np.r_[u, chords], np.r_[(u + 1) % num_nodes, (7 * chords + 3) % num_nodes]])
+    return Graph.from_edges(edges, num_nodes=num_nodes).links
+
+
+def features(num_nodes: int = NUM_NODES, in_channels: int = IN_CHANNELS) -> Tensor:
+    """Return dense features between 0 and 1, the same at each call."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(num_nodes, in_channels, generator=generator, dtype=torch.float32)
+
+
+def graph() -> Graph:
+    """Return the graph of :func:`links` and :func:`features`, a new one at each call."""
+    return Graph.from_edges(links(), x=features(), name="checked")
+
+
+def inputs() -> tuple[Tensor, Tensor]:
+    """Return ``(x, edge_index)`` of :func:`graph`, new ones at each call."""
+    return features(), both_directions(links())
+
+
+def built(make: Make, seed: int = 0) -> VAE:
+    """Return a fresh model; every global generator is seeded first."""
+    seed_all(seed)
+    part = make(IN_CHANNELS)
+    if isinstance(part, VAE):
+        return part
+    probe = copy.deepcopy(part).eval()
+    with global_state_kept(), torch.no_grad():
+        adapted = isinstance(probe(*inputs()), (Tensor, tuple))
+    return VAE(Adapted(part) if adapted else part, InnerProductDecoder())
+
+
+def encoded(model: VAE, *given: Any) -> Posterior:
+    """Call the encoder of a model in evaluation mode, without gradients."""
+    with evaluating(model):
+        return model.encoder(*given)
+
+
+def heads(q: Posterior) -> dict[str, Tensor]:
+    """Return the tensors of a posterior by their names in messages."""
+    logvar = getattr(q, "logvar", None)
+    return {"mean": q.mu} | ({} if logvar is None else {"log-variance": logvar})
+
+
+def expect(condition: object, message: str) -> None:
+    """Raise ``ConformanceError`` with the message unless the condition holds."""
+    if not condition:
+        raise ConformanceError(message)
+
+
+def expect_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise unless each tensor is finite."""
+    for name, value in tensors.items():
+        bad = int((~value.isfinite()).sum())
+        expect(not bad, f"{where}: {bad} of {value.numel()} values of {name} are not finite")
+
+
+def expect_same(
+    got: Mapping[str, Tensor], want: Mapping[str, Tensor], where: str, tolerance: float = 0.0
+) -> None:
+    """Raise unless the tensors are equal: bit for bit, or up to a share of the largest one."""
+    expect(got.keys() == want.keys(), f"{where}: {sorted(got)} instead of {sorted(want)}")
+    for name, value in want.items():
+        expect(
+            got[name].shape == value.shape,
+            f"{where}: {name} has shape {tuple(got[name].shape)} and not {tuple(value.shape)}",
+        )
+        if torch.equal(got[name], value):
+            continue
+        gap = float((got[name].double() - value.double()).abs().max())
+        allowed = tolerance * float(value.abs().max())
+        within = f"at most {allowed:.2g} is allowed" if tolerance else "the same bits are expected"
+        expect(gap <= allowed and tolerance, f"{where}: {name} differs by {gap:.2g}, {within}")
+
+
+def seed_all(seed: int) -> None:
+    """Seed every global generator, for encoders that draw their weights or dropout from one."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the global one is meant
+    random.seed(seed)
+
+
+def global_state() -> dict[str, Any]:
+    """Return what a library must leave alone, by the names that messages use."""
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return {
+        "torch's generator": torch.get_rng_state().tolist(),
+        "numpy's generator": (kind, np.asarray(keys).tolist(), *rest),
+        "python's generator": random.getstate(),
+        "torch.use_deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "torch.set_default_dtype": torch.get_default_dtype(),
+        "torch.set_num_threads": torch.get_num_threads(),
+        "torch.set_grad_enabled": torch.is_grad_enabled(),
+        "the filters of warnings": list(warnings.filters),
+    }
+
+
+@contextmanager
+def global_state_kept() -> Iterator[None]:
+    """Put the global state back afterwards: a check must not spoil the next one."""
+    kept, generators = global_state(), (torch.get_rng_state(), np.random.get_state())  # noqa: NPY002
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        torch.set_rng_state(generators[0])
+        np.random.set_state(generators[1])  # noqa: NPY002
+        random.setstate(kept["python's generator"])
+        torch.use_deterministic_algorithms(kept["torch.use_deterministic_algorithms"])
+        torch.set_default_dtype(kept["torch.set_default_dtype"])
+        torch.set_num_threads(kept["torch.set_num_threads"])
+        torch.set_grad_enabled(kept["torch.set_grad_enabled"])
+
+
+Check = Callable[[Make], None]
+
+
+def law(check: Check) -> Check:
+    """Have a check leave the global state as it was."""
+
+    @functools.wraps(check)
+    def kept(make: Make) -> None:
+        with global_state_kept():
+            check(make)
+
+    return kept

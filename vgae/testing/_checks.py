@@ -1,0 +1,259 @@
+"""Laws of a single call: one function each, whose docstring says why it matters."""
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.embedding import embed
+from vgae.graph import Graph, both_directions
+from vgae.testing._cases import (
+    IN_CHANNELS,
+    NUM_NODES,
+    TOLERANCE,
+    ConformanceError,
+    Make,
+    built,
+    encoded,
+    expect,
+    expect_finite,
+    expect_same,
+    features,
+    graph,
+    heads,
+    inputs,
+    law,
+    links,
+)
+from vgae.vae import VAE
+
+
+@law
+def check_shapes(make: Make) -> None:
+    """Mean and log-variance have shape (N, d), also for a graph of another size.
+
+    Decoders, exports and the KL divergence count on one row per node.
+    """
+    for num_nodes in (NUM_NODES, NUM_NODES + 5):
+        q = encoded(built(make), features(num_nodes), both_directions(links(num_nodes)))
+        for name, value in heads(q).items():
+            expect(
+                value.ndim == 2 and value.shape[0] == num_nodes and value.shape == q.mu.shape,
+                f"{name} has shape {tuple(value.shape)} and not ({num_nodes}, d)",
+            )
+            expect(value.dtype == torch.float32, f"{name} is {value.dtype} of float32 features")
+
+
+@law
+def check_posterior(make: Make) -> None:
+    """A sample has the mean's shape and comes from the generator; KL is one value >= 0 a node.
+
+    The loss sums what the posterior gives, and a run repeats only if its noise is its own.
+    """
+    q = encoded(built(make), *inputs())
+    draws = [q.rsample(torch.Generator().manual_seed(1)) for _ in range(2)]
+    shape = tuple(draws[0].shape)
+    expect(shape == q.mu.shape, f"a sample has shape {shape} and not {tuple(q.mu.shape)}")
+    expect_same({"a sample": draws[0]}, {"a sample": draws[1]}, "the same generator twice")
+    kl = q.kl()
+    expect(kl.shape == (NUM_NODES,), f"kl() has shape {tuple(kl.shape)} and not ({NUM_NODES},)")
+    expect_finite({"kl()": kl}, "on an ordinary graph")
+    expect(bool((kl >= 0).all()), f"kl() is {float(kl.min()):.3g} for some node, below zero")
+
+
+@law
+def check_node_order(make: Make) -> None:
+    """Nodes renumbered give the same posteriors, renumbered: permutation equivariance.
+
+    The number of a node says nothing about it; a model that reads it cannot be trusted on a
+    graph that was loaded in another order.
+    """
+    model, (x, edge_index) = built(make), inputs()
+    order = torch.randperm(NUM_NODES, generator=torch.Generator().manual_seed(2))
+    want = {name: v[order] for name, v in heads(encoded(copy.deepcopy(model), *inputs())).items()}
+    got = heads(encoded(model, x[order], order.argsort()[edge_index]))
+    expect_same(got, want, "nodes renumbered", TOLERANCE)
+
+
+@law
+def check_link_order(make: Make) -> None:
+    """The same set of links, in any order, direction or number, gives the same posteriors.
+
+    Bit for bit through ``Graph``, which writes each graph in one way; up to rounding where the
+    columns of ``edge_index`` come in another order.
+    """
+    model, (x, edge_index) = built(make), inputs()
+    order = torch.randperm(edge_index.shape[1], generator=torch.Generator().manual_seed(3))
+    want = heads(encoded(copy.deepcopy(model), *inputs()))
+    got = heads(encoded(copy.deepcopy(model), x, edge_index[:, order]))
+    expect_same(got, want, "columns of edge_index in another order", TOLERANCE)
+    want = heads(embed(copy.deepcopy(model), graph()))
+    shuffled = links()[:, torch.randperm(links().shape[1], generator=torch.Generator())]
+    for what, edges in {
+        "links in another order": shuffled,
+        "links turned around": links().flip(0),
+        "links given twice": torch.cat([shuffled, links(), shuffled.flip(0)], dim=1),
+    }.items():
+        same = Graph.from_edges(edges, x=features())
+        expect_same(heads(embed(copy.deepcopy(model), same)), want, what)
+
+
+@law
+def check_inputs_untouched(make: Make) -> None:
+    """Neither values nor dtype nor ``requires_grad`` of x and edge_index change in a call.
+
+    The caller's tensors are used again: in the next epoch, and by the graph that they belong to.
+    """
+    for training in (False, True):
+        given, model = inputs(), built(make).train(training)
+        versions = [value._version for value in given]
+        model.encoder(*given)
+        for name, value, before, version in zip(
+            ("x", "edge_index"), given, inputs(), versions, strict=True
+        ):
+            where = f"after a call in {'training' if training else 'evaluation'}"
+            expect_same({name: value.detach()}, {name: before}, where)
+            expect(value._version == version, f"{where}: {name} was written to")
+            expect(not value.requires_grad, f"{where}: {name} requires gradients")
+
+
+@law
+def check_feature_memory(make: Make) -> None:
+    """Read-only, column-major, memory-mapped and float64 features give what float32 ones give.
+
+    How an array lies in memory is chance, and says nothing about a node.
+    """
+    model, x = built(make), features().numpy()
+    want = heads(embed(copy.deepcopy(model), graph()))
+    # An open map keeps Windows from deleting the file; the system does so later.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "x.npy"
+        np.save(path, x)
+        for what, given in {
+            "column-major features": np.asfortranarray(x),
+            "float64 features": x.astype(np.float64),
+            "read-only memory-mapped features": np.load(path, mmap_mode="r"),
+        }.items():
+            q = embed(copy.deepcopy(model), Graph.from_edges(links(), x=given))
+            expect_same(heads(q), want, what)
+    turned = features().T.contiguous().T
+    got = heads(encoded(copy.deepcopy(model), turned, inputs()[1]))
+    want = heads(encoded(model, *inputs()))
+    expect_same(got, want, "x as a transposed tensor", TOLERANCE)
+
+
+@law
+def check_prepared_inputs(make: Make) -> None:
+    """If there is a ``prepare``, what it returns gives the posteriors of the plain inputs.
+
+    ``fit`` and ``embed`` use the prepared form, code of your own the plain one.
+    """
+    model = built(make).eval()
+    prepare = getattr(model.encoder, "prepare", None)
+    if prepare is None:
+        return
+    with torch.no_grad():
+        got = heads(copy.deepcopy(model).encoder(*prepare(*inputs())))
+    expect_same(got, heads(encoded(model, *inputs())), "prepared inputs", TOLERANCE)
+
+
+def _odd_graphs() -> dict[str, tuple[Tensor, Tensor]]:
+    hub = torch.stack([torch.zeros(300, dtype=torch.long), torch.arange(1, 301)])
+    return {
+        "a graph with isolated nodes": (features(NUM_NODES + 3), both_directions(links())),
+        "a star of 300 leaves": (features(301), both_directions(hub)),
+        "a graph with a single link": (features(), torch.tensor([[0, 1], [1, 0]])),
+        "a graph without links": (features(), torch.empty(2, 0, dtype=torch.long)),
+    }
+
+
+def _odd_features() -> dict[str, tuple[Tensor, Tensor]]:
+    some = features()
+    some[::3] = 0
+    edge_index = both_directions(links())
+    return {
+        "zeros in some rows of features": (some, edge_index),
+        "nothing but zeros as features": (0 * features(), edge_index),
+        "constant features": (0 * features() + 1, edge_index),
+    }
+
+
+@law
+def check_finite_on_odd_graphs(make: Make) -> None:
+    """Posteriors are finite on isolated nodes, on a hub, on one link and on none.
+
+    Real graphs have such parts, and one NaN in a node spreads to all of them through the loss.
+    """
+    for what, given in _odd_graphs().items():
+        expect_finite(heads(encoded(built(make), *given)), what)
+
+
+@law
+def check_finite_on_odd_features(make: Make) -> None:
+    """Posteriors are finite where rows of features are zero, or all rows the same.
+
+    Word counts have empty rows; whatever is divided by a norm or a deviation meets zero there.
+    """
+    for what, given in _odd_features().items():
+        expect_finite(heads(encoded(built(make), *given)), what)
+
+
+def _gradients(model: VAE, given: tuple[Any, ...]) -> dict[str, Tensor | None]:
+    model.train()
+    q = model.encoder(*given)
+    weight = torch.Generator().manual_seed(4)
+    loss = sum((v * torch.rand(v.shape, generator=weight)).sum() for v in heads(q).values())
+    loss.backward()  # pyright: ignore[reportAttributeAccessIssue]
+    encoder = model.encoder
+    return {name: p.grad for name, p in encoder.named_parameters()}  # pyright: ignore
+
+
+@law
+def check_every_parameter_is_used(make: Make) -> None:
+    """Every parameter that requires gradients receives one from mean and log-variance.
+
+    A parameter without one is never trained: a layer was left out of ``forward``, or cut off.
+    """
+    model = built(make)
+    grads = _gradients(model, inputs())
+    frozen = {n for n, p in model.encoder.named_parameters() if not p.requires_grad}  # pyright: ignore
+    unused = [name for name, grad in grads.items() if grad is None and name not in frozen]
+    expect(not unused, f"no gradient reaches {', '.join(unused)}")
+
+
+@law
+def check_finite_gradients(make: Make) -> None:
+    """Gradients are finite on ordinary and on odd inputs, also where the posterior is.
+
+    The square root of zero is finite and its gradient is not: training then ends in NaN.
+    """
+    for what, given in {"an ordinary graph": inputs(), **_odd_graphs(), **_odd_features()}.items():
+        model = built(make)
+        q = heads(encoded(copy.deepcopy(model), *given))
+        if not all(bool(value.isfinite().all()) for value in q.values()):
+            continue  # other checks say so
+        grads = {n: g for n, g in _gradients(model, given).items() if g is not None}
+        expect_finite({f"the gradient of {name}": grad for name, grad in grads.items()}, what)
+
+
+@law
+def check_wrong_width(make: Make) -> None:
+    """Features of another width end in an error that names both widths, not in numbers.
+
+    Whoever mixes up two files must learn of it, and where.
+    """
+    for wrong in (IN_CHANNELS - 1, IN_CHANNELS + 1):
+        model, x = built(make), features(in_channels=wrong)
+        try:
+            encoded(model, x, inputs()[1])
+        except (ValueError, RuntimeError) as error:
+            named = str(wrong) in str(error) and str(IN_CHANNELS) in str(error)
+            expect(named, f"the error does not name the widths {wrong} and {IN_CHANNELS}: {error}")
+        else:
+            raise ConformanceError(
+                f"{wrong} columns were taken by a model built for {IN_CHANNELS}"
+            )

@@ -1,0 +1,170 @@
+"""Laws of a model's life: calls after each other, copies, files, trainings."""
+
+import copy
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from pickle import dumps
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vgae.graph import both_directions
+from vgae.link_training import fit
+from vgae.links import split_links
+from vgae.model_files import save_weights
+from vgae.recipes import PAPER
+from vgae.testing._cases import (
+    NUM_NODES,
+    Make,
+    built,
+    encoded,
+    expect,
+    expect_same,
+    features,
+    global_state,
+    graph,
+    heads,
+    inputs,
+    law,
+    seed_all,
+)
+from vgae.training_state import named_generators
+from vgae.vae import VAE
+
+
+@law
+def check_evaluation_is_deterministic(make: Make) -> None:
+    """In evaluation mode two calls give the same bits, whatever the state of the generators.
+
+    An embedding that changes from call to call cannot be stored, compared or tested. The modes
+    of the parts, and generators of the model's own, stay as they are too.
+    """
+    model = built(make).eval()
+    own = named_generators({"encoder": model.encoder})
+    drawn = {name: generator.get_state() for name, generator in own.items()}
+    want = heads(encoded(model, *inputs()))
+    seed_all(1)
+    expect_same(heads(encoded(model, *inputs())), want, "a second call in evaluation mode")
+    for name, generator in own.items():
+        unmoved = torch.equal(generator.get_state(), drawn[name])
+        expect(unmoved, f"evaluation mode draws random numbers from {name}")
+    with torch.no_grad():
+        model.encoder(*inputs())
+    training = [name for name, part in model.named_modules() if part.training]
+    expect(not training, f"{training} are in training mode after a call in evaluation mode")
+
+
+@law
+def check_no_memory_of_other_graphs(make: Make) -> None:
+    """What a call returns does not depend on the graph that the call before was about.
+
+    A cached adjacency, as in ``GCNConv(cached=True)``, answers for the wrong graph in silence.
+    """
+    model = built(make)
+    other = copy.deepcopy(model)
+    path = both_directions(torch.stack([torch.arange(NUM_NODES - 1), torch.arange(1, NUM_NODES)]))
+    encoded(model, 1 - features(), path)
+    encoded(other, *inputs())  # how many calls there were is another check's matter
+    want = heads(encoded(other, *inputs()))
+    expect_same(heads(encoded(model, *inputs())), want, "after a call with another graph")
+
+
+@law
+def check_save_and_load(make: Make) -> None:
+    """``state_dict`` through safetensors into another fresh model gives the same bits.
+
+    What is not a parameter or buffer is lost when a model is saved.
+    """
+    model, other = built(make), built(make, seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_weights(path, model.state_dict())
+        other.load_state_dict(load_file(path))
+    want = heads(encoded(model, *inputs()))
+    expect_same(heads(encoded(other, *inputs())), want, "weights saved and loaded")
+
+
+@law
+def check_copies(make: Make) -> None:
+    """``copy.deepcopy`` gives a model of its own with the same bits, and pickle takes the model.
+
+    Averaged weights are kept in a deep copy; worker processes are sent a pickled one.
+    """
+    model = built(make)
+    other = copy.deepcopy(model)
+    dumps(model)
+    want = heads(encoded(model, *inputs()))
+    expect_same(heads(encoded(copy.deepcopy(other), *inputs())), want, "a deep copy")
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            value.zero_()
+    expect_same(heads(encoded(other, *inputs())), want, "a deep copy whose original has changed")
+
+
+@law
+def check_same_seed(make: Make) -> None:
+    """Made twice from the same seed, a model has the same bits.
+
+    An experiment whose initial weights nobody can draw again cannot be repeated.
+    """
+    want = heads(encoded(built(make), *inputs()))
+    expect_same(heads(encoded(built(make), *inputs())), want, "made again from the same seed")
+
+
+@law
+def check_global_state(make: Make) -> None:
+    """A call leaves global generators, torch's settings and the filters of warnings alone.
+
+    In evaluation nothing is drawn. In training torch's own generator may be, by dropout; numpy's
+    and Python's never, which ``torch.manual_seed`` does not reach.
+    """
+    for training in (False, True):
+        model, given = built(make).train(training), inputs()
+        before = global_state()
+        model.encoder(*given)
+        after = global_state()
+        for name, value in before.items():
+            if training and name == "torch's generator":
+                continue
+            mode = "training" if training else "evaluation"
+            expect(after[name] == value, f"a call in {mode} mode changed {name}")
+
+
+def _trained(model: VAE) -> dict[str, Tensor]:
+    """Fit for three epochs, in place; return the weights."""
+    seed_all(0)  # dropout of torch and PyG draws from the global generator
+    split = split_links(graph(), val=0.1, test=0.1)
+    recipe = replace(PAPER, epochs=3, eval_every=1)
+    fit(graph(), split, model=model, recipe=recipe, device="cpu", progress=False)
+    return copy.deepcopy(model.state_dict())
+
+
+@law
+def check_fit_repeats(make: Make) -> None:
+    """Two copies of a model, fitted from the same seed, have the same weights, bit for bit.
+
+    A difference between two runs must come from what was changed, and not from chance.
+    """
+    model = built(make)
+    want = _trained(copy.deepcopy(model))
+    expect_same(_trained(copy.deepcopy(model)), want, "fitted again from the same seed")
+    moved = any(not torch.equal(value, want[name]) for name, value in model.state_dict().items())
+    expect(moved, "fitting changed no weight at all")
+
+
+@law
+def check_refit_forgets(make: Make) -> None:
+    """Given its initial weights back, a model is fitted to the same weights as the first time.
+
+    What a training leaves behind outside of ``state_dict`` flows into the next one.
+    """
+    model = built(make)
+    initial = copy.deepcopy(model.state_dict())
+    again = _trained(copy.deepcopy(model))
+    want = _trained(model)
+    if not all(torch.equal(value, want[name]) for name, value in again.items()):
+        return  # no fit repeats at all, as check_fit_repeats says
+    model.load_state_dict(initial)
+    expect_same(_trained(model), want, "fitted again from the initial weights")
