@@ -2,15 +2,18 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Nothing but what the lock knows, byte for byte; and no build scripts of others are run.
+LOCKED := $(PIP) --require-hashes --no-deps --only-binary :all: -r
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all audit lint format bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      train on the embedded graph and show what was written"
 	@echo "make test      suite, lint, types and import contracts"
-	@echo "make test-all  the same with the slow tests"
+	@echo "make test-all  the same with the slow tests and the audit"
+	@echo "make audit     ask for known vulnerabilities of what is pinned"
 	@echo "make format    lay out the code"
 	@echo "make bench     measure an epoch against the peers"
 
@@ -19,13 +22,19 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The stamps say what was installed; a change of the pins or of the project installs anew.
-$(VENV)/.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+# Which build of torch fits depends on the machine, so it has a pin and no hash. It comes after the
+# lock, which has what it needs: only the build itself, and the CUDA of some builds, go unchecked.
+# Builds with CUDA bring a triton of their own, which must stay.
+$(VENV)/.stamp: pyproject.toml constraints.txt requirements.lock | $(VENV)/bin/python
 	@echo "installing into $(VENV) (torch is large; this takes a minute or two)"
-	$(PIP) -e '.[fast]'
+	$(LOCKED) requirements.lock
+	$(PIP) -c constraints.txt torch
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.stamp-dev: $(VENV)/.stamp
-	$(PIP) -e '.[dev]'
+$(VENV)/.stamp-dev: $(VENV)/.stamp requirements-dev.lock requirements-triton.lock
+	$(LOCKED) requirements-dev.lock
+	$(BIN)/python -c 'import triton' 2>/dev/null || $(LOCKED) requirements-triton.lock
 	@touch $@
 
 demo: $(VENV)/.stamp
@@ -35,8 +44,11 @@ demo: $(VENV)/.stamp
 test: $(VENV)/.stamp-dev lint
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(VENV)/.stamp-dev lint
+test-all: $(VENV)/.stamp-dev lint audit
 	$(BIN)/python -m pytest
+
+audit: $(VENV)/.stamp-dev
+	$(BIN)/python tools/audit.py
 
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check

@@ -1,0 +1,71 @@
+"""Ask for known vulnerabilities of every pinned package; say plainly what could not be asked.
+
+``pip-audit`` calls a package that a mirror has no advisories for "skipped", and ends with "No
+known vulnerabilities found" even if it skipped all of them. Here that is nothing audited.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PINS = (ROOT / "constraints.txt", ROOT / "requirements-triton.lock")
+SERVICES = ("pypi", "osv")  # the second is asked if the first knows nothing
+UNREACHABLE = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "SSLError", "HTTPError")
+
+
+def ask(
+    service: str, pins: Sequence[Path] = PINS, options: Sequence[str] = ()
+) -> dict[str, Any] | None:
+    """Return what ``pip-audit`` reports, or ``None`` if the service cannot be reached.
+
+    Raises:
+        RuntimeError: If ``pip-audit`` itself fails.
+    """
+    command = [sys.executable, "-m", "pip_audit", "--vulnerability-service", service]
+    command += ["--format", "json", "--progress-spinner", "off", "--no-deps", "--disable-pip"]
+    for path in pins:
+        command += ["--requirement", str(path)]
+    command += options
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        return json.loads(done.stdout)
+    except json.JSONDecodeError:
+        if any(name in done.stderr for name in UNREACHABLE):
+            return None
+        raise RuntimeError(f"pip-audit failed:\n{done.stderr}") from None
+
+
+def audit(ask: Callable[[str], dict[str, Any] | None] = ask) -> int:
+    """Print what is known; return 1 if that is a vulnerability, else 0."""
+    packages: list[dict[str, Any]] = []
+    for service in SERVICES:
+        report = ask(service)
+        if report is None:
+            print(f"audit: the service {service!r} cannot be reached.")
+            continue
+        packages = report["dependencies"]
+        if any("vulns" in package for package in packages):
+            break
+        print(f"audit: the service {service!r} knows none of {len(packages)} packages.")
+    audited = [package for package in packages if "vulns" in package]
+    if not audited:
+        print("audit: NOTHING WAS AUDITED; run 'make audit' where advisories can be had.")
+        return 0
+    for package in packages:
+        if "vulns" not in package:
+            print(f"audit: NOT AUDITED: {package['name']}: {package['skip_reason']}")
+        for found in package.get("vulns", []):
+            fixed = ", ".join(found["fix_versions"]) or "no version yet"
+            name = f"{package['name']} {package['version']}"
+            print(f"audit: VULNERABLE: {name}: {found['id']}, mended in {fixed}")
+    bad = sum(bool(package["vulns"]) for package in audited)
+    print(f"audit: {bad} of {len(audited)} audited packages have known vulnerabilities.")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(audit())
