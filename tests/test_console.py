@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from vgae.calibration import fit_calibration
-from vgae.console import print_calibration, print_columns, print_scores, print_tasks
+from vgae.console import (
+    graph_line,
+    print_calibration,
+    print_columns,
+    print_scores,
+    print_tasks,
+)
+from vgae.graph import Graph
 
 RANKS = {"mrr": 0.25, "hits_at_10": 0.5, "num_links": 7}
 ROW = {
@@ -17,6 +24,16 @@ ROW = {
     "sigmoid": {"ece": 0.25},
     "calibrated": None,
 }
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"),
+    [(3, ""), (5, " (2 nodes without a link, 3 components, 1 self-loops dropped)")],
+)
+def test_a_graph_in_one_piece_is_not_worth_a_word(nodes, told):
+    edges = [[0, 1], [1, 2]] if nodes == 3 else [[0, 1, 4], [1, 2, 4]]
+    line = graph_line(Graph.from_edges(edges, num_nodes=nodes, name="g").summary())
+    assert line == f"g: {nodes} nodes, 2 links, 0 features{told}"
 
 
 def test_numbers_stand_flush_right(capsys):

@@ -88,6 +88,7 @@ def test_isolated_nodes_are_kept_and_counted(case):
     graph = graph_of(n, pairs)
     assert graph.num_nodes == n
     assert graph.num_isolated == n - len({node for u, v in pairs if u != v for node in (u, v)})
+    assert graph.num_components == nx.number_connected_components(graph.to_networkx())
 
 
 @pytest.mark.parametrize(
