@@ -147,6 +147,8 @@ class Checkpoints:
                     " what it had, or take another folder.",
                 )
             return found
+        if self.stored():
+            log.warning("No checkpoint in %s is whole: the training begins anew.", self.folder)
         return None
 
     def check_space(self, checkpoint: Checkpoint) -> None:

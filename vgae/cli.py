@@ -1,44 +1,43 @@
 """The command line: one short function a command; heavy imports inside, so that --help is fast."""
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from vgae.atomic import writing
 from vgae.cli_datasets import datasets_app
 from vgae.cli_images import COMMANDS as IMAGE_COMMANDS
-from vgae.cli_images import embed_images, evaluate_images, resume_images, train_images
+from vgae.cli_images import embed_images, evaluate_images
 from vgae.cli_links import COMMANDS as LINK_COMMANDS
 from vgae.cli_options import (
-    Directed,
-    GraphArgument,
+    Device,
+    Epochs,
+    Features,
     GraphFeatures,
     Json,
     OtherGraph,
     Quiet,
+    RecipeName,
     RunArgument,
+    Set,
     announce,
+    changes_of,
 )
+from vgae.cli_train import draw_figures, train
 from vgae.console import (
     print_calibration,
     print_json,
-    print_run,
     print_scores,
     print_table,
     print_tasks,
-    print_written,
 )
 from vgae.errors import UsageError, VgaeError
-from vgae.image_recipes import IMAGE_RECIPES, KERAS2D, SMALL2D
-from vgae.recipes import PAPER, RECIPES, Recipe, recipe_named
+from vgae.recipes import recipe_named
 from vgae.version import __version__
-
-if TYPE_CHECKING:
-    from vgae.run import Run
 
 app = typer.Typer(
     help="Variational graph auto-encoders: train on a graph, predict its missing links, take"
@@ -48,33 +47,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (*LINK_COMMANDS, *IMAGE_COMMANDS):
+for command in (train, *LINK_COMMANDS, *IMAGE_COMMANDS):
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
-
-Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
-RecipeName = Annotated[
-    str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
-]
-Set = Annotated[
-    list[str],
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help="Change a field of the recipe: " + ", ".join(Recipe.__dataclass_fields__) + ".",
-    ),
-]
-Epochs = Annotated[int | None, typer.Option(help="Short for --set epochs=N.")]
-Device = Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1'.")]
-Pairs = Annotated[
-    str | None,
-    typer.Option(
-        help="'exact', 'sampled' or 'auto', short for --set pairs=...", show_default=False
-    ),
-]
-MaxMemory = Annotated[
-    float | None, typer.Option(min=0, help="Most memory to take, in MB  [default: what is free]")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -86,115 +61,6 @@ def root(
     if version:
         typer.echo(f"vgae {__version__}")
         raise typer.Exit
-
-
-@app.command()
-def train(
-    graph: GraphArgument = "stdlib",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="vgae, gae, linear-vgae or linear-gae; of images vae or ae  [default: vgae, vae]",
-            show_default=False,
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Named settings: {', '.join(RECIPES)}; of images {', '.join(IMAGE_RECIPES)}; see"
-            f" --set  [default: {PAPER.name}; {KERAS2D.name} or, of few images, {SMALL2D.name}]",
-            show_default=False,
-        ),
-    ] = None,
-    set_: Set = [],
-    epochs: Epochs = None,
-    features: GraphFeatures = "raw",
-    directed: Directed = "symmetrize",
-    seed: Annotated[int, typer.Option(min=0, help="Of split, initial weights and noise.")] = 0,
-    val: Annotated[float, typer.Option(help="Share of the links to choose a model by.")] = 0.05,
-    test: Annotated[float, typer.Option(help="Share of the links to judge it by.")] = 0.10,
-    device: Device = "auto",
-    pairs: Pairs = None,
-    max_memory: MaxMemory = None,
-    cuda_graph: Annotated[
-        bool, typer.Option("--cuda-graph", help="Launch each epoch on a GPU as a whole.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run folder  [default: runs/GRAPH-MODEL-N]")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an old run.")] = False,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="Go on with this run, which was interrupted, with all of its settings; of the"
-            " others only --device, --max-memory and what is printed count."
-        ),
-    ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Train on a graph or on images, score what was held out, write a run folder."""
-    changes = _changes(set_, epochs=epochs, pairs=pairs)
-    if max_memory is not None and not math.isfinite(max_memory):
-        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
-    announce(quiet=quiet)
-    max_bytes = None if max_memory is None else int(1e6 * max_memory)
-    if resume is not None:
-        _resume(resume, device, max_bytes, cuda_graph=cuda_graph, quiet=quiet, as_json=as_json)
-        return
-    from vgae.data.named_images import is_images
-
-    if is_images(graph):
-        graphs_only = [
-            features != "raw",
-            directed != "symmetrize",
-            val != 0.05,
-            test != 0.10,
-            max_memory,
-            cuda_graph,
-        ]
-        if any(graphs_only):
-            raise UsageError(
-                "IMAGES",
-                "--features, --directed, --val, --test, --max-memory and --cuda-graph are for"
-                f" graphs, and {graph} holds images.",
-            )
-        train_images(
-            graph,
-            model=model,
-            recipe=recipe,
-            settings=changes,
-            seed=seed,
-            device=device,
-            out=out,
-            overwrite=overwrite,
-            quiet=quiet,
-            as_json=as_json,
-        )
-        return
-    settings = recipe_named(recipe or PAPER.name).override(changes)
-    model = model or "vgae"
-    from vgae.run import train_run
-    from vgae.run_folder import free_path
-
-    folder = out or free_path(f"runs/{Path(graph).stem}-{model}")
-    run = train_run(
-        graph,
-        folder,
-        features=features,
-        directed=directed,  # pyright: ignore[reportArgumentType]
-        model=model,  # pyright: ignore[reportArgumentType]
-        recipe=settings,
-        seed=seed,
-        val=val,
-        test=test,
-        device=device,
-        max_bytes=max_bytes,
-        cuda_graph=cuda_graph,
-        overwrite=overwrite,
-        progress=False if quiet else None,
-    )
-    _show_run(run, as_json=as_json)
 
 
 @app.command()
@@ -282,7 +148,7 @@ def calibrate(
         prior=prior,  # pyright: ignore[reportArgumentType]
         goal=goal,
     )
-    _draw(recalibrate(loaded, calibration))
+    draw_figures(recalibrate(loaded, calibration))
     if as_json:
         print_json(calibration.to_dict())
     else:
@@ -357,7 +223,7 @@ def table(
     as_json: Json = False,
 ) -> None:
     """Compare models over several seeds: mean ± deviation."""
-    settings = recipe_named(recipe).override(_changes(set_, epochs=epochs))
+    settings = recipe_named(recipe).override(changes_of(set_, epochs=epochs))
     from vgae.experiment import Trial, protocol, run_table, summarise, to_json
     from vgae.model_files import write_json
     from vgae.run_folder import free_path
@@ -366,8 +232,9 @@ def table(
     path = out or free_path("runs/table", ".json")
     # A folder that cannot be written is found out before the first training, a table that is
     # there already is not touched before the first result.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    TemporaryFile(dir=path.parent).close()
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=path.parent).close()
     done: list[Trial] = []
 
     def show(trial: Trial) -> None:
@@ -412,57 +279,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         typer.echo(f"error[OS]: {error}", err=True)
         sys.exit(5)
-
-
-def _changes(settings: Sequence[str], **short: object) -> dict[str, str]:
-    """Return the changes of ``--set`` and of options that are short for it, as text by field."""
-    changes = {}
-    for setting in settings:
-        field, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
-        changes[field] = value
-    return changes | {field: str(value) for field, value in short.items() if value is not None}
-
-
-def _resume(
-    folder: Path,
-    device: str,
-    max_bytes: int | None,
-    *,
-    cuda_graph: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Go on with a run of either kind."""
-    from vgae.run import resume_run
-    from vgae.run_folder import is_image_run
-
-    progress = False if quiet else None
-    if is_image_run(folder):
-        resume_images(folder, device=device, progress=progress, as_json=as_json)
-        return
-    run = resume_run(
-        folder, device=device, max_bytes=max_bytes, cuda_graph=cuda_graph, progress=progress
-    )
-    _show_run(run, as_json=as_json)
-
-
-def _show_run(run: "Run", *, as_json: bool) -> None:
-    """Draw the figures of a run that was just trained, and print what came out."""
-    _draw(run)
-    if as_json:
-        print_json({"run": str(run.folder), **run.metrics})
-    else:
-        print_run(run)
-        print_written(run)
-
-
-def _draw(run: "Run") -> None:
-    from vgae.npz import read_arrays
-    from vgae.report.figures import write_figures
-
-    write_figures(run, read_arrays(run.folder / "embeddings.npz")["mu"])
 
 
 def _names(text: str) -> list[str]:

@@ -64,12 +64,12 @@ def train_images(
     _show_run(run, as_json=as_json)
 
 
-def resume_images(folder: Path, *, device: str, progress: bool | None, as_json: bool) -> None:
+def resume_images(folder: Path, *, as_json: bool, **options: Any) -> None:
     """Go on with a run on images: what ``vgae train --resume`` does for one."""
     from vgae.image_run import resume_image_run
     from vgae.run_folder import understood
 
-    run = resume_image_run(folder, device=device, progress=progress)
+    run = resume_image_run(folder, **options)
     with understood(folder):
         _show_run(run, as_json=as_json)
 

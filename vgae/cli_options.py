@@ -1,10 +1,15 @@
 """Arguments and options that several commands have, and what they tell while they work."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vgae.errors import UsageError
+from vgae.recipes import RECIPES, Recipe
 
 GraphArgument = Annotated[
     str,
@@ -34,9 +39,46 @@ Directed = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
+_FIELDS = [field.name for field in fields(Recipe) if field.name != "chosen"]
+
+Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
+RecipeName = Annotated[
+    str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help=f"Change a field of the recipe: {', '.join(_FIELDS)}.",
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(help="Short for --set epochs=N.")]
+Device = Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1'.")]
+Pairs = Annotated[
+    str | None,
+    typer.Option(
+        help="'exact', 'sampled' or 'auto', short for --set pairs=...", show_default=False
+    ),
+]
+MaxMemory = Annotated[
+    float | None, typer.Option(min=0, help="Most memory to take, in MB  [default: what is free]")
+]
+
 
 def announce(*, quiet: bool) -> None:
     """Let the package say on stderr what it found and what it is about to do."""
     if not quiet:
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         logging.getLogger("vgae").setLevel(logging.INFO)
+
+
+def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:
+    """Return the changes of ``--set`` and of options that are short for it, as text by field."""
+    changes = {}
+    for setting in settings:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
+        changes[field] = value
+    return changes | {field: str(value) for field, value in short.items() if value is not None}

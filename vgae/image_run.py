@@ -3,6 +3,7 @@
 import operator
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from vgae.data.catalog import catalogue
 from vgae.data.named_images import load_images
+from vgae.devices import resolve_device
 from vgae.embedding import embed_images
 from vgae.errors import ArtifactError
 from vgae.export import write_embeddings
@@ -27,10 +29,10 @@ from vgae.image_recipes import ImageRecipe, default_recipe
 from vgae.image_training import fit_images
 from vgae.images import Images
 from vgae.model_files import read_json, save_weights, write_json
+from vgae.resuming import recipe_to_resume, tell_changes
 from vgae.run_folder import (
     FORMAT,
     history_file,
-    is_complete,
     locked,
     new_folder,
     read_config,
@@ -40,7 +42,7 @@ from vgae.run_folder import (
     stored_recipe,
     versions,
 )
-from vgae.train import FitResult, resolve_device
+from vgae.train import FitResult
 from vgae.vae import VAE
 
 _CONFIG_KEYS = {"images": dict, "model": str, "recipe": dict, "seed": int}
@@ -159,6 +161,8 @@ def train_image_run(
 def resume_image_run(
     folder: str | os.PathLike[str],
     *,
+    changes: Mapping[str, str] | None = None,
+    override: bool = False,
     device: str = "auto",
     num_samples: int = 100,
     progress: bool | None = None,
@@ -166,13 +170,15 @@ def resume_image_run(
     """Go on with a run on images that was interrupted, as :func:`vgae.run.resume_run` does."""
     folder = Path(folder)
     config = read_config(folder, _CONFIG_KEYS)
-    if is_complete(folder):
+    recipe = recipe_to_resume(folder, config, ImageRecipe, changes or {}, override=override)
+    if recipe is None:
         return load_image_run(folder)
+    tell_changes(config, resolve_device(device))
     return _trained(
         folder,
         config,
         _images_of(folder, config),
-        stored_recipe(ImageRecipe, config),
+        recipe,
         num_samples=num_samples,
         device=device,
         progress=progress,

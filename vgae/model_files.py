@@ -99,9 +99,12 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write strict JSON, whole or not at all."""
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a path that is no text; JSON has a way to write it
+        text = json.dumps(content, indent=2, allow_nan=False).encode()
     with replacing(path) as temporary:
-        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(text + b"\n")
 
 
 def read_text(path: Path) -> str:

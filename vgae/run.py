@@ -21,6 +21,7 @@ from vgae.calibration import Calibration
 from vgae.canonical import Directed
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
+from vgae.devices import resolve_device
 from vgae.embedding import embed
 from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation import calibrate, evaluate
@@ -39,10 +40,10 @@ from vgae.model_files import (
 from vgae.models import ModelName
 from vgae.pretrained import from_pretrained, save_pretrained
 from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.resuming import recipe_to_resume, tell_changes
 from vgae.run_folder import (
     FORMAT,
     history_file,
-    is_complete,
     is_named,
     locked,
     new_folder,
@@ -50,10 +51,10 @@ from vgae.run_folder import (
     read_history,
     remove_checkpoints,
     remove_stale,
-    stored_recipe,
+    understood,
     versions,
 )
-from vgae.train import FitResult, resolve_device
+from vgae.train import FitResult
 from vgae.vae import VAE
 
 _CONFIG_KEYS = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
@@ -196,9 +197,9 @@ def train_run(  # noqa: PLR0913
         "versions": versions(),
     }
     folder = new_folder(Path(folder), overwrite=overwrite)
-    split.save(folder / "split.npz")
-    # Last: with it the folder is a run that can be resumed.
+    # First: with it the folder is a run that can be resumed.
     write_json(folder / "config.json", config)
+    split.save(folder / "split.npz")
     options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
     return _trained(folder, config, graph, split, recipe, progress=progress, **options)
 
@@ -206,6 +207,8 @@ def train_run(  # noqa: PLR0913
 def resume_run(
     folder: str | os.PathLike[str],
     *,
+    changes: Mapping[str, str] | None = None,
+    override: bool = False,
     device: str = "auto",
     max_bytes: int | None = None,
     cuda_graph: bool = False,
@@ -219,22 +222,32 @@ def resume_run(
 
     Args:
         folder: Of the run; its ``config.json`` has all settings.
+        changes: Fields of the recipe to change on the way, as :meth:`vgae.Recipe.override` takes
+            them: ``{"epochs": "400"}``. Only ``epochs`` and ``patience``, unless ``override``.
+        override: Whether to change fields that make another training of it.
         device: See :func:`vgae.fit`.
         max_bytes: See :func:`vgae.fit`.
         cuda_graph: See :func:`vgae.fit`.
         progress: See :func:`vgae.fit`.
 
     Raises:
-        ArtifactError: If the folder is not a run, or its graph has changed.
+        ArtifactError: If the folder is not a run, its graph has changed, or ``changes`` are not
+            allowed.
         ResourceError: If another process is training in it.
     """
     folder = Path(folder)
     config = read_config(folder, _CONFIG_KEYS)
-    if is_complete(folder):
+    recipe = recipe_to_resume(folder, config, Recipe, changes or {}, override=override)
+    if recipe is None:
         return load_run(folder)
+    tell_changes(config, resolve_device(device))
     graph = _graph_of(folder, config)
-    split = LinkSplit.load(folder / "split.npz")
-    recipe = stored_recipe(Recipe, config)
+    if (folder / "split.npz").exists():
+        split = LinkSplit.load(folder / "split.npz")
+    else:  # killed before it was written
+        with understood(folder):
+            split = split_links(graph, **config["split"], seed=config["seed"])
+        split.save(folder / "split.npz")
     options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
     return _trained(folder, config, graph, split, recipe, progress=progress, **options)
 

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import logging
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -14,14 +13,13 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from vgae.atomic import writing
 from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
 from vgae.history import HistoryRow, checked_row
 from vgae.model_files import read_json, read_text
 from vgae.reading import parsed_json
 from vgae.settings import Training
 from vgae.version import __version__
-
-log = logging.getLogger(__name__)
 
 FORMAT = "vgae-run-1"
 R = TypeVar("R", bound=Training)
@@ -77,10 +75,14 @@ def understood(folder: Path) -> Iterator[None]:
 @contextmanager
 def history_file(folder: Path) -> Iterator[Callable[[HistoryRow], None]]:
     """Open ``history.jsonl``, and yield what writes a row."""
-    with (folder / "history.jsonl").open("w", encoding="utf-8", buffering=1) as file:
+    path = folder / "history.jsonl"
+    with writing(path):
+        file = path.open("w", encoding="utf-8", buffering=1)
+    with file:
 
         def write(row: HistoryRow) -> None:
-            file.write(json.dumps(row._asdict(), allow_nan=False) + "\n")
+            with writing(path):
+                file.write(json.dumps(row._asdict(), allow_nan=False) + "\n")
 
         yield write
 
@@ -135,7 +137,8 @@ def new_folder(folder: Path, *, overwrite: bool) -> Path:
     """Make the folder, or say at once why it cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        # Hidden ones are left of a process that was killed before it had written anything.
+        if any(not path.name.startswith(".") for path in folder.iterdir()):
             _clear(folder, overwrite=overwrite)
         (folder / ".probe").touch()
         (folder / ".probe").unlink()
@@ -151,7 +154,8 @@ def _clear(folder: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise UsageError(
             "RUN_EXISTS",
-            f"{folder} is not empty; choose another --out, or pass --overwrite to replace it.",
+            f"{folder} is not empty; choose another --out, replace it with --overwrite, or go on"
+            f" with 'vgae train --resume {folder}'.",
         )
     try:
         is_run = read_json(folder / "config.json").get("format") == FORMAT
@@ -176,17 +180,6 @@ def stored_recipe(kind: type[R], config: dict[str, Any]) -> R:
         return kind.from_dict(config["recipe"])
     except (AttributeError, TypeError, UsageError) as error:
         raise ArtifactError("RUN_CORRUPT", f"the recipe of the run is none: {error}.") from None
-
-
-def is_complete(folder: Path) -> bool:
-    """Tell whether the run of a folder is over; if so, also tidy up what a kill left there."""
-    if not (folder / "metrics.json").exists():
-        return False
-    with locked(folder):
-        remove_stale(folder)
-        remove_checkpoints(folder)
-    log.info("%s is complete already", folder)
-    return True
 
 
 def remove_stale(folder: Path) -> None:

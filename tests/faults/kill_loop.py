@@ -282,14 +282,11 @@ class Harness:
         acknowledged.unlink(missing_ok=True)
         kills, status = 0, None
         while status != 0:
-            begun = (run / "config.json").exists()
-            command = ["--resume", run] if begun else [*arguments, "-o", run, "--overwrite"]
-            if not begun:  # killed before it was a run; what is left is not one
-                shutil.rmtree(run, ignore_errors=True)
             point = None
             if kills < most and not self.in_place and self.chance.random() < 0.5:
                 point = self.chance.choice(POINTS)
-            child = self.start(command, acknowledged, point)
+            # The same line begins the run and goes on with it.
+            child = self.start([*arguments, "--resume", run], acknowledged, point)
             if kills < most and point is None:
                 self._wait_and_kill(child, run)
             status = child.wait()

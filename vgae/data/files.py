@@ -86,7 +86,7 @@ def read_graph(
     """
     path = Path(path)
     file_size(path)
-    name, kind = unpacked_name(path).stem, unpacked_name(path).suffix.lower()
+    name, kind = _graph_name(unpacked_name(path)), unpacked_name(path).suffix.lower()
     if kind not in (".npz", ".parquet", ".mtx", *_TEXT):
         raise _unknown_format(path)
     rows = None
@@ -174,7 +174,7 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
         DataError: If the file is damaged, or its content does not make a graph.
     """
     with naming(Path(path)):
-        return _graph(read_arrays(path), Path(path).stem)
+        return _graph(read_arrays(path), _graph_name(Path(path)))
 
 
 def _unknown_format(path: Path) -> DataError:
@@ -291,3 +291,8 @@ def _stored_features(content: dict[str, np.ndarray]) -> Any:
     except (KeyError, TypeError) as error:
         raise DataError("SPARSE_CORRUPT", f"x is not a CSR matrix: {error}.") from None
     return csr_matrix(content["x_data"], indices, indptr, shape)
+
+
+def _graph_name(path: Path) -> str:
+    """Return what a file is called, a question mark for each byte of it that is no text."""
+    return path.stem.encode("utf-8", "replace").decode()
