@@ -3,7 +3,7 @@
 Run it as ``python tests/catalogue.py``. The tests are read, not imported: collecting them with
 pytest takes longer than all that this needs to know. A test bears the id of a row in the marker
 ``row``, or at the start of a text in its decorators, such as the id ``"G11-csv"`` of a parameter,
-or in a list of the module that its decorators name.
+or in a list or dictionary of the module that its decorators name.
 """
 
 import ast
@@ -23,6 +23,7 @@ GROUPS = {
 }
 
 _ID = re.compile(rf"([{''.join(GROUPS)}]\d\d)(?![\w.])")
+_LISTS = (ast.List, ast.Tuple, ast.Dict)
 _HEAD = """# What goes wrong, and what one gets
 
 Written by `python tests/catalogue.py` from `catalogue.toml` and the tests; do not edit it.
@@ -67,9 +68,9 @@ def tests_by_row():
         lists = {
             target.id: node.value
             for node in tree.body
-            if isinstance(node, ast.Assign)
+            if isinstance(node, ast.Assign) and isinstance(node.value, _LISTS)
             for target in node.targets
-            if isinstance(target, ast.Name) and isinstance(node.value, ast.List | ast.Tuple)
+            if isinstance(target, ast.Name)
         }
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):

@@ -67,8 +67,9 @@ def test_an_exception_of_the_caller_is_passed_on(path):
     [(errno.ENOSPC, "NO_SPACE"), (errno.EFBIG, "NO_SPACE"), (errno.EIO, "CANNOT_WRITE")],
 )
 @pytest.mark.parametrize("call", ["fsync", "open"])
+@pytest.mark.row("R04", "R07")
 def test_what_the_system_refuses_is_one_named_error(number, code, call, path, monkeypatch):
-    """R04 and R07: not tried again, and nothing is left of it."""
+    """It is not tried again, and nothing is left of it."""
     path.parent.mkdir()
     path.write_text("old")
     calls = []

@@ -32,15 +32,18 @@ def test_the_page_is_current():
     assert catalogue.PAGE.read_text(encoding="utf-8") == catalogue.page(ROWS)
 
 
-def test_ids_are_read_from_markers_parameters_and_lists():
+def test_ids_are_read_from_markers_parameters_lists_and_dictionaries():
     source = """
+NAMED = {"C01": 1, "C02": 2}
 LISTED = [pytest.param(1, id="L05-one"), pytest.param(2, id=f"L06-{x}")]
 
 @pytest.mark.row("G01", "F02")
 @pytest.mark.parametrize("a", [pytest.param("G030", id="G11 blank"), pytest.param("A G12")])
 @pytest.mark.parametrize("b", LISTED)
-def test_a(a, b): "G31"
+@pytest.mark.parametrize("c", NAMED.values(), ids=NAMED)
+def test_a(a, b, c): "G31"
 """
     tree = catalogue.ast.parse(source)
-    ids = catalogue._ids(tree.body[1].decorator_list, {"LISTED": tree.body[0].value})
-    assert ids == {"G01", "F02", "G11", "L05", "L06"}
+    named = {"NAMED": tree.body[0].value, "LISTED": tree.body[1].value}
+    ids = catalogue._ids(tree.body[2].decorator_list, named)
+    assert ids == {"G01", "F02", "G11", "L05", "L06", "C01", "C02"}
