@@ -51,6 +51,7 @@ from vgae.run_folder import (
     read_history,
     remove_checkpoints,
     remove_stale,
+    stored_recipe,
     understood,
     versions,
 )
@@ -310,7 +311,7 @@ def _write_result(
         result.model, folder / "model", node_ids=graph.node_ids, calibration=calibration
     )
     scores = evaluate(result.model, graph, split, calibration=calibration)
-    kept = config["recipe"]["keep"]
+    kept = stored_recipe(Recipe, dict(config)).keep
     metrics = {
         "kept": kept,
         "epoch": result.best_epoch if kept == "best" else len(result.history),

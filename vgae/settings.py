@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Real
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from vgae.errors import UsageError
@@ -109,13 +110,19 @@ def _check(name: str, kind: Any, value: Any, span: tuple[float, float] | None) -
     """Raise ``UsageError`` unless a value is of its kind and in its range."""
     if get_origin(kind) is Literal and value not in get_args(kind):
         raise UsageError("RECIPE", f"{name} must be one of {get_args(kind)}, got {value!r}.")
+    if kind in (bool, str) and type(value) is not kind:
+        raise UsageError("RECIPE", f"{name} must be of type {kind.__name__}, got {value!r:.60}.")
+    if span is None:
+        return
+    if isinstance(value, tuple) != (kind == tuple[int, ...]):
+        raise UsageError(
+            "RECIPE", f"{name} must lie in [{span[0]}, {span[1]}], got {value!r:.60}."
+        )
     for number in value if isinstance(value, tuple) else (value,):
-        if span is None:
-            continue
         if kind in (int, tuple[int, ...]) and type(number) is not int:
-            raise UsageError("RECIPE", f"{name} must be an integer, got {number!r}.")
+            raise UsageError("RECIPE", f"{name} must be an integer, got {number!r:.60}.")
         low, high = span
-        if isinstance(number, str) or not low <= number <= high:  # NaN fails too
+        if not isinstance(number, Real) or not low <= number <= high:  # NaN fails too
             raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {number!r:.60}.")
 
 

@@ -87,7 +87,7 @@ class TrainingState:
             if values["best_score"] is not None:
                 self.progress.best_score = float(values["best_score"])
             return float(values["seconds"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
             reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")
             raise ArtifactError(
                 "CKPT_MISMATCH", f"the checkpoint is of another model or optimizer: {reason}."

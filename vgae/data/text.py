@@ -19,6 +19,7 @@ Normalize = Literal["none", "nfc"]
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "white space"}
 
 _LONGEST_LINE = 2**20
+_MOST_EMPTY_LINES = 1_000_000
 _MOST_LINES_OF_A_RECORD = 100
 _MOST_BYTES = 2 * 2**30
 _ALWAYS_UNPACKED = 16 * 2**20
@@ -57,8 +58,10 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
         UsageError: ``ENCODING`` if there is no such encoding.
         DataError: ``CANNOT_READ``; ``GZIP_CORRUPT``; ``GZIP_BOMB`` if it would unpack to more
             than 2 GiB, or to more than 16 MiB and 200 times its own size; ``ENCODING``;
-            ``LINE_LENGTH`` if a line has more than 1 MiB.
+            ``LINE_LENGTH`` if a line has more than 1 MiB; ``BLANK_LINES`` after a million lines in
+            a row that are blank or comments.
     """
+    empty = 0
     with _unpacked(path) as file:
         try:
             for number, line in enumerate(_decoded(file, encoding), 1):
@@ -74,6 +77,13 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
                         "LINE_LENGTH",
                         f"{path}, line {number}: it has more than {_LONGEST_LINE} characters; the"
                         " file lacks ends of lines, or is not what its name says.",
+                    )
+                empty = empty + 1 if is_blank_or_comment(line) else 0
+                if empty > _MOST_EMPTY_LINES:
+                    raise DataError(
+                        "BLANK_LINES",
+                        f"{path}, line {number}: {_MOST_EMPTY_LINES} lines before it hold nothing;"
+                        " the file is damaged, or not what its name says.",
                     )
                 yield number, line
         except UnicodeError as error:

@@ -1,0 +1,407 @@
+"""What is fuzzed: each target takes bytes, and has valid files to start from."""
+
+import gzip
+import hashlib
+import importlib.util
+import io
+import logging
+import os
+import shutil
+import signal
+import struct
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+import vgae.cli_train
+import vgae.run
+from vgae.arrays import checked_csr, csr_matrix, feature_tensor
+from vgae.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from vgae.cli import main
+from vgae.data.edge_lists import read_edge_list
+from vgae.data.files import read_graph, write_npz
+from vgae.data.idx import read_idx
+from vgae.data.image_files import read_images
+from vgae.data.node_features import read_features
+from vgae.data.npy import read_npy
+from vgae.data.planetoid import read_planetoid
+from vgae.errors import UsageError
+from vgae.graph import Graph
+from vgae.history import HistoryRow
+from vgae.image_models import load_image_model, save_image_model
+from vgae.image_recipes import SMALL2D, ImageRecipe
+from vgae.links import LinkSplit
+from vgae.model_files import load_calibration, read_json
+from vgae.pretrained import from_pretrained, save_pretrained
+from vgae.recipes import BEST, PAPER, Recipe
+from vgae.run import load_run, train_run
+from vgae.run_folder import read_history
+from vgae.streams import stream
+from vgae.training_state import TrainingState
+
+logging.disable(logging.CRITICAL)
+vgae.cli_train.draw_figures = lambda run: None  # figures take a second each
+torch.set_num_threads(1)
+HOME = Path(tempfile.mkdtemp(prefix="vgae-fuzz-"))
+GRAPH = Graph.from_edges(
+    np.array([[0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 0, 4, 5, 6, 7]]),
+    edge_weight=np.linspace(0.5, 2, 12),
+    num_nodes=9,
+    x=sp.csr_array(np.eye(9, 3, dtype=np.float32)),
+    y=[0, 1, -1] * 3,
+    feature_names=["a", "b", "c"],
+    node_ids=[*"abcdefgh", "é"],
+    name="toy",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    run: Callable[[bytes], Any]
+    seeds: Sequence[bytes]
+
+
+def put(name: str, data: bytes) -> Path:
+    path = HOME / name
+    path.write_bytes(data)
+    return path
+
+
+def through(name: str, read: Callable[[Path], Any]) -> Callable[[bytes], Any]:
+    """Return what reads bytes from a file of a certain name."""
+    return lambda data: read(put(name, data))
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def npz(pack: bool = True, **arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    (np.savez_compressed if pack else np.savez)(file, **arrays)  # pyright: ignore
+    return file.getvalue()
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def written(write: Callable[[Path], Any], name: str) -> bytes:
+    write(HOME / name)
+    return (HOME / name).read_bytes()
+
+
+def command(*arguments: Any) -> None:
+    """Run the command; an exit status of the package is what it should end with."""
+    try:
+        main([*map(str, arguments)])
+    except SystemExit as end:
+        if end.code not in (0, None, 2, 3, 4, 5, 6):
+            raise
+
+
+# Text, arrays, images ---------------------------------------------------------------------------
+
+EDGES = b'source,target,weight\na,b,1\n"b ""q""",c,2.5\nc,d,1e-3\n# comment\n\'=d,a,7\n'
+PLAIN = b"0 1\n1 2\n2\t3\r\n% x\n3 0\n-7 8\n"
+MTX = b"%%MatrixMarket matrix coordinate real symmetric\n% c\n3 3 2\n1 2 0.5\n3 1 2\n"
+FEATURES = b'id;size;age\na;1;2.5\nb;-1e3;0\n"c;c";7;8\n'
+TOY = written(partial(write_npz, GRAPH), "toy.npz")
+MEMBERS = dict(np.load(io.BytesIO(TOY)))
+CSR = GRAPH.to_scipy()
+
+
+def member(data: bytes) -> None:
+    """Read a graph of which one member was replaced; the first byte says which."""
+    names = [*MEMBERS]
+    name = names[data[0] % len(names)] if data else names[0]
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for other, array in MEMBERS.items():
+            archive.writestr(f"{other}.npy", data[1:] if other == name else npy(array))
+    read_graph(put("member.npz", file.getvalue()))
+
+
+def csr(data: bytes) -> None:
+    """Check a CSR matrix of hostile parts, and multiply with it."""
+    count = len(data) // 8
+    values = np.frombuffer(data[: 8 * count], "<i8")
+    head, rest = values[:4].tolist(), values[4:]
+    if len(head) < 4:
+        return
+    rows, columns, cut, kind = head
+    indptr, indices = rest[: cut % 32], rest[cut % 32 :]
+    kinds = (np.int64, np.int32, np.uint8, np.float32)
+    indptr, indices = (part.astype(kinds[kind % 4]) for part in (indptr, indices))
+    numbers = np.ones(len(indices), np.float32)
+    multiplied = []
+    for make in (csr_matrix, unchecked):
+        matrix = make(numbers, indices, indptr, (rows, columns))
+        if max(rows, columns) > 10**6:
+            continue
+        copy = checked_csr(matrix, np.float32)
+        multiplied.append(copy @ np.ones(columns, np.float32))
+        if columns:
+            feature_tensor(matrix) @ torch.ones(columns, 1)
+
+
+def unchecked(data: Any, indices: Any, indptr: Any, shape: Any) -> Any:
+    """Return a matrix whose parts scipy has not seen."""
+    matrix = sp.csr_array((1, 1), dtype=np.float32)
+    matrix._shape = shape
+    matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
+    return matrix
+
+
+def parquet(table: dict[str, Any]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return written(partial(pq.write_table, pa.table(table)), "seed.parquet")
+
+
+CSR_SEED = np.array([3, 3, 4, 0, 0, 1, 2, 3, 1, 2, 0], "<i8").tobytes()
+IMAGES = (np.arange(12 * 4 * 4) % 255).reshape(12, 4, 4).astype(np.uint8)
+TARGETS = {
+    "edges-text": Target(through("e.txt", read_graph), [PLAIN, EDGES]),
+    "edges-csv": Target(through("e.csv", read_graph), [EDGES, PLAIN]),
+    "edges-gz": Target(through("e.csv.gz", read_graph), [gzip.compress(EDGES)]),
+    "edge-list": Target(through("p.tsv", read_edge_list), [PLAIN.replace(b" ", b"\t")]),
+    "mtx": Target(through("m.mtx", read_graph), [MTX]),
+    "features-csv": Target(through("f.csv", read_features), [FEATURES]),
+    "idx": Target(through("i.idx", partial(read_idx, dims=3)), [idx(IMAGES)]),
+    "idx-gz": Target(through("i.gz", partial(read_idx, dims=3)), [gzip.compress(idx(IMAGES))]),
+    "npy": Target(
+        through("a.npy", read_npy), [npy(IMAGES), npy(np.eye(3)), npy(np.array(["a", "b"]))]
+    ),
+    "npz-graph": Target(
+        through("g.npz", read_graph), [TOY, written(partial(sp.save_npz, matrix=CSR), "c.npz")]
+    ),
+    "npz-member": Target(
+        member, [bytes([k]) + npy(array) for k, array in enumerate(MEMBERS.values())]
+    ),
+    "npz-features": Target(
+        through("x.npz", read_features),
+        [npz(x=np.eye(3), ids=np.array([*"abc"]), feature_names=np.array([*"xyz"]))],
+    ),
+    "npz-images": Target(
+        through("i.npz", read_images),
+        [npz(images=IMAGES, y=np.arange(12)), npz(pack=False, train=IMAGES, test=IMAGES)],
+    ),
+    "csr": Target(csr, [CSR_SEED]),
+    "split": Target(
+        through("split.npz", LinkSplit.load),
+        [written(vgae.run.split_links(GRAPH, val=0.2, test=0.2, seed=0).save, "s.npz")],
+    ),
+}
+if importlib.util.find_spec("pyarrow"):
+    EDGE_COLUMNS = {
+        "source": ["a", "b", "c"],
+        "target": ["b", "c", "a"],
+        "weight": [1.0, 2.0, 3.0],
+    }
+    TARGETS["parquet-edges"] = Target(through("e.parquet", read_graph), [parquet(EDGE_COLUMNS)])
+    TARGETS["parquet-features"] = Target(
+        through("f.parquet", read_features), [parquet({"node_id": [1, 2], "x": [0.5, None]})]
+    )
+
+# Planetoid --------------------------------------------------------------------------------------
+
+_spec = importlib.util.spec_from_file_location(
+    "planetoid_toy", Path(__file__).parents[1] / "data" / "test_planetoid.py"
+)
+assert _spec
+assert _spec.loader
+_toy = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_toy)
+FILES = _toy.write_toy(HOME / "planetoid")
+READ = ("graph", "allx", "tx", "ally", "ty", "test.index")
+PARTS = {part: FILES[f"ind.toy.{part}"].read_bytes() for part in READ}
+
+
+def planetoid(data: bytes, part: str) -> None:
+    path = HOME / "planetoid" / "other"
+    path.write_bytes(data)
+    read_planetoid(FILES | {f"ind.toy.{part}": path}, "toy")
+
+
+for part, content in PARTS.items():
+    TARGETS[f"planetoid-{part}"] = Target(partial(planetoid, part=part), [content])
+
+# Checkpoints ------------------------------------------------------------------------------------
+
+RECIPE = replace(BEST, name="toy", epochs=1, hidden_channels=4, latent_channels=2, mask=0.0)
+
+
+class Progress:
+    """What a training remembers."""
+
+    def __init__(self) -> None:
+        self.history = [HistoryRow(1, 0.5, 1.0, 2.0)]
+        self.best = {"a": torch.ones(2)}
+        self.best_epoch, self.best_score, self.stopped = 1, 0.5, False
+
+
+def training_state() -> TrainingState:
+    module = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.ones(2)).backward()
+    optimizer.step()
+    return TrainingState({"model": module}, optimizer, {"noise": stream(0, "noise")}, Progress())
+
+
+SEED_CHECKPOINT = written(
+    lambda path: write_checkpoint(path, training_state().snapshot(1.0)), "a.ckpt"
+)
+SMALL_CHECKPOINT = written(
+    lambda path: write_checkpoint(path, Checkpoint({"a": [1, "é"]}, {"w": torch.eye(3)})), "b.ckpt"
+)
+
+
+def sealed(body: bytes) -> bytes:
+    return body + hashlib.sha256(body).digest()
+
+
+def framed(header: bytes, rest: bytes = bytes(36)) -> bytes:
+    return sealed(struct.pack("<8sQ", b"VGAECKPT", len(header)) + header + rest)
+
+
+def restored(data: bytes) -> None:
+    training_state().restore(read_checkpoint(put("r.ckpt", data)))
+
+
+def header_of(content: bytes) -> bytes:
+    return content[16 : 16 + struct.unpack_from("<Q", content, 8)[0]].strip()
+
+
+SMALL_HEADER = header_of(SMALL_CHECKPOINT)
+STATE_HEADER = header_of(SEED_CHECKPOINT)
+STATE_REST = SEED_CHECKPOINT[16 + struct.unpack_from("<Q", SEED_CHECKPOINT, 8)[0] : -32]
+TARGETS |= {
+    "checkpoint": Target(
+        through("c.ckpt", read_checkpoint), [SMALL_CHECKPOINT, SEED_CHECKPOINT[:400]]
+    ),
+    "checkpoint-sealed": Target(
+        lambda data: read_checkpoint(put("s.ckpt", sealed(data))), [SMALL_CHECKPOINT[:-32]]
+    ),
+    "checkpoint-header": Target(
+        lambda data: read_checkpoint(put("h.ckpt", framed(data))), [SMALL_HEADER]
+    ),
+    "checkpoint-state-sealed": Target(
+        lambda data: restored(sealed(data)), [SEED_CHECKPOINT[:-32]]
+    ),
+    "checkpoint-state": Target(lambda data: restored(framed(data, STATE_REST)), [STATE_HEADER]),
+}
+
+# Models and runs --------------------------------------------------------------------------------
+
+MODEL = vgae.run.fit(
+    GRAPH, vgae.run.split_links(GRAPH, val=0, test=0, seed=0), recipe=RECIPE
+).model
+save_pretrained(MODEL, HOME / "model")
+IMAGE_RECIPE = replace(SMALL2D, epochs=1, hidden_channels=(4,))
+from vgae.image_models import build_image_model  # noqa: E402
+
+save_image_model(
+    HOME / "image-model",
+    "vae",
+    (1, 4, 4),
+    IMAGE_RECIPE,
+    build_image_model("vae", (1, 4, 4), IMAGE_RECIPE, stream(0, "init")),
+)
+write_npz(GRAPH, HOME / "graph.npz")
+train_run(str(HOME / "graph.npz"), HOME / "run", recipe=RECIPE, val=0.2, test=0.2, progress=False)
+shutil.copytree(HOME / "run", HOME / "unfinished")
+(HOME / "unfinished" / "metrics.json").unlink()
+
+
+def in_folder(folder: str, name: str, use: Callable[[Path], Any]) -> Target:
+    """Return what puts a hostile file into a folder, uses the folder and restores the file."""
+    path = HOME / folder / name
+    valid = path.read_bytes()
+
+    def run(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            use(HOME / folder)
+        finally:
+            path.write_bytes(valid)
+
+    return Target(run, [valid])
+
+
+def use_run(folder: Path) -> None:
+    """Load a run and give it to each command that takes one."""
+    out = HOME / "out.csv"
+    command("evaluate", folder, "--json")
+    command("predict", folder, "-k", 2, "-o", out, "--json")
+    command("embed", folder, "-o", out, "--json")
+    run = load_run(folder)
+    repr(run)
+    _ = run.graph
+
+
+def resume(folder: Path) -> None:
+    """Go on with a run for at most one epoch, whatever it says of epochs."""
+    fit = vgae.run.fit
+    content = (folder / "config.json").read_bytes()
+
+    def short(graph: Any, split: Any, *, recipe: Recipe, **options: Any) -> Any:
+        few = {"epochs": min(recipe.epochs, 1), "warmup": 0, "patience": 0}
+        return fit(graph, split, recipe=replace(recipe, **few), **options)
+
+    vgae.run.fit = short
+    try:
+        vgae.run.resume_run(folder, device="cpu", max_bytes=400_000_000, progress=False)
+    finally:
+        vgae.run.fit = fit
+        shutil.rmtree(folder)
+        shutil.copytree(HOME / "run", folder)
+        (folder / "metrics.json").unlink()
+        (folder / "config.json").write_bytes(content)
+
+
+def settings(data: bytes) -> None:
+    """Take lines as values of ``--set``."""
+    text = data.decode("utf-8", "replace")
+    for kind, fields in ((PAPER, Recipe), (SMALL2D, ImageRecipe)):
+        for line in text.splitlines()[:4]:
+            name, _, value = line.partition("=")
+            names = [*fields.__dataclass_fields__]
+            for field in (name, names[len(value) % len(names)]):
+                try:
+                    str(kind.override({field: value}))
+                except UsageError:
+                    continue
+
+
+TARGETS |= {
+    "model-weights": in_folder("model", "model.safetensors", from_pretrained),
+    "model-config": in_folder("model", "config.json", from_pretrained),
+    "image-model-weights": in_folder("image-model", "model.safetensors", load_image_model),
+    "image-model-config": in_folder("image-model", "config.json", load_image_model),
+    "calibration": in_folder(
+        "run", "model/calibration.json", lambda f: load_calibration(f / "model")
+    ),
+    "run-config": in_folder("run", "config.json", use_run),
+    "run-history": in_folder("run", "history.jsonl", read_history),
+    "run-metrics": in_folder(
+        "run", "metrics.json", lambda f: [load_run(f), command("train", "--resume", f, "--quiet")]
+    ),
+    "run-resumed": in_folder("unfinished", "config.json", resume),
+    "json": Target(through("j.json", read_json), [b'{"a": [1, 2.5, null, "x", true]}']),
+    "settings": Target(settings, [b"lr=0.1\nepochs=10\nhidden_channels=3,4\nkeep=best\n"]),
+    # What a crash in native code looks like, to see that it is noticed.
+    "control-signal": Target(lambda data: os.kill(os.getpid(), signal.SIGSEGV), [b"x"]),
+}
