@@ -105,21 +105,6 @@ def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path)
     assert [len(row["trials"]) for row in rows] == [2, 2]
 
 
-def test_the_same_command_writes_the_same_weights_bit_for_bit(sbm_file, tmp_path):
-    for name in "ab":
-        vgae("train", sbm_file, "--epochs", 5, "-o", tmp_path / name, "--quiet")
-    weights = [(tmp_path / n / "model/model.safetensors").read_bytes() for n in "ab"]
-    assert weights[0] == weights[1]
-
-
-def test_train_with_json_says_nothing_else_and_overwrite_replaces(sbm_file, tmp_path):
-    arguments = ("train", sbm_file, "--set", "epochs=3", "-o", tmp_path / "run", "--json")
-    first = vgae(*arguments)
-    assert json.loads(first.stdout)["epochs"] == 3
-    assert vgae(*arguments).returncode == 2
-    assert vgae(*arguments, "--overwrite").returncode == 0
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -1,9 +1,11 @@
 """Devices that are not there, and memory that does not suffice: one named error."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 
-from vgae.devices import memory_named, resolve_device
+from vgae.devices import deterministic_algorithms, memory_named, resolve_device
 from vgae.errors import ResourceError
 
 
@@ -13,6 +15,15 @@ def test_a_device_that_is_not_there_is_named():
     assert error.value.exit_code == 5
     with pytest.raises(ResourceError, match="device 'gpu'"):
         resolve_device("gpu")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_flag_is_on_meanwhile_if_wanted_and_then_as_before(wanted):
+    before = torch.are_deterministic_algorithms_enabled()
+    with suppress(KeyError), deterministic_algorithms(wanted=wanted):
+        assert torch.are_deterministic_algorithms_enabled() == (wanted or before)
+        raise KeyError
+    assert torch.are_deterministic_algorithms_enabled() == before
 
 
 def allocate(size):

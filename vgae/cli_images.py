@@ -36,6 +36,7 @@ def train_images(
     settings: Mapping[str, str],
     seed: int,
     device: str,
+    deterministic: bool,
     out: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -58,6 +59,7 @@ def train_images(
         recipe=chosen,
         seed=seed,
         device=device,
+        deterministic=deterministic,
         overwrite=overwrite,
         progress=False if quiet else None,
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vgae.run import Run
 
 # What a run on images takes of the options with which one is resumed.
-_IMAGE_OPTIONS = ("changes", "override", "device", "progress")
+_IMAGE_OPTIONS = ("changes", "override", "device", "deterministic", "progress")
 
 
 def train(
@@ -65,6 +65,10 @@ def train(
     cuda_graph: Annotated[
         bool, typer.Option("--cuda-graph", help="Launch each epoch on a GPU as a whole.")
     ] = False,
+    deterministic: Annotated[
+        bool,
+        typer.Option("--deterministic", help="Same bits each time on a GPU too, or an error."),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder  [default: runs/GRAPH-MODEL-N]")
     ] = None,
@@ -95,6 +99,7 @@ def train(
         changes,
         override=override,
         device=device,
+        deterministic=deterministic,
         max_bytes=max_bytes,
         cuda_graph=cuda_graph,
         as_json=as_json,
@@ -125,6 +130,7 @@ def train(
             settings=changes,
             seed=seed,
             device=device,
+            deterministic=deterministic,
             out=out,
             overwrite=overwrite,
             quiet=quiet,
@@ -148,6 +154,7 @@ def train(
         val=val,
         test=test,
         device=device,
+        deterministic=deterministic,
         max_bytes=max_bytes,
         cuda_graph=cuda_graph,
         overwrite=overwrite,

@@ -1,4 +1,4 @@
-"""resolve_device: where to compute. memory_named: what is said where memory is lacking."""
+"""Where to compute, whether to the same bits each time, and what is said if memory lacks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +32,25 @@ def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:
 
 
 @contextmanager
+def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
+    """Have torch take the same bits each time, or refuse to, if that is wanted.
+
+    Where an operation on a GPU adds in any order and has no other way, torch raises
+    ``RuntimeError``; products with sparse matrices take another way by themselves. On a CPU all
+    operations of this package are deterministic as they are. The setting is afterwards what it
+    was before.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    if wanted:
+        torch.use_deterministic_algorithms(mode=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@contextmanager
 def memory_named(device: torch.device) -> Iterator[None]:
     """Say in one line that the memory did not suffice; torch says it in many ways."""
     try:
@@ -44,5 +63,5 @@ def memory_named(device: torch.device) -> Iterator[None]:
         raise ResourceError(
             "OUT_OF_MEMORY",
             f"the memory of {device} does not suffice ({reason.rstrip('.')}); try"
-            " pairs = \"sampled\", smaller widths, or another device.",
+            ' pairs = "sampled", smaller widths, or another device.',
         ) from error

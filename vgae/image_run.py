@@ -106,6 +106,7 @@ def train_image_run(
     recipe: ImageRecipe | None = None,
     seed: int = 0,
     device: str = "auto",
+    deterministic: bool = False,
     num_samples: int = 100,
     overwrite: bool = False,
     progress: bool | None = None,
@@ -119,6 +120,7 @@ def train_image_run(
         recipe: Settings; those of :func:`vgae.image_recipes.default_recipe` if not given.
         seed: Of the initial weights, the noise, the order of the images and drawn pixels.
         device: See :func:`vgae.fit`.
+        deterministic: See :func:`vgae.fit`.
         num_samples: Per test image, for the estimate of log p(x).
         overwrite: See :func:`vgae.run.train_run`.
         progress: See :func:`vgae.fit`.
@@ -154,7 +156,14 @@ def train_image_run(
     folder = new_folder(Path(folder), overwrite=overwrite)
     write_json(folder / "config.json", config)
     return _trained(
-        folder, config, images, recipe, num_samples=num_samples, device=device, progress=progress
+        folder,
+        config,
+        images,
+        recipe,
+        num_samples=num_samples,
+        device=device,
+        deterministic=deterministic,
+        progress=progress,
     )
 
 
@@ -164,6 +173,7 @@ def resume_image_run(
     changes: Mapping[str, str] | None = None,
     override: bool = False,
     device: str = "auto",
+    deterministic: bool = False,
     num_samples: int = 100,
     progress: bool | None = None,
 ) -> ImageRun:
@@ -181,6 +191,7 @@ def resume_image_run(
         recipe,
         num_samples=num_samples,
         device=device,
+        deterministic=deterministic,
         progress=progress,
     )
 

@@ -66,6 +66,7 @@ def fit_images(
     recipe: ImageRecipe | None = None,
     seed: int = 0,
     device: str = "auto",
+    deterministic: bool = False,
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
@@ -83,6 +84,7 @@ def fit_images(
             :func:`vgae.image_recipes.default_recipe` if not given.
         seed: Of the initial weights, the noise, the order of the images and drawn pixels.
         device: As for :func:`vgae.fit`.
+        deterministic: See :func:`vgae.fit`.
         on_row: Called with each row of the history.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
         checkpoints: As for :func:`vgae.fit`.
@@ -122,7 +124,14 @@ def fit_images(
         }
         kept = Checkpoints(checkpoints, identity)
     return optimise(
-        model, problem, recipe, seed=seed, on_row=on_row, progress=progress, checkpoints=kept
+        model,
+        problem,
+        recipe,
+        seed=seed,
+        deterministic=deterministic,
+        on_row=on_row,
+        progress=progress,
+        checkpoints=kept,
     )
 
 

@@ -40,6 +40,7 @@ def fit(  # noqa: PLR0913 - each is given by name
     device: str = "auto",
     max_bytes: int | None = None,
     cuda_graph: bool = False,
+    deterministic: bool = False,
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
@@ -65,6 +66,8 @@ def fit(  # noqa: PLR0913 - each is given by name
         max_bytes: Most memory that a named model may take; all that is free if not given.
         cuda_graph: Whether to launch each epoch on a GPU as a whole; see :func:`epochs`. On small
             graphs several times faster. Nothing in the model may wait for the GPU.
+        deterministic: Whether a GPU, too, must give the same weights each time, bit for bit, or
+            say that it cannot; slower. A CPU always does.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
         checkpoints: Folder where the training keeps itself while it lasts. Called again with the
@@ -112,6 +115,7 @@ def fit(  # noqa: PLR0913 - each is given by name
         recipe,
         seed=seed,
         cuda_graph=cuda_graph,
+        deterministic=deterministic,
         on_row=on_row,
         progress=progress,
         checkpoints=None

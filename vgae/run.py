@@ -151,6 +151,7 @@ def train_run(  # noqa: PLR0913
     device: str = "auto",
     max_bytes: int | None = None,
     cuda_graph: bool = False,
+    deterministic: bool = False,
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> Run:
@@ -169,6 +170,7 @@ def train_run(  # noqa: PLR0913
         device: See :func:`vgae.fit`.
         max_bytes: See :func:`vgae.fit`.
         cuda_graph: See :func:`vgae.fit`.
+        deterministic: See :func:`vgae.fit`.
         overwrite: Whether to delete a run that is in ``folder``; anything else there is left
             alone. Nothing is deleted before all arguments are known to be good.
         progress: See :func:`vgae.fit`.
@@ -202,6 +204,7 @@ def train_run(  # noqa: PLR0913
     write_json(folder / "config.json", config)
     split.save(folder / "split.npz")
     options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
+    options["deterministic"] = deterministic
     return _trained(folder, config, graph, split, recipe, progress=progress, **options)
 
 
@@ -213,6 +216,7 @@ def resume_run(
     device: str = "auto",
     max_bytes: int | None = None,
     cuda_graph: bool = False,
+    deterministic: bool = False,
     progress: bool | None = None,
 ) -> Run:
     """Go on with a run that was interrupted, from its newest checkpoint that is whole.
@@ -229,6 +233,7 @@ def resume_run(
         device: See :func:`vgae.fit`.
         max_bytes: See :func:`vgae.fit`.
         cuda_graph: See :func:`vgae.fit`.
+        deterministic: See :func:`vgae.fit`.
         progress: See :func:`vgae.fit`.
 
     Raises:
@@ -250,6 +255,7 @@ def resume_run(
             split = split_links(graph, **config["split"], seed=config["seed"])
         split.save(folder / "split.npz")
     options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
+    options["deterministic"] = deterministic
     return _trained(folder, config, graph, split, recipe, progress=progress, **options)
 
 

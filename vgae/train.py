@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vgae.averaging import averaged
 from vgae.checkpoint import Checkpoints
 from vgae.cuda_graph import Replayed
-from vgae.devices import memory_named
+from vgae.devices import deterministic_algorithms, memory_named
 from vgae.embedding import evaluating, parameter_like
 from vgae.errors import NumericalError, UsageError
 from vgae.history import HistoryRow, progress_bar
@@ -172,6 +172,7 @@ def optimise(
     *,
     seed: int,
     cuda_graph: bool = False,
+    deterministic: bool = False,
     on_row: Callable[[HistoryRow], object] | None = None,
     progress: bool | None = None,
     checkpoints: Checkpoints | None = None,
@@ -184,6 +185,8 @@ def optimise(
         settings: How long and how fast.
         seed: Of the noise, of dropout and of what the decoder draws.
         cuda_graph: See :func:`epochs`.
+        deterministic: Whether to refuse what may give other bits each time on a GPU; see
+            :func:`vgae.devices.deterministic_algorithms`.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to draw a progress bar; by default where stderr is a terminal.
         checkpoints: Where the training keeps itself, and from where it goes on if there is a
@@ -206,6 +209,7 @@ def optimise(
     noise = stream(seed, "noise", device)
     with (
         memory_named(device),
+        deterministic_algorithms(wanted=deterministic),
         progress_bar(settings.epochs, problem.num_items, wanted=progress) as show,
         _drawing_from(model.encoder, stream(seed, "dropout", device)),
         _drawing_from(model.decoder, stream(seed, "pairs", device)),

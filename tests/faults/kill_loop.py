@@ -35,9 +35,10 @@ import torch
 
 import vgae.atomic
 import vgae.checkpoint
+import vgae.cli_train
 import vgae.history
 import vgae.image_run
-import vgae.report.figures
+import vgae.report.image_figures
 import vgae.run
 import vgae.run_folder
 from vgae.checkpoint import Checkpoint, Checkpoints, read_checkpoint
@@ -93,7 +94,7 @@ class Countdown:
                 die()
 
 
-def instrument(point, passes, acknowledged, *, in_place):
+def instrument(point, passes, acknowledged, *, in_place, figures):
     """Have checkpoints after every epoch, acknowledge them, and die at a point."""
     countdown = Countdown(point, passes)
     vgae.checkpoint.SECONDS = 0
@@ -102,6 +103,8 @@ def instrument(point, passes, acknowledged, *, in_place):
     _kill_in_training(countdown)
     if in_place:
         _save_in_place()
+    if not figures:
+        vgae.cli_train.draw_figures = vgae.report.image_figures.write_image_figures = _nothing
     save = Checkpoints.save
 
     def acknowledging(self, epoch, checkpoint):
@@ -110,6 +113,10 @@ def instrument(point, passes, acknowledged, *, in_place):
             file.write(f"{epoch}\n")
 
     Checkpoints.save = acknowledging
+
+
+def _nothing(*_):
+    pass
 
 
 def _kill_in_files(countdown):
@@ -191,6 +198,7 @@ def run_command(options):
         options["passes"],
         Path(options["acknowledged"]),
         in_place=options["in_place"],
+        figures=options["figures"],
     )
     main(["train", *options["arguments"], "--quiet", "--json"])
 
@@ -248,9 +256,9 @@ class Child:
 class Harness:
     """Kills runs, and counts what came of it."""
 
-    def __init__(self, folder, seed, *, in_place, fresh):
+    def __init__(self, folder, seed, *, in_place, fresh, figures):
         self.folder, self.chance = folder, random.Random(seed)
-        self.in_place, self.fresh, self.started = in_place, fresh, 0
+        self.in_place, self.fresh, self.figures, self.started = in_place, fresh, figures, 0
         self.counts = Counter()
         self.points = Counter()
 
@@ -263,6 +271,7 @@ class Harness:
             # Few for what happens once, more for what happens in each epoch.
             "passes": self.chance.randint(1, 5 if point == "mid_export" else 30),
             "in_place": self.in_place,
+            "figures": self.figures,
         }
         fresh = self.fresh > 0 and self.started % self.fresh == 0
         return Child(options, self.folder / "stderr", fresh=fresh)
@@ -355,11 +364,11 @@ def warm_up(folder):
             main(["train", source, *options])
 
 
-def measure(kills, seed, *, in_place, fresh):
+def measure(kills, seed, **options):
     """Kill as often as asked, over all kinds of runs in turn; return what was counted."""
     runs = RUNS | (CORA if os.environ.get("VGAE_DATA") else {})
     with tempfile.TemporaryDirectory() as folder:
-        harness = Harness(Path(folder), seed, in_place=in_place, fresh=fresh)
+        harness = Harness(Path(folder), seed, **options)
         warm_up(harness.folder)
         expected = {name: harness.reference(name, runs[name]) for name in runs}
         done, by_run = 0, Counter()
@@ -372,7 +381,7 @@ def measure(kills, seed, *, in_place, fresh):
             print(f"{done} kills, {dict(harness.counts)}", file=sys.stderr, flush=True)
     counts = harness.counts
     return {
-        "checkpoints": "torch.save in place" if in_place else "vgae.checkpoint",
+        "checkpoints": "torch.save in place" if options["in_place"] else "vgae.checkpoint",
         "kills": done,
         "kills_by_point": dict(sorted(harness.points.items())),
         "kills_by_run": dict(by_run),
@@ -390,14 +399,13 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--in-place", action="store_true")
     parser.add_argument("--fresh", type=int, default=25, help="0: all are forked")
+    parser.add_argument("--no-figures", action="store_false", dest="figures")
     parser.add_argument("--command", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.command:
         run_command(json.loads(arguments.command))
     else:
-        result = measure(
-            arguments.kills, arguments.seed, in_place=arguments.in_place, fresh=arguments.fresh
-        )
+        result = measure(**{k: v for k, v in vars(arguments).items() if k != "command"})
         print(json.dumps(result, indent=2))
         bad = sum(result[name] for name in result if name.startswith(("checkpoints_", "runs_w")))
         sys.exit(0 if arguments.in_place or not bad + result["runs_that_did_not_resume"] else 1)

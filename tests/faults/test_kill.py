@@ -14,12 +14,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LINKS = ["stdlib", "--recipe", "best", "--epochs", "60"]
 # The same command with a checkpoint after each epoch, so that kills meet all of its parts.
-PROGRAM = "import vgae.checkpoint as c; c.SECONDS = 0; from vgae.cli import main; main()"
+# Figures take longer than such trainings.
+PROGRAM = (
+    "import vgae.checkpoint as c, vgae.cli_train as t; c.SECONDS = 0; t.draw_figures = id; "
+    "from vgae.cli import main; main()"
+)
 
 
-def started(*arguments):
+def started(*arguments, program=PROGRAM):
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "train", *map(str, arguments), "--quiet"],
+        [sys.executable, "-c", program, "train", *map(str, arguments), "--quiet"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,8 +66,9 @@ def killed(*arguments):
     return json.loads(process.stdout), process.stderr
 
 
+@pytest.mark.row("R01")
 def test_runs_that_are_killed_again_and_again_end_like_those_that_are_not():
-    counted, err = killed("--kills", 24, "--fresh", 12)
+    counted, err = killed("--kills", 24, "--fresh", 12, "--no-figures")
     assert counted["kills"] >= 24
     assert counted["checkpoints_lost"] == 0, err
     assert counted["runs_that_did_not_resume"] == 0, err
@@ -74,10 +79,11 @@ def test_runs_that_are_killed_again_and_again_end_like_those_that_are_not():
 @pytest.mark.slow
 def test_checkpoints_that_are_overwritten_in_place_are_lost():
     """The control: kills that lose nothing anywhere would prove nothing."""
-    counted, _ = killed("--kills", 100, "--fresh", 0, "--in-place")
+    counted, _ = killed("--kills", 100, "--fresh", 0, "--in-place", "--no-figures")
     assert counted["checkpoints_lost"] > 0
 
 
+@pytest.mark.row("R02")
 def test_a_run_that_is_told_to_stop_says_how_to_go_on(tmp_path):
     run = tmp_path / "run"
     process = started(*LINKS, "-o", run)
@@ -94,6 +100,28 @@ def test_a_run_that_is_told_to_stop_says_how_to_go_on(tmp_path):
         assert digests[0] == digests[1], name
 
 
+@pytest.mark.row("R02")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_it_at_once_with_all_files_whole(number, tmp_path):
+    """The first one waits for the end of an epoch, which here does not come."""
+    run = tmp_path / "run"
+    begun = tmp_path / "begun"
+    endless = "import pathlib, time, torch; torch.optim.Adam.step = lambda s:"
+    endless += f" (pathlib.Path({str(begun)!r}).touch(), time.sleep(3600)); "
+    process = started("stdlib", "-o", run, program=endless + PROGRAM)
+    while not begun.exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=1)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode in (-number, 130)
+    assert not list(run.rglob(".tmp-*"))
+    assert json.loads((run / "config.json").read_text())["seed"] == 0
+
+
+@pytest.mark.row("C15")
 def test_two_trainings_in_one_folder_do_not_meet(tmp_path):
     run = tmp_path / "run"
     first = started("stdlib", "--epochs", 1_000_000, "-o", run)
@@ -103,7 +131,7 @@ def test_two_trainings_in_one_folder_do_not_meet(tmp_path):
             second = started(*arguments)
             _, err = second.communicate(timeout=60)
             assert second.returncode == 5
-            assert err.startswith("error[LOCKED]: another process is training in")  # C15
+            assert err.startswith("error[LOCKED]: another process is training in")
         assert first.poll() is None
     finally:
         first.kill()

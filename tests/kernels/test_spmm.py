@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from vgae.devices import deterministic_algorithms
 from vgae.kernels import EdgeOperator, SparseOperator
+from vgae.kernels.spmm import added_in_order
 from vgae.sparse import edges_to_csr
 
 
@@ -17,6 +19,22 @@ def test_product_and_gradient_equal_the_dense_ones(generator):
     torch.testing.assert_close(a @ x, a.matrix.to_dense() @ x)
     assert torch.autograd.gradcheck(lambda x: a @ x, x)
     assert torch.autograd.gradgradcheck(lambda x: (a @ x) ** 3, x)
+
+
+def test_the_product_that_is_added_in_order_is_the_product(generator):
+    a = operator(generator)
+    x = torch.rand(6, 3, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(added_in_order(a.matrix, x), a @ x)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_flag_gives_the_same_bits_each_time(generator):
+    index = torch.randint(2000, (2, 100_000), generator=generator)
+    a = SparseOperator.of(edges_to_csr(index, 2000, torch.rand(100_000)).cuda())
+    x = torch.rand(2000, 64).cuda().requires_grad_()
+    with deterministic_algorithms(wanted=True):
+        found = [torch.autograd.grad((a @ x).square().sum(), x)[0] for _ in range(5)]
+    assert all(torch.equal(found[0], other) for other in found[1:])
 
 
 def test_the_transpose_of_a_symmetric_matrix_is_the_matrix_itself():

@@ -112,12 +112,26 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
     return csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
+def added_in_order(matrix: Tensor, dense: Tensor) -> Tensor:
+    """Return ``matrix @ dense``, added by what torch vouches for on a GPU.
+
+    cuSPARSE's product, which is faster, may add in another order each time, and torch's flag for
+    deterministic algorithms does not tell. ``index_add`` heeds it.
+    """
+    col, counts = matrix.col_indices(), matrix.crow_indices().diff()
+    row = torch.repeat_interleave(counts, output_size=len(col))
+    messages = matrix.values()[:, None] * dense.index_select(0, col)
+    return dense.new_zeros(matrix.shape[0], dense.shape[1]).index_add(0, row, messages)
+
+
 class _SparseProduct(torch.autograd.Function):
     """``matrix @ dense``; the gradient of ``dense`` is ``transpose @ grad``."""
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
         ctx.matrix, ctx.transpose = matrix, transpose
+        if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
+            return added_in_order(matrix, dense)
         return matrix @ dense
 
     @staticmethod

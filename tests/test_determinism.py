@@ -1,0 +1,73 @@
+"""The same seed and thread count give the same weights, bit for bit, on a CPU."""
+
+import hashlib
+
+import pytest
+import torch
+
+import vgae
+from vgae.image_recipes import IMAGE_RECIPES
+from vgae.recipes import RECIPES
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def digest(weights):
+    parts = [weights[name].numpy().tobytes() for name in sorted(weights)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def hashes(train):
+    """Train three times, each after other random numbers were drawn elsewhere."""
+    found = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        found.append(digest(train().last))
+    return set(found)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("paper", {}),
+        ("paper", {"pairs": "sampled"}),
+        ("best", {"hidden_channels": "32"}),
+        ("best-links", {"hidden_channels": "32"}),
+    ],
+    ids=["exact", "sampled", "best", "best-links"],
+)
+def test_three_trainings_on_a_graph_have_one_hash(recipe, settings, threads):
+    graph = vgae.load_dataset("stdlib")
+    split = vgae.split_links(graph)
+    chosen = RECIPES[recipe].override({"epochs": "8", **settings})
+    train = lambda: vgae.fit(graph, split, recipe=chosen, deterministic=True, progress=False)  # noqa: E731
+    assert len(hashes(train)) == 1
+
+
+@pytest.mark.parametrize("recipe", ["small2d", "conv64"])
+def test_three_trainings_on_images_have_one_hash(recipe, threads):
+    images = vgae.load_images("digits")
+    chosen = IMAGE_RECIPES[recipe].override({"epochs": "2"})
+    train = lambda: vgae.fit_images(images, recipe=chosen, progress=False)  # noqa: E731
+    assert len(hashes(train)) == 1
+
+
+@pytest.mark.gpu
+def test_three_trainings_on_a_gpu_have_one_hash():
+    graph = vgae.load_dataset("stdlib")
+    split = vgae.split_links(graph)
+    chosen = RECIPES["best"].override({"epochs": "20"})
+    options = {"recipe": chosen, "device": "cuda", "deterministic": True, "progress": False}
+
+    def train():
+        result = vgae.fit(graph, split, **options)
+        result.last.update({name: value.cpu() for name, value in result.last.items()})
+        return result
+
+    assert len(hashes(train)) == 1
