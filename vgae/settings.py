@@ -122,7 +122,8 @@ def _check(name: str, kind: Any, value: Any, span: tuple[float, float] | None) -
         if kind in (int, tuple[int, ...]) and type(number) is not int:
             raise UsageError("RECIPE", f"{name} must be an integer, got {number!r:.60}.")
         low, high = span
-        if not isinstance(number, Real) or not low <= number <= high:  # NaN fails too
+        inside = isinstance(number, Real) and low <= number <= high  # pyright: ignore
+        if not inside:  # NaN fails too
             raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {number!r:.60}.")
 
 

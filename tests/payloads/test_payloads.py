@@ -5,8 +5,10 @@ import importlib.util
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,11 @@ import pytest
 
 from vgae.checkpoint import read_checkpoint
 from vgae.data.edge_lists import read_edge_list
+from vgae.data.files import read_graph
 from vgae.errors import ArtifactError, DataError
 from vgae.npz import read_arrays
+from vgae.recipes import PAPER
+from vgae.run import train_run
 
 HERE = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("payload_corpus", HERE / "corpus.py")
@@ -147,6 +152,15 @@ def test_packed_text_is_refused_for_what_it_is(name, code, tmp_path, files):
     assert caught.value.code == code
 
 
+def test_a_parquet_file_that_repeats_one_value_without_end_is_refused(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"source": np.zeros(2**24, np.int8), "target": np.ones(2**24, np.int8)})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(DataError) as caught:
+        read_graph(tmp_path / "x.parquet")
+    assert caught.value.code == "UNPACKED_SIZE"
+
+
 def test_a_pickle_with_the_name_and_first_bytes_of_a_checkpoint_is_refused(tmp_path):
     files = {"pickle-renamed-checkpoint": corpus.renamed(tmp_path / "marker")}
     (tmp_path / "x.ckpt").write_bytes(files["pickle-renamed-checkpoint"])
@@ -178,12 +192,20 @@ def test_the_cache_of_pyg_with_its_pickles_is_never_opened(tmp_path, monkeypatch
     assert not marker.exists()
 
 
+@pytest.fixture(scope="module")
+def killed(sbm_file, tmp_path_factory):
+    """A run that lacks its last file."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train_run(str(sbm_file), folder, recipe=replace(PAPER, epochs=1), progress=False)
+    (folder / "metrics.json").unlink()
+    (folder / "figures").mkdir()
+    return folder
+
+
 @pytest.mark.parametrize("name", ["history.jsonl", "checkpoints", "split.npz", "figures", ".lock"])
-def test_a_run_with_a_link_to_elsewhere_is_not_written_to(name, sbm_file, tmp_path, command):
+def test_a_run_with_a_link_to_elsewhere_is_not_written_to(name, killed, tmp_path, command):
     run, target = tmp_path / "run", tmp_path / "precious"
-    arguments = ("--epochs", 1, "-q", "--set", "latent_channels=2")
-    assert command("train", sbm_file, *arguments, "-o", run)[0] == 0
-    (run / "metrics.json").unlink()
+    shutil.copytree(killed, run)
     if (run / name).is_dir():
         (run / name).rename(target)
         (target / "epoch-000000001.ckpt").write_text("precious")

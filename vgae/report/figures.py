@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vgae.atomic import replacing
+from vgae.errors import printable
 from vgae.evaluation import PairScorer
 from vgae.graph import Graph
 from vgae.history import HistoryRow
@@ -164,7 +165,7 @@ def _scatter_by_label(axes: Axes, plane: np.ndarray, graph: Graph, size: float) 
             name, colour, marker = "unknown", GREY, "x"
         else:
             name = graph.label_names[label] if graph.label_names else str(label)
-        text = f"{name} ({len(dots):,})"
+        text = f"{printable(name)} ({len(dots):,})"
         # A cross is nothing but lines, and the others would have an edge.
         width = 0.5 if marker == "x" else 0
         axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=width, label=text)

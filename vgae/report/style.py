@@ -2,6 +2,8 @@
 
 from matplotlib.axes import Axes
 
+from vgae.errors import printable
+
 # Okabe & Ito (2008): told apart with any kind of colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 # Petroff (2021), Accessible Color Sequences for Data Visualization: the ten told apart best.
@@ -21,6 +23,6 @@ CLASS_COLOURS = (
 
 def titled(axes: Axes, text: str) -> None:
     """Put a title, taken literally, above the left end of the axes, and draw no full frame."""
-    axes.set_title(text, loc="left", fontsize=10, parse_math=False)
+    axes.set_title(printable(text), loc="left", fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
