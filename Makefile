@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-# Nothing but what the lock knows, byte for byte; and no build scripts of others are run.
-LOCKED := $(PIP) --require-hashes --no-deps --only-binary :all: -r
+# Nothing but what a lock knows, byte for byte.
+LOCKED := $(PIP) --require-hashes --no-deps
 
 .PHONY: demo test test-all audit lint format bench clean
 .DEFAULT_GOAL := help
@@ -27,14 +27,14 @@ $(VENV)/bin/python:
 # Builds with CUDA bring a triton of their own, which must stay.
 $(VENV)/.stamp: pyproject.toml constraints.txt requirements.lock | $(VENV)/bin/python
 	@echo "installing into $(VENV) (torch is large; this takes a minute or two)"
-	$(LOCKED) requirements.lock
+	$(LOCKED) --only-binary :all: -r requirements.lock
 	$(PIP) -c constraints.txt torch
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp requirements-dev.lock requirements-triton.lock
-	$(LOCKED) requirements-dev.lock
-	$(BIN)/python -c 'import triton' 2>/dev/null || $(LOCKED) requirements-triton.lock
+	$(LOCKED) -r requirements-dev.lock
+	$(BIN)/python -c 'import triton' 2>/dev/null || $(LOCKED) -r requirements-triton.lock
 	@touch $@
 
 demo: $(VENV)/.stamp

@@ -5,32 +5,40 @@ known vulnerabilities found" even if it skipped all of them. Here that is nothin
 """
 
 import json
+import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PINS = (ROOT / "constraints.txt", ROOT / "requirements-triton.lock")
 SERVICES = ("pypi", "osv")  # the second is asked if the first knows nothing
 UNREACHABLE = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "SSLError", "HTTPError")
 
 
+def pins() -> str:
+    """Return every pin on a line; no hashes, which ``pip-audit`` wants for all or for none."""
+    texts = [(ROOT / name).read_text() for name in ("constraints.txt", "requirements-triton.lock")]
+    return "".join(f"{pin}\n" for pin in re.findall(r"^[\w.-]+==[\w.]+", "\n".join(texts), re.M))
+
+
 def ask(
-    service: str, pins: Sequence[Path] = PINS, options: Sequence[str] = ()
+    service: str, requirements: str | None = None, options: Sequence[str] = ()
 ) -> dict[str, Any] | None:
     """Return what ``pip-audit`` reports, or ``None`` if the service cannot be reached.
 
     Raises:
         RuntimeError: If ``pip-audit`` itself fails.
     """
-    command = [sys.executable, "-m", "pip_audit", "--vulnerability-service", service]
-    command += ["--format", "json", "--progress-spinner", "off", "--no-deps", "--disable-pip"]
-    for path in pins:
-        command += ["--requirement", str(path)]
-    command += options
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pins.txt"
+        path.write_text(pins() if requirements is None else requirements)
+        command = [sys.executable, "-m", "pip_audit", "--vulnerability-service", service]
+        command += ["--format", "json", "--progress-spinner", "off", "--no-deps", "--disable-pip"]
+        command += ["--requirement", str(path), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         return json.loads(done.stdout)
     except json.JSONDecodeError:

@@ -155,7 +155,8 @@ def global_state_kept() -> Iterator[None]:
         random.setstate(kept["python's generator"])
         torch.use_deterministic_algorithms(kept["torch.use_deterministic_algorithms"])
         torch.set_default_dtype(kept["torch.set_default_dtype"])
-        torch.set_num_threads(kept["torch.set_num_threads"])
+        if torch.get_num_threads() != kept["torch.set_num_threads"]:
+            torch.set_num_threads(kept["torch.set_num_threads"])
         torch.set_grad_enabled(kept["torch.set_grad_enabled"])
 
 
@@ -168,6 +169,7 @@ def law(check: Check) -> Check:
     @functools.wraps(check)
     def kept(make: Make) -> None:
         with global_state_kept():
+            torch.set_num_threads(1)  # on graphs this small, more would wait for each other
             check(make)
 
     return kept
