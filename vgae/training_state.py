@@ -102,7 +102,6 @@ class TrainingState:
         self._check_optimizer(states)
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
-
     def _check_optimizer(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Raise unless each parameter has the state that a step leaves: torch does not look."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]

@@ -47,9 +47,8 @@ RUN_FILES = (
 )
 # Those that commands get unless all are asked for: one of each kind.
 TO_COMMANDS = (
-    *("pickle-2-system", "pickle-renamed-checkpoint", "torch-popen", "npz-object-exec"),
-    *("zip-bomb", "zip-slip", "gz-bomb-of-lines", "csr-falls", "npz-2-to-the-50", "json-deep"),
-    *("safetensors-beyond", "safetensors-overlap"),
+    *("pickle-renamed-checkpoint", "torch-popen", "npz-object-exec", "zip-bomb", "csr-falls"),
+    *("json-deep", "safetensors-beyond"),
 )
 IMAGE_RUN_FILES = ("config.json", "metrics.json", "model/config.json", "model/model.safetensors")
 
