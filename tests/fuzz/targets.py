@@ -111,8 +111,6 @@ def command(*arguments: Any) -> None:
             raise
 
 
-# Text, arrays, images ---------------------------------------------------------------------------
-
 EDGES = b'source,target,weight\na,b,1\n"b ""q""",c,2.5\nc,d,1e-3\n# comment\n\'=d,a,7\n'
 PLAIN = b"0 1\n1 2\n2\t3\r\n% x\n3 0\n-7 8\n"
 MTX = b"%%MatrixMarket matrix coordinate real symmetric\n% c\n3 3 2\n1 2 0.5\n3 1 2\n"
@@ -145,13 +143,12 @@ def csr(data: bytes) -> None:
     kinds = (np.int64, np.int32, np.uint8, np.float32)
     indptr, indices = (part.astype(kinds[kind % 4]) for part in (indptr, indices))
     numbers = np.ones(len(indices), np.float32)
-    multiplied = []
     for make in (csr_matrix, unchecked):
         matrix = make(numbers, indices, indptr, (rows, columns))
         if max(rows, columns) > 10**6:
             continue
         copy = checked_csr(matrix, np.float32)
-        multiplied.append(copy @ np.ones(columns, np.float32))
+        copy @ np.ones(columns, np.float32)
         if columns:
             feature_tensor(matrix) @ torch.ones(columns, 1)
 
@@ -216,8 +213,6 @@ if importlib.util.find_spec("pyarrow"):
         through("f.parquet", read_features), [parquet({"node_id": [1, 2], "x": [0.5, None]})]
     )
 
-# Planetoid --------------------------------------------------------------------------------------
-
 _spec = importlib.util.spec_from_file_location(
     "planetoid_toy", Path(__file__).parents[1] / "data" / "test_planetoid.py"
 )
@@ -238,8 +233,6 @@ def planetoid(data: bytes, part: str) -> None:
 
 for part, content in PARTS.items():
     TARGETS[f"planetoid-{part}"] = Target(partial(planetoid, part=part), [content])
-
-# Checkpoints ------------------------------------------------------------------------------------
 
 RECIPE = replace(BEST, name="toy", epochs=1, hidden_channels=4, latent_channels=2, mask=0.0)
 
@@ -303,8 +296,6 @@ TARGETS |= {
     ),
     "checkpoint-state": Target(lambda data: restored(framed(data, STATE_REST)), [STATE_HEADER]),
 }
-
-# Models and runs --------------------------------------------------------------------------------
 
 MODEL = vgae.run.fit(
     GRAPH, vgae.run.split_links(GRAPH, val=0, test=0, seed=0), recipe=RECIPE
