@@ -6,13 +6,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Nothing but what a lock knows, byte for byte.
 LOCKED := $(PIP) --require-hashes --no-deps
 
-.PHONY: demo test test-all audit lint format bench clean
+.PHONY: demo test test-all kills audit lint format bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      train on the embedded graph and show what was written"
 	@echo "make test      suite, lint, types and import contracts"
 	@echo "make test-all  the same with the slow tests and the audit"
+	@echo "make kills     kill runs 1,000 times, and see whether anything is lost"
 	@echo "make audit     ask for known vulnerabilities of what is pinned"
 	@echo "make format    lay out the code"
 	@echo "make bench     measure an epoch against the peers"
@@ -45,7 +46,12 @@ test: $(VENV)/.stamp-dev lint
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(VENV)/.stamp-dev lint audit
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --hypothesis-profile=thorough
+
+# Half an hour. The second one must lose some, or the first would prove nothing.
+kills: $(VENV)/.stamp-dev
+	$(BIN)/python tests/faults/kill_loop.py --kills 1000 > benchmarks/results/kills.json
+	$(BIN)/python tests/faults/kill_loop.py --kills 200 --in-place > benchmarks/results/kills-in-place.json
 
 audit: $(VENV)/.stamp-dev
 	$(BIN)/python tools/audit.py

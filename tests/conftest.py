@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from vgae.graph import Graph
+
+
+# make test-all runs as many of each property: --hypothesis-profile=thorough
+settings.register_profile("thorough", max_examples=2000, deadline=None)
 
 
 def pytest_collection_modifyitems(items):

@@ -1,7 +1,8 @@
-"""What split_links promises (S1 to S11), checked with plain sets of Python."""
+"""What split_links promises (S1 to S12), checked with plain sets of Python."""
 
 import itertools
 import time
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from vgae.errors import DataError, UsageError
 from vgae.graph import Graph
-from vgae.links import sample_non_links, split_links
+from vgae.links import LinkSplit, sample_non_links, split_links
 
 KNOWN_CODES = {"NO_EDGES", "NO_NEGATIVES", "SPLIT_SHARE", "SPLIT_TOO_SMALL"}
 
@@ -55,7 +56,7 @@ def pairs_of(tensor):
 shares = st.sampled_from([0, 0.05, 0.1, 0.29, 1 / 3, 0.5, 0.9]) | st.floats(0, 0.999)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(graphs(), shares, shares, st.integers(0, 2**63 - 1))
 def test_a_split_keeps_its_invariants_or_says_why_there_is_none(case, val, test, seed):
     n, pairs = case
@@ -79,8 +80,15 @@ def test_a_split_keeps_its_invariants_or_says_why_there_is_none(case, val, test,
     assert train  # S6
     assert all(part or share == 0 for part, share in zip(held, (val, test), strict=True))
     assert not any(check.violations for check in split.audit(graph_of(n, pairs)))
+    with TemporaryDirectory() as folder:  # S12
+        split.save(f"{folder}/split.npz")
+        back = LinkSplit.load(f"{folder}/split.npz")
+    assert back.fingerprint == graph_of(n, pairs).link_fingerprint
+    for part, same in zip(split._parts().values(), back._parts().values(), strict=True):
+        assert torch.equal(part, same)
 
 
+@settings(deadline=None)
 @given(graphs(), st.randoms(use_true_random=False))
 def test_order_direction_and_repeats_of_the_edges_do_not_change_the_split(case, random):
     n, pairs = case
@@ -173,6 +181,7 @@ def test_a_large_complete_graph_is_refused_at_once():
     assert time.perf_counter() - start < 1
 
 
+@settings(deadline=None)
 @given(graphs(), st.integers(0, 99))
 def test_drawing_all_non_links_gives_each_once(case, seed):
     n, pairs = case
