@@ -70,13 +70,14 @@ def test_constraints_and_locks_pin_the_same_versions():
 
 
 @pytest.mark.parametrize(
-    ("name", "extra"), [("requirements.lock", "fast"), ("requirements-dev.lock", "dev")]
+    ("name", "extras"),
+    [("requirements.lock", ["fast", "report"]), ("requirements-dev.lock", ["dev"])],
 )
-def test_a_lock_has_all_that_the_project_asks_for(name, extra):
+def test_a_lock_has_all_that_the_project_asks_for(name, extras):
     known = {name: version for name, (version, _) in locked(name).items()}
     known["torch"] = pinned()["torch"]
     known |= {name: v for name, (v, _) in locked("requirements-triton.lock").items()}
-    for requirement in [*required([extra]), Requirement("hatchling>=1.27")]:
+    for requirement in [*required(extras), Requirement("hatchling>=1.27")]:
         assert requirement.specifier.contains(known[canonicalize_name(requirement.name)])
 
 

@@ -19,12 +19,14 @@ lock() { # name of the lock, then what uv compiles
   mv "$name.new" "$name"
 }
 
-project() { # what of the project is installed, and how it is built
+project() { # name of the lock, then extras: what of the project is installed, how it is built
+  local name=$1
+  shift
   printf 'hatchling\neditables\n' |
-    lock "$1" pyproject.toml - --extra "$2" --constraints constraints.txt \
+    lock "$name" pyproject.toml - "${@/#/--extra=}" --constraints constraints.txt \
       --excludes <(tr ' ' '\n' <<<"$excluded") --no-emit-package torch
 }
 
-project requirements.lock fast
+project requirements.lock fast report
 project requirements-dev.lock dev
 echo "triton==$triton ; sys_platform == 'linux'" | lock requirements-triton.lock - --no-deps
