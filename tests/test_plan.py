@@ -99,7 +99,7 @@ import vgae
 from vgae.recipes import for_graph, recipe_named
 from vgae.link_training import plan_fit
 
-name, nodes, links, columns, pairs = json.loads(sys.argv[1])
+name, nodes, links, columns, pairs, hidden = json.loads(sys.argv[1])
 generator = torch.Generator().manual_seed(0)
 edges = torch.randint(nodes, (2, links), generator=generator).numpy()
 x = torch.randn(nodes, columns, generator=generator).numpy() if columns else None
@@ -114,6 +114,7 @@ def status(key):
 before = status("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
 recipe = for_graph(replace(recipe_named(name), epochs=3, pairs=pairs, eval_every=2), graph)
+recipe = replace(recipe, hidden_channels=hidden or recipe.hidden_channels)
 planned = plan_fit(graph, split, "vgae", recipe, torch.device("cpu"))
 vgae.fit(graph, split, recipe=recipe, progress=False)
 print(json.dumps([planned.num_bytes, status("VmHWM") - before]))
@@ -124,11 +125,15 @@ print(json.dumps([planned.num_bytes, status("VmHWM") - before]))
 @pytest.mark.parametrize(
     "case",
     [
-        ("paper", 20_000, 40_000, 0, "exact"),
-        ("paper", 100_000, 500_000, 0, "sampled"),
-        ("paper", 60_000, 600_000, 64, "auto"),
-        ("best", 20_000, 40_000, 0, "sampled"),
-        ("best", 20_000, 200_000, 300, "sampled"),
+        ("paper", 20_000, 40_000, 0, "exact", None),
+        ("paper", 100_000, 500_000, 0, "sampled", None),
+        ("paper", 60_000, 600_000, 64, "auto", None),
+        ("best", 20_000, 40_000, 0, "sampled", None),
+        ("best", 20_000, 200_000, 300, "sampled", None),
+        # Arrays that glibc gives back.
+        pytest.param(("paper", 200_000, 400_000, 64, "sampled", 128), marks=pytest.mark.slow),
+        pytest.param(("paper", 300_000, 3_000_000, 0, "sampled", None), marks=pytest.mark.slow),
+        pytest.param(("best", 100_000, 1_000_000, 128, "sampled", None), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -140,4 +145,5 @@ def test_the_prediction_lies_within_0_9_and_1_5_of_the_measured_peak(case):
         check=True,
     )
     predicted, measured = json.loads(done.stdout)
+    print(f"predicted {predicted / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB")
     assert 0.9 < predicted / measured < 1.5

@@ -15,6 +15,9 @@ from vgae.recipes import Recipe
 
 _HEADROOM = 0.9  # share of the free memory that is planned with
 _LIBRARIES = 140_000_000  # what torch and MKL allocate when they are first used
+# glibc gives larger arrays back at once and keeps smaller ones, so that more of them are there.
+_KEPT_BELOW = 32 * 2**20
+_GIVEN_BACK = 14  # bytes a number of a layer's output takes in a training, measured
 
 
 class Plan(NamedTuple):
@@ -105,8 +108,9 @@ def training_bytes(
     # edge_index, the normalised adjacency, the pattern of links with logits and slopes.
     matrices = 16 * entries + 8 * (entries + nodes) + 20 * entries
     matrices += 40 * (entries + nodes) * (recipe.mask > 0)
-    layer_bytes = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
-    activations = nodes * (layer_bytes * sum(widths) + 100 * recipe.degrees)
+    kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
+    layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
+    activations = nodes * (layers + 100 * recipe.degrees)
     # While a matrix is made: codes, their order and copies of the edges; gone before training.
     making = 100 * (entries + nodes)
     return _LIBRARIES + features + matrices + max(making, weights + activations)
