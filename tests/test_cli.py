@@ -98,7 +98,7 @@ def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path)
     arguments = ("--datasets", sbm_file, "--models", "gae,linear-vgae", "--seeds", 2)
     result = vgae("table", *arguments, "--epochs", 5, "-o", out)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("seed") == 4
+    assert result.stderr == ""  # it was short
     for words in ("linear-vgae", "±", "published", "own random split"):
         assert words in result.stdout
     rows = json.loads(out.read_text())["rows"]
@@ -163,7 +163,7 @@ def test_an_interrupted_table_keeps_its_rows(sbm_file, tmp_path):
     process = subprocess.Popen(
         [*command, "--seeds", "10000", "--epochs", "2"], stderr=subprocess.PIPE, text=True, env=env
     )
-    process.stderr.readline()  # the first training is over
+    process.stderr.readline()  # that of the first five seconds
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130

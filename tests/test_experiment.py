@@ -51,6 +51,20 @@ def test_each_row_is_a_split_a_training_and_a_test_of_its_seed(sbm, sbm_file):
     assert seen[0].test != seen[1].test
 
 
+def test_progress_says_which_trial_is_at_work_and_the_mean_of_those_like_it(
+    sbm_file, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "120")
+    options = {"num_seeds": 2, "recipe": SHORT, "progress": True}
+    _, vgae = run_table([str(sbm_file)], ["gae", "vgae"], **options)
+    shown = capsys.readouterr().err
+    assert "4/4" in shown
+    mean = f"mean AUC {100 * vgae.mean.auc:.1f} AP {100 * vgae.mean.ap:.1f} of 2"
+    assert f"{mean}, sbm vgae seed 1" in shown
+    run_table([str(sbm_file)], ["gae"], num_seeds=1, recipe=SHORT)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_wrong_name_costs_no_training(sbm_file):
     seen = []
     for datasets, models in (

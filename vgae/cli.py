@@ -27,6 +27,7 @@ from vgae.cli_options import (
     announce,
     changes_of,
 )
+from vgae.cli_report import COMMANDS as REPORT_COMMANDS
 from vgae.cli_train import draw_figures, train
 from vgae.console import (
     print_calibration,
@@ -47,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, *LINK_COMMANDS, *IMAGE_COMMANDS):
+for command in (train, *LINK_COMMANDS, *IMAGE_COMMANDS, *REPORT_COMMANDS):
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
 
@@ -79,6 +80,7 @@ def evaluate(
     samples: Annotated[
         int, typer.Option(min=1, help="Of a run on images: samples an image, for log p(x).")
     ] = 500,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Score what a run held out anew; judge the embedding of nodes by classes and clusters."""
@@ -94,7 +96,7 @@ def evaluate(
     if hard % 2:
         raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
     if is_image_run(run):
-        evaluate_images(run, samples=samples, as_json=as_json)
+        evaluate_images(run, samples=samples, quiet=quiet, as_json=as_json)
         return
     loaded = load_run(run)
     result: dict[str, Any] = {}
@@ -241,10 +243,11 @@ def table(
         done.append(trial)
         # Written each time: an interrupted table keeps its rows.
         write_json(path, to_json(summarise(done, features), settings, text))
-        if not quiet:
+        # In a log there is a line every ten seconds instead, of a training that lasts longer too.
+        if not quiet and sys.stderr.isatty():
             scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
             name = f"{trial.dataset} {trial.model} seed {trial.seed}"
-            typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", err=True)
+            typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", file=sys.stderr)
 
     run_table(
         _names(datasets),
@@ -254,6 +257,7 @@ def table(
         features=features,  # pyright: ignore[reportArgumentType]
         device=device,
         on_trial=show,
+        progress=False if quiet else None,
     )
     summaries = summarise(done, features)
     if as_json:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from vgae.cli_options import Json
+from vgae.cli_options import Json, Quiet
 from vgae.console import print_columns, print_json
 
 datasets_app = typer.Typer(help="List, verify or fetch data sets.", no_args_is_help=True)
@@ -55,11 +55,13 @@ def verify(
 
 
 @datasets_app.command()
-def fetch(names: Annotated[list[str], typer.Argument(help="Data sets.")]) -> None:
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Data sets.")], quiet: Quiet = False
+) -> None:
     """Download the missing files of data sets and check them."""
     from vgae.data.catalog import entry
     from vgae.data.catalog import fetch as fetch_entry
 
     for name in names:
-        paths = fetch_entry(entry(name))
+        paths = fetch_entry(entry(name), progress=False if quiet else None)
         typer.echo(f"{name}: {len(paths)} files at hand")

@@ -47,8 +47,11 @@ def train_images(
     from vgae.image_run import train_image_run
     from vgae.run_folder import free_path
 
+    progress = False if quiet else None
     named = (
-        image_recipe_named(recipe) if recipe else default_recipe(len(load_images(source).train))
+        image_recipe_named(recipe)
+        if recipe
+        else default_recipe(len(load_images(source, progress=progress).train))
     )
     chosen = named.override(settings)
     folder = out or free_path(f"runs/{Path(source).stem}-{chosen.name}")
@@ -61,7 +64,7 @@ def train_images(
         device=device,
         deterministic=deterministic,
         overwrite=overwrite,
-        progress=False if quiet else None,
+        progress=progress,
     )
     _show_run(run, as_json=as_json)
 
@@ -89,11 +92,11 @@ def _show_run(run: "ImageRun", *, as_json: bool) -> None:
         print_image_end(run)
 
 
-def evaluate_images(folder: Path, *, samples: int, as_json: bool) -> None:
+def evaluate_images(folder: Path, *, samples: int, quiet: bool, as_json: bool) -> None:
     """Score the test images of a run anew: what ``vgae evaluate`` does for a run on images."""
     from vgae.image_run import evaluate_run
 
-    scores = evaluate_run(_run(folder), num_samples=samples)
+    scores = evaluate_run(_run(folder), num_samples=samples, progress=False if quiet else None)
     if as_json:
         print_json({"test": scores})
     else:

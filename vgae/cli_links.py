@@ -68,7 +68,8 @@ def predict(
 
     announce(quiet=quiet or as_json)
     loaded = load_run(run)
-    scored = loaded.graph if graph is None else open_graph(graph, features)
+    progress = False if quiet else None
+    scored = loaded.graph if graph is None else open_graph(graph, features, progress=progress)
     calibration = _calibration(loaded, prior)
     if pairs is None:
         table = predict_links(
@@ -79,7 +80,7 @@ def predict(
             nodes=None if nodes is None else _named_nodes(nodes, scored),
             metric=metric,  # pyright: ignore[reportArgumentType]
             calibration=calibration,
-            progress=False if quiet else None,
+            progress=progress,
         )
     else:
         given = read_edge_list(pairs)

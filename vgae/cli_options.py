@@ -1,6 +1,7 @@
 """Arguments and options that several commands have, and what they tell while they work."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -66,10 +67,17 @@ MaxMemory = Annotated[
 ]
 
 
+class _ToStderr(logging.Handler):
+    """Writes to what stderr is at the time: a bar that is drawn meanwhile makes room."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), file=sys.stderr)
+
+
 def announce(*, quiet: bool) -> None:
     """Let the package say on stderr what it found and what it is about to do."""
     if not quiet:
-        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_ToStderr()])
         logging.getLogger("vgae").setLevel(logging.INFO)
 
 

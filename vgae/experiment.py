@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from vgae.link_training import fit
 from vgae.links import split_links
 from vgae.metrics import LinkScores
 from vgae.models import ModelName, check_model
+from vgae.progress import showing
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.run import open_graph
 
@@ -75,6 +77,7 @@ def run_table(
     features: Features = "raw",
     device: str = "auto",
     on_trial: Callable[[Trial], None] | None = None,
+    progress: bool | None = None,
 ) -> list[Summary]:
     """Train every model on every data set, once per seed 0, 1, ...; each seed has its own split.
 
@@ -86,17 +89,32 @@ def run_table(
         features: ``"none"`` trains on the links alone.
         device: See :func:`vgae.fit`.
         on_trial: Called after each training.
+        progress: Whether to show progress on stderr; see :func:`vgae.fit`.
     """
     # Whatever is wrong with a name is found out before hours of training, not after.
-    graphs = [open_graph(dataset, features) for dataset in datasets]
+    graphs = [open_graph(dataset, features, progress=progress) for dataset in datasets]
     for model in models:
         check_model(model)
-    trials = []
-    for graph, model, seed in itertools.product(graphs, models, range(num_seeds)):
-        trials.append(_trial(graph, model, seed, recipe, device))
-        if on_trial is not None:
-            on_trial(trials[-1])
+    trials: list[Trial] = []
+    planned = list(itertools.product(graphs, models, range(num_seeds)))
+    with showing(len(planned), "trials", wanted=progress) as show:
+        for number, (graph, model, seed) in enumerate(planned):
+            show(number, partial(_so_far, trials, graph.name, model, seed))
+            trials.append(_trial(graph, model, seed, recipe, device))
+            if on_trial is not None:
+                on_trial(trials[-1])
+        show(len(planned))
     return summarise(trials, features)
+
+
+def _so_far(trials: Sequence[Trial], dataset: str, model: str, seed: int) -> str:
+    """Say which trial is at work, and how those like it did."""
+    like = [trial.test for trial in trials if (trial.dataset, trial.model) == (dataset, model)]
+    done = len(like) and (
+        f"mean AUC {100 * mean(row.auc for row in like):.1f}"
+        f" AP {100 * mean(row.ap for row in like):.1f} of {len(like)}, "
+    )
+    return f"{done or ''}{dataset} {model} seed {seed}"
 
 
 def _trial(graph: Graph, model: ModelName, seed: int, recipe: Recipe, device: str) -> Trial:

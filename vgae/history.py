@@ -1,8 +1,6 @@
-"""HistoryRow: one epoch in numbers. progress_bar: the rows as they come."""
+"""HistoryRow: one epoch in numbers. row_text: the newest ones in words."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -40,43 +38,22 @@ def checked_row(row: HistoryRow) -> HistoryRow:
     return row
 
 
-@contextmanager
-def progress_bar(
-    total: int, num_items: int, *, wanted: bool | None
-) -> Iterator[Callable[[int, Sequence[HistoryRow]], None]]:
-    """Yield a function that shows an epoch; it does nothing where no bar is wanted.
+def row_text(history: Sequence[HistoryRow], num_items: int) -> str:
+    """Return how a training does: the newest scores of what is held out first, then the loss.
 
-    It shows the rows that were fetched already: to fetch one for the bar would make a GPU wait.
+    Args:
+        history: Rows that were fetched already: to fetch one for this would make a GPU wait.
+        num_items: What the parts of the loss are summed over.
     """
-    if not (sys.stderr.isatty() if wanted is None else wanted) or total == 0:
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-    from rich.table import Column
-
-    # In a narrow terminal it is the text that is cut, not the counter.
-    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
-    columns = (
-        MofNCompleteColumn(),
-        BarColumn(bar_width=5),
-        Remaining(compact=True),
-        TextColumn("{task.fields[text]}", table_column=rest),
-    )
-    with Progress(*columns, console=Console(stderr=True), expand=True) as bar:
-        task = bar.add_task("", total=total, text="")
-
-        def show(number: int, history: Sequence[HistoryRow]) -> None:
-            text = ""
-            if history:
-                row = history[-1]
-                recon, kl = row.recon / num_items, row.kl / num_items
-                text = f"loss {row.loss:.4f} (recon {recon:.3f} KL {kl:.3f})"
-                if row.val_auc is not None and row.val_ap is not None:
-                    text += f" val AUC {100 * row.val_auc:.1f} AP {100 * row.val_ap:.1f}"
-                if row.val_elbo is not None:
-                    text += f" val ELBO {row.val_elbo:.2f}"
-            bar.update(task, completed=number, text=text)
-
-        yield show
+    if not history:
+        return ""
+    row, words = history[-1], []
+    seen = next((r for r in reversed(history) if r[4:] != (None, None, None)), None)
+    if seen is not None and seen.val_auc is not None and seen.val_ap is not None:
+        words.append(f"val AUC {100 * seen.val_auc:.1f} AP {100 * seen.val_ap:.1f}")
+    if seen is not None and seen.val_elbo is not None:
+        words.append(f"val ELBO {seen.val_elbo:.2f}")
+    parts = {"loss": row.loss, "recon": row.recon / num_items, "KL": row.kl / num_items}
+    # As many digits each time, so that nothing moves about.
+    words += [f"{name} {value:.{1 if value >= 10 else 3}f}" for name, value in parts.items()]
+    return " ".join(words)

@@ -1,7 +1,7 @@
 """evaluate_images: how likely images are under a model, and how many latent dimensions it uses."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from vgae.embedding import evaluating, parameter_like
 from vgae.errors import DataError, NumericalError, UsageError
 from vgae.gaussian import DiagGaussian
+from vgae.progress import showing
 from vgae.streams import stream
 from vgae.vae import VAE
 
@@ -69,7 +70,12 @@ class ImageEvaluation:
 
 
 def evaluate_images(
-    model: VAE, pixels: Tensor, *, num_samples: int = 500, seed: int = 0
+    model: VAE,
+    pixels: Tensor,
+    *,
+    num_samples: int = 500,
+    seed: int = 0,
+    progress: bool | None = None,
 ) -> ImageEvaluation:
     """Judge a model by images that it has not seen.
 
@@ -79,6 +85,7 @@ def evaluate_images(
             as theirs are.
         num_samples: Per image, for :func:`log_marginal`; at least 1. Published figures have 5,000.
         seed: Same seed, same figures: all noise is drawn from its stream ``"noise"``.
+        progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
     Raises:
         DataError: If there are no images, or ``pixels`` has another number of dimensions.
@@ -92,7 +99,14 @@ def evaluate_images(
         q = model.encoder(next(_batches(model, pixels, 1)))
     log_px = None
     if isinstance(q, DiagGaussian):
-        log_px = log_marginal(model, pixels, num_samples=num_samples, generator=generator)
+        with showing(len(pixels), "images", wanted=progress) as show:
+            log_px = log_marginal(
+                model,
+                pixels,
+                num_samples=num_samples,
+                generator=generator,
+                show=lambda done: show(done, lambda: f"log p(x), {num_samples:,} samples each"),
+            )
     elbo = terms.log_likelihood - terms.kl
     return ImageEvaluation(
         elbo=elbo.mean().item(),
@@ -143,6 +157,7 @@ def log_marginal(
     generator: torch.Generator,
     batch_size: int = 500,
     max_pixels: int = _MAX_PIXELS,
+    show: Callable[[int], None] = lambda _: None,
 ) -> Tensor:
     r"""Estimate log p(x) of each image by importance sampling from its posterior.
 
@@ -172,6 +187,7 @@ def log_marginal(
         generator: Where the samples come from; on the device of the model.
         batch_size: Images at once, at most.
         max_pixels: Pixels decoded at once, at most.
+        show: Is told how many images are done.
 
     Returns:
         In nats, float64 on the CPU, shape ``(n,)``.
@@ -184,7 +200,7 @@ def log_marginal(
             one, or if the decoder does not score each image.
     """
     _check_samples(num_samples)
-    estimates = []
+    estimates, done = [], 0
     with evaluating(model):
         for x in _batches(model, pixels, batch_size, max_pixels):
             q = model.encoder(x)
@@ -195,6 +211,8 @@ def log_marginal(
                 )
             at_once = max(max_pixels // max(x.numel(), q.mu.numel()), 1)
             estimates.append(_log_mean_weight(model, q, x, num_samples, at_once, generator).cpu())
+            done += len(x)
+            show(done)
     return _finite(torch.cat(estimates))
 
 

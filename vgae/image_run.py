@@ -85,10 +85,10 @@ class ImageRun:
         return images.binarised(self.recipe.binarize, self.config["seed"])
 
 
-def _images_of(folder: Path, config: dict[str, Any]) -> Images:
+def _images_of(folder: Path, config: dict[str, Any], *, progress: bool | None = None) -> Images:
     """Return the images that a run is of, read anew and compared."""
     source = str(config["images"].get("source"))
-    images = load_images(source)
+    images = load_images(source, progress=progress)
     if images.fingerprint != config["images"].get("fingerprint"):
         raise ArtifactError(
             "DATA_CHANGED",
@@ -131,7 +131,7 @@ def train_image_run(
         UsageError: If the folder holds something already.
     """
     seed = operator.index(seed)
-    images = load_images(source)
+    images = load_images(source, progress=progress)
     recipe = recipe or default_recipe(len(images.train))
     check_image_model(model)
     torch_device = resolve_device(device)
@@ -187,7 +187,7 @@ def resume_image_run(
     return _trained(
         folder,
         config,
-        _images_of(folder, config),
+        _images_of(folder, config, progress=progress),
         recipe,
         num_samples=num_samples,
         device=device,
@@ -219,13 +219,14 @@ def _trained(
                 **options,
             )
         run = ImageRun(folder, config, result.model, result.history, {})
-        metrics = _write_result(run, result, images, num_samples)
+        progress = options["progress"]
+        metrics = _write_result(run, result, images, num_samples=num_samples, progress=progress)
         remove_checkpoints(folder)
     return replace(run, metrics=metrics)
 
 
 def _write_result(
-    run: ImageRun, result: FitResult, images: Images, num_samples: int
+    run: ImageRun, result: FitResult, images: Images, **options: Any
 ) -> dict[str, Any]:
     """Write weights, embeddings and scores; return the scores."""
     folder, recipe = run.folder, run.recipe
@@ -241,7 +242,7 @@ def _write_result(
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "seconds": round(result.seconds, 3),
-        "test": evaluate_run(run, num_samples=num_samples),
+        "test": evaluate_run(run, **options),
     }
     result.model.cpu()
     q = embed_images(result.model, run.images.test)
@@ -251,13 +252,15 @@ def _write_result(
     return metrics
 
 
-def evaluate_run(run: ImageRun, *, num_samples: int) -> dict[str, Any] | None:
+def evaluate_run(
+    run: ImageRun, *, num_samples: int, progress: bool | None = None
+) -> dict[str, Any] | None:
     """Score the test images of a run; ``None`` if there are none."""
     test = run.images.test
     if len(test) == 0:
         return None
     return evaluate_images(
-        run.model, test, num_samples=num_samples, seed=run.config["seed"]
+        run.model, test, num_samples=num_samples, seed=run.config["seed"], progress=progress
     ).to_dict()
 
 

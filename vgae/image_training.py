@@ -86,7 +86,8 @@ def fit_images(
         device: As for :func:`vgae.fit`.
         deterministic: See :func:`vgae.fit`.
         on_row: Called with each row of the history.
-        progress: Whether to draw a progress bar; by default where stderr is a terminal.
+        progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
+            every ten seconds in a file or pipe, the first after five.
         checkpoints: As for :func:`vgae.fit`.
 
     Returns:

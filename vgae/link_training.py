@@ -69,7 +69,8 @@ def fit(  # noqa: PLR0913 - each is given by name
         deterministic: Whether a GPU, too, must give the same weights each time, bit for bit, or
             say that it cannot; slower. A CPU always does.
         on_row: Called with each row of the history, soon after its epoch.
-        progress: Whether to draw a progress bar; by default where stderr is a terminal.
+        progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
+            every ten seconds in a file or pipe, the first after five.
         checkpoints: Folder where the training keeps itself while it lasts. Called again with the
             same arguments, it goes on from there to the weights that it would have had; only the
             number of epochs may be another. SIGTERM and SIGINT end it with a checkpoint.

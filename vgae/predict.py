@@ -29,7 +29,7 @@ from vgae.embedding import Trained, model_of
 from vgae.errors import DataError, NumericalError, UsageError
 from vgae.evaluation import PairScorer
 from vgae.graph import Graph
-from vgae.history import progress_bar
+from vgae.progress import showing
 from vgae.ranking import known_pairs
 from vgae.tables import optional_module, write_table
 from vgae.vae import VAE
@@ -167,7 +167,7 @@ def predict_links(
         calibration: For the probabilities; ``model.calibration`` if there is one.
         index: ``"faiss"`` searches partners by inner products or cosines with FAISS, on a CPU,
             ``"exact"`` with torch alone; they find the same. ``"auto"`` takes the faster one.
-        progress: Whether to draw a bar; by default where stderr is a terminal.
+        progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
     Returns:
         The rows of a node together, best first.
@@ -184,11 +184,7 @@ def predict_links(
     scorer = _scorer(model, graph, edge_index)
     scores, device = _scores(scorer, metric), scorer.z.device
     known = known_pairs(graph.links, num_nodes)
-    with progress_bar(len(numbers), 1, wanted=progress) as show_row:
-
-        def show(done: int) -> None:
-            show_row(done, [])
-
+    with showing(len(numbers), "nodes", wanted=progress) as show:
         if per_node:
             wanted = torch.tensor(numbers, dtype=torch.int64, device=device)
             few = min(k, num_nodes)

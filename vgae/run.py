@@ -19,6 +19,7 @@ import torch
 
 from vgae.calibration import Calibration
 from vgae.canonical import Directed
+from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.devices import resolve_device
@@ -96,7 +97,7 @@ class Run:
         return _graph_of(self.folder, self.config)
 
 
-def _graph_of(folder: Path, config: Mapping[str, Any]) -> Graph:
+def _graph_of(folder: Path, config: Mapping[str, Any], *, progress: bool | None = None) -> Graph:
     """Return the graph that a run is of, read anew and compared."""
     try:
         described = config["graph"]
@@ -106,7 +107,7 @@ def _graph_of(folder: Path, config: Mapping[str, Any]) -> Graph:
         raise ArtifactError(
             "RUN_CORRUPT", f"{folder / 'config.json'} does not say what its graph is."
         ) from None
-    graph = open_graph(source, features, directed)
+    graph = open_graph(source, features, directed, progress=progress)
     if graph.fingerprint != described.get("fingerprint"):
         raise ArtifactError(
             "DATA_CHANGED",
@@ -116,7 +117,13 @@ def _graph_of(folder: Path, config: Mapping[str, Any]) -> Graph:
     return graph
 
 
-def open_graph(source: str, features: str = "raw", directed: Directed = "symmetrize") -> Graph:
+def open_graph(
+    source: str,
+    features: str = "raw",
+    directed: Directed = "symmetrize",
+    *,
+    progress: bool | None = None,
+) -> Graph:
     """Open a graph by the name of a data set, or by the path of a file (it has a suffix).
 
     Args:
@@ -124,9 +131,11 @@ def open_graph(source: str, features: str = "raw", directed: Directed = "symmetr
         features: ``"raw"``, those of the data set or file; ``"none"``; or, of a file, the path of
             another file that holds them.
         directed: See :meth:`vgae.Graph.from_edges`.
+        progress: Of a download; see :func:`vgae.fit`.
     """
     if is_named(source):
-        return load_dataset(source, features=features)  # pyright: ignore[reportArgumentType]
+        known = cast(Features, features)  # which load_dataset checks
+        return load_dataset(source, features=known, progress=progress)
     path = None if features in ("raw", "none") else features
     if path is not None and is_named(path):
         raise UsageError(
@@ -181,7 +190,7 @@ def train_run(  # noqa: PLR0913
         UsageError: If the folder holds something already.
     """
     seed = operator.index(seed)
-    graph = open_graph(source, features, directed)
+    graph = open_graph(source, features, directed, progress=progress)
     split = split_links(graph, val=val, test=test, seed=seed)
     recipe = for_graph(recipe, graph)
     # All that can be wrong with the arguments is found out before anything is written.
@@ -247,7 +256,7 @@ def resume_run(
     if recipe is None:
         return load_run(folder)
     tell_changes(config, resolve_device(device))
-    graph = _graph_of(folder, config)
+    graph = _graph_of(folder, config, progress=progress)
     if (folder / "split.npz").exists():
         split = LinkSplit.load(folder / "split.npz")
     else:  # killed before it was written

@@ -23,8 +23,9 @@ from vgae.cuda_graph import Replayed
 from vgae.devices import deterministic_algorithms, memory_named
 from vgae.embedding import evaluating, parameter_like
 from vgae.errors import NumericalError, UsageError
-from vgae.history import HistoryRow, progress_bar
+from vgae.history import HistoryRow, row_text
 from vgae.plan import Plan
+from vgae.progress import showing
 from vgae.settings import Training
 from vgae.signals import ended_by_signals
 from vgae.streams import stream
@@ -188,7 +189,7 @@ def optimise(
         deterministic: Whether to refuse what may give other bits each time on a GPU; see
             :func:`vgae.devices.deterministic_algorithms`.
         on_row: Called with each row of the history, soon after its epoch.
-        progress: Whether to draw a progress bar; by default where stderr is a terminal.
+        progress: Whether to show progress on stderr; see :func:`vgae.progress.showing`.
         checkpoints: Where the training keeps itself, and from where it goes on if there is a
             checkpoint; on a CPU to the same weights, bit for bit, as if it had not been
             interrupted. While it trains in the main thread, SIGTERM and SIGINT end it after the
@@ -210,7 +211,7 @@ def optimise(
     with (
         memory_named(device),
         deterministic_algorithms(wanted=deterministic),
-        progress_bar(settings.epochs, problem.num_items, wanted=progress) as show,
+        showing(settings.epochs, "epochs", wanted=progress) as show,
         _drawing_from(model.encoder, stream(seed, "dropout", device)),
         _drawing_from(model.decoder, stream(seed, "pairs", device)),
         ended_by_signals(wanted=checkpoints is not None) as signals,
@@ -224,6 +225,7 @@ def optimise(
             found = checkpoints.load()
         start = time.perf_counter() - (0.0 if found is None else state.restore(found))
         done = trainer.resume()
+        show.begin(done)
         loop = epochs(
             model,
             optimizer,
@@ -236,9 +238,10 @@ def optimise(
             cuda_graph=cuda_graph,
             done=done,
         )
+        text = partial(row_text, trainer.history, problem.num_items)
         for epoch in islice(loop, 0 if trainer.stopped else max(settings.epochs - done, 0)):
             trainer.step(epoch)
-            show(epoch.number, trainer.history)
+            show(epoch.number, text)
             if checkpoints is not None and (checkpoints.due() or signals.received):
                 trainer.flush()
                 trainer.check_weights(epoch.number)

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, get_args
 from urllib.parse import urlsplit
 
+from vgae.data.download import download
 from vgae.errors import DataError, UsageError
 
 Status = Literal["ok", "missing", "damaged"]
 Features = Literal["raw", "none"]
 
-_TIMEOUT_SECONDS = 30
 _STEP = 2**16
 _GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE_KINDS = ("idx", "sklearn")
@@ -241,7 +241,11 @@ def opened(path: Path, *, gzipped: bool = True) -> Iterator[BinaryIO]:
 
 
 def fetch(
-    entry: Entry, *, names: Collection[str] | None = None, retries: int = 2
+    entry: Entry,
+    *,
+    names: Collection[str] | None = None,
+    retries: int = 2,
+    progress: bool | None = None,
 ) -> dict[str, Path]:
     """Return where the files of ``entry`` are, each verified, after a download of what is missing.
 
@@ -252,6 +256,7 @@ def fetch(
         entry: The data set.
         names: The files wanted; all of them if None.
         retries: How often a failed download is tried again.
+        progress: Whether to show a download on stderr; see :func:`vgae.progress.showing`.
 
     Returns:
         The path of each file wanted, by its name.
@@ -268,7 +273,7 @@ def fetch(
             _check_intact(entry, file, found[file])
     absent = [file for file in wanted if file not in found]
     if absent:
-        found |= _download(entry, absent, retries)
+        found |= _download(entry, absent, retries, progress=progress)
     return {file: found[file] for file in wanted}
 
 
@@ -287,7 +292,7 @@ def _check_intact(entry: Entry, file: str, path: Path) -> None:
     )
 
 
-def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
+def _download(entry: Entry, absent: list[str], retries: int, **options: Any) -> dict[str, Path]:
     """Download ``absent`` into the folder of the data set; nothing unverified gets its name."""
     if os.environ.get("VGAE_OFFLINE", "0") not in ("", "0"):
         raise _offline(entry, absent, "VGAE_OFFLINE is set")
@@ -310,7 +315,9 @@ def _download(entry: Entry, absent: list[str], retries: int) -> dict[str, Path]:
     try:
         with _quiet_pooch():
             return {
-                file: Path(source.fetch(_stored(file, info), downloader=_downloader(info)))
+                file: Path(
+                    source.fetch(_stored(file, info), downloader=_downloader(info, **options))
+                )
                 for file, info in wanted.items()
             }
     except (requests.exceptions.RequestException, OSError) as error:
@@ -331,25 +338,13 @@ def _stored(file: str, info: FileInfo) -> str:
     return f"{file}.gz" if info.gzipped else file
 
 
-def _downloader(info: FileInfo) -> Any:
-    """Return what pooch calls for one file; it stops where the file must end."""
+def _downloader(info: FileInfo, **options: Any) -> Any:
+    """Return what pooch calls for one file."""
     # What cannot be compressed grows by a few bytes in 2**14, and by a header.
     limit = info.bytes + info.bytes // 1000 + 1000 if info.gzipped else info.bytes
 
     def stream(url: str, output_file: str, _: object) -> None:
-        import requests
-
-        size = 0
-        with (
-            requests.get(url, stream=True, timeout=_TIMEOUT_SECONDS) as response,
-            Path(output_file).open("wb") as file,
-        ):
-            response.raise_for_status()
-            for chunk in response.iter_content(2**16):
-                size += len(chunk)
-                if size > limit:
-                    raise ValueError(f"{url} has more than the {limit} bytes expected")
-                file.write(chunk)
+        download(url, Path(output_file), limit=limit, **options)
         if info.gzipped and _status(Path(output_file), info) != "ok":
             raise ValueError(f"{url} does not hold what the catalogue says")
 

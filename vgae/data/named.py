@@ -7,7 +7,7 @@ from vgae.errors import UsageError
 from vgae.graph import Graph
 
 
-def load_dataset(name: str, *, features: Features = "raw") -> Graph:
+def load_dataset(name: str, *, features: Features = "raw", progress: bool | None = None) -> Graph:
     """Load a data set of the catalogue (``vgae datasets list``).
 
     ``stdlib`` comes with the package. The others are looked for in ``$VGAE_DATA``, else in the
@@ -16,6 +16,7 @@ def load_dataset(name: str, *, features: Features = "raw") -> Graph:
     Args:
         name: ``"stdlib"``, ``"cora"``, ``"citeseer"`` or ``"pubmed"``.
         features: ``"none"`` leaves them out, and does not ask for the files that hold them.
+        progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
     Raises:
         UsageError: If ``features`` is neither, or the data set is one of images.
@@ -26,6 +27,6 @@ def load_dataset(name: str, *, features: Features = "raw") -> Graph:
     if found.holds_images:
         raise UsageError("IMAGES", f"{found.name} is a data set of images: use load_images.")
     if found.kind == "planetoid":
-        return load_planetoid(found.name, features=features)
+        return load_planetoid(found.name, features=features, progress=progress)
     graph = read_npz(found.path)  # pyright: ignore[reportArgumentType]
     return graph if features == "raw" else graph.without_features()

@@ -8,6 +8,7 @@ mnist   50,000  10,000  10,000  28 x 28, grey   10
 ======  ======  ======  ======  ==============  =======
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from vgae.streams import stream
 _SPLIT_SEED = 0
 
 
-def load_images(source: str, *, binarize: Binarize = "none", seed: int = 0) -> Images:
+def load_images(
+    source: str, *, binarize: Binarize = "none", seed: int = 0, progress: bool | None = None
+) -> Images:
     """Load a data set of images of the catalogue, or read images from a file or folder.
 
     ``digits`` comes with scikit-learn; each of its classes is split into 70 % for training, 10 %
@@ -36,6 +39,7 @@ def load_images(source: str, *, binarize: Binarize = "none", seed: int = 0) -> I
             takes it. A name of the catalogue goes before a file of that name.
         binarize: See :meth:`vgae.images.Images.binarised`.
         seed: Of what is drawn for ``binarize``, and of the split of a file or folder.
+        progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
     Raises:
         UsageError: If ``binarize`` is no such word, the seed is out of range, or the data set is
@@ -44,7 +48,7 @@ def load_images(source: str, *, binarize: Binarize = "none", seed: int = 0) -> I
     """
     check_binarize(binarize)
     if source.lower() in catalogue() or _may_be_name(source):
-        images = _named(entry(source))
+        images = _named(entry(source), progress=progress)
     else:
         images = read_images(source, seed=seed)
     return images.binarised(binarize, seed)
@@ -66,15 +70,16 @@ def _may_be_name(source: str) -> bool:
     return not path.suffix and path.name == source and not path.exists()
 
 
-def _named(known: Entry) -> Images:
+def _named(known: Entry, *, progress: bool | None) -> Images:
     if not known.holds_images:
         raise UsageError("GRAPH", f"{known.name} is a graph: use load_dataset.")
-    return _mnist(known) if known.kind == "idx" else _digits(known)
+    if known.kind != "idx":
+        return _digits(known)
+    return _mnist(known, fetch(known, progress=progress))
 
 
-def _mnist(known: Entry) -> Images:
+def _mnist(known: Entry, files: Mapping[str, Path]) -> Images:
     """Read the four IDX files of MNIST, or of a set published in its form."""
-    files = fetch(known)
     pixels, labels = read_idx_pair(
         files["train-images-idx3-ubyte"], files["train-labels-idx1-ubyte"]
     )

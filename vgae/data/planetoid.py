@@ -69,7 +69,9 @@ class NodeSplit(NamedTuple):
     test: Tensor
 
 
-def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
+def load_planetoid(
+    name: str, *, features: Features = "raw", progress: bool | None = None
+) -> Graph:
     """Load a data set of the catalogue; download it if need be.
 
     Each file used is verified by its sha256, read without unpickling, and converted once to an
@@ -78,6 +80,7 @@ def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
     Args:
         name: ``"cora"``, ``"citeseer"`` or ``"pubmed"``.
         features: ``"none"`` leaves ``x`` out, and does without the files that hold it.
+        progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
     Raises:
         DataError: ``UNKNOWN_DATASET``; ``OFFLINE`` if files are missing and cannot be
@@ -92,7 +95,7 @@ def load_planetoid(name: str, *, features: Features = "raw") -> Graph:
     if graph is None:
         used = [f"ind.{known.name}.{part}" for part in _parts(features)]
         try:
-            files = fetch(known, names=used)
+            files = fetch(known, names=used, progress=progress)
         except DataError as error:
             links = {f"ind.{known.name}.{part}" for part in _parts("none")}
             if error.code == "OFFLINE" and links.isdisjoint(missing(known)):
