@@ -54,7 +54,7 @@ kills: $(VENV)/.stamp-dev
 	$(BIN)/python tests/faults/kill_loop.py --kills 200 --in-place > benchmarks/results/kills-in-place.json
 
 audit: $(VENV)/.stamp-dev
-	$(BIN)/python tools/audit.py
+	$(BIN)/python .ci/audit.py
 
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check

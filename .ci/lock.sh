@@ -12,7 +12,7 @@ lock() { # name of the lock, then what uv compiles
   local name=$1
   shift
   {
-    echo "# Written by tools/lock.sh from pyproject.toml and constraints.txt."
+    echo "# Written by .ci/lock.sh from pyproject.toml and constraints.txt."
     uv pip compile "$@" --universal --python-version 3.11 --generate-hashes \
       --no-header --no-annotate --quiet
   } >"$name.new"
