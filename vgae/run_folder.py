@@ -69,7 +69,7 @@ def understood(folder: Path) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}"
         raise ArtifactError(
             "RUN_CORRUPT", f"a file of {folder} says what no run says ({reason:.100})."
-        ) from None
+        ) from error  # --debug shows where
 
 
 @contextmanager
