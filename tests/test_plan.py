@@ -145,5 +145,4 @@ def test_the_prediction_lies_within_0_9_and_1_5_of_the_measured_peak(case):
         check=True,
     )
     predicted, measured = json.loads(done.stdout)
-    print(f"predicted {predicted / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB")
     assert 0.9 < predicted / measured < 1.5
