@@ -61,7 +61,7 @@ const page = (() => {
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("soft") },
-      margin: { l: 48, r: 12, t: 12, b: 40 }, showlegend: false, dragmode: false,
+      margin: { l: 48, r: 12, t: 20, b: 40 }, showlegend: false, dragmode: false,
       hoverlabel: {
         bgcolor: colour("raised"), bordercolor: colour("line"),
         font: { color: colour("ink"), family: getComputedStyle(document.body).fontFamily },
@@ -100,6 +100,11 @@ const page = (() => {
     return made;
   }
 
+  function decades(chart) {
+    const values = chart.series.flatMap((series) => series.y).filter((value) => value > 0);
+    return Math.log10(Math.max(...values) / Math.min(...values));
+  }
+
   function draw(id, chart) {
     const place = document.getElementById(id);
     if (!place) return;
@@ -111,8 +116,8 @@ const page = (() => {
         line: { color: colour("soft"), width: 1, dash: "dot" },
       });
       annotations.push({
-        x, y: 1, yref: "paper", yanchor: "top", xanchor: "auto", showarrow: false,
-        text: literal(label), font: { size: 11 }, bgcolor: colour("paper"),
+        x, y: 1, yref: "paper", yanchor: "bottom", xanchor: "auto", showarrow: false,
+        text: literal(label), font: { size: 11 },
       });
     }
     Plotly.react(place, chart.series.map(trace), layout({
@@ -123,6 +128,7 @@ const page = (() => {
       yaxis: {
         title: { text: literal(chart.y_title), standoff: 8 },
         type: chart.log_y ? "log" : "linear", range: chart.y_range ?? undefined,
+        ...(chart.log_y ? { dtick: decades(chart) > 2 ? 1 : "D2", tickformat: "~s" } : {}),
       },
       barmode: "overlay", bargap: 0.04, shapes, annotations, hovermode: "closest",
     }), { displayModeBar: false, responsive: true });

@@ -1,0 +1,320 @@
+"""graph_page: all that the page of a run on a graph says, from the top to the bottom."""
+
+import logging
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from vgae.calibration import Calibration
+from vgae.errors import printable
+from vgae.npz import read_arrays
+from vgae.predict import LinkTable
+from vgae.reading import read_regular
+from vgae.recipes import RECIPES, Recipe
+from vgae.report import judgement
+from vgae.report.figures import write_figures
+from vgae.report.page import image_uri, render, shown
+from vgae.report.proposals import (
+    best_links,
+    calibration_for,
+    chance,
+    map_data,
+    proposal_table,
+)
+from vgae.report.style import CLASS_COLOURS
+from vgae.run import Run
+from vgae.run_folder import stored_recipe, understood
+
+log = logging.getLogger(__name__)
+
+_MODELS = {
+    "vgae": "variational graph auto-encoder",
+    "gae": "graph auto-encoder",
+    "linear-vgae": "linear variational graph auto-encoder",
+    "linear-gae": "linear graph auto-encoder",
+}
+_FIGURES = {
+    "training.png": "How training went",
+    "embedding.png": "The nodes in the plane",
+    "links.png": "How test links are told from non-links",
+}
+_FILES = {
+    "config.json": "every setting and version",
+    "split.npz": "the links held out, and their non-links",
+    "history.jsonl": "loss, its parts and validation scores, a row for each epoch",
+    "metrics.json": "AUC, AP, ranks, calibration",
+    "model/config.json": "what rebuilds the model",
+    "model/model.safetensors": "its weights",
+    "model/calibration.json": "from scores to probabilities, and the threshold",
+    "model/node_ids.json": "the names of the nodes",
+    "checkpoints/best.safetensors": "weights of the best epoch",
+    "checkpoints/last.safetensors": "weights of the last epoch",
+    "embeddings.npz": "name and place of each node",
+    **{f"figures/{name}": f"figure: {title.lower()}" for name, title in _FIGURES.items()},
+}
+
+
+def graph_page(run: Run, *, top_k: int = 200) -> str:
+    """Return the page of a run on a graph, as HTML that needs nothing from anywhere.
+
+    Args:
+        run: A finished run; its graph is read anew.
+        top_k: How many proposed links the table has, at least 1.
+
+    Raises:
+        ArtifactError: If a file of the run is damaged, or its graph is another one now.
+        UsageError: If plotly is not installed.
+    """
+    with understood(run.folder):
+        return _page(run, top_k)
+
+
+def _page(run: Run, top_k: int) -> str:
+    graph, metrics = run.graph, run.metrics
+    log.info("scoring the test links")
+    scored = judgement.scored_test_pairs(run.model, graph, run.split)
+    charts = judgement.learning_charts(run.history, metrics["epoch"])
+    content: dict[str, Any] = {"learning": [*charts], "ranking": [], "trust": None}
+    if scored is not None:
+        judged = metrics["test"]
+        charts |= judgement.ranking_charts(scored, run.calibration)
+        charts["reliability"] = judgement.reliability_chart(judged)
+        charts["degrees"], degrees = judgement.degree_chart(scored, run.split, run.calibration)
+        content["trust"] = {
+            "probabilities": judgement.probability_table(judged),
+            "degrees": degrees,
+            "canary": judgement.canary(scored, run.split),
+        }
+    log.info("looking for the best of all pairs")
+    calibration = calibration_for(run, "density")
+    found = best_links(run, calibration, top_k)
+    drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
+    drawn["colours"] = CLASS_COLOURS
+    return render(
+        "graph.html.j2",
+        {
+            **content,
+            "title": f"{printable(graph.name)} · {run.config['model']} · vgae",
+            "sections": _SECTIONS,
+            "name": shown(graph.name),
+            "model": _MODELS.get(run.config["model"], shown(run.config["model"])),
+            "head": headline(run, scored),
+            "bet": bet(found),
+            "facts": facts(run),
+            "score_table": judgement.score_table(metrics),
+            "proposals": proposal_table(found, graph),
+            "prior": prior_sentence(run, calibration),
+            "audit": judgement.audit_rows(run.split, graph),
+            "settings": settings(run),
+            "command": command(run),
+            "files": files(run.folder),
+            "stills": stills(run),
+            "drawn": drawn,
+        },
+        charts=charts,
+        data={"graph": drawn},
+        scripts=["map.js", "graph.js"],
+    )
+
+
+_SECTIONS = [
+    ("summary", "Summary"),
+    ("learning", "Did it learn?"),
+    ("quality", "How good?"),
+    ("space", "The space"),
+    ("proposed", "Proposed links"),
+    ("trust", "Can I trust it?"),
+    ("repeat", "Repeat it"),
+]
+
+
+def headline(run: Run, scored: judgement.ScoredPairs | None) -> dict[str, Any] | None:
+    """Return the two scores with their intervals and a sentence that says what they mean."""
+    if scored is None:
+        return None
+    test = run.metrics["test"]
+    simple = judgement.baseline(scored, run.split)
+    rows = []
+    for key, name, text in (
+        (
+            "auc",
+            "AUC",
+            "Take one link that was held out and one pair of nodes that are not linked: how often"
+            " does the model give the link the higher score? Guessing gets 50.",
+        ),
+        (
+            "ap",
+            "Average precision",
+            "Go down the list of test pairs from the highest score. At each link, look at the"
+            " share of links so far; this is the mean of those shares. Guessing gets 50, as there"
+            " are as many non-links as links.",
+        ),
+    ):
+        low, high = test[f"{key}_interval"]
+        rows.append({"name": name, "help": text, "value": test[key], "low": low, "high": high})
+    return {"scores": rows, "verdict": verdict(test, simple.auc)}
+
+
+def verdict(test: Mapping[str, Any], simple: float) -> str:
+    """Say in plain words how good the test scores are.
+
+    Args:
+        test: Scores, as ``metrics.json`` has them.
+        simple: AUC of counting common neighbours.
+    """
+    first = (
+        f"Shown one held-out link and one pair without a link, it picks the link"
+        f" {_of_hundred(test['auc'])} times out of 100; guessing is right 50 times, counting"
+        f" common neighbours {_of_hundred(simple)}."
+    )
+    low, high = test["auc_interval"]
+    if low <= 0.5 <= high:
+        first += " So it cannot be told from guessing."
+    elif high < 0.5:
+        first += " That is worse than guessing."
+    elif test["auc"] <= simple:
+        first += " The simple count does as well, or better."
+    judged = test["calibrated"]
+    if judged:
+        first += f" Its probabilities are {100 * judged['ece']:.1f} points off, on average."
+    return first
+
+
+def _of_hundred(share: float) -> str:
+    count = round(100 * share)
+    return "more than 99" if count == 100 and share < 1 else str(count)
+
+
+def bet(found: LinkTable) -> dict[str, str] | None:
+    """Return the one link that the model would bet on; ``None`` if no pair is left."""
+    if not len(found):
+        return None
+    (u, v), (text, _) = found.names()[0], chance(found, 0)
+    known = found.probability is not None
+    said = f"{text} likely to be a link" if known else f"score {text}"
+    return {"source": shown(u), "target": shown(v), "said": said}
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Return what was trained, in numbers."""
+    graph, metrics, config = run.graph, run.metrics, run.config
+    kept = f"{metrics['epoch']:,} of {metrics['epochs']:,}"
+    return [
+        ("nodes", f"{graph.num_nodes:,}"),
+        ("links", f"{graph.num_links:,}"),
+        ("features", f"{graph.num_features:,}" if graph.num_features else "none"),
+        ("latent dimensions", f"{config['recipe']['latent_channels']:,}"),
+        ("recipe", shown(config["recipe"]["name"])),
+        ("training time", _duration(metrics["seconds"])),
+        ("epoch kept", kept),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def prior_sentence(run: Run, calibration: Calibration | None) -> str:
+    """Say in plain words what the probabilities of proposals refer to."""
+    if calibration is None:
+        return (
+            "No links were held out for validation, so there are no probabilities; pairs are"
+            " listed by their score."
+        )
+    graph = run.graph
+    unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - run.split.train.shape[1]
+    share = (graph.num_links - run.split.train.shape[1]) / unknown
+    one_in = f"one in {round(1 / share):,}" if share > 0 else "none"
+    return (
+        f"Links are rare: of the pairs that training did not know as links, {one_in} is one."
+        " The probabilities of proposals refer to pairs met at this rate, as if as many links"
+        " were missing as were held out. Those of the test pairs below refer to as many"
+        " non-links as links."
+    )
+
+
+def settings(run: Run) -> list[tuple[str, str]]:
+    """Return every setting and version, and the fingerprints."""
+    config, graph = run.config, run.graph
+    recipe = stored_recipe(Recipe, dict(config))
+    rows = {
+        "source": config["graph"]["source"],
+        "features": config["graph"]["features"],
+        "model": config["model"],
+        "seed": config["seed"],
+        **{f"share for {part}": share for part, share in config["split"].items()},
+        "device": config.get("device", ""),
+        "threads": config.get("threads", ""),
+        **{f"version of {name}": text for name, text in config.get("versions", {}).items()},
+        "fingerprint of the graph": graph.fingerprint,
+        "fingerprint of its links": graph.link_fingerprint,
+        **{f.name: getattr(recipe, f.name) for f in fields(recipe)},
+    }
+    return [(name, _setting(value)) for name, value in rows.items()]
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return printable(str(value))
+
+
+def command(run: Run) -> str:
+    """Return the command that trains the same anew."""
+    config = run.config
+    recipe = stored_recipe(Recipe, dict(config))
+    words = ["vgae", "train", config["graph"]["source"], "--model", config["model"]]
+    # The rule of 'best' finds its variants by itself; where it was told, so is the command.
+    name = recipe.name if recipe.name in RECIPES else "paper"
+    words += ["--recipe", name, "--seed", str(config["seed"])]
+    given = {
+        "--features": (config["graph"]["features"], "raw"),
+        "--directed": (config["graph"].get("directed", "symmetrize"), "symmetrize"),
+        "--val": (config["split"]["val"], 0.05),
+        "--test": (config["split"]["test"], 0.10),
+    }
+    for option, (value, default) in given.items():
+        if value != default:
+            words += [option, str(value)]
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        if field.name not in ("name", "chosen") and value != getattr(RECIPES[name], field.name):
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else _setting(value)
+            words += ["--set", f"{field.name}={text}"]
+    return shlex.join(printable(str(word)) for word in words)
+
+
+def files(folder: Path) -> list[tuple[str, str, str]]:
+    """Return the files that a training wrote: name, what it is, size."""
+    found = []
+    for name, text in _FILES.items():
+        path = folder / name
+        if path.is_file():
+            found.append((name, text, f"{path.stat().st_size / 1000:,.1f} kB"))
+    return found
+
+
+def stills(run: Run) -> dict[str, tuple[str, str]]:
+    """Return the figures of a run as title and image, drawn anew where they are missing."""
+    wanted = [name for name in _FIGURES if name != "links.png" or run.split.test.pos.shape[1]]
+    folder = run.folder / "figures"
+    with TemporaryDirectory() as temporary:
+        if not all((folder / name).is_file() for name in wanted):
+            log.info("drawing the figures that the folder lacks")
+            copy = replace(run, folder=Path(temporary))
+            vars(copy)["graph"] = run.graph  # is here already
+            write_figures(copy, read_arrays(run.folder / "embeddings.npz")["mu"])
+            folder = Path(temporary) / "figures"
+        return {
+            name.removesuffix(".png"): (_FIGURES[name], image_uri(read_regular(folder / name)))
+            for name in wanted
+        }

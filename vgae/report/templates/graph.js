@@ -1,0 +1,288 @@
+// The map of the nodes: a dot each, and the links of the node that was chosen.
+"use strict";
+(() => {
+  const { data, unpack, element, colour, isDark, redrawers } = page;
+  const graph = data.graph, names = graph.names, count = names.length;
+  const $ = (id) => document.getElementById(id);
+  const degree = unpack(graph.degree);
+  const label = graph.label ? unpack(graph.label) : null;
+  const uncertainty = graph.uncertainty ? unpack(graph.uncertainty) : null;
+  const planes = Object.fromEntries(Object.entries(graph.planes).map(([name, flat]) => {
+    const xy = unpack(flat);
+    return [name, {
+      x: Float32Array.from({ length: count }, (_, i) => xy[2 * i]),
+      y: Float32Array.from({ length: count }, (_, i) => xy[2 * i + 1]),
+    }];
+  }));
+  const known = neighbours(graph.links, true), proposed = neighbours(graph.proposals, false);
+  const mostShown = 40; // neighbours in a list
+  let chosen = null, singled = null; // a node; a class
+
+  // Who is listed for whom: [other, value] for each node, the likeliest first.
+  function neighbours({ pairs, value }, bothWays) {
+    const flat = unpack(pairs), values = unpack(value);
+    const lists = Array.from({ length: count }, () => []);
+    for (let k = 0; k < values.length; k++) {
+      const [u, v] = [flat[2 * k], flat[2 * k + 1]];
+      lists[u].push([v, values[k]]);
+      if (bothWays) lists[v].push([u, values[k]]);
+    }
+    for (const list of lists) list.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    return lists;
+  }
+
+  function links(n) {
+    return `${n.toLocaleString("en")} ${n === 1 ? "link" : "links"}`;
+  }
+
+  function chance(value) {
+    if (!graph.has_probabilities) return value.toFixed(2);
+    if (value > 0.999) return "> 99.9 %";
+    return value >= 0.001 ? `${(100 * value).toFixed(1)} %` : "< 0.1 %";
+  }
+
+  // --- drawing -----------------------------------------------------------------------------
+  const tip = $("tip");
+  const map = page.dotMap($("map"), { hover: point, choose: (node) => choose(node, { follow: false }) });
+  page.map = map;
+  map.setOver(over);
+
+  const ramp = () => (isDark() ? ["#3b4a63", "#4fa39a", "#f6e36b"] : ["#b9cbdc", "#4b8aa8", "#16284a"]);
+  const shades = 48;
+
+  // A colour between those of the ramp, for a share in [0, 1].
+  function shade(share) {
+    const stops = ramp().map((c) => [1, 3, 5].map((k) => parseInt(c.slice(k, k + 2), 16)));
+    const k = Math.min(Math.floor(share * (stops.length - 1)), stops.length - 2);
+    const rest = share * (stops.length - 1) - k;
+    return `rgb(${stops[k].map((c, j) => Math.round(c + rest * (stops[k + 1][j] - c))).join(",")})`;
+  }
+
+  function tint() {
+    const { colours } = graph;
+    if ($("tint").value === "label") {
+      const styles = graph.label_names.map((_, k) => ({
+        fill: colours[k % colours.length], shape: Math.floor(k / colours.length) % 5,
+      }));
+      map.setPaint(styles, label, singled === null ? null : (i) => label[i] === singled);
+      return;
+    }
+    const values = $("tint").value === "degree" ? Float32Array.from(degree, (d) => Math.log1p(d)) : uncertainty;
+    const sorted = Float32Array.from(values).sort();
+    const [low, high] = [0.01, 0.99].map((share) => sorted[Math.floor(share * (count - 1))]);
+    const of = Array.from(values, (v) => {
+      const share = high > low ? Math.min(Math.max((v - low) / (high - low), 0), 1) : 0;
+      return Math.round(share * (shades - 1));
+    });
+    map.setPaint(Array.from({ length: shades }, (_, k) => ({ fill: shade(k / (shades - 1)), shape: 0 })), of);
+  }
+
+  function draw() {
+    const plane = planes[$("plane").value];
+    map.setPlaces(plane.x, plane.y);
+    tint();
+    map.redraw();
+    legend();
+  }
+
+  // Lines, rings and the name of the node that was chosen.
+  function over({ pen, across, down, radius }) {
+    if (chosen === null) return;
+    const line = (j, tone, width) => {
+      pen.beginPath();
+      pen.moveTo(across(chosen), down(chosen));
+      pen.lineTo(across(j), down(j));
+      [pen.strokeStyle, pen.lineWidth] = [tone, width];
+      pen.stroke();
+    };
+    const ring = (j, size, tone) => {
+      pen.beginPath();
+      pen.arc(across(j), down(j), size, 0, 2 * Math.PI);
+      [pen.strokeStyle, pen.lineWidth] = [tone, 2];
+      pen.stroke();
+    };
+    for (const [j] of known[chosen]) line(j, colour("muted"), 1);
+    for (const [j, value] of proposed[chosen]) {
+      line(j, colour("accent"), graph.has_probabilities ? 1 + 3 * value : 2);
+      ring(j, radius + 2.5, colour("accent"));
+    }
+    ring(chosen, radius + 4, colour("ink"));
+    pen.font = "600 13px system-ui, sans-serif";
+    const text = names[chosen], width = pen.measureText(text).width + 12;
+    const limit = pen.canvas.clientWidth - width - 4;
+    const left = Math.max(4, Math.min(across(chosen) - width / 2, limit));
+    const top = down(chosen) - radius - 32;
+    pen.fillStyle = colour("raised");
+    pen.globalAlpha = 0.9;
+    pen.fillRect(left, top, width, 22);
+    pen.globalAlpha = 1;
+    pen.fillStyle = colour("ink");
+    pen.fillText(text, left + 6, top + 15);
+  }
+
+  function point(i, px, py) {
+    tip.hidden = i < 0;
+    if (i < 0) return;
+    const rest = [label && graph.label_names[label[i]], links(degree[i])].filter(Boolean);
+    tip.replaceChildren(element("bdi", {}, names[i]), element("span", {}, rest.join(" · ")));
+    tip.style.left = `${Math.min(px + 14, $("map").clientWidth - 190)}px`;
+    tip.style.top = `${$("map").offsetTop + py + 14}px`;
+  }
+
+  function legend() {
+    const place = $("legend");
+    place.replaceChildren();
+    if ($("tint").value !== "label") {
+      const what = $("tint").value === "degree" ? ["few links", "many links"] : ["certain", "uncertain"];
+      const bar = element("span", { class: "ramp" });
+      bar.style.background = `linear-gradient(to right, ${ramp().join(", ")})`;
+      place.append(element("span", {}, what[0]), bar, element("span", {}, what[1]));
+      return;
+    }
+    graph.label_names.forEach((name, k) => {
+      const dot = element("span", { class: "dot", "aria-hidden": "true" });
+      dot.style.background = graph.colours[k % graph.colours.length];
+      const button = element("button", { type: "button", "aria-pressed": String(singled === k) }, dot, name);
+      button.addEventListener("click", () => {
+        singled = singled === k ? null : k;
+        draw();
+        place.children[k].focus();
+      });
+      place.append(button);
+    });
+  }
+
+  // --- choosing a node ---------------------------------------------------------------------
+  function choose(node, { follow = true } = {}) {
+    chosen = node;
+    if (follow) map.bring(node);
+    map.redraw();
+    panel();
+  }
+
+  function panel() {
+    const place = $("panel"), node = chosen;
+    const facts = [links(degree[node])];
+    if (label) facts.unshift(graph.label_names[label[node]]);
+    if (uncertainty) facts.push(`uncertainty ${uncertainty[node].toPrecision(3)}`);
+    place.replaceChildren(
+      element("h3", { dir: "auto" }, names[node]),
+      element("p", { class: "note" }, facts.join(" · ")),
+      ...list("Proposed", proposed[node], "proposed"),
+      ...list("Known links", known[node], "known"),
+    );
+  }
+
+  function list(title, rows, style) {
+    const head = element("h4", {}, title, element("span", {}, ` ${rows.length}`));
+    const items = element("ul", { class: style });
+    for (const [other, value] of rows.slice(0, mostShown)) {
+      const bar = element("span", { class: "bar", "aria-hidden": "true" });
+      bar.style.setProperty("--share", `${graph.has_probabilities ? 100 * value : 0}%`);
+      const button = element("button", { type: "button" }, element("bdi", {}, names[other]), element("span", { class: "chance" }, chance(value)), bar);
+      button.addEventListener("click", () => {
+        choose(other);
+        $("panel").querySelector("button")?.focus();
+      });
+      items.append(element("li", {}, button));
+    }
+    const more = rows.length - mostShown;
+    return more > 0 ? [head, items, element("p", { class: "note" }, `and ${more.toLocaleString("en")} more`)] : [head, items];
+  }
+
+  // --- search ------------------------------------------------------------------------------
+  const box = $("search"), options = $("suggestions");
+  const lower = names.map((name) => name.toLowerCase());
+  let marked = -1;
+
+  function close() {
+    options.hidden = true;
+    box.setAttribute("aria-expanded", "false");
+    box.removeAttribute("aria-activedescendant");
+    marked = -1;
+  }
+
+  function take(node) {
+    box.value = names[node];
+    close();
+    choose(node);
+  }
+
+  // What begins with the words first, then what has them anywhere.
+  function matches(words) {
+    const [exact, start, inside] = [[], [], []];
+    for (let i = 0; i < count && start.length < 12; i++) {
+      const place = lower[i].indexOf(words);
+      if (place < 0) continue;
+      if (lower[i].length === words.length) exact.push(i);
+      else if (place === 0) start.push(i);
+      else if (inside.length < 12) inside.push(i);
+    }
+    // A name that is the words themselves may come later.
+    if (!exact.length) {
+      const i = lower.indexOf(words);
+      if (i >= 0) exact.push(i);
+    }
+    return [...exact, ...start, ...inside].slice(0, 12);
+  }
+
+  function suggest() {
+    const words = box.value.trim().toLowerCase();
+    options.replaceChildren();
+    close();
+    if (!words) return;
+    const found = matches(words);
+    for (const [k, node] of found.entries()) {
+      const option = element("li", { role: "option", id: `suggestion-${k}`, "aria-selected": "false", dir: "auto" }, names[node]);
+      option.addEventListener("mousedown", (event) => {
+        event.preventDefault();
+        take(node);
+      });
+      option.node = node;
+      options.append(option);
+    }
+    if (!found.length) options.append(element("li", { role: "option", "aria-disabled": "true", "aria-selected": "false" }, "no node of that name"));
+    options.hidden = false;
+    box.setAttribute("aria-expanded", "true");
+  }
+
+  function mark(k) {
+    const rows = [...options.children].filter((row) => row.node !== undefined);
+    if (!rows.length) return;
+    marked = (k + rows.length) % rows.length;
+    rows.forEach((row, i) => row.setAttribute("aria-selected", String(i === marked)));
+    rows[marked].scrollIntoView({ block: "nearest" });
+    box.setAttribute("aria-activedescendant", rows[marked].id);
+  }
+
+  box.addEventListener("input", suggest);
+  box.addEventListener("blur", close);
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (options.hidden) suggest();
+      mark(event.key === "ArrowDown" ? marked + 1 : marked - 1);
+    } else if (event.key === "Enter") {
+      const row = options.children[Math.max(marked, 0)];
+      if (!options.hidden && row?.node !== undefined) take(row.node);
+    } else if (event.key === "Escape") {
+      close();
+    }
+  });
+
+  // --- together ----------------------------------------------------------------------------
+  draw();
+  redrawers.push(draw);
+  $("plane").addEventListener("change", () => {
+    draw();
+    map.reset();
+  });
+  $("tint").addEventListener("change", () => {
+    singled = null;
+    draw();
+  });
+  $("zoom-in").addEventListener("click", () => map.zoom(1 / 1.6));
+  $("zoom-out").addEventListener("click", () => map.zoom(1.6));
+  $("zoom-all").addEventListener("click", map.reset);
+  choose(graph.first, { follow: false });
+})();
