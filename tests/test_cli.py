@@ -98,7 +98,6 @@ def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path)
     arguments = ("--datasets", sbm_file, "--models", "gae,linear-vgae", "--seeds", 2)
     result = vgae("table", *arguments, "--epochs", 5, "-o", out)
     assert result.returncode == 0, result.stderr
-    assert result.stderr == ""  # it was short
     for words in ("linear-vgae", "±", "published", "own random split"):
         assert words in result.stdout
     rows = json.loads(out.read_text())["rows"]
@@ -128,7 +127,7 @@ def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path)
         (["evaluate", ".", "--tasks", "links,poems"], 2, "error[TASKS]"),
         (["evaluate", ".", "--hard", "3"], 2, "error[HARD]"),
         (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
-        (["table", "-o", "/dev/null/table.json"], 5, "error[OS]"),
+        (["table", "-o", "/dev/null/table.json"], 5, "error[CANNOT_WRITE]"),
         (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),
         (["table", "--seeds", "0"], 2, "Invalid value for '--seeds'"),
         (["datasets", "fetch", "mnost"], 3, "error[UNKNOWN_DATASET]"),

@@ -36,7 +36,7 @@ from vgae.data.catalog import (
     missing,
 )
 from vgae.data.files import read_npz, write_npz
-from vgae.errors import DataError
+from vgae.errors import DataError, ResourceError
 from vgae.graph import Graph
 
 _LABEL_PARTS = {"ally", "ty"}
@@ -281,5 +281,5 @@ def _read_converted(path: Path, known: Entry, features: Features) -> Graph | Non
 
 def _write_converted(graph: Graph, path: Path) -> None:
     # The conversion only saves time: a folder that cannot be written must not stop anybody.
-    with suppress(OSError):
+    with suppress(ResourceError):
         write_npz(graph, path)
