@@ -39,7 +39,8 @@ class Series(NamedTuple):
         x: Places.
         y: Values.
         kind: ``"line"``, ``"step"``, ``"dots"``, ``"line+dots"`` or ``"bars"``.
-        colour: ``"accent"``, ``"second"``, ``"third"`` or ``"muted"``.
+        colour: ``"accent"``, ``"second"``, ``"third"``, ``"muted"``, or what a style sheet of the
+            page calls one more.
         dash: Whether the line is dashed.
         text: What else is said of each value when it is pointed at.
         low: Lower ends of error bars, as many as values, or none.
@@ -131,6 +132,7 @@ def render(
     charts: Mapping[str, Chart],
     data: Mapping[str, Any],
     scripts: Sequence[str] = (),
+    styles: Sequence[str] = (),
 ) -> str:
     """Make a page.
 
@@ -140,6 +142,7 @@ def render(
         charts: By the id that the template gives them.
         data: What the scripts of the page draw from besides, plain values and :func:`packed`.
         scripts: Files in ``templates/`` to run after ``page.js``.
+        styles: Files in ``templates/`` to read after ``page.css``.
 
     Raises:
         UsageError: If plotly is not installed.
@@ -156,7 +159,7 @@ def render(
             data=json_markup(embedded),
             policy=_policy(inline),
             scripts=[Markup(source) for source in inline],
-            style=Markup(_text("page.css")),
+            style=Markup("".join(_text(name) for name in ("page.css", *styles))),
         )
     )
 
