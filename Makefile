@@ -42,11 +42,14 @@ demo: $(VENV)/.stamp
 	$(BIN)/vgae train
 	@echo "The command is $(BIN)/vgae; 'source $(BIN)/activate' makes it plain vgae."
 
+# A file of tests to a process, in the order of the files: the long ones come early.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
 test: $(VENV)/.stamp-dev lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.stamp-dev lint audit
-	$(BIN)/python -m pytest --hypothesis-profile=thorough
+	$(PYTEST) --hypothesis-profile=thorough
 
 # Half an hour. The second one must lose some, or the first would prove nothing.
 kills: $(VENV)/.stamp-dev

@@ -11,7 +11,6 @@ from hypothesis import settings
 
 from vgae.graph import Graph
 
-
 # make test-all runs as many of each property: --hypothesis-profile=thorough
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 
