@@ -236,7 +236,9 @@ def prior_sentence(run: Run, calibration: Calibration | None) -> str:
         f"Links are rare: of the pairs that training did not know as links, {one_in} is one."
         " The probabilities of proposals refer to pairs met at this rate, as if as many links"
         " were missing as were held out. Those of the test pairs below refer to as many"
-        " non-links as links."
+        f" non-links as links. They were fitted to {run.split.val.pos.shape[1]:,} validation links"
+        " and as many non-links: what lies nearer to 0 or 100 % than so few can tell is drawn out"
+        " beyond them, so trust the order there and not the digits."
     )
 
 

@@ -15,7 +15,7 @@
     }];
   }));
   const known = neighbours(graph.links, true), proposed = neighbours(graph.proposals, false);
-  const mostShown = 40; // neighbours in a list
+  const shownAtFirst = 12; // neighbours in a list
   let chosen = null, singled = null; // a node; a class
 
   // Who is listed for whom: [other, value] for each node, the likeliest first.
@@ -111,7 +111,8 @@
     const text = names[chosen], width = pen.measureText(text).width + 12;
     const limit = pen.canvas.clientWidth - width - 4;
     const left = Math.max(4, Math.min(across(chosen) - width / 2, limit));
-    const top = down(chosen) - radius - 32;
+    const above = down(chosen) - radius - 32;
+    const top = above > 4 ? above : down(chosen) + radius + 10;
     pen.fillStyle = colour("raised");
     pen.globalAlpha = 0.9;
     pen.fillRect(left, top, width, 22);
@@ -140,7 +141,7 @@
       return;
     }
     graph.label_names.forEach((name, k) => {
-      const dot = element("span", { class: "dot", "aria-hidden": "true" });
+      const dot = element("span", { class: `dot shape-${Math.floor(k / graph.colours.length) % 5}`, "aria-hidden": "true" });
       dot.style.background = graph.colours[k % graph.colours.length];
       const button = element("button", { type: "button", "aria-pressed": String(singled === k) }, dot, name);
       button.addEventListener("click", () => {
@@ -176,18 +177,27 @@
   function list(title, rows, style) {
     const head = element("h4", {}, title, element("span", {}, ` ${rows.length}`));
     const items = element("ul", { class: style });
-    for (const [other, value] of rows.slice(0, mostShown)) {
+    const add = ([other, value]) => {
       const bar = element("span", { class: "bar", "aria-hidden": "true" });
       bar.style.setProperty("--share", `${graph.has_probabilities ? 100 * value : 0}%`);
-      const button = element("button", { type: "button" }, element("bdi", {}, names[other]), element("span", { class: "chance" }, chance(value)), bar);
+      const name = element("bdi", {}, names[other]);
+      const button = element("button", { type: "button" }, name, element("span", { class: "chance" }, chance(value)), bar);
       button.addEventListener("click", () => {
         choose(other);
         $("panel").querySelector("button")?.focus();
       });
       items.append(element("li", {}, button));
-    }
-    const more = rows.length - mostShown;
-    return more > 0 ? [head, items, element("p", { class: "note" }, `and ${more.toLocaleString("en")} more`)] : [head, items];
+      return button;
+    };
+    rows.slice(0, shownAtFirst).forEach(add);
+    const rest = rows.slice(shownAtFirst);
+    if (!rest.length) return [head, items];
+    const more = element("button", { type: "button", class: "quiet" }, `Show ${rest.length.toLocaleString("en")} more`);
+    more.addEventListener("click", () => {
+      more.remove();
+      rest.map(add)[0].focus();
+    });
+    return [head, items, more];
   }
 
   // --- search ------------------------------------------------------------------------------

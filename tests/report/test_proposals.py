@@ -1,0 +1,125 @@
+import base64
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.embedding import embed
+from vgae.gaussian import PointMass
+from vgae.predict import score_links
+from vgae.report import proposals
+from vgae.report.proposals import (
+    best_links,
+    calibration_for,
+    chance,
+    map_data,
+    per_cent,
+    proposal_table,
+)
+
+
+@pytest.fixture(scope="module")
+def calibration(graph_run):
+    return calibration_for(graph_run, "density")
+
+
+def unpacked(array):
+    return np.frombuffer(base64.b64decode(array["base64"]), array["type"])
+
+
+def test_the_stored_calibration_is_taken_where_it_fits(graph_run, calibration):
+    assert calibration_for(graph_run, "balanced") is graph_run.calibration
+    assert calibration.prior == "density"
+    assert calibration.log_odds_shift < 0
+    assert calibration_for(replace(graph_run, calibration=None), "density") is None
+
+
+def test_the_table_has_no_known_link_and_counts_what_it_says(graph_run, calibration):
+    graph = graph_run.graph
+    found = best_links(graph_run, calibration, 30)
+    rows = proposal_table(found, graph).rows
+    numbers = {name: i for i, name in enumerate(graph.ids)}
+    adjacency = graph.to_scipy().toarray()
+    assert len(rows) == 30
+    for _, source, target, _, first, second, shared in rows:
+        u, v = numbers[source], numbers[target]
+        assert adjacency[u, v] == 0
+        assert first[1] == adjacency[u].sum()
+        assert second[1] == adjacency[v].sum()
+        assert shared[1] == adjacency[u] @ adjacency[v]
+    chances = [row[3][1] for row in rows]
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_the_probabilities_are_those_of_predict(graph_run, calibration):
+    found = best_links(graph_run, calibration, 3)
+    scored = score_links(graph_run, graph_run.graph, found.names(), calibration=calibration)
+    for i in range(3):
+        assert chance(found, i)[1] == pytest.approx(float(scored.probability[i]), rel=1e-5)
+
+
+def test_without_probabilities_scores_are_told(graph_run):
+    found = best_links(replace(graph_run, calibration=None), None, 3)
+    assert found.probability is None
+    assert proposal_table(found, graph_run.graph).columns[3].title == "score"
+    assert chance(found, 0)[0] == f"{float(found.score[0]):.3f}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "> 99.9 %"), (0.5, "50.0 %"), (0.001, "0.1 %"), (0.0, "< 0.1 %")]
+)
+def test_nothing_is_certain(value, text):
+    assert per_cent(value) == text
+
+
+def test_the_map_has_every_node_link_and_proposal(graph_run, calibration):
+    graph = graph_run.graph
+    data = map_data(graph_run, calibration, 7)
+    assert data["names"] == [*graph.ids]
+    assert data["first"] == 7
+    degree = np.asarray(graph.to_scipy().sum(axis=1)).ravel()
+    np.testing.assert_array_equal(unpacked(data["degree"]), degree)
+    links = unpacked(data["links"]["pairs"]).reshape(-1, 2)
+    np.testing.assert_array_equal(links.T, graph.links.numpy())
+    scored = score_links(
+        graph_run, graph, [(graph.ids[u], graph.ids[v]) for u, v in links], calibration=calibration
+    )
+    np.testing.assert_allclose(unpacked(data["links"]["value"]), scored.probability, rtol=1e-4)
+    deviation = (0.5 * embed(graph_run, graph).logvar).exp().mean(dim=1)
+    np.testing.assert_allclose(unpacked(data["uncertainty"]), deviation, rtol=1e-5)
+    proposed = unpacked(data["proposals"]["pairs"]).reshape(-1, 2)
+    assert np.bincount(proposed[:, 0]).tolist() == [6] * 120
+    assert not graph.to_scipy().toarray()[tuple(proposed.T)].any()
+
+
+def test_classes_are_numbered_by_their_size(graph_run, calibration, monkeypatch):
+    graph = graph_run.graph
+    y = torch.tensor([2] * 60 + [0] * 40 + [-1] * 20)
+    other = replace(graph_run)
+    vars(other)["graph"] = replace(graph, y=y)
+    data = map_data(other, calibration, 0)
+    assert data["label_names"] == ["community 2", "community 0", "unknown"]
+    assert unpacked(data["label"]).tolist() == [0] * 60 + [1] * 40 + [2] * 20
+
+
+def test_a_model_without_spread_has_no_uncertainty(graph_run, calibration, monkeypatch):
+    monkeypatch.setattr(proposals, "embed", lambda run, graph: PointMass(embed(run, graph).mu))
+    assert "uncertainty" not in map_data(graph_run, calibration, 0)
+
+
+def test_of_a_very_large_graph_a_part_is_shown(graph_run, calibration, monkeypatch):
+    monkeypatch.setattr(proposals, "_MAP_NODES", 50)
+    graph = graph_run.graph
+    data = map_data(graph_run, calibration, 119)
+    assert len(data["names"]) == 50
+    assert data["num_nodes"] == 120
+    number = {name: i for i, name in enumerate(graph.ids)}
+    chosen = [number[name] for name in data["names"]]
+    adjacency = graph.to_scipy().toarray()
+    links = unpacked(data["links"]["pairs"]).reshape(-1, 2)
+    assert len(links) == adjacency[np.ix_(chosen, chosen)].sum() / 2
+    for kind, is_link in (("links", 1), ("proposals", 0)):
+        pairs = np.array(chosen)[unpacked(data[kind]["pairs"]).reshape(-1, 2)]
+        assert (adjacency[tuple(pairs.T)] == is_link).all()
+    np.testing.assert_array_equal(unpacked(data["degree"]), adjacency[chosen].sum(axis=1))

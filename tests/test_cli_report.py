@@ -1,0 +1,68 @@
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from vgae.recipes import PAPER
+from vgae.report import page
+from vgae.run import train_run
+
+
+@pytest.fixture(scope="module")
+def run(sbm_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "sbm"
+    return train_run(str(sbm_file), folder, recipe=replace(PAPER, epochs=3)).folder
+
+
+def test_report_writes_a_page_into_the_run(command, run, caplog):
+    status, out, _ = command("report", run, "--top-k", 7)
+    path = run / "report.html"
+    assert status == 0
+    size = path.stat().st_size
+    assert out == f"{path}: {size / 1e6:.1f} MB, open it in a browser\n"
+    assert 4e6 < size < 10e6
+    assert "bringing 120 nodes into the plane" in caplog.messages
+    assert caplog.records[0].name == "vgae.report.graph_page"
+    html = path.read_text()
+    assert html.startswith("<!doctype html>")
+    assert html.count("<tr>", html.index('id="proposals"'), html.index('id="trust"')) == 8
+
+
+def test_report_writes_where_it_is_told(command, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    path = tmp_path / "page.html"
+    status, out, err = command("report", run, "-o", path, "--json")
+    assert status == 0
+    assert json.loads(out) == {"path": str(path), "bytes": path.stat().st_size}
+    assert err == ""
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "page"])
+def test_another_format_is_refused(command, run, name, tmp_path):
+    status, _, err = command("report", run, "-o", tmp_path / name)
+    assert status == 2
+    assert err.startswith("error[REPORT_FORMAT]: --out must end in .html")
+
+
+def test_what_is_missing_is_told_before_any_work(command, run, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.delitem(sys.modules, "plotly.offline", raising=False)
+    status, _, err = command("report", run, "-o", tmp_path / "x.html")
+    assert status == 2
+    assert err == "error[MISSING_PACKAGE]: plotly is missing: pip install 'vgae[report]'.\n"
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_that_is_no_run_is_refused(command, tmp_path):
+    status, _, err = command("report", tmp_path)
+    assert status == 4
+    assert err.startswith("error[")
+
+
+def test_a_place_that_cannot_be_written_is_one_error(command, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    (tmp_path / "file").touch()
+    status, _, err = command("report", run, "-q", "-o", tmp_path / "file" / "x.html")
+    assert status == 5
+    assert err.startswith("error[CANNOT_WRITE]")
