@@ -181,8 +181,12 @@ def _resumed(
     for name in ("out", "overwrite"):
         if name in given:
             raise UsageError("RESUME", f"--resume {folder} names the folder; leave --{name} out.")
-    if "graph" in given and not (folder / "config.json").exists():
-        return False
+    if not (folder / "config.json").exists():
+        if "graph" in given:
+            return False
+        raise ArtifactError(
+            "NOT_A_RUN", f"{folder} is no run; name the GRAPH too, and one is begun there."
+        )
     from vgae.run_folder import is_image_run
 
     options = {"changes": changes, "override": override, **options}

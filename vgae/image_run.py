@@ -36,6 +36,7 @@ from vgae.run_folder import (
     locked,
     new_folder,
     read_config,
+    read_finished,
     read_history,
     remove_checkpoints,
     remove_stale,
@@ -273,7 +274,7 @@ def load_image_run(folder: str | os.PathLike[str]) -> ImageRun:
     folder = Path(folder)
     return ImageRun(
         folder=folder,
-        config=read_config(folder, _CONFIG_KEYS),
+        config=read_finished(folder, _CONFIG_KEYS),
         model=load_image_model(folder / "model"),
         history=read_history(folder),
         metrics=read_json(folder / "metrics.json"),

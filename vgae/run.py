@@ -49,6 +49,7 @@ from vgae.run_folder import (
     locked,
     new_folder,
     read_config,
+    read_finished,
     read_history,
     remove_checkpoints,
     remove_stale,
@@ -356,7 +357,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         ArtifactError: If the folder is not a finished run, or a file of it is damaged.
     """
     folder = Path(folder)
-    config = read_config(folder, _CONFIG_KEYS)
+    config = read_finished(folder, _CONFIG_KEYS)
     return Run(
         folder=folder,
         config=config,

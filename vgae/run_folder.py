@@ -54,6 +54,22 @@ def read_config(folder: Path, keys: Mapping[str, type]) -> dict[str, Any]:
     return config
 
 
+def read_finished(folder: Path, keys: Mapping[str, type]) -> dict[str, Any]:
+    """Return what :func:`read_config` does, of a run whose training is over.
+
+    Raises:
+        ArtifactError: Also if the training was interrupted.
+    """
+    config = read_config(folder, keys)
+    if not (folder / "metrics.json").exists():
+        raise ArtifactError(
+            "NOT_COMPLETE",
+            f"the training of {folder} was interrupted; go on with it first: vgae train --resume"
+            f" {folder}",
+        )
+    return config
+
+
 @contextmanager
 def understood(folder: Path) -> Iterator[None]:
     """Say of what is wrong with the content of a run's JSON files that it is.

@@ -361,3 +361,11 @@ def test_options_that_make_no_sense_with_resume_are_refused(words, says, run, re
 
 def test_override_needs_a_run_to_resume(command):
     assert command("train", "--override")[2].startswith("error[RESUME]: --override is for")
+
+
+@pytest.mark.parametrize(
+    "words", [["evaluate"], ["embed"], ["predict"], ["calibrate"]], ids=lambda words: words[0]
+)
+def test_an_interrupted_run_is_sent_to_resume(words, run, refused):
+    line = refused(run, "NOT_COMPLETE", *words, run)
+    assert line.endswith(f"vgae train --resume {run}")
