@@ -10,6 +10,7 @@ import typer
 
 from vgae.atomic import writing
 from vgae.cli_datasets import datasets_app
+from vgae.cli_figure import figure
 from vgae.cli_images import COMMANDS as IMAGE_COMMANDS
 from vgae.cli_images import embed_images, evaluate_images
 from vgae.cli_links import COMMANDS as LINK_COMMANDS
@@ -48,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, *LINK_COMMANDS, *IMAGE_COMMANDS, *REPORT_COMMANDS):
+for command in (train, *LINK_COMMANDS, *IMAGE_COMMANDS, figure, *REPORT_COMMANDS):
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
 

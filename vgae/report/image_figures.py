@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from vgae.atomic import replacing
@@ -18,7 +17,8 @@ from vgae.history import HistoryRow
 from vgae.images import Images
 from vgae.report.latent_plane import evenly_spaced, latent_figure, posterior_of
 from vgae.report.sheets import DPI, PAGE, check_pixels, sheet, sheets_figure
-from vgae.report.style import BLUE, GREEN, GREY, ORANGE, titled
+from vgae.report.style import TEXT, titled
+from vgae.report.training_panels import draw_elbo, draw_part
 from vgae.streams import stream
 from vgae.vae import VAE, Decoder
 
@@ -97,16 +97,21 @@ def reconstructions_figure(
     """
     check_pixels(pixels, 1)
     _check_at_least(1, columns=columns, rows=rows)
+    return sheets_figure(
+        "Images above what their posterior means decode to",
+        [[pairs] for pairs in reconstruction_sheets(model, pixels, columns, rows)],
+        row_labels=("image", "decoded"),
+    )
+
+
+def reconstruction_sheets(model: VAE, pixels: Tensor, columns: int, rows: int) -> list[np.ndarray]:
+    """Return sheets of two rows each, images above what their posterior means decode to."""
     columns = min(columns, len(pixels))
     rows = min(rows, len(pixels) // columns)
     originals = evenly_spaced(pixels, rows * columns).cpu()
     decoded = _decoded(model, posterior_of(model, originals).mu)
     pairs = zip(originals.split(columns), decoded.split(columns), strict=True)
-    return sheets_figure(
-        "Images above what their posterior means decode to",
-        [[sheet(torch.cat(pair), columns)] for pair in pairs],
-        row_labels=("image", "decoded"),
-    )
+    return [sheet(torch.cat(pair), columns) for pair in pairs]
 
 
 def samples_figure(
@@ -163,24 +168,40 @@ def manifold_figure(model: VAE, size: int = 20) -> Figure:
     if channels != 2:
         raise ValueError(f"latent_channels must be 2 for a manifold, got {channels}.")
     _check_at_least(1, size=size)
-    quantiles = torch.special.ndtri((torch.arange(size, dtype=torch.float64) + 0.5) / size)
-    second, first = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
-    means = _decoded(model, torch.stack([first, second], dim=-1).reshape(-1, 2))
     figure = sheets_figure(
         "Decoded means at the quantiles of N(0, I)",
-        [[sheet(means, size)]],
+        [[manifold_sheet(model, size)]],
         with_axes=True,
     )
-    axes = figure.axes[0]
-    _, _, h, w = means.shape
+    name_manifold_axes(figure.axes[0], size)
+    return figure
+
+
+def manifold_sheet(model: VAE, size: int) -> np.ndarray:
+    """Return the decoded means over the latent plane; see :func:`manifold_figure`."""
+    quantiles = _quantiles(size)
+    second, first = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
+    return sheet(_decoded(model, torch.stack([first, second], dim=-1).reshape(-1, 2)), size)
+
+
+def name_manifold_axes(axes: Axes, size: int) -> None:
+    """Say of some rows and columns of a manifold's sheet where in the latent plane they are."""
+    quantiles = _quantiles(size)
     # At the ends and a third from them: as many on either side of zero.
     shown = np.unique([0, size // 3, size - 1 - size // 3, size - 1])
     names = [f"{quantiles[i]:.2f}".replace("-", "\N{MINUS SIGN}") for i in shown]
-    axes.set_xticks(shown * (w + 1) + (w - 1) / 2, names)
-    axes.set_yticks((size - 1 - shown) * (h + 1) + (h - 1) / 2, names)
-    axes.set_xlabel("z, first coordinate", fontsize=8)
-    axes.set_ylabel("z, second coordinate", fontsize=8)
-    return figure
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    # Images and the lines of one pixel between them.
+    wide, high = (right - left + 1) / size, (bottom - top + 1) / size
+    axes.set_xticks(left + shown * wide + (wide - 1) / 2, names)
+    axes.set_yticks(bottom - shown * high - (high - 1) / 2, names)
+    axes.set_xlabel("z, first coordinate", fontsize=TEXT)
+    axes.set_ylabel("z, second coordinate", fontsize=TEXT)
+
+
+def _quantiles(size: int) -> Tensor:
+    return torch.special.ndtri((torch.arange(size, dtype=torch.float64) + 0.5) / size)
 
 
 def interpolation_figure(model: VAE, pixels: Tensor, *, steps: int = 10, pairs: int = 6) -> Figure:
@@ -236,45 +257,13 @@ def training_figure(history: Sequence[HistoryRow], num_items: int) -> Figure:
     with_kl = any(row.kl for row in history)
     figure = Figure(figsize=(PAGE[0], 2.6), layout="constrained")
     total, *parts = figure.subplots(1, 3 if with_kl else 1, squeeze=False)[0]
-    epoch = [row.epoch for row in history]
-    recon, kl = (np.array([getattr(row, part) for row in history]) for part in ("recon", "kl"))
-    recon, kl = recon / num_items, kl / num_items
-    _curve(total, epoch, recon + kl, color=BLUE, label="training")
-    _add_validation(total, history)
+    draw_elbo(total, history, num_items)
     titled(total, "Negative ELBO" if with_kl else "Negative log-likelihood")
-    drawn = [(recon, ORANGE, "Reconstruction, training"), (kl, GREEN, "KL to the prior, training")]
-    for axes, (values, colour, title) in zip(parts, drawn if with_kl else [], strict=True):
-        _curve(axes, epoch, values, color=colour)
+    drawn = {"recon": "Reconstruction, training", "kl": "KL to the prior, training"}
+    for axes, (name, title) in zip(parts, drawn.items() if with_kl else [], strict=True):
+        draw_part(axes, history, name, num_items)
         titled(axes, title)
-    for axes in (total, *parts):
-        axes.set_xlabel("epoch", fontsize=8)
-        axes.xaxis.set_major_locator(
-            MaxNLocator(5, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
-        )
-        if history:
-            axes.set_xlim(epoch[0] - 0.5, epoch[-1] + 0.5)
-    total.set_ylabel("nats per image", fontsize=8)
     return figure
-
-
-def _add_validation(axes: Axes, history: Sequence[HistoryRow]) -> None:
-    """Add what is known of validation, and a legend; without any epoch, say so."""
-    if not history:
-        axes.text(0.5, 0.5, "no epochs", ha="center", transform=axes.transAxes)
-        return
-    seen = {row.epoch: -row.val_elbo for row in history if row.val_elbo is not None}
-    if seen:
-        epoch, values = [*seen], np.array([*seen.values()])
-        _curve(axes, epoch, values, color=ORANGE, linestyle="--", label="validation")
-        best = min(seen, key=seen.__getitem__)
-        axes.axvline(best, color=GREY, linestyle=":", label=f"best: epoch {best}")
-    axes.legend(facecolor="white", edgecolor="none", fontsize=8)
-
-
-def _curve(axes: Axes, epoch: Sequence[int], values: np.ndarray, **style: str) -> None:
-    # A line through one point would not be seen.
-    marker = "o" if len(epoch) < 10 else ""
-    axes.plot(epoch, values, marker=marker, markersize=3, **style)  # pyright: ignore
 
 
 def _decoder(model: VAE) -> ImageDecoder:

@@ -13,11 +13,12 @@ from torch import Tensor
 from vgae.embedding import embed_images, parameter_like
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian
+from vgae.report.points import draw_classes, draw_values
 from vgae.report.sheets import PAGE, check_pixels
-from vgae.report.style import BLUE, CLASS_COLOURS, titled
+from vgae.report.style import TEXT, titled
 from vgae.vae import VAE, Posterior
 
-_MAX_POINTS = 5000  # more hide each other
+MAX_POINTS = 5000  # more hide each other
 _MAX_LABELS = 50  # more would push the points out of the figure
 
 
@@ -45,27 +46,23 @@ def latent_figure(
             "LABELS",
             f"labels must be one per image, shape ({len(pixels)},), got {tuple(labels.shape)}.",
         )
-    q = posterior_of(model, evenly_spaced(pixels, _MAX_POINTS))
-    plane = _plane(q)
+    q = posterior_of(model, evenly_spaced(pixels, MAX_POINTS))
+    plane = plane_of(q)
     figure = Figure(figsize=(PAGE[0], 5.6), layout="constrained")
     axes = figure.subplots()
     size = float(np.clip(8000 / len(plane.points), 4, 22))
     if labels is not None:
-        labels = evenly_spaced(labels, _MAX_POINTS)
-        _scatter_by_label(axes, plane.points, labels.cpu().numpy(), size)
-    elif isinstance(q, DiagGaussian):
-        dots = axes.scatter(
-            *plane.points.T, s=size, c=q.kl().numpy(), cmap="cividis", linewidths=0
-        )
-        bar = figure.colorbar(dots, shrink=0.6)
-        bar.set_label("KL to the prior, nats", fontsize=8)
-        bar.ax.tick_params(labelsize=8)
+        labels = evenly_spaced(labels, MAX_POINTS)
+        draw_classes(axes, plane.points, labels.cpu().numpy(), size)
+        _add_legend(axes, plane.points, labels.cpu().numpy())
     else:
-        axes.scatter(*plane.points.T, s=size, color=BLUE, linewidths=0)
-    axes.set_xlabel(plane.names[0], fontsize=8)
-    axes.set_ylabel(plane.names[1], fontsize=8)
-    if q.mu.shape[1] > 1:
-        axes.set_aspect("equal", adjustable="datalim")
+        kl = q.kl().numpy() if isinstance(q, DiagGaussian) else None
+        dots = draw_values(axes, plane.points, kl, size)
+        if kl is not None:
+            bar = figure.colorbar(dots, shrink=0.6)
+            bar.set_label("KL to the prior, nats", fontsize=TEXT)
+            bar.ax.tick_params(labelsize=TEXT)
+    name_axes(axes, plane)
     titled(axes, f"{name}: {len(plane.points):,} posterior means, {plane.method}")
     return figure
 
@@ -83,21 +80,32 @@ def evenly_spaced(values: Tensor, most: int) -> Tensor:
     return values[index.to(values.device)]
 
 
-class _Plane(NamedTuple):
+class Plane(NamedTuple):
     """Points to draw, shape ``(n, 2)``, how they came about, and what the two axes are."""
 
     points: np.ndarray
     method: str
     names: tuple[str, str]
+    one_scale: bool = True
 
 
-def _plane(q: Posterior) -> _Plane:
+def name_axes(axes: Axes, plane: Plane) -> None:
+    """Say what the axes are; two latent dimensions are drawn to one scale."""
+    axes.set_xlabel(plane.names[0], fontsize=TEXT)
+    axes.set_ylabel(plane.names[1], fontsize=TEXT)
+    if plane.one_scale:
+        axes.set_aspect("equal", adjustable="datalim")
+
+
+def plane_of(q: Posterior) -> Plane:
+    """Return the plane that posteriors are drawn in."""
     mu = q.mu.double().numpy()
     if mu.shape[1] == 1:
         points = np.stack([mu[:, 0], q.kl().double().numpy()], axis=1)
-        return _Plane(points, "one latent dimension", ("z", "KL to the prior, nats"))
+        names = "z", "KL to the prior, nats"
+        return Plane(points, "one latent dimension", names, one_scale=False)
     if mu.shape[1] == 2:
-        return _Plane(
+        return Plane(
             mu, "the latent plane itself", ("z, first coordinate", "z, second coordinate")
         )
     centred = mu - mu.mean(axis=0)
@@ -112,21 +120,13 @@ def _plane(q: Posterior) -> _Plane:
         f"principal component {k}, {100 * share:.0f} % of the variance"
         for k, share in enumerate(shares, 1)
     )
-    return _Plane(centred @ directions, method, (first, second))
+    return Plane(centred @ directions, method, (first, second))
 
 
-def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray, size: float) -> None:
-    """Draw each label in its own colour and marker, with a legend beside the axes."""
+def _add_legend(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
+    """Name the labels beside the axes, and in them where they are not too many."""
     present = np.unique(labels)
     known = present[present >= 0]
-    for label in present:
-        dots = points[labels == label]
-        rank = int(np.searchsorted(known, label))
-        colour, marker, width = CLASS_COLOURS[rank % 10], "os^Dv"[rank // 10 % 5], 0.0
-        if label < 0:
-            colour, marker, width = "black", "x", 0.5
-        text = f"{label if label >= 0 else 'unknown'} ({len(dots):,})"
-        axes.scatter(*dots.T, s=size, color=colour, marker=marker, linewidths=width, label=text)
     handles, names = axes.get_legend_handles_labels()
     cut = len(present) > _MAX_LABELS
     legend = axes.legend(
@@ -143,12 +143,12 @@ def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray, size: 
     for handle in legend.legend_handles:
         handle.set_sizes([30])  # pyright: ignore
     if len(known) <= 20:
-        _write_labels(axes, points, labels, known)
+        write_labels(axes, points, labels)
 
 
-def _write_labels(axes: Axes, points: np.ndarray, labels: np.ndarray, known: np.ndarray) -> None:
+def write_labels(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
     """Write each label in the middle of its points, so that no colour need be looked up."""
-    for label in known:
+    for label in np.unique(labels[labels >= 0]):
         x, y = np.median(points[labels == label], axis=0)
         outline = [withStroke(linewidth=3, foreground="white")]
         axes.text(

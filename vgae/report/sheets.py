@@ -14,6 +14,7 @@ DPI = 200
 PAGE = (7.0, 9.0)  # inches of a page inside its margins
 _LETTER = 0.008  # inches that a letter takes on average, per point of its size
 _GAP = 1.0  # white
+_PRINTED = 600  # pixels an inch
 _LINE = 0.13  # inches of a line of text
 
 
@@ -95,7 +96,7 @@ def sheets_figure(
         for j, tiles in enumerate(row):
             size = scale * widths[j] / width, scale * heights[i] / height
             axes = figure.add_axes((beside / width, below / height, *size))
-            _show(axes, tiles, smooth=scale < 1)
+            draw_sheet(axes, tiles, smooth=scale < 1)
             if i == 0 and column_titles:
                 axes.set_title(column_titles[j], loc="left", fontsize=8, pad=3, parse_math=False)
             # Labels of rows lower than a line of text would cover each other.
@@ -107,9 +108,26 @@ def sheets_figure(
     return figure
 
 
-def _show(axes: Axes, tiles: np.ndarray, *, smooth: bool) -> None:
+def draw_sheet(
+    axes: Axes, tiles: np.ndarray, *, smooth: bool | None = None, inches: float | None = None
+) -> None:
+    """Fill axes with a sheet, a pixel of it being one of their units.
+
+    Args:
+        axes: Where to.
+        tiles: The sheet.
+        smooth: Whether it is scaled down; to be decided by ``inches`` if not given.
+        inches: How wide it is printed. Its pixels are then repeated, to several hundred an inch,
+            since programs that show a vector figure blur those of small images.
+    """
+    height, width = tiles.shape[:2]
+    if inches is not None:
+        times = max(1, round(_PRINTED * inches / width))
+        tiles = tiles.repeat(times, axis=0).repeat(times, axis=1)
+        smooth = width > _PRINTED * inches
     axes.imshow(
         tiles,
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         cmap="gray",
         vmin=0,
         vmax=1,
