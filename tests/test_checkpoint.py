@@ -5,6 +5,7 @@ import logging
 import os
 import stat
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +40,18 @@ def test_values_and_tensors_come_back_bit_for_bit(tmp_path, tensors):
         assert back.tensors[name].shape == tensor.shape
         assert back.tensors[name].numpy().tobytes() == tensor.contiguous().numpy().tobytes()
     assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+@pytest.mark.row("C05")
+def test_a_checkpoint_of_each_format_that_was_released_is_still_read():
+    """The files were written once and are never written again."""
+    golden = sorted((Path(__file__).parent / "golden").glob("format-*.ckpt"))
+    assert golden
+    for path in golden:
+        back = read_checkpoint(path)
+        assert back.values["history"] == [[1, 0.5, 0.25, 0.125, None, None, None]]
+        assert torch.equal(back.tensors["model/weight"], torch.arange(6.0).reshape(2, 3))
+        assert back.tensors["generator/noise"].dtype == torch.uint8
 
 
 def test_equal_checkpoints_are_equal_bytes(tmp_path, tensors):
