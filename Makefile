@@ -10,7 +10,7 @@ LOCKED := $(PIP) --require-hashes --no-deps
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo      train on the embedded graph and show what was written"
+	@echo "make demo      train on the embedded graph, and write a page about it"
 	@echo "make test      suite, lint, types and import contracts"
 	@echo "make test-all  the same with the slow tests and the audit"
 	@echo "make kills     kill runs 1,000 times, and see whether anything is lost"
@@ -40,6 +40,7 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp requirements-dev.lock requirements-triton.loc
 
 demo: $(VENV)/.stamp
 	$(BIN)/vgae train
+	@$(BIN)/vgae report --quiet "$$(ls -dt runs/stdlib-vgae-* | head -n 1)"
 	@echo "The command is $(BIN)/vgae; 'source $(BIN)/activate' makes it plain vgae."
 
 # A file of tests to a process, in the order of the files: the long ones come early.

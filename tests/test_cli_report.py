@@ -46,11 +46,11 @@ def test_another_format_is_refused(command, run, name, tmp_path):
 
 
 def test_what_is_missing_is_told_before_any_work(command, run, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "plotly", None)
-    monkeypatch.delitem(sys.modules, "plotly.offline", raising=False)
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
     status, _, err = command("report", run, "-o", tmp_path / "x.html")
     assert status == 2
-    assert err == "error[MISSING_PACKAGE]: plotly is missing: pip install 'vgae[report]'.\n"
+    assert err.startswith("error[MISSING_PACKAGE]: plotly")
+    assert err.endswith(" is missing: pip install 'vgae[report]'.\n")
     assert not [*tmp_path.iterdir()]
 
 

@@ -15,8 +15,9 @@ from vgae.graph import Graph
 from vgae.model_files import write_json
 from vgae.recipes import BEST_LINKS, PAPER, RECIPES
 from vgae.report import page
+from vgae.report.graph_page import bet, graph_page, prior_sentence, stills, verdict
 from vgae.report.graph_page import command as command_of
-from vgae.report.graph_page import graph_page, prior_sentence, stills, verdict
+from vgae.report.proposals import Bets, best_links
 from vgae.run import load_run, train_run
 
 TEST = {"auc": 0.97, "auc_interval": [0.96, 0.98], "calibrated": {"ece": 0.0184}}
@@ -141,12 +142,22 @@ def test_damaged_metrics_are_one_error(graph_run, tmp_path):
         graph_page(load_run(folder))
 
 
+def test_the_bet_leads_with_what_came_true(graph_run):
+    found = best_links(graph_run, graph_run.calibration, 1)
+    refuted = [Bets(200, 15, 0.9999, refuted=True)]
+    made = bet(found, refuted)
+    assert made["said"].startswith("Put to the test, 15 of its 200 best pairs were links")
+    assert made["own"].endswith("%, which the test does not bear out.")
+    assert bet(found, [Bets(10, 9, 0.9, refuted=False)])["own"].endswith("%.")
+    assert bet(found, [])["said"] == "Nothing was held out to put such bets to the test."
+
+
 @pytest.mark.parametrize(
     ("change", "simple", "said"),
     [
         ({}, 0.7, "it picks the link 97 times out of 100; guessing is right 50 times"),
         ({}, 0.7, "counting common neighbours 70."),
-        ({}, 0.7, "Its probabilities are 1.8 points off"),
+        ({}, 0.7, "On such pairs its probabilities are 1.8 points off."),
         ({"auc": 0.52, "auc_interval": [0.47, 0.56]}, 0.4, "cannot be told from guessing"),
         ({"auc": 0.3, "auc_interval": [0.27, 0.36]}, 0.4, "worse than guessing"),
         ({}, 0.98, "The simple count does as well, or better."),

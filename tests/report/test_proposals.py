@@ -5,17 +5,21 @@ import numpy as np
 import pytest
 import torch
 
+from vgae.canonical import link_positions
 from vgae.embedding import embed
+from vgae.evaluation import PairScorer
 from vgae.gaussian import PointMass
 from vgae.predict import score_links
 from vgae.report import proposals
 from vgae.report.proposals import (
     best_links,
+    bets_table,
     calibration_for,
     chance,
     map_data,
     per_cent,
     proposal_table,
+    put_to_test,
 )
 
 
@@ -64,6 +68,44 @@ def test_without_probabilities_scores_are_told(graph_run):
     assert found.probability is None
     assert proposal_table(found, graph_run.graph).columns[3].title == "score"
     assert chance(found, 0)[0] == f"{float(found.score[0]):.3f}"
+
+
+def test_proposals_are_held_against_the_links_that_were_hidden(graph_run, calibration):
+    graph, split = graph_run.graph, graph_run.split
+    rows = put_to_test(graph_run, calibration)
+    assert [row.best for row in rows] == [10, 50, 200]
+    # The same by looking at every pair.
+    scorer = PairScorer(graph_run.model, graph, split.message_edge_index)
+    u, v = torch.triu_indices(120, 120, offset=1)
+    known = link_positions(torch.stack([u, v]), split.train, 120) >= 0
+    pairs = torch.stack([u, v])[:, ~known]
+    logits = scorer.logits(pairs)
+    best = logits.argsort(descending=True)[:200]
+    is_link = link_positions(pairs[:, best], graph.links, 120) >= 0
+    assert rows[-1].hidden == int(is_link.sum())
+    assert rows[-1].claimed == pytest.approx(float(calibration.probability(logits[best]).mean()))
+
+
+def test_a_model_that_is_too_sure_is_refuted(graph_run, calibration):
+    sure = replace(calibration, log_odds_shift=50.0)
+    unsure = replace(calibration, log_odds_shift=-50.0)
+    assert all(row.refuted for row in put_to_test(graph_run, sure))
+    assert not any(row.refuted for row in put_to_test(graph_run, unsure))
+    assert bets_table(put_to_test(graph_run, sure)).rows[0][3] == "100.0"
+
+
+def test_without_probabilities_nothing_is_claimed(graph_run):
+    rows = put_to_test(replace(graph_run, calibration=None), None)
+    assert {(row.claimed, row.refuted) for row in rows} == {(None, False)}
+    assert bets_table(rows).rows[0][3] == ""
+
+
+def test_the_test_of_a_weighted_graph_uses_its_weights(graph_run, calibration):
+    weight = torch.linspace(0.5, 2, graph_run.graph.num_links)
+    other = replace(graph_run)
+    vars(other)["graph"] = replace(graph_run.graph, link_weight=weight)
+    rows = put_to_test(other, calibration)
+    assert rows[-1].claimed != put_to_test(graph_run, calibration)[-1].claimed
 
 
 @pytest.mark.parametrize(

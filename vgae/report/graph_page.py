@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +18,14 @@ from vgae.report import judgement
 from vgae.report.figures import write_figures
 from vgae.report.page import image_uri, render, shown
 from vgae.report.proposals import (
+    Bets,
     best_links,
+    bets_table,
     calibration_for,
     chance,
     map_data,
     proposal_table,
+    put_to_test,
 )
 from vgae.report.style import CLASS_COLOURS
 from vgae.run import Run
@@ -90,7 +93,7 @@ def _page(run: Run, top_k: int) -> str:
         }
     log.info("looking for the best of all pairs")
     calibration = calibration_for(run, "density")
-    found = best_links(run, calibration, top_k)
+    found, tested = best_links(run, calibration, top_k), put_to_test(run, calibration)
     drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
     drawn["colours"] = CLASS_COLOURS
     return render(
@@ -102,10 +105,11 @@ def _page(run: Run, top_k: int) -> str:
             "name": shown(graph.name),
             "model": _MODELS.get(run.config["model"], shown(run.config["model"])),
             "head": headline(run, scored),
-            "bet": bet(found),
+            "bet": bet(found, tested),
             "facts": facts(run),
             "score_table": judgement.score_table(metrics),
             "proposals": proposal_table(found, graph),
+            "tested": bets_table(tested) if tested else None,
             "prior": prior_sentence(run, calibration),
             "audit": judgement.audit_rows(run.split, graph),
             "settings": settings(run),
@@ -179,7 +183,7 @@ def verdict(test: Mapping[str, Any], simple: float) -> str:
         first += " The simple count does as well, or better."
     judged = test["calibrated"]
     if judged:
-        first += f" Its probabilities are {100 * judged['ece']:.1f} points off, on average."
+        first += f" On such pairs its probabilities are {100 * judged['ece']:.1f} points off."
     return first
 
 
@@ -188,14 +192,24 @@ def _of_hundred(share: float) -> str:
     return "more than 99" if count == 100 and share < 1 else str(count)
 
 
-def bet(found: LinkTable) -> dict[str, str] | None:
-    """Return the one link that the model would bet on; ``None`` if no pair is left."""
+def bet(found: LinkTable, tested: Sequence[Bets]) -> dict[str, str] | None:
+    """Return the one link that the model would bet on, and what its best pairs have been worth.
+
+    ``None`` if no pair is left.
+    """
     if not len(found):
         return None
     (u, v), (text, _) = found.names()[0], chance(found, 0)
-    known = found.probability is not None
-    said = f"{text} likely to be a link" if known else f"score {text}"
-    return {"source": shown(u), "target": shown(v), "said": said}
+    own = f"Its own probability is {text}" if found.probability is not None else f"Score {text}"
+    own += ", which the test does not bear out." if tested and tested[-1].refuted else "."
+    said = "Nothing was held out to put such bets to the test."
+    if tested:
+        last = tested[-1]
+        said = (
+            f"Put to the test, {last.hidden:,} of its {last.best:,} best pairs were links that"
+            " had been hidden from it."
+        )
+    return {"source": shown(u), "target": shown(v), "said": said, "own": own}
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -237,8 +251,8 @@ def prior_sentence(run: Run, calibration: Calibration | None) -> str:
         " The probabilities of proposals refer to pairs met at this rate, as if as many links"
         " were missing as were held out. Those of the test pairs below refer to as many"
         f" non-links as links. They were fitted to {run.split.val.pos.shape[1]:,} validation links"
-        " and as many non-links: what lies nearer to 0 or 100 % than so few can tell is drawn out"
-        " beyond them, so trust the order there and not the digits."
+        " and to pairs without a link drawn at random. The best of all pairs are not like those,"
+        " so the test below says more than the digits."
     )
 
 

@@ -1,12 +1,16 @@
 """proposals: what a model makes of all pairs: the links it proposes, and those there are."""
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 
 from vgae.calibration import Calibration
+from vgae.canonical import link_positions
 from vgae.embedding import embed
 from vgae.evaluation import PairScorer, calibrate
 from vgae.gaussian import DiagGaussian, PointMass
@@ -20,6 +24,7 @@ from vgae.run import Run
 log = logging.getLogger(__name__)
 
 _PER_NODE = 6  # proposals of a node
+_TESTED = (10, 50, 200)  # best pairs that are put to the test
 _MAP_NODES = 50_000  # more dots than these would make a page that nobody waits for
 
 
@@ -42,6 +47,77 @@ def best_links(run: Run, calibration: Calibration | None, count: int) -> LinkTab
     return predict_links(
         run, run.graph, count, per_node=False, calibration=calibration, progress=False
     )
+
+
+class Bets(NamedTuple):
+    """The best pairs of a model that knows the training links alone, held against the truth.
+
+    Attributes:
+        best: How many of the best pairs.
+        hidden: Links among them that had been held out.
+        claimed: Mean of their probabilities; ``None`` without a calibration.
+        refuted: Whether that lies above the 95 % interval of the share of links.
+    """
+
+    best: int
+    hidden: int
+    claimed: float | None
+    refuted: bool
+
+
+def put_to_test(run: Run, calibration: Calibration | None) -> list[Bets]:
+    """Have a run propose links from its training links, and count which were hidden from it.
+
+    A calibration is fitted to pairs drawn at random. The best of all pairs are not such: they are
+    where the model is most likely to be too sure of itself, and this is where it shows.
+    """
+    graph, train = run.graph, run.split.train
+    if graph.num_links == train.shape[1]:
+        return []
+    weight = graph.link_weight
+    if weight is not None:
+        weight = weight[link_positions(train, graph.links, graph.num_nodes)]
+    found = predict_links(
+        run,
+        replace(graph, links=train, link_weight=weight),
+        _TESTED[-1],
+        per_node=False,
+        edge_index=run.split.message_edge_index,
+        calibration=calibration,
+        progress=False,
+    )
+    pairs = torch.stack([found.source, found.target])
+    is_link = link_positions(pairs, graph.links, graph.num_nodes) >= 0
+    rows = []
+    for count in sorted({min(k, len(found)) for k in _TESTED}):
+        hidden = int(is_link[:count].sum())
+        if found.probability is None:
+            rows.append(Bets(count, hidden, claimed=None, refuted=False))
+            continue
+        claimed = float(found.probability[:count].mean())
+        high = binomtest(hidden, count).proportion_ci(method="wilson").high
+        rows.append(Bets(count, hidden, claimed, refuted=claimed > high))
+    return rows
+
+
+def bets_table(rows: Sequence[Bets]) -> Table:
+    """Return what became of the best pairs that were put to the test."""
+    columns = [
+        Column("its best pairs"),
+        numeric("hidden links among them"),
+        numeric("share, %", "what came true"),
+        numeric("probability, %", "what it said, on average"),
+    ]
+    cells = [
+        [
+            f"first {row.best:,}",
+            f"{row.hidden:,}",
+            f"{100 * row.hidden / row.best:.1f}",
+            "" if row.claimed is None else f"{100 * row.claimed:.1f}",
+        ]
+        for row in rows
+    ]
+    return Table("Proposals from the training links alone, put to the test", columns, cells)
 
 
 def proposal_table(found: LinkTable, graph: Graph) -> Table:
