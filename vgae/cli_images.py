@@ -39,6 +39,7 @@ def train_images(
     deterministic: bool,
     out: Path | None,
     overwrite: bool,
+    tensorboard: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -64,6 +65,7 @@ def train_images(
         device=device,
         deterministic=deterministic,
         overwrite=overwrite,
+        tensorboard=tensorboard,
         progress=progress,
     )
     _show_run(run, as_json=as_json)

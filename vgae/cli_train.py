@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vgae.run import Run
 
 # What a run on images takes of the options with which one is resumed.
-_IMAGE_OPTIONS = ("changes", "override", "device", "deterministic", "progress")
+_IMAGE_OPTIONS = ("changes", "override", "device", "deterministic", "tensorboard", "progress")
 
 
 def train(
@@ -84,6 +84,10 @@ def train(
     override: Annotated[
         bool, typer.Option("--override", help="With --resume: let --set change other fields.")
     ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Log each epoch to RUN/tensorboard for TensorBoard."),
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -102,6 +106,7 @@ def train(
         deterministic=deterministic,
         max_bytes=max_bytes,
         cuda_graph=cuda_graph,
+        tensorboard=tensorboard,
         as_json=as_json,
     ):
         return
@@ -133,6 +138,7 @@ def train(
             deterministic=deterministic,
             out=out,
             overwrite=overwrite,
+            tensorboard=tensorboard,
             quiet=quiet,
             as_json=as_json,
         )
@@ -158,6 +164,7 @@ def train(
         max_bytes=max_bytes,
         cuda_graph=cuda_graph,
         overwrite=overwrite,
+        tensorboard=tensorboard,
         progress=False if quiet else None,
     )
     show_run(run, as_json=as_json)

@@ -43,6 +43,7 @@ from vgae.run_folder import (
     stored_recipe,
     versions,
 )
+from vgae.tensorboard_log import check_tensorboard
 from vgae.train import FitResult
 from vgae.vae import VAE
 
@@ -99,7 +100,7 @@ def _images_of(folder: Path, config: dict[str, Any], *, progress: bool | None = 
     return images
 
 
-def train_image_run(
+def train_image_run(  # noqa: PLR0913
     source: str,
     folder: str | os.PathLike[str],
     *,
@@ -110,6 +111,7 @@ def train_image_run(
     deterministic: bool = False,
     num_samples: int = 100,
     overwrite: bool = False,
+    tensorboard: bool = False,
     progress: bool | None = None,
 ) -> ImageRun:
     """Train on images, evaluate on those held out for it, and write the run folder.
@@ -124,6 +126,7 @@ def train_image_run(
         deterministic: See :func:`vgae.fit`.
         num_samples: Per test image, for the estimate of log p(x).
         overwrite: See :func:`vgae.run.train_run`.
+        tensorboard: See :func:`vgae.run.train_run`.
         progress: See :func:`vgae.fit`.
 
     Raises:
@@ -136,6 +139,8 @@ def train_image_run(
     recipe = recipe or default_recipe(len(images.train))
     check_image_model(model)
     torch_device = resolve_device(device)
+    if tensorboard:
+        check_tensorboard()
     config = {
         "format": FORMAT,
         "images": {
@@ -164,6 +169,7 @@ def train_image_run(
         num_samples=num_samples,
         device=device,
         deterministic=deterministic,
+        tensorboard=tensorboard,
         progress=progress,
     )
 
@@ -176,6 +182,7 @@ def resume_image_run(
     device: str = "auto",
     deterministic: bool = False,
     num_samples: int = 100,
+    tensorboard: bool = False,
     progress: bool | None = None,
 ) -> ImageRun:
     """Go on with a run on images that was interrupted, as :func:`vgae.run.resume_run` does."""
@@ -193,6 +200,7 @@ def resume_image_run(
         num_samples=num_samples,
         device=device,
         deterministic=deterministic,
+        tensorboard=tensorboard,
         progress=progress,
     )
 
@@ -204,12 +212,13 @@ def _trained(
     recipe: ImageRecipe,
     *,
     num_samples: int,
+    tensorboard: bool,
     **options: Any,
 ) -> ImageRun:
     """Train, or go on training, in a folder that has its configuration, and write the rest."""
     with locked(folder):
         remove_stale(folder)
-        with history_file(folder) as write_row:
+        with history_file(folder, tensorboard=tensorboard) as write_row:
             result = fit_images(
                 images,
                 model=config["model"],

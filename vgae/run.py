@@ -57,6 +57,7 @@ from vgae.run_folder import (
     understood,
     versions,
 )
+from vgae.tensorboard_log import check_tensorboard
 from vgae.train import FitResult
 from vgae.vae import VAE
 
@@ -163,6 +164,7 @@ def train_run(  # noqa: PLR0913
     cuda_graph: bool = False,
     deterministic: bool = False,
     overwrite: bool = False,
+    tensorboard: bool = False,
     progress: bool | None = None,
 ) -> Run:
     """Split a graph, train on it, evaluate, and write the run folder.
@@ -183,6 +185,7 @@ def train_run(  # noqa: PLR0913
         deterministic: See :func:`vgae.fit`.
         overwrite: Whether to delete a run that is in ``folder``; anything else there is left
             alone. Nothing is deleted before all arguments are known to be good.
+        tensorboard: Whether to log each epoch for TensorBoard, too, in ``tensorboard/``.
         progress: See :func:`vgae.fit`.
 
     Raises:
@@ -196,6 +199,8 @@ def train_run(  # noqa: PLR0913
     recipe = for_graph(recipe, graph)
     # All that can be wrong with the arguments is found out before anything is written.
     torch_device = resolve_device(device, cuda_graph=cuda_graph)
+    if tensorboard:
+        check_tensorboard()
     plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
     config = {
         "format": FORMAT,
@@ -214,7 +219,7 @@ def train_run(  # noqa: PLR0913
     write_json(folder / "config.json", config)
     split.save(folder / "split.npz")
     options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
-    options["deterministic"] = deterministic
+    options |= {"deterministic": deterministic, "tensorboard": tensorboard}
     return _trained(folder, config, graph, split, recipe, progress=progress, **options)
 
 
@@ -227,6 +232,7 @@ def resume_run(
     max_bytes: int | None = None,
     cuda_graph: bool = False,
     deterministic: bool = False,
+    tensorboard: bool = False,
     progress: bool | None = None,
 ) -> Run:
     """Go on with a run that was interrupted, from its newest checkpoint that is whole.
@@ -244,6 +250,7 @@ def resume_run(
         max_bytes: See :func:`vgae.fit`.
         cuda_graph: See :func:`vgae.fit`.
         deterministic: See :func:`vgae.fit`.
+        tensorboard: See :func:`train_run`; a run that has been logged is so further on.
         progress: See :func:`vgae.fit`.
 
     Raises:
@@ -265,7 +272,7 @@ def resume_run(
             split = split_links(graph, **config["split"], seed=config["seed"])
         split.save(folder / "split.npz")
     options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
-    options["deterministic"] = deterministic
+    options |= {"deterministic": deterministic, "tensorboard": tensorboard}
     return _trained(folder, config, graph, split, recipe, progress=progress, **options)
 
 
@@ -275,12 +282,14 @@ def _trained(
     graph: Graph,
     split: LinkSplit,
     recipe: Recipe,
+    *,
+    tensorboard: bool,
     **options: Any,
 ) -> Run:
     """Train, or go on training, in a folder that has its configuration, and write the rest."""
     with locked(folder):
         remove_stale(folder)
-        with history_file(folder) as write_row:
+        with history_file(folder, tensorboard=tensorboard) as write_row:
             result = fit(
                 graph,
                 split,

@@ -5,7 +5,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from vgae.history import HistoryRow, checked_row
 from vgae.model_files import read_json, read_text
 from vgae.reading import parsed_json
 from vgae.settings import Training
+from vgae.tensorboard_log import tensorboard_log
 from vgae.version import __version__
 
 FORMAT = "vgae-run-1"
@@ -89,16 +90,28 @@ def understood(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def history_file(folder: Path) -> Iterator[Callable[[HistoryRow], None]]:
-    """Open ``history.jsonl``, and yield what writes a row."""
-    path = folder / "history.jsonl"
-    with writing(path):
-        file = path.open("w", encoding="utf-8", buffering=1)
-    with file:
+def history_file(
+    folder: Path, *, tensorboard: bool = False
+) -> Iterator[Callable[[HistoryRow], None]]:
+    """Open ``history.jsonl``, and yield what writes a row.
+
+    Args:
+        folder: Of the run.
+        tensorboard: Whether to write ``tensorboard/`` too; a run that has it goes on with it.
+    """
+    path, logs = folder / "history.jsonl", folder / "tensorboard"
+    with ExitStack() as opened:
+        log_row = None
+        if tensorboard or logs.is_dir():
+            log_row = opened.enter_context(tensorboard_log(logs))
+        with writing(path):
+            file = opened.enter_context(path.open("w", encoding="utf-8", buffering=1))
 
         def write(row: HistoryRow) -> None:
             with writing(path):
                 file.write(json.dumps(row._asdict(), allow_nan=False) + "\n")
+            if log_row is not None:
+                log_row(row)
 
         yield write
 
