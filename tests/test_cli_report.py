@@ -1,9 +1,12 @@
 import json
+import shutil
 import sys
 from dataclasses import replace
 
 import pytest
 
+from vgae.image_recipes import ImageRecipe
+from vgae.image_run import train_image_run
 from vgae.recipes import PAPER
 from vgae.report import page
 from vgae.run import train_run
@@ -66,3 +69,40 @@ def test_a_place_that_cannot_be_written_is_one_error(command, run, tmp_path, mon
     status, _, err = command("report", run, "-q", "-o", tmp_path / "file" / "x.html")
     assert status == 5
     assert err.startswith("error[CANNOT_WRITE]")
+
+
+@pytest.fixture(scope="module")
+def image_run(tmp_path_factory):
+    recipe = ImageRecipe(name="short", hidden_channels=(8,), latent_channels=2, epochs=1)
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    return train_image_run("digits", folder, recipe=recipe, num_samples=2, progress=False).folder
+
+
+def test_a_run_on_images_has_a_page_of_its_own_kind(command, image_run, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    status, out, _ = command("report", image_run)
+    assert status == 0
+    assert out.startswith(f"{image_run / 'report.html'}: 0.")
+    assert 'id="decoded"' in (image_run / "report.html").read_text()
+
+
+def test_several_runs_have_a_page_beside_them(command, run, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    copy = run.parent / "copy"
+    shutil.copytree(run, copy)
+    status, out, _ = command("report", run, copy, "--json")
+    path = run.parent / "compare.html"
+    assert status == 0
+    assert json.loads(out) == {"path": str(path), "bytes": path.stat().st_size}
+    assert "the two cannot be told apart" in path.read_text()
+    assert 'href="sbm/report.html"' in path.read_text() or not (run / "report.html").exists()
+
+
+def test_runs_that_do_not_go_together_are_one_line(command, run, image_run, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    status, _, err = command("report", run, image_run)
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error[REPORT_KINDS]: {image_run} is a run on images and {run} one on")
+    status, _, err = command("report", run, run / ".." / run.name)
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("error[REPORT_TWICE]: ")

@@ -1,19 +1,31 @@
-"""report: a page about a run, in one file that opens anywhere."""
+"""report: a page about a run or several, in one file that opens anywhere."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vgae.cli_options import Json, Quiet, RunArgument, announce
+from vgae.cli_options import Json, Quiet, announce
 from vgae.console import print_json
 from vgae.errors import UsageError
 
 
 def report(
-    run: RunArgument,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folders, as 'vgae train' wrote them. Of several, a page that compares them;"
+            " differences are to the first.",
+            metavar="RUN...",
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="An .html file  [default: RUN/report.html]")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="An .html file  [default: RUN/report.html; of several, compare.html beside them]",
+        ),
     ] = None,
     top_k: Annotated[
         int, typer.Option("--top-k", "-k", min=1, help="Proposed links in its table.")
@@ -21,28 +33,35 @@ def report(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write a page about a run: one file of HTML, which loads nothing from elsewhere."""
-    from vgae.report.graph_page import graph_page
+    """Write a page about a run, or one that compares several: HTML that loads nothing else."""
     from vgae.report.page import plotly_js, write_page
-    from vgae.run import load_run
-    from vgae.run_folder import is_image_run
 
-    path = out or run / "report.html"
+    several = len(runs) > 1
+    path = out or (runs[0].parent / "compare.html" if several else runs[0] / "report.html")
     if path.suffix not in (".html", ".htm"):
         raise UsageError("REPORT_FORMAT", f"--out must end in .html, got {path}.")
-    if is_image_run(run):
-        raise UsageError(
-            "REPORT_IMAGES",
-            f"{run} is a run on images, of which there are no pages yet; its figures are in"
-            f" {run / 'figures'}.",
-        )
     announce(quiet=quiet or as_json)
     plotly_js()  # what is missing is told before any work
-    size = write_page(path, graph_page(load_run(run), top_k=top_k))
+    size = write_page(path, _page(runs, path, top_k))
     if as_json:
         print_json({"path": str(path), "bytes": size})
     else:
         typer.echo(f"{path}: {size / 1e6:.1f} MB, open it in a browser")
+
+
+def _page(runs: list[Path], path: Path, top_k: int) -> str:
+    from vgae.image_run import load_image_run
+    from vgae.report.comparison import comparison_page
+    from vgae.report.graph_page import graph_page
+    from vgae.report.image_page import image_page
+    from vgae.run import load_run
+    from vgae.run_folder import is_image_run
+
+    if len(runs) > 1:
+        return comparison_page(runs, path)
+    if is_image_run(runs[0]):
+        return image_page(load_image_run(runs[0]))
+    return graph_page(load_run(runs[0]), top_k=top_k)
 
 
 COMMANDS = (report,)

@@ -1,9 +1,11 @@
-"""A small run on a graph that the tests of its page share."""
+"""Small runs that the tests of their pages share."""
 
 from dataclasses import replace
 
 import pytest
 
+from vgae.image_recipes import ImageRecipe
+from vgae.image_run import train_image_run
 from vgae.recipes import PAPER
 from vgae.run import train_run
 
@@ -13,3 +15,11 @@ def graph_run(sbm_file, tmp_path_factory):
     """A run of 120 nodes that learned something, without figures."""
     recipe = replace(PAPER, epochs=60)
     return train_run(str(sbm_file), tmp_path_factory.mktemp("runs") / "sbm", recipe=recipe)
+
+
+@pytest.fixture(scope="session")
+def image_run(tmp_path_factory):
+    """A run on scikit-learn's digits that learned a little, without figures."""
+    recipe = ImageRecipe(name="short", hidden_channels=(32,), latent_channels=3, epochs=4)
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    return train_image_run("digits", folder, recipe=recipe, num_samples=5, progress=False)

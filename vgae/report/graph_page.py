@@ -1,9 +1,8 @@
 """graph_page: all that the page of a run on a graph says, from the top to the bottom."""
 
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +25,13 @@ from vgae.report.proposals import (
     map_data,
     proposal_table,
     put_to_test,
+)
+from vgae.report.repeating import (
+    duration,
+    folder_files,
+    recipe_settings,
+    setting,
+    shell_command,
 )
 from vgae.report.style import CLASS_COLOURS
 from vgae.run import Run
@@ -114,7 +120,7 @@ def _page(run: Run, top_k: int) -> str:
             "audit": judgement.audit_rows(run.split, graph),
             "settings": settings(run),
             "command": command(run),
-            "files": files(run.folder),
+            "files": folder_files(run.folder, _FILES),
             "stills": stills(run),
             "drawn": drawn,
         },
@@ -222,17 +228,9 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("features", f"{graph.num_features:,}" if graph.num_features else "none"),
         ("latent dimensions", f"{config['recipe']['latent_channels']:,}"),
         ("recipe", shown(config["recipe"]["name"])),
-        ("training time", _duration(metrics["seconds"])),
+        ("training time", duration(metrics["seconds"])),
         ("epoch kept", kept),
     ]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def prior_sentence(run: Run, calibration: Calibration | None) -> str:
@@ -271,17 +269,9 @@ def settings(run: Run) -> list[tuple[str, str]]:
         **{f"version of {name}": text for name, text in config.get("versions", {}).items()},
         "fingerprint of the graph": graph.fingerprint,
         "fingerprint of its links": graph.link_fingerprint,
-        **{f.name: getattr(recipe, f.name) for f in fields(recipe)},
+        **recipe_settings(recipe),
     }
-    return [(name, _setting(value)) for name, value in rows.items()]
-
-
-def _setting(value: object) -> str:
-    if isinstance(value, tuple | list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return printable(str(value))
+    return [(name, setting(value)) for name, value in rows.items()]
 
 
 def command(run: Run) -> str:
@@ -301,22 +291,7 @@ def command(run: Run) -> str:
     for option, (value, default) in given.items():
         if value != default:
             words += [option, str(value)]
-    for field in fields(recipe):
-        value = getattr(recipe, field.name)
-        if field.name not in ("name", "chosen") and value != getattr(RECIPES[name], field.name):
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else _setting(value)
-            words += ["--set", f"{field.name}={text}"]
-    return shlex.join(printable(str(word)) for word in words)
-
-
-def files(folder: Path) -> list[tuple[str, str, str]]:
-    """Return the files that a training wrote: name, what it is, size."""
-    found = []
-    for name, text in _FILES.items():
-        path = folder / name
-        if path.is_file():
-            found.append((name, text, f"{path.stat().st_size / 1000:,.1f} kB"))
-    return found
+    return shell_command(words, recipe, RECIPES[name])
 
 
 def stills(run: Run) -> dict[str, tuple[str, str]]:

@@ -109,8 +109,8 @@ def reconstruction_sheets(model: VAE, pixels: Tensor, columns: int, rows: int) -
     columns = min(columns, len(pixels))
     rows = min(rows, len(pixels) // columns)
     originals = evenly_spaced(pixels, rows * columns).cpu()
-    decoded = _decoded(model, posterior_of(model, originals).mu)
-    pairs = zip(originals.split(columns), decoded.split(columns), strict=True)
+    rebuilt = decoded(model, posterior_of(model, originals).mu)
+    pairs = zip(originals.split(columns), rebuilt.split(columns), strict=True)
     return [sheet(torch.cat(pair), columns) for pair in pairs]
 
 
@@ -138,10 +138,10 @@ def samples_figure(
     shape = rows * columns, latent_channels
     z = torch.randn(shape, generator=generator, device=generator.device)
     decoder = _decoder(model)
-    drawn = _decoded(model, z, lambda part: decoder.sample(part, generator))
+    drawn = decoded(model, z, lambda part: decoder.sample(part, generator))
     return sheets_figure(
         "Samples: z drawn from the prior, N(0, I)",
-        [[sheet(_decoded(model, z), columns), sheet(drawn, columns)]],
+        [[sheet(decoded(model, z), columns), sheet(drawn, columns)]],
         column_titles=("mean of p(x | z)", "x drawn from p(x | z), same z"),
     )
 
@@ -181,7 +181,7 @@ def manifold_sheet(model: VAE, size: int) -> np.ndarray:
     """Return the decoded means over the latent plane; see :func:`manifold_figure`."""
     quantiles = _quantiles(size)
     second, first = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
-    return sheet(_decoded(model, torch.stack([first, second], dim=-1).reshape(-1, 2)), size)
+    return sheet(decoded(model, torch.stack([first, second], dim=-1).reshape(-1, 2)), size)
 
 
 def name_manifold_axes(axes: Axes, size: int) -> None:
@@ -234,7 +234,7 @@ def interpolation_figure(model: VAE, pixels: Tensor, *, steps: int = 10, pairs: 
     first, last = ends.split(pairs)
     return sheets_figure(
         "From one image to another: decoded means between theirs",
-        [[sheet(first, 1), sheet(_decoded(model, z.flatten(0, 1)), steps), sheet(last, 1)]],
+        [[sheet(first, 1), sheet(decoded(model, z.flatten(0, 1)), steps), sheet(last, 1)]],
         column_titles=("image", "decoded", "image"),
     )
 
@@ -270,7 +270,7 @@ def _decoder(model: VAE) -> ImageDecoder:
     return cast("ImageDecoder", model.decoder)
 
 
-def _decoded(model: VAE, z: Tensor, decode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+def decoded(model: VAE, z: Tensor, decode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """Return E[x | z], or what ``decode`` makes of z, on the CPU, shape ``(n, c, h, w)``."""
     decode = _decoder(model).mean if decode is None else decode
     like = parameter_like(model)
