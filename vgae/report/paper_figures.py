@@ -53,8 +53,8 @@ _STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "vgae",
 }
-# What would tell when a file was written, and make each another one.
 _MISSING = "Glyph .* missing from"
+# What would tell when a file was written, and make each another one.
 _NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
