@@ -32,9 +32,15 @@ TINY = ImageRecipe(name="tiny", hidden_channels=(8,), latent_channels=2, epochs=
 
 
 @pytest.fixture
-def short_plotly(monkeypatch):
-    """Pages without the library, which would be most of them."""
+def quick(monkeypatch):
+    """Pages without the library, and without figures, which take most of the time."""
+
+    def write(folder, *_):
+        for name in ("training.png", "latent.png"):
+            (folder / name).write_bytes(b"")
+
     monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    monkeypatch.setattr(module, "write_image_figures", write)
 
 
 def train(tmp_path, pixels, *, recipe=TINY, name="pixels.npy", **options):
@@ -52,7 +58,7 @@ def data_of(html):
     return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
 
 
-def test_the_page_has_each_part_once_and_is_the_same_each_time(image_run, short_plotly):
+def test_the_page_has_each_part_once_and_is_the_same_each_time(image_run, quick):
     html = image_page(image_run)
     assert html == image_page(load_image_run(image_run.folder))
     for anchor in ("summary", "learning", "quality", "space", "explore", "repeat"):
@@ -172,7 +178,7 @@ def test_figures_that_are_there_are_taken_and_missing_ones_drawn(image_run, tmp_
     assert found["latent"][1] == "data:image/png;base64," + base64.b64encode(b"there").decode()
 
 
-def test_a_plain_auto_encoder_has_no_prior_and_no_kl(tmp_path, short_plotly, rng_pixels):
+def test_a_plain_auto_encoder_has_no_prior_and_no_kl(tmp_path, quick, rng_pixels):
     run = train(tmp_path, rng_pixels(60, 5, 5), model="ae")
     html = image_page(run)
     assert "plain auto-encoder" in html
@@ -181,7 +187,7 @@ def test_a_plain_auto_encoder_has_no_prior_and_no_kl(tmp_path, short_plotly, rng
     assert "KL to the prior" not in dict(facts(run))
 
 
-def test_colours_and_a_normal_likelihood_and_no_labels(tmp_path, short_plotly, rng_pixels):
+def test_colours_and_a_normal_likelihood_and_no_labels(tmp_path, quick, rng_pixels):
     recipe = replace(TINY, likelihood="normal", variance="pixel", latent_channels=4)
     run = train(tmp_path, rng_pixels(60, 6, 7, 3), recipe=recipe)
     html = image_page(run)
@@ -191,9 +197,7 @@ def test_colours_and_a_normal_likelihood_and_no_labels(tmp_path, short_plotly, r
     assert data_of(html)["explorer"]["size"] == [6, 7]
 
 
-def test_a_single_latent_dimension_has_no_square_to_move_through(
-    tmp_path, short_plotly, rng_pixels
-):
+def test_a_single_latent_dimension_has_no_square_to_move_through(tmp_path, quick, rng_pixels):
     run = train(tmp_path, rng_pixels(60, 5, 5), recipe=replace(TINY, latent_channels=1))
     html = image_page(run)
     assert 'id="explore"' not in html
@@ -201,7 +205,7 @@ def test_a_single_latent_dimension_has_no_square_to_move_through(
     assert "KL to the prior, nats" in html
 
 
-def test_without_test_images_the_page_shows_what_there_is(tmp_path, short_plotly, rng_pixels):
+def test_without_test_images_the_page_shows_what_there_is(tmp_path, quick, rng_pixels):
     run = train(tmp_path, rng_pixels(7, 5, 5), recipe=replace(TINY, epochs=0))
     assert shown_images(run).name == "training"
     html = image_page(run)
@@ -210,14 +214,14 @@ def test_without_test_images_the_page_shows_what_there_is(tmp_path, short_plotly
     assert "7 of 7 training images" in html
 
 
-def test_a_name_of_markup_stays_text(tmp_path, short_plotly, rng_pixels):
+def test_a_name_of_markup_stays_text(tmp_path, quick, rng_pixels):
     name = "<img src=x onerror=alert(1)>"
     html = image_page(train(tmp_path, rng_pixels(40, 5, 5), name=f"{name}.npy"))
     assert name not in html
     assert "&lt;img src=x onerror=alert(1)&gt;" in html
 
 
-def test_a_damaged_run_is_one_error(image_run, short_plotly):
+def test_a_damaged_run_is_one_error(image_run, quick):
     run = replace(image_run, metrics={})
     with pytest.raises(ArtifactError, match="says what no run says"):
         image_page(run)

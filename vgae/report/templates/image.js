@@ -6,13 +6,16 @@
 
   const signed = (value) => value.toFixed(2).replace("-", "−");
 
+  // A canvas of few pixels that are computed one by one: a GPU would only slow that down.
+  const penOf = (canvas) => canvas.getContext("2d", { willReadFrequently: true });
+
   // The pixels of a sheet of small images, once it is decoded.
   async function pixelsOf(address) {
     const image = new Image();
     image.src = address;
     await image.decode();
     const canvas = element("canvas", { width: image.naturalWidth, height: image.naturalHeight });
-    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    const pen = penOf(canvas);
     pen.drawImage(image, 0, 0);
     return pen.getImageData(0, 0, canvas.width, canvas.height);
   }
@@ -25,7 +28,7 @@
     const { reach, grid, size: [high, wide], axes } = square;
     const pad = $("pad"), cross = $("cross"), sliders = [$("z-0"), $("z-1")];
     const sheet = await pixelsOf($("pad-tiles").src);
-    const pen = $("decoded").getContext("2d"), made = pen.createImageData(wide, high);
+    const pen = penOf($("decoded")), made = pen.createImageData(wide, high);
     const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
     let place = [0, 0];
 
@@ -149,7 +152,7 @@
     map.redraw();
     const [high, wide] = about.size, left = (i % about.columns) * wide, top = Math.floor(i / about.columns) * high;
     // Only a part of the sheet is copied: the rest of it lies outside of the canvas.
-    if (sheet) $("seen-image").getContext("2d").putImageData(sheet, -left, -top, left, top, wide, high);
+    if (sheet) penOf($("seen-image")).putImageData(sheet, -left, -top, left, top, wide, high);
     const which = `image ${number[i].toLocaleString("en")}`;
     const words = label ? [`class ${about.classes[label[i]]}`, which] : [which];
     const z = about.is_latent ? `z = (${[points[2 * i], points[2 * i + 1]].map(signed).join(", ")})` : "";
