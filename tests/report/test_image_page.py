@@ -105,8 +105,8 @@ def test_the_verdict_says_how_much_of_the_space_is_used(image_run, active, chann
 def test_the_facts_are_those_of_the_run(image_run):
     found = dict(facts(image_run))
     assert found["pixels"] == "8 × 8"
-    assert found["latent dimensions"] == "3"
-    assert found["of these active"] == str(image_run.metrics["test"]["active_units"])
+    assert image_run.metrics["test"]["active_units"] == 3
+    assert found["latent dimensions"] == "3, all active"
     assert found["KL to the prior"].startswith(f"{image_run.metrics['test']['kl']:.1f}")
     assert found["epoch kept"].endswith("of 4")
 

@@ -244,16 +244,22 @@ def facts(run: ImageRun) -> list[tuple[str, str]]:
         ("for validation, test", f"{len(images.val):,}, {len(images.test):,}"),
         ("pixels", f"{w} × {h}" if c == 1 else f"{w} × {h}, {c} channels"),
         ("recipe", shown(recipe.name)),
-        ("latent dimensions", f"{recipe.latent_channels:,}"),
+        ("latent dimensions", _dimensions(run)),
         ("training time", duration(metrics["seconds"])),
         ("epoch kept", f"{metrics['epoch']:,} of {metrics['epochs']:,}"),
     ]
     test = metrics["test"]
-    if test is not None:
-        rows[5:5] = [("of these active", f"{test['active_units']:,}")]
-        if run.config["model"] != "ae":
-            rows[6:6] = [("KL to the prior", f"{test['kl']:.1f} nats")]
+    if test is not None and run.config["model"] != "ae":
+        rows.insert(5, ("KL to the prior", f"{test['kl']:.1f} nats"))
     return rows
+
+
+def _dimensions(run: ImageRun) -> str:
+    channels, test = run.recipe.latent_channels, run.metrics["test"]
+    if test is None:
+        return f"{channels:,}"
+    active = test["active_units"]
+    return f"{channels:,}, {'all' if active == channels else active or 'none'} active"
 
 
 def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
