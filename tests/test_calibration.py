@@ -105,7 +105,31 @@ def test_a_higher_logit_never_gets_a_lower_probability(fitted, new, method):
     assert p.max() <= 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+def test_platt_at_a_density_is_the_line_of_a_sample_with_so_few_links():
+    """Most likely where links and rare non-links meet, not where most pairs are."""
+    generator = torch.Generator().manual_seed(0)
+    share, n = 0.02, 400_000
+    labels = (torch.rand(n, generator=generator) < share).long()
+    # Non-links with a long tail: no line fits all of it.
+    logits = torch.where(
+        labels == 1,
+        3 + 2 * torch.randn(n, generator=generator),
+        -torch.log(torch.rand(n, generator=generator)) - 2,
+    ).double()
+    links = torch.cat([logits[labels == 1], logits[labels == 0][:200_000]])
+    equal = torch.cat([torch.ones(int(labels.sum())), torch.zeros(200_000)]).long()
+    found = fit_calibration(links, equal, prior="density", density=share)
+    plain = fit_calibration(links, equal)
+    said = found.probability(logits)
+    moved = (torch.special.logit(plain.probability(logits)) + found.log_odds_shift).sigmoid()
+    # A line with an intercept says as many links as there are, where it was fitted.
+    assert float(said.sum()) == pytest.approx(float(labels.sum()), rel=0.05)
+    best = logits >= logits.quantile(0.99)
+    true = float(labels[best].double().mean())
+    assert true < float(said[best].mean()) < float(moved[best].mean()) - 0.02
+
+
+@pytest.mark.parametrize("method", ["isotonic", "temperature"])
 def test_density_moves_the_log_odds_and_nothing_else(method):
     plain = fit_calibration(LOGITS, LABELS, method=method)
     dense = fit_calibration(LOGITS, LABELS, method=method, prior="density", density=0.001)

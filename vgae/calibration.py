@@ -2,9 +2,14 @@
 
 The sigmoid of an inner product says 0.5 for a pair that nothing is known about, and training on
 reweighted pairs moves it further. So a map f from logit to log odds is fitted on validation pairs,
-links and non-links weighing the same, and moved to the share of links pi that is asked for:
+and moved to the share of links pi that is asked for:
 
     log odds (s) = f(s) + log(pi / (1 - pi))
+
+f is fitted with links and non-links weighing the same. Only a line with an intercept (Platt) is
+fitted with non-links weighing (1 - pi) / pi times as much, and then moved back: which line is the
+best depends on where links and rare non-links meet, and that is higher up the rarer links are. The
+steps of an isotonic f are the same with any weights.
 """
 
 import logging
@@ -141,7 +146,7 @@ def fit_calibration(
 
     Args:
         logits: Of validation pairs, never of the test pairs to be judged, shape ``(P,)``.
-        edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``; either class weighs one half.
+        edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``; their numbers do not matter.
         method: Platt has two parameters, temperature one, isotonic up to one per pair.
         prior: Share of links that probabilities, precision and F1 are to refer to.
         density: That share in the graph, in (0, 1); used by ``prior="density"`` only.
@@ -168,11 +173,16 @@ def fit_calibration(
         )
     # Links and non-links weigh the same, whatever their numbers.
     weight = np.where(labels == 1, 1.0, num_links / num_non_links)
+    at_share = weight * np.where(labels == 1, 1.0, (1 - share) / share)
+    shift = math.log(share / (1 - share))
     if method == "isotonic":
         parameters = _isotonic(values, labels, weight)
+    elif method == "temperature":
+        parameters = _linear(values, labels, weight, has_intercept=False)
     else:
-        parameters = _linear(values, labels, weight, has_intercept=method == "platt")
-    shift = math.log(share / (1 - share))
+        parameters = _linear(values, labels, at_share, has_intercept=True)
+        if parameters["slope"] > 0:  # otherwise it is 0 already, whatever the share
+            parameters["intercept"] -= shift
     draft = Calibration(method, prior, shift, goal, 0.0, 0.0, 0.0, 0.0, **parameters)
     probability = draft.probability(logits).numpy()
     if np.ptp(probability) == 0:
@@ -180,8 +190,7 @@ def fit_calibration(
             "the model ranks validation links no better than chance: all pairs get the same"
             " probability; train for longer, or look at the validation AUC"
         )
-    weight[labels == 0] *= (1 - share) / share
-    return replace(draft, **_threshold(probability, labels, weight, least_precision))
+    return replace(draft, **_threshold(probability, labels, at_share, least_precision))
 
 
 def _linear(

@@ -127,7 +127,13 @@ def evaluate(
 @app.command()
 def calibrate(
     run: RunArgument,
-    method: Annotated[str, typer.Option(help="'platt', 'isotonic' or 'temperature'.")] = "platt",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="'platt', 'isotonic' or 'temperature'  [default: platt; of the density isotonic]",
+            show_default=False,
+        ),
+    ] = None,
     prior: Annotated[
         str,
         typer.Option(

@@ -20,10 +20,8 @@ from vgae.console import graph_line, print_columns, print_json
 from vgae.errors import UsageError, printable
 
 if TYPE_CHECKING:
-    from vgae.calibration import Calibration
     from vgae.graph import Graph
     from vgae.predict import LinkTable
-    from vgae.run import Run
 
 _SHOWN = 10  # links
 
@@ -64,13 +62,13 @@ def predict(
     """Propose links that a graph lacks, or score given pairs, with probabilities."""
     from vgae.data.edge_lists import read_edge_list
     from vgae.predict import predict_links, score_links
-    from vgae.run import load_run, open_graph
+    from vgae.run import calibration_at, load_run, open_graph
 
     announce(quiet=quiet or as_json)
     loaded = load_run(run)
     progress = False if quiet else None
     scored = loaded.graph if graph is None else open_graph(graph, features, progress=progress)
-    calibration = _calibration(loaded, prior)
+    calibration = calibration_at(loaded, prior)  # pyright: ignore[reportArgumentType]
     if pairs is None:
         table = predict_links(
             loaded,
@@ -157,22 +155,6 @@ def convert(
         print_json({"path": str(out), **read.summary()})
     else:
         typer.echo(f"{graph_line(read.summary())}\n{out}")
-
-
-def _calibration(run: "Run", prior: str) -> "Calibration | None":
-    """Return what gives probabilities at a prior; none if nothing was held out to fit it to."""
-    from vgae.evaluation import calibrate
-
-    stored = run.calibration
-    if stored is None or stored.prior == prior:
-        return stored
-    return calibrate(
-        run.model,
-        run.graph,
-        run.split,
-        method=stored.method,
-        prior=prior,  # pyright: ignore[reportArgumentType]
-    )
 
 
 def _named_nodes(text: str, graph: "Graph") -> list[Any]:

@@ -33,7 +33,7 @@ _HITS = (10, 50, 100)
 # Links are ranked among all nodes as long as that is no more than so many pairs.
 _MOST_RANKED_PAIRS = 1_000_000_000
 _PAIRS_AT_ONCE = 1 << 20
-_NON_LINKS = 200_000  # to see how many lie above a threshold that few should reach
+_NON_LINKS = 1_000_000  # to see how many lie above a threshold that few should reach
 
 
 class Probabilities(NamedTuple):
@@ -167,7 +167,7 @@ def calibrate(
     graph: Graph,
     split: LinkSplit,
     *,
-    method: Method = "platt",
+    method: Method | None = None,
     prior: Prior = "balanced",
     goal: str = "f1",
 ) -> Calibration:
@@ -180,7 +180,9 @@ def calibrate(
         model: A trained model.
         graph: Nodes and features.
         split: The one that the model was trained on; it is audited.
-        method: See :func:`vgae.calibration.fit_calibration`, as for the others.
+        method: See :func:`vgae.calibration.fit_calibration`, as for the others; by default
+            ``"platt"``, and ``"isotonic"`` for the prior ``"density"``: no line follows how few
+            of the very best of all pairs are links.
         prior: ``"density"`` is the share of links among all pairs that are not known from
             training: what a proposal of new links meets, if as many are missing as were held out.
         goal: What the threshold is chosen for.
@@ -205,7 +207,7 @@ def calibrate(
     return fit_calibration(
         scorer.logits(pairs.edge_label_index),
         pairs.edge_label,
-        method=method,
+        method=method or ("isotonic" if prior == "density" else "platt"),
         prior=prior,
         density=(graph.num_links - split.train.shape[1]) / unknown,
         goal=goal,

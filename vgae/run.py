@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import torch
 
-from vgae.calibration import Calibration
+from vgae.calibration import Calibration, Prior
 from vgae.canonical import Directed
 from vgae.data.catalog import Features
 from vgae.data.files import read_graph
@@ -357,6 +357,14 @@ def recalibrate(run: Run, calibration: Calibration) -> Run:
     metrics = run.metrics | {part: score.to_dict() for part, score in scores.items()}
     write_json(run.folder / "metrics.json", metrics)
     return replace(run, metrics=metrics, calibration=calibration)
+
+
+def calibration_at(run: Run, prior: Prior) -> Calibration | None:
+    """Return what gives probabilities at a prior; ``None`` if nothing was held out to fit it."""
+    stored = run.calibration
+    if stored is None or stored.prior == prior:
+        return stored
+    return calibrate(run.model, run.graph, run.split, prior=prior)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Run:

@@ -14,18 +14,18 @@ from vgae.report import proposals
 from vgae.report.proposals import (
     best_links,
     bets_table,
-    calibration_for,
     chance,
     map_data,
     per_cent,
     proposal_table,
     put_to_test,
 )
+from vgae.run import calibration_at
 
 
 @pytest.fixture(scope="module")
 def calibration(graph_run):
-    return calibration_for(graph_run, "density")
+    return calibration_at(graph_run, "density")
 
 
 def unpacked(array):
@@ -33,10 +33,10 @@ def unpacked(array):
 
 
 def test_the_stored_calibration_is_taken_where_it_fits(graph_run, calibration):
-    assert calibration_for(graph_run, "balanced") is graph_run.calibration
+    assert calibration_at(graph_run, "balanced") is graph_run.calibration
     assert calibration.prior == "density"
     assert calibration.log_odds_shift < 0
-    assert calibration_for(replace(graph_run, calibration=None), "density") is None
+    assert calibration_at(replace(graph_run, calibration=None), "density") is None
 
 
 def test_the_table_has_no_known_link_and_counts_what_it_says(graph_run, calibration):

@@ -20,7 +20,6 @@ from vgae.report.proposals import (
     Bets,
     best_links,
     bets_table,
-    calibration_for,
     chance,
     map_data,
     proposal_table,
@@ -34,7 +33,7 @@ from vgae.report.repeating import (
     shell_command,
 )
 from vgae.report.style import CLASS_COLOURS
-from vgae.run import Run
+from vgae.run import Run, calibration_at
 from vgae.run_folder import stored_recipe, understood
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def _page(run: Run, top_k: int) -> str:
             "canary": judgement.canary(scored, run.split),
         }
     log.info("looking for the best of all pairs")
-    calibration = calibration_for(run, "density")
+    calibration = calibration_at(run, "density")
     found, tested = best_links(run, calibration, top_k), put_to_test(run, calibration)
     drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
     drawn["colours"] = CLASS_COLOURS

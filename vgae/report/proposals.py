@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from vgae.calibration import Calibration
 from vgae.canonical import link_positions
 from vgae.embedding import embed
-from vgae.evaluation import PairScorer, calibrate
+from vgae.evaluation import PairScorer
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graph import Graph
 from vgae.predict import LinkTable, predict_links
@@ -26,20 +26,6 @@ log = logging.getLogger(__name__)
 _PER_NODE = 6  # proposals of a node
 _TESTED = (10, 50, 200)  # best pairs that are put to the test
 _MAP_NODES = 50_000  # more dots than these would make a page that nobody waits for
-
-
-def calibration_for(run: Run, prior: str) -> Calibration | None:
-    """Return what gives probabilities at a prior; ``None`` if a run held nothing out to fit it."""
-    stored = run.calibration
-    if stored is None or stored.prior == prior:
-        return stored
-    return calibrate(
-        run.model,
-        run.graph,
-        run.split,
-        method=stored.method,
-        prior=prior,  # pyright: ignore[reportArgumentType]
-    )
 
 
 def best_links(run: Run, calibration: Calibration | None, count: int) -> LinkTable:
