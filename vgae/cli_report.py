@@ -16,7 +16,7 @@ def report(
         typer.Argument(
             help="Run folders, as 'vgae train' wrote them. Of several, a page that compares them;"
             " differences are to the first.",
-            metavar="RUN...",
+            metavar="RUN",
         ),
     ],
     out: Annotated[

@@ -52,15 +52,15 @@ def test_the_same_model_twice_cannot_be_told_apart(image_run):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"likelihood": "normal"}, "another likelihood of a pixel"),
-        ({"binarize": "static"}, "pixels drawn otherwise"),
+        ({"likelihood": "normal"}, "in the likelihood of a pixel"),
+        ({"binarize": "static"}, "in how pixels were drawn"),
     ],
 )
 def test_scores_on_another_scale_are_told(image_run, change, said):
     found = compared_images([image_run, changed(image_run, **change)], NAMES)
     assert len(found.warnings) == 1
     assert said in found.warnings[0]
-    assert found.warnings[0].startswith("two, unlike one, ")
+    assert found.warnings[0].startswith("two differs from one in ")
     assert found.verdict == "There is no best: their scores cannot be compared."
     assert not any("★" in str(row) for row in found.scores.rows)
     assert found.scores.rows[1][2] == "–"
@@ -72,12 +72,12 @@ def test_other_images_and_models_are_told(image_run):
         image_run, config={**config, "images": {**config["images"], "fingerprint": "0"}}
     )
     model = replace(image_run, config={**config, "model": "ae"})
-    assert "other images" in warnings([image_run, images], NAMES)[0]
+    assert "in the images" in warnings([image_run, images], NAMES)[0]
     assert "auto-encoder bounds nothing" in warnings([image_run, model], NAMES)[0]
     seed = replace(image_run, config={**config, "seed": 1})
     assert warnings([image_run, seed], NAMES) == []
     drawn = [changed(run, binarize="static") for run in (image_run, seed)]
-    assert "drawn otherwise" in warnings(drawn, NAMES)[0]
+    assert "pixels were drawn" in warnings(drawn, NAMES)[0]
 
 
 def test_each_run_has_its_curve_and_its_pictures(image_run, other_run):
@@ -97,7 +97,7 @@ def test_other_images_have_no_pictures_side_by_side(image_run, tmp_path):
     found = compared_images([image_run, run], NAMES)
     assert found.pictures == []
     assert found.kicker == "2 runs on the images digits, noise"
-    assert "other images" in found.warnings[0]
+    assert "in the images" in found.warnings[0]
 
 
 def test_without_test_images_there_is_nothing_to_compare(tmp_path):

@@ -182,6 +182,8 @@ def test_a_plain_auto_encoder_has_no_prior_and_no_kl(tmp_path, quick, rng_pixels
     run = train(tmp_path, rng_pixels(60, 5, 5), model="ae")
     html = image_page(run)
     assert "plain auto-encoder" in html
+    assert "Rebuilt from its latent vector, an image that it never saw" in html
+    assert "standard deviations of the prior" not in html
     assert "kl-bars" not in data_of(html)["charts"]
     assert [score["name"] for score in headline(run)["scores"]] == ["Log-likelihood"]
     assert "KL to the prior" not in dict(facts(run))

@@ -61,7 +61,7 @@ def test_only_large_images_are_made_smaller():
 
 def test_a_grid_has_each_place_of_the_square_decoded():
     mu = torch.zeros(5, 3)
-    grid = latent_grid(model_of((1, 2, 2)), (2, 0), mu)
+    grid = latent_grid(model_of((1, 2, 2)), (2, 0), mu, 2.0)
     assert (grid.size, grid.reach) == (31, 2.0)
     first = grid.images.flatten(1)[:, 2].view(31, 31)  # the third latent variable, to the right
     second = grid.images.flatten(1)[:, 0].view(31, 31)  # the first one, upwards
@@ -75,11 +75,12 @@ def test_a_grid_has_each_place_of_the_square_decoded():
 def test_a_grid_reaches_as_far_as_the_images_do_but_not_to_the_farthest():
     mu = torch.linspace(-4, 4, 1001)[:, None].repeat(1, 2)
     mu[0] = 100
-    assert latent_grid(model_of((1, 2, 2)), (0, 1), mu).reach == pytest.approx(4.0)
+    assert latent_grid(model_of((1, 2, 2)), (0, 1), mu, 2.0).reach == pytest.approx(4.0)
 
 
 def test_large_images_have_a_coarser_grid_with_zero_in_its_middle():
-    grid = latent_grid(model_of((3, 60, 60)), (0, 1), torch.zeros(2, 2))
+    grid = latent_grid(model_of((3, 60, 60)), (0, 1), torch.zeros(2, 2), 0.0)
+    assert grid.reach == 0.1
     assert grid.size == 17
     assert len(grid.images) == 17 * 17
 

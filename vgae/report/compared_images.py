@@ -61,14 +61,14 @@ def _kicker(runs: Sequence[ImageRun]) -> str:
 def warnings(runs: Sequence[ImageRun], names: Sequence[str]) -> list[str]:
     """Say what keeps the scores of runs from being compared."""
     rules = {
-        "was judged on other images": lambda run: run.config["images"]["fingerprint"],
-        "was judged on pixels drawn otherwise (binarize, --seed)": lambda run: (
+        "in the images that scores are of": lambda run: run.config["images"]["fingerprint"],
+        "in how pixels were drawn (binarize, --seed)": lambda run: (
             None if run.recipe.binarize == "none" else run.config["seed"]
         ),
-        "has another likelihood of a pixel, whose values are on another scale": lambda run: (
+        "in the likelihood of a pixel, and so in the scale of all values": lambda run: (
             run.recipe.likelihood
         ),
-        "has another kind of posterior: the ELBO of a plain auto-encoder bounds nothing": (
+        "in the model: the ELBO of a plain auto-encoder bounds nothing": (
             lambda run: run.config["model"]
         ),
     }
@@ -78,8 +78,9 @@ def warnings(runs: Sequence[ImageRun], names: Sequence[str]) -> list[str]:
             name for name, run in zip(names, runs, strict=True) if rule(run) != rule(runs[0])
         ]
         if others:
+            differ = "differs" if len(others) == 1 else "differ"
             found.append(
-                f"{listed(others)}, unlike {names[0]}, {text}. Do not compare these scores."
+                f"{listed(others)} {differ} from {names[0]} {text}. Do not compare these scores."
             )
     return found
 
@@ -151,7 +152,7 @@ def _scores(
                 elbo,
                 apart,
                 log_px,
-                f"{test['num_samples']:,}" if test else "–",
+                f"{test['num_samples']:,}" if test.get("num_samples") else "–",
                 f"{test['kl']:.2f}" if test else "–",
                 f"{test['active_units']} of {test['latent_channels']}" if test else "–",
                 (f"{metrics['epoch']:,}", metrics["epoch"]),

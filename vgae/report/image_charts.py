@@ -29,18 +29,18 @@ def average_image(images: Images, recipe: ImageRecipe) -> float:
         images: As the recipe draws them; there are test images.
         recipe: What the model was trained with.
     """
-    train, x = images.train.double(), images.test.double()
-    mean = train.mean(dim=0)
+    train, x = images.train, images.test.double()
+    mean = train.mean(dim=0, dtype=torch.float64)
     if recipe.likelihood == "bernoulli":
         # A pixel that is black in all training images may be white in a test image.
         chance = mean.clamp(1 / (len(train) + 2), 1 - 1 / (len(train) + 2))
         score = x * chance.log() + (1 - x) * (-chance).log1p()
     else:
-        squares = (train - mean).square()
+        variance = train.var(dim=0, correction=0).double()
         sigma = {
             "fixed": torch.tensor(recipe.pixel_sigma, dtype=torch.float64),
-            "scalar": squares.mean().sqrt(),
-            "pixel": squares.mean(dim=0).sqrt(),
+            "scalar": variance.mean().sqrt(),
+            "pixel": variance.sqrt(),
         }[recipe.variance].clamp(min=recipe.min_pixel_sigma)
         error = (x - mean) / sigma
         score = -0.5 * (math.log(2 * math.pi) + error.square()) - sigma.log()

@@ -213,7 +213,12 @@ def verdict(run: ImageRun, simple: float) -> str:
     test = run.metrics["test"]
     value = test["elbo"] if test["log_marginal"] is None else test["log_marginal"]
     gain, active = value - simple, test["active_units"]
-    if run.recipe.likelihood == "bernoulli":
+    if run.config["model"] == "ae":
+        said = (
+            "Rebuilt from its latent vector, an image that it never saw has a log-likelihood of"
+            f" {_minus(value)} nats; rebuilt as the average image, {_minus(simple)}."
+        )
+    elif run.recipe.likelihood == "bernoulli":
         said = (
             f"To describe an image that it never saw, it needs {_minus(-value)} nats"
             f" ({_minus(-value / math.log(2), 0)} bits); knowing no more than the average image,"
@@ -320,7 +325,9 @@ def explorer_data(run: ImageRun, mu: Tensor, order: Sequence[int]) -> tuple[dict
         order: Latent dimensions, those that say most first.
     """
     axes = (0, 1) if mu.shape[1] == 2 else (order[0], order[1])
-    grid = latent_grid(run.model, axes, mu)
+    # Where there is no prior, the square is as large as the images make it.
+    least = 0.0 if run.config["model"] == "ae" else 2.0
+    grid = latent_grid(run.model, axes, mu, least)
     about = {
         "axes": [axis + 1 for axis in axes],
         "others": mu.shape[1] - 2,

@@ -79,18 +79,19 @@ def thumbnails(images: Tensor) -> Tensor:
     return F.interpolate(images.float(), size, mode="bilinear", antialias=True)
 
 
-def latent_grid(model: VAE, axes: tuple[int, int], mu: Tensor) -> Grid:
+def latent_grid(model: VAE, axes: tuple[int, int], mu: Tensor, least: float) -> Grid:
     """Decode a square of the plane of two latent coordinates; the others are 0.
 
-    The square holds two standard deviations of the prior and 99 % of each coordinate of ``mu``.
+    The square holds 99 % of each coordinate of ``mu``.
 
     Args:
         model: The model.
         axes: The two coordinates.
         mu: Posterior means of images, shape ``(n, d)``.
+        least: How far it reaches at least.
     """
     farthest = torch.quantile(mu[:, list(axes)].abs().double(), 0.99, dim=0).max().item()
-    reach = math.ceil(10 * max(2.0, farthest)) / 10
+    reach = max(math.ceil(10 * max(least, farthest)), 1) / 10
     like = thumbnails(decoded(model, mu[:1]))
     size = int(min(_MOST, max(_LEAST, math.sqrt(_GRID_PIXELS / math.prod(like.shape[-2:])))))
     size -= 1 - size % 2  # odd, so that 0 is among the places
