@@ -52,7 +52,8 @@ def page(light):
 
 @pytest.fixture(scope="module")
 def dark(opened, image_path):
-    page = opened(image_path, color_scheme="dark", width=390)
+    """The same in dark colours, on a telephone."""
+    page = opened(image_path, color_scheme="dark", width=390, has_touch=True)
     page.wait_for_function("document.getElementById('place').textContent !== ''")
     return page
 
@@ -153,9 +154,8 @@ def test_a_place_of_the_grid_shows_the_very_image_that_was_decoded_there(page):
     assert np.abs(np.array(pixels(page)) - expected).max() <= 1
 
 
-def test_a_finger_moves_through_the_space(opened, image_path):
-    page = opened(image_path, has_touch=True, width=390)
-    page.wait_for_function("document.getElementById('place').textContent !== ''")
+def test_a_finger_moves_through_the_space(dark):
+    page = dark
     page.locator("#pad").scroll_into_view_if_needed()
     box = page.locator("#pad").bounding_box()
     before = pixels(page)
