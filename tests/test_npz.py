@@ -5,7 +5,25 @@ import numpy as np
 import pytest
 
 from vgae.errors import DataError
-from vgae.npz import read_arrays
+from vgae.npz import read_arrays, write_arrays
+
+
+@pytest.mark.parametrize("letter", [0xD800, 0xDFFF, 0x110000, 2**32 - 1], ids=hex)
+@pytest.mark.parametrize("order", "<>")
+def test_letters_that_are_none_are_refused(letter, order, tmp_path):
+    letters = np.array([ord("a"), letter], dtype=f"{order}u4")
+    np.savez(tmp_path / "a.npz", names=letters.view(f"{order}U1"))
+    with pytest.raises(DataError, match="no Unicode"):
+        read_arrays(tmp_path / "a.npz")
+
+
+def test_all_letters_come_back(tmp_path):
+    names = np.array(["", "a", "\U0010ffff", "\ue000", "\ud7ff"])
+    write_arrays(tmp_path / "a.npz", {"names": names, "none": names[:0], "one": names[1]})
+    back = read_arrays(tmp_path / "a.npz")
+    assert back["names"].tolist() == names.tolist()
+    assert back["none"].shape == (0,)
+    assert back["one"].shape == ()
 
 
 def test_arrays_are_read_as_they_were_written(tmp_path):

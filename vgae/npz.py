@@ -98,6 +98,15 @@ def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
         )
 
 
+def _check_text(array: np.ndarray) -> None:
+    """Raise unless text is Unicode: numpy takes any 32 bits for a letter, Python does not."""
+    if array.dtype.kind != "U" or array.nbytes == 0:
+        return
+    letters = array.astype(array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+    if (letters > 0x10FFFF).any() or ((letters >= 0xD800) & (letters <= 0xDFFF)).any():
+        raise DataError("NPZ_CORRUPT", "it holds text that is no Unicode.")
+
+
 def _name(member: zipfile.ZipInfo) -> str:
     return member.filename.removesuffix(".npy")
 
@@ -109,7 +118,9 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         with archive.open(member) as file:
             check_header(file, member.file_size)  # pyright: ignore[reportArgumentType]
         with archive.open(member) as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        _check_text(array)
+        return array
     except DataError as error:
         if error.code == "PICKLE_REFUSED":
             raise
