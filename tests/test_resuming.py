@@ -59,5 +59,10 @@ def test_what_may_change_the_last_bits_is_told_and_nothing_else(caplog):
     same = {"device": "cpu", "threads": torch.get_num_threads(), "versions": versions()}
     tell_changes(same, torch.device("cpu"))
     assert caplog.text == ""
+    tell_changes(same | {"versions": None}, torch.device("cpu"))
+    assert "torch None is now" in caplog.text
+    tell_changes(same | {"device": "\x1b[31mcuda" + 99 * "a"}, torch.device("cpu"))
+    assert "\x1b" not in caplog.text
+    assert 60 * "a" not in caplog.text
     tell_changes(same | {"device": "cuda"}, torch.device("cpu"))
     assert "device cuda is now cpu" in caplog.text

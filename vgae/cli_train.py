@@ -220,20 +220,21 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def _check_same(folder: Path, given: Mapping[str, Any], kind: str) -> None:
     """Raise ``ArtifactError`` if an option that was given is not what the run began with."""
     from vgae.model_files import read_json
-    from vgae.run_folder import is_named
+    from vgae.run_folder import is_named, understood
 
     config = read_json(folder / "config.json")
-    data, split = config[kind], config.get("split", {})
-    began = {
-        "graph": data.get("source"),
-        "features": data.get("features"),
-        "directed": data.get("directed"),
-        "model": config.get("model"),
-        "recipe": config.get("recipe", {}).get("name"),
-        "seed": config.get("seed"),
-        "val": split.get("val"),
-        "test": split.get("test"),
-    }
+    with understood(folder):
+        data, split = config[kind], config.get("split", {})
+        began = {
+            "graph": data.get("source"),
+            "features": data.get("features"),
+            "directed": data.get("directed"),
+            "model": config.get("model"),
+            "recipe": config.get("recipe", {}).get("name"),
+            "seed": config.get("seed"),
+            "val": split.get("val"),
+            "test": split.get("test"),
+        }
     for name, value in given.items():
         is_path = name in ("graph", "features") and not is_named(value)
         if name in began and began[name] != (str(Path(value).resolve()) if is_path else value):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from vgae.checkpoint import forget_identity
-from vgae.errors import ArtifactError
+from vgae.errors import ArtifactError, printable
 from vgae.model_files import write_json
 from vgae.run_folder import (
     locked,
@@ -86,9 +86,13 @@ def recipe_to_resume(
 def tell_changes(config: Mapping[str, Any], device: torch.device) -> None:
     """Say what is no longer as it was when a run began, and may change the last bits."""
     now = {"device": str(device), "threads": torch.get_num_threads()} | versions()
-    before = {"device": config.get("device"), "threads": config.get("threads")}
-    before |= config.get("versions", {})
-    changed = [f"{k} {before.get(k)} is now {v}" for k, v in now.items() if before.get(k) != v]
+    stored = config.get("versions")
+    before = {**config, **(stored if isinstance(stored, dict) else {})}
+    changed = [
+        f"{name} {printable(str(before.get(name)))[:40]} is now {value}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
     if changed:
         log.warning(
             "%s: the run goes on, but not to the same last bits as without a break",

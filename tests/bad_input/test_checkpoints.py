@@ -363,6 +363,22 @@ def test_override_needs_a_run_to_resume(command):
     assert command("train", "--override")[2].startswith("error[RESUME]: --override is for")
 
 
+@pytest.mark.parametrize("damage", [[], None, 3, {"source": 5}], ids=repr)
+@pytest.mark.parametrize("part", ["graph", "recipe", "split", "versions"])
+def test_a_config_of_another_shape_is_one_line_or_does_no_harm(part, damage, run, command):
+    config = json.loads((run / "config.json").read_text())
+    config[part] = damage
+    (run / "config.json").write_text(json.dumps(config))
+    status, _, err = command("train", "--resume", run, "--seed", "3", "--quiet")
+    # What is not needed does no harm: the split has a file of its own.
+    if part == "versions" or (part, damage) == ("split", {"source": 5}):
+        assert status == 0, err
+        return
+    assert status == 4
+    assert err.splitlines()[-1].startswith("error[")
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     "words", [["evaluate"], ["embed"], ["predict"], ["calibrate"]], ids=lambda words: words[0]
 )
