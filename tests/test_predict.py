@@ -206,6 +206,12 @@ def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
             id="R16-name",
         ),
         pytest.param(
+            lambda m, g: predict_links(m, g, nodes=["x"]),
+            DataError,
+            "1 name is of no node of graph, first 'x'",
+            id="R16-one-name",
+        ),
+        pytest.param(
             lambda m, g: score_links(m, g, [("node 1", "node 1")]),
             DataError,
             "1 pairs are of a node and itself, first 'node 1'",

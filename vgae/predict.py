@@ -342,8 +342,8 @@ def _numbers(graph: Graph, names: Iterable[NodeId]) -> list[int]:
         first = ", ".join(f"{name!r:.60}" for name in dict.fromkeys(unknown[:_SHOWN]))
         raise DataError(
             "UNKNOWN_NODE",
-            f"{len(unknown)} names are of no node of {graph.name}, first {first}; its names are"
-            f" like {graph.ids[0]!r:.60}.",
+            f"{len(unknown)} {'name is' if len(unknown) == 1 else 'names are'} of no node of"
+            f" {graph.name}, first {first}; its names are like {graph.ids[0]!r:.60}.",
         )
     return [number[name] for name in names]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from vgae.calibration import Calibration
 from vgae.errors import ArtifactError
@@ -15,12 +16,24 @@ from vgae.graph import Graph
 from vgae.model_files import write_json
 from vgae.recipes import BEST_LINKS, PAPER, RECIPES
 from vgae.report import page
-from vgae.report.graph_page import bet, graph_page, prior_sentence, stills, verdict
+from vgae.report.graph_page import (
+    bet,
+    graph_page,
+    prior_sentence,
+    stills,
+    worth_sentence,
+    verdict,
+)
 from vgae.report.graph_page import command as command_of
 from vgae.report.proposals import Bets, best_links
 from vgae.run import load_run, train_run
 
-TEST = {"auc": 0.97, "auc_interval": [0.96, 0.98], "calibrated": {"ece": 0.0184}}
+TEST = {
+    "auc": 0.97,
+    "auc_interval": [0.96, 0.98],
+    "calibrated": {"ece": 0.0184},
+    "sigmoid": {"reliability": {"num_pairs": [30, 20]}},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -142,14 +155,44 @@ def test_damaged_metrics_are_one_error(graph_run, tmp_path):
         graph_page(load_run(folder))
 
 
-def test_the_bet_leads_with_what_came_true(graph_run):
+def test_the_bet_leads_with_what_came_true_of_the_pairs_like_it(graph_run):
     found = best_links(graph_run, graph_run.calibration, 1)
-    refuted = [Bets(200, 15, 0.9999, refuted=True)]
-    made = bet(found, refuted)
-    assert made["said"].startswith("Put to the test, 15 of its 200 best pairs were links")
-    assert made["own"].endswith("%, which the test does not bear out.")
-    assert bet(found, [Bets(10, 9, 0.9, refuted=False)])["own"].endswith("%.")
+    found = replace(found, probability=torch.tensor([0.291], dtype=torch.float64))
+    rows = [Bets(10, 2, 0.5), Bets(200, 1, 0.4)]
+    made = bet(found, rows)
+    assert made["said"] == (
+        "Put to the test, 2 of its 10 best pairs were links that had been hidden from it: 20 %,"
+        " or 6 to 51 with 95 % confidence."
+    )
+    assert made["own"] == "Its own probability is 29.1 %."  # within 6 to 51
+    refuted = bet(found, [Bets(10, 0, 0.5), Bets(200, 150, 0.4)])
+    assert refuted["own"].endswith("29.1 %, which the test does not bear out.")
     assert bet(found, [])["said"] == "Nothing was held out to put such bets to the test."
+
+
+def test_the_bet_says_how_many_pairs_share_its_probability(graph_run):
+    found = best_links(graph_run, graph_run.calibration, 4)
+
+    def own(*probability):
+        return bet(replace(found, probability=torch.tensor(probability)), [])["own"]
+
+    assert own(0.5, 0.5, 0.5, 0.4).endswith(
+        "It shares that with 2 others; of these it has the highest score."
+    )
+    assert "with 1 other;" in own(0.5, 0.5, 0.4, 0.4)
+    assert "with at least 3 others;" in own(0.5, 0.5, 0.5, 0.5)
+    assert own(0.5, 0.4, 0.4, 0.4) == "Its own probability is 50.0 %."
+
+
+def test_the_proposals_lead_with_what_they_have_been_worth(html):
+    section = words_of(html).split("Which links does it propose?")[1]
+    assert section.strip().startswith("Put to the test, ")
+    assert "<summary>What the probabilities refer to</summary>" in html
+    one = worth_sentence([Bets(7, 2, None)])
+    assert (
+        one == "Put to the test, 2 of its 7 best proposals were links that had been hidden"
+        " from it."
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,11 +209,18 @@ def test_the_bet_leads_with_what_came_true(graph_run):
     ],
 )
 def test_the_verdict_follows_from_the_numbers(change, simple, said):
-    assert said in verdict(TEST | change, simple)
+    assert said in verdict(TEST | change, simple, 50)
 
 
 def test_no_calibration_is_not_judged():
-    assert "probabilities" not in verdict(TEST | {"calibrated": None}, 0.5)
+    assert "probabilities" not in verdict(TEST | {"calibrated": None}, 0.5, 50)
+
+
+def test_of_few_pairs_it_is_not_said_how_far_probabilities_are_off():
+    few = TEST | {"sigmoid": {"reliability": {"num_pairs": [30, 19]}}}
+    for said in (verdict(TEST, 0.5, 49), verdict(few, 0.5, 50)):
+        assert "too few to say how far they are off" in said
+        assert "1.8 points" not in said
 
 
 def test_the_prior_is_the_share_of_links_among_unknown_pairs(graph_run):

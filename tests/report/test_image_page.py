@@ -77,8 +77,19 @@ def test_the_headline_has_the_scores_of_the_run(image_run):
     assert "5 samples an image" in log_px["note"]
 
 
+def test_grey_pixels_have_a_score_and_no_code_length(image_run):
+    value = -image_run.metrics["test"]["log_marginal"]
+    said = verdict(image_run, -99.04)
+    assert f"The score of an image that it never saw is −{value:.1f} nats, and −99.0 if" in said
+    assert "bits" not in said
+    assert "learned nothing" not in said
+
+
 def test_the_verdict_compares_with_the_average_image(image_run):
     value = -image_run.metrics["test"]["log_marginal"]
+    image_run = replace(image_run)
+    images = image_run.images
+    vars(image_run)["images"] = replace(images, test=images.test.round())
     said = verdict(image_run, -99.04)
     assert f"needs {value:.1f} nats ({value / math.log(2):.0f} bits)" in said
     assert "the average image, one needs 99.0." in said

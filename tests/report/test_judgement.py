@@ -107,6 +107,31 @@ def test_the_table_says_what_the_metrics_say(graph_run):
     assert score_table(bare).rows[0][-1] == f"{test['sigmoid']['ece']:.3f}"
 
 
+def test_scores_that_rest_on_too_little_are_not_bare():
+    def row(links, others):
+        part = {name: 1.0 for name in ("auc", "ap", "hits_at_50")}
+        part |= {"auc_interval": [0, 1], "ap_interval": [0, 1], "num_links": links}
+        part |= {"ranks": {"mrr": 0.5, "hits_at_10": 0.5}, "calibrated": None}
+        part["sigmoid"] = {"ece": 0.25, "reliability": {"num_pairs": [links, others]}}
+        cells = score_table({"test": part}).rows[0]
+        return cells[6], cells[9]
+
+    assert row(51, 51) == ("100.00", "0.250")
+    assert row(50, 50) == ("– (50 non-links)", "0.250")
+    assert row(20, 20) == ("– (20 non-links)", "0.250 (40 pairs)")
+
+
+def test_the_loss_is_told_with_its_highest_if_that_is_not_an_end():
+    def summary(*losses):
+        rows = [HistoryRow(k, loss, 90.0, 0.0) for k, loss in enumerate(losses, 1)]
+        return learning_charts(rows, 1)["loss"].summary
+
+    assert "It went from 1.82 to 0.805; the highest was 4.12, in epoch 2." in summary(
+        1.82, 4.12, 0.805
+    )
+    assert "It went from 1.82 to 0.805. Lower" in summary(1.82, 1.1, 0.805)
+
+
 def test_common_neighbours_are_counted():
     links = torch.tensor([[0, 0, 1, 2, 3], [2, 3, 2, 4, 4]])
     pairs = torch.tensor([[0, 0, 0, 1], [1, 4, 2, 3]])
@@ -126,6 +151,9 @@ def test_the_diagram_has_the_series_before_and_after(graph_run):
     np.testing.assert_allclose(
         series(chart)["calibrated"].y, 100 * np.array(bins["share"]), rtol=1e-5
     )
+    few = {"sigmoid": {"ece": 0.1, "reliability": {**bins, "num_pairs": [1] * len(bins["share"])}}}
+    assert "which is few" in reliability_chart(judged | few).summary
+    assert "which is few" not in chart.summary
     bare = judged | {"calibrated": None}
     assert [*series(reliability_chart(bare))] == ["exact", "before calibration"]
     assert len(probability_table(bare).rows) == 1

@@ -12,6 +12,7 @@ from vgae.gaussian import PointMass
 from vgae.predict import score_links
 from vgae.report import proposals
 from vgae.report.proposals import (
+    Bets,
     best_links,
     bets_table,
     chance,
@@ -46,7 +47,7 @@ def test_the_table_has_no_known_link_and_counts_what_it_says(graph_run, calibrat
     numbers = {name: i for i, name in enumerate(graph.ids)}
     adjacency = graph.to_scipy().toarray()
     assert len(rows) == 30
-    for _, source, target, _, first, second, shared in rows:
+    for _, source, target, _, _, first, second, shared in rows:
         u, v = numbers[source], numbers[target]
         assert adjacency[u, v] == 0
         assert first[1] == adjacency[u].sum()
@@ -54,6 +55,9 @@ def test_the_table_has_no_known_link_and_counts_what_it_says(graph_run, calibrat
         assert shared[1] == adjacency[u] @ adjacency[v]
     chances = [row[3][1] for row in rows]
     assert chances == sorted(chances, reverse=True)
+    scores = [row[4][1] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) > len(set(chances))  # probabilities are steps
 
 
 def test_the_probabilities_are_those_of_predict(graph_run, calibration):
@@ -66,7 +70,8 @@ def test_the_probabilities_are_those_of_predict(graph_run, calibration):
 def test_without_probabilities_scores_are_told(graph_run):
     found = best_links(replace(graph_run, calibration=None), None, 3)
     assert found.probability is None
-    assert proposal_table(found, graph_run.graph).columns[3].title == "score"
+    titles = [column.title for column in proposal_table(found, graph_run.graph).columns]
+    assert titles[3:5] == ["score", "links of the first"]
     assert chance(found, 0)[0] == f"{float(found.score[0]):.3f}"
 
 
@@ -86,18 +91,22 @@ def test_proposals_are_held_against_the_links_that_were_hidden(graph_run, calibr
     assert rows[-1].claimed == pytest.approx(float(calibration.probability(logits[best]).mean()))
 
 
-def test_a_model_that_is_too_sure_is_refuted(graph_run, calibration):
+def test_what_was_claimed_stands_beside_the_interval_of_what_came_true(graph_run, calibration):
     sure = replace(calibration, log_odds_shift=50.0)
-    unsure = replace(calibration, log_odds_shift=-50.0)
-    assert all(row.refuted for row in put_to_test(graph_run, sure))
-    assert not any(row.refuted for row in put_to_test(graph_run, unsure))
-    assert bets_table(put_to_test(graph_run, sure)).rows[0][3] == "100.0"
+    rows = put_to_test(graph_run, sure)
+    assert all(row.claimed > row.interval()[1] for row in rows)
+    assert bets_table(rows).rows[0][4] == "100.0"
+
+
+def test_the_interval_of_two_in_ten_is_wilsons():
+    assert Bets(10, 2, None).interval() == pytest.approx((0.0567, 0.5098), abs=1e-4)
+    assert bets_table([Bets(10, 2, None)]).rows[0][2:] == ["20.0", "5.7 – 51.0", ""]
 
 
 def test_without_probabilities_nothing_is_claimed(graph_run):
     rows = put_to_test(replace(graph_run, calibration=None), None)
-    assert {(row.claimed, row.refuted) for row in rows} == {(None, False)}
-    assert bets_table(rows).rows[0][3] == ""
+    assert {row.claimed for row in rows} == {None}
+    assert bets_table(rows).rows[0][4] == ""
 
 
 def test_the_test_of_a_weighted_graph_uses_its_weights(graph_run, calibration):
@@ -124,25 +133,29 @@ def test_the_map_has_every_node_link_and_proposal(graph_run, calibration):
     np.testing.assert_array_equal(unpacked(data["degree"]), degree)
     links = unpacked(data["links"]["pairs"]).reshape(-1, 2)
     np.testing.assert_array_equal(links.T, graph.links.numpy())
-    scored = score_links(
-        graph_run, graph, [(graph.ids[u], graph.ids[v]) for u, v in links], calibration=calibration
-    )
-    np.testing.assert_allclose(unpacked(data["links"]["value"]), scored.probability, rtol=1e-4)
+    scored = score_links(graph_run, graph, [(graph.ids[u], graph.ids[v]) for u, v in links])
+    # No probability: those are of pairs that are not known as links.
+    np.testing.assert_allclose(unpacked(data["links"]["value"]), scored.score, rtol=1e-4)
     deviation = (0.5 * embed(graph_run, graph).logvar).exp().mean(dim=1)
     np.testing.assert_allclose(unpacked(data["uncertainty"]), deviation, rtol=1e-5)
     proposed = unpacked(data["proposals"]["pairs"]).reshape(-1, 2)
     assert np.bincount(proposed[:, 0]).tolist() == [6] * 120
+    again = score_links(
+        graph_run, graph, [(graph.ids[u], graph.ids[v]) for u, v in proposed]
+    ).score.view(120, 6)
+    assert (proposed[:, 0].reshape(120, 6) == proposed[::6, :1]).all()
+    assert (again.diff(dim=1) <= 1e-6).all()  # the order in which the panel lists them
     assert not graph.to_scipy().toarray()[tuple(proposed.T)].any()
 
 
-def test_classes_are_numbered_by_their_size(graph_run, calibration, monkeypatch):
+def test_classes_are_in_the_order_of_their_labels(graph_run, calibration):
     graph = graph_run.graph
-    y = torch.tensor([2] * 60 + [0] * 40 + [-1] * 20)
+    y = torch.tensor([2] * 60 + [-1] * 20 + [0] * 40)
     other = replace(graph_run)
     vars(other)["graph"] = replace(graph, y=y)
     data = map_data(other, calibration, 0)
-    assert data["label_names"] == ["community 2", "community 0", "unknown"]
-    assert unpacked(data["label"]).tolist() == [0] * 60 + [1] * 40 + [2] * 20
+    assert data["label_names"] == ["community 0", "community 2", "unknown"]
+    assert unpacked(data["label"]).tolist() == [1] * 60 + [2] * 20 + [0] * 40
 
 
 def test_a_model_without_spread_has_no_uncertainty(graph_run, calibration, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from vgae.image_recipes import IMAGE_RECIPES, KERAS2D
 from vgae.report.repeating import (
     duration,
+    file_size,
     folder_files,
     recipe_settings,
     setting,
@@ -46,3 +47,11 @@ def test_a_named_recipe_needs_no_more_words(recipe):
 def test_files_that_are_there_are_listed_with_their_size(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 2500)
     assert folder_files(tmp_path, {"a": "one", "b": "two"}) == [("a", "one", "2.5 kB")]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (2_442_400, "2.4 MB")],
+)
+def test_from_a_thousand_kilobytes_on_sizes_are_megabytes(count, text):
+    assert file_size(count) == text

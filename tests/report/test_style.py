@@ -3,7 +3,15 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from vgae.report.style import BLUE, CLASS_COLOURS, GREEN, GREY, ORANGE, titled
+from vgae.report.style import (
+    BLUE,
+    CLASS_COLOURS,
+    DARK_CLASS_COLOURS,
+    GREEN,
+    GREY,
+    ORANGE,
+    titled,
+)
 
 # What is left of linear red, green and blue without red cones, and without green ones: Machado,
 # Oliveira & Fernandes (2009), severity 1.0.
@@ -51,3 +59,13 @@ def test_a_title_that_looks_like_a_formula_is_shown_as_it_is(tmp_path):
     figure.savefig(tmp_path / "x.png")
     assert axes.get_title(loc="left") == r"$\bad{$"
     assert not axes.spines["top"].get_visible()
+
+
+@pytest.mark.parametrize("colour", DARK_CLASS_COLOURS)
+def test_dots_stand_out_from_the_dark_map(colour):
+    def luminance(text):
+        parts = np.array(to_rgb(text))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    assert (luminance(colour) + 0.05) / (luminance("#1e2125") + 0.05) >= 3

@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from torch import Tensor
+
 from vgae.calibration import Calibration
 from vgae.errors import printable
 from vgae.npz import read_arrays
@@ -32,7 +34,7 @@ from vgae.report.repeating import (
     setting,
     shell_command,
 )
-from vgae.report.style import CLASS_COLOURS
+from vgae.report.style import CLASS_COLOURS, DARK_CLASS_COLOURS
 from vgae.run import Run, calibration_at
 from vgae.run_folder import stored_recipe, understood
 
@@ -100,7 +102,7 @@ def _page(run: Run, top_k: int) -> str:
     calibration = calibration_at(run, "density")
     found, tested = best_links(run, calibration, top_k), put_to_test(run, calibration)
     drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
-    drawn["colours"] = CLASS_COLOURS
+    drawn |= {"colours": CLASS_COLOURS, "dark_colours": DARK_CLASS_COLOURS}
     return render(
         "graph.html.j2",
         {
@@ -115,6 +117,7 @@ def _page(run: Run, top_k: int) -> str:
             "score_table": judgement.score_table(metrics),
             "proposals": proposal_table(found, graph),
             "tested": bets_table(tested) if tested else None,
+            "tested_lead": worth_sentence(tested) if tested else "",
             "prior": prior_sentence(run, calibration),
             "audit": judgement.audit_rows(run.split, graph),
             "settings": settings(run),
@@ -164,15 +167,17 @@ def headline(run: Run, scored: judgement.ScoredPairs | None) -> dict[str, Any] |
     ):
         low, high = test[f"{key}_interval"]
         rows.append({"name": name, "help": text, "value": test[key], "low": low, "high": high})
-    return {"scores": rows, "verdict": verdict(test, simple.auc)}
+    fitted = judgement.num_pairs(run.metrics["val"]) if "val" in run.metrics else 0
+    return {"scores": rows, "verdict": verdict(test, simple.auc, fitted)}
 
 
-def verdict(test: Mapping[str, Any], simple: float) -> str:
+def verdict(test: Mapping[str, Any], simple: float, fitted: int) -> str:
     """Say in plain words how good the test scores are.
 
     Args:
         test: Scores, as ``metrics.json`` has them.
         simple: AUC of counting common neighbours.
+        fitted: How many validation pairs the probabilities were fitted to.
     """
     first = (
         f"Shown one held-out link and one pair without a link, it picks the link"
@@ -187,7 +192,13 @@ def verdict(test: Mapping[str, Any], simple: float) -> str:
     elif test["auc"] <= simple:
         first += " The simple count does as well, or better."
     judged = test["calibrated"]
-    if judged:
+    count = judgement.num_pairs(test) if judged else 0
+    if judged and min(count, fitted) < judgement.FEW_PAIRS:
+        first += (
+            f" Its probabilities were fitted to {fitted:,} pairs and tested on {count:,}: too few"
+            " to say how far they are off."
+        )
+    elif judged:
         first += f" On such pairs its probabilities are {100 * judged['ece']:.1f} points off."
     return first
 
@@ -205,16 +216,35 @@ def bet(found: LinkTable, tested: Sequence[Bets]) -> dict[str, str] | None:
     if not len(found):
         return None
     (u, v), (text, _) = found.names()[0], chance(found, 0)
-    own = f"Its own probability is {text}" if found.probability is not None else f"Score {text}"
-    own += ", which the test does not bear out." if tested and tested[-1].refuted else "."
     said = "Nothing was held out to put such bets to the test."
     if tested:
-        last = tested[-1]
+        # The pair is one of the first few; what the first hundreds were worth is another matter.
+        first = tested[0]
+        low, high = (100 * end for end in first.interval())
         said = (
-            f"Put to the test, {last.hidden:,} of its {last.best:,} best pairs were links that"
-            " had been hidden from it."
+            f"Put to the test, {first.hidden:,} of its {first.best:,} best pairs"
+            f" {'was a link' if first.hidden == 1 else 'were links'} that had been hidden from it:"
+            f" {100 * first.hidden / first.best:.0f} %, or {low:.0f} to {high:.0f} with 95 %"
+            " confidence."
         )
+    own = f"Score {text}."
+    if found.probability is not None:
+        refuted = bool(tested) and float(found.probability[0]) > tested[0].interval()[1]
+        own = f"Its own probability is {text}{', which the test does not bear out' * refuted}"
+        own += _ties(found.probability)
     return {"source": shown(u), "target": shown(v), "said": said, "own": own}
+
+
+def _ties(probability: Tensor) -> str:
+    """Return the end of a sentence: how many pairs share the probability of the first."""
+    count = int((probability == probability[0]).sum())
+    if count == 1:
+        return "."
+    least = "at least " if count == len(probability) else ""
+    return (
+        f". It shares that with {least}{count - 1:,} {'other' if count == 2 else 'others'};"
+        " of these it has the highest score."
+    )
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -246,11 +276,18 @@ def prior_sentence(run: Run, calibration: Calibration | None) -> str:
     return (
         f"Links are rare: of the pairs that training did not know as links, {one_in} is one."
         " The probabilities of proposals refer to pairs met at this rate, as if as many links"
-        " were missing as were held out. Those of the test pairs below refer to as many"
+        " were missing as were held out. Those of the test pairs further below refer to as many"
         f" non-links as links. They were fitted to {run.split.val.pos.shape[1]:,} validation links"
-        " and to pairs without a link drawn at random. The best of all pairs are not like those,"
-        " so the test below says more than the digits."
+        " and to pairs without a link drawn at random. The best of all pairs are not like those:"
+        " believe the test above, where the two differ."
     )
+
+
+def worth_sentence(tested: Sequence[Bets]) -> str:
+    """Say in plain words what the proposals have been worth, from the first rows to the last."""
+    parts = [f"{row.hidden:,} of its {row.best:,}" for row in (tested[0], tested[-1])]
+    said = " and ".join(dict.fromkeys(parts))
+    return f"Put to the test, {said} best proposals were links that had been hidden from it."
 
 
 def settings(run: Run) -> list[tuple[str, str]]:

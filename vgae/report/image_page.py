@@ -33,7 +33,7 @@ from vgae.report.repeating import (
     shell_command,
 )
 from vgae.report.sprites import latent_grid, spaced_sprite, sprite, thumbnails, tiling
-from vgae.report.style import CLASS_COLOURS
+from vgae.report.style import CLASS_COLOURS, DARK_CLASS_COLOURS
 from vgae.run_folder import understood
 from vgae.streams import stream
 
@@ -218,6 +218,12 @@ def verdict(run: ImageRun, simple: float) -> str:
             "Rebuilt from its latent vector, an image that it never saw has a log-likelihood of"
             f" {_minus(value)} nats; rebuilt as the average image, {_minus(simple)}."
         )
+    elif run.recipe.likelihood == "bernoulli" and not _is_binary(run.images.test):
+        # Of grey pixels a Bernoulli likelihood is no probability, so that it is no code length.
+        said = (
+            f"The score of an image that it never saw is {_minus(value)} nats, and"
+            f" {_minus(simple)} if one knows no more than the average image."
+        )
     elif run.recipe.likelihood == "bernoulli":
         said = (
             f"To describe an image that it never saw, it needs {_minus(-value)} nats"
@@ -238,6 +244,10 @@ def verdict(run: ImageRun, simple: float) -> str:
         )
     used = "all of them in use" if active == channels else f"{active or 'none'} of them in use"
     return f"{said} To it, an image is {channels:,} numbers, {used}."
+
+
+def _is_binary(pixels: Tensor) -> bool:
+    return bool(((pixels == 0) | (pixels == 1)).all())
 
 
 def facts(run: ImageRun) -> list[tuple[str, str]]:
@@ -295,6 +305,7 @@ def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
         "number": packed(_numbers(len(seen.pixels), len(pixels))),
         "count": len(pixels),
         "colours": CLASS_COLOURS,
+        "dark_colours": DARK_CLASS_COLOURS,
     }
     if seen.labels is not None:
         labels = evenly_spaced(seen.labels, most).numpy()

@@ -19,6 +19,8 @@ from vgae.ranking import known_pairs
 from vgae.report.page import Chart, Column, Series, Table, numeric, rounded, thinned
 
 _BINS = 40
+FEW_PAIRS = 50  # of fewer, how far probabilities are off is chance
+_HITS = 50  # non-links that Hits@50 looks at
 # Training links of the end that has fewer: from the first number on, up to the second.
 _DEGREES = ((0, 0), (1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, None))
 
@@ -58,8 +60,7 @@ def learning_charts(history: Sequence[HistoryRow], kept: int) -> dict[str, Chart
         "loss": Chart(
             "Loss",
             "What training minimises: how badly links are predicted, and how far the"
-            f" representation strays from the simplest one. It went from {some[0].loss:.3g} to"
-            f" {some[-1].loss:.3g}. Lower is better.",
+            f" representation strays from the simplest one. {_course(history)} Lower is better.",
             [Series("loss", epoch, rounded([row.loss for row in some]))],
             x_title="epoch",
             y_title="nats per pair",
@@ -95,6 +96,21 @@ def learning_charts(history: Sequence[HistoryRow], kept: int) -> dict[str, Chart
             marks=mark,
         )
     return charts
+
+
+def _course(history: Sequence[HistoryRow]) -> str:
+    """Say where the loss began and ended, and its highest if that is neither."""
+    first, last = (f"{row.loss:.3g}" for row in (history[0], history[-1]))
+    highest = max(history, key=lambda row: row.loss)
+    top = f"{highest.loss:.3g}"
+    if top in (first, last):
+        return f"It went from {first} to {last}."
+    return f"It went from {first} to {last}; the highest was {top}, in epoch {highest.epoch:,}."
+
+
+def num_pairs(judged: Mapping[str, Any]) -> int:
+    """Return how many pairs the scores of a part, as ``metrics.json`` has them, are of."""
+    return sum(judged["sigmoid"]["reliability"]["num_pairs"])
 
 
 def ranking_charts(scored: ScoredPairs, calibration: Calibration | None) -> dict[str, Chart]:
@@ -204,8 +220,12 @@ def score_table(metrics: Mapping[str, Any]) -> Table:
         numbers = [row["auc"], row["ap"], row["hits_at_50"]]
         numbers += [row["ranks"]["mrr"], row["ranks"]["hits_at_10"]]
         figures = [f"{100 * value:.2f}" for value in numbers]
+        others = num_pairs(row) - row["num_links"]
+        if others <= _HITS:  # every link is above all but so many, whatever the model
+            figures[2] = f"– ({others} non-links)"
         cells = [name, f"{row['num_links']:,}", figures[0], auc, figures[1], ap]
-        rows.append([*cells, *figures[2:], f"{judged['ece']:.3f}"])
+        few = f" ({num_pairs(row)} pairs)" if num_pairs(row) < FEW_PAIRS else ""
+        rows.append([*cells, *figures[2:], f"{judged['ece']:.3f}{few}"])
     return Table("Scores of the links that were held out", columns, rows)
 
 
@@ -244,10 +264,12 @@ def reliability_chart(judged: Mapping[str, Any]) -> Chart:
         points = rounded(100 * np.asarray(mean)), rounded(100 * np.asarray(share))
         series.append(Series(name, *points, "line+dots", colour, text=text))
         said.append(f"{name}, {100 * judged[key]['ece']:.1f} points")
+    count = num_pairs(judged)
+    few = f" That rests on {count} pairs, which is few." if count < FEW_PAIRS else ""
     return Chart(
         "Said and come true",
-        "Test pairs in bins of equal probability. On the diagonal, of the pairs that are said to"
-        f" be links with 80 %, 80 % are. Off it on average: {'; '.join(said)}.",
+        "Test pairs in bins of equal width. On the diagonal, of the pairs that are said to"
+        f" be links with 80 %, 80 % are. Off it on average: {'; '.join(said)}.{few}",
         series,
         "probability said, %",
         "links among them, %",
@@ -309,7 +331,7 @@ def degree_chart(
         "Nodes with few links",
         f"Test links {what}, by how many training links their poorer end has. Bars are 95 %"
         " intervals: few links, wide bars.",
-        [Series("", names, rounded(recall), "line+dots", low=rounded(low), high=rounded(high))],
+        [Series("", names, rounded(recall), "dots", low=rounded(low), high=rounded(high))],
         "training links of the poorer end",
         "per cent",
         y_range=(-3.0, 103.0),

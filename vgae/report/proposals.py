@@ -42,13 +42,16 @@ class Bets(NamedTuple):
         best: How many of the best pairs.
         hidden: Links among them that had been held out.
         claimed: Mean of their probabilities; ``None`` without a calibration.
-        refuted: Whether that lies above the 95 % interval of the share of links.
     """
 
     best: int
     hidden: int
     claimed: float | None
-    refuted: bool
+
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the share of hidden links, by Wilson's method."""
+        ends = binomtest(self.hidden, self.best).proportion_ci(method="wilson")
+        return float(ends.low), float(ends.high)
 
 
 def put_to_test(run: Run, calibration: Calibration | None) -> list[Bets]:
@@ -77,12 +80,9 @@ def put_to_test(run: Run, calibration: Calibration | None) -> list[Bets]:
     rows = []
     for count in sorted({min(k, len(found)) for k in _TESTED}):
         hidden = int(is_link[:count].sum())
-        if found.probability is None:
-            rows.append(Bets(count, hidden, claimed=None, refuted=False))
-            continue
-        claimed = float(found.probability[:count].mean())
-        high = binomtest(hidden, count).proportion_ci(method="wilson").high
-        rows.append(Bets(count, hidden, claimed, refuted=claimed > high))
+        probability = found.probability
+        claimed = None if probability is None else float(probability[:count].mean())
+        rows.append(Bets(count, hidden, claimed))
     return rows
 
 
@@ -92,6 +92,7 @@ def bets_table(rows: Sequence[Bets]) -> Table:
         Column("its best pairs"),
         numeric("hidden links among them"),
         numeric("share, %", "what came true"),
+        numeric("95 % interval"),
         numeric("probability, %", "what it said, on average"),
     ]
     cells = [
@@ -99,6 +100,7 @@ def bets_table(rows: Sequence[Bets]) -> Table:
             f"first {row.best:,}",
             f"{row.hidden:,}",
             f"{100 * row.hidden / row.best:.1f}",
+            " – ".join(f"{100 * end:.1f}" for end in row.interval()),
             "" if row.claimed is None else f"{100 * row.claimed:.1f}",
         ]
         for row in rows
@@ -121,6 +123,7 @@ def proposal_table(found: LinkTable, graph: Graph) -> Table:
             shown(u),
             shown(v),
             chance(found, i),
+            *([] if found.probability is None else [_score(found, i)]),
             *((f"{int(n):,}", int(n)) for n in counts),
         ]
         rows.append(row)
@@ -128,7 +131,8 @@ def proposal_table(found: LinkTable, graph: Graph) -> Table:
         Column("rank"),
         Column("node"),
         Column("node"),
-        numeric("probability" if found.probability is not None else "score"),
+        *([] if found.probability is None else [numeric("probability")]),
+        numeric("score", "" if found.probability is None else "orders pairs of one probability"),
         numeric("links of the first"),
         numeric("of the second"),
         numeric("neighbours in common"),
@@ -141,9 +145,14 @@ def proposal_table(found: LinkTable, graph: Graph) -> Table:
 def chance(found: LinkTable, i: int) -> tuple[str, float]:
     """Return the probability of a row as text and number; its score if there is none."""
     if found.probability is None:
-        return f"{float(found.score[i]):.3f}", float(f"{float(found.score[i]):.6g}")
+        return _score(found, i)
     value = float(found.probability[i])
     return per_cent(value), float(f"{value:.6g}")
+
+
+def _score(found: LinkTable, i: int) -> tuple[str, float]:
+    score = float(found.score[i])
+    return f"{score:.3f}", float(f"{score:.6g}")
 
 
 def per_cent(value: float) -> str:
@@ -187,7 +196,8 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
     inside = (place[graph.links] >= 0).all(dim=0)
     links = graph.links[:, inside]
     logits = PairScorer(run.model, graph, graph.edge_index).logits(links)
-    content["links"] = _pairs(place[links], logits, calibration)
+    # A calibration is of pairs that are not known as links: these have their scores alone.
+    content["links"] = _pairs(place[links], logits, None)
     chosen = None if len(nodes) == graph.num_nodes else [graph.ids[i] for i in nodes.tolist()]
     found = predict_links(
         run,
@@ -211,12 +221,12 @@ def _nodes_shown(graph: Graph) -> torch.Tensor:
 
 
 def _labels(graph: Graph, nodes: torch.Tensor) -> dict[str, Any]:
-    """Return the class of each node, by number, and the names of the classes; large ones first."""
+    """Return the class of each node, by number, and the names of the classes in order."""
     if graph.y is None:
         return {}
     label = graph.y[nodes].numpy()
-    present, counts = np.unique(label, return_counts=True)
-    present = present[np.argsort(-counts, kind="stable")]
+    present = np.unique(label)
+    present = present[np.argsort(present < 0, kind="stable")]  # what has none comes last
     rank = {int(value): i for i, value in enumerate(present)}
     names = ["unknown" if v < 0 else _label_name(graph, int(v)) for v in present]
     return {

@@ -61,5 +61,11 @@ def folder_files(folder: Path, known: Mapping[str, str]) -> list[tuple[str, str,
     for name, text in known.items():
         path = folder / name
         if path.is_file():
-            found.append((name, text, f"{path.stat().st_size / 1000:,.1f} kB"))
+            found.append((name, text, file_size(path.stat().st_size)))
     return found
+
+
+def file_size(count: int) -> str:
+    """Return a number of bytes as one reads it."""
+    # What would be rounded to 1,000.0 kB is a megabyte.
+    return f"{count / 1e3:.1f} kB" if count < 999_950 else f"{count / 1e6:,.1f} MB"

@@ -22,7 +22,10 @@ CLASS_COLOURS = (
     "#717581",
     "#92dadd",
 )
-
+# The same on a dark ground: what would be less than 3:1 above it is lighter.
+DARK_CLASS_COLOURS = tuple(
+    {"#bd1f01": "#f4594a", "#832db6": "#b878e6"}.get(colour, colour) for colour in CLASS_COLOURS
+)
 
 TEXT = 8  # points, of all that is written but titles
 _DASHES = ("-", "--", "-.", ":")

@@ -15,10 +15,12 @@
     }];
   }));
   const known = neighbours(graph.links, true), proposed = neighbours(graph.proposals, false);
+  // Known links by score. Proposals come by score, which tells pairs of one probability apart.
+  for (const list of known) list.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   const shownAtFirst = 12; // neighbours in a list
   let chosen = null, singled = null; // a node; a class
 
-  // Who is listed for whom: [other, value] for each node, the likeliest first.
+  // Who is listed for whom: [other, value] for each node, in the order of the data.
   function neighbours({ pairs, value }, bothWays) {
     const flat = unpack(pairs), values = unpack(value);
     const lists = Array.from({ length: count }, () => []);
@@ -27,7 +29,6 @@
       lists[u].push([v, values[k]]);
       if (bothWays) lists[v].push([u, values[k]]);
     }
-    for (const list of lists) list.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
     return lists;
   }
 
@@ -48,6 +49,7 @@
   map.setOver(over);
 
   const ramp = () => (isDark() ? ["#3b4a63", "#4fa39a", "#f6e36b"] : ["#b9cbdc", "#4b8aa8", "#16284a"]);
+  const classColours = () => (isDark() ? graph.dark_colours : graph.colours);
   const shades = 48;
 
   // A colour between those of the ramp, for a share in [0, 1].
@@ -59,7 +61,7 @@
   }
 
   function tint() {
-    const { colours } = graph;
+    const colours = classColours();
     if ($("tint").value === "label") {
       const styles = graph.label_names.map((_, k) => ({
         fill: colours[k % colours.length], shape: Math.floor(k / colours.length) % 5,
@@ -140,9 +142,10 @@
       place.append(element("span", {}, what[0]), bar, element("span", {}, what[1]));
       return;
     }
+    const colours = classColours();
     graph.label_names.forEach((name, k) => {
-      const dot = element("span", { class: `dot shape-${Math.floor(k / graph.colours.length) % 5}`, "aria-hidden": "true" });
-      dot.style.background = graph.colours[k % graph.colours.length];
+      const dot = element("span", { class: `dot shape-${Math.floor(k / colours.length) % 5}`, "aria-hidden": "true" });
+      dot.style.background = colours[k % colours.length];
       const button = element("button", { type: "button", "aria-pressed": String(singled === k) }, dot, name);
       button.addEventListener("click", () => {
         singled = singled === k ? null : k;
@@ -178,10 +181,14 @@
     const head = element("h4", {}, title, element("span", {}, ` ${rows.length}`));
     const items = element("ul", { class: style });
     const add = ([other, value]) => {
-      const bar = element("span", { class: "bar", "aria-hidden": "true" });
-      bar.style.setProperty("--share", `${graph.has_probabilities ? 100 * value : 0}%`);
-      const name = element("bdi", {}, names[other]);
-      const button = element("button", { type: "button" }, name, element("span", { class: "chance" }, chance(value)), bar);
+      const button = element("button", { type: "button" }, element("bdi", {}, names[other]));
+      // A probability is of a pair that is not known as a link.
+      if (style === "proposed") button.append(element("span", { class: "chance" }, chance(value)));
+      if (style === "proposed" && graph.has_probabilities) {
+        const bar = element("span", { class: "bar", "aria-hidden": "true" });
+        bar.style.setProperty("--share", `${100 * value}%`);
+        button.append(bar);
+      }
       button.addEventListener("click", () => {
         choose(other);
         $("panel").querySelector("button")?.focus();

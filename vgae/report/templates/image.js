@@ -119,8 +119,10 @@
     pen.stroke();
   });
 
+  const classColours = () => (isDark() ? about.dark_colours : about.colours);
+
   function draw() {
-    const count = label ? about.classes.length : 1, colours = about.colours;
+    const count = label ? about.classes.length : 1, colours = classColours();
     const styles = Array.from({ length: count }, (_, k) => ({
       fill: label ? colours[k % colours.length] : colour("accent"),
       shape: Math.floor(k / colours.length) % 5,
@@ -134,9 +136,10 @@
   function legend() {
     $("legend").replaceChildren();
     if (!label) return;
+    const colours = classColours();
     about.classes.forEach((name, k) => {
       const dot = element("span", { class: "dot", "aria-hidden": "true" });
-      dot.style.background = about.colours[k % about.colours.length];
+      dot.style.background = colours[k % colours.length];
       const button = element("button", { type: "button", "aria-pressed": String(singled === k) }, dot, name);
       button.addEventListener("click", () => {
         singled = singled === k ? null : k;

@@ -171,10 +171,11 @@ const page = (() => {
       const wanted = box.value.trim().toLowerCase();
       let left = 0;
       for (const row of rows) {
-        row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+        // Cell by cell: the end of one and the start of the next are no word.
+        row.hidden = ![...row.cells].some((cell) => cell.textContent.toLowerCase().includes(wanted));
         left += row.hidden ? 0 : 1;
       }
-      count.textContent = `${left} of ${rows.length} rows`;
+      count.textContent = left ? `${left} of ${rows.length} rows` : "no rows";
     };
     box.addEventListener("input", filter);
     filter();
