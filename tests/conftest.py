@@ -12,6 +12,9 @@ from hypothesis import settings
 from vgae.graph import Graph
 
 # make test-all runs as many of each property: --hypothesis-profile=thorough
+# No test asserts on time: a machine may be busy.
+settings.register_profile("usual", deadline=None)
+settings.load_profile("usual")
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 
 

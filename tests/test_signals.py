@@ -3,11 +3,12 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from vgae.errors import Interrupted, Terminated
-from vgae.signals import ended_by_signals
+from vgae.signals import ended_by_signals, told_of_signals
 
 
 @pytest.mark.parametrize(
@@ -18,15 +19,35 @@ def test_a_signal_is_noted_and_raised_when_it_is_asked_for(number, kind, status)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with ended_by_signals(wanted=True) as signals:
-            signals.check(1)
+            signals.check(1, Path("run/checkpoints"))
             os.kill(os.getpid(), number)
             words = f"{number.name} ended the training after epoch 3"
             with pytest.raises(kind, match=words) as error:
-                signals.check(3)
+                signals.check(3, Path("run/checkpoints"))
         assert error.value.exit_code == status
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.row("R02")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_has_nothing_to_finish_tells_of_the_signal_and_ends(number, status):
+    before, told = signal.getsignal(number), []
+
+    def work():
+        with told_of_signals(told.append):
+            os.kill(os.getpid(), number)
+
+    signal.signal(number, signal.default_int_handler)  # not ignored, as in a background job
+    try:
+        with pytest.raises(SystemExit) as end:
+            work()
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert end.value.code == status
+    assert told == [f"{number.name} ended it; what was written before is whole"]
 
 
 def test_a_second_signal_ends_it_at_once():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vgae.checkpoint import Checkpoint, Checkpoints
+from vgae.checkpoint import Checkpoint, Checkpoints, read_checkpoint
 from vgae.errors import ArtifactError, Interrupted
 from vgae.image_recipes import BERNOULLI200, KERAS2D
 from vgae.image_training import fit_images
@@ -132,8 +132,7 @@ def test_the_checkpoints_of_another_training_are_refused(sbm, tmp_path, change, 
 def test_a_checkpoint_that_lacks_something_is_one_error(sbm, tmp_path):
     split, recipe = split_links(sbm), replace(PAPER, epochs=3)
     fit(sbm, split, recipe=recipe, checkpoints=tmp_path)
-    kept = Checkpoints(tmp_path, {})
-    whole = kept.load()
+    whole = read_checkpoint(Checkpoints(tmp_path, {}).stored()[0])
     for lost in ("model/encoder.weight0", "generator/noise", "best/encoder.weight1"):
         tensors = {name: value for name, value in whole.tensors.items() if name != lost}
         identity = whole.values["identity"]

@@ -126,16 +126,21 @@ class Checkpoints:
         Says so where a newer one has to be passed over.
 
         Raises:
-            ArtifactError: ``CKPT_OTHER`` if it is of another training.
+            ArtifactError: ``CKPT_OTHER`` if it is of another training; ``CKPT_CORRUPT`` if there
+                are some and none is whole: to begin anew unasked would be to lose what may yet
+                be brought back.
         """
+        damaged = []
         for path in self.stored():
             try:
                 found = read_checkpoint(path)
             except ArtifactError as error:
                 if error.code not in ("CKPT_CORRUPT", "NOT_A_CHECKPOINT"):
                     raise
-                log.warning("%s Going back to the one before.", error)
+                damaged.append(error)
                 continue
+            for error in damaged:
+                log.warning("%s The training goes on from the one before.", error)
             theirs = found.values.get("identity")
             theirs = theirs if isinstance(theirs, dict) else {}
             # What forget_identity took away may be anything.
@@ -147,8 +152,12 @@ class Checkpoints:
                     " what it had, or take another folder.",
                 )
             return found
-        if self.stored():
-            log.warning("No checkpoint in %s is whole: the training begins anew.", self.folder)
+        if damaged:
+            raise ArtifactError(
+                "CKPT_CORRUPT",
+                f"no checkpoint in {self.folder} is whole; bring one back, or remove them to"
+                f" begin anew. Of the newest: {damaged[0]}",
+            )
         return None
 
     def check_space(self, checkpoint: Checkpoint) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any
@@ -39,6 +40,7 @@ from vgae.console import (
 )
 from vgae.errors import UsageError, VgaeError
 from vgae.recipes import recipe_named
+from vgae.signals import told_of_signals
 from vgae.version import __version__
 
 app = typer.Typer(
@@ -279,17 +281,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments  # wherever it stands
     try:
-        app([word for word in arguments if word != "--debug"], prog_name="vgae")
+        with told_of_signals(partial(_tell, "INTERRUPTED")):
+            app([word for word in arguments if word != "--debug"], prog_name="vgae")
     except VgaeError as error:
         if debug:
             raise
-        typer.echo(f"error[{error.code}]: {error}", err=True)
+        _tell(error.code, error)
         sys.exit(error.exit_code)
     except OSError as error:
         if debug:
             raise
-        typer.echo(f"error[OS]: {error}", err=True)
+        _tell("OS", f"{error.filename or 'the output'}: {error.strerror or error}")
         sys.exit(5)
+
+
+def _tell(code: str, what: object) -> None:
+    typer.echo(f"error[{code}]: {what}", err=True)
 
 
 def _names(text: str) -> list[str]:

@@ -152,11 +152,15 @@ def print_written(run: "Run") -> None:
         "embeddings.npz": f"ids and posteriors of {nodes:,} nodes, {width} dimensions",
         "figures/": "training.png, embedding.png, links.png",
     }
-    commands = {
-        f"vgae embed {run.folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
-        f"vgae evaluate {run.folder} --tasks links,classes": "and how well classes are told apart",
-        "vgae table --seeds 3": "mean and deviation, GAE beside VGAE",
-    }
+    source, labelled = run.config["graph"]["source"], run.graph.y is not None
+    commands = {f"vgae report {run.folder}": "a page with all of it, for a browser"}
+    commands |= {f"vgae predict {run.folder}": "the links that it would bet on"}
+    commands |= {f"vgae embed {run.folder} -o embeddings.csv": "the embeddings, for a spreadsheet"}
+    if labelled:
+        told = "and how well classes are told apart"
+        commands |= {f"vgae evaluate {run.folder} --tasks links,classes": told}
+    table = f"vgae table --datasets {source} --seeds 3"
+    commands |= {table: "mean and deviation, GAE beside VGAE"}
     _print_end(run.folder, written, commands)
 
 

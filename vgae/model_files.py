@@ -1,5 +1,6 @@
 """The files of a model: weights as safetensors, what rebuilds it as JSON, its calibration."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -8,13 +9,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from vgae.atomic import replacing
 from vgae.calibration import Calibration
 from vgae.errors import ArtifactError, VgaeError
-from vgae.reading import check_regular, parsed_json, read_regular
+from vgae.reading import parsed_json, read_regular
 from vgae.vae import VAE
 from vgae.version import __version__
 
@@ -24,8 +25,12 @@ _SCALE = "encoder.feature_scale"
 def write_model(folder: Path, model: VAE, settings: Mapping[str, Any]) -> None:
     """Write the weights of a model and the settings that rebuild it, into a new folder."""
     folder.mkdir(parents=True)
-    write_json(folder / "config.json", {**settings, "vgae_version": __version__})
-    save_weights(folder / "model.safetensors", model.state_dict())
+    path = folder / "model.safetensors"
+    save_weights(path, model.state_dict())
+    # The format of the weights has no checksum of its own: a flipped bit would be a weight.
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = {**settings, "vgae_version": __version__, "weights_sha256": digest}
+    write_json(folder / "config.json", content)
 
 
 def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
@@ -35,13 +40,17 @@ def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
         ArtifactError: If a file is missing or damaged.
     """
     settings = read_json(folder / "config.json")
-    path = folder / "model.safetensors"
+    path = folder / "config.json"
     try:
-        check_regular(path)
-        weights = load_file(path)
         # Settings from a stranger may ask for any amount of memory; on this device it is none.
         with torch.device("meta"):
-            _check_weights(build(settings), weights)
+            shell = build(settings)
+        path = folder / "model.safetensors"
+        content = read_regular(path)
+        if hashlib.sha256(content).hexdigest() != settings.get("weights_sha256", ""):
+            raise ValueError("its checksum is not the one that config.json has")
+        weights = load(content)
+        _check_weights(shell, weights)
         model = build(settings)
         if _SCALE in weights:
             model.encoder.feature_scale = torch.empty_like(weights[_SCALE])  # pyright: ignore
@@ -74,7 +83,11 @@ def _check_weights(model: VAE, weights: Mapping[str, Tensor]) -> None:
 
 def _corrupt(path: Path, error: Exception) -> ArtifactError:
     reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")
-    return ArtifactError("MODEL_CORRUPT", f"{path} cannot be loaded: {reason:.200}.")
+    reason = f"it lacks {reason}" if isinstance(error, KeyError) else reason
+    return ArtifactError(
+        "MODEL_CORRUPT",
+        f"{path} cannot be loaded: {reason:.200}; bring the file back, or train anew.",
+    )
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
@@ -115,8 +128,8 @@ def read_text(path: Path) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise ArtifactError(
             "NOT_A_RUN",
-            f"{path}: {reason}; what has no such file is no finished run: train anew, with"
-            " --overwrite to replace it.",
+            f"{path}: {reason}; what has no such file is no finished run: give the folder of one,"
+            " or train anew.",
         ) from None
 
 

@@ -246,7 +246,7 @@ def optimise(
                 trainer.flush()
                 trainer.check_weights(epoch.number)
                 checkpoints.save(epoch.number, state.snapshot(time.perf_counter() - start))
-            signals.check(epoch.number)
+                signals.check(epoch.number, checkpoints.folder)
             if trainer.stopped:
                 break
     return trainer.result(time.perf_counter() - start)

@@ -116,18 +116,21 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     status, _, err = command("train", "--resume", run)
     assert status == 0, err
     assert "epoch-000000006.ckpt" in caplog.text
-    assert "Going back to the one before." in caplog.text
+    assert "The training goes on from the one before." in caplog.text
     assert np.array_equal(read_arrays(run / "embeddings.npz")["mu"], whole)
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_run_with_no_whole_checkpoint_says_so_and_begins_anew(
-    damage, run, whole, command, caplog
+def test_without_a_whole_checkpoint_nothing_is_begun_anew_unasked(
+    damage, run, whole, command, refused
 ):
     for path in checkpoints(run):
         damage(path)
+    line = refused(run, "CKPT_CORRUPT", "train", "--resume", run)
+    assert "bring one back, or remove them to begin anew" in line
+    for path in checkpoints(run):
+        path.unlink()
     assert command("train", "--resume", run)[0] == 0
-    assert "is whole: the training begins anew" in caplog.text
     assert np.array_equal(read_arrays(run / "embeddings.npz")["mu"], whole)
 
 
@@ -300,12 +303,12 @@ class Payload:
 
 
 @pytest.mark.row("C13")
-def test_a_pickle_with_the_name_of_a_checkpoint_is_not_run(run, command, caplog, tmp_path):
+def test_a_pickle_with_the_name_of_a_checkpoint_is_not_run(run, refused, tmp_path):
     marker = tmp_path / "ran"
     for path in checkpoints(run):
         path.write_bytes(pickle.dumps(Payload(marker)))
-    assert command("train", "--resume", run)[0] == 0
-    assert "is no checkpoint of this package" in caplog.text
+    line = refused(run, "CKPT_CORRUPT", "train", "--resume", run)
+    assert "is no checkpoint of this package" in line
     assert not marker.exists()
 
 

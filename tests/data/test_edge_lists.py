@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import logging
+import re
 import unicodedata
 
 import numpy as np
@@ -36,7 +37,13 @@ def path(tmp_path):
     return tmp_path / "links.csv"
 
 
-@given(edges=st.lists(st.tuples(NAMES, NAMES), min_size=1), end=st.sampled_from(["\n", "\r\n"]))
+# An apostrophe before = + - @ is a spreadsheet's mark for text, and no part of a name.
+UNMARKED = NAMES.filter(lambda name: not re.match(r"'+[=+\-@\t\r\0]", name))
+
+
+@given(
+    edges=st.lists(st.tuples(UNMARKED, UNMARKED), min_size=1), end=st.sampled_from(["\n", "\r\n"])
+)
 def test_names_are_read_as_python_writes_them(tmp_path_factory, edges, end):
     path = tmp_path_factory.getbasetemp() / "names.csv"
     file = io.StringIO()

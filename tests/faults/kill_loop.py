@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -154,8 +155,8 @@ def _kill_in_training(countdown):
     torch.optim.Adam.step = dying_step
 
     @contextlib.contextmanager
-    def dying_history(folder):
-        with history_file(folder) as write:
+    def dying_history(folder, **options):
+        with history_file(folder, **options) as write:
 
             def dying_write(row):
                 if countdown.point == "mid_log_write" and countdown.passes == 1:
@@ -229,6 +230,8 @@ class Child:
                 status = 0
             except SystemExit as end:
                 status = end.code or 0
+            except BaseException:
+                os.write(2, traceback.format_exc().encode())
             finally:
                 os._exit(status)
 

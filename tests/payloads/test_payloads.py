@@ -37,7 +37,12 @@ HARMLESS = {
 TEXTS = {
     (name, use)
     for name in ("html", "json-nan", "json-number")
-    for use in ("read_edge_list", "read_graph .csv", "read_graph .txt")
+    for use in ("read_edge_list", "read_graph .csv", "read_graph .txt", "convert .csv")
+}
+# No bytes are the history of a training of no epochs.
+TEXTS |= {
+    ("safetensors-empty", f"{use} history.jsonl")
+    for use in ("train --resume", "evaluate", "predict")
 }
 
 
