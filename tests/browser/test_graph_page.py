@@ -157,6 +157,8 @@ def test_each_colouring_of_each_map_is_another_picture(page):
 
 
 def test_a_class_can_be_singled_out(page):
+    names = page.locator("#legend button").all_inner_texts()
+    assert names == ["<i>one</i>", "two", "three"]  # in the order of the labels
     button = page.locator("#legend button", has_text="two")
     button.click()
     assert page.locator("#legend button", has_text="two").get_attribute("aria-pressed") == "true"
@@ -168,12 +170,12 @@ def test_the_table_sorts_by_numbers_and_by_names(page):
         return page.locator(f"#proposals tbody td:nth-child({k})").all_inner_texts()
 
     head = page.locator("#proposals thead button")
-    head.nth(4).click()
-    counts = [int(text) for text in column(5)]
+    head.nth(5).click()
+    counts = [int(text) for text in column(6)]
     assert counts == sorted(counts)
-    assert page.locator("#proposals th").nth(4).get_attribute("aria-sort") == "ascending"
-    head.nth(4).press("Enter")
-    assert [int(text) for text in column(5)] == sorted(counts, reverse=True)
+    assert page.locator("#proposals th").nth(5).get_attribute("aria-sort") == "ascending"
+    head.nth(5).press("Enter")
+    assert [int(text) for text in column(6)] == sorted(counts, reverse=True)
     head.nth(0).click()
     assert column(1) == [str(k + 1) for k in range(40)]
     assert page.locator("#proposals th[aria-sort]").count() == 1
@@ -185,8 +187,62 @@ def test_the_filter_keeps_the_rows_that_have_its_words(page):
     rows = page.locator("#proposals tbody tr:visible")
     assert all(name.lower() in text.lower() for text in rows.all_inner_texts())
     assert page.inner_text("#proposals-count") == f"{rows.count()} of 40 rows"
+    # The end of one cell and the start of the next are no word.
+    cells = page.locator("#proposals tbody tr").first.locator("td").all_inner_texts()
+    page.fill("#proposals-filter", cells[4][-3:] + cells[5])
+    assert rows.count() == 0
+    assert page.inner_text("#proposals-count") == "no rows"
     page.fill("#proposals-filter", "")
     assert page.locator("#proposals tbody tr:visible").count() == 40
+
+
+def test_a_known_link_has_no_probability_and_proposals_go_by_score(page):
+    name = page.locator("#bet bdi").first.inner_text()
+    page.fill("#search", name)
+    page.keyboard.press("Enter")
+    assert "%" in page.locator("#panel ul.proposed").inner_text()
+    assert page.locator("#panel ul.known li").count()
+    assert page.locator("#panel ul.known .chance, #panel ul.known .bar").count() == 0
+    graph = page.evaluate(DATA)["graph"]
+    flat = np.frombuffer(base64.b64decode(graph["proposals"]["pairs"]["base64"]), "<i4")
+    mine = [v for u, v in flat.reshape(-1, 2) if u == graph["names"].index(name)]
+    assert neighbours(page, "proposed") == [graph["names"][i] for i in mine]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_explanation_covers_no_score_and_stays_in_the_window(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        for score in page.locator(".score").all():
+            score.locator("summary").click()
+            box, number = (
+                score.locator(".help p").bounding_box(),
+                score.locator(".big").bounding_box(),
+            )
+            assert box["y"] >= number["y"] + number["height"]
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            score.locator("summary").click()
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_a_table_that_scrolls_shows_it_at_the_edge_and_its_caption_is_whole(page):
+    page.set_viewport_size({"width": 390, "height": 900})
+    try:
+        scroll = page.locator(".scroll", has=page.locator("#score-table"))
+        assert scroll.evaluate("(box) => box.scrollWidth > box.clientWidth")
+        scroll.scroll_into_view_if_needed()
+        start = scroll.screenshot()
+        caption = scroll.locator("caption span").bounding_box()
+        assert caption["x"] + caption["width"] <= 390
+        shadow = "(box) => getComputedStyle(box).backgroundAttachment.includes('local')"
+        assert scroll.evaluate(shadow)
+        scroll.evaluate("(box) => { box.scrollLeft = 60; }")
+        assert scroll.screenshot() != start
+        assert scroll.locator("caption span").bounding_box() == caption
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
 
 
 @pytest.mark.parametrize("name", SHOWN)

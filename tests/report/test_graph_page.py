@@ -21,8 +21,8 @@ from vgae.report.graph_page import (
     graph_page,
     prior_sentence,
     stills,
-    worth_sentence,
     verdict,
+    worth_sentence,
 )
 from vgae.report.graph_page import command as command_of
 from vgae.report.proposals import Bets, best_links
