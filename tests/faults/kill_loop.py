@@ -170,10 +170,10 @@ def _kill_in_training(countdown):
     for module in (vgae.run, vgae.image_run):
         write_result, module.history_file = module._write_result, dying_history
 
-        def exporting(*arguments, write_result=write_result):
+        def exporting(*arguments, write_result=write_result, **options):
             if countdown.point == "mid_export":
                 countdown.point = "before_replace"
-            return write_result(*arguments)
+            return write_result(*arguments, **options)
 
         module._write_result = exporting
 
