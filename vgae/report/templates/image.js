@@ -1,7 +1,7 @@
 // The map of the images, and the square of the latent space that one moves through.
 "use strict";
 (() => {
-  const { data, unpack, element, colour, redrawers } = page;
+  const { data, unpack, element, colour, isDark, redrawers } = page;
   const $ = (id) => document.getElementById(id);
 
   const signed = (value) => value.toFixed(2).replace("-", "−");
