@@ -82,6 +82,8 @@ def test_grey_pixels_have_a_score_and_no_code_length(image_run):
     said = verdict(image_run, -99.04)
     assert f"The score of an image that it never saw is −{value:.1f} nats, and −99.0 if" in said
     assert "bits" not in said
+    helps = [score["help"] for score in headline(image_run)["scores"]]
+    assert all(text.endswith("it is a score and no probability.") for text in helps)
     assert "learned nothing" not in said
 
 
@@ -92,6 +94,7 @@ def test_the_verdict_compares_with_the_average_image(image_run):
     vars(image_run)["images"] = replace(images, test=images.test.round())
     said = verdict(image_run, -99.04)
     assert f"needs {value:.1f} nats ({value / math.log(2):.0f} bits)" in said
+    assert "no probability" not in headline(image_run)["scores"][0]["help"]
     assert "the average image, one needs 99.0." in said
     assert "learned nothing" not in said
     assert "learned nothing" in verdict(image_run, -value + 0.1)

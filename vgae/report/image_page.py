@@ -172,17 +172,20 @@ def headline(run: ImageRun) -> dict[str, Any] | None:
         return None
     has_prior = run.config["model"] != "ae"
     first = "ELBO" if has_prior else "Log-likelihood"
+    grey = run.recipe.likelihood == "bernoulli" and not _is_binary(run.images.test)
+    no_code = " As pixels are grey here, it is a score and no probability." if grey else ""
     text = (
         "The evidence lower bound: the log-probability of an image is at least this, on average."
         if has_prior
         else "How well an image is rebuilt from its latent vector; no bound of its probability."
     )
+    text += no_code
     scores = [_score(first, text, test["elbo"], test["elbo_error"], "one sample an image")]
     if test["log_marginal"] is not None:
         text = (
             "How probable an image is, log p(x), estimated by importance sampling. More samples"
             " come closer, from below; published figures have 5,000."
-        )
+        ) + no_code
         samples = f"{test['num_samples']:,} samples an image"
         scores.append(
             _score("log p(x)", text, test["log_marginal"], test["log_marginal_error"], samples)
