@@ -272,11 +272,22 @@ def test_a_file_that_may_not_be_compressed_is_taken_as_it_is(home):
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        (gzip.compress(CONTENT["a.bin"])[:-1], "GZIP_CORRUPT", "anew"),
-        (gzip.compress(CONTENT["a.bin"]) + b"!", "GZIP_CORRUPT", "anew"),
-        (gzip.compress(CONTENT["b.bin"][:500]), "CHECKSUM", "expected 500 bytes uncompressed"),
-        (gzip.compress(bytes(10**8)), "CHECKSUM", "got at least 65536 bytes"),
-        (CONTENT["a.bin"][:-1], "CHECKSUM", "got 499 bytes"),
+        pytest.param(gzip.compress(CONTENT["a.bin"])[:-1], "GZIP_CORRUPT", "anew", id="cut short"),
+        pytest.param(
+            gzip.compress(CONTENT["a.bin"]) + b"!", "GZIP_CORRUPT", "anew", id="more after it"
+        ),
+        pytest.param(
+            gzip.compress(CONTENT["b.bin"][:500]),
+            "CHECKSUM",
+            "expected 500 bytes uncompressed",
+            id="another file",
+        ),
+        pytest.param(
+            gzip.compress(bytes(10**8)), "CHECKSUM", "got at least 65536 bytes", id="bomb"
+        ),
+        pytest.param(
+            CONTENT["a.bin"][:-1], "CHECKSUM", "got 499 bytes", id="cut short, not packed"
+        ),
     ],
 )
 def test_a_damaged_compressed_file_is_reported_and_left_alone(home, content, code, words):

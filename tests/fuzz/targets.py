@@ -173,12 +173,12 @@ IMAGES = (np.arange(12 * 4 * 4) % 255).reshape(12, 4, 4).astype(np.uint8)
 TARGETS = {
     "edges-text": Target(through("e.txt", read_graph), [PLAIN, EDGES]),
     "edges-csv": Target(through("e.csv", read_graph), [EDGES, PLAIN]),
-    "edges-gz": Target(through("e.csv.gz", read_graph), [gzip.compress(EDGES)]),
+    "edges-gz": Target(through("e.csv.gz", read_graph), [gzip.compress(EDGES, mtime=0)]),
     "edge-list": Target(through("p.tsv", read_edge_list), [PLAIN.replace(b" ", b"\t")]),
     "mtx": Target(through("m.mtx", read_graph), [MTX]),
     "features-csv": Target(through("f.csv", read_features), [FEATURES]),
     "idx": Target(through("i.idx", partial(read_idx, dims=3)), [idx(IMAGES)]),
-    "idx-gz": Target(through("i.gz", partial(read_idx, dims=3)), [gzip.compress(idx(IMAGES))]),
+    "idx-gz": Target(through("i.gz", partial(read_idx, dims=3)), [gzip.compress(idx(IMAGES), mtime=0)]),
     "npy": Target(
         through("a.npy", read_npy), [npy(IMAGES), npy(np.eye(3)), npy(np.array(["a", "b"]))]
     ),
