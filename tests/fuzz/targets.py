@@ -178,7 +178,9 @@ TARGETS = {
     "mtx": Target(through("m.mtx", read_graph), [MTX]),
     "features-csv": Target(through("f.csv", read_features), [FEATURES]),
     "idx": Target(through("i.idx", partial(read_idx, dims=3)), [idx(IMAGES)]),
-    "idx-gz": Target(through("i.gz", partial(read_idx, dims=3)), [gzip.compress(idx(IMAGES), mtime=0)]),
+    "idx-gz": Target(
+        through("i.gz", partial(read_idx, dims=3)), [gzip.compress(idx(IMAGES), mtime=0)]
+    ),
     "npy": Target(
         through("a.npy", read_npy), [npy(IMAGES), npy(np.eye(3)), npy(np.array(["a", "b"]))]
     ),
