@@ -91,7 +91,7 @@ def test_several_runs_have_a_page_beside_them(command, run, monkeypatch):
     copy = run.parent / "copy"
     shutil.copytree(run, copy)
     status, out, _ = command("report", run, copy, "--json")
-    path = run.parent / "compare.html"
+    path = run.parent / f"compare-{run.name}-{copy.name}.html"
     assert status == 0
     assert json.loads(out) == {"path": str(path), "bytes": path.stat().st_size}
     assert "the two cannot be told apart" in path.read_text()

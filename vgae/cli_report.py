@@ -24,7 +24,7 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="An .html file  [default: RUN/report.html; of several, compare.html beside them]",
+            help="An .html file  [default: RUN/report.html; of several, compare-RUN1-RUN2.html]",
         ),
     ] = None,
     top_k: Annotated[
@@ -37,7 +37,7 @@ def report(
     from vgae.report.page import plotly_js, write_page
 
     several = len(runs) > 1
-    path = out or (runs[0].parent / "compare.html" if several else runs[0] / "report.html")
+    path = out or (_beside(runs) if several else runs[0] / "report.html")
     if path.suffix not in (".html", ".htm"):
         raise UsageError("REPORT_FORMAT", f"--out must end in .html, got {path}.")
     announce(quiet=quiet or as_json)
@@ -47,6 +47,12 @@ def report(
         print_json({"path": str(path), "bytes": size})
     else:
         typer.echo(f"{path}: {size / 1e6:.1f} MB, open it in a browser")
+
+
+def _beside(runs: list[Path]) -> Path:
+    """Return where a comparison goes: its name has those of the runs, as far as there is room."""
+    names = "-".join(run.resolve().name for run in runs)
+    return runs[0].parent / f"compare-{names:.100}.html"
 
 
 def _page(runs: list[Path], path: Path, top_k: int) -> str:
