@@ -32,7 +32,7 @@ Messages = Literal["train", "train+val"]
 _HITS = (10, 50, 100)
 # Links are ranked among all nodes as long as that is no more than so many pairs.
 _MOST_RANKED_PAIRS = 1_000_000_000
-_PAIRS_AT_ONCE = 1 << 20
+_PAIRS_AT_ONCE = 2**17  # some 200 MB at 128 dimensions
 _NON_LINKS = 1_000_000  # to see how many lie above a threshold that few should reach
 
 
