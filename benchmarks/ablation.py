@@ -20,6 +20,7 @@ from report import begin
 
 import vgae
 from vgae.errors import NumericalError
+from vgae.progress import Pace
 from vgae.recipes import BEST, PAPER
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -120,11 +121,13 @@ def main() -> None:
     head = begin(args)
     jobs = [(d, name, seed) for d in args.datasets for name in VARIANTS for seed in args.seeds]
     results: dict[Job, Row] = {}
+    pace = Pace(len(jobs), "jobs")
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for job, result in zip(jobs, pool.imap(run, jobs), strict=True):
             results[job] = result
             dataset, name, seed = job
-            say(f"{dataset} {seed} {name}: {progress(result)}")
+            pace(len(results))
+            say(f"{pace.counts()} {dataset} {seed} {name}: {progress(result)}  {pace.time()}")
     rows = {dataset: summary(results, dataset, args.seeds) for dataset in args.datasets}
     for dataset, variants in rows.items():
         say(f"\n### {dataset}\n\n{table(variants)}")

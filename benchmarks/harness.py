@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vgae.progress import Pace
+
 Row = dict[str, Any]
 
 
@@ -75,13 +77,15 @@ def take_turns(
         The results of each cell, one per round.
     """
     results: list[list[Row]] = [[] for _ in cells]
+    pace = Pace(repeats * len(cells), "measurements")
     for number in range(repeats):
         extra = {} if of_round is None else of_round(number)
-        for cell, found in zip(cells, results, strict=True):
+        for done, (cell, found) in enumerate(zip(cells, results, strict=True)):
             if found and "skipped" in found[-1]:
                 continue
+            pace(number * len(cells) + done)
             shown = ", ".join(f"{name} {value}" for name, value in cell.items())
-            say(f"round {number + 1} of {repeats}: {shown}")
+            say(f"round {number + 1} of {repeats}: {shown}  {pace.time()}")
             found.append(spawn(cell | extra))
     return results
 

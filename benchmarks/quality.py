@@ -31,6 +31,7 @@ from vgae.graph import Graph, both_directions
 from vgae.hard_negatives import hard_negatives
 from vgae.links import LinkSplit
 from vgae.metrics import hits_at_k, link_scores, rank_scores, ranks_among
+from vgae.progress import Pace
 from vgae.ranking import link_ranks
 from vgae.recipes import recipe_named
 from vgae.reliability import probability_scores
@@ -252,9 +253,11 @@ def main() -> None:
     head = begin(args)
     jobs = jobs_of(args)
     missing = [job for job in jobs if stored(job) is None]
+    pace = Pace(max(len(missing), 1), "jobs")
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for number, result in enumerate(pool.imap(run, missing), 1):
-            say(f"{number}/{len(missing)} {progress(result)}")
+            pace(number)
+            say(f"{pace.counts()} {progress(result)}  {pace.time()}")
     done = (stored(job) for job in jobs)
     summary = summarise([result for result in done if result is not None])
     say(tables(summary))
