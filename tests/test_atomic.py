@@ -3,6 +3,7 @@ import os
 import re
 import stat
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,25 @@ def test_what_the_system_refuses_is_one_named_error(number, code, call, path, mo
     # Once the file has its name, only the folder's own entry may be missing on the disk.
     assert path.read_text() == ("old" if call == "fsync" else "new")
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_end(path, monkeypatch):
+    """What a power cut would show and a kill does not: the order of what the system is asked."""
+    calls, fsync, replace = [], os.fsync, Path.replace
+
+    def synced(handle):
+        calls.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def renamed(self, target):
+        calls.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    with replacing(path) as temporary:
+        temporary.write_text("text")
+    assert calls == ["file", "rename", "folder"]
 
 
 @pytest.mark.parametrize("old_rights", [None, 0o600])
