@@ -20,8 +20,8 @@ from report import begin
 
 import vgae
 from vgae.errors import NumericalError
-from vgae.progress import Pace
 from vgae.recipes import BEST, PAPER
+from vgae.runtime.progress import Pace
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "best": {},

@@ -10,9 +10,9 @@ from peers import dense_loss
 from torch import Tensor
 
 from vgae.decoders import InnerProductDecoder
-from vgae.graph import both_directions
-from vgae.sparse import adjacency
-from vgae.streams import stream
+from vgae.graphs.graph import both_directions
+from vgae.kernels.csr import adjacency
+from vgae.runtime.streams import stream
 
 TOLERANCE = 1e-5
 LARGEST = 4000  # nodes whose N x N matrix, in float64 too, is built without asking

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgae.progress import Pace
+from vgae.runtime.progress import Pace
 
 Row = dict[str, Any]
 

@@ -11,11 +11,11 @@ from scorers import Scorer, Train, as_csr, csr_parts, entry_rows
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from vgae.graph import Graph
-from vgae.links import LinkSplit, sample_non_links
-from vgae.metrics import link_scores
-from vgae.sparse import adjacency, csr_tensor
-from vgae.streams import stream
+from vgae.evaluation.metrics import link_scores
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit, sample_non_links
+from vgae.kernels.csr import adjacency, csr_tensor
+from vgae.runtime.streams import stream
 
 GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # inverse strengths of the L2 penalty
 

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from vgae.data.named_images import load_images
-from vgae.image_models import build_image_model
-from vgae.image_recipes import BERNOULLI200
-from vgae.image_training import ImageBatches
-from vgae.streams import stream
-from vgae.train import epochs
+from vgae.models.images import build_image_model
+from vgae.recipes.images import BERNOULLI200
+from vgae.runtime.streams import stream
+from vgae.training.images import ImageBatches
+from vgae.training.loop import epochs
 from vgae.vae import VAE
 
 WARMUP = 1

@@ -32,11 +32,11 @@ from torch import Tensor, nn
 from torch_geometric.nn import ARGVA
 
 from vgae.encoders.gcn import GCNEncoder
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit, sample_non_links
 from vgae.kernels import SparseOperator
-from vgae.links import LinkSplit, sample_non_links
-from vgae.sparse import csr_tensor, gcn_norm
-from vgae.streams import stream
+from vgae.kernels.csr import csr_tensor, gcn_norm
+from vgae.runtime.streams import stream
 
 __all__ = ["PEERS", "PUBLISHED", "Published", "Scorer", "Train", "all_scores"]
 

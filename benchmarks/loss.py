@@ -22,9 +22,9 @@ from problems import is_there, named_problem, random_links, small_nodes
 from report import bar, begin, finish, ratio, table
 from torch import Tensor
 
-from vgae.graph import both_directions
-from vgae.sparse import adjacency
-from vgae.streams import stream
+from vgae.graphs.graph import both_directions
+from vgae.kernels.csr import adjacency
+from vgae.runtime.streams import stream
 
 WARMUP = 3
 PUBMED_NODES, PUBMED_LINKS = 19717, 37676  # the second are those trained on, 85 % of all

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from scorers import FeatureProduct, Scorer, dense_layer, dropped, fit
 from torch import Tensor, nn
 
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit, sample_non_links
 from vgae.kernels import SparseOperator
-from vgae.links import LinkSplit, sample_non_links
-from vgae.sparse import gcn_norm
-from vgae.streams import stream
+from vgae.kernels.csr import gcn_norm
+from vgae.runtime.streams import stream
 
 CHANNELS, DECODER_CHANNELS = 128, 64
 MASKED = 0.7

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from harness import CannotRun, Row
 
-from vgae.plan import available_bytes
+from vgae.training.plan import available_bytes
 
 Step = Callable[[], Any]
 

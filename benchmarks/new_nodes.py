@@ -16,10 +16,10 @@ from report import bar, begin, finish, table
 from torch import Tensor
 
 import vgae
-from vgae.evaluation import PairScorer
-from vgae.graph import both_directions
-from vgae.links import sample_non_links
-from vgae.metrics import link_scores
+from vgae.evaluation.links import PairScorer
+from vgae.evaluation.metrics import link_scores
+from vgae.graphs.graph import both_directions
+from vgae.graphs.split import sample_non_links
 from vgae.recipes import RECIPES
 
 NEW = 0.1  # share of the nodes

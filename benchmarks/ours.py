@@ -8,12 +8,12 @@ import torch
 from problems import Problem
 from torch import Tensor
 
-from vgae.embedding import encoder_inputs, evaluating
 from vgae.kernels import PairNll, inner_product_nll
-from vgae.models import build_model
+from vgae.models.embedding import encoder_inputs, evaluating
+from vgae.models.graphs import build_model
 from vgae.recipes import PAPER
-from vgae.streams import stream
-from vgae.train import epochs
+from vgae.runtime.streams import stream
+from vgae.training.loop import epochs
 from vgae.vae import VAE
 
 Loss = Callable[[Tensor], Tensor]

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch_geometric.nn import GAE, VGAE, GCNConv
 
 from vgae.kernels import PairNll
+from vgae.kernels.csr import csr_tensor
 from vgae.recipes import PAPER
-from vgae.sparse import csr_tensor
-from vgae.streams import stream
+from vgae.runtime.streams import stream
 
 HIDDEN, LATENT = PAPER.hidden_channels, PAPER.latent_channels
 

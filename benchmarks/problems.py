@@ -7,8 +7,8 @@ from torch import Tensor
 
 from vgae.data.catalog import entry, missing
 from vgae.data.named import load_dataset
-from vgae.graph import Graph
-from vgae.links import LinkSplit, sample_non_links, split_links
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit, sample_non_links, split_links
 
 
 class Problem(NamedTuple):

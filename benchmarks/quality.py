@@ -23,21 +23,21 @@ from scorers import Scorer, all_scores
 from torch import Tensor
 
 import vgae
-from vgae.atomic import replacing
-from vgae.calibration import fit_calibration
 from vgae.data.named import load_dataset
 from vgae.decoders import InnerProductDecoder
-from vgae.graph import Graph, both_directions
-from vgae.hard_negatives import hard_negatives
-from vgae.links import LinkSplit
-from vgae.metrics import hits_at_k, link_scores, rank_scores, ranks_among
-from vgae.progress import Pace
-from vgae.ranking import link_ranks
+from vgae.evaluation.calibration import fit_calibration
+from vgae.evaluation.hard_negatives import hard_negatives
+from vgae.evaluation.metrics import hits_at_k, link_scores, rank_scores, ranks_among
+from vgae.evaluation.ranking import link_ranks
+from vgae.evaluation.reliability import probability_scores
+from vgae.evaluation.tasks import judge_embedding
+from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.split import LinkSplit
 from vgae.recipes import recipe_named
-from vgae.reliability import probability_scores
-from vgae.run import write_json
-from vgae.streams import stream
-from vgae.tasks import judge_embedding
+from vgae.runs.graphs import write_json
+from vgae.runtime.atomic import replacing
+from vgae.runtime.progress import Pace
+from vgae.runtime.streams import stream
 
 OURS = {"gae": ("gae", "paper"), "vgae": ("vgae", "paper"), "best": ("vgae", "best")}
 ROWS = (*OURS, *PEERS)

@@ -11,9 +11,9 @@ from harness import Row
 from link_peers import PUBLISHED
 from scipy.stats import wilcoxon
 
-from vgae.calibration import fit_calibration
-from vgae.metrics import link_scores
-from vgae.reliability import expected_calibration_error
+from vgae.evaluation.calibration import fit_calibration
+from vgae.evaluation.metrics import link_scores
+from vgae.evaluation.reliability import expected_calibration_error
 
 PROTOCOLS = {
     "train": "messages over training links only (Kipf & Welling)",

@@ -19,9 +19,9 @@ from ours import gradient_step, our_loss, ours
 from problems import random_links, random_problem, small_nodes
 from report import bar, begin, finish, table
 
-from vgae.graph import both_directions
-from vgae.sparse import adjacency
-from vgae.streams import stream
+from vgae.graphs.graph import both_directions
+from vgae.kernels.csr import adjacency
+from vgae.runtime.streams import stream
 
 LINKS_PER_NODE = 5  # an average degree of 10
 DIM = 16

@@ -9,10 +9,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from vgae.graph import Graph
+from vgae.evaluation.metrics import link_scores
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit
 from vgae.kernels import SparseOperator
-from vgae.links import LinkSplit
-from vgae.metrics import link_scores
 
 EVAL_EVERY = 10
 MOST_PAIRS = 2**16  # that are decoded at once, where decoding them takes memory of its own

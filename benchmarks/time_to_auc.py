@@ -16,7 +16,7 @@ from ours import Trainer
 from problems import Problem, named_problem, small_problem
 from report import begin, finish, table
 
-from vgae.metrics import link_scores
+from vgae.evaluation.metrics import link_scores
 
 DEFAULT = ("ours-exact", "ours-sampled", "dense", "pyg-sampled")
 LEVELS = {"cora": 0.90, "pubmed": 0.80}

@@ -13,7 +13,7 @@ from report import bar, begin, finish, ratio, table
 from torch import Tensor
 
 from vgae import VAE, Graph, InnerProductDecoder, PointMass, predict_links
-from vgae.predict import Index
+from vgae.prediction.links import Index
 
 DIM = 16
 LINKS_PER_NODE = 5

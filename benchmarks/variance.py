@@ -21,14 +21,14 @@ from torch import Tensor
 from torch_geometric.utils import negative_sampling
 
 import vgae
-from vgae.embedding import encoder_inputs
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import split_links
 from vgae.kernels import PAIRS_PER_NODE, _sampled, _tiled, inner_product_nll
 from vgae.kernels._all_pairs import Wanted
-from vgae.links import split_links
+from vgae.kernels.csr import adjacency
+from vgae.models.embedding import encoder_inputs
 from vgae.recipes import PAPER
-from vgae.sparse import adjacency
-from vgae.streams import stream
+from vgae.runtime.streams import stream
 
 HEAVY_TAILED_NODES = 10_000
 

@@ -7,8 +7,8 @@ the recipe that shall be other ones, such as ``epochs=20``.
 import sys
 
 import vgae
-from vgae.image_recipes import KINGMA2013
-from vgae.report.image_figures import write_image_figures
+from vgae.recipes.images import KINGMA2013
+from vgae.report.figures.images import write_image_figures
 
 source, *settings = sys.argv[1:] or ["digits"]
 recipe = KINGMA2013.override(dict(setting.split("=") for setting in settings))

@@ -11,9 +11,9 @@ import torch
 from matplotlib.image import imsave
 
 import vgae
-from vgae.image_recipes import BERNOULLI200
-from vgae.report.sheets import sheet
-from vgae.streams import stream
+from vgae.recipes.images import BERNOULLI200
+from vgae.report.figures.sheets import sheet
+from vgae.runtime.streams import stream
 
 source, *settings = sys.argv[1:] or ["digits"]
 images = vgae.load_images(source, binarize="static")  # the same draw as that of the training

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import vgae
-from vgae.image_recipes import CONV64
-from vgae.report.image_figures import reconstructions_figure, samples_figure
-from vgae.streams import stream
+from vgae.recipes.images import CONV64
+from vgae.report.figures.images import reconstructions_figure, samples_figure
+from vgae.runtime.streams import stream
 
 source, *settings = sys.argv[1:] or ["digits"]
 images = vgae.load_images(source)

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 import vgae
-from vgae.image_recipes import IWAE50
+from vgae.recipes.images import IWAE50
 
 source, *settings = sys.argv[1:] or ["digits"]
 recipe = IWAE50.override(dict(setting.split("=") for setting in settings))

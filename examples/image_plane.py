@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import vgae
-from vgae.image_recipes import default_recipe
-from vgae.report.image_figures import manifold_figure
-from vgae.report.latent_plane import latent_figure
+from vgae.recipes.images import default_recipe
+from vgae.report.figures.images import manifold_figure
+from vgae.report.figures.latent_plane import latent_figure
 
 source, *settings = sys.argv[1:] or ["digits"]
 images = vgae.load_images(source)

@@ -3,7 +3,7 @@
 import networkx as nx
 
 import vgae
-from vgae.export import networkx_with_embeddings
+from vgae.prediction.export import networkx_with_embeddings
 
 characters = nx.les_miserables_graph()  # any graph; its attribute `weight` is taken for weights
 graph = vgae.Graph.from_networkx(characters)

@@ -1,7 +1,7 @@
 """Train on the embedded graph, judge the held-out links, save the embeddings."""
 
 import vgae
-from vgae.export import write_embeddings
+from vgae.prediction.export import write_embeddings
 
 graph = vgae.load_dataset("stdlib")  # or "cora", or vgae.Graph.from_networkx(...)
 split = vgae.split_links(graph, seed=0)  # 85 % to train on, 5 % validation, 10 % test

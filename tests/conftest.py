@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 
 # make test-all runs as many of each property: --hypothesis-profile=thorough
 # No test asserts on time: a machine may be busy.
@@ -83,7 +83,7 @@ def command(capsys):
     level = logger.level
 
     def run(*arguments):
-        from vgae.cli import main
+        from vgae.cli.app import main
 
         status = 0
         try:

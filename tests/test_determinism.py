@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import vgae
-from vgae.image_recipes import IMAGE_RECIPES
 from vgae.recipes import RECIPES
+from vgae.recipes.images import IMAGE_RECIPES
 
 
 @pytest.fixture(params=[1, 2])

@@ -8,9 +8,9 @@ import torch
 
 from vgae.data.named import load_dataset
 from vgae.encoders import GCNEncoder
-from vgae.experiment import run_table
 from vgae.kernels import inner_product_nll
 from vgae.recipes import PAPER
+from vgae.runs.table import run_table
 
 
 def test_the_cost_of_three_nodes():

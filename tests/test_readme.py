@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from vgae.cli import app
+from vgae.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ import pytest
 
 from vgae.data.files import read_graph, write_npz
 from vgae.data.node_features import read_features
-from vgae.embedding import embed
 from vgae.errors import DataError, VgaeError, printable
-from vgae.export import FORMATS, write_embeddings
-from vgae.graph import Graph
-from vgae.tables import plain_names, write_table
+from vgae.graphs.graph import Graph
+from vgae.models.embedding import embed
+from vgae.prediction.export import FORMATS, write_embeddings
+from vgae.runtime.tables import plain_names, write_table
 
 PACKAGE = Path(__file__).parents[1] / "vgae"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -167,7 +167,7 @@ def hostile():
 @pytest.fixture(scope="module")
 def hostile_run(hostile, tmp_path_factory):
     from vgae.recipes import PAPER
-    from vgae.run import train_run
+    from vgae.runs.graphs import train_run
 
     folder = tmp_path_factory.mktemp("hostile")
     write_npz(hostile, folder / "g.npz")

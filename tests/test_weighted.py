@@ -6,11 +6,11 @@ from torch_geometric.nn import GCNConv
 
 import vgae
 from vgae.decoders import InnerProductDecoder
-from vgae.embedding import encoder_inputs
 from vgae.encoders import GCNEncoder
 from vgae.errors import UsageError
-from vgae.masking import LinkMasking
+from vgae.models.embedding import encoder_inputs
 from vgae.recipes import BEST, PAPER
+from vgae.training.masking import LinkMasking
 from vgae.vae import VAE
 
 

@@ -10,13 +10,12 @@ from vgae.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from vgae.data.files import read_graph as read_graph
+    from vgae.data.images import Images as Images
     from vgae.data.named import load_dataset as load_dataset
     from vgae.data.named_images import load_images as load_images
     from vgae.decoders import BernoulliDecoder as BernoulliDecoder
     from vgae.decoders import InnerProductDecoder as InnerProductDecoder
     from vgae.decoders import NormalDecoder as NormalDecoder
-    from vgae.embedding import embed as embed
-    from vgae.embedding import embed_images as embed_images
     from vgae.encoders import ConvEncoder as ConvEncoder
     from vgae.encoders import GCNEncoder as GCNEncoder
     from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
@@ -24,24 +23,25 @@ if TYPE_CHECKING:
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
-    from vgae.evaluation import calibrate as calibrate
-    from vgae.evaluation import evaluate as evaluate
+    from vgae.evaluation.images import evaluate_images as evaluate_images
+    from vgae.evaluation.links import calibrate as calibrate
+    from vgae.evaluation.links import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
     from vgae.gaussian import PointMass as PointMass
-    from vgae.graph import Graph as Graph
-    from vgae.image_evaluation import evaluate_images as evaluate_images
-    from vgae.image_training import fit_images as fit_images
-    from vgae.images import Images as Images
-    from vgae.link_training import fit as fit
-    from vgae.links import LinkSplit as LinkSplit
-    from vgae.links import split_links as split_links
-    from vgae.predict import LinkTable as LinkTable
-    from vgae.predict import predict_links as predict_links
-    from vgae.predict import score_links as score_links
-    from vgae.pretrained import from_pretrained as from_pretrained
-    from vgae.pretrained import save_pretrained as save_pretrained
-    from vgae.run import load_run as load_run
-    from vgae.train import epochs as epochs
+    from vgae.graphs.graph import Graph as Graph
+    from vgae.graphs.split import LinkSplit as LinkSplit
+    from vgae.graphs.split import split_links as split_links
+    from vgae.models.embedding import embed as embed
+    from vgae.models.embedding import embed_images as embed_images
+    from vgae.models.pretrained import from_pretrained as from_pretrained
+    from vgae.models.pretrained import save_pretrained as save_pretrained
+    from vgae.prediction.links import LinkTable as LinkTable
+    from vgae.prediction.links import predict_links as predict_links
+    from vgae.prediction.links import score_links as score_links
+    from vgae.runs.graphs import load_run as load_run
+    from vgae.training.images import fit_images as fit_images
+    from vgae.training.links import fit as fit
+    from vgae.training.loop import epochs as epochs
     from vgae.vae import VAE as VAE
 
 _HOME = {
@@ -50,35 +50,35 @@ _HOME = {
     "ConvEncoder": "vgae.encoders",
     "DiagGaussian": "vgae.gaussian",
     "GCNEncoder": "vgae.encoders",
-    "Graph": "vgae.graph",
+    "Graph": "vgae.graphs.graph",
     "ImageVAE": "vgae.estimators",
-    "Images": "vgae.images",
+    "Images": "vgae.data.images",
     "InnerProductDecoder": "vgae.decoders",
     "LinearGCNEncoder": "vgae.encoders",
     "LinkPredictor": "vgae.estimators",
-    "LinkSplit": "vgae.links",
-    "LinkTable": "vgae.predict",
+    "LinkSplit": "vgae.graphs.split",
+    "LinkTable": "vgae.prediction.links",
     "MLPEncoder": "vgae.encoders",
     "NormalDecoder": "vgae.decoders",
     "PointMass": "vgae.gaussian",
     "VGAEEmbedder": "vgae.estimators",
-    "calibrate": "vgae.evaluation",
-    "embed": "vgae.embedding",
-    "embed_images": "vgae.embedding",
-    "epochs": "vgae.train",
-    "evaluate": "vgae.evaluation",
-    "evaluate_images": "vgae.image_evaluation",
-    "fit": "vgae.link_training",
-    "fit_images": "vgae.image_training",
-    "from_pretrained": "vgae.pretrained",
+    "calibrate": "vgae.evaluation.links",
+    "embed": "vgae.models.embedding",
+    "embed_images": "vgae.models.embedding",
+    "epochs": "vgae.training.loop",
+    "evaluate": "vgae.evaluation.links",
+    "evaluate_images": "vgae.evaluation.images",
+    "fit": "vgae.training.links",
+    "fit_images": "vgae.training.images",
+    "from_pretrained": "vgae.models.pretrained",
     "load_dataset": "vgae.data.named",
     "load_images": "vgae.data.named_images",
-    "load_run": "vgae.run",
-    "predict_links": "vgae.predict",
+    "load_run": "vgae.runs.graphs",
+    "predict_links": "vgae.prediction.links",
     "read_graph": "vgae.data.files",
-    "save_pretrained": "vgae.pretrained",
-    "score_links": "vgae.predict",
-    "split_links": "vgae.links",
+    "save_pretrained": "vgae.models.pretrained",
+    "score_links": "vgae.prediction.links",
+    "split_links": "vgae.graphs.split",
 }
 
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]

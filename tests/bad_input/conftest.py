@@ -124,7 +124,7 @@ def converted(accepted, tmp_path):
 @pytest.fixture
 def trained(accepted, tmp_path):
     """Train on a file that must do; return what was said and the embedding, which is finite."""
-    from vgae.npz import read_arrays
+    from vgae.runtime.npz import read_arrays
 
     def run(files, text):
         answer = accepted(files, text)
@@ -138,7 +138,7 @@ def trained(accepted, tmp_path):
 @pytest.fixture(scope="session")
 def known_run(tmp_path_factory):
     """A run on a ring of 40 nodes, n00 to n39, with two features, a and b."""
-    from vgae.cli import main
+    from vgae.cli.app import main
 
     folder = tmp_path_factory.mktemp("known")
     names = [f"n{k:02}" for k in range(40)]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-import vgae.checkpoint
-import vgae.cli_train
-import vgae.run
-from vgae.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from vgae.npz import read_arrays
+import vgae.cli.train
+import vgae.runs.graphs
+import vgae.training.checkpoint
 from vgae.recipes import recipe_named
+from vgae.runtime.npz import read_arrays
+from vgae.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 OPTIONS = ["--recipe", "best", "--epochs", "6", "--seed", "3", "--set", "hidden_channels=16"]
 
@@ -28,17 +28,17 @@ class Killed(Exception):
 @pytest.fixture(scope="session")
 def broken_off(sbm_file, tmp_path_factory):
     """Folder of a run that trained, and was killed before it wrote what came out."""
-    from vgae.run import train_run
+    from vgae.runs.graphs import train_run
 
     folder = tmp_path_factory.mktemp("runs") / "run"
     recipe = recipe_named("best").override({"epochs": "6", "hidden_channels": "16"})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vgae.checkpoint, "SECONDS", 0)
+        patch.setattr(vgae.training.checkpoint, "SECONDS", 0)
 
         def die(*_):
             raise Killed
 
-        patch.setattr(vgae.run, "_write_result", die)
+        patch.setattr(vgae.runs.graphs, "_write_result", die)
         with pytest.raises(Killed):
             train_run(str(sbm_file), folder, recipe=recipe, seed=3, progress=False)
     assert [path.name for path in checkpoints(folder)] == [
@@ -51,7 +51,7 @@ def broken_off(sbm_file, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch):
     """They are not what is looked at here, and take longer than the trainings."""
-    monkeypatch.setattr(vgae.cli_train, "draw_figures", lambda run: None)
+    monkeypatch.setattr(vgae.cli.train, "draw_figures", lambda run: None)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def reseal(run, change):
 
 @pytest.mark.parametrize("version", [pytest.param(2, id="C04"), pytest.param(0, id="C05")])
 def test_another_format_is_refused_and_named(version, run, refused, monkeypatch):
-    monkeypatch.setattr(vgae.checkpoint, "FORMAT", version)
+    monkeypatch.setattr(vgae.training.checkpoint, "FORMAT", version)
     for path in checkpoints(run):
         write_checkpoint(path, Checkpoint({"history": []}, {}))
     monkeypatch.undo()

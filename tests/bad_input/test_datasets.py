@@ -250,7 +250,7 @@ def test_eight_processes_that_fetch_at_once_all_find_whole_files(toy_set, server
     home = toy_set(PLANETOID, url=server.url, there=False)
     program = (
         "import sys, pathlib\n"
-        "from vgae.cli import main\n"
+        "from vgae.cli.app import main\n"
         "from vgae.data import catalog\n"
         f"catalog.datasets_dir = lambda: pathlib.Path({str(tmp_path)!r})\n"
         "main(['datasets', 'fetch', 'toy'])"

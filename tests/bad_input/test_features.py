@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 
 from vgae.data.files import read_npz
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 
 RING = "".join(f"{k},{(k + 1) % 40}\n" for k in range(40))
 X = np.arange(80.0).reshape(40, 2) % 7

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from vgae.errors import DataError
-from vgae.graph import Graph
-from vgae.links import LinkSplit
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit
 
 MTX = "%%MatrixMarket matrix coordinate"
 RING = "".join(f"n{k:02},n{(k + 1) % 40:02}\n" for k in range(40))

@@ -18,18 +18,18 @@ import pytest
 import torch
 
 import vgae
-import vgae.checkpoint
-import vgae.cli_train
-from vgae.npz import read_arrays
+import vgae.cli.train
+import vgae.training.checkpoint
+from vgae.runtime.npz import read_arrays
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = "import vgae.checkpoint as c; c.SECONDS = 0; from vgae.cli import main; main()"
+PROGRAM = "import vgae.training.checkpoint as c; c.SECONDS = 0; from vgae.cli import main; main()"
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Draw no figures: they take longer than the trainings."""
-    monkeypatch.setattr(vgae.cli_train, "draw_figures", lambda run: None)
+    monkeypatch.setattr(vgae.cli.train, "draw_figures", lambda run: None)
 
 
 def process(*words, file_size=None, **environment):
@@ -90,8 +90,8 @@ def test_a_disk_that_is_full_ends_it_with_the_last_checkpoint_whole(sbm_file, tm
 def test_too_little_room_is_told_before_training(
     sbm_file, tmp_path, command, caplog, quick, monkeypatch
 ):
-    usage = vgae.checkpoint.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(vgae.checkpoint.shutil, "disk_usage", lambda _: usage)
+    usage = vgae.training.checkpoint.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(vgae.training.checkpoint.shutil, "disk_usage", lambda _: usage)
     assert command("train", sbm_file, "--epochs", "1", "-o", tmp_path / "run")[0] == 0
     assert "has 0 MB free; make room" in caplog.text
 
@@ -142,7 +142,7 @@ def test_a_device_that_is_not_there_is_refused(device, tmp_path, command):
 def test_a_loss_that_is_not_finite_ends_it_and_the_checkpoint_before_stays(
     lr, sbm_file, tmp_path, command, quick, monkeypatch
 ):
-    monkeypatch.setattr(vgae.checkpoint, "SECONDS", 0)
+    monkeypatch.setattr(vgae.training.checkpoint, "SECONDS", 0)
     run = tmp_path / "run"
     words = ["--set", "optimizer=rmsprop", "--set", f"lr={lr}", "--epochs", "500"]
     status, _, err = command("train", sbm_file, *words, "-o", run, "-q")
@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_the_checkpoint_before_stays(
     assert f"try a smaller lr (now {float(lr)})" in line
     assert status == 6
     for path in (run / "checkpoints").glob("*"):
-        tensors = vgae.checkpoint.read_checkpoint(path).tensors
+        tensors = vgae.training.checkpoint.read_checkpoint(path).tensors
         assert all(value.isfinite().all() for value in tensors.values())
 
 
@@ -158,7 +158,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_the_checkpoint_before_stays(
 def test_no_result_depends_on_the_clock(sbm_file, tmp_path, command, quick, monkeypatch):
     for name, clock in (("a", time.time), ("b", lambda: -1e9 * random.random())):
         monkeypatch.setattr(time, "time", clock)
-        monkeypatch.setattr(vgae.checkpoint, "SECONDS", 0)
+        monkeypatch.setattr(vgae.training.checkpoint, "SECONDS", 0)
         assert command("train", sbm_file, "--epochs", "3", "-o", tmp_path / name)[0] == 0
     for file in ("history.jsonl", "embeddings.npz", "model/model.safetensors", "config.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
@@ -267,7 +267,7 @@ def test_public_calls_leave_global_state_as_it_was(sbm, tmp_path):
     vgae.embed(result.model, sbm)
     vgae.predict_links(result.model, sbm, k=2)
     assert global_state() == before
-    small = vgae.image_recipes.SMALL2D.override({"epochs": "1"})
+    small = vgae.recipes.images.SMALL2D.override({"epochs": "1"})
     model = vgae.fit_images(images, recipe=small, progress=False).model
     vgae.evaluate_images(model, images.test[:4], num_samples=2)
     vgae.VGAEEmbedder(max_epochs=1, random_state=0).fit(sbm)
@@ -299,7 +299,7 @@ def test_a_training_in_a_thread_is_the_same(sbm, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(sbm_file, tmp_path_factory):
-    from vgae.run import train_run
+    from vgae.runs.graphs import train_run
 
     folder = tmp_path_factory.mktemp("trained") / "run"
     recipe = vgae.recipes.PAPER.override({"epochs": "2"})

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from vgae.data.files import write_npz
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 from vgae.recipes import PAPER
-from vgae.report.graph_page import graph_page
-from vgae.report.page import write_page
-from vgae.run import train_run
+from vgae.report.pages.frame import write_page
+from vgae.report.pages.graphs import graph_page
+from vgae.runs.graphs import train_run
 
 HOSTILE = [
     "</script><script>document.title='taken'</script>",

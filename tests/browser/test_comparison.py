@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from vgae.report.comparison import comparison_page
-from vgae.report.page import write_page
+from vgae.report.pages.comparison import comparison_page
+from vgae.report.pages.frame import write_page
 
 
 @pytest.fixture(scope="module")

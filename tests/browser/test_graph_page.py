@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import HOSTILE
-from vgae.report.page import json_markup, packed
+from vgae.report.pages.frame import json_markup, packed
 
 DATA = "JSON.parse(document.getElementById('data').textContent)"
 SHOWN = [name.replace("\u202e", "\\u202e") for name in HOSTILE]

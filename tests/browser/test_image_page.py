@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgae.image_recipes import ImageRecipe
-from vgae.image_run import train_image_run
-from vgae.report.image_page import image_page
-from vgae.report.page import write_page
+from vgae.recipes.images import ImageRecipe
+from vgae.report.pages.frame import write_page
+from vgae.report.pages.images import image_page
+from vgae.runs.images import train_image_run
 
 NAME = "<img src=x onerror=alert(1)>"
 # What the decoded image looks like: its pixels, as one number that no other has by chance.

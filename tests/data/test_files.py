@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from vgae.data.files import read_graph, read_npz, write_npz
 from vgae.errors import DataError
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 
 EDGES = [[0, 1, 1, 3, 3], [1, 0, 2, 3, 4]]
 SPARSE = sp.csr_array(np.diag([1.0, 0, 2, 3, 4]))

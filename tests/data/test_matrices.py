@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
 from vgae.errors import DataError
-from vgae.npz import read_arrays
+from vgae.runtime.npz import read_arrays
 
 MATRIX = sp.random_array((5, 4), density=0.4, rng=np.random.default_rng(0), format="coo")
 SQUARE = sp.csr_array([[0, 1.5, 0], [1.5, 0, 2], [0, 2, 4]])

@@ -22,7 +22,7 @@ from vgae.data import catalog
 from vgae.data._stub_pickle import MAX_FILE_BYTES, read_adjacency, read_csr, read_matrix
 from vgae.data.planetoid import load_planetoid, public_split, read_planetoid
 from vgae.errors import DataError, UsageError, VgaeError
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 
 NAMES = ("cora", "citeseer", "pubmed")
 PICKLED = ("x", "tx", "allx", "y", "ty", "ally", "graph")

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch.distributions import Bernoulli
 
 from vgae.decoders import InnerProductDecoder
-from vgae.graph import Graph
-from vgae.sparse import edges_to_csr
+from vgae.graphs.graph import Graph
+from vgae.kernels.csr import edges_to_csr
 
 EDGES = torch.tensor([[0, 1, 1, 2, 3, 0], [1, 0, 2, 1, 0, 3]])
 

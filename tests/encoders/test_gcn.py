@@ -9,7 +9,7 @@ from vgae.encoders._convolution import degree_features, propagation
 from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
-from vgae.sparse import csr_tensor, edges_to_csr, gcn_norm
+from vgae.kernels.csr import csr_tensor, edges_to_csr, gcn_norm
 
 EDGES = torch.tensor([[0, 1, 1, 2, 0, 2, 3, 4], [1, 0, 2, 1, 2, 0, 4, 3]])  # node 5 is isolated
 

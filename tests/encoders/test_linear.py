@@ -5,7 +5,7 @@ from torch_geometric.nn import GCNConv
 
 from vgae.encoders import LinearGCNEncoder
 from vgae.gaussian import PointMass
-from vgae.sparse import gcn_norm
+from vgae.kernels.csr import gcn_norm
 
 EDGES = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 

@@ -13,15 +13,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import estimator_checks as checks
 
-from vgae.embedding import embed
 from vgae.errors import DataError, UsageError
 from vgae.estimators import LinkPredictor, VGAEEmbedder
-from vgae.evaluation import PairScorer, calibrate
-from vgae.graph import Graph
-from vgae.link_training import fit
-from vgae.links import split_links
-from vgae.predict import predict_links
+from vgae.evaluation.links import PairScorer, calibrate
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import split_links
+from vgae.models.embedding import embed
+from vgae.prediction.links import predict_links
 from vgae.recipes import PAPER
+from vgae.training.links import fit
 
 SMALL = {"n_components": 4, "max_epochs": 5, "device": "cpu", "random_state": 0}
 

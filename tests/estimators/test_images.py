@@ -13,13 +13,13 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import validate_data
 
+from vgae.data.images import Images
 from vgae.errors import DataError, UsageError
 from vgae.estimators import ImageVAE
-from vgae.image_evaluation import evaluate_images
-from vgae.image_recipes import SMALL2D
-from vgae.image_training import fit_images
-from vgae.images import Images
-from vgae.streams import stream
+from vgae.evaluation.images import evaluate_images
+from vgae.recipes.images import SMALL2D
+from vgae.runtime.streams import stream
+from vgae.training.images import fit_images
 
 SMALL = {
     "settings": {"hidden_channels": (16,), "activation": "tanh"},

@@ -34,18 +34,18 @@ from pathlib import Path
 
 import torch
 
-import vgae.atomic
-import vgae.checkpoint
-import vgae.cli_train
-import vgae.history
-import vgae.image_run
-import vgae.report.image_figures
-import vgae.run
-import vgae.run_folder
-from vgae.checkpoint import Checkpoint, Checkpoints, read_checkpoint
-from vgae.cli import main
+import vgae.cli.train
+import vgae.report.figures.images
+import vgae.runs.folder
+import vgae.runs.graphs
+import vgae.runs.images
+import vgae.runtime.atomic
+import vgae.training.checkpoint
+import vgae.training.history
+from vgae.cli.app import main
 from vgae.errors import ArtifactError
-from vgae.run_folder import history_file
+from vgae.runs.folder import history_file
+from vgae.training.checkpoint import Checkpoint, Checkpoints, read_checkpoint
 
 RUNS = {
     "links, best": ["stdlib", "--recipe", "best", "--epochs", "120"],
@@ -98,14 +98,14 @@ class Countdown:
 def instrument(point, passes, acknowledged, *, in_place, figures):
     """Have checkpoints after every epoch, acknowledge them, and die at a point."""
     countdown = Countdown(point, passes)
-    vgae.checkpoint.SECONDS = 0
+    vgae.training.checkpoint.SECONDS = 0
     torch.set_num_threads(1)
     _kill_in_files(countdown)
     _kill_in_training(countdown)
     if in_place:
         _save_in_place()
     if not figures:
-        vgae.cli_train.draw_figures = vgae.report.image_figures.write_image_figures = _nothing
+        vgae.cli.train.draw_figures = vgae.report.figures.images.write_image_figures = _nothing
     save = Checkpoints.save
 
     def acknowledging(self, epoch, checkpoint):
@@ -167,7 +167,7 @@ def _kill_in_training(countdown):
 
             yield dying_write
 
-    for module in (vgae.run, vgae.image_run):
+    for module in (vgae.runs.graphs, vgae.runs.images):
         write_result, module.history_file = module._write_result, dying_history
 
         def exporting(*arguments, write_result=write_result, **options):
@@ -384,7 +384,9 @@ def measure(kills, seed, **options):
             print(f"{done} kills, {dict(harness.counts)}", file=sys.stderr, flush=True)
     counts = harness.counts
     return {
-        "checkpoints": "torch.save in place" if options["in_place"] else "vgae.checkpoint",
+        "checkpoints": "torch.save in place"
+        if options["in_place"]
+        else "vgae.training.checkpoint",
         "kills": done,
         "kills_by_point": dict(sorted(harness.points.items())),
         "kills_by_run": dict(by_run),

@@ -16,8 +16,8 @@ LINKS = ["stdlib", "--recipe", "best", "--epochs", "60"]
 # The same command with a checkpoint after each epoch, so that kills meet all of its parts.
 # Figures take longer than such trainings.
 PROGRAM = (
-    "import vgae.checkpoint as c, vgae.cli_train as t; c.SECONDS = 0; t.draw_figures = id; "
-    "from vgae.cli import main; main()"
+    "import vgae.training.checkpoint as c, vgae.cli.train as t; c.SECONDS = 0; "
+    "t.draw_figures = id; from vgae.cli import main; main()"
 )
 
 

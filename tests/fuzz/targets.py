@@ -21,11 +21,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-import vgae.cli_train
-import vgae.run
-from vgae.arrays import checked_csr, csr_matrix, feature_tensor
-from vgae.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from vgae.cli import main
+import vgae.cli.train
+import vgae.runs.graphs
+from vgae.cli.app import main
 from vgae.data.edge_lists import read_edge_list
 from vgae.data.files import read_graph, write_npz
 from vgae.data.idx import read_idx
@@ -34,21 +32,23 @@ from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
 from vgae.errors import UsageError
-from vgae.graph import Graph
-from vgae.history import HistoryRow
-from vgae.image_models import load_image_model, save_image_model
-from vgae.image_recipes import SMALL2D, ImageRecipe
-from vgae.links import LinkSplit
-from vgae.model_files import load_calibration, read_json
-from vgae.pretrained import from_pretrained, save_pretrained
+from vgae.graphs.arrays import checked_csr, csr_matrix, feature_tensor
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit
+from vgae.models.files import load_calibration, read_json
+from vgae.models.images import load_image_model, save_image_model
+from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.recipes import BEST, PAPER, Recipe
-from vgae.run import load_run, train_run
-from vgae.run_folder import read_history
-from vgae.streams import stream
-from vgae.training_state import TrainingState
+from vgae.recipes.images import SMALL2D, ImageRecipe
+from vgae.runs.folder import read_history
+from vgae.runs.graphs import load_run, train_run
+from vgae.runtime.streams import stream
+from vgae.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from vgae.training.history import HistoryRow
+from vgae.training.state import TrainingState
 
 logging.disable(logging.CRITICAL)
-vgae.cli_train.draw_figures = lambda run: None  # figures take a second each
+vgae.cli.train.draw_figures = lambda run: None  # figures take a second each
 torch.set_num_threads(1)
 HOME = Path(tempfile.mkdtemp(prefix="vgae-fuzz-"))
 GRAPH = Graph.from_edges(
@@ -201,7 +201,7 @@ TARGETS = {
     "csr": Target(csr, [CSR_SEED]),
     "split": Target(
         through("split.npz", LinkSplit.load),
-        [written(vgae.run.split_links(GRAPH, val=0.2, test=0.2, seed=0).save, "s.npz")],
+        [written(vgae.runs.graphs.split_links(GRAPH, val=0.2, test=0.2, seed=0).save, "s.npz")],
     ),
 }
 if importlib.util.find_spec("pyarrow"):
@@ -299,12 +299,12 @@ TARGETS |= {
     "checkpoint-state": Target(lambda data: restored(framed(data, STATE_REST)), [STATE_HEADER]),
 }
 
-MODEL = vgae.run.fit(
-    GRAPH, vgae.run.split_links(GRAPH, val=0, test=0, seed=0), recipe=RECIPE
+MODEL = vgae.runs.graphs.fit(
+    GRAPH, vgae.runs.graphs.split_links(GRAPH, val=0, test=0, seed=0), recipe=RECIPE
 ).model
 save_pretrained(MODEL, HOME / "model")
 IMAGE_RECIPE = replace(SMALL2D, epochs=1, hidden_channels=(4,))
-from vgae.image_models import build_image_model  # noqa: E402
+from vgae.models.images import build_image_model  # noqa: E402
 
 save_image_model(
     HOME / "image-model",
@@ -347,18 +347,18 @@ def use_run(folder: Path) -> None:
 
 def resume(folder: Path) -> None:
     """Go on with a run for at most one epoch, whatever it says of epochs."""
-    fit = vgae.run.fit
+    fit = vgae.runs.graphs.fit
     content = (folder / "config.json").read_bytes()
 
     def short(graph: Any, split: Any, *, recipe: Recipe, **options: Any) -> Any:
         few = {"epochs": min(recipe.epochs, 1), "warmup": 0, "patience": 0}
         return fit(graph, split, recipe=replace(recipe, **few), **options)
 
-    vgae.run.fit = short
+    vgae.runs.graphs.fit = short
     try:
-        vgae.run.resume_run(folder, device="cpu", max_bytes=400_000_000, progress=False)
+        vgae.runs.graphs.resume_run(folder, device="cpu", max_bytes=400_000_000, progress=False)
     finally:
-        vgae.run.fit = fit
+        vgae.runs.graphs.fit = fit
         shutil.rmtree(folder)
         shutil.copytree(HOME / "run", folder)
         (folder / "metrics.json").unlink()

@@ -3,9 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 from vgae.kernels import _tiled, inner_product_nll
-from vgae.sparse import edges_to_csr
+from vgae.kernels.csr import edges_to_csr
 
 
 def random_case(num_nodes, d=5, seed=0, scale=1.0):

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from vgae.devices import deterministic_algorithms
 from vgae.kernels import EdgeOperator, SparseOperator
+from vgae.kernels.csr import edges_to_csr
 from vgae.kernels.spmm import added_in_order
-from vgae.sparse import edges_to_csr
+from vgae.runtime.devices import deterministic_algorithms
 
 
 def operator(generator):

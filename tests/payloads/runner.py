@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vgae.checkpoint import Checkpoints, read_checkpoint
-from vgae.cli import main
+from vgae.cli.app import main
 from vgae.data.edge_lists import read_edge_list
 from vgae.data.files import read_graph, read_npz, write_npz
 from vgae.data.idx import read_idx
@@ -31,15 +30,16 @@ from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
 from vgae.errors import VgaeError
-from vgae.graph import Graph
-from vgae.image_models import load_image_model
-from vgae.image_recipes import SMALL2D
-from vgae.image_run import train_image_run
-from vgae.links import LinkSplit
-from vgae.model_files import load_calibration
-from vgae.pretrained import from_pretrained
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit
+from vgae.models.files import load_calibration
+from vgae.models.images import load_image_model
+from vgae.models.pretrained import from_pretrained
 from vgae.recipes import PAPER
-from vgae.run import load_run, train_run
+from vgae.recipes.images import SMALL2D
+from vgae.runs.graphs import load_run, train_run
+from vgae.runs.images import train_image_run
+from vgae.training.checkpoint import Checkpoints, read_checkpoint
 
 RUN_FILES = (
     *("config.json", "split.npz", "history.jsonl", "metrics.json", "embeddings.npz"),

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vgae.checkpoint import read_checkpoint
 from vgae.data.edge_lists import read_edge_list
 from vgae.data.files import read_graph
 from vgae.errors import ArtifactError, DataError
-from vgae.npz import read_arrays
 from vgae.recipes import PAPER
-from vgae.run import train_run
+from vgae.runs.graphs import train_run
+from vgae.runtime.npz import read_arrays
+from vgae.training.checkpoint import read_checkpoint
 
 HERE = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("payload_corpus", HERE / "corpus.py")

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from vgae.image_recipes import ImageRecipe
-from vgae.image_run import train_image_run
 from vgae.recipes import PAPER
-from vgae.run import train_run
+from vgae.recipes.images import ImageRecipe
+from vgae.runs.graphs import train_run
+from vgae.runs.images import train_image_run
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from vgae.arrays import check_format
 from vgae.errors import DataError
+from vgae.graphs.arrays import check_format
 
 MAX_FILE_BYTES = 16 * 2**20  # the largest real file, ind.pubmed.allx, has 7.6 MB
 MAX_OPCODES = 1_000_000  # the longest real file, ind.pubmed.graph, has 178,216

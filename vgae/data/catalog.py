@@ -256,7 +256,7 @@ def fetch(
         entry: The data set.
         names: The files wanted; all of them if None.
         retries: How often a failed download is tried again.
-        progress: Whether to show a download on stderr; see :func:`vgae.progress.showing`.
+        progress: Whether to show a download on stderr; see :func:`vgae.runtime.progress.showing`.
 
     Returns:
         The path of each file wanted, by its name.

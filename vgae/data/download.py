@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from vgae.progress import showing
+from vgae.runtime.progress import showing
 
 _TIMEOUT_SECONDS = 30
 _STEP = 2**16
@@ -17,7 +17,7 @@ def download(url: str, path: Path, *, limit: int, progress: bool | None = None) 
         url: Of the file.
         path: Where to.
         limit: Bytes that it has, at most.
-        progress: Whether it is shown; see :func:`vgae.progress.showing`.
+        progress: Whether it is shown; see :func:`vgae.runtime.progress.showing`.
 
     Raises:
         ValueError: If there is more.

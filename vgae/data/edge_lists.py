@@ -27,8 +27,8 @@ from vgae.data.text import (
     unpacked_name,
 )
 from vgae.errors import DataError, UsageError
-from vgae.graph import NodeId
-from vgae.tables import plain_names
+from vgae.graphs.graph import NodeId
+from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,9 @@ def read_edge_list(
 
     Each line has two names and perhaps a weight. Lines that are blank, or begin with ``#`` or
     ``%``, are left out. Names are text, or integers if each is the canonical way to write one:
-    ``7``, not ``007``, ``7.0`` or ``1e3``. The apostrophes that :func:`vgae.tables.write_table`
-    puts before what a spreadsheet would run are taken away in ``.csv`` and ``.tsv`` files. The
-    nodes are in ascending order of their names.
+    ``7``, not ``007``, ``7.0`` or ``1e3``. The apostrophes that
+    :func:`vgae.runtime.tables.write_table` puts before what a spreadsheet would run are taken
+    away in ``.csv`` and ``.tsv`` files. The nodes are in ascending order of their names.
 
     Args:
         path: The file.

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from vgae.arrays import csr_matrix
-from vgae.canonical import Directed, Merge
 from vgae.data.edge_lists import read_edge_list, read_parquet_edges
 from vgae.data.idx import file_size
 from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
@@ -25,8 +23,10 @@ from vgae.data.node_features import (
 )
 from vgae.data.text import Normalize, naming, unpacked_name
 from vgae.errors import DataError, printable
-from vgae.graph import Graph, NodeId
-from vgae.npz import read_arrays, write_arrays
+from vgae.graphs.arrays import csr_matrix
+from vgae.graphs.canonical import Directed, Merge
+from vgae.graphs.graph import Graph, NodeId
+from vgae.runtime.npz import read_arrays, write_arrays
 
 _FORMAT = "vgae-graph-1"
 _TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from vgae.data.idx import file_size
+from vgae.data.images import Images
 from vgae.data.npy import read_npy
 from vgae.data.text import brief, naming
 from vgae.errors import DataError, ResourceError, printable
-from vgae.images import Images
-from vgae.npz import read_arrays
+from vgae.runtime.npz import read_arrays
 
 PICTURES = (".png", ".jpg", ".jpeg")
 
@@ -27,7 +27,7 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
     """Read images from a file or a folder; nothing is unpickled.
 
     ========  ====================================================================================
-    ``.npy``  pixels, as :meth:`vgae.images.Images.from_arrays` takes them for ``train``
+    ``.npy``  pixels, as :meth:`vgae.data.images.Images.from_arrays` takes them for ``train``
     ``.npz``  ``images`` and perhaps ``y``; or ``train`` and perhaps ``val``, ``test``,
               ``y_train``, ``y_val``, ``y_test``
     folder    pictures (``.png``, ``.jpg``), all grey or all RGB, of one size, in the order of
@@ -44,7 +44,7 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
             ``NPY_CORRUPT``, ``NPZ_CORRUPT``, ``PICTURE_CORRUPT`` if it is damaged; ``NPZ_KEYS``;
             ``PICKLE_REFUSED``; ``UNPACKED_SIZE`` if it would unpack to far more than itself;
             ``NO_IMAGES``, ``FOLDER_LAYOUT``, ``PICTURE_MODE`` for a folder; or as
-            :meth:`vgae.images.Images.from_arrays`.
+            :meth:`vgae.data.images.Images.from_arrays`.
         ResourceError: ``PILLOW`` if pictures cannot be read for want of Pillow.
     """
     path = Path(path)

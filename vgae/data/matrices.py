@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from vgae.arrays import csr_matrix
 from vgae.data.text import brief, is_blank_or_comment, parse_number, read_lines
 from vgae.errors import DataError
+from vgae.graphs.arrays import csr_matrix
 
 _FIELDS = ("real", "integer", "pattern")
 _SYMMETRIES = ("general", "symmetric")

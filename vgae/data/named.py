@@ -4,7 +4,7 @@ from vgae.data.catalog import Features, check_features, entry
 from vgae.data.files import read_npz
 from vgae.data.planetoid import load_planetoid
 from vgae.errors import UsageError
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 
 
 def load_dataset(name: str, *, features: Features = "raw", progress: bool | None = None) -> Graph:

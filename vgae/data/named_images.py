@@ -17,9 +17,9 @@ import torch
 from vgae.data.catalog import Entry, catalogue, entry, fetch
 from vgae.data.idx import read_idx_pair
 from vgae.data.image_files import holds_images, read_images
+from vgae.data.images import Binarize, Images, check_binarize
 from vgae.errors import UsageError
-from vgae.images import Binarize, Images, check_binarize
-from vgae.streams import stream
+from vgae.runtime.streams import stream
 
 _SPLIT_SEED = 0
 
@@ -37,7 +37,7 @@ def load_images(
     Args:
         source: ``"digits"``, ``"mnist"``, or a path as :func:`~vgae.data.image_files.read_images`
             takes it. A name of the catalogue goes before a file of that name.
-        binarize: See :meth:`vgae.images.Images.binarised`.
+        binarize: See :meth:`vgae.data.images.Images.binarised`.
         seed: Of what is drawn for ``binarize``, and of the split of a file or folder.
         progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 

@@ -14,7 +14,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.arrays import feature_tensor
 from vgae.data.idx import file_size
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
@@ -32,9 +31,10 @@ from vgae.data.text import (
     unpacked_name,
 )
 from vgae.errors import DataError, UsageError, printable
-from vgae.graph import NodeId
-from vgae.npz import read_arrays
-from vgae.tables import plain_names
+from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.graph import NodeId
+from vgae.runtime.npz import read_arrays
+from vgae.runtime.tables import plain_names
 
 MissingFeatures = Literal["error", "zero"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from vgae.data.idx import file_size
 from vgae.data.text import brief, naming
 from vgae.errors import DataError
-from vgae.npz import check_header
+from vgae.runtime.npz import check_header
 
 
 def read_npy(path: str | os.PathLike[str]) -> np.ndarray:

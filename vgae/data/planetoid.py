@@ -37,7 +37,7 @@ from vgae.data.catalog import (
 )
 from vgae.data.files import read_npz, write_npz
 from vgae.errors import DataError, ResourceError
-from vgae.graph import Graph
+from vgae.graphs.graph import Graph
 
 _LABEL_PARTS = {"ally", "ty"}
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vgae.errors import DataError
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, inner_product_nll
-from vgae.sparse import adjacency, csr_tensor
+from vgae.kernels.csr import adjacency, csr_tensor
 
 
 class MaskedLinks(NamedTuple):

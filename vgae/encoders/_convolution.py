@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
-from vgae.sparse import EdgePattern, gcn_norm, gcn_norm_entries
+from vgae.kernels.csr import EdgePattern, gcn_norm, gcn_norm_entries
 
 
 class Propagated(NamedTuple):
@@ -62,7 +62,7 @@ def prepared(
         x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
         edge_index: Both directions of every edge, shape ``(2, E)``.
         weight: Of the first layer, shape ``(F, k)``; without features F is N.
-        self_loop_weight: See :func:`vgae.sparse.gcn_norm`.
+        self_loop_weight: See :func:`vgae.kernels.csr.gcn_norm`.
         edge_weight: Likewise.
         averaged: Whether dense features may be averaged once and for all.
     """

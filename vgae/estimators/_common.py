@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from vgae.errors import UsageError
-from vgae.settings import Training
+from vgae.recipes.base import Training
 
 Recipe = TypeVar("Recipe", bound=Training)
 

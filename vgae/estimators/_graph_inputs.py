@@ -9,9 +9,9 @@ import scipy.sparse as sp
 from sklearn.neighbors import kneighbors_graph
 from sklearn.utils.validation import validate_data
 
-from vgae.arrays import feature_tensor
 from vgae.errors import DataError, UsageError
-from vgae.graph import Graph
+from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.graph import Graph
 
 
 def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:

@@ -15,19 +15,19 @@ from sklearn.base import (
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from vgae.calibration import Calibration, Method, Prior, fit_calibration
-from vgae.embedding import embed
 from vgae.errors import DataError, UsageError
 from vgae.estimators._common import changed_recipe, check_validation_fraction, seed_from
 from vgae.estimators._graph_inputs import validate_graph
-from vgae.evaluation import calibrate
-from vgae.graph import Graph
-from vgae.history import HistoryRow
-from vgae.link_training import fit
-from vgae.links import LinkSplit, split_links
-from vgae.models import ModelName
-from vgae.predict import LinkTable, predict_links, score_links
+from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
+from vgae.evaluation.links import calibrate
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit, split_links
+from vgae.models.embedding import embed
+from vgae.models.graphs import ModelName
+from vgae.prediction.links import LinkTable, predict_links, score_links
 from vgae.recipes import Recipe, for_graph, recipe_named
+from vgae.training.history import HistoryRow
+from vgae.training.links import fit
 from vgae.vae import VAE
 
 _FIELDS = {"n_components": "latent_channels", "max_epochs": "epochs", "learning_rate": "lr"}
@@ -70,7 +70,7 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         model_: The trained :class:`~vgae.VAE`, on the device where it was trained.
         graph_: The :class:`~vgae.Graph` that it was trained on.
         embedding_: Means of the posteriors of its nodes, float32, shape ``(N, d)``.
-        history_: One :class:`~vgae.history.HistoryRow` per epoch.
+        history_: One :class:`~vgae.training.history.HistoryRow` per epoch.
         n_iter_: Epochs trained.
         n_features_in_: Columns of the features; 0 without.
         feature_names_in_: Their names, if all are strings.
@@ -223,7 +223,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         embedder: A :class:`VGAEEmbedder`, which stays as it is; one with its defaults if not
             given. The links held out here choose its epoch too.
         calibration: ``"platt"``, ``"isotonic"`` or ``"temperature"``; see
-            :func:`vgae.calibration.fit_calibration`.
+            :func:`vgae.evaluation.calibration.fit_calibration`.
         prior: Share of links that probabilities refer to: ``"balanced"``, one half, or
             ``"density"``, that of the graph.
         goal: What the threshold is chosen for: ``"f1"``, or ``"precision=0.9"``.
@@ -235,7 +235,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         embedder_: The fitted :class:`VGAEEmbedder`.
         graph_: Its :class:`~vgae.Graph`; the names of its nodes are 0 to N - 1 if it has no
             other.
-        calibration_: The :class:`~vgae.calibration.Calibration`.
+        calibration_: The :class:`~vgae.evaluation.calibration.Calibration`.
         threshold_: Probability from which on a pair is predicted to be a link.
         classes_: 0, no link, and 1, a link.
 

@@ -12,15 +12,15 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from vgae.embedding import embed_images, evaluating, parameter_like
+from vgae.data.images import Images
 from vgae.errors import DataError
 from vgae.estimators._common import changed_recipe, check_validation_fraction, seed_from
-from vgae.history import HistoryRow
-from vgae.image_evaluation import elbo_terms
-from vgae.image_recipes import ImageRecipe, image_recipe_named
-from vgae.image_training import fit_images
-from vgae.images import Images
-from vgae.streams import stream
+from vgae.evaluation.images import elbo_terms
+from vgae.models.embedding import embed_images, evaluating, parameter_like
+from vgae.recipes.images import ImageRecipe, image_recipe_named
+from vgae.runtime.streams import stream
+from vgae.training.history import HistoryRow
+from vgae.training.images import fit_images
 from vgae.vae import VAE
 
 _DECODED_AT_ONCE = 1000  # images
@@ -41,7 +41,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     does.
 
     Args:
-        recipe: Name of the settings, such as ``"kingma2013"``; see :mod:`vgae.image_recipes`.
+        recipe: Name of the settings, such as ``"kingma2013"``; see :mod:`vgae.recipes.images`.
         shape: Colours, height and width ``(c, h, w)`` of an image. By default it is a square of
             one colour if the number of features is a square, else a single row.
         n_components: Width d of the latent vectors; the recipe's (``latent_channels``) if not
@@ -54,12 +54,12 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         device: As for :func:`vgae.fit`.
         random_state: An integer is the seed of :func:`vgae.fit_images`, of the validation images
             and of :meth:`sample`; ``None`` or a ``RandomState`` gives another one each time.
-        settings: Other fields of :class:`~vgae.image_recipes.ImageRecipe` and their values, such
+        settings: Other fields of :class:`~vgae.recipes.images.ImageRecipe` and their values, such
             as ``{"hidden_channels": (64,)}``. The parameters above go before.
 
     Attributes:
         model_: The trained :class:`~vgae.VAE`, on the device where it was trained.
-        history_: One :class:`~vgae.history.HistoryRow` per epoch.
+        history_: One :class:`~vgae.training.history.HistoryRow` per epoch.
         n_iter_: Epochs trained.
         n_features_in_: Pixels times colours of an image: c h w.
         feature_names_in_: Names of the columns of ``X``, if all were strings.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.kernels._all_pairs import refuse_second_derivative
-from vgae.sparse import csr_tensor
+from vgae.kernels.csr import csr_tensor
 
 
 def edge_terms(

@@ -12,7 +12,7 @@ from torch import Tensor
 from vgae.kernels import _sampled, _tiled
 from vgae.kernels._all_pairs import Precision, Sweeper, Wanted, all_pairs
 from vgae.kernels._edges import edge_terms, softplus
-from vgae.sparse import adjacency
+from vgae.kernels.csr import adjacency
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def inner_product_nll(
         z: Latent vectors, shape ``(N, d)``; float16 and bfloat16 are computed in float32.
         edge_index: Both directions of every edge, once each, no self-loops, shape ``(2, E)``; or
             the same as a sparse CSR matrix of shape ``(N, N)``, which saves checking and sorting
-            them anew (:func:`vgae.sparse.adjacency` makes it).
+            them anew (:func:`vgae.kernels.csr.adjacency` makes it).
         bias: Added to each logit, shape ``()``; zero if not given.
         edge_weight: Of each edge in the first sum, equal for both directions, in the order of the
             CSR matrix (rows ascending, then columns), shape ``(E,)``; ones if not given.

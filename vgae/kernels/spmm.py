@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vgae.sparse import csr_tensor, transposed
+from vgae.kernels.csr import csr_tensor, transposed
 
 
 class SparseOperator(NamedTuple):

@@ -8,7 +8,7 @@ from typing import cast
 
 import typer
 
-from vgae.console import print_columns
+from vgae.cli.console import print_columns
 from vgae.encoders import GCNEncoder, LinearGCNEncoder, PyGEncoder
 from vgae.errors import UsageError, VgaeError
 from vgae.gaussian import PointMass

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from vgae.decoders import InnerProductDecoder
-from vgae.embedding import evaluating
 from vgae.gaussian import DiagGaussian, PointMass
-from vgae.graph import Graph, both_directions
+from vgae.graphs.graph import Graph, both_directions
+from vgae.models.embedding import evaluating
 from vgae.vae import VAE, Posterior
 
 NUM_NODES, IN_CHANNELS = 24, 8

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.embedding import embed
-from vgae.graph import Graph, both_directions
+from vgae.graphs.graph import Graph, both_directions
+from vgae.models.embedding import embed
 from vgae.testing._cases import (
     IN_CHANNELS,
     NUM_NODES,

@@ -10,10 +10,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vgae.graph import both_directions
-from vgae.link_training import fit
-from vgae.links import split_links
-from vgae.model_files import save_weights
+from vgae.graphs.graph import both_directions
+from vgae.graphs.split import split_links
+from vgae.models.files import save_weights
 from vgae.recipes import PAPER
 from vgae.testing._cases import (
     NUM_NODES,
@@ -30,7 +29,8 @@ from vgae.testing._cases import (
     law,
     seed_all,
 )
-from vgae.training_state import named_generators
+from vgae.training.links import fit
+from vgae.training.state import named_generators
 from vgae.vae import VAE
 
 

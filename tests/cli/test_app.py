@@ -1,0 +1,207 @@
+"""The command as a subprocess, on a graph of 120 nodes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vgae import __version__
+from vgae.cli.app import main
+
+
+def vgae(*arguments, cwd=None, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "vgae", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(sbm_file, tmp_path_factory):
+    """A trained run, made by the command itself in a folder of its own."""
+    cwd = tmp_path_factory.mktemp("cli")
+    result = vgae("train", sbm_file, "--epochs", 10, cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    # What it is about to do, and nothing else.
+    assert result.stderr.startswith("pairs exact (within 1 s): 14,400 an epoch, under 1 ms;")
+    assert result.stderr.count("\n") == 1
+    for words in ("nothing leaks", "validation", "test", "Written to runs/sbm-vgae-1", "Try next"):
+        assert words in result.stdout
+    return cwd / "runs" / "sbm-vgae-1"
+
+
+def test_train_writes_a_run_with_figures(folder):
+    for name in ("training.png", "embedding.png", "links.png"):
+        assert (folder / "figures" / name).read_bytes().startswith(b"\x89PNG")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["epochs"] == 10
+
+
+def test_evaluate_gives_the_scores_that_training_gave(folder):
+    result = vgae("evaluate", folder, "--json")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert json.loads(result.stdout) == {part: metrics[part] for part in ("val", "test")}
+
+
+def test_evaluate_judges_by_other_tasks_and_protocols_too(folder):
+    arguments = ("evaluate", folder, "--messages", "train+val", "--hard", 10)
+    result = vgae(*arguments, "--tasks", "links,classes,clusters", "--json")
+    found, metrics = json.loads(result.stdout), json.loads((folder / "metrics.json").read_text())
+    assert found["val"]["auc"] == metrics["val"]["auc"]
+    assert found["test"]["auc"] != metrics["test"]["auc"]
+    assert 0 < found["test"]["hard"]["mrr"] < 1
+    assert found["classes"]["public"] is None
+    assert found["classes"]["random"]["accuracy"] > 0.25
+    assert found["clusters"].keys() == {"acc", "nmi", "ari"}
+    shown = vgae("evaluate", folder, "--tasks", "classes,clusters").stdout
+    for words in ("ten random splits", "ACC", "macro F1"):
+        assert words in shown
+
+
+def test_calibrate_stores_probabilities_and_a_threshold_for_a_goal(folder):
+    before = (folder / "model" / "calibration.json").read_text()
+    shown = vgae("calibrate", folder, "--method", "isotonic", "--prior", "density")
+    assert "isotonic" in shown.stdout
+    assert (folder / "model" / "calibration.json").read_text() != before
+    result = vgae("calibrate", folder, "--goal", "precision=0.7", "--json")
+    stored = json.loads((folder / "model" / "calibration.json").read_text())
+    assert json.loads(result.stdout) == stored
+    assert stored["precision"] >= 0.7
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["test"] == json.loads(vgae("evaluate", folder, "--json").stdout)["test"]
+    vgae("calibrate", folder)
+    assert (folder / "model" / "calibration.json").read_text() == before
+
+
+@pytest.mark.parametrize("messages", ["train", "all"])
+def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
+    out = tmp_path / "e.npz"
+    result = vgae("embed", folder, "-o", out, "--messages", messages, "--json")
+    assert json.loads(result.stdout) == {"path": str(out), "nodes": 120, "dimensions": 16}
+    stored, written = (np.load(p, allow_pickle=False) for p in (folder / "embeddings.npz", out))
+    with stored, written:
+        assert written["ids"][119] == "node-119"
+        assert np.array_equal(stored["mu"], written["mu"]) == (messages == "train")
+
+
+def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path):
+    out = tmp_path / "table.json"
+    arguments = ("--datasets", sbm_file, "--models", "gae,linear-vgae", "--seeds", 2)
+    result = vgae("table", *arguments, "--epochs", 5, "-o", out)
+    assert result.returncode == 0, result.stderr
+    for words in ("linear-vgae", "±", "published", "own random split"):
+        assert words in result.stdout
+    rows = json.loads(out.read_text())["rows"]
+    assert [len(row["trials"]) for row in rows] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train", "corra"], 3, "error[UNKNOWN_DATASET]"),
+        (["train", "nowhere.npz"], 3, "error[CANNOT_READ]: nowhere.npz"),
+        (["train", "cora"], 3, "error[OFFLINE]"),
+        (["train", "--val", "0.9", "--test", "0.2"], 2, "error[SPLIT_SHARE]"),
+        (["train", "--set", "epochs"], 2, "error[RECIPE]: --set must be FIELD=VALUE"),
+        (["train", "--set", "depth=3"], 2, "error[RECIPE]: 'depth' is no field"),
+        (["train", "--recipe", "best-ever"], 2, "error[RECIPE]: no recipe"),
+        (["train", "--model", "gat"], 2, "error[MODEL]: no model 'gat'"),
+        (["train", "--features", "some"], 2, "error[FEATURES]"),
+        (["train", "--device", "cuda:99"], 5, "error[DEVICE]"),
+        (["train", "--device", "cpu", "--cuda-graph"], 2, "error[CUDA_GRAPH]"),
+        (["train", "--pairs", "some"], 2, "error[RECIPE]: pairs must be one of"),
+        (["train", "--max-memory", "inf"], 2, "error[MAX_MEMORY]"),
+        (["train", "--max-memory", "5"], 5, "error[MEMORY]: training on 641 nodes"),
+        (["train", "--seed", "-1"], 2, "Invalid value for '--seed'"),
+        (["train", "--seed", str(2**70)], 2, "error[SEED_RANGE]"),
+        (["evaluate", "."], 4, "error[NOT_A_RUN]"),
+        (["evaluate", ".", "--tasks", "links,poems"], 2, "error[TASKS]"),
+        (["evaluate", ".", "--hard", "3"], 2, "error[HARD]"),
+        (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
+        (["table", "-o", "/dev/null/table.json"], 5, "error[CANNOT_WRITE]"),
+        (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),
+        (["table", "--seeds", "0"], 2, "Invalid value for '--seeds'"),
+        (["datasets", "fetch", "mnost"], 3, "error[UNKNOWN_DATASET]"),
+        (["fly"], 2, "No such command 'fly'"),
+    ],
+)
+def test_every_fault_is_one_line_and_a_documented_exit_status(
+    arguments, status, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VGAE_DATA", str(tmp_path))
+    monkeypatch.setenv("VGAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VGAE_OFFLINE", "1")
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    printed = capsys.readouterr()
+    assert stop.value.code == status
+    assert message in printed.err
+    assert printed.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_fault_shows_no_traceback_unless_asked():
+    assert "Traceback" not in vgae("train", "nowhere.npz").stderr
+    assert "Traceback" in vgae("train", "nowhere.npz", "--debug").stderr
+
+
+def test_an_interrupted_table_keeps_its_rows(sbm_file, tmp_path):
+    out = tmp_path / "table.json"
+    command = [sys.executable, "-m", "vgae", "table", "--datasets", str(sbm_file), "-o", str(out)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [*command, "--seeds", "10000", "--epochs", "2"], stderr=subprocess.PIPE, text=True, env=env
+    )
+    process.stderr.readline()  # that of the first five seconds
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out.read_text())["rows"][0]["trials"][0]["seed"] == 0
+
+
+def test_a_wrong_name_leaves_an_old_table_as_it_was(tmp_path):
+    out = tmp_path / "table.json"
+    out.write_text("old")
+    assert vgae("table", "--datasets", "typo", "-o", out).returncode == 3
+    assert out.read_text() == "old"
+
+
+def test_nothing_held_out_is_said_instead_of_scored(sbm_file, tmp_path):
+    out = tmp_path / "run"
+    shares = ("--val", 0, "--test", 0)
+    assert "no links were held out" in vgae("train", sbm_file, "-o", out, *shares).stdout
+    assert vgae("evaluate", out, "--json").stdout == "{}\n"
+
+
+def test_help_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys; from vgae.cli.app import main\n"
+        "try: main(['train', '--help'])\n"
+        "finally: print(sorted({'torch', 'numpy', 'scipy'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_and_bare_command():
+    assert vgae("--version").stdout == f"vgae {__version__}\n"
+    bare = vgae()
+    assert "Commands:" in bare.stderr
+    assert bare.returncode == 2
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    command = f"{sys.executable} -m vgae datasets verify | head -c 1"
+    env = {**os.environ, "VGAE_DATA": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, env=env)
+    assert result.stderr == ""

@@ -1,0 +1,184 @@
+"""From a file of names to proposed links with the same names, by the command."""
+
+import csv
+import json
+import random
+
+import numpy as np
+import pytest
+
+from vgae import load_run
+from vgae.cli.app import main
+
+FIRST = ["Ada", "Émilie", "Grace", "Hedy", "Ида", "李"]
+
+
+def written(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def name_of(node):
+    """An invented name with all that a name may hold."""
+    return f"{FIRST[node % len(FIRST)]}, no. {node}" if node % 7 else f'=HYPERLINK("{node}")'
+
+
+@pytest.fixture(scope="module")
+def people(sbm, tmp_path_factory):
+    """Links of the graph of the tests as a CSV: shuffled, some both ways, repeated, to itself."""
+    links = [(name_of(u), name_of(v)) for u, v in sbm.links.T.tolist()]
+    rows = [*links, *[link[::-1] for link in links[:50]], *links[100:130]]
+    rows += [(links[0][0],) * 2, (links[1][1],) * 2]
+    random.Random(0).shuffle(rows)
+    folder = tmp_path_factory.mktemp("people")
+    features = folder / "features.csv"
+    head = ["name", *(f"f{k}" for k in range(sbm.num_features))]
+    x = sbm.dense_x.tolist()
+    written(features, [head, *([name_of(k), *x[k]] for k in range(sbm.num_nodes))])
+    return written(folder / "people.csv", [("source", "target"), *rows]), features, set(links)
+
+
+@pytest.fixture(scope="module")
+def run(people, tmp_path_factory):
+    path, features, _ = people
+    out = tmp_path_factory.mktemp("run") / "run"
+    arguments = ["train", path, "--features", features, "-o", out, "--epochs", 30, "--quiet"]
+    with pytest.raises(SystemExit) as end:
+        main([*map(str, arguments)])
+    assert not end.value.code
+    return out
+
+
+def read_back(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def bare(name):
+    """A name without the apostrophe that keeps a spreadsheet from running it."""
+    return name.removeprefix("'")
+
+
+def test_what_was_merged_and_dropped_is_counted(people, sbm, tmp_path, command):
+    path, features, links = people
+    status, out, _ = command("convert", path, "--features", features, "-o", tmp_path / "g.npz")
+    assert status == 0
+    n = len(links)
+    expected = (
+        f"people: {sbm.num_nodes} nodes, {n} links, {sbm.num_features} features (2 self-loops"
+        f" dropped, 30 repeated edges merged, 50 links given in both directions, {n - 50} in one)"
+    )
+    assert out.splitlines()[0].replace(",", "") == expected.replace(",", "")
+    summary = command("convert", path, "-o", tmp_path / "h.npz", "--json")[1]
+    assert json.loads(summary)["notes"] == {
+        "self_loops": 2,
+        "repeats": 30,
+        "both_ways": 50,
+        "one_way": n - 50,
+    }
+
+
+def test_embeddings_come_out_with_the_names_that_went_in(run, people, tmp_path, command):
+    nodes = {name for link in people[2] for name in link}
+    for suffix in (".csv", ".npz", ".vec"):
+        status, out, _ = command("embed", run, "-o", tmp_path / f"e{suffix}")
+        assert (status, f"{len(nodes)} nodes" in out) == (0, True)
+    assert {bare(row["id"]) for row in read_back(tmp_path / "e.csv")} == nodes
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as stored:
+        assert set(stored["ids"].tolist()) == nodes
+
+
+def test_proposed_links_are_new_and_bear_names_and_probabilities(run, people, tmp_path, command):
+    path = tmp_path / "links.csv"
+    status, out, _ = command("predict", run, "-k", 5, "-o", path)
+    rows, links = read_back(path), people[2]
+    assert status == 0
+    assert len(rows) == 5 * load_run(run).graph.num_nodes
+    for row in rows:
+        pair = bare(row["source"]), bare(row["target"])
+        assert pair[0] != pair[1]
+        assert pair not in links
+        assert pair[::-1] not in links
+        assert 0 <= float(row["probability"]) <= 1
+    assert "probability" in out
+    balanced = tmp_path / "balanced.csv"
+    command("predict", run, "-k", 5, "-o", balanced, "--prior", "balanced")
+    # At even odds each is likelier than among all pairs.
+    assert all(
+        float(a["probability"]) > float(b["probability"])
+        for a, b in zip(read_back(balanced), rows, strict=True)
+    )
+
+
+def test_links_are_proposed_for_some_nodes_or_overall(run, command):
+    def listed(*options):
+        _, out, _ = command("predict", run, "-k", 3, "--json", *options)
+        assert json.loads(out)["path"] == str(run / "links.csv")
+        return read_back(run / "links.csv")
+
+    assert len(listed("--overall")) == 3
+    name = next(name for name in load_run(run).graph.ids if "," not in name)
+    assert {bare(row["source"]) for row in listed("--nodes", f" {name}")} == {name}
+    assert listed() != listed("--metric", "cosine")
+
+
+def test_given_pairs_are_scored_in_their_order(run, people, tmp_path, command):
+    links = sorted(people[2])
+    pairs = [links[0], (links[0][0], links[5][1]), links[3][::-1]]
+    path = written(tmp_path / "pairs.csv", pairs)
+    out = tmp_path / "scores.csv"
+    assert command("predict", run, "--pairs", path, "-o", out)[0] == 0
+    rows = read_back(out)
+    assert [(bare(row["source"]), bare(row["target"])) for row in rows] == pairs
+    assert [row["known"] for row in rows][::2] == ["True", "True"]
+
+
+def test_another_graph_is_embedded_and_predicted_with_the_same_features(
+    run, people, sbm, tmp_path, command
+):
+    _, features, links = people
+    half = written(tmp_path / "next.csv", sorted(links)[: len(links) // 2])
+    options = ("--features", features)
+    status, _, err = command("embed", run, half, *options, "-o", tmp_path / "e.npz")
+    assert (status, "NODE_SET_MISMATCH" in err) == (3, True)  # some nodes have no link left
+    whole = tmp_path / "next.npz"
+    arguments = ("convert", half, *options, "--missing-features", "zero", "-o", whole)
+    assert command(*arguments)[0] == 0
+    assert command("embed", run, whole, "-o", tmp_path / "e.npz")[0] == 0
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as stored:
+        assert len(stored["ids"]) == sbm.num_nodes
+    assert command("predict", run, whole, "-k", 1, "-o", tmp_path / "p.json")[0] == 0
+    assert len(json.loads((tmp_path / "p.json").read_text())) == sbm.num_nodes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["predict", "{run}", "stdlib"], 3, "error[FEATURE_DIM_MISMATCH]: stdlib has"),
+        (["embed", "{run}", "stdlib", "--features", "none"], 3, "error[NO_FEATURES]"),
+        (["predict", "{run}", "--nodes", "nobody"], 3, "error[UNKNOWN_NODE]"),
+        (["predict", "{run}", "--pairs", "nowhere.csv"], 3, "error[CANNOT_READ]"),
+        (["predict", "{run}", "--metric", "l2"], 2, "error[METRIC]"),
+        (["predict", "{run}", "--prior", "high"], 2, "error[CALIBRATION_PRIOR]"),
+        (["predict", "{run}", "-k", "0"], 2, "Invalid value for '--top-k'"),
+        (["predict", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),
+        (["predict", "nowhere"], 4, "error[NOT_A_RUN]"),
+        (["embed", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),
+        (["convert", "stdlib", "-o", "x.npz"], 3, "error[CANNOT_READ]"),
+        (["convert", "{people}", "-o", "x.csv"], 2, "error[EXPORT_FORMAT]"),
+        (["convert", "{people}", "-o", "x.npz", "--merge", "min"], 2, "error[MERGE]"),
+        (["convert", "{people}", "-o", "x.npz", "--directed", "error"], 3, "error[DIRECTED]"),
+        (["convert", "{people}", "-o", "x.npz", "--delimiter", ";;"], 2, "error[DELIMITER]"),
+    ],
+)
+def test_every_fault_is_one_line_and_writes_nothing(
+    arguments, status, message, run, people, tmp_path, command, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = [word.format(run=run, people=people[0]) for word in arguments]
+    found, out, err = command(*words)
+    assert found == status
+    assert message in err
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,108 @@
+import json
+import shutil
+import sys
+from dataclasses import replace
+
+import pytest
+
+from vgae.recipes import PAPER
+from vgae.recipes.images import ImageRecipe
+from vgae.report.pages import frame as page
+from vgae.runs.graphs import train_run
+from vgae.runs.images import train_image_run
+
+
+@pytest.fixture(scope="module")
+def run(sbm_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "sbm"
+    return train_run(str(sbm_file), folder, recipe=replace(PAPER, epochs=3)).folder
+
+
+def test_report_writes_a_page_into_the_run(command, run, caplog):
+    status, out, _ = command("report", run, "--top-k", 7)
+    path = run / "report.html"
+    assert status == 0
+    size = path.stat().st_size
+    assert out == f"{path}: {size / 1e6:.1f} MB, open it in a browser\n"
+    assert 4e6 < size < 10e6
+    assert "bringing 120 nodes into the plane" in caplog.messages
+    assert caplog.records[0].name == "vgae.report.pages.graphs"
+    html = path.read_text()
+    assert html.startswith("<!doctype html>")
+    assert html.count("<tr>", html.index('id="proposals"'), html.index('id="trust"')) == 8
+
+
+def test_report_writes_where_it_is_told(command, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    path = tmp_path / "page.html"
+    status, out, err = command("report", run, "-o", path, "--json")
+    assert status == 0
+    assert json.loads(out) == {"path": str(path), "bytes": path.stat().st_size}
+    assert err == ""
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "page"])
+def test_another_format_is_refused(command, run, name, tmp_path):
+    status, _, err = command("report", run, "-o", tmp_path / name)
+    assert status == 2
+    assert err.startswith("error[REPORT_FORMAT]: --out must end in .html")
+
+
+def test_what_is_missing_is_told_before_any_work(command, run, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    status, _, err = command("report", run, "-o", tmp_path / "x.html")
+    assert status == 2
+    assert err.startswith("error[MISSING_PACKAGE]: plotly")
+    assert err.endswith(" is missing: pip install 'vgae[report]'.\n")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_that_is_no_run_is_refused(command, tmp_path):
+    status, _, err = command("report", tmp_path)
+    assert status == 4
+    assert err.startswith("error[")
+
+
+def test_a_place_that_cannot_be_written_is_one_error(command, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    (tmp_path / "file").touch()
+    status, _, err = command("report", run, "-q", "-o", tmp_path / "file" / "x.html")
+    assert status == 5
+    assert err.startswith("error[CANNOT_WRITE]")
+
+
+@pytest.fixture(scope="module")
+def image_run(tmp_path_factory):
+    recipe = ImageRecipe(name="short", hidden_channels=(8,), latent_channels=2, epochs=1)
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    return train_image_run("digits", folder, recipe=recipe, num_samples=2, progress=False).folder
+
+
+def test_a_run_on_images_has_a_page_of_its_own_kind(command, image_run, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    status, out, _ = command("report", image_run)
+    assert status == 0
+    assert out.startswith(f"{image_run / 'report.html'}: 0.")
+    assert 'id="decoded"' in (image_run / "report.html").read_text()
+
+
+def test_several_runs_have_a_page_beside_them(command, run, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    copy = run.parent / "copy"
+    shutil.copytree(run, copy)
+    status, out, _ = command("report", run, copy, "--json")
+    path = run.parent / f"compare-{run.name}-{copy.name}.html"
+    assert status == 0
+    assert json.loads(out) == {"path": str(path), "bytes": path.stat().st_size}
+    assert "the two cannot be told apart" in path.read_text()
+    assert 'href="sbm/report.html"' in path.read_text() or not (run / "report.html").exists()
+
+
+def test_runs_that_do_not_go_together_are_one_line(command, run, image_run, monkeypatch):
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+    status, _, err = command("report", run, image_run)
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error[REPORT_KINDS]: {image_run} is a run on images and {run} one on")
+    status, _, err = command("report", run, run / ".." / run.name)
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("error[REPORT_TWICE]: ")

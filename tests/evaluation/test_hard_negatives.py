@@ -1,0 +1,193 @@
+"""hard_negatives: its laws, and a plain loop over nodes that ranks the same way."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.metrics.pairwise import cosine_similarity
+
+from vgae.errors import DataError, UsageError
+from vgae.evaluation.hard_negatives import hard_negatives
+from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import split_links
+
+
+def drawn(graph, split, *, seed=0, x=None, **options):
+    options = {"per_link": 20, **options}
+    generator = torch.Generator().manual_seed(seed)
+    return hard_negatives(
+        graph.links,
+        split.test.pos,
+        split.train,
+        x,
+        graph.num_nodes,
+        generator=generator,
+        **options,
+    )
+
+
+def ends_of(pairs, held_out):
+    """Yield each end of a link with the nodes that were put in place of the other."""
+    half = pairs.shape[2] // 2
+    for p, (u, v) in enumerate(held_out.T.tolist()):
+        assert set(pairs[0, p, :half].tolist()) == {u}
+        assert set(pairs[1, p, half:].tolist()) == {v}
+        yield u, pairs[1, p, :half].tolist()
+        yield v, pairs[0, p, half:].tolist()
+
+
+def naive_scores(split, x):
+    """Dense matrices of the heuristics: networkx, a linear system, sklearn."""
+    n = split.num_nodes
+    net = nx.empty_graph(n)
+    net.add_edges_from(split.train.T.tolist())
+    ra = np.zeros((n, n))
+    every = [(u, v) for v in range(n) for u in range(v)]
+    for u, v, score in nx.resource_allocation_index(net, every):
+        ra[u, v] = ra[v, u] = score
+    adj = nx.to_numpy_array(net, nodelist=range(n))
+    walk = adj / np.maximum(adj.sum(axis=1, keepdims=True), 1)
+    ppr = 0.15 * np.linalg.inv(np.eye(n) - 0.85 * walk)
+    return [ra, ppr] if x is None else [ra, ppr, cosine_similarity(x.double())]
+
+
+def naive_ranks(rows, candidates):
+    """Rank of each candidate, the lowest of its ranks by each row of scores."""
+    lowest = {}
+    for row in rows:
+        # Ties that differ by rounding are ties.
+        score = {w: round(float(row[w]), 9) for w in candidates}
+        positive = [s for s in score.values() if s > 0]
+        rank = {
+            w: 1 + sum(s <= t < max(positive) for t in positive) for w, s in score.items() if s > 0
+        }
+        behind = len(row)
+        for w in candidates:
+            lowest[w] = min(lowest.get(w, np.inf), rank.get(w, behind))
+    for w in candidates:
+        if all(row[w] <= 0 for row in rows):
+            lowest[w] = np.inf
+    return lowest
+
+
+@pytest.fixture(scope="module")
+def split(sbm):
+    return split_links(sbm, val=0.1, test=0.2)
+
+
+@pytest.mark.parametrize("features", ["none", "dense", "sparse"])
+@pytest.mark.parametrize("per_link", [2, 20, 120])
+def test_negatives_are_no_links_no_self_pairs_and_keep_one_end(sbm, split, features, per_link):
+    x = {"none": None, "dense": sbm.x, "sparse": feature_tensor(sp.csr_array(sbm.x.numpy()))}
+    pairs = drawn(sbm, split, x=x[features], per_link=per_link)
+    assert pairs.shape == (2, split.test.pos.shape[1], per_link)
+    assert pairs.dtype == torch.int64
+    links = {frozenset(pair) for pair in sbm.links.T.tolist()}
+    for end, others in ends_of(pairs, split.test.pos):
+        assert len(set(others)) == per_link // 2
+        assert not any(w == end or frozenset((end, w)) in links for w in others)
+
+
+@pytest.mark.parametrize("features", [False, True])
+def test_chosen_are_those_a_plain_loop_ranks_first(sbm, split, features):
+    x = sbm.x if features else None
+    scores = naive_scores(split, x)
+    known = {frozenset(pair) for pair in sbm.links.T.tolist()}
+    for end, others in ends_of(drawn(sbm, split, x=x), split.test.pos):
+        candidates = [w for w in range(120) if w != end and frozenset((end, w)) not in known]
+        lowest = naive_ranks([matrix[end] for matrix in scores], candidates)
+        # Sets may differ where ranks tie, the ranks may not.
+        assert [lowest[w] for w in others] == sorted(lowest.values())[:10]
+
+
+def test_a_star_and_its_neighbour_worked_by_hand():
+    """Train 0-1, 0-2, 0-3, 3-4; 1-5 is held out, and node 5 has no training link.
+
+    For 1, of the candidates 2, 3, 4, 6: RA is 1/3, 1/3, 0, 0, so the ranks are 1, 1, 2, 2.
+    PageRank puts 3 (two links) before 2 (one) before 4, ranks 1, 2, 3. The lower of both are
+    1, 1, 2 for 2, 3, 4; node 6, zero by both, comes last.
+    """
+    train = torch.tensor([[0, 0, 0, 3], [1, 2, 3, 4]])
+    held_out = torch.tensor([[1], [5]])
+    links = torch.cat([train, held_out], dim=1)
+    pairs = hard_negatives(
+        links, held_out, train, None, 7, per_link=8, generator=torch.Generator()
+    )
+    assert set(pairs[1, 0, :2].tolist()) == {2, 3}
+    assert pairs[1, 0, 2:4].tolist() == [4, 6]
+    assert set(pairs[0, 0, 4:].tolist()) < {0, 2, 3, 4, 6}  # by no heuristic: any
+
+
+def test_same_seed_same_pairs_whatever_the_block(sbm, split):
+    first = drawn(sbm, split, x=sbm.x)
+    for max_entries in (1, 1000, 5001):
+        assert torch.equal(drawn(sbm, split, x=sbm.x, max_entries=max_entries), first)
+    assert not torch.equal(drawn(sbm, split, x=sbm.x, seed=1), first)
+
+
+def test_sparse_and_dense_features_give_the_same_pairs(sbm, split):
+    sparse = feature_tensor(sp.csr_array(sbm.x.numpy()))
+    assert torch.equal(drawn(sbm, split, x=sparse), drawn(sbm, split, x=sbm.x))
+
+
+@pytest.mark.parametrize("heuristic", [0, 1, 2], ids=["RA", "PPR", "cosine"])
+def test_chosen_score_higher_than_random_non_links(sbm, split, heuristic):
+    matrix = naive_scores(split, sbm.x)[heuristic]
+    u, v = drawn(sbm, split, x=sbm.x).flatten(1).numpy()
+    random_u, random_v = split.test.neg.numpy()
+    assert matrix[u, v].mean() > 1.5 * matrix[random_u, random_v].mean()
+
+
+def test_equal_ranks_are_drawn_evenly_over_the_nodes():
+    """Ends without training links: every other node is as likely."""
+    n, held_out = 40, torch.tensor([[0], [1]])
+    train, generator = torch.tensor([[2], [3]]), torch.Generator().manual_seed(0)
+    links = torch.cat([held_out, train], dim=1)
+    counts = np.zeros(n)
+    for _ in range(400):
+        pairs = hard_negatives(links, held_out, train, None, n, per_link=4, generator=generator)
+        np.add.at(counts, pairs[1, 0, :2].numpy(), 1)
+    assert counts[:2].sum() == 0
+    # 800 draws over 38 nodes: 21 each, standard deviation 4.5.
+    assert counts[2:].min() > 21 - 4 * 4.5
+    assert counts[2:].max() < 21 + 4 * 4.5
+
+
+def test_the_link_itself_is_left_out_even_where_the_graph_lacks_it(split):
+    pairs = drawn(Graph.from_edges(split.train, num_nodes=120), split, per_link=200)
+    for p, (u, v) in enumerate(split.test.pos.T.tolist()):
+        assert (u, v) not in set(zip(*pairs[:, p].tolist(), strict=True))
+
+
+def test_too_few_candidates_are_refused_with_the_most_that_works():
+    links = torch.tensor([[0, 0, 0, 1], [1, 2, 3, 2]])  # 0 has only 4 and 5 left
+    held_out, train = links[:, :1], links[:, 1:]
+    arguments = (links, held_out, train, None, 6)
+    with pytest.raises(DataError, match="at most 4 are possible") as caught:
+        hard_negatives(*arguments, per_link=6, generator=torch.Generator())
+    assert caught.value.code == "NO_NEGATIVES"
+    assert hard_negatives(*arguments, per_link=4, generator=torch.Generator()).shape == (2, 1, 4)
+    with pytest.raises(DataError, match="no per_link is possible"):
+        hard_negatives(*arguments[:-1], 4, per_link=2, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("per_link", [0, 7, -2])
+def test_per_link_must_be_even_and_positive(sbm, split, per_link):
+    with pytest.raises(UsageError, match="even and positive") as caught:
+        drawn(sbm, split, per_link=per_link)
+    assert caught.value.code == "PER_LINK"
+
+
+def test_features_of_other_nodes_are_refused(sbm, split):
+    with pytest.raises(DataError, match=r"shape \(120, F\), got \(119, 40\)"):
+        drawn(sbm, split, x=sbm.x[1:])
+
+
+def test_without_held_out_links_there_are_no_negatives(sbm):
+    nothing = torch.empty(2, 0, dtype=torch.int64)
+    pairs = hard_negatives(
+        sbm.links, nothing, sbm.links, None, 120, per_link=8, generator=torch.Generator()
+    )
+    assert pairs.shape == (2, 0, 8)

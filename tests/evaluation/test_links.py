@@ -1,0 +1,196 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from vgae.decoders import InnerProductDecoder
+from vgae.errors import DataError, LeakageError, UsageError
+from vgae.evaluation.links import PairScorer, calibrate, evaluate, evaluate_links
+from vgae.evaluation.metrics import link_scores, rank_scores, ranks_among
+from vgae.gaussian import DiagGaussian
+from vgae.graphs.graph import both_directions
+from vgae.graphs.split import split_links
+from vgae.models.embedding import embed
+from vgae.recipes import PAPER
+from vgae.training.links import fit
+from vgae.vae import VAE
+
+
+class SeesMessages(nn.Module):
+    """Encodes each node as its row of the adjacency it was given: the leak canary."""
+
+    def forward(self, x, edge_index):
+        rows = torch.zeros(len(x), len(x))
+        rows[edge_index[0], edge_index[1]] = 1
+        return DiagGaussian(rows, torch.zeros_like(rows))
+
+
+class IsLinked(nn.Module):
+    """Scores a pair 1 if messages travel between the two, else 0."""
+
+    def logits(self, z, edge_label_index):
+        return z[edge_label_index[0], edge_label_index[1]]
+
+
+def test_the_leak_canary_finds_nothing(sbm):
+    """A model that merely remembers which links carry messages is no better than a coin."""
+    for seed in range(5):
+        split = split_links(sbm, seed=seed)
+        scores = evaluate(VAE(SeesMessages(), IsLinked()), sbm, split)
+        assert scores["val"].auc <= 0.51
+        assert scores["test"].auc <= 0.51
+
+
+def test_scores_are_those_of_the_means_over_training_messages(sbm):
+    split = split_links(sbm)
+    model = VAE(SeesMessages(), InnerProductDecoder())
+    rows = torch.zeros(120, 120)
+    rows[split.message_edge_index[0], split.message_edge_index[1]] = 1
+    common = (rows @ rows)[tuple(split.test.edge_label_index)]  # common neighbours
+    expected = link_scores(common, split.test.edge_label)
+    assert evaluate(model, sbm, split)["test"].scores == expected
+    assert evaluate_links(model, sbm, split)["test"] == expected
+
+
+def test_the_mode_of_the_model_changes_nothing_and_is_left_alone(sbm):
+    split = split_links(sbm)
+
+    class Noisy(InnerProductDecoder):
+        def logits(self, z, edge_label_index):
+            return nn.functional.dropout(super().logits(z, edge_label_index), 0.5, self.training)
+
+    model = VAE(SeesMessages(), Noisy())
+    scores = [evaluate(model.train(mode), sbm, split) for mode in (True, False)]
+    assert scores[0]["test"].to_dict() == scores[1]["test"].to_dict()
+    assert not model.training
+
+
+def test_a_part_without_links_is_left_out(sbm):
+    model = VAE(SeesMessages(), InnerProductDecoder())
+    assert list(evaluate(model, sbm, split_links(sbm, val=0))) == ["test"]
+
+
+def test_a_split_of_another_graph_is_refused(sbm, two_cliques):
+    with pytest.raises(LeakageError, match="S12"):
+        evaluate(VAE(SeesMessages(), InnerProductDecoder()), two_cliques, split_links(sbm))
+
+
+@pytest.fixture(scope="module")
+def trained(sbm):
+    split = split_links(sbm, seed=1)
+    return fit(sbm, split, recipe=replace(PAPER, epochs=30), progress=False).model, split
+
+
+def test_messages_over_validation_links_change_the_test_part_alone(sbm, trained):
+    """The same model is better off with more neighbours; validation must not see itself."""
+    model, split = trained
+    train, more = (evaluate_links(model, sbm, split, messages=m) for m in ("train", "train+val"))
+    assert train["val"] == more["val"]
+    assert train["test"] != more["test"]
+    edges = both_directions(torch.cat([split.train, split.val.pos], dim=1))
+    z = embed(model, sbm, edges).mu
+    logits = model.decoder.logits(z, split.test.edge_label_index)
+    assert more["test"] == link_scores(logits, split.test.edge_label)
+    with pytest.raises(UsageError, match="'train' or 'train\\+val', got 'all'"):
+        evaluate(model, sbm, split, messages="all")
+
+
+def test_ranks_are_among_all_nodes_but_known_neighbours(sbm, trained):
+    model, split = trained
+    z = embed(model, sbm, split.message_edge_index).mu
+    scores = z @ z.T
+    known = torch.eye(120, dtype=torch.bool)
+    known[sbm.edge_index[0], sbm.edge_index[1]] = True
+    ranks = []
+    for u, v in [*split.test.pos.T.tolist(), *split.test.pos.flip(0).T.tolist()]:
+        ranks.append(1 + (scores[u] > scores[u, v])[~known[u]].sum().item())
+    expected = torch.tensor(ranks, dtype=torch.float64)
+    found = evaluate(model, sbm, split)["test"]
+    assert found.ranks.mrr == pytest.approx((1 / expected).mean().item())
+    assert found.ranks.hits_at_10 == pytest.approx((expected <= 10).double().mean().item())
+    assert found.num_ranked == split.test.pos.shape[1]
+
+
+def test_a_decoder_without_a_fast_way_to_all_pairs_is_ranked_alike(sbm, trained):
+    model, split = trained
+
+    class Slow(InnerProductDecoder):
+        def logits(self, z, edge_label_index):
+            return super().logits(z, edge_label_index)
+
+    slow = evaluate(VAE(model.encoder, Slow()), sbm, split)["test"]
+    assert slow.ranks == evaluate(model, sbm, split)["test"].ranks
+
+
+def test_hard_non_links_are_harder_than_any_others(sbm, trained):
+    model, split = trained
+    hard = evaluate(model, sbm, split, hard=20)["test"].hard
+    generator = torch.Generator().manual_seed(0)
+    scorer = PairScorer(model, sbm, split.message_edge_index)
+    others = torch.randint(120, (len(split.test.pos[0]) * 20,), generator=generator)
+    pairs = torch.stack([split.test.pos[0].repeat_interleave(20), others])
+    random = ranks_among(scorer.logits(split.test.pos), scorer.logits(pairs).view(-1, 20))
+    assert hard.mrr < rank_scores(random).mrr
+    assert hard == evaluate(model, sbm, split, hard=20)["test"].hard
+
+
+def test_calibration_makes_probabilities_truer_and_is_fitted_to_validation_alone(sbm, trained):
+    model, split = trained
+    calibration = calibrate(model, sbm, split)
+    found = evaluate(model, sbm, split, calibration=calibration)["test"]
+    assert found.calibrated.scores.brier < found.sigmoid.scores.brier
+    assert found.calibrated.scores.ece < found.sigmoid.scores.ece
+    other_test = replace(split, test=split.test._replace(neg=split.test.neg.flip(1)))
+    assert calibrate(model, sbm, other_test) == calibration
+    assert found.scores == evaluate(model, sbm, split)["test"].scores
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_the_prior_of_the_graph_is_its_density(sbm, trained):
+    model, split = trained
+    balanced, density = (calibrate(model, sbm, split, prior=p) for p in ("balanced", "density"))
+    unknown = 120 * 119 / 2 - split.train.shape[1]
+    share = (sbm.num_links - split.train.shape[1]) / unknown
+    assert balanced.log_odds_shift == 0
+    assert density.log_odds_shift == pytest.approx(math.log(share / (1 - share)))
+
+
+def test_without_validation_links_there_is_nothing_to_calibrate_by(sbm, trained):
+    with pytest.raises(DataError, match="needs validation links"):
+        calibrate(trained[0], sbm, split_links(sbm, val=0))
+
+
+def test_intervals_hold_the_scores(sbm, trained):
+    found = evaluate(trained[0], sbm, trained[1])["test"]
+    for score, (low, high) in zip(found.scores, found.intervals, strict=True):
+        assert low < score < high
+
+
+def test_under_the_density_a_precision_is_that_among_all_unknown_pairs(sbm, trained):
+    """Among as many non-links as links, no false positive may mean a hundred of them."""
+    model, split = trained
+    calibration = calibrate(model, sbm, split, prior="density", goal="precision=0.1")
+    u, v = torch.triu_indices(120, 120, offset=1)
+    known = torch.zeros(120, 120, dtype=torch.bool)
+    known[split.message_edge_index[0], split.message_edge_index[1]] = True
+    pairs = torch.stack([u, v])[:, ~known[u, v]]
+    is_link = torch.zeros(120, 120, dtype=torch.bool)
+    is_link[sbm.edge_index[0], sbm.edge_index[1]] = True
+    chosen = calibration.predict(PairScorer(model, sbm, split.message_edge_index).logits(pairs))
+    assert is_link[tuple(pairs[:, chosen])].double().mean() > 0.06
+    with pytest.raises(UsageError, match="no threshold reaches precision"):
+        calibrate(model, sbm, split, prior="density", goal="precision=1")
+
+
+def test_the_prior_of_a_calibration_does_not_change_how_it_is_judged(sbm, trained):
+    model, split = trained
+    calibration = calibrate(model, sbm, split)
+    shifted = replace(calibration, log_odds_shift=-4.0)
+    scores = [
+        evaluate(model, sbm, split, calibration=c)["test"].calibrated.scores
+        for c in (calibration, shifted)
+    ]
+    assert scores[0] == scores[1]

@@ -1,0 +1,245 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import auc, average_precision_score, roc_auc_score
+
+from vgae.errors import DataError, NumericalError, UsageError
+from vgae.evaluation.metrics import (
+    LinkScores,
+    RankScores,
+    _counted_scores,
+    _resampled,
+    bootstrap_intervals,
+    curves,
+    hits_at_k,
+    link_scores,
+    rank_scores,
+    ranks_among,
+)
+from vgae.evaluation.reliability import probability_scores, reliability
+
+LABELS = torch.tensor([1.0, 1, 1, 0, 0, 0])
+
+
+def test_a_perfect_ranking_scores_one_and_a_reversed_one_zero_auc():
+    assert link_scores(LABELS, LABELS) == LinkScores(1.0, 1.0)
+    assert link_scores(-LABELS, LABELS).auc == 0.0
+
+
+def test_equal_scores_are_a_coin_flip():
+    assert link_scores(torch.zeros(6), LABELS) == LinkScores(0.5, 0.5)
+
+
+def test_worked_by_hand():
+    # Order: link, non-link, link, non-link. Pairs ranked right: 2 + 1 of 4. Precision at the
+    # links: 1/1 and 2/3.
+    scores = link_scores(torch.tensor([4.0, 3, 2, 1]), torch.tensor([1, 0, 1, 0]))
+    assert scores == pytest.approx((3 / 4, (1 + 2 / 3) / 2))
+
+
+@given(st.lists(st.integers(-50, 50), min_size=6, max_size=6))
+def test_a_monotone_map_changes_nothing(values):
+    scores = torch.tensor(values, dtype=torch.float64)
+    assert link_scores(scores / 10, LABELS) == link_scores((scores / 10).sigmoid() * 3, LABELS)
+
+
+@pytest.mark.parametrize("labels", [torch.ones(3), torch.zeros(3), torch.empty(0)])
+def test_one_class_is_refused_instead_of_scoring_one(labels):
+    with pytest.raises(DataError, match="need links and non-links") as error:
+        link_scores(torch.rand(len(labels)), labels)
+    assert error.value.code == "ONE_CLASS"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_scores_that_are_not_finite_are_refused(bad):
+    with pytest.raises(NumericalError, match="1 scores are not finite"):
+        link_scores(torch.tensor([bad, 0, 0, 0, 0, 0]), LABELS)
+
+
+JUDGES = [link_scores, curves, bootstrap_intervals, probability_scores, reliability]
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize(
+    ("scores", "labels", "code"),
+    [
+        (torch.rand(3), torch.ones(4), "SCORE_SHAPE"),
+        (torch.rand(2, 2), torch.ones(2, 2), "SCORE_SHAPE"),
+        (torch.rand(3), torch.tensor([0, 1, 2]), "LABEL_VALUE"),
+        (torch.rand(3), torch.tensor([0, 1, float("nan")]), "LABEL_VALUE"),
+        (torch.rand(3), torch.zeros(3), "ONE_CLASS"),
+        (torch.tensor([float("nan"), 0, 1]), torch.tensor([0, 1, 1]), "SCORES_NONFINITE"),
+    ],
+)
+def test_every_score_refuses_the_same_input(judge, scores, labels, code):
+    with pytest.raises((DataError, NumericalError)) as error:
+        judge(scores, labels)
+    assert error.value.code == code
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.bool, torch.int32])
+def test_labels_may_be_of_any_type(dtype):
+    assert link_scores(LABELS.to(torch.bfloat16), LABELS.to(dtype)) == LinkScores(1.0, 1.0)
+
+
+def test_hits_worked_by_hand():
+    # Of 0.9, 0.5, 0.1 the second non-link is 0.5: 0.6 and 0.8 are above it, the tie is not.
+    pos, neg = torch.tensor([0.6, 0.5, 0.8, 0.2]), torch.tensor([0.1, 0.9, 0.5])
+    assert [hits_at_k(pos, neg, k) for k in (1, 2, 3, 4)] == [0, 0.5, 1, 1]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1), st.lists(st.integers(0, 9)), st.integers(1, 20))
+def test_hits_are_those_of_ogb(pos, neg, k):
+    """The lines of ogb.linkproppred.Evaluator._eval_hits, ogb 1.3.6."""
+    pos, neg = torch.tensor(pos).float(), torch.tensor(neg).float()
+    if len(neg) < k:
+        expected = 1.0
+    else:
+        kth_score_in_negative_edges = torch.topk(neg, k)[0][-1]
+        expected = float(torch.sum(pos > kth_score_in_negative_edges)) / len(pos)
+    assert hits_at_k(pos, neg, k) == pytest.approx(expected)
+
+
+def test_hits_refuse_what_has_no_answer():
+    with pytest.raises(UsageError, match="k must be at least 1, got 0"):
+        hits_at_k(torch.ones(2), torch.ones(2), 0)
+    with pytest.raises(DataError, match="P > 0"):
+        hits_at_k(torch.ones(0), torch.ones(2), 1)
+    with pytest.raises(NumericalError, match="1 scores are not finite"):
+        hits_at_k(torch.tensor([float("nan")]), torch.ones(2), 1)
+
+
+def test_ranks_worked_by_hand():
+    pos = torch.tensor([3.0, 3, 3, 3])
+    neg = torch.tensor([[1.0, 2], [4, 1], [3, 4], [3, 3]])
+    ranks = ranks_among(pos, neg)
+    assert ranks.tolist() == [1, 2, 2.5, 2]
+    assert ranks.dtype == torch.float64
+
+
+@given(st.integers(0, 2**32))
+def test_the_mean_rank_tells_the_auc(seed):
+    """Among shared non-links AUC = 1 - (mean rank - 1) / K, ties included."""
+    generator = torch.Generator().manual_seed(seed)
+    pos, neg = torch.randint(10, (2, 20), generator=generator).float()
+    ranks = ranks_among(pos, neg.expand(20, 20))
+    labels = torch.tensor([1, 0]).repeat_interleave(20)
+    expected = link_scores(torch.cat([pos, neg]), labels).auc
+    assert 1 - (float(ranks.mean()) - 1) / 20 == pytest.approx(expected)
+
+
+def test_ranks_refuse_shapes_that_do_not_fit():
+    with pytest.raises(DataError, match=r"neg \(P, K\), got \(2,\) and \(3, 4\)"):
+        ranks_among(torch.ones(2), torch.ones(3, 4))
+
+
+def test_rank_scores_worked_by_hand():
+    # A rank between two places, 1.5, is no hit at 1.
+    scores = rank_scores(torch.tensor([1.0, 1.5, 10, 50, 51, 1000]))
+    mrr = (1 + 1 / 1.5 + 0.1 + 0.02 + 1 / 51 + 0.001) / 6
+    assert scores == pytest.approx(RankScores(mrr, 1 / 6, 3 / 6, 4 / 6, 5 / 6))
+
+
+@pytest.mark.parametrize("ranks", [torch.ones(0), torch.tensor([0.5, 2]), torch.ones(2, 2)])
+def test_rank_scores_refuse_what_is_no_rank(ranks):
+    with pytest.raises(DataError, match="ranks must be at least 1"):
+        rank_scores(ranks)
+
+
+def tied_pairs(num, seed=0):
+    """As many links as non-links, links a little higher, with many ties."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([1, 0], num)
+    scores = np.round(rng.normal(labels, 1.0) * 4) / 4
+    return torch.from_numpy(scores), torch.from_numpy(labels)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_resample_is_judged_as_sklearn_judges_weighted_pairs(seed):
+    scores, labels = tied_pairs(60)
+    rng = np.random.default_rng(seed)
+    # Many weights are zero, as in a resample; often those of the best pairs too.
+    weight = rng.multinomial(60, rng.dirichlet(np.full(120, 0.3)))
+    weight[[0, 119]] = 1
+    distinct, group = np.unique(-scores.numpy(), return_inverse=True)
+    assert len(distinct) < 40
+    links, non_links = (
+        np.bincount(group, weights=weight * (labels.numpy() == k), minlength=len(distinct))
+        for k in (1, 0)
+    )
+    expected = [
+        score(labels, scores, sample_weight=weight)
+        for score in (roc_auc_score, average_precision_score)
+    ]
+    found = _counted_scores(links[None], non_links[None])
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)
+
+
+def test_a_resample_keeps_the_number_and_favours_nobody():
+    group = np.array([0, 0, 1, 3])
+    counts = _resampled(group, 5, 20_000, np.random.default_rng(0))
+    assert (counts.sum(axis=1) == 4).all()
+    # Standard error of a mean count: at most 1 / sqrt(20,000) = 0.007.
+    np.testing.assert_allclose(counts.mean(axis=0), [2, 1, 0, 1, 0], atol=0.035)
+
+
+def test_intervals_are_those_of_a_plain_loop():
+    """Resampled by indexing and judged by sklearn, with other random numbers."""
+    scores, labels = tied_pairs(100)
+    rng = np.random.default_rng(7)
+    plain = []
+    for _ in range(300):
+        drawn = np.concatenate([rng.integers(100, size=100), 100 + rng.integers(100, size=100)])
+        plain.append(link_scores(scores[drawn], labels[drawn]))
+    expected = np.quantile(plain, [0.025, 0.975], axis=0)
+    found = bootstrap_intervals(scores, labels)
+    # A 2.5 % quantile of 300 draws has a standard error of 0.15 of their spread, here 0.005.
+    np.testing.assert_allclose(np.array(found).T, expected, atol=0.02)
+
+
+def test_intervals_hold_the_score_and_widen_with_the_level():
+    scores, labels = tied_pairs(200)
+    narrow, wide = (bootstrap_intervals(scores, labels, level=level) for level in (0.5, 0.99))
+    for value, inner, outer in zip(link_scores(scores, labels), narrow, wide, strict=True):
+        assert outer[0] < inner[0] < value < inner[1] < outer[1]
+
+
+def test_intervals_depend_on_the_seed_alone():
+    scores, labels = tied_pairs(50)
+    shuffled = torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    assert bootstrap_intervals(scores, labels) == bootstrap_intervals(scores, labels)
+    assert bootstrap_intervals(scores, labels) == bootstrap_intervals(3 * scores - 1, labels)
+    assert bootstrap_intervals(scores, labels, seed=1) != bootstrap_intervals(scores, labels)
+    moved = bootstrap_intervals(scores[shuffled], labels[shuffled])
+    np.testing.assert_allclose(moved, bootstrap_intervals(scores, labels), atol=0.03)
+
+
+def test_a_perfect_ranking_has_no_spread():
+    assert bootstrap_intervals(LABELS, LABELS) == ((1.0, 1.0), (1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"level": 0.0}, "BOOTSTRAP_LEVEL"),
+        ({"level": 95.0}, "BOOTSTRAP_LEVEL"),
+        ({"num_resamples": 0}, "BOOTSTRAP_RESAMPLES"),
+        ({"seed": -1}, "SEED_RANGE"),
+    ],
+)
+def test_intervals_refuse_options_out_of_range(options, code):
+    with pytest.raises(UsageError) as error:
+        bootstrap_intervals(LABELS, LABELS, **options)
+    assert error.value.code == code
+
+
+def test_curves_enclose_the_areas_that_the_scores_name():
+    scores, labels = tied_pairs(100)
+    fpr, tpr, _, precision, recall, thresholds = curves(scores, labels)
+    expected = link_scores(scores, labels)
+    assert auc(fpr, tpr) == pytest.approx(expected.auc)
+    assert float(-(np.diff(recall) * precision[:-1]).sum()) == pytest.approx(expected.ap)
+    assert (thresholds == np.unique(scores.numpy())).all()
+    assert len(precision) == len(recall) == len(thresholds) + 1

@@ -1,0 +1,43 @@
+import pytest
+import torch
+from torch_geometric.nn import GCNConv
+
+from vgae.decoders import InnerProductDecoder
+from vgae.encoders import GCNEncoder
+from vgae.gaussian import DiagGaussian, PointMass
+from vgae.models.embedding import embed
+from vgae.vae import VAE
+
+
+@pytest.mark.parametrize("posterior", [DiagGaussian, PointMass])
+def test_it_is_the_encoder_on_all_links_unless_others_are_given(two_cliques, posterior):
+    encoder = GCNEncoder(12, 8, 3, posterior=posterior)
+    model = VAE(encoder, InnerProductDecoder())
+    x, edge_index = two_cliques.x, two_cliques.edge_index
+    torch.testing.assert_close(embed(model, two_cliques).mu, encoder(x, edge_index).mu)
+    fewer = edge_index[:, edge_index.sum(0) != 11]  # without the bridge 5 - 6
+    got = embed(model, two_cliques, fewer)
+    assert isinstance(got, posterior)
+    torch.testing.assert_close(got.mu, encoder(x, fewer).mu)
+
+
+def test_it_is_repeatable_tracks_no_gradient_and_leaves_the_mode_alone(two_cliques):
+    model = VAE(GCNEncoder(12, 8, 3), InnerProductDecoder()).train()
+    first, second = embed(model, two_cliques), embed(model, two_cliques)
+    assert torch.equal(first.logvar, second.logvar)
+    assert not first.mu.requires_grad
+    assert model.training
+
+
+def test_an_encoder_of_ones_own_gets_plain_tensors(two_cliques):
+    class Mine(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = GCNConv(12, 3)
+
+        def forward(self, x, edge_index):
+            assert x.layout == torch.strided
+            assert edge_index.shape == (2, 62)
+            return PointMass(self.conv(x, edge_index))
+
+    assert embed(VAE(Mine(), InnerProductDecoder()), two_cliques).mu.shape == (12, 3)

@@ -1,0 +1,101 @@
+"""The best pairs, however they are looked for, are those that a sort of all pairs gives."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vgae.evaluation.ranking import known_pairs
+from vgae.prediction.best_pairs import InnerProducts, best_pairs, best_partners, indexed_partners
+
+
+@st.composite
+def cases(draw):
+    """Vectors of small integers, which tie often; links; k."""
+    n = draw(st.integers(2, 14))
+    numbers = st.lists(st.integers(-2, 2), min_size=3 * n, max_size=3 * n)
+    left = torch.tensor(draw(numbers), dtype=torch.float32).view(n, 3)
+    node = st.integers(0, n - 1)
+    links = draw(st.lists(st.tuples(node, node), max_size=30))
+    links = torch.tensor(links, dtype=torch.int64).view(-1, 2).T
+    return left, known_pairs(links, n), draw(st.integers(1, n))
+
+
+def by_sorting(z, known, k):
+    """Per node, partners and scores by (score, number), as NumPy sorts the dense matrix."""
+    scores = (z.double() @ z.double().T).float().numpy()
+    scores[known.toarray() > 0] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(scores, order, axis=1)
+
+
+def listed(partners):
+    """Number and score of each partner that there is, node by node."""
+    rows = zip(partners[0].tolist(), partners[1].tolist(), strict=True)
+    return [[pair for pair in zip(*row, strict=True) if pair[1] > -np.inf] for row in rows]
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases(), st.sampled_from([1, 7, 1 << 22]))
+def test_partners_are_those_of_a_sort_whatever_the_size_of_a_block(case, max_entries):
+    z, known, k = case
+    nodes = torch.arange(len(z))
+    found = best_partners(InnerProducts(z, z), known, nodes, k, max_entries=max_entries)
+    assert listed(found) == listed(by_sorting(z, known, k))
+
+
+@settings(deadline=None, max_examples=30)
+@given(cases())
+def test_an_index_finds_the_same(case):
+    pytest.importorskip("faiss")
+    z, known, k = case
+    nodes = torch.arange(len(z)).flip(0)
+    found = indexed_partners(InnerProducts(z, z), known, nodes, k)
+    assert listed(found) == listed(best_partners(InnerProducts(z, z), known, nodes, k))
+
+
+def test_an_index_finds_the_same_among_many_nodes_and_hubs(generator):
+    pytest.importorskip("faiss")
+    n, k = 1500, 10
+    z = torch.randn(n, 8, generator=generator).round(decimals=1)  # some scores tie
+    hub = torch.stack([torch.zeros(n - 1, dtype=torch.int64), torch.arange(1, n)])[:, : n - 8]
+    known = known_pairs(torch.cat([hub, torch.randint(n, (2, 4000), generator=generator)], 1), n)
+    nodes, scores = torch.arange(n), InnerProducts(z, z)
+    found, expected = indexed_partners(scores, known, nodes, k), by_sorting(z, known, k)
+    assert np.array_equal(found.node, expected[0])
+    assert np.array_equal(found.score, expected[1])
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases(), st.sampled_from([1, 7, 1 << 22]))
+def test_the_best_of_all_pairs_are_those_of_a_sort(case, max_entries):
+    z, known, k = case
+    found = best_pairs(
+        InnerProducts(z, z), known, k, device=torch.device("cpu"), max_entries=max_entries
+    )
+    u, v = np.triu_indices(len(z), 1)
+    free = known.toarray()[u, v] == 0
+    u, v = u[free], v[free]
+    score = (z[u].double() * z[v].double()).sum(dim=1).numpy()
+    order = np.argsort(-score, kind="stable")[:k]
+    assert found.nodes.tolist() == [u[order].tolist(), v[order].tolist()]
+    assert found.score.tolist() == score[order].tolist()
+
+
+def test_progress_reaches_all_nodes(generator):
+    z = torch.randn(30, 2, generator=generator)
+    known = known_pairs(torch.empty(2, 0, dtype=torch.int64), 30)
+    for find in (
+        lambda show: best_partners(
+            InnerProducts(z, z), known, torch.arange(30), 3, max_entries=100, show=show
+        ),
+        lambda show: best_pairs(
+            InnerProducts(z, z), known, 3, device=z.device, max_entries=100, show=show
+        ),
+    ):
+        seen = []
+        find(seen.append)
+        assert seen == sorted(seen)
+        assert seen[-1] == 30
+        assert len(seen) > 3

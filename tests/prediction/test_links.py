@@ -1,0 +1,282 @@
+"""Proposed links by name, with scores and probabilities that are those of the model."""
+
+import json
+import logging
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+import vgae
+from vgae.decoders import InnerProductDecoder
+from vgae.errors import DataError, NumericalError, UsageError
+from vgae.evaluation.calibration import fit_calibration
+from vgae.prediction.links import LinkTable, predict_links, score_links
+
+
+class Fixed(torch.nn.Module):
+    """An encoder that knows where the nodes are."""
+
+    def __init__(self, z):
+        super().__init__()
+        self.z = z
+
+    def forward(self, x, edge_index, edge_weight=None):
+        return vgae.PointMass(self.z)
+
+
+class Distance(torch.nn.Module):
+    """A decoder with logits of its own."""
+
+    def logits(self, z, edge_label_index):
+        u, v = edge_label_index
+        return 1 - (z[u] - z[v]).square().sum(dim=1)
+
+    def log_prob(self, z, target):
+        raise NotImplementedError
+
+
+def made(z, decoder=None):
+    decoder = decoder or InnerProductDecoder(bias=True)
+    if getattr(decoder, "bias", None) is not None:
+        torch.nn.init.constant_(decoder.bias, -0.75)
+    return vgae.VAE(Fixed(z), decoder)
+
+
+@pytest.fixture
+def named(generator):
+    edges = torch.randint(20, (2, 40), generator=generator)
+    return vgae.Graph.from_edges(edges, node_ids=[f"node {k}" for k in range(20)])
+
+
+@pytest.fixture
+def z(generator):
+    return torch.randn(20, 4, generator=generator)
+
+
+def expected(scores, graph, k):
+    """The k best unknown partners of each node, as names and scores."""
+    scores = scores.double().numpy().copy()
+    scores[graph.to_scipy().toarray() > 0] = -np.inf
+    np.fill_diagonal(scores, -np.inf)
+    rows = []
+    for u in range(len(scores)):
+        order = np.argsort(-scores[u], kind="stable")[:k]
+        rows += [
+            (graph.ids[u], graph.ids[v], scores[u, v]) for v in order if scores[u, v] > -np.inf
+        ]
+    return rows
+
+
+def rows_of(table):
+    return [(u, v, s) for (u, v), s in zip(table.names(), table.score.tolist(), strict=True)]
+
+
+def assert_rows(table, expected):
+    assert [row[:2] for row in rows_of(table)] == [row[:2] for row in expected]
+    assert table.score.tolist() == pytest.approx([row[2] for row in expected], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 3, 100])
+def test_each_node_gets_its_best_unknown_partners(named, z, k):
+    table = predict_links(made(z), named, k)
+    assert_rows(table, expected(z @ z.T - 0.75, named, k))
+    per_node = [int((table.source == u).sum()) for u in range(20)]
+    assert table.rank.tolist() == [r for count in per_node for r in range(1, count + 1)]
+
+
+def test_cosines_rank_and_a_mean_of_zero_has_none(named, z):
+    z[3] = 0
+    table = predict_links(made(z), named, 4, metric="cosine")
+    assert_rows(
+        table,
+        expected(
+            torch.nn.functional.normalize(z.double())
+            @ torch.nn.functional.normalize(z.double()).T,
+            named,
+            4,
+        ),
+    )
+    assert table.score[table.source == 3].tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("metric", ["inner_product", "cosine"])
+def test_a_decoder_with_logits_of_its_own_is_asked_for_them(named, z, metric):
+    table = predict_links(made(z, Distance()), named, 3, metric=metric)
+    if metric == "inner_product":
+        assert_rows(table, expected(1 - torch.cdist(z, z).square(), named, 3))
+    else:
+        assert_rows(table, rows_of(predict_links(made(z), named, 3, metric=metric)))
+
+
+def test_the_best_of_all_pairs_stand_once_each(named, z):
+    table = predict_links(made(z), named, 12, per_node=False)
+    both = sorted(expected(z @ z.T - 0.75, named, 20), key=lambda row: -row[2])
+    assert [{u, v} for u, v, _ in rows_of(table)] == [{u, v} for u, v, _ in both[::2][:12]]
+    assert table.rank.tolist() == list(range(1, 13))
+
+
+def test_nodes_are_asked_for_by_name(named, z):
+    table = predict_links(made(z), named, 2, nodes=["node 7", "node 2", "node 7"])
+    wanted = [
+        row
+        for name in ("node 7", "node 2")
+        for row in expected(z @ z.T - 0.75, named, 2)
+        if row[0] == name
+    ]
+    assert_rows(table, wanted)
+    assert len(predict_links(made(z), named, 2, nodes=[])) == 0
+
+
+def test_the_same_links_are_proposed_however_the_nodes_are_numbered(named, z, generator):
+    order = torch.randperm(20, generator=generator)
+    place = order.argsort()
+    ids = [named.ids[k] for k in order.tolist()]
+    other = vgae.Graph.from_edges(place[named.links], node_ids=ids)
+    a = predict_links(made(z), named, 3).names()
+    assert set(a) == set(predict_links(made(z[order]), other, 3).names())
+
+
+def test_what_a_search_takes_is_said_before(named, z, caplog):
+    caplog.set_level(logging.INFO, "vgae.prediction.links")
+    predict_links(made(z), named, nodes=["node 7", "node 2"])
+    expected = "40 pairs to be scored: about 0.0 s on one core; takes about 0 MB"
+    assert caplog.messages[0] == expected
+
+
+def test_a_complete_graph_and_a_greedy_k_are_said(caplog, z):
+    caplog.set_level(logging.INFO, "vgae.prediction.links")
+    complete = vgae.Graph.from_networkx(nx.complete_graph(20))
+    assert len(predict_links(made(z), complete, 3)) == 0
+    assert "20 nodes have fewer than 3 pairs that are not linked" in caplog.text
+    assert len(predict_links(made(z), complete, 3, per_node=False)) == 0
+    assert "the graph has fewer than 3" in caplog.text
+
+
+def test_probabilities_are_those_of_the_calibration_at_the_logit(named, z, generator):
+    logits = torch.randn(200, generator=generator)
+    labels = (logits + torch.randn(200, generator=generator) > 0).float()
+    calibration = fit_calibration(logits, labels)
+    model = made(z)
+    assert predict_links(model, named, 2).probability is None
+    for metric in ("inner_product", "cosine"):
+        table = predict_links(model, named, 2, metric=metric, calibration=calibration)
+        logit = model.decoder.logits(z, torch.stack([table.source, table.target]))
+        assert torch.equal(table.probability, calibration.probability(logit))
+
+    class Run:
+        def __init__(self):
+            self.model, self.calibration = model, calibration
+
+    assert torch.equal(
+        predict_links(Run(), named, 2).probability,
+        predict_links(model, named, 2, calibration=calibration).probability,
+    )
+
+
+def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
+    u, v = (named.ids[k] for k in named.links[:, 0].tolist())
+    pairs = [("node 3", "node 9"), (v, u), ("node 9", "node 3")]
+    table = score_links(made(z), named, pairs)
+    assert table.names() == pairs
+    expected = [float(z[3] @ z[9]), float(z[named.links[0, 0]] @ z[named.links[1, 0]])]
+    assert table.score.tolist() == pytest.approx([s - 0.75 for s in (*expected, expected[0])])
+    assert table.known.tolist()[1] is True
+    assert sorted(table.rank.tolist()) == [1, 2, 3]
+    assert np.array_equal(score_links(made(z), named, np.array(pairs)).score, table.score)
+    assert len(score_links(made(z), named, [])) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda m, g: predict_links(m, g, 0), UsageError, "at least 1, got 0"),
+        (lambda m, g: predict_links(m, g, metric="l2"), UsageError, "metric must be one of"),
+        (lambda m, g: predict_links(m, g, index="x"), UsageError, "index must be one of"),
+        (
+            lambda m, g: predict_links(m, g, nodes=["node 1"], per_node=False),
+            UsageError,
+            "per_node=True",
+        ),
+        pytest.param(
+            lambda m, g: predict_links(m, g, nodes=["x", 1, "node 1"]),
+            DataError,
+            "2 names are of no node of graph, first 'x', 1; its names are like 'node 0'",
+            id="R16-name",
+        ),
+        pytest.param(
+            lambda m, g: predict_links(m, g, nodes=["x"]),
+            DataError,
+            "1 name is of no node of graph, first 'x'",
+            id="R16-one-name",
+        ),
+        pytest.param(
+            lambda m, g: score_links(m, g, [("node 1", "node 1")]),
+            DataError,
+            "1 pairs are of a node and itself, first 'node 1'",
+            id="R16-self",
+        ),
+        (lambda m, g: score_links(m, g, [("node 1",)]), DataError, "two names each"),
+        (lambda m, g: score_links(m, g, ("ab", "cd")), DataError, "two names each"),
+        (
+            lambda m, g: predict_links(made(m.encoder.z, Distance()), g, index="faiss"),
+            UsageError,
+            "use 'exact' for this model",
+        ),
+        (
+            lambda m, g: predict_links(m, g, index="faiss", per_node=False),
+            UsageError,
+            "index 'faiss' goes with per_node=True",
+        ),
+        *(
+            (call, NumericalError, words)
+            for scored, words in (
+                (lambda: made(torch.full((20, 2), torch.nan)), "embedding is not finite"),
+                (
+                    lambda: made(1e30 * torch.arange(20.0)[:, None], Distance()),
+                    "logits that are not",
+                ),
+            )
+            for call in (
+                lambda m, g, scored=scored: predict_links(scored(), g),
+                lambda m, g, scored=scored: predict_links(scored(), g, per_node=False),
+                lambda m, g, scored=scored: score_links(scored(), g, [("node 1", "node 2")]),
+            )
+        ),
+    ],
+)
+def test_what_cannot_be_proposed_or_scored_is_refused(named, z, call, error, words):
+    with pytest.raises(error, match=words):
+        call(made(z), named)
+
+
+def test_a_table_goes_to_files_frames_and_graphs(named, z, tmp_path):
+    table = predict_links(made(z), named, 2)
+    assert repr(table) == f"LinkTable({len(table)} links)"
+    table.save(tmp_path / "links.json")
+    rows = json.loads((tmp_path / "links.json").read_text())
+    plain = table.to_dict()["links"]
+    assert [row | {"score": np.float32(row["score"])} for row in rows] == [
+        row | {"score": np.float32(row["score"])} for row in plain
+    ]
+    assert rows[0].keys() == {"source", "target", "score", "rank"}
+    there = table.to_networkx()
+    assert {frozenset(e) for e in there.edges} == {frozenset(pair) for pair in table.names()}
+    for u, v, score in rows_of(table):
+        assert there.edges[u, v]["score"] == pytest.approx(score)
+    pandas = pytest.importorskip("pandas")
+    frame = table.to_pandas()
+    assert list(zip(frame["source"], frame["target"], strict=True)) == table.names()
+    table.save(tmp_path / "links.csv")
+    read = pandas.read_csv(tmp_path / "links.csv")
+    assert np.array_equal(read["score"].to_numpy(np.float32), table.score.numpy())
+
+
+def test_numbers_are_names_where_there_are_no_others(z):
+    graph = vgae.Graph.from_edges([[0, 1], [1, 2]], num_nodes=20)
+    table = predict_links(made(z), graph, 1)
+    assert isinstance(table, LinkTable)
+    assert table.names()[0][0] == 0
+    for pairs in ([[0, 5]], np.array([[0, 5]]), torch.tensor([[0, 5]])):
+        assert score_links(made(z), graph, pairs).names() == [(0, 5)]

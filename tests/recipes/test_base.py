@@ -1,0 +1,41 @@
+import math
+
+import pytest
+
+from vgae.errors import UsageError
+from vgae.recipes.base import Training
+from vgae.recipes.images import KINGMA2013
+
+
+def test_every_training_has_a_name_and_settings_that_do_nothing_odd():
+    plain = Training(name="plain")
+    assert (plain.optimizer, plain.beta, plain.warmup, plain.average) == ("adam", 1.0, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"optimizer": "sgd"}, r"optimizer must be one of \('adam', 'rmsprop', 'adagrad'\)"),
+        ({"lr": math.nan}, "lr must lie in"),
+        ({"lr": "fast"}, "lr must lie in"),
+        ({"epochs": 1.5}, r"epochs must be an integer, got 1\.5"),
+        ({"epochs": True}, "epochs must be an integer, got True"),
+        ({"warmup": -1}, "warmup must lie in"),
+        ({"eval_every": 0}, "eval_every must lie in"),
+        ({"keep": "first"}, "keep must be one of"),
+    ],
+)
+def test_values_that_make_no_sense_are_named(values, message):
+    with pytest.raises(UsageError, match=message):
+        Training(name="odd", **values)
+
+
+def test_widths_are_read_with_commas_between():
+    changed = KINGMA2013.override({"hidden_channels": "200, 100"})
+    assert changed.hidden_channels == (200, 100)
+    assert changed.chosen == ("hidden_channels",)
+    assert KINGMA2013.override({"hidden_channels": ""}).hidden_channels == ()
+    with pytest.raises(UsageError, match="hidden_channels must be int, got 'many'"):
+        KINGMA2013.override({"hidden_channels": "200,many"})
+    with pytest.raises(UsageError, match=r"hidden_channels must lie in \[1"):
+        KINGMA2013.override({"hidden_channels": "200,0"})

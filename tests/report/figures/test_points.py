@@ -1,0 +1,43 @@
+import numpy as np
+from matplotlib.figure import Figure
+
+from vgae.report.figures.points import draw_classes, draw_values, project
+
+
+def test_very_many_points_are_an_image_within_the_vectors():
+    points = np.zeros((2001, 2))
+    axes = Figure().subplots()
+    for draw in (draw_values, draw_classes):
+        axes = Figure().subplots()
+        draw(axes, points, np.zeros(2001), 1)
+        draw(axes, points[1:], np.zeros(2000), 1)
+        assert [dots.get_rasterized() for dots in axes.collections] == [True, False]
+
+
+def test_classes_go_by_number_or_by_size_and_are_named_with_their_counts():
+    labels = np.array([-1, 0, 1, 1, 1, 2, 2])
+    names = []
+    for options in ({}, {"largest_first": True}, {"counted": False, "name_of": "abc".__getitem__}):
+        axes = Figure().subplots()
+        draw_classes(axes, np.zeros((7, 2)), labels, 1, **options)
+        names.append(axes.get_legend_handles_labels()[1])
+    assert names == [
+        ["unknown (1)", "0 (1)", "1 (3)", "2 (2)"],
+        ["1 (3)", "2 (2)", "unknown (1)", "0 (1)"],
+        ["unknown", "a", "b", "c"],
+    ]
+
+
+def test_an_eleventh_class_has_another_marker():
+    axes = Figure().subplots()
+    draw_classes(axes, np.zeros((11, 2)), np.arange(11), 1)
+    first, *_, last = axes.collections
+    assert (first.get_facecolor() == last.get_facecolor()).all()
+    assert len(first.get_paths()[0]) != len(last.get_paths()[0])
+
+
+def test_two_dimensions_are_left_as_they_are():
+    points = np.random.default_rng(0).normal(size=(9, 2))
+    method, plane = project(points)
+    assert method == "as they are"
+    np.testing.assert_array_equal(plane, points)

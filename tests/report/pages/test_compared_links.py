@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vgae.evaluation.metrics import link_scores
+from vgae.graphs.split import LabelledPairs
+from vgae.recipes import PAPER
+from vgae.report.pages.compared_links import compared_links, logits_of_test, same_test, warnings
+from vgae.runs.graphs import train_run
+
+NAMES = ["one", "two"]
+
+
+@pytest.fixture(scope="module")
+def make(sbm_file, tmp_path_factory):
+    def train(**options):
+        recipe = replace(PAPER, epochs=options.pop("epochs", 10))
+        folder = tmp_path_factory.mktemp("runs") / "run"
+        return train_run(str(sbm_file), folder, recipe=recipe, progress=False, **options)
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def short(make):
+    """The same as ``graph_run``, but for fewer epochs."""
+    return make()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(make):
+    """Another split of the same graph."""
+    return make(seed=1)
+
+
+def cell(table, run, title):
+    column = [head.title for head in table.columns].index(title)
+    found = table.rows[run][column]
+    return found if isinstance(found, str) else found[0]
+
+
+def test_runs_on_the_same_links_are_compared_pair_by_pair(short, graph_run):
+    found = compared_links([short, graph_run], NAMES)
+    assert found.warnings == []
+    assert found.kicker == "2 runs on the links of sbm"
+    auc = [run.metrics["test"]["auc"] for run in (short, graph_run)]
+    best = int(auc[1] > auc[0])
+    assert cell(found.scores, best, "AUC, %") == f"★ {100 * auc[best]:.2f}"
+    assert cell(found.scores, 1 - best, "AUC, %") == f"{100 * auc[1 - best]:.2f}"
+    assert cell(found.scores, 0, "AUC, difference") == "–"
+    difference = cell(found.scores, 1, "AUC, difference")
+    assert difference.startswith(f"{100 * (auc[1] - auc[0]):+.2f}".replace("-", "−"))
+    assert found.verdict.startswith(f"{NAMES[best]} has the highest test AUC")
+
+
+def test_the_lowest_calibration_error_is_the_best(short, graph_run):
+    found = compared_links([short, graph_run], NAMES)
+    texts = [cell(found.scores, i, "ECE") for i in range(2)]
+    errors = [float(text.removeprefix("★ ")) for text in texts]
+    assert texts[errors.index(min(errors))].startswith("★")
+    assert not texts[errors.index(max(errors))].startswith("★")
+
+
+def test_the_same_model_twice_cannot_be_told_apart(short):
+    found = compared_links([short, short], NAMES)
+    assert "0.0 points above" in found.verdict
+    assert found.verdict.endswith("on these test links the two cannot be told apart.")
+
+
+def test_other_test_links_are_told_and_nothing_is_called_best(short, graph_run, elsewhere):
+    found = compared_links([short, elsewhere, graph_run], ["one", "two", "three"])
+    assert found.warnings == [
+        "two had other test links than one. These scores are of other links: do not compare"
+        " them. The same --seed, --val and --test give the same links."
+    ]
+    assert found.verdict == "There is no best: their scores cannot be compared."
+    assert not any("★" in str(cells) for cells in found.scores.rows)
+    assert cell(found.scores, 1, "AUC, difference") == "–"
+    assert cell(found.scores, 2, "AUC, difference") != "–"
+
+
+def test_another_graph_is_told(short):
+    other = replace(short, split=replace(short.split, fingerprint="0" * 64))
+    assert warnings([short, other], NAMES) == [
+        "two learned from another graph than one. These scores are of other links: do not"
+        " compare them."
+    ]
+
+
+def test_other_training_links_are_told(short):
+    fewer = replace(short, split=replace(short.split, train=short.split.train[:, 1:]))
+    assert same_test(short, fewer)
+    assert warnings([short, fewer], NAMES) == [
+        "two had the same test links as one, but learned from other training links."
+    ]
+
+
+def test_the_order_of_pairs_does_not_make_them_others(short):
+    test = short.split.test
+    turned = LabelledPairs(test.pos.flip(1), test.neg.flip(0))
+    other = replace(short, split=replace(short.split, test=turned))
+    assert same_test(short, other)
+    # Scores follow the first run's order, so that they can be paired.
+    torch.testing.assert_close(logits_of_test(other, short), logits_of_test(short, short))
+    one_less = LabelledPairs(test.pos[:, 1:], test.neg[:, 1:])
+    assert not same_test(short, replace(short, split=replace(short.split, test=one_less)))
+
+
+def test_the_scores_are_those_that_the_run_was_judged_by(graph_run):
+    logits = logits_of_test(graph_run, graph_run)
+    auc = link_scores(logits, graph_run.split.test.edge_label).auc
+    assert auc == pytest.approx(graph_run.metrics["test"]["auc"], abs=1e-6)
+
+
+def test_each_run_has_its_curves(short, graph_run):
+    charts = compared_links([short, graph_run], NAMES).charts
+    assert [*charts] == ["validation", "roc", "pr"]
+    for chart in charts.values():
+        assert [s.name for s in chart.series if s.name] == NAMES
+        assert [s.colour for s in chart.series if s.name] == ["run-0", "run-1"]
+    x, y = charts["roc"].series[1].x, charts["roc"].series[1].y
+    area = sum((b - a) * (p + q) / 2e4 for a, b, p, q in zip(x, x[1:], y, y[1:], strict=False))
+    assert area == pytest.approx(graph_run.metrics["test"]["auc"], abs=1e-4)
+
+
+def test_without_test_links_there_is_nothing_to_compare(make):
+    runs = [make(val=0.0, test=0.0), make(val=0.0, test=0.0, model="gae")]
+    found = compared_links(runs, NAMES)
+    assert found.charts == {}
+    assert found.verdict == "There is no best: their scores cannot be compared."
+    assert cell(found.scores, 1, "AUC, %") == "–"

@@ -1,0 +1,264 @@
+import base64
+import itertools
+import json
+import re
+import shlex
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.errors import ArtifactError
+from vgae.evaluation.calibration import Calibration
+from vgae.graphs.graph import Graph
+from vgae.models.files import write_json
+from vgae.recipes import BEST_LINKS, PAPER, RECIPES
+from vgae.report.pages import frame as page
+from vgae.report.pages.graphs import (
+    bet,
+    graph_page,
+    prior_sentence,
+    stills,
+    verdict,
+    worth_sentence,
+)
+from vgae.report.pages.graphs import command as command_of
+from vgae.report.pages.proposals import Bets, best_links
+from vgae.runs.graphs import load_run, train_run
+
+TEST = {
+    "auc": 0.97,
+    "auc_interval": [0.96, 0.98],
+    "calibrated": {"ece": 0.0184},
+    "sigmoid": {"reliability": {"num_pairs": [30, 20]}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _without_plotly(monkeypatch):
+    """Its megabytes are of no use without a browser."""
+    monkeypatch.setattr(page, "plotly_js", lambda: "0")
+
+
+@pytest.fixture(scope="module")
+def html(graph_run):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "plotly_js", lambda: "0")
+        return graph_page(graph_run, top_k=20)
+
+
+def data_of(html):
+    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+
+
+def words_of(html):
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def test_the_page_says_what_was_trained_and_how_good_it_is(html, graph_run):
+    words, test = words_of(html), graph_run.metrics["test"]
+    assert "A variational graph auto-encoder, trained on links of sbm" in words
+    assert f"{100 * test['auc']:.1f} %" in words
+    assert f"{100 * test['ap']:.1f} %" in words
+    low, high = test["auc_interval"]
+    assert f"{100 * low:.1f} to {100 * high:.1f} with 95 %" in words
+    assert "nodes 120" in words
+    assert "epoch kept 60 of 60" in words
+    assert "it would bet on node-" in words
+
+
+def test_the_bet_is_the_first_row_of_the_table(html):
+    bet = re.search(r'id="bet"><bdi>(.*?)</bdi>.*?<bdi>(.*?)</bdi>', html)
+    row = re.search(r'id="proposals".*?<tbody>\s*<tr>(.*?)</tr>', html, re.DOTALL)[1]
+    cells = [re.sub("<[^>]*>", "", cell).strip() for cell in row.split("</td>")]
+    assert cells[1:3] == [bet[1], bet[2]]
+    assert len(re.findall(r"<tr>", html.split('id="proposals"')[1].split("</table>")[0])) == 21
+
+
+def test_headings_are_in_order_and_ids_are_unique(html):
+    body = html.split("<script")[0]
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", body)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+    ids = re.findall(r'\bid="([^"]+)"', html.split('id="data"')[0])
+    assert len(ids) == len(set(ids))
+    for target in re.findall(r'href="#([^"]+)"', html):
+        assert target in ids
+
+
+def test_every_chart_has_its_place_and_its_words(html):
+    for name, chart in data_of(html)["charts"].items():
+        place = re.search(rf'id="{name}" role="img" aria-label="([^"]+)"', html)
+        assert place[1].startswith(chart["title"])
+        assert chart["summary"]
+
+
+def test_without_javascript_there_are_the_figures(html):
+    images = re.findall(
+        r'<noscript><figure class="still"><img src="data:image/png;base64,([^"]+)"', html
+    )
+    assert len(images) == 3
+    assert all(base64.b64decode(image).startswith(b"\x89PNG") for image in images)
+
+
+def test_the_same_run_gives_the_same_page(html, graph_run):
+    assert graph_page(load_run(graph_run.folder), top_k=20) == html
+
+
+def test_names_from_strangers_stay_text(tmp_path):
+    hostile = ["</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "<b>x</b>"]
+    hostile += ["a\u202egnp", "javascript:alert(1)", "{{ 7 * 7 }}"]
+    names = [*hostile, *(f"n{i}" for i in range(34))]
+    rng = np.random.default_rng(0)
+    edges = np.stack(np.nonzero(np.triu(rng.random((40, 40)) < 0.3, k=1)))
+    graph = Graph.from_edges(
+        edges, node_ids=names, y=[0] * 20 + [1] * 20, label_names=["<i>", "</title>"], name="<u>"
+    )
+    from vgae.data.files import write_npz
+
+    path = tmp_path / "graph.npz"
+    write_npz(graph, path)
+    run = train_run(str(path), tmp_path / "run", recipe=replace(PAPER, epochs=2))
+    made = graph_page(run, top_k=500)
+    assert len(re.findall(r"<script", made)) == 5
+    body = re.sub(r"<style>.*?</style>", "", made, flags=re.DOTALL).split('id="data"')[0]
+    assert not re.search(r"<img src=x|<b>x|<u>|\u202e|<script>alert", body)
+    assert data_of(made)["graph"]["names"][0] == "</script><script>alert(1)</script>"
+    assert "a\\u202egnp" in data_of(made)["graph"]["names"]
+
+
+@pytest.mark.parametrize(("val", "test"), [(0.0, 0.1), (0.1, 0.0), (0.0, 0.0)])
+def test_runs_that_held_nothing_out_have_pages_too(sbm_file, tmp_path, val, test):
+    recipe = replace(PAPER, epochs=2)
+    run = train_run(str(sbm_file), tmp_path / "run", recipe=recipe, val=val, test=test)
+    words = words_of(graph_page(run, top_k=5))
+    assert ("nothing can be said about how good it is" in words) == (test == 0)
+    assert ("so there are no probabilities" in words) == (val == 0)
+    assert "Counted anew for this page" in words
+
+
+def test_a_run_without_epochs_says_that_it_was_not_trained(sbm_file, tmp_path):
+    run = train_run(str(sbm_file), tmp_path / "run", recipe=replace(PAPER, epochs=0))
+    assert "It was not trained" in words_of(graph_page(run, top_k=5))
+
+
+def test_damaged_metrics_are_one_error(graph_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(graph_run.folder, folder)
+    metrics = graph_run.metrics | {"test": {"auc": "high"}}
+    write_json(folder / "metrics.json", metrics)
+    with pytest.raises(ArtifactError, match="says what no run says"):
+        graph_page(load_run(folder))
+
+
+def test_the_bet_leads_with_what_came_true_of_the_pairs_like_it(graph_run):
+    found = best_links(graph_run, graph_run.calibration, 1)
+    found = replace(found, probability=torch.tensor([0.291], dtype=torch.float64))
+    rows = [Bets(10, 2, 0.5), Bets(200, 1, 0.4)]
+    made = bet(found, rows)
+    assert made["said"] == (
+        "Put to the test, 2 of its 10 best pairs were links that had been hidden from it: 20 %,"
+        " or 6 to 51 with 95 % confidence."
+    )
+    assert made["own"] == "Its own probability is 29.1 %."  # within 6 to 51
+    refuted = bet(found, [Bets(10, 0, 0.5), Bets(200, 150, 0.4)])
+    assert refuted["own"].endswith("29.1 %, which the test does not bear out.")
+    assert bet(found, [])["said"] == "Nothing was held out to put such bets to the test."
+
+
+def test_the_bet_says_how_many_pairs_share_its_probability(graph_run):
+    found = best_links(graph_run, graph_run.calibration, 4)
+
+    def own(*probability):
+        return bet(replace(found, probability=torch.tensor(probability)), [])["own"]
+
+    assert own(0.5, 0.5, 0.5, 0.4).endswith(
+        "It shares that with 2 others; of these it has the highest score."
+    )
+    assert "with 1 other;" in own(0.5, 0.5, 0.4, 0.4)
+    assert "with at least 3 others;" in own(0.5, 0.5, 0.5, 0.5)
+    assert own(0.5, 0.4, 0.4, 0.4) == "Its own probability is 50.0 %."
+
+
+def test_the_proposals_lead_with_what_they_have_been_worth(html):
+    section = words_of(html).split("Which links does it propose?")[1]
+    assert section.strip().startswith("Put to the test, ")
+    assert "<summary>What the probabilities refer to</summary>" in html
+    one = worth_sentence([Bets(7, 2, None)])
+    assert (
+        one == "Put to the test, 2 of its 7 best proposals were links that had been hidden"
+        " from it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "simple", "said"),
+    [
+        ({}, 0.7, "it picks the link 97 times out of 100; guessing is right 50 times"),
+        ({}, 0.7, "counting common neighbours 70."),
+        ({}, 0.7, "On such pairs its probabilities are 1.8 points off."),
+        ({"auc": 0.52, "auc_interval": [0.47, 0.56]}, 0.4, "cannot be told from guessing"),
+        ({"auc": 0.3, "auc_interval": [0.27, 0.36]}, 0.4, "worse than guessing"),
+        ({}, 0.98, "The simple count does as well, or better."),
+        ({"auc": 0.999}, 0.5, "the link more than 99 times"),
+        ({"auc": 1.0}, 0.5, "the link 100 times"),
+    ],
+)
+def test_the_verdict_follows_from_the_numbers(change, simple, said):
+    assert said in verdict(TEST | change, simple, 50)
+
+
+def test_no_calibration_is_not_judged():
+    assert "probabilities" not in verdict(TEST | {"calibrated": None}, 0.5, 50)
+
+
+def test_of_few_pairs_it_is_not_said_how_far_probabilities_are_off():
+    few = TEST | {"sigmoid": {"reliability": {"num_pairs": [30, 19]}}}
+    for said in (verdict(TEST, 0.5, 49), verdict(few, 0.5, 50)):
+        assert "too few to say how far they are off" in said
+        assert "1.8 points" not in said
+
+
+def test_the_prior_is_the_share_of_links_among_unknown_pairs(graph_run):
+    calibration = Calibration("platt", "density", -5.0, "f1", 0.5, 0.5, 0.5, 0.5)
+    graph, train = graph_run.graph, graph_run.split.train.shape[1]
+    odds = (120 * 119 // 2 - train) / (graph.num_links - train)
+    assert f"one in {round(odds):,} is one" in prior_sentence(graph_run, calibration)
+
+
+def test_the_command_trains_the_same(graph_run, tmp_path, command):
+    words = shlex.split(command_of(graph_run))
+    assert words[:2] == ["vgae", "train"]
+    assert command(*words[1:], "--out", tmp_path / "again", "--quiet")[0] == 0
+    again = load_run(tmp_path / "again")
+    assert again.metrics["test"] == graph_run.metrics["test"]
+
+
+def test_the_command_names_a_variant_and_what_was_changed(graph_run):
+    recipe = vars(replace(BEST_LINKS, lr=0.5, average=False, chosen=("lr", "average")))
+    config = graph_run.config | {"recipe": recipe, "split": {"val": 0.2, "test": 0.1}}
+    config["graph"] = config["graph"] | {"features": "none", "source": "a b.csv"}
+    words = shlex.split(command_of(replace(graph_run, config=config)))
+    assert words[2] == "a b.csv"
+    assert words[words.index("--recipe") + 1] == "best-links"
+    assert words[words.index("--features") + 1] == "none"
+    assert words[words.index("--val") + 1] == "0.2"
+    assert "--test" not in words
+    sets = [b for a, b in itertools.pairwise(words) if a == "--set"]
+    assert sets == ["lr=0.5", "average=false"]
+    assert set(RECIPES) >= {"best-links"}
+
+
+def test_the_figures_of_the_folder_are_taken_as_they_are(graph_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(graph_run.folder, folder)
+    (folder / "figures").mkdir(exist_ok=True)
+    for name in ("training", "embedding", "links"):
+        (folder / "figures" / f"{name}.png").write_bytes(name.encode())
+    found = stills(replace(graph_run, folder=folder))
+    assert found["links"][1] == "data:image/png;base64," + base64.b64encode(b"links").decode()
+    assert not (graph_run.folder / "figures").exists()

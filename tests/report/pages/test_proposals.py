@@ -1,0 +1,180 @@
+import base64
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.evaluation.links import PairScorer
+from vgae.gaussian import PointMass
+from vgae.graphs.canonical import link_positions
+from vgae.models.embedding import embed
+from vgae.prediction.links import score_links
+from vgae.report.pages import proposals
+from vgae.report.pages.proposals import (
+    Bets,
+    best_links,
+    bets_table,
+    chance,
+    map_data,
+    per_cent,
+    proposal_table,
+    put_to_test,
+)
+from vgae.runs.graphs import calibration_at
+
+
+@pytest.fixture(scope="module")
+def calibration(graph_run):
+    return calibration_at(graph_run, "density")
+
+
+def unpacked(array):
+    return np.frombuffer(base64.b64decode(array["base64"]), array["type"])
+
+
+def test_the_stored_calibration_is_taken_where_it_fits(graph_run, calibration):
+    assert calibration_at(graph_run, "balanced") is graph_run.calibration
+    assert calibration.prior == "density"
+    assert calibration.log_odds_shift < 0
+    assert calibration_at(replace(graph_run, calibration=None), "density") is None
+
+
+def test_the_table_has_no_known_link_and_counts_what_it_says(graph_run, calibration):
+    graph = graph_run.graph
+    found = best_links(graph_run, calibration, 30)
+    rows = proposal_table(found, graph).rows
+    numbers = {name: i for i, name in enumerate(graph.ids)}
+    adjacency = graph.to_scipy().toarray()
+    assert len(rows) == 30
+    for _, source, target, _, _, first, second, shared in rows:
+        u, v = numbers[source], numbers[target]
+        assert adjacency[u, v] == 0
+        assert first[1] == adjacency[u].sum()
+        assert second[1] == adjacency[v].sum()
+        assert shared[1] == adjacency[u] @ adjacency[v]
+    chances = [row[3][1] for row in rows]
+    assert chances == sorted(chances, reverse=True)
+    scores = [row[4][1] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) > len(set(chances))  # probabilities are steps
+
+
+def test_the_probabilities_are_those_of_predict(graph_run, calibration):
+    found = best_links(graph_run, calibration, 3)
+    scored = score_links(graph_run, graph_run.graph, found.names(), calibration=calibration)
+    for i in range(3):
+        assert chance(found, i)[1] == pytest.approx(float(scored.probability[i]), rel=1e-5)
+
+
+def test_without_probabilities_scores_are_told(graph_run):
+    found = best_links(replace(graph_run, calibration=None), None, 3)
+    assert found.probability is None
+    titles = [column.title for column in proposal_table(found, graph_run.graph).columns]
+    assert titles[3:5] == ["score", "links of the first"]
+    assert chance(found, 0)[0] == f"{float(found.score[0]):.3f}"
+
+
+def test_proposals_are_held_against_the_links_that_were_hidden(graph_run, calibration):
+    graph, split = graph_run.graph, graph_run.split
+    rows = put_to_test(graph_run, calibration)
+    assert [row.best for row in rows] == [10, 50, 200]
+    # The same by looking at every pair.
+    scorer = PairScorer(graph_run.model, graph, split.message_edge_index)
+    u, v = torch.triu_indices(120, 120, offset=1)
+    known = link_positions(torch.stack([u, v]), split.train, 120) >= 0
+    pairs = torch.stack([u, v])[:, ~known]
+    logits = scorer.logits(pairs)
+    best = logits.argsort(descending=True)[:200]
+    is_link = link_positions(pairs[:, best], graph.links, 120) >= 0
+    assert rows[-1].hidden == int(is_link.sum())
+    assert rows[-1].claimed == pytest.approx(float(calibration.probability(logits[best]).mean()))
+
+
+def test_what_was_claimed_stands_beside_the_interval_of_what_came_true(graph_run, calibration):
+    sure = replace(calibration, log_odds_shift=50.0)
+    rows = put_to_test(graph_run, sure)
+    assert all(row.claimed > row.interval()[1] for row in rows)
+    assert bets_table(rows).rows[0][4] == "100.0"
+
+
+def test_the_interval_of_two_in_ten_is_wilsons():
+    assert Bets(10, 2, None).interval() == pytest.approx((0.0567, 0.5098), abs=1e-4)
+    assert bets_table([Bets(10, 2, None)]).rows[0][2:] == ["20.0", "5.7 – 51.0", ""]
+
+
+def test_without_probabilities_nothing_is_claimed(graph_run):
+    rows = put_to_test(replace(graph_run, calibration=None), None)
+    assert {row.claimed for row in rows} == {None}
+    assert bets_table(rows).rows[0][4] == ""
+
+
+def test_the_test_of_a_weighted_graph_uses_its_weights(graph_run, calibration):
+    weight = torch.linspace(0.5, 2, graph_run.graph.num_links)
+    other = replace(graph_run)
+    vars(other)["graph"] = replace(graph_run.graph, link_weight=weight)
+    rows = put_to_test(other, calibration)
+    assert rows[-1].claimed != put_to_test(graph_run, calibration)[-1].claimed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "> 99.9 %"), (0.5, "50.0 %"), (0.001, "0.1 %"), (0.0, "< 0.1 %")]
+)
+def test_nothing_is_certain(value, text):
+    assert per_cent(value) == text
+
+
+def test_the_map_has_every_node_link_and_proposal(graph_run, calibration):
+    graph = graph_run.graph
+    data = map_data(graph_run, calibration, 7)
+    assert data["names"] == [*graph.ids]
+    assert data["first"] == 7
+    degree = np.asarray(graph.to_scipy().sum(axis=1)).ravel()
+    np.testing.assert_array_equal(unpacked(data["degree"]), degree)
+    links = unpacked(data["links"]["pairs"]).reshape(-1, 2)
+    np.testing.assert_array_equal(links.T, graph.links.numpy())
+    scored = score_links(graph_run, graph, [(graph.ids[u], graph.ids[v]) for u, v in links])
+    # No probability: those are of pairs that are not known as links.
+    np.testing.assert_allclose(unpacked(data["links"]["value"]), scored.score, rtol=1e-4)
+    deviation = (0.5 * embed(graph_run, graph).logvar).exp().mean(dim=1)
+    np.testing.assert_allclose(unpacked(data["uncertainty"]), deviation, rtol=1e-5)
+    proposed = unpacked(data["proposals"]["pairs"]).reshape(-1, 2)
+    assert np.bincount(proposed[:, 0]).tolist() == [6] * 120
+    again = score_links(
+        graph_run, graph, [(graph.ids[u], graph.ids[v]) for u, v in proposed]
+    ).score.view(120, 6)
+    assert (proposed[:, 0].reshape(120, 6) == proposed[::6, :1]).all()
+    assert (again.diff(dim=1) <= 1e-6).all()  # the order in which the panel lists them
+    assert not graph.to_scipy().toarray()[tuple(proposed.T)].any()
+
+
+def test_classes_are_in_the_order_of_their_labels(graph_run, calibration):
+    graph = graph_run.graph
+    y = torch.tensor([2] * 60 + [-1] * 20 + [0] * 40)
+    other = replace(graph_run)
+    vars(other)["graph"] = replace(graph, y=y)
+    data = map_data(other, calibration, 0)
+    assert data["label_names"] == ["community 0", "community 2", "unknown"]
+    assert unpacked(data["label"]).tolist() == [1] * 60 + [2] * 20 + [0] * 40
+
+
+def test_a_model_without_spread_has_no_uncertainty(graph_run, calibration, monkeypatch):
+    monkeypatch.setattr(proposals, "embed", lambda run, graph: PointMass(embed(run, graph).mu))
+    assert "uncertainty" not in map_data(graph_run, calibration, 0)
+
+
+def test_of_a_very_large_graph_a_part_is_shown(graph_run, calibration, monkeypatch):
+    monkeypatch.setattr(proposals, "_MAP_NODES", 50)
+    graph = graph_run.graph
+    data = map_data(graph_run, calibration, 119)
+    assert len(data["names"]) == 50
+    assert data["num_nodes"] == 120
+    number = {name: i for i, name in enumerate(graph.ids)}
+    chosen = [number[name] for name in data["names"]]
+    adjacency = graph.to_scipy().toarray()
+    links = unpacked(data["links"]["pairs"]).reshape(-1, 2)
+    assert len(links) == adjacency[np.ix_(chosen, chosen)].sum() / 2
+    for kind, is_link in (("links", 1), ("proposals", 0)):
+        pairs = np.array(chosen)[unpacked(data[kind]["pairs"]).reshape(-1, 2)]
+        assert (adjacency[tuple(pairs.T)] == is_link).all()
+    np.testing.assert_array_equal(unpacked(data["degree"]), adjacency[chosen].sum(axis=1))

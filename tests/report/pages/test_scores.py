@@ -1,0 +1,209 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.errors import LeakageError
+from vgae.evaluation.metrics import link_scores
+from vgae.graphs.split import LabelledPairs
+from vgae.report.pages.scores import (
+    ScoredPairs,
+    audit_rows,
+    baseline,
+    canary,
+    common_neighbours,
+    degree_chart,
+    learning_charts,
+    probability_table,
+    ranking_charts,
+    reliability_chart,
+    score_table,
+    scored_test_pairs,
+)
+from vgae.training.history import HistoryRow
+
+HISTORY = [
+    HistoryRow(1, 0.9, 90.0, 0.0),
+    HistoryRow(2, 0.8, 80.0, 4.0, 0.7, 0.75),
+    HistoryRow(3, 0.7, 70.0, 5.0, 0.8, 0.85),
+]
+
+
+@pytest.fixture(scope="module")
+def scored(graph_run):
+    return scored_test_pairs(graph_run.model, graph_run.graph, graph_run.split)
+
+
+def series(chart):
+    return {s.name: s for s in chart.series}
+
+
+def test_the_scored_pairs_have_the_scores_of_the_run(graph_run, scored):
+    scores = link_scores(scored.logits, scored.label)
+    assert scores.auc == pytest.approx(graph_run.metrics["test"]["auc"])
+
+
+def test_without_test_links_nothing_is_scored(graph_run):
+    nothing = graph_run.split.train.new_empty(2, 0)
+    split = replace(graph_run.split, test=LabelledPairs(nothing, nothing))
+    assert scored_test_pairs(graph_run.model, graph_run.graph, split) is None
+
+
+def test_the_curves_are_the_history():
+    charts = learning_charts(HISTORY, 2)
+    assert charts["loss"].series[0].y == [0.9, 0.8, 0.7]
+    kl = series(charts["parts"])["distance from the prior (KL)"]
+    assert kl.y == [None, 4.0, 5.0]  # no logarithm of zero
+    assert charts["validation"].series[0].x == [2, 3]
+    assert charts["validation"].series[0].y == [70.0, 80.0]
+    assert {chart.marks for chart in charts.values()} == {((2, "kept: epoch 2"),)}
+
+
+def test_curves_that_are_not_there_are_left_out():
+    plain = [row._replace(kl=0.0, val_auc=None, val_ap=None) for row in HISTORY]
+    charts = learning_charts(plain, 3)
+    assert [*charts] == ["loss", "parts"]
+    assert len(charts["parts"].series) == 1
+    assert learning_charts([], 0) == {}
+
+
+def test_the_threshold_stands_where_the_calibration_decides(graph_run, scored):
+    charts = ranking_charts(scored, graph_run.calibration)
+    found = graph_run.calibration.predict(scored.logits)
+    links, others = found[scored.label == 1], found[scored.label == 0]
+    dot = series(charts["roc"])["threshold"]
+    assert dot.x == [pytest.approx(100 * others.double().mean().item())]
+    assert dot.y == [pytest.approx(100 * links.double().mean().item())]
+    precision = links.sum() / (links.sum() + others.sum())
+    assert series(charts["pr"])["threshold"].y == [pytest.approx(100 * precision.item())]
+    ((place, _),) = charts["scores"].marks
+    assert torch.equal(scored.logits > place, found)
+
+
+def test_without_a_calibration_there_is_no_threshold(scored):
+    charts = ranking_charts(scored, None)
+    assert "threshold" not in series(charts["roc"])
+    assert charts["scores"].marks == ()
+
+
+def test_the_histograms_count_every_pair(scored):
+    counts = [sum(s.y) for s in ranking_charts(scored, None)["scores"].series]
+    assert counts == [int(scored.label.sum()), int((1 - scored.label).sum())]
+
+
+def test_equal_scores_can_be_drawn(scored):
+    same = scored._replace(logits=torch.zeros(len(scored.label)))
+    assert sum(ranking_charts(same, None)["scores"].series[0].y) == int(scored.label.sum())
+
+
+def test_the_table_says_what_the_metrics_say(graph_run):
+    table = score_table(graph_run.metrics)
+    assert [row[0] for row in table.rows] == ["test", "validation"]
+    test = graph_run.metrics["test"]
+    assert table.rows[0][2] == f"{100 * test['auc']:.2f}"
+    assert table.rows[0][-1] == f"{test['calibrated']['ece']:.3f}"
+    bare = {"test": test | {"calibrated": None}}
+    assert score_table(bare).rows[0][-1] == f"{test['sigmoid']['ece']:.3f}"
+
+
+def test_scores_that_rest_on_too_little_are_not_bare():
+    def row(links, others):
+        part = {name: 1.0 for name in ("auc", "ap", "hits_at_50")}
+        part |= {"auc_interval": [0, 1], "ap_interval": [0, 1], "num_links": links}
+        part |= {"ranks": {"mrr": 0.5, "hits_at_10": 0.5}, "calibrated": None}
+        part["sigmoid"] = {"ece": 0.25, "reliability": {"num_pairs": [links, others]}}
+        cells = score_table({"test": part}).rows[0]
+        return cells[6], cells[9]
+
+    assert row(51, 51) == ("100.00", "0.250")
+    assert row(50, 50) == ("– (50 non-links)", "0.250")
+    assert row(20, 20) == ("– (20 non-links)", "0.250 (40 pairs)")
+
+
+def test_the_loss_is_told_with_its_highest_if_that_is_not_an_end():
+    def summary(*losses):
+        rows = [HistoryRow(k, loss, 90.0, 0.0) for k, loss in enumerate(losses, 1)]
+        return learning_charts(rows, 1)["loss"].summary
+
+    assert "It went from 1.82 to 0.805; the highest was 4.12, in epoch 2." in summary(
+        1.82, 4.12, 0.805
+    )
+    assert "It went from 1.82 to 0.805. Lower" in summary(1.82, 1.1, 0.805)
+
+
+def test_common_neighbours_are_counted():
+    links = torch.tensor([[0, 0, 1, 2, 3], [2, 3, 2, 4, 4]])
+    pairs = torch.tensor([[0, 0, 0, 1], [1, 4, 2, 3]])
+    assert common_neighbours(pairs, links, 5).tolist() == [1, 2, 0, 0]
+
+
+def test_the_baseline_knows_training_links_alone(graph_run, scored):
+    counts = common_neighbours(scored.pairs, graph_run.split.train, 120)
+    assert baseline(scored, graph_run.split) == link_scores(counts, scored.label)
+
+
+def test_the_diagram_has_the_series_before_and_after(graph_run):
+    judged = graph_run.metrics["test"]
+    chart = reliability_chart(judged)
+    assert [*series(chart)] == ["exact", "before calibration", "calibrated"]
+    bins = judged["calibrated"]["reliability"]
+    np.testing.assert_allclose(
+        series(chart)["calibrated"].y, 100 * np.array(bins["share"]), rtol=1e-5
+    )
+    few = {"sigmoid": {"ece": 0.1, "reliability": {**bins, "num_pairs": [1] * len(bins["share"])}}}
+    assert "which is few" in reliability_chart(judged | few).summary
+    assert "which is few" not in chart.summary
+    bare = judged | {"calibrated": None}
+    assert [*series(reliability_chart(bare))] == ["exact", "before calibration"]
+    assert len(probability_table(bare).rows) == 1
+    assert probability_table(judged).rows[1][1] == f"{judged['calibrated']['ece']:.4f}"
+
+
+def test_links_are_grouped_by_the_training_links_of_their_poorer_end(graph_run, scored):
+    chart, table = degree_chart(scored, graph_run.split, graph_run.calibration)
+    counts = [int(row[1]) for row in table.rows]
+    assert sum(counts) == graph_run.split.test.pos.shape[1]
+    found = graph_run.calibration.predict(scored.logits)[scored.label == 1]
+    recalls = np.array([float(row[3]) for row in table.rows])
+    share = found.double().mean().item()
+    assert recalls @ counts / sum(counts) == pytest.approx(100 * share, abs=0.1)
+    points = chart.series[0]
+    assert all(
+        low <= y <= high for low, y, high in zip(points.low, points.y, points.high, strict=True)
+    )
+    outranked = np.array([float(row[2]) for row in table.rows])
+    auc = graph_run.metrics["test"]["auc"]
+    assert outranked @ counts / sum(counts) == pytest.approx(100 * auc, abs=0.1)
+
+
+def test_without_a_threshold_the_ranking_is_shown(graph_run, scored):
+    chart, table = degree_chart(scored, graph_run.split, None)
+    assert len(table.columns) == 3
+    assert chart.series[0].low == []
+
+
+def test_the_audit_counts_the_parts(graph_run):
+    split, rows = graph_run.split, audit_rows(graph_run.split, graph_run.graph)
+    counted = {code: text for code, _, text in rows}
+    sizes = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
+    assert counted["S1"].startswith("{} + {} + {} = ".format(*sizes))
+    assert [*counted] == ["S1", "S3", "S4", "S5", "S6", "S12"]
+
+
+def test_a_leak_makes_no_page(graph_run):
+    leaky = replace(graph_run.split, train=graph_run.graph.links)
+    with pytest.raises(LeakageError, match="S3"):
+        audit_rows(leaky, graph_run.graph)
+
+
+def test_the_canary_sings_when_test_links_were_trained_on(graph_run, scored):
+    assert canary(scored, graph_run.split) == 0.5
+    leaky = replace(graph_run.split, train=graph_run.graph.links)
+    assert canary(scored, leaky) == 1.0
+
+
+def test_the_canary_hears_links_in_the_other_direction(graph_run, scored):
+    leaky = replace(graph_run.split, train=graph_run.graph.links)
+    turned = ScoredPairs(scored.pairs.flip(0), scored.logits, scored.label)
+    assert canary(turned, leaky) == 1.0

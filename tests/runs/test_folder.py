@@ -1,0 +1,55 @@
+import json
+
+import pytest
+
+from vgae.errors import ArtifactError
+from vgae.runs.folder import (
+    FORMAT,
+    free_path,
+    history_file,
+    is_image_run,
+    is_named,
+    read_config,
+    read_history,
+)
+from vgae.training.history import HistoryRow
+
+
+def test_free_path_counts_on(tmp_path):
+    stem = str(tmp_path / "run{x}")
+    assert free_path(stem) == tmp_path / "run{x}-1"
+    (tmp_path / "run{x}-1").mkdir()
+    assert free_path(stem) == tmp_path / "run{x}-2"
+    assert free_path(stem, ".json") == tmp_path / "run{x}-1.json"
+
+
+def test_a_history_comes_back_row_by_row(tmp_path):
+    rows = [HistoryRow(1, 0.5, 10.0, 2.0), HistoryRow(2, 0.4, 9.0, 2.5, val_elbo=-11.5)]
+    with history_file(tmp_path) as write:
+        write(rows[0])
+        assert read_history(tmp_path) == rows[:1]  # it is on the disk at once
+        write(rows[1])
+    assert read_history(tmp_path) == rows
+
+
+def test_a_history_that_is_none_is_one_error(tmp_path):
+    (tmp_path / "history.jsonl").write_text('{"epoch": 1}\n')
+    with pytest.raises(ArtifactError, match=r"history\.jsonl"):
+        read_history(tmp_path)
+
+
+def test_the_configuration_says_what_kind_of_run_it_is(tmp_path):
+    content = {"format": FORMAT, "images": {}, "model": "vae"}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert is_image_run(tmp_path)
+    assert read_config(tmp_path, {"images": dict, "model": str}) == content
+    with pytest.raises(ArtifactError, match="lacks graph"):
+        read_config(tmp_path, {"graph": dict, "model": str})
+    (tmp_path / "config.json").write_text(json.dumps(content | {"format": "vgae-run-9"}))
+    with pytest.raises(ArtifactError, match="this version reads"):
+        read_config(tmp_path, {"images": dict})
+
+
+def test_a_name_has_no_suffix_and_no_folder():
+    assert is_named("cora")
+    assert not any(map(is_named, ("cora.npz", "data/cora", "./cora")))

@@ -1,0 +1,175 @@
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.data.files import write_npz
+from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
+from vgae.evaluation.links import evaluate
+from vgae.graphs.graph import Graph
+from vgae.models.embedding import embed
+from vgae.models.graphs import MODELS
+from vgae.recipes import BEST, PAPER
+from vgae.runs.graphs import load_run, open_graph, train_run
+
+SHORT = replace(PAPER, epochs=6)
+
+
+@pytest.fixture
+def run(sbm_file, tmp_path):
+    return train_run(str(sbm_file), tmp_path / "run", recipe=SHORT, seed=5)
+
+
+def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
+    written = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
+    assert written == {
+        ".lock",
+        "config.json",
+        "split.npz",
+        "history.jsonl",
+        "metrics.json",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/node_ids.json",
+        "model/calibration.json",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "embeddings.npz",
+    }
+    config = json.loads((run.folder / "config.json").read_text())
+    assert config["recipe"] == asdict(SHORT) | {"chosen": []}
+    assert config["graph"]["fingerprint"] == sbm.fingerprint
+    assert json.loads((run.folder / "model/node_ids.json").read_text()) == list(sbm.node_ids)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_comes_back_from_its_folder(sbm_file, tmp_path, model):
+    recipe = replace(BEST, epochs=6, keep="best", eval_every=2)
+    run = train_run(str(sbm_file), tmp_path / "run", model=model, recipe=recipe)
+    back = load_run(run.folder)
+    assert back.history == run.history
+    assert back.metrics == run.metrics
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(value, back.model.state_dict()[name])
+    assert back.calibration == run.calibration
+    scores = evaluate(back.model, back.graph, back.split, calibration=back.calibration)
+    assert scores["test"].to_dict() == run.metrics["test"]
+
+
+def test_the_embeddings_are_the_model_over_training_messages(run, sbm):
+    q = embed(run.model, sbm, run.split.message_edge_index)
+    with np.load(run.folder / "embeddings.npz", allow_pickle=False) as file:
+        assert np.array_equal(file["mu"], q.mu.numpy())
+        assert np.array_equal(file["logvar"], q.logvar.numpy())
+        assert file["ids"].tolist() == list(sbm.node_ids)
+
+
+def test_the_same_settings_write_the_same_files_bit_for_bit(sbm_file, tmp_path):
+    for name in "ab":
+        train_run(str(sbm_file), tmp_path / name, recipe=SHORT)
+    for file in ("model/model.safetensors", "history.jsonl", "config.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_links_alone_can_be_trained_on(sbm_file, tmp_path):
+    run = train_run(str(sbm_file), tmp_path / "run", recipe=SHORT, features="none")
+    assert load_run(run.folder).graph.x is None
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_written(run, sbm_file):
+    before = (run.folder / "metrics.json").stat().st_mtime_ns
+    with pytest.raises(UsageError, match="not empty; choose another --out, replace it with"):
+        train_run(str(sbm_file), run.folder)
+    assert (run.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(sbm_file, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError, match="cannot be written") as error:
+        train_run(str(sbm_file), tmp_path / "file" / "run")
+    assert error.value.exit_code == 5
+
+
+def test_overwrite_replaces_runs_and_nothing_else(run, sbm_file, tmp_path):
+    again = train_run(str(sbm_file), run.folder, recipe=SHORT, seed=6, overwrite=True)
+    assert load_run(run.folder).config["seed"] == again.config["seed"] == 6
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").touch()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="holds no run that could be replaced"):
+            train_run(str(sbm_file), tmp_path / "thesis", recipe=SHORT, overwrite=True)
+        assert (tmp_path / "thesis" / "chapter1.txt").exists()
+        (tmp_path / "thesis" / "config.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "gat"},
+        {"features": "some"},
+        {"device": "meta"},
+        {"val": 2.0},
+        {"seed": -1},
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_deletes_nothing_and_writes_nothing(run, sbm_file, tmp_path, wrong):
+    for folder in (run.folder, tmp_path / "new"):
+        with pytest.raises(ValueError, match=r"must|no model|cannot be used"):
+            train_run(str(sbm_file), folder, recipe=SHORT, overwrite=True, **wrong)
+    assert load_run(run.folder).metrics == run.metrics
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "changed", [lambda g: (g.links[:, 1:], g.x), lambda g: (g.links, 2 * g.x)], ids=["links", "x"]
+)
+def test_a_graph_that_changed_since_is_refused(sbm_file, tmp_path, changed):
+    graph = open_graph(str(sbm_file))
+    path = tmp_path / "graph.npz"
+    write_npz(graph, path)
+    run = train_run(str(path), tmp_path / "run", recipe=SHORT)
+    links, x = changed(graph)
+    write_npz(Graph.from_edges(links, num_nodes=120, x=x), path)
+    with pytest.raises(ArtifactError, match="not the graph that") as error:
+        load_run(run.folder).graph  # noqa: B018
+    assert (error.value.code, error.value.exit_code) == ("DATA_CHANGED", 4)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: (f / "config.json").unlink(),
+        lambda f: (f / "config.json").write_text("{"),
+        lambda f: (f / "config.json").write_text("[]"),
+        lambda f: (f / "config.json").write_bytes(b"\xff\xfe"),
+        lambda f: (f / "config.json").write_text('{"format": "vgae-run-9"}'),
+        lambda f: (f / "config.json").write_text('{"format": "vgae-run-1"}'),
+        lambda f: (f / "metrics.json").unlink(),
+        lambda f: (f / "history.jsonl").write_text('{"epoch": 1, "mood": "good"}\n'),
+        lambda f: (f / "split.npz").write_bytes(b"PK"),
+        lambda f: (f / "model/model.safetensors").write_bytes(b"\x00" * 100),
+        lambda f: (f / "model/config.json").write_text('{"model": "vgae"}'),
+        lambda f: (f / "model/config.json").write_text(
+            (f / "model/config.json").read_text().replace('"in_channels": 40', '"in_channels": 41')
+        ),
+        lambda f: (f / "model/config.json").write_text(
+            (f / "model/config.json").read_text().replace('"vgae"', '"os.system"')
+        ),
+    ],
+)
+def test_a_damaged_run_is_one_error(run, damage):
+    damage(run.folder)
+    with pytest.raises(ArtifactError) as error:
+        load_run(run.folder)
+    assert str(run.folder) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_is_a_data_set_and_a_path_is_a_file(sbm_file):
+    assert open_graph("stdlib").name == "stdlib"
+    assert open_graph(str(sbm_file)).name == "sbm"
+    with pytest.raises(DataError, match="nowhere"):
+        open_graph("nowhere/graph.npz")

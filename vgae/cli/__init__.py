@@ -1,0 +1,3 @@
+"""The command line."""
+
+from vgae.cli.app import main as main

@@ -1,0 +1,304 @@
+"""The command line: one short function a command; heavy imports inside, so that --help is fast."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Annotated, Any
+
+import typer
+
+from vgae.cli.console import (
+    print_calibration,
+    print_json,
+    print_scores,
+    print_table,
+    print_tasks,
+)
+from vgae.cli.datasets import datasets_app
+from vgae.cli.figure import figure
+from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
+from vgae.cli.images import embed_images, evaluate_images
+from vgae.cli.links import COMMANDS as LINK_COMMANDS
+from vgae.cli.options import (
+    Device,
+    Epochs,
+    Features,
+    GraphFeatures,
+    Json,
+    OtherGraph,
+    Quiet,
+    RecipeName,
+    RunArgument,
+    Set,
+    announce,
+    changes_of,
+)
+from vgae.cli.report import COMMANDS as REPORT_COMMANDS
+from vgae.cli.train import draw_figures, train
+from vgae.errors import UsageError, VgaeError
+from vgae.recipes import recipe_named
+from vgae.runtime.atomic import writing
+from vgae.runtime.signals import told_of_signals
+from vgae.version import __version__
+
+app = typer.Typer(
+    help="Variational graph auto-encoders: train on a graph, predict its missing links, take"
+    " embeddings out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (train, *LINK_COMMANDS, *IMAGE_COMMANDS, figure, *REPORT_COMMANDS):
+    app.command()(command)
+app.add_typer(datasets_app, name="datasets")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
+) -> None:
+    """Options of all commands; ``--debug`` is for :func:`main`, and stands here for the help."""
+    if version:
+        typer.echo(f"vgae {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    tasks: Annotated[
+        str, typer.Option(help="What to judge by: links, classes, clusters; commas between.")
+    ] = "links",
+    messages: Annotated[
+        str,
+        typer.Option(help="Links that messages travel on for test: 'train', or 'train+val'."),
+    ] = "train",
+    hard: Annotated[
+        int, typer.Option(min=0, help="Rank links among as many hard non-links, such as 500.")
+    ] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Of a run on images: samples an image, for log p(x).")
+    ] = 500,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score what a run held out anew; judge the embedding of nodes by classes and clusters."""
+    from vgae.evaluation.links import evaluate as evaluate_model
+    from vgae.evaluation.tasks import judge_embedding
+    from vgae.models.embedding import embed as embed_nodes
+    from vgae.runs.folder import is_image_run
+    from vgae.runs.graphs import load_run
+
+    wanted = _names(tasks)
+    if not wanted or set(wanted) - {"links", "classes", "clusters"}:
+        raise UsageError("TASKS", f"--tasks must be of links, classes, clusters, got {tasks!r}.")
+    if hard % 2:
+        raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
+    if is_image_run(run):
+        evaluate_images(run, samples=samples, quiet=quiet, as_json=as_json)
+        return
+    loaded = load_run(run)
+    result: dict[str, Any] = {}
+    if "links" in wanted:
+        scores = evaluate_model(
+            loaded.model,
+            loaded.graph,
+            loaded.split,
+            messages=messages,  # pyright: ignore[reportArgumentType]
+            calibration=loaded.calibration,
+            hard=hard,
+        )
+        result |= {part: score.to_dict() for part, score in scores.items()}
+    others = {}
+    if {"classes", "clusters"} & set(wanted):
+        mu = embed_nodes(loaded.model, loaded.graph).mu
+        others = judge_embedding(mu, loaded.graph, wanted)
+    if as_json:
+        print_json(result | others)
+        return
+    if "links" in wanted:
+        print_scores(result)
+    if others:
+        print_tasks(others)
+
+
+@app.command()
+def calibrate(
+    run: RunArgument,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="'platt', 'isotonic' or 'temperature'  [default: platt; of the density isotonic]",
+            show_default=False,
+        ),
+    ] = None,
+    prior: Annotated[
+        str,
+        typer.Option(
+            help="Share of links: 'balanced' (one half), or their 'density' among all pairs"
+            " that are not known from training."
+        ),
+    ] = "balanced",
+    goal: Annotated[str, typer.Option(help="Of the threshold: 'f1', or 'precision=0.9'.")] = "f1",
+    as_json: Json = False,
+) -> None:
+    """Fit probabilities to the validation pairs of a run; store and judge them with its model."""
+    from vgae.evaluation.links import calibrate as calibrate_model
+    from vgae.runs.graphs import load_run, recalibrate
+
+    loaded = load_run(run)
+    calibration = calibrate_model(
+        loaded.model,
+        loaded.graph,
+        loaded.split,
+        method=method,  # pyright: ignore[reportArgumentType]
+        prior=prior,  # pyright: ignore[reportArgumentType]
+        goal=goal,
+    )
+    draw_figures(recalibrate(loaded, calibration))
+    if as_json:
+        print_json(calibration.to_dict())
+    else:
+        print_calibration(calibration)
+
+
+@app.command()
+def embed(
+    run: RunArgument,
+    graph: OtherGraph = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help=".npz, .npy, .csv, .tsv, .json, .parquet, .vec (word2vec) or .projector"
+            " (TensorBoard)  [default: in RUN; GRAPH-embeddings.npz]",
+        ),
+    ] = None,
+    features: GraphFeatures = "raw",
+    messages: Annotated[
+        str,
+        typer.Option(
+            help="Links that messages travel on: 'train', or 'all' of the graph; always all of"
+            " another graph."
+        ),
+    ] = "train",
+    as_json: Json = False,
+) -> None:
+    """Write the embedding of every node with its name, of another graph, or of test images."""
+    from vgae.runs.folder import is_image_run
+
+    if is_image_run(run):
+        embed_images(run, out, as_json=as_json)
+        return
+    from vgae.models.embedding import embed as embed_nodes
+    from vgae.prediction.export import node_labels, write_embeddings
+    from vgae.runs.graphs import load_run, open_graph
+
+    if messages not in ("train", "all"):
+        raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
+    announce(quiet=as_json)
+    loaded = load_run(run)
+    nodes_of = loaded.graph if graph is None else open_graph(graph, features)
+    edge_index = loaded.split.message_edge_index if graph is None and messages == "train" else None
+    q = embed_nodes(loaded, nodes_of, edge_index)
+    path = out or (
+        run / "embeddings.npz" if graph is None else Path(f"{Path(graph).stem}-embeddings.npz")
+    )
+    write_embeddings(path, nodes_of.ids, q, labels=node_labels(nodes_of))
+    nodes, dimensions = q.mu.shape
+    if as_json:
+        print_json({"path": str(path), "nodes": nodes, "dimensions": dimensions})
+    else:
+        typer.echo(f"{path}: {nodes} nodes, {dimensions} dimensions")
+
+
+@app.command()
+def table(
+    datasets: Annotated[str, typer.Option(help="Names, separated by commas.")] = "stdlib",
+    models: Annotated[str, typer.Option(help="Names, separated by commas.")] = "gae,vgae",
+    recipe: RecipeName = "paper",
+    set_: Set = [],
+    epochs: Epochs = None,
+    features: Features = "raw",
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0 to SEEDS - 1.")] = 10,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="JSON file  [default: runs/table-N.json]")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare models over several seeds: mean ± deviation."""
+    settings = recipe_named(recipe).override(changes_of(set_, epochs=epochs))
+    from vgae.models.files import write_json
+    from vgae.runs.folder import free_path
+    from vgae.runs.table import Trial, protocol, run_table, summarise, to_json
+
+    text = protocol(settings, features, seeds)
+    path = out or free_path("runs/table", ".json")
+    # A folder that cannot be written is found out before the first training, a table that is
+    # there already is not touched before the first result.
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=path.parent).close()
+    done: list[Trial] = []
+
+    def show(trial: Trial) -> None:
+        done.append(trial)
+        # Written each time: an interrupted table keeps its rows.
+        write_json(path, to_json(summarise(done, features), settings, text))
+        # In a log there is a line every ten seconds instead, of a training that lasts longer too.
+        if not quiet and sys.stderr.isatty():
+            scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
+            name = f"{trial.dataset} {trial.model} seed {trial.seed}"
+            typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", file=sys.stderr)
+
+    run_table(
+        _names(datasets),
+        _names(models),  # pyright: ignore[reportArgumentType]
+        num_seeds=seeds,
+        recipe=settings,
+        features=features,  # pyright: ignore[reportArgumentType]
+        device=device,
+        on_trial=show,
+        progress=False if quiet else None,
+    )
+    summaries = summarise(done, features)
+    if as_json:
+        print_json(to_json(summaries, settings, text))
+    else:
+        print_table(summaries, text)
+        typer.echo(f"\n{path}: the same with every seed's own row")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error of the package is one line and an exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments  # wherever it stands
+    try:
+        with told_of_signals(partial(_tell, "INTERRUPTED")):
+            app([word for word in arguments if word != "--debug"], prog_name="vgae")
+    except VgaeError as error:
+        if debug:
+            raise
+        _tell(error.code, error)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        _tell("OS", f"{error.filename or 'the output'}: {error.strerror or error}")
+        sys.exit(5)
+
+
+def _tell(code: str, what: object) -> None:
+    typer.echo(f"error[{code}]: {what}", err=True)
+
+
+def _names(text: str) -> list[str]:
+    """Return what is between the commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

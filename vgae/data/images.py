@@ -1,0 +1,318 @@
+"""Images: pixels in [0, 1], in parts for training, validation and test."""
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.errors import DataError, UsageError
+from vgae.graphs.arrays import dense_array
+from vgae.runtime.streams import stream
+
+Binarize = Literal["none", "static", "dynamic"]
+
+_COLOURS = (1, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images of one size, with optional labels.
+
+    Make one through :meth:`from_arrays` or :func:`vgae.data.named_images.load_images`: they check
+    what they are given, and keep a copy of their own.
+
+    Attributes:
+        train: Pixels to learn from, float32 in ``[0, 1]``, shape ``(n, c, h, w)``; c is 1 for
+            grey.
+        val: Pixels to choose a model by, likewise; there may be none.
+        test: Pixels to judge it by, likewise.
+        y_train: Label of each training image, int64 from 0 on, or -1 where unknown, shape
+            ``(n,)``; ``None`` without.
+        y_val: Of each validation image, likewise.
+        y_test: Of each test image, likewise.
+        name: What messages and run folders call them.
+    """
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    y_train: Tensor | None = None
+    y_val: Tensor | None = None
+    y_test: Tensor | None = None
+    name: str = "images"
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train: Any,
+        *,
+        val: Any = None,
+        test: Any = None,
+        y_train: Any = None,
+        y_val: Any = None,
+        y_test: Any = None,
+        name: str = "images",
+        seed: int = 0,
+    ) -> "Images":
+        """Take pixels and labels of arrays, tensors or nested lists; they are copied.
+
+        Bytes (uint8) are divided by 255. What is not given as ``val`` or ``test`` is split off
+        ``train``: 10 % of it each, rounded down, by a permutation that depends on the seed and
+        the number of images alone. Images stay in their order within a part.
+
+        Args:
+            train: Pixels, shape ``(n, h, w)`` or ``(n, c, h, w)``; ``(n, h, w, c)`` is turned if
+                only its last size is 1 or 3. Bytes, or floats in ``[0, 1]``, or booleans.
+            val: Likewise, of the same size and number of colours.
+            test: Likewise.
+            y_train: Integers, shape ``(n,)``; they follow what is split off.
+            y_val: Likewise; with ``val`` only.
+            y_test: Likewise; with ``test`` only.
+            name: What messages call the images.
+            seed: Of the split.
+
+        Raises:
+            DataError: ``NO_IMAGES``; ``IMAGE_SHAPE``; ``IMAGE_DTYPE``; ``IMAGE_RANGE`` if a pixel
+                is outside ``[0, 1]``; ``IMAGE_NONFINITE``; ``LABELS`` if labels are not integers,
+                or not one per image.
+            UsageError: If the seed is out of range.
+        """
+        given = {"train": (train, y_train), "val": (val, y_val), "test": (test, y_test)}
+        parts = {
+            part: _checked(part, pixels, labels)
+            for part, (pixels, labels) in given.items()
+            if part == "train" or pixels is not None
+        }
+        first = parts["train"].pixels.shape[1:]
+        for part, (pixels, _) in parts.items():
+            if pixels.shape[1:] != first:
+                raise DataError(
+                    "IMAGE_SHAPE",
+                    f"the images of {part} must be like those of train, {_times(first)}, got"
+                    f" {_times(pixels.shape[1:])}.",
+                )
+        absent = [part for part in ("val", "test") if part not in parts]
+        for part in absent:
+            if given[part][1] is not None:
+                raise DataError("LABELS", f"y_{part} is given without {part}; give both.")
+        if len(parts["train"].pixels) == 0:
+            raise DataError("NO_IMAGES", "train has no images; it must have at least one.")
+        parts |= _split_off(absent, parts["train"], seed)
+        learn, choose, judge = (parts[part] for part in given)
+        return cls(
+            train=learn.pixels,
+            val=choose.pixels,
+            test=judge.pixels,
+            y_train=learn.labels,
+            y_val=choose.labels,
+            y_test=judge.labels,
+            name=name,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Colours, height and width of an image: ``(c, h, w)``."""
+        _, c, h, w = self.train.shape
+        return c, h, w
+
+    @property
+    def num_pixels(self) -> int:
+        """Numbers that an image consists of: c h w."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all pixels and labels, part by part, in hexadecimal."""
+        digest = hashlib.sha256(b"vgae-images-1")
+        parts = (self.train, self.val, self.test, self.y_train, self.y_val, self.y_test)
+        for part in parts:
+            if part is None:
+                digest.update(b" None ")
+                continue
+            array = part.cpu().numpy()
+            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            digest.update(f" {array.dtype.str} {array.shape} ".encode())
+            digest.update(array.reshape(-1).data)
+        return digest.hexdigest()
+
+    def binarised(self, binarize: Binarize, seed: int) -> "Images":
+        """Return the images with pixels that are 0 or 1, drawn by their grey value.
+
+        Validation and test images are drawn once, alike for ``"static"`` and ``"dynamic"``.
+        Source: Salakhutdinov & Murray (2008), `On the Quantitative Analysis of Deep Belief
+        Networks <https://doi.org/10.1145/1390156.1390266>`_, for the static form; Burda, Grosse &
+        Salakhutdinov (2016), `Importance Weighted Autoencoders
+        <https://arxiv.org/abs/1509.00519>`_, appendix D, for the dynamic one.
+
+        Args:
+            binarize: ``"static"`` draws the training images once too; ``"dynamic"`` leaves them
+                grey, to be drawn anew each epoch by :func:`binarised`; ``"none"`` returns the
+                images as they are.
+            seed: Of the draws.
+
+        Raises:
+            UsageError: If ``binarize`` is none of these, or the seed is out of range.
+        """
+        check_binarize(binarize)
+        if binarize == "none":
+            return self
+        draw = stream(seed, "binarize", self.train.device)
+        val, test = binarised(self.val, draw), binarised(self.test, draw)
+        # Last, so that the other two do not depend on how the training images are treated.
+        train = binarised(self.train, draw) if binarize == "static" else self.train
+        return replace(self, train=train, val=val, test=test)
+
+    def __repr__(self) -> str:
+        counts = " + ".join(str(len(part)) for part in (self.train, self.val, self.test))
+        return f"Images({self.name!r}, {counts} of {_times(self.shape)})"
+
+
+def binarised(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw each pixel as 1 with its grey value as probability, else 0.
+
+    Args:
+        pixels: In ``[0, 1]``, of any shape.
+        generator: On the device of the pixels.
+
+    Returns:
+        Zeros and ones of the shape and type of ``pixels``.
+    """
+    # torch.rand lies in [0, 1): a pixel of 0 is never drawn as 1, a pixel of 1 always. Twice as
+    # fast on a CPU as torch.bernoulli.
+    chance = torch.rand(
+        pixels.shape, generator=generator, dtype=pixels.dtype, device=pixels.device
+    )
+    return (chance < pixels).to(pixels.dtype)
+
+
+def check_binarize(binarize: str) -> None:
+    """Raise ``UsageError`` unless ``binarize`` is ``"none"``, ``"static"`` or ``"dynamic"``."""
+    if binarize not in get_args(Binarize):
+        raise UsageError(
+            "BINARIZE", f"binarize must be 'none', 'static' or 'dynamic', got {binarize!r}."
+        )
+
+
+class _Part(NamedTuple):
+    """Images of shape ``(n, c, h, w)`` and their labels."""
+
+    pixels: Tensor
+    labels: Tensor | None
+
+    def take(self, index: Tensor) -> "_Part":
+        return _Part(self.pixels[index], None if self.labels is None else self.labels[index])
+
+
+def _checked(part: str, pixels: Any, labels: Any) -> _Part:
+    checked = _pixels(pixels, part)
+    return _Part(checked, None if labels is None else _labels(labels, part, len(checked)))
+
+
+def _split_off(names: list[str], part: _Part, seed: int) -> dict[str, _Part]:
+    """Return a tenth of ``part`` under each name, and what is left as ``train``."""
+    if not names:
+        return {}
+    num = len(part.pixels)
+    order = torch.randperm(num, generator=stream(seed, "split"))
+    sizes = [num // 10] * len(names)
+    indices = order.split([*sizes, num - sum(sizes)])
+    return {
+        name: part.take(index.sort().values)
+        for name, index in zip([*names, "train"], indices, strict=True)
+    }
+
+
+def _times(shape: Any) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _pixels(value: Any, name: str) -> Tensor:
+    """Return a copy as float32 in [0, 1], shape (n, c, h, w)."""
+    array = _channels_first(dense_array(value, name, "IMAGE_SHAPE"), name)
+    if array.dtype.kind not in "bf" and array.dtype != np.uint8:
+        raise DataError(
+            "IMAGE_DTYPE",
+            f"{name} must be bytes (uint8), floats in [0, 1] or booleans, got {array.dtype};"
+            " convert it, by .astype('uint8') if its values go from 0 to 255.",
+        )
+    with np.errstate(over="ignore"):
+        # In row-major order, whatever was turned; a copy: a later change of the caller's array
+        # must not reach in here.
+        pixels = array.astype(np.float32, order="C")
+    if array.dtype == np.uint8:
+        pixels /= 255
+    elif array.dtype.kind == "f":
+        _check_values(pixels, name)
+    return torch.from_numpy(pixels)
+
+
+def _channels_first(array: np.ndarray, name: str) -> np.ndarray:
+    """Return the array as (n, c, h, w), or say what to do about its shape."""
+    shape = array.shape
+    if array.ndim == 2:
+        side = round(shape[1] ** 0.5)
+        sizes = f"{side}, {side}" if side and side * side == shape[1] else "h, w"
+        raise _wrong_shape(
+            name, shape, f"; if its rows are flat images, use {name}.reshape(-1, {sizes})."
+        )
+    if array.ndim not in (3, 4):
+        raise _wrong_shape(name, shape, ".")
+    if 0 in shape[1:]:
+        raise _wrong_shape(name, shape, "; an image must have at least one pixel.")
+    if array.ndim == 3:
+        return array[:, None]
+    if shape[3] == 4 < min(shape[1:3]):
+        raise _wrong_shape(name, shape, "; if the last of four colours is alpha, use [..., :3].")
+    turned = shape[3] in _COLOURS and shape[1] not in _COLOURS
+    return np.moveaxis(array, 3, 1) if turned else array
+
+
+def _wrong_shape(name: str, shape: tuple[int, ...], hint: str) -> DataError:
+    return DataError(
+        "IMAGE_SHAPE", f"{name} must have shape (n, h, w) or (n, c, h, w), got {shape}{hint}"
+    )
+
+
+def _check_values(pixels: np.ndarray, name: str) -> None:
+    """Raise unless all pixels are finite and in [0, 1]."""
+    if not pixels.size:
+        return
+    low, high = float(pixels.min()), float(pixels.max())
+    if low >= 0 and high <= 1:
+        return
+    finite = np.isfinite(pixels)
+    if not finite.all():
+        image, c, row, column = np.argwhere(~finite)[0].tolist()
+        raise DataError(
+            "IMAGE_NONFINITE",
+            f"{name} must be finite in float32, got {np.count_nonzero(~finite)} other values, the"
+            f" first in image {image}, colour {c}, row {row}, column {column}.",
+        )
+    raise DataError(
+        "IMAGE_RANGE",
+        f"{name} must lie in [0, 1], got values from {low:g} to {high:g}; divide it by the largest"
+        " possible value, or give bytes (uint8).",
+    )
+
+
+def _labels(y: Any, part: str, num: int) -> Tensor:
+    array = dense_array(y, f"y_{part}", "LABELS")
+    if array.shape != (num,) or array.dtype.kind not in "iu":
+        raise DataError(
+            "LABELS",
+            f"y_{part} must be one integer per image of {part}, of shape ({num},), got shape"
+            f" {array.shape} of {array.dtype}.",
+        )
+    bad = (array < -1) | (array > np.iinfo(np.int64).max)
+    if bad.any():
+        raise DataError(
+            "LABELS",
+            f"y_{part} must be integers from 0 on, or -1 where unknown, got"
+            f" {array[bad.argmax()]} at image {bad.argmax()}.",
+        )
+    return torch.from_numpy(array.astype(np.int64))

@@ -1,0 +1,1 @@
+"""Scores: of logits and probabilities, of models on links and images, of embeddings."""

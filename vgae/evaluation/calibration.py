@@ -1,0 +1,344 @@
+"""Probabilities that mean what they say: a monotone map from logits, fitted on validation pairs.
+
+The sigmoid of an inner product says 0.5 for a pair that nothing is known about, and training on
+reweighted pairs moves it further. So a map f from logit to log odds is fitted on validation pairs,
+and moved to the share of links pi that is asked for:
+
+    log odds (s) = f(s) + log(pi / (1 - pi))
+
+f is fitted with links and non-links weighing the same. Only a line with an intercept (Platt) is
+fitted with non-links weighing (1 - pi) / pi times as much, and then moved back: which line is the
+best depends on where links and rare non-links meet, and that is higher up the rarer links are. The
+steps of an isotonic f are the same with any weights.
+"""
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import precision_recall_curve
+from torch import Tensor
+
+from vgae.errors import ArtifactError, DataError, UsageError
+from vgae.evaluation.metrics import finite_array, labelled_scores
+
+log = logging.getLogger(__name__)
+
+Method = Literal["platt", "isotonic", "temperature"]
+Prior = Literal["balanced", "density"]
+
+_FORMAT = "vgae-calibration-1"
+_NUMBERS = ("log_odds_shift", "threshold", "precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A monotone map from logit to probability, and the threshold above which a pair is a link.
+
+    Attributes:
+        method: ``"platt"``: f(s) = slope * s + intercept; ``"temperature"``: the same with
+            intercept 0; ``"isotonic"``: log odds of the line through the points (x, y).
+        prior: Share of links that probabilities refer to: one half (``"balanced"``) or that of
+            the graph (``"density"``).
+        log_odds_shift: log(pi / (1 - pi)) of that share pi; 0 for ``"balanced"``.
+        goal: What the threshold was chosen for: ``"f1"``, or ``"precision=0.9"``.
+        threshold: Probability from which on a pair is predicted to be a link, in [0, 1].
+        precision: Share of links among the validation pairs from the threshold on, with
+            non-links weighted to the prior, in [0, 1].
+        recall: Share of validation links from the threshold on, in [0, 1].
+        f1: Harmonic mean of the two.
+        slope: Of platt and temperature, never negative.
+        intercept: Of platt.
+        x: Logits of isotonic, rising.
+        y: Their probabilities at equal numbers, never falling, in (0, 1).
+    """
+
+    method: Method
+    prior: Prior
+    log_odds_shift: float
+    goal: str
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+    slope: float = 1.0
+    intercept: float = 0.0
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """Return the probability that each pair is a link; a higher logit never gets a lower one.
+
+        Args:
+            logits: Any shape and device.
+
+        Returns:
+            In [0, 1], float64 on the CPU, same shape.
+
+        Raises:
+            NumericalError: If a logit is NaN or infinite.
+        """
+        values = finite_array(logits)
+        if self.method == "isotonic":
+            log_odds = logit(np.interp(values, self.x, self.y))
+        else:
+            log_odds = self.slope * values + self.intercept
+        return torch.as_tensor(expit(log_odds + self.log_odds_shift))
+
+    def predict(self, logits: Tensor) -> Tensor:
+        """Return whether each pair reaches the threshold, bool on the CPU, same shape."""
+        return self.probability(logits) >= self.threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; :meth:`from_dict` brings the same calibration back."""
+        line = {"slope": self.slope, "intercept": self.intercept}
+        points = {"x": list(self.x), "y": list(self.y)}
+        return {
+            "format": _FORMAT,
+            **{name: getattr(self, name) for name in ("method", "prior", "goal", *_NUMBERS)},
+            "parameters": points if self.method == "isotonic" else line,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Any) -> "Calibration":
+        """Read what :meth:`to_dict` wrote.
+
+        Raises:
+            ArtifactError: If it is something else, or no map that ever falls could say it.
+        """
+        try:
+            return _read(content)
+        except (AttributeError, OverflowError, TypeError, ValueError) as error:
+            reason = str(error).rstrip(".")
+            raise ArtifactError(
+                "CALIBRATION_CORRUPT", f"the calibration is not readable: {reason}."
+            ) from None
+
+
+def fit_calibration(
+    logits: Tensor,
+    edge_label: Tensor,
+    *,
+    method: Method = "platt",
+    prior: Prior = "balanced",
+    density: float | None = None,
+    goal: str = "f1",
+) -> Calibration:
+    r"""Fit probabilities to validation pairs, and choose the threshold that serves a goal.
+
+    Platt and temperature maximise the likelihood of Platt's smoothed labels,
+    :math:`(N_+ + 1) / (N_+ + 2)` for a link and :math:`1 / (N_- + 2)` for a non-link, which keeps
+    the slope finite if a threshold separates them. Isotonic keeps :math:`1 / 2n` away from 0 and
+    1. A model that ranks no better than chance gets the same probability for all pairs, and a
+    warning.
+
+    Source: Platt (1999), `Probabilistic Outputs for Support Vector Machines`, section 2.2;
+    Zadrozny & Elkan (2002), `Transforming Classifier Scores into Accurate Multiclass Probability
+    Estimates`; Guo et al. (2017), `On Calibration of Modern Neural Networks
+    <https://arxiv.org/abs/1706.04599>`_, section 4.2.
+
+    Args:
+        logits: Of validation pairs, never of the test pairs to be judged, shape ``(P,)``.
+        edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``; their numbers do not matter.
+        method: Platt has two parameters, temperature one, isotonic up to one per pair.
+        prior: Share of links that probabilities, precision and F1 are to refer to.
+        density: That share in the graph, in (0, 1); used by ``prior="density"`` only.
+        goal: ``"f1"`` for the highest F1, or ``"precision=0.9"`` for the highest recall at
+            that precision.
+
+    Raises:
+        DataError: If the vectors do not fit each other, or a class has fewer than 2 pairs.
+        NumericalError: If a logit is NaN or infinite.
+        UsageError: If an option is unknown, or no threshold reaches the precision.
+    """
+    least_precision = _least_precision(goal)
+    if method not in get_args(Method):
+        raise UsageError("CALIBRATION_METHOD", _one_of("method", Method, method))
+    share = _share(prior, density)
+    values, labels = labelled_scores(logits, edge_label)
+    num_links = int(labels.sum())
+    num_non_links = len(labels) - num_links
+    if min(num_links, num_non_links) < 2:
+        raise DataError(
+            "TOO_FEW_PAIRS",
+            "a calibration needs at least 2 links and 2 non-links, got"
+            f" {num_links} and {num_non_links}; hold more links out for validation.",
+        )
+    # Links and non-links weigh the same, whatever their numbers.
+    weight = np.where(labels == 1, 1.0, num_links / num_non_links)
+    at_share = weight * np.where(labels == 1, 1.0, (1 - share) / share)
+    shift = math.log(share / (1 - share))
+    if method == "isotonic":
+        parameters = _isotonic(values, labels, weight)
+    elif method == "temperature":
+        parameters = _linear(values, labels, weight, has_intercept=False)
+    else:
+        parameters = _linear(values, labels, at_share, has_intercept=True)
+        if parameters["slope"] > 0:  # otherwise it is 0 already, whatever the share
+            parameters["intercept"] -= shift
+    draft = Calibration(method, prior, shift, goal, 0.0, 0.0, 0.0, 0.0, **parameters)
+    probability = draft.probability(logits).numpy()
+    if np.ptp(probability) == 0:
+        log.warning(
+            "the model ranks validation links no better than chance: all pairs get the same"
+            " probability; train for longer, or look at the validation AUC"
+        )
+    return replace(draft, **_threshold(probability, labels, at_share, least_precision))
+
+
+def _linear(
+    values: np.ndarray, labels: np.ndarray, weight: np.ndarray, *, has_intercept: bool
+) -> dict[str, Any]:
+    """Fit slope and intercept to smoothed labels: each pair is a bit link, a bit non-link."""
+    num_links = labels.sum()
+    target = np.where(
+        labels == 1, (num_links + 1) / (num_links + 2), 1 / (len(labels) - num_links + 2)
+    )
+    center = float(values.mean()) if has_intercept else 0.0
+    scale = float(np.sqrt(np.mean((values - center) ** 2)))
+    slope = intercept = 0.0
+    if np.ptp(values) > 0 and scale > 0:
+        model = LogisticRegression(C=np.inf, fit_intercept=has_intercept, tol=1e-8, max_iter=1000)
+        model.fit(
+            np.tile((values - center) / scale, 2)[:, None],
+            np.repeat([1, 0], len(values)),
+            np.concatenate([weight * target, weight * (1 - target)]),
+        )
+        slope = float(model.coef_[0, 0]) / scale
+        # sklearn gives a number or an array, by whether it was fitted.
+        intercept = float(np.ravel(model.intercept_)[0]) - slope * center
+    if not (0 < slope < math.inf and math.isfinite(intercept)):
+        slope = intercept = 0.0
+    return {"slope": slope, "intercept": intercept}
+
+
+def _isotonic(values: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> dict[str, Any]:
+    """Fit a step function that never falls, joined by lines."""
+    edge = 1 / (2 * len(values))
+    model = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
+    model.fit(values, labels, weight)
+    return {"x": tuple(model.X_thresholds_.tolist()), "y": tuple(model.y_thresholds_.tolist())}
+
+
+def _threshold(
+    probability: np.ndarray, labels: np.ndarray, weight: np.ndarray, least_precision: float | None
+) -> dict[str, float]:
+    """Return the best threshold, with its precision, recall and F1."""
+    curve = precision_recall_curve(labels, probability, sample_weight=weight)
+    precision, recall, distinct = curve[0][:-1], curve[1][:-1], curve[2]
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+    merit = f1
+    if least_precision is not None:
+        merit = np.where(precision >= least_precision, recall, -1)
+        if merit.max() < 0:
+            top = len(precision) - 1 - int(np.argmax(precision[::-1]))
+            raise UsageError(
+                "GOAL_UNREACHABLE",
+                f"no threshold reaches precision {least_precision:g}: the highest is"
+                f" {precision[top]:.4g}, at recall {recall[top]:.4g}; ask for less.",
+            )
+    # Of equals the highest threshold, which predicts the fewest links.
+    best = len(merit) - 1 - int(np.argmax(merit[::-1]))
+    # Midway to the next lower probability: rounding must not move a pair across.
+    lower = distinct[best - 1] if best else 0.0
+    middle = (distinct[best] + lower) / 2
+    threshold = middle if middle > lower else distinct[best]
+    return {
+        "threshold": float(threshold),
+        "precision": float(precision[best]),
+        "recall": float(recall[best]),
+        "f1": float(f1[best]),
+    }
+
+
+def _least_precision(goal: str) -> float | None:
+    """Return the precision that a goal names, or None for F1."""
+    name, _, number = goal.partition("=")
+    if goal == "f1":
+        return None
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if name != "precision" or not 0 < value <= 1:
+        raise UsageError(
+            "CALIBRATION_GOAL",
+            f"goal must be f1, or precision=P with P in (0, 1], got {goal!r}.",
+        )
+    return value
+
+
+def _share(prior: Prior, density: float | None) -> float:
+    """Return the share of links that a prior stands for."""
+    if prior not in get_args(Prior):
+        raise UsageError("CALIBRATION_PRIOR", _one_of("prior", Prior, prior))
+    if prior == "balanced":
+        return 0.5
+    if density is None or not 0 < density < 1:
+        raise UsageError(
+            "CALIBRATION_DENSITY",
+            f'prior "density" needs the share of pairs that are links, in (0, 1), got {density}.',
+        )
+    return density
+
+
+def _one_of(name: str, choices: Any, got: Any) -> str:
+    return f"{name} must be one of {', '.join(get_args(choices))}, got {got!r}."
+
+
+def _read(content: Any) -> Calibration:
+    """Return the calibration that a dict holds, or raise with the reason."""
+    head = _exactly(content, {"format", "method", "prior", "goal", "parameters", *_NUMBERS})
+    isotonic = head["method"] == "isotonic"
+    parameters = _exactly(head["parameters"], {"x", "y"} if isotonic else {"slope", "intercept"})
+    if isotonic:
+        fitted: dict[str, Any] = {
+            name: tuple(_number(name, v) for v in parameters[name]) for name in parameters
+        }
+    else:
+        fitted = {name: _number(name, parameters[name]) for name in parameters}
+    numbers = {name: _number(name, head[name]) for name in _NUMBERS}
+    c = Calibration(head["method"], head["prior"], goal=head["goal"], **numbers, **fitted)
+    rules = {
+        f"format must be {_FORMAT}": head["format"] == _FORMAT,
+        _one_of("method", Method, c.method): c.method in get_args(Method),
+        _one_of("prior", Prior, c.prior): c.prior in get_args(Prior),
+        "goal must be text": isinstance(c.goal, str),
+        "log_odds_shift must be 0 for balanced": c.prior == "density" or c.log_odds_shift == 0,
+        "threshold, precision, recall and f1 must lie in [0, 1]": all(
+            0 <= value <= 1 for value in (c.threshold, c.precision, c.recall, c.f1)
+        ),
+        "slope must not be negative": c.slope >= 0,
+        "temperature has no intercept": c.method != "temperature" or c.intercept == 0,
+        "x and y must be equally long": len(c.x) == len(c.y) and bool(c.x) == isotonic,
+        "x must rise": all(a < b for a, b in pairwise(c.x)),
+        "y must never fall": all(a <= b for a, b in pairwise(c.y)),
+        "y must lie in (0, 1)": all(0 < value < 1 for value in c.y),
+    }
+    for rule, holds in rules.items():
+        if not holds:
+            raise ValueError(rule)
+    _least_precision(c.goal)
+    return c
+
+
+def _exactly(content: Any, names: set[str]) -> dict[str, Any]:
+    """Return a dict that has these keys and no others."""
+    if not isinstance(content, dict):
+        raise TypeError(f"expected a JSON object, got {type(content).__name__}")
+    if differing := sorted(str(name) for name in names ^ content.keys()):
+        raise ValueError(f"missing or unknown keys {', '.join(differing)}")
+    return content
+
+
+def _number(name: str, value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return float(value)

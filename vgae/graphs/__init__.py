@@ -1,0 +1,1 @@
+"""Graphs: canonical form, conversion from and to other libraries, audited splits."""

@@ -1,0 +1,145 @@
+"""Arrays of any origin, checked before anything is computed with them."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from vgae.errors import DataError
+from vgae.kernels.csr import csr_tensor
+
+
+def dense_array(value: Any, name: str, code: str) -> np.ndarray:
+    """Return a dense tensor, array or nested list as an array, or say that it is none."""
+    if isinstance(value, Tensor) and value.layout != torch.strided:
+        raise DataError(code, f"{name} must be dense, got a tensor of layout {value.layout}.")
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+        # numpy has no bfloat16.
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError(code, f"the rows of {name} must be equally long.") from None
+
+
+def feature_tensor(x: Any) -> Tensor:
+    """Return the features as float32, dense or CSR, without touching what was given."""
+    if isinstance(x, Tensor) and x.layout in (torch.sparse_csr, torch.sparse_coo):
+        given: Any = _scipy_from_tensor(x.detach().cpu())
+    else:
+        given = x if sp.issparse(x) else dense_array(x, "x", "FEATURE_SHAPE")
+    if given.ndim != 2 or given.shape[1] == 0:
+        raise DataError(
+            "FEATURE_SHAPE", f"x must have shape (N, F) with F > 0, got {given.shape}."
+        )
+    if given.dtype.kind not in "biuf":
+        raise DataError("FEATURE_DTYPE", f"x must be numbers, got dtype {given.dtype}.")
+    csr = checked_csr(given, np.float32) if sp.issparse(given) else None
+    with np.errstate(over="ignore"):
+        # A copy in row-major order: a later change of the caller's array must not reach in here.
+        values = given.astype(np.float32, order="C") if csr is None else csr.data
+    if not np.isfinite(values).all():
+        row, column = _first_nonfinite(values, csr)
+        raise DataError(
+            "FEATURE_NONFINITE",
+            f"x must be finite in float32, got {np.count_nonzero(~np.isfinite(values))} other"
+            f" values, the first in row {row}, column {column}.",
+        )
+    if csr is None:
+        return torch.from_numpy(values)
+    index = np.int32 if csr.nnz < 2**31 else np.int64
+    return csr_tensor(
+        torch.from_numpy(csr.indptr.astype(index)),
+        torch.from_numpy(csr.indices.astype(index)),
+        torch.from_numpy(csr.data),
+        given.shape,
+    )
+
+
+def _first_nonfinite(x: Any, csr: sp.csr_array | None) -> tuple[int, int]:
+    if csr is None:
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        return int(row), int(column)
+    at = int(np.flatnonzero(~np.isfinite(csr.data))[0])
+    return int(np.searchsorted(csr.indptr, at, side="right")) - 1, int(csr.indices[at])
+
+
+def _scipy_from_tensor(x: Tensor) -> Any:
+    """Return a sparse tensor as a matrix of scipy, which is still to be checked."""
+    csr = x.layout == torch.sparse_csr
+    values = x.values() if csr else x._values()
+    # scipy has no matrices of half precision.
+    values = dense_array(
+        values.float() if values.is_floating_point() else values, "x", "FEATURE_SHAPE"
+    )
+    if csr:
+        return csr_matrix(values, x.col_indices().numpy(), x.crow_indices().numpy(), x.shape)
+    try:
+        return sp.coo_array((values, x._indices().numpy()), shape=tuple(x.shape))
+    except ValueError as error:
+        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+
+
+def csr_matrix(data: Any, indices: Any, indptr: Any, shape: Sequence[int]) -> sp.csr_array:
+    """Return the CSR matrix of scipy with these parts, or raise if they cannot be one.
+
+    Raises:
+        DataError: If the number of entries is unclear, or an index is out of range.
+    """
+    try:
+        # scipy itself would cut surplus entries off, and round an index.
+        if not (data.shape == indices.shape == (indptr[-1],) and indptr.dtype.kind in "iu"):
+            raise ValueError("data, indices and indptr disagree on the number of entries")
+        if indices.dtype.kind not in "iu":
+            raise ValueError(f"indices must be integers, got {indices.dtype}")
+        matrix = sp.csr_array((data, indices, indptr), shape=tuple(shape))
+        check_format(matrix)
+    except (IndexError, OverflowError, TypeError, ValueError) as error:
+        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+    return matrix
+
+
+def check_format(matrix: Any) -> None:
+    """Raise ``ValueError`` unless native code can take a compressed matrix: its indices fit."""
+    # scipy looks at the starts of rows only where there are entries.
+    if (matrix.indptr[1:] < matrix.indptr[:-1]).any():
+        raise ValueError("indptr must not fall")
+    matrix.check_format(full_check=True)
+
+
+def checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
+    """Return a sorted CSR copy without repeats and explicit zeros.
+
+    The indices are checked in the format in which they came: to convert a corrupt matrix is
+    already a write to foreign memory.
+    """
+    try:
+        if sp.issparse(matrix) and matrix.format == "coo":
+            matrix = sp.coo_array((matrix.data, matrix.coords), shape=matrix.shape)
+        elif sp.issparse(matrix) and matrix.format in ("csr", "csc", "bsr"):
+            if not len(matrix.data) == len(matrix.indices) == matrix.indptr[-1]:
+                raise ValueError("data, indices and indptr disagree on the number of entries")
+            matrix = matrix.copy()
+            check_format(matrix)
+        with np.errstate(over="ignore"):
+            csr = sp.csr_array(matrix, dtype=dtype, copy=True)
+    except ValueError as error:
+        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+    return csr
+
+
+def sha256(head: str, *arrays: np.ndarray) -> str:
+    """Return the digest of a text and of arrays, alike on every machine."""
+    digest = hashlib.sha256(head.encode())
+    for array in arrays:
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f" {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

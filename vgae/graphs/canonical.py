@@ -1,0 +1,257 @@
+"""The one form of a graph: each link once, its weight, nodes by number; or why there is none."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.errors import DataError, UsageError
+from vgae.graphs.arrays import dense_array
+
+NodeId = str | int
+Merge = Literal["mean", "sum", "max", "first"]
+Directed = Literal["symmetrize", "error"]
+
+_MOST_NODES = math.isqrt(2**63 - 1)  # the number of a pair must fit into 64 bits
+
+
+class CanonicalLinks(NamedTuple):
+    """Links in canonical form.
+
+    Attributes:
+        links: Each once with ``u < v``, ascending, int64, shape ``(2, M)``.
+        weight: Of each link, float32, shape ``(M,)``; ``None`` where all are 1.
+        notes: Counts of what was dropped or merged, those above zero.
+    """
+
+    links: Tensor
+    weight: Tensor | None
+    notes: dict[str, int]
+
+
+def edge_array(edges: Any) -> np.ndarray:
+    """Return the edges as an array of shape (2, E), of integers or of strings."""
+    edges = dense_array(edges, "edges", "EDGE_INDEX_SHAPE")
+    if edges.size == 0:
+        return np.zeros((2, 0), dtype=np.int64)
+    if edges.ndim != 2 or edges.shape[0] != 2:
+        hint = " Transpose it." if edges.ndim == 2 and edges.shape[1] == 2 else ""
+        raise DataError(
+            "EDGE_INDEX_SHAPE", f"edges must have shape (2, E), got {edges.shape}.{hint}"
+        )
+    if edges.dtype.kind in "OT" and all(isinstance(node, str) for node in edges.flat):
+        edges = np.array(edges.tolist())  # as pandas hands over a column of strings
+    if edges.dtype.kind not in "iuU":
+        hint = (
+            "; a float column has already lost digits, so read it as integers or strings in the"
+            " first place."
+        )
+        raise DataError(
+            "EDGE_INDEX_DTYPE",
+            f"edges must be integers of at most 64 bits or strings, got {edges.dtype}"
+            + (hint if edges.dtype.kind == "f" else "."),
+        )
+    return edges
+
+
+def canonical_links(
+    edges: np.ndarray,
+    num_nodes: int,
+    edge_weight: Any = None,
+    *,
+    merge: Merge = "mean",
+    directed: Directed = "symmetrize",
+    ordered: bool = False,
+) -> CanonicalLinks:
+    """Bring edges to canonical form.
+
+    Args:
+        edges: Integers in ``[0, N)``, shape ``(2, E)``.
+        num_nodes: N.
+        edge_weight: One per edge, above zero, shape ``(E,)``.
+        merge: What a link weighs that is given several times, in one direction or in both.
+        directed: ``"error"`` refuses edges that do not say the same in both directions.
+        ordered: Whether the edges are directed by what they come from, so that even a graph all
+            of whose edges go one way is a directed one.
+
+    Raises:
+        DataError: If an index or a weight is out of range, or the graph is directed and may not.
+        UsageError: If an option has no such value.
+    """
+    for name, value, choices in (
+        ("merge", merge, get_args(Merge)),
+        ("directed", directed, get_args(Directed)),
+    ):
+        if value not in choices:
+            raise UsageError(name.upper(), f"{name} must be one of {choices}, got {value!r}.")
+    _check_range(edges, num_nodes)
+    u, v = edges.astype(np.int64)
+    loops = u == v
+    # One number per ordered pair: sorting numbers is many times faster than sorting columns.
+    code = (u * num_nodes + v)[~loops]
+    distinct = _sorted_distinct(code)
+    low, high = _ascending(distinct, num_nodes)
+    links = _sorted_distinct(low * num_nodes + high)
+    one_way = 2 * len(links) - len(distinct)
+    notes = {
+        "self_loops": int(loops.sum()),
+        "repeats": len(code) - len(distinct),
+        # All in one direction is the usual list of undirected edges, all in both the other one.
+        "both_ways": len(links) - one_way if one_way else 0,
+        "one_way": one_way if ordered or one_way < len(links) else 0,
+    }
+    if directed == "error" and notes["one_way"]:
+        _refuse_directed(distinct, num_nodes, one_way)
+    weight = None
+    if edge_weight is not None:
+        given = _weights(edge_weight, edges)[~loops]
+        low, high = _ascending(code, num_nodes)
+        weight = _merged(low * num_nodes + high, given, merge)
+        weight = None if (weight == 1).all() else torch.from_numpy(weight)
+    pairs = torch.from_numpy(np.stack(np.divmod(links, num_nodes)))
+    return CanonicalLinks(pairs, weight, {name: count for name, count in notes.items() if count})
+
+
+def label_tensor(y: Any) -> Tensor:
+    """Return labels as int64, shape ``(N,)``, or raise."""
+    array = dense_array(y, "y", "LABELS")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataError(
+            "LABELS",
+            f"y must be integers of shape (N,), got shape {array.shape} of {array.dtype}.",
+        )
+    bad = (array < -1) | (array > np.iinfo(np.int64).max)
+    if bad.any():
+        raise DataError(
+            "LABELS",
+            "y must be integers from 0 on, or -1 where unknown,"
+            f" got {array[bad.argmax()]} at node {bad.argmax()}.",
+        )
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] | None:
+    """Return the names of the nodes, or None if they are 0 to N - 1."""
+    ids = tuple(node.item() if isinstance(node, np.generic) else node for node in node_ids)
+    for node in ids:
+        if not isinstance(node, str | int) or isinstance(node, bool):
+            raise DataError(
+                "NODE_ID",
+                f"node ids must be strings or integers, got {node!r:.60}, a"
+                f" {type(node).__name__}.",
+            )
+    if len(set(ids)) != len(ids):
+        node = next(node for node, count in Counter(ids).items() if count > 1)
+        raise DataError(
+            "NODE_ID",
+            f"node ids must differ, got {len(ids) - len(set(ids))} repeats, such as {node!r:.60}.",
+        )
+    return None if len(ids) == num_nodes and ids == tuple(range(num_nodes)) else ids
+
+
+def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
+    """Return where each pair stands among canonical links, -1 where it is none.
+
+    Args:
+        pairs: In either direction, shape ``(2, P)``.
+        links: In canonical form, shape ``(2, M)``.
+        num_nodes: N.
+    """
+    low, high = pairs.sort(dim=0).values
+    code, wanted = links[0] * num_nodes + links[1], low * num_nodes + high
+    if len(code) == 0:
+        return torch.full_like(wanted, -1)
+    place = torch.searchsorted(code, wanted).clamp_max(len(code) - 1)
+    return torch.where(code[place] == wanted, place, -1)
+
+
+def _check_range(edges: np.ndarray, num_nodes: int) -> None:
+    """Raise unless there are nodes and every edge names two of them by number."""
+    if num_nodes < 1:
+        raise DataError("GRAPH_EMPTY", "the graph has no nodes; it must have at least one.")
+    if num_nodes > _MOST_NODES:
+        raise DataError("GRAPH_SIZE", f"at most {_MOST_NODES} nodes can be told apart.")
+    if edges.dtype.kind == "U":
+        raise DataError(
+            "EDGE_INDEX_DTYPE",
+            "edges must be integers where num_nodes, x or node_ids is given, got strings.",
+        )
+    bad = ((edges < 0) | (edges >= num_nodes)).any(axis=0)
+    if bad.any():
+        u, v = edges[:, bad.argmax()].tolist()
+        raise DataError(
+            "INDEX_RANGE",
+            f"edges must lie in [0, {num_nodes}), got edge {u} - {v} in column {bad.argmax()}.",
+        )
+
+
+def _refuse_directed(distinct: np.ndarray, num_nodes: int, one_way: int) -> None:
+    u, v = np.divmod(distinct, num_nodes)
+    lonely = ~np.isin(v * num_nodes + u, distinct)
+    first = int(lonely.argmax())
+    raise DataError(
+        "DIRECTED",
+        f"{one_way} links go one way only, the first from node {u[first]} to node {v[first]}"
+        " (counted from 0 in the order of the nodes); directed='symmetrize' makes links of them.",
+    )
+
+
+def _weights(edge_weight: Any, edges: np.ndarray) -> np.ndarray:
+    """Return the weights as float32, shape ``(E,)``, or say which one cannot be used."""
+    given = dense_array(edge_weight, "edge_weight", "BAD_WEIGHT")
+    if given.shape != edges.shape[1:] or given.dtype.kind not in "biuf":
+        raise DataError(
+            "BAD_WEIGHT",
+            f"edge_weight must be {edges.shape[1]} numbers, one per edge, got shape {given.shape}"
+            f" of {given.dtype}.",
+        )
+    with np.errstate(over="ignore"):
+        weight = given.astype(np.float32)
+    for code, bad, rule in (
+        ("BAD_WEIGHT", ~np.isfinite(weight), "must be finite in float32"),
+        ("NEGATIVE_WEIGHT", weight < 0, "must not be negative"),
+        (
+            "ZERO_WEIGHT",
+            weight == 0,
+            "must not be zero in float32; leave such edges out (vgae convert --drop-zero)",
+        ),
+    ):
+        if bad.any():
+            first = np.flatnonzero(bad)[:3]
+            places = ", ".join(
+                f"{u} - {v} ({value:g})"
+                for (u, v), value in zip(edges[:, first].T.tolist(), given[first], strict=True)
+            )
+            raise DataError(code, f"edge_weight {rule}; got {bad.sum()} such, first {places}.")
+    return weight
+
+
+def _merged(code: np.ndarray, weight: np.ndarray, merge: Merge) -> np.ndarray:
+    """Return one weight per distinct code, ascending, float32."""
+    order = code.argsort(kind="stable")
+    code, weight = code[order], weight[order].astype(np.float64)
+    starts = np.flatnonzero(np.diff(code, prepend=-1) != 0)
+    if merge == "first" or len(starts) in (0, len(code)):
+        return weight[starts].astype(np.float32)
+    if merge == "max":
+        return np.maximum.reduceat(weight, starts).astype(np.float32)
+    total = np.add.reduceat(weight, starts)
+    if merge == "mean":
+        total /= np.diff(starts, append=len(code))
+    return total.astype(np.float32)
+
+
+def _ascending(code: np.ndarray, num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return both nodes of each pair, the lower one first."""
+    u, v = np.divmod(code, num_nodes)
+    return np.minimum(u, v), np.maximum(u, v)
+
+
+def _sorted_distinct(code: np.ndarray) -> np.ndarray:
+    """Return the distinct numbers, ascending; np.unique hashes them, several times slower."""
+    code = np.sort(code)
+    return code[np.diff(code, prepend=-1) != 0]

@@ -1,0 +1,391 @@
+"""Graph: undirected, canonical, immutable."""
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from vgae.errors import DataError
+from vgae.graphs.arrays import feature_tensor, sha256
+from vgae.graphs.canonical import (
+    Directed,
+    Merge,
+    NodeId,
+    canonical_links,
+    edge_array,
+    label_tensor,
+    link_positions,
+    node_names,
+)
+from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from torch_geometric.data import Data
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """An undirected graph with optional node features and labels.
+
+    Make one through :meth:`from_edges`, :meth:`from_networkx`, :meth:`from_scipy`,
+    :meth:`from_pyg`, :func:`vgae.read_graph` or :func:`vgae.load_dataset`: they bring it to the
+    one form in which each graph is written in exactly one way.
+
+    Attributes:
+        links: Each undirected link once, as ``(u, v)`` with ``u < v``, ascending, int64, shape
+            ``(2, M)``.
+        num_nodes: N.
+        link_weight: Weight of each link, float32, above zero, shape ``(M,)``; ``None`` where all
+            weigh 1.
+        x: Node features, float32, shape ``(N, F)``, dense or sparse CSR; ``None`` without.
+        feature_names: Name of each column of ``x``, of length F; empty if unknown.
+        y: Label of each node, int64 in ``[0, C)``, or -1 where unknown, shape ``(N,)``.
+        label_names: Name of each label, of length C.
+        node_ids: Name of each node; ``None`` where the names are 0 to N - 1.
+        name: What messages and run folders call it.
+        notes: What was dropped or merged on the way in: ``self_loops``, ``repeats`` (the same
+            ordered pair again), and where some links were given in both directions and others in
+            one, ``both_ways`` and ``one_way``, how many of each. Of E edges given in such a way,
+            ``M = E - self_loops - repeats - both_ways``.
+    """
+
+    links: Tensor
+    num_nodes: int
+    link_weight: Tensor | None = None
+    x: Tensor | None = None
+    feature_names: tuple[str, ...] = ()
+    y: Tensor | None = None
+    label_names: tuple[str, ...] = ()
+    node_ids: tuple[NodeId, ...] | None = None
+    name: str = "graph"
+    notes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def from_edges(  # noqa: PLR0913 - each is given by name
+        cls,
+        edges: Any,
+        *,
+        edge_weight: Any = None,
+        num_nodes: int | None = None,
+        x: Any = None,
+        feature_names: Sequence[str] = (),
+        y: Any = None,
+        label_names: Sequence[str] = (),
+        node_ids: Sequence[NodeId] | None = None,
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+        ordered: bool = False,
+        name: str = "graph",
+    ) -> "Graph":
+        """Bring a list of edges to canonical form.
+
+        Args:
+            edges: Integers of shape ``(2, E)``, in any order, each edge once or in both
+                directions. Without ``num_nodes``, ``x`` and ``node_ids`` they are names, which
+                may be strings too: the nodes are those named, in ascending order.
+            edge_weight: One per edge, above zero, shape ``(E,)``; ones if not given.
+            num_nodes: N; otherwise the rows of ``x`` or the length of ``node_ids`` say it.
+            x: Node features, shape ``(N, F)``: array, tensor, or sparse matrix of scipy.
+            feature_names: Name of each column of ``x``; a model remembers them.
+            y: Integer labels, -1 where unknown, shape ``(N,)``.
+            label_names: Name of each label.
+            node_ids: Name of each node, all different.
+            merge: What a link weighs that is given several times, in one direction or in both:
+                the ``"mean"``, ``"sum"``, ``"max"`` or ``"first"`` of its weights.
+            directed: What becomes of edges given in one direction only where others are given in
+                both: ``"symmetrize"`` makes links of them and counts them, ``"error"`` refuses.
+            ordered: Whether the edges have a direction by what they come from; then that holds
+                even if all are given in one direction only.
+            name: What messages call the graph.
+
+        Raises:
+            DataError: If shapes, dtypes or ranges do not fit, or features are not finite.
+        """
+        edges = edge_array(edges)
+        num_nodes = None if num_nodes is None else operator.index(num_nodes)
+        if num_nodes is None and x is None and node_ids is None:
+            names, inverse = np.unique(edges, return_inverse=True)
+            edges, num_nodes = inverse.reshape(edges.shape), len(names)
+            if not np.array_equal(names, np.arange(num_nodes)):
+                node_ids = names.tolist()
+        features = None if x is None else feature_tensor(x)
+        if num_nodes is None:
+            num_nodes = len(node_ids) if features is None else features.shape[0]  # pyright: ignore
+        links = canonical_links(
+            edges, num_nodes, edge_weight, merge=merge, directed=directed, ordered=ordered
+        )
+        graph = cls(
+            links=links.links,
+            num_nodes=num_nodes,
+            link_weight=links.weight,
+            x=features,
+            feature_names=tuple(str(name) for name in feature_names),
+            y=None if y is None else label_tensor(y),
+            label_names=tuple(str(label) for label in label_names),
+            node_ids=None if node_ids is None else node_names(node_ids, num_nodes),
+            name=name,
+            notes=MappingProxyType(links.notes),
+        )
+        _check_lengths(graph)
+        return graph
+
+    @classmethod
+    def from_networkx(
+        cls,
+        graph: "nx.Graph",
+        *,
+        x: Any = None,
+        y: Any = None,
+        weight: str = "weight",
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+    ) -> "Graph":
+        """Take nodes and edges of a networkx graph of any kind; it is not changed.
+
+        Directed edges become links, parallel ones are merged.
+
+        Args:
+            graph: Nodes must be strings or integers.
+            x: Names of the node attributes that are the features, such as ``["age", "height"]``,
+                each a number or a list of numbers; or an array whose rows are in the order of
+                ``graph.nodes``.
+            y: Name of the node attribute that is the label; or the labels, in that order.
+            weight: Edge attribute that is the weight; an edge without it weighs 1.
+            merge: As for :meth:`from_edges`.
+            directed: Likewise.
+
+        Raises:
+            DataError: If a node lacks an attribute, besides what :meth:`from_edges` refuses.
+        """
+        parts = from_networkx(graph, x, y, weight)
+        return cls.from_edges(**parts, merge=merge, directed=directed)
+
+    @classmethod
+    def from_scipy(
+        cls,
+        adj: Any,
+        *,
+        x: Any = None,
+        y: Any = None,
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+        name: str = "graph",
+    ) -> "Graph":
+        """Take the non-zero entries of a square sparse matrix as links, their values as weights.
+
+        Args:
+            adj: Sparse matrix or array of scipy, or a dense array, shape ``(N, N)``; it is not
+                changed. Truth values, and ones alone, are no weights.
+            x: Features, shape ``(N, F)``.
+            y: Labels, shape ``(N,)``.
+            merge: As for :meth:`from_edges`.
+            directed: Likewise.
+            name: What messages call the graph.
+        """
+        return cls.from_edges(
+            **from_scipy(adj), x=x, y=y, merge=merge, directed=directed, name=name
+        )
+
+    @classmethod
+    def from_pyg(
+        cls,
+        data: "Data",
+        *,
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+        name: str = "graph",
+    ) -> "Graph":
+        """Take ``edge_index``, ``edge_weight``, ``x``, ``y`` and ``num_nodes`` of a PyG ``Data``.
+
+        Directed edges become links. Other attributes are left out, and ``y`` too if it is not an
+        integer per node. ``merge`` and ``directed`` are as for :meth:`from_edges`.
+        """
+        return cls.from_edges(**from_pyg(data), merge=merge, directed=directed, name=name)
+
+    def to_networkx(self, *, features: bool = False) -> "nx.Graph":
+        """Return a ``networkx.Graph`` whose nodes bear their names.
+
+        Nodes have the attribute ``y`` if there are labels, links ``weight`` if there are weights.
+
+        Args:
+            features: Whether nodes get their features too: an attribute for each of
+                ``feature_names``, else one, ``x``, with a list of all.
+        """
+        return to_networkx(self, features=features)
+
+    def to_scipy(self) -> sp.csr_array:
+        """Return the symmetric adjacency, ones or weights, float32, shape ``(N, N)``."""
+        src, dst = self.edge_index.numpy()
+        weight = self.edge_weight
+        values = np.ones(len(src), np.float32) if weight is None else weight.numpy()
+        return sp.coo_array((values, (src, dst)), shape=(self.num_nodes, self.num_nodes)).tocsr()
+
+    def to_pyg(self) -> "Data":
+        """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight`` and ``y``.
+
+        Whatever the graph has none of is left out.
+        """
+        from torch_geometric.data import Data
+
+        weight = {} if self.edge_weight is None else {"edge_weight": self.edge_weight}
+        return Data(
+            x=self.dense_x,
+            edge_index=self.edge_index,
+            y=self.y,
+            num_nodes=self.num_nodes,
+            **weight,
+        )
+
+    @property
+    def num_links(self) -> int:
+        """M, the number of undirected links."""
+        return self.links.shape[1]
+
+    @property
+    def num_features(self) -> int:
+        """F, the columns of ``x``; 0 without features."""
+        return 0 if self.x is None else self.x.shape[1]
+
+    @property
+    def ids(self) -> Sequence[NodeId]:
+        """Name of each node, 0 to N - 1 if it has no other."""
+        return range(self.num_nodes) if self.node_ids is None else self.node_ids
+
+    @property
+    def dense_x(self) -> Tensor | None:
+        """Features as a dense tensor, as most layers of other libraries take them."""
+        return None if self.x is None else self.x.to_dense()
+
+    @cached_property
+    def edge_index(self) -> Tensor:
+        """Both directions of every link, ascending, int64, shape ``(2, 2M)``."""
+        return both_directions(self.links)
+
+    @cached_property
+    def edge_weight(self) -> Tensor | None:
+        """Weight of each column of :attr:`edge_index`, shape ``(2M,)``; ``None`` if all are 1."""
+        return self.weights_of(self.edge_index)
+
+    def weights_of(self, pairs: Tensor) -> Tensor | None:
+        """Return the weights of links; ``None`` if all links of the graph weigh 1.
+
+        Args:
+            pairs: Links in either direction, shape ``(2, P)``.
+
+        Returns:
+            float32, shape ``(P,)``.
+
+        Raises:
+            DataError: If a pair is no link.
+        """
+        if self.link_weight is None:
+            return None
+        place = link_positions(pairs.cpu(), self.links, self.num_nodes)
+        if bool((place < 0).any()):
+            u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()
+            raise DataError(
+                "NOT_A_LINK",
+                f"nodes {u} and {v} are not linked in {self.name}, so no weight is known; pass"
+                " edge_weight.",
+            )
+        return self.link_weight[place]
+
+    @cached_property
+    def num_isolated(self) -> int:
+        """Number of nodes without a link."""
+        return self.num_nodes - len(self.links.unique())
+
+    @cached_property
+    def num_components(self) -> int:
+        """Number of connected parts; an isolated node is one."""
+        shape = (self.num_nodes, self.num_nodes)
+        pattern = sp.coo_array((np.ones(self.num_links, bool), self.links.numpy()), shape=shape)
+        return int(sp.csgraph.connected_components(pattern, directed=False)[0])
+
+    @cached_property
+    def link_fingerprint(self) -> str:
+        """SHA-256 of the number of nodes and of the links, in hexadecimal."""
+        return sha256(f"vgae-links-1 {self.num_nodes}", self.links.numpy())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
+        head = f"vgae-graph-1 {self.link_fingerprint} {self.num_features}"
+        if self.link_weight is not None:
+            head += " " + sha256("weights", self.link_weight.numpy())
+        if self.x is None:
+            return sha256(head)
+        x = _scipy_features(self.x)
+        return sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
+
+    def summary(self) -> dict[str, Any]:
+        """Return name, counts and notes as plain values."""
+        return {
+            "name": self.name,
+            "num_nodes": self.num_nodes,
+            "num_links": self.num_links,
+            "num_features": self.num_features,
+            "weighted": self.link_weight is not None,
+            "num_isolated": self.num_isolated,
+            "num_components": self.num_components,
+            "notes": dict(self.notes),
+        }
+
+    def without_features(self) -> "Graph":
+        """Return the same graph with ``x`` left out."""
+        return replace(self, x=None, feature_names=())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A read-only view of a dict cannot be pickled.
+        return {**self.__dict__, "notes": dict(self.notes)}
+
+    def __repr__(self) -> str:
+        return (
+            f"Graph({self.name!r}, {self.num_nodes} nodes, {self.num_links} links,"
+            f" {self.num_features} features)"
+        )
+
+
+def _scipy_features(x: Tensor) -> sp.csr_array:
+    if x.layout != torch.sparse_csr:
+        return sp.csr_array(x.numpy())
+    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
+    return sp.csr_array(parts, shape=tuple(x.shape))
+
+
+def both_directions(links: Tensor) -> Tensor:
+    """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
+    src, dst = torch.cat([links, links.flip(0)], dim=1)
+    order = np.lexsort((dst.numpy(), src.numpy()))
+    return torch.stack([src, dst])[:, torch.from_numpy(order)]
+
+
+def _check_lengths(graph: Graph) -> None:
+    """Raise unless features, labels and names count as many nodes as there are."""
+    given = {"x": graph.x, "y": graph.y, "node_ids": graph.node_ids}
+    for name, value in given.items():
+        if value is not None and len(value) != graph.num_nodes:
+            raise DataError(
+                "NODE_SET_MISMATCH",
+                f"{name} must have one entry per node ({graph.num_nodes}), got {len(value)}.",
+            )
+    if graph.feature_names and len(graph.feature_names) != graph.num_features:
+        raise DataError(
+            "FEATURE_NAMES",
+            f"feature_names must name each of the {graph.num_features} columns of x, got"
+            f" {len(graph.feature_names)}.",
+        )
+    if graph.y is not None and graph.label_names and graph.y.max() >= len(graph.label_names):
+        raise DataError(
+            "LABELS",
+            f"y must lie below the number of label_names ({len(graph.label_names)}),"
+            f" got {int(graph.y.max())}.",
+        )

@@ -1,0 +1,1 @@
+"""Proposed links and exported embeddings."""

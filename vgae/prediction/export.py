@@ -1,0 +1,261 @@
+"""write_embeddings: node names and latent vectors to files and objects of other programs."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+import scipy.sparse as sp
+
+from vgae.errors import DataError
+from vgae.gaussian import DiagGaussian
+from vgae.graphs.graph import Graph, NodeId
+from vgae.runtime.atomic import replacing
+from vgae.runtime.npz import write_arrays
+from vgae.runtime.tables import FORMATS as TABLE_FORMATS
+from vgae.runtime.tables import checked_suffix, exact_values, write_table
+from vgae.vae import Posterior
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+_WORD2VEC = (".txt", ".vec", ".w2v")
+FORMATS = (".npz", ".npy", *TABLE_FORMATS, *_WORD2VEC, ".projector")
+
+_PROJECTOR_CONFIG = """\
+embeddings {
+  tensor_name: "mu"
+  tensor_path: "vectors.tsv"
+  metadata_path: "metadata.tsv"
+}
+"""
+
+
+def write_embeddings(
+    path: str | os.PathLike[str],
+    ids: Sequence[NodeId],
+    q: Posterior,
+    *,
+    labels: Sequence[NodeId | None] | None = None,
+) -> None:
+    """Write one row per node, in the format that the suffix names, whole or not at all.
+
+    ``.npz``: ``ids`` (N,), ``mu`` (N, d) and, unless the posterior is a point mass, ``logvar``
+    (N, d), log sigma squared; no pickled objects. ``.npy``: ``mu`` alone. ``.csv``, ``.tsv``,
+    ``.json``, ``.jsonl``, ``.parquet``: the columns ``id``, ``label`` if given, and ``z_0`` ...
+    of ``mu``, as :func:`vgae.runtime.tables.write_table` writes them. ``.txt``, ``.vec``,
+    ``.w2v``: ``mu`` in the text format of word2vec, which gensim reads, each node named by
+    :func:`word2vec_name`. ``.projector``: a folder, see :func:`write_projector`.
+
+    Args:
+        path: Where to; an existing file is replaced.
+        ids: Name of each node, of length N.
+        q: Posterior, as :func:`vgae.embed` returns it.
+        labels: Label of each node, None where unknown, of length N; for tables and the
+            projector, the other formats have no place for it. :func:`node_labels` has those of a
+            graph.
+
+    Raises:
+        UsageError: If the suffix is none of these, or a package that the format needs is missing.
+        DataError: If two names are the same in the text format of word2vec.
+    """
+    path = Path(path)
+    suffix = checked_suffix(path, FORMATS)
+    _check_lengths(q, ids, labels)
+    arrays = _arrays(q)
+    mu = arrays["mu"]
+    if suffix == ".projector":
+        write_projector(path, ids, q, labels=labels)
+    elif suffix == ".npz":
+        write_arrays(path, {"ids": _id_array(ids), **arrays})
+    elif suffix == ".npy":
+        with replacing(path) as temporary:
+            np.save(temporary, mu, allow_pickle=False)
+    elif suffix in _WORD2VEC:
+        _write_word2vec(path, ids, mu)
+    else:
+        label = {} if labels is None else {"label": labels}
+        z = {f"z_{k}": column for k, column in enumerate(mu.T)}
+        write_table(path, {"id": ids, **label, **z})
+
+
+def write_projector(
+    folder: str | os.PathLike[str],
+    ids: Sequence[NodeId],
+    q: Posterior,
+    *,
+    labels: Sequence[NodeId | None] | None = None,
+) -> None:
+    """Write a folder that ``tensorboard --logdir FOLDER`` shows in its projector.
+
+    ``vectors.tsv``: ``mu``, one line per node. ``metadata.tsv``: names and, if given, labels,
+    then with a header; :func:`node_from_word2vec` brings each back. ``projector_config.pbtxt``:
+    what makes TensorBoard look, hence written last, and removed first if it is there.
+
+    Args:
+        folder: Where to; made if missing.
+        ids: Name of each node, of length N.
+        q: Posterior, as :func:`vgae.embed` returns it.
+        labels: Label of each node, None where unknown, of length N.
+    """
+    _check_lengths(q, ids, labels)
+    folder = Path(folder)
+    config = folder / "projector_config.pbtxt"
+    config.unlink(missing_ok=True)
+    _write_lines(folder / "vectors.tsv", _number_lines(_arrays(q)["mu"], "\t"))
+    metadata = [_metadata_cell(node) for node in ids]
+    if labels is not None:
+        # TensorBoard takes a first line with a tab for the header.
+        cells = ("" if label is None else _metadata_cell(label) for label in labels)
+        pairs = zip(["name", *metadata], ["label", *cells], strict=True)
+        metadata = ["\t".join(pair) for pair in pairs]
+    _write_lines(folder / "metadata.tsv", metadata)
+    _write_lines(config, _PROJECTOR_CONFIG.splitlines())
+
+
+def networkx_with_embeddings(graph: Graph, q: Posterior) -> "nx.Graph":
+    """Return a ``networkx.Graph`` with the posterior of each node as its attributes.
+
+    Args:
+        graph: The graph that was embedded.
+        q: Posterior of its N nodes.
+
+    Returns:
+        :meth:`vgae.Graph.to_networkx` with ``mu`` and, unless the posterior is a point mass,
+        ``logvar`` (log sigma squared) on each node, as lists of d numbers.
+    """
+    import networkx as nx
+
+    _check_lengths(q, graph.ids)
+    result = graph.to_networkx()
+    for name, array in _arrays(q).items():
+        nx.set_node_attributes(result, dict(zip(graph.ids, array.tolist(), strict=True)), name)
+    return result
+
+
+def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
+    """Return the arguments of ``anndata.AnnData``, whose observations are the nodes.
+
+    Nothing in it shares memory with the graph or the posterior, since programs such as scanpy
+    change an ``AnnData`` in place.
+
+    Args:
+        graph: The graph that was embedded.
+        q: Posterior of its N nodes.
+
+    Returns:
+        ``X``: features (N, F), sparse if they are so in the graph. ``obs``: ``obs_names`` and,
+        if the graph has labels, ``label``. ``var``: ``var_names``, those of the features or
+        ``x_0`` and so on. ``obsm``: ``X_vgae``, the means (N, d), and, unless the posterior is a
+        point mass, ``vgae_logvar``, log sigma squared. ``obsp``: ``connectivities``, the
+        adjacency (N, N), ones or weights.
+    """
+    _check_lengths(q, graph.ids)
+    arrays = {name: array.copy() for name, array in _arrays(q).items()}
+    labels = node_labels(graph)
+    features = graph.feature_names or [f"x_{k}" for k in range(graph.num_features)]
+    obs = {"obs_names": [str(node) for node in graph.ids]}
+    return {
+        "X": _feature_matrix(graph),
+        "obs": obs if labels is None else {**obs, "label": labels},
+        "var": {"var_names": list(features)},
+        "obsm": {
+            "X_vgae": arrays.pop("mu"),
+            **{f"vgae_{name}": array for name, array in arrays.items()},
+        },
+        # Not a csr_array, which anndata takes only since version 0.11.
+        "obsp": {"connectivities": sp.csr_matrix(graph.to_scipy())},
+    }
+
+
+def node_labels(graph: Graph) -> list[NodeId | None] | None:
+    """Return the label of each node: its name, or its number where labels have no names.
+
+    Returns:
+        One entry per node, None where the label is unknown; None for a graph without labels.
+    """
+    if graph.y is None:
+        return None
+    names = graph.label_names or range(int(graph.y.max()) + 1)
+    return [names[label] if label >= 0 else None for label in graph.y.tolist()]
+
+
+def word2vec_name(node: NodeId) -> str:
+    """Return a name as one word: what would end it, or is not visible, is percent-encoded.
+
+    That is white space of any kind, ``%``, and all that ``str.isprintable`` counts out, such as
+    control characters. The empty name is ``%``.
+    """
+    text = str(node)
+    if not text:
+        return "%"
+    return "".join(
+        char if char.isprintable() and char not in " %" else quote(char, safe="") for char in text
+    )
+
+
+def node_from_word2vec(text: str) -> str:
+    """Return the name that :func:`word2vec_name` wrote, as text also where it was a number."""
+    return "" if text == "%" else unquote(text)
+
+
+def _check_lengths(
+    q: Posterior, ids: Sequence[NodeId], labels: Sequence[NodeId | None] | None = None
+) -> None:
+    for name, given in {"ids": ids, "labels": labels}.items():
+        if given is not None and len(given) != len(q.mu):
+            raise ValueError(f"{name} must name all {len(q.mu)} nodes, got {len(given)}.")
+
+
+def _arrays(q: Posterior) -> dict[str, np.ndarray]:
+    """Return ``mu`` and, unless the posterior is a point mass, ``logvar``, each (N, d)."""
+    tensors = {"mu": q.mu, "logvar": q.logvar} if isinstance(q, DiagGaussian) else {"mu": q.mu}
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def _id_array(ids: Sequence[NodeId]) -> np.ndarray:
+    """Return integers as int64 and anything else as text; never as objects."""
+    array = np.array(ids)
+    return array if array.dtype == np.int64 else np.array([str(node) for node in ids])
+
+
+def _feature_matrix(graph: Graph) -> np.ndarray | sp.csr_matrix:
+    """Return a copy of the features; a matrix of no columns if there are none."""
+    x = graph.x
+    if x is None:
+        return np.zeros((graph.num_nodes, 0), dtype=np.float32)
+    if not x.is_sparse_csr:
+        return x.numpy().copy()
+    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
+    return sp.csr_matrix(parts, shape=tuple(x.shape), copy=True)
+
+
+def _write_word2vec(path: Path, ids: Sequence[NodeId], mu: np.ndarray) -> None:
+    names = [word2vec_name(node) for node in ids]
+    if len(set(names)) != len(names):
+        # gensim would leave out all but the first.
+        name = next(name for name, count in Counter(names).items() if count > 1)
+        raise DataError("NODE_ID", f"node ids must differ as text, got {name!r:.60} twice.")
+    rows = zip(names, _number_lines(mu, " "), strict=True)
+    lines = (f"{name} {numbers}" for name, numbers in rows)
+    _write_lines(path, chain([f"{len(mu)} {mu.shape[1]}"], lines))
+
+
+def _metadata_cell(node: NodeId) -> str:
+    """Return a name as ``word2vec_name`` has it, but with its spaces."""
+    name = word2vec_name(node)
+    # TensorBoard skips a blank line.
+    return name.replace("%20", " ") if str(node).strip(" ") else name
+
+
+def _number_lines(mu: np.ndarray, separator: str) -> Iterable[str]:
+    return (separator.join(map(repr, exact_values(row))) for row in mu)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -1,0 +1,129 @@
+"""Figures of a run: how training went, and what the latent space looks like."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vgae.evaluation.metrics import link_scores
+from vgae.graphs.graph import Graph
+from vgae.report.figures.link_panels import (
+    draw_operating_point,
+    draw_precision_recall,
+    draw_reliability,
+    draw_roc,
+    scored_test_pairs,
+)
+from vgae.report.figures.points import draw_classes, draw_values, project
+from vgae.report.figures.style import TEXT, legend, titled
+from vgae.report.figures.training_panels import draw_loss, draw_parts, draw_scores
+from vgae.runs.graphs import Run
+from vgae.runtime.atomic import replacing
+from vgae.training.history import HistoryRow
+
+
+def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
+    """Write ``training.png``, ``embedding.png`` and ``links.png`` into the figures of a run.
+
+    The last one is left out if no links were held out for test.
+
+    Args:
+        run: A finished run.
+        embedding: Mean of each node, shape ``(N, d)``.
+
+    Returns:
+        The paths written.
+    """
+    figures = {
+        "training.png": training_figure(run.history, run.metrics),
+        "embedding.png": embedding_figure(run.graph, embedding),
+    }
+    if run.split.test.pos.shape[1]:
+        figures["links.png"] = links_figure(run)
+    paths = []
+    for name, figure in figures.items():
+        path = run.folder / "figures" / name
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=150)
+        paths.append(path)
+    return paths
+
+
+def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
+    """Draw the loss, its two parts, and the validation scores over the epochs."""
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    loss, parts, scores = figure.subplots(1, 3)
+    draw_loss(loss, history)
+    titled(loss, "Loss, nats per pair of nodes")
+    draw_parts(parts, history)
+    titled(parts, "Its two parts, nats in all")
+    draw_scores(scores, history, metrics)
+    titled(scores, "Validation links, per cent")
+    return figure
+
+
+def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
+    """Draw the nodes in the plane, coloured by label, or by degree where there are no labels."""
+    method, plane = project(embedding)
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots()
+    size = float(np.clip(8000 / len(plane), 1, 22))
+    if graph.y is None:
+        figure.colorbar(draw_values(axes, plane, degrees(graph), size), label=DEGREES)
+    else:
+        draw_nodes(axes, plane, graph, size)
+        made = legend(
+            axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=TEXT
+        )
+        for handle in made.legend_handles:  # pyright: ignore[reportOptionalMemberAccess]
+            handle.set_sizes([30])  # pyright: ignore
+    axes.set_axis_off()
+    name = f"{graph.name}: {graph.num_nodes:,} nodes, {embedding.shape[1]} latent dimensions"
+    titled(axes, f"{name}, {method}")
+    return figure
+
+
+def links_figure(run: Run) -> Figure:
+    """Draw how test links are told from non-links: ROC, precision and recall, reliability."""
+    test = scored_test_pairs(run)
+    scores = link_scores(*test)
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    roc, precision_recall, calibration = figure.subplots(1, 3)
+    draw_roc(roc, {"": test})
+    titled(roc, f"Test links, ROC: AUC {100 * scores.auc:.2f} %")
+    draw_precision_recall(precision_recall, {"": test})
+    titled(precision_recall, f"Precision and recall: AP {100 * scores.ap:.2f} %")
+    if run.calibration is not None:
+        predicted = run.calibration.predict(test.logits)
+        draw_operating_point(roc, precision_recall, predicted, test.label)
+    draw_reliability(calibration, run, test)
+    legend(calibration, loc="upper left")
+    titled(calibration, "Reliability, as many non-links as links")
+    return figure
+
+
+def draw_nodes(
+    axes: Axes, plane: np.ndarray, graph: Graph, size: float, *, counted: bool = True
+) -> None:
+    """Draw the nodes of a graph that has labels in their colours."""
+    names = graph.label_names
+    draw_classes(
+        axes,
+        plane,
+        np.asarray(graph.y),
+        size,
+        name_of=lambda label: names[label] if names else str(label),
+        largest_first=True,
+        counted=counted,
+    )
+
+
+DEGREES = "log10(1 + degree)"
+
+
+def degrees(graph: Graph) -> np.ndarray:
+    """Return what stands for the degree of each node in a colour."""
+    links = graph.links.flatten().numpy()
+    return np.log10(1 + np.bincount(links, minlength=graph.num_nodes))

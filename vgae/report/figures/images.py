@@ -1,0 +1,285 @@
+"""Figures of an image model: what it makes of images, what it dreams up, and its latent space."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vgae.data.images import Images
+from vgae.models.embedding import evaluating, parameter_like
+from vgae.report.figures.latent_plane import evenly_spaced, latent_figure, posterior_of
+from vgae.report.figures.sheets import DPI, PAGE, check_pixels, sheet, sheets_figure
+from vgae.report.figures.style import TEXT, titled
+from vgae.report.figures.training_panels import draw_elbo, draw_part
+from vgae.runtime.atomic import replacing
+from vgae.runtime.streams import stream
+from vgae.training.history import HistoryRow
+from vgae.vae import VAE, Decoder
+
+_AT_ONCE = 100  # images decoded together
+
+
+class ImageDecoder(Decoder, Protocol):
+    """What the figures need of a decoder: it also makes images."""
+
+    def mean(self, z: Tensor, /) -> Tensor:
+        """Return E[x | z] of latent vectors ``(*, d)``, shape ``(*, c, h, w)``."""
+        ...
+
+    def sample(self, z: Tensor, generator: torch.Generator, /) -> Tensor:
+        """Draw x given latent vectors ``(*, d)``, shape ``(*, c, h, w)``."""
+        ...
+
+
+def write_image_figures(
+    folder: str | os.PathLike[str], model: VAE, images: Images, history: Sequence[HistoryRow]
+) -> list[Path]:
+    """Write the figures of a trained model into a folder, each whole or not at all.
+
+    They are ``training.png``, ``samples.png``, ``reconstructions.png``, ``latent.png``,
+    ``interpolation.png`` and, if the latent space is a plane, ``manifold.png``. What shows test
+    images is left out if there are none, ``interpolation.png`` if there is one only.
+
+    Args:
+        folder: Made if it is not there.
+        model: Its encoder says ``latent_channels``.
+        images: What the model was trained on.
+        history: One row per epoch.
+
+    Returns:
+        The paths written.
+    """
+    channels = cast("int", model.encoder.latent_channels)  # pyright: ignore
+    pixels, labels = images.test, images.y_test
+    noise = stream(0, "noise", parameter_like(model).device)
+    drawn: dict[str, Callable[[], Figure]] = {
+        "training.png": lambda: training_figure(history, len(images.train)),
+        "samples.png": lambda: samples_figure(model, channels, generator=noise),
+    }
+    if len(pixels):
+        drawn["reconstructions.png"] = lambda: reconstructions_figure(model, pixels)
+        drawn["latent.png"] = lambda: latent_figure(model, pixels, labels, name=images.name)
+    if len(pixels) > 1:
+        drawn["interpolation.png"] = lambda: interpolation_figure(model, pixels)
+    if channels == 2:
+        drawn["manifold.png"] = lambda: manifold_figure(model)
+    paths = []
+    for name, draw in drawn.items():
+        path = Path(folder) / name
+        figure = draw()
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=DPI)
+        paths.append(path)
+    return paths
+
+
+def reconstructions_figure(
+    model: VAE, pixels: Tensor, *, columns: int = 10, rows: int = 3
+) -> Figure:
+    """Draw images above what the decoder makes of their posterior means, E[x | mu].
+
+    Args:
+        model: The model.
+        pixels: In [0, 1], shape ``(n, c, h, w)``; ``rows * columns`` of them, evenly spaced, are
+            shown, or fewer if there are fewer.
+        columns: Pairs side by side, at most.
+        rows: Rows of pairs, at most.
+
+    Raises:
+        DataError: If there are no images, or ``pixels`` has another number of dimensions.
+        ValueError: If ``columns`` or ``rows`` is less than 1.
+    """
+    check_pixels(pixels, 1)
+    _check_at_least(1, columns=columns, rows=rows)
+    return sheets_figure(
+        "Images above what their posterior means decode to",
+        [[pairs] for pairs in reconstruction_sheets(model, pixels, columns, rows)],
+        row_labels=("image", "decoded"),
+    )
+
+
+def reconstruction_sheets(model: VAE, pixels: Tensor, columns: int, rows: int) -> list[np.ndarray]:
+    """Return sheets of two rows each, images above what their posterior means decode to."""
+    columns = min(columns, len(pixels))
+    rows = min(rows, len(pixels) // columns)
+    originals = evenly_spaced(pixels, rows * columns).cpu()
+    rebuilt = decoded(model, posterior_of(model, originals).mu)
+    pairs = zip(originals.split(columns), rebuilt.split(columns), strict=True)
+    return [sheet(torch.cat(pair), columns) for pair in pairs]
+
+
+def samples_figure(
+    model: VAE,
+    latent_channels: int,
+    *,
+    rows: int = 10,
+    columns: int = 10,
+    generator: torch.Generator,
+) -> Figure:
+    """Draw what the model makes up: E[x | z] for z ~ N(0, I), and beside it x drawn from p(x | z).
+
+    Args:
+        model: The model.
+        latent_channels: Width d of its latent vectors.
+        rows: Of each of the two sheets.
+        columns: Likewise.
+        generator: Where z, and then x, are drawn from; on the device of the model.
+
+    Raises:
+        ValueError: If ``rows`` or ``columns`` is less than 1.
+    """
+    _check_at_least(1, rows=rows, columns=columns)
+    shape = rows * columns, latent_channels
+    z = torch.randn(shape, generator=generator, device=generator.device)
+    decoder = _decoder(model)
+    drawn = decoded(model, z, lambda part: decoder.sample(part, generator))
+    return sheets_figure(
+        "Samples: z drawn from the prior, N(0, I)",
+        [[sheet(decoded(model, z), columns), sheet(drawn, columns)]],
+        column_titles=("mean of p(x | z)", "x drawn from p(x | z), same z"),
+    )
+
+
+def manifold_figure(model: VAE, size: int = 20) -> Figure:
+    r"""Draw the decoded means over the latent plane, at equal steps of probability.
+
+    .. math:: z_{ij} = (\Phi^{-1}(\tfrac{i + 1/2}{n}), \Phi^{-1}(\tfrac{j + 1/2}{n})), \quad
+        i, j = 0, \dots, n - 1
+
+    The first coordinate grows to the right, the second one upwards.
+
+    Source: Kingma & Welling (2014), `Auto-Encoding Variational Bayes
+    <https://arxiv.org/abs/1312.6114>`_, figure 4.
+
+    Args:
+        model: Its encoder says ``latent_channels``.
+        size: n, images in a row and in a column.
+
+    Raises:
+        ValueError: If the latent space is no plane, or ``size`` is less than 1.
+    """
+    channels = model.encoder.latent_channels  # pyright: ignore
+    if channels != 2:
+        raise ValueError(f"latent_channels must be 2 for a manifold, got {channels}.")
+    _check_at_least(1, size=size)
+    figure = sheets_figure(
+        "Decoded means at the quantiles of N(0, I)",
+        [[manifold_sheet(model, size)]],
+        with_axes=True,
+    )
+    name_manifold_axes(figure.axes[0], size)
+    return figure
+
+
+def manifold_sheet(model: VAE, size: int) -> np.ndarray:
+    """Return the decoded means over the latent plane; see :func:`manifold_figure`."""
+    quantiles = _quantiles(size)
+    second, first = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
+    return sheet(decoded(model, torch.stack([first, second], dim=-1).reshape(-1, 2)), size)
+
+
+def name_manifold_axes(axes: Axes, size: int) -> None:
+    """Say of some rows and columns of a manifold's sheet where in the latent plane they are."""
+    quantiles = _quantiles(size)
+    # At the ends and a third from them: as many on either side of zero.
+    shown = np.unique([0, size // 3, size - 1 - size // 3, size - 1])
+    names = [f"{quantiles[i]:.2f}".replace("-", "\N{MINUS SIGN}") for i in shown]
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    # Images and the lines of one pixel between them.
+    wide, high = (right - left + 1) / size, (bottom - top + 1) / size
+    axes.set_xticks(left + shown * wide + (wide - 1) / 2, names)
+    axes.set_yticks(bottom - shown * high - (high - 1) / 2, names)
+    axes.set_xlabel("z, first coordinate", fontsize=TEXT)
+    axes.set_ylabel("z, second coordinate", fontsize=TEXT)
+
+
+def _quantiles(size: int) -> Tensor:
+    return torch.special.ndtri((torch.arange(size, dtype=torch.float64) + 0.5) / size)
+
+
+def interpolation_figure(model: VAE, pixels: Tensor, *, steps: int = 10, pairs: int = 6) -> Figure:
+    r"""Draw decoded means on the way from one image to another.
+
+    .. math:: E[x \mid (1 - t) \mu_a + t \mu_b], \quad t = 0, \dots, 1
+
+    The two images themselves stand at the ends.
+
+    Args:
+        model: The model.
+        pixels: In [0, 1], shape ``(n, c, h, w)`` with n at least 2; the pairs are spread evenly
+            over them.
+        steps: Values of t, 0 and 1 among them.
+        pairs: Pairs of images, at most.
+
+    Raises:
+        DataError: If there are fewer than 2 images, or ``pixels`` has another number of
+            dimensions.
+        ValueError: If ``steps`` is less than 2 or ``pairs`` less than 1.
+    """
+    check_pixels(pixels, 2)
+    _check_at_least(2, steps=steps)
+    _check_at_least(1, pairs=pairs)
+    pairs = min(pairs, len(pixels) // 2)
+    ends = evenly_spaced(pixels, 2 * pairs).cpu()
+    start, end = posterior_of(model, ends).mu.split(pairs)
+    t = torch.linspace(0, 1, steps, dtype=start.dtype)[:, None]
+    z = (1 - t) * start[:, None] + t * end[:, None]
+    first, last = ends.split(pairs)
+    return sheets_figure(
+        "From one image to another: decoded means between theirs",
+        [[sheet(first, 1), sheet(decoded(model, z.flatten(0, 1)), steps), sheet(last, 1)]],
+        column_titles=("image", "decoded", "image"),
+    )
+
+
+def training_figure(history: Sequence[HistoryRow], num_items: int) -> Figure:
+    """Draw the negative ELBO of training and validation over the epochs, and its two parts.
+
+    All in nats per image. What training shows is the mean over an epoch, with the weights as they
+    were at each step, and beta is taken as 1 whatever it was. A plain auto-encoder has no KL
+    divergence: its negative ELBO is the negative log-likelihood.
+
+    Args:
+        history: One row per epoch.
+        num_items: Training images, over which each row sums.
+
+    Raises:
+        ValueError: If ``num_items`` is less than 1.
+    """
+    _check_at_least(1, num_items=num_items)
+    with_kl = any(row.kl for row in history)
+    figure = Figure(figsize=(PAGE[0], 2.6), layout="constrained")
+    total, *parts = figure.subplots(1, 3 if with_kl else 1, squeeze=False)[0]
+    draw_elbo(total, history, num_items)
+    titled(total, "Negative ELBO" if with_kl else "Negative log-likelihood")
+    drawn = {"recon": "Reconstruction, training", "kl": "KL to the prior, training"}
+    for axes, (name, title) in zip(parts, drawn.items() if with_kl else [], strict=True):
+        draw_part(axes, history, name, num_items)
+        titled(axes, title)
+    return figure
+
+
+def _decoder(model: VAE) -> ImageDecoder:
+    return cast("ImageDecoder", model.decoder)
+
+
+def decoded(model: VAE, z: Tensor, decode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """Return E[x | z], or what ``decode`` makes of z, on the CPU, shape ``(n, c, h, w)``."""
+    decode = _decoder(model).mean if decode is None else decode
+    like = parameter_like(model)
+    with evaluating(model):
+        parts = z.to(device=like.device, dtype=like.dtype).split(_AT_ONCE)
+        return torch.cat([decode(part).cpu() for part in parts])
+
+
+def _check_at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}.")

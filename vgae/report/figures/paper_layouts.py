@@ -1,0 +1,274 @@
+"""How each kind of figure for a paper is laid out, at a given width."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vgae.errors import printable
+from vgae.evaluation.metrics import link_scores
+from vgae.gaussian import DiagGaussian
+from vgae.report.figures.graphs import DEGREES, degrees, draw_nodes
+from vgae.report.figures.images import (
+    manifold_sheet,
+    name_manifold_axes,
+    reconstruction_sheets,
+)
+from vgae.report.figures.latent_plane import (
+    MAX_POINTS,
+    evenly_spaced,
+    name_axes,
+    plane_of,
+    posterior_of,
+    write_labels,
+)
+from vgae.report.figures.link_panels import (
+    draw_histogram,
+    draw_precision_recall,
+    draw_reliability,
+    draw_roc,
+    scored_test_pairs,
+)
+from vgae.report.figures.points import draw_classes, draw_values, project
+from vgae.report.figures.sheets import draw_sheet
+from vgae.report.figures.style import TEXT, literal
+from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
+from vgae.runs.graphs import Run
+from vgae.runs.images import ImageRun
+from vgae.runtime.npz import read_arrays
+
+log = logging.getLogger(__name__)
+
+_LETTER, LINE = 0.058, 0.15  # inches of a letter, of a line of text
+_HANDLE = 0.35  # inches of what stands before the text of a legend, and between columns
+_INSIDE = 4  # lines of a legend that fits into the axes
+_ONE_COLUMN = 8  # lines of a legend; of more, long names are cut so that two stand side by side
+_WRITTEN = 20  # labels within the axes, at most
+_LISTED = 24  # labels of a legend, at most
+_NAME = 28  # letters of a name, at most
+_MANIFOLD = 15  # images in a row
+_PAIRS = 10, 3  # images in a row, rows
+_COLUMN = 3.3  # inches, for which dots are sized
+
+
+class Layout(NamedTuple):
+    """A figure, and what its caption should say of it."""
+
+    figure: Figure
+    caption: str
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def compared(kind: str, runs: Sequence[Run], labels: Sequence[str], width: float) -> Layout:
+    """Draw ROC curves, or precision over recall, of the test pairs of several runs."""
+    pairs = [run.split.test.edge_label_index for run in runs]
+    if not all(torch.equal(pairs[0], other) for other in pairs[1:]):
+        log.warning("the runs have other test links each, so that their curves compare less well")
+    tests = [scored_test_pairs(run) for run in runs]
+    score, name, draw, corner = {
+        "roc": ("AUC", "ROC", draw_roc, "lower right"),
+        "pr": ("AP", "precision and recall", draw_precision_recall, "lower left"),
+    }[kind]
+    values = [100 * getattr(link_scores(*test), score.lower()) for test in tests]
+    texts = [f"{score} {value:.2f} %" for value in values]
+    if len(runs) > 1:
+        names = _distinct([_short(label) for label in labels])
+        texts = [f"{name}: {text}" for name, text in zip(names, texts, strict=True)]
+    figure, axes = _axes(width, 0.8 * width)
+    draw(axes, dict(zip(texts, tests, strict=True)))
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    _add_legend(figure, axes, corner)
+    num_links = int(tests[0].label.sum())
+    return Layout(figure, f"{name} of {num_links:,} test links and non-links; {', '.join(texts)}")
+
+
+def _reliability(run: Run, width: float) -> Layout:
+    test = scored_test_pairs(run)
+    figure, axes = _axes(width, 0.8 * width)
+    draw_reliability(axes, run, test)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    _add_legend(figure, axes, None)
+    return Layout(figure, f"reliability on {len(test.label):,} test pairs, half of them links")
+
+
+def _histogram(run: Run, width: float) -> Layout:
+    test = scored_test_pairs(run)
+    figure, axes = _axes(width, 0.65 * width)
+    draw_histogram(axes, test)
+    return Layout(figure, f"logits of {len(test.label):,} test pairs")
+
+
+def _curves(run: Run, width: float) -> Layout:
+    with_scores = any(row.val_auc is not None for row in run.history)
+    height = (1.0 if with_scores else 0.65) * width
+    figure = Figure(figsize=(width, height), layout="constrained")
+    loss, *scores = figure.subplots(2 if with_scores else 1, sharex=True, squeeze=False)[:, 0]
+    draw_loss(loss, run.history)
+    loss.set_ylabel("loss, nats per pair", fontsize=TEXT)
+    for axes in scores:
+        draw_scores(axes, run.history, run.metrics)
+        axes.set_ylabel("validation, %", fontsize=TEXT)
+        loss.set_xlabel("")
+    for axes in (loss, *scores):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.align_ylabels()
+    return Layout(figure, f"training, {len(run.history):,} epochs")
+
+
+def _image_curves(run: ImageRun, width: float) -> Layout:
+    figure, axes = _axes(width, 0.65 * width)
+    draw_elbo(axes, run.history, run.config["images"]["num_train"])
+    what = "ELBO" if any(row.kl for row in run.history) else "log-likelihood"
+    return Layout(figure, f"negative {what}, {len(run.history):,} epochs")
+
+
+def _embedding(run: Run, width: float) -> Layout:
+    embedding = read_arrays(run.folder / "embeddings.npz")["mu"]
+    method, plane = project(embedding)
+    figure, axes = _axes(width, 0.85 * width)
+    size = _dot_size(len(plane), width)
+    if run.graph.y is None:
+        bar = figure.colorbar(draw_values(axes, plane, degrees(run.graph), size), shrink=0.8)
+        bar.set_label(DEGREES, fontsize=TEXT)
+    else:
+        draw_nodes(axes, plane, run.graph, size, counted=False)
+        _add_legend(figure, axes, None)
+    axes.set_axis_off()
+    text = f"{len(plane):,} nodes, {embedding.shape[1]} latent dimensions, {method}"
+    return Layout(figure, text)
+
+
+def _latent_plane(run: ImageRun, width: float) -> Layout:
+    q = posterior_of(run.model, evenly_spaced(run.images.test, MAX_POINTS))
+    plane = plane_of(q)
+    figure, axes = _axes(width, 0.85 * width)
+    size = _dot_size(len(plane.points), width)
+    if run.images.y_test is not None:
+        labels = evenly_spaced(run.images.y_test, MAX_POINTS).numpy()
+        draw_classes(axes, plane.points, labels, size, counted=False)
+        if len(np.unique(labels)) <= _WRITTEN:
+            write_labels(axes, plane.points, labels)
+        else:
+            _add_legend(figure, axes, None)
+    else:
+        kl = q.kl().numpy() if isinstance(q, DiagGaussian) else None
+        dots = draw_values(axes, plane.points, kl, size)
+        if kl is not None:
+            figure.colorbar(dots, shrink=0.8).set_label("KL to the prior, nats", fontsize=TEXT)
+    name_axes(axes, plane)
+    text = f"posterior means of {len(plane.points):,} test images, {plane.method}"
+    return Layout(figure, text)
+
+
+def _reconstructions(run: ImageRun, width: float) -> Layout:
+    sheets = reconstruction_sheets(run.model, run.images.test, *_PAIRS)
+    left, space = 0.55, 0.06
+    across = width - left - 0.02
+    high = across * sheets[0].shape[0] / sheets[0].shape[1]
+    height = len(sheets) * (high + space) - space + 0.04
+    figure = Figure(figsize=(width, height))
+    for place, tiles in enumerate(sheets):
+        below = height - 0.02 - (place + 1) * high - place * space
+        box = (left / width, below / height, across / width, high / height)
+        axes = figure.add_axes(box)
+        draw_sheet(axes, tiles, inches=across)
+        rows = np.array([0.25, 0.75]) * tiles.shape[0] - 0.5
+        axes.set_yticks(rows, ("image", "decoded"))
+    shown = len(sheets) * min(_PAIRS[0], len(run.images.test))
+    return Layout(figure, f"{shown} test images above what their posterior means decode to")
+
+
+def _manifold(run: ImageRun, width: float) -> Layout:
+    tiles = manifold_sheet(run.model, _MANIFOLD)
+    left, right, below, space = 0.68, 0.16, 0.42, 0.08
+    across = width - left - right
+    high = across * tiles.shape[0] / tiles.shape[1]
+    height = high + below + space
+    figure = Figure(figsize=(width, height))
+    box = (left / width, below / height, across / width, high / height)
+    axes = figure.add_axes(box)
+    draw_sheet(axes, tiles, inches=across)
+    name_manifold_axes(axes, _MANIFOLD)
+    return Layout(
+        figure, f"decoded means at {_MANIFOLD} x {_MANIFOLD} quantiles of the prior, N(0, I)"
+    )
+
+
+def _add_legend(figure: Figure, axes: Axes, corner: str | None) -> None:
+    """Add a legend within the axes if it is small and a corner is free, else below them."""
+    handles, texts = axes.get_legend_handles_labels()
+    if len(texts) > _LISTED:
+        handles = [*handles[: _LISTED - 1], Line2D([], [], linestyle="")]
+        texts = [*texts[: _LISTED - 1], f"and {len(texts) - _LISTED + 1:,} more"]
+    width, height = figure.get_size_inches()
+    if len(texts) > _ONE_COLUMN:
+        texts = [_short(text, int((width / 2 - _HANDLE) / _LETTER) - 1) for text in texts]
+    longest = max(map(len, texts))
+    if corner and len(texts) <= _INSIDE and longest * _LETTER < 0.75 * width:
+        look: dict[str, Any] = {"loc": corner, "facecolor": "white", "edgecolor": "none"}
+        made = axes.legend(handles, texts, fontsize=TEXT, **look)
+    else:
+        columns = min(max(1, int(width // (longest * _LETTER + _HANDLE))), len(texts))
+        lines = math.ceil(len(texts) / columns)
+        # The axes stay as large as without it.
+        figure.set_figheight(height + lines * LINE + 0.1)
+        made = figure.legend(
+            handles,
+            texts,
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            fontsize=TEXT,
+            columnspacing=1,
+            handletextpad=0.4,
+            borderpad=0.5,
+        )
+    literal(made)
+    for handle in made.legend_handles:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([16])
+
+
+def _dot_size(count: int, width: float) -> float:
+    """Return the size of each of many dots, in square points."""
+    return float(np.clip(2500 / max(count, 1), 0.6, 10)) * (width / _COLUMN) ** 2
+
+
+def _short(name: str, most: int = _NAME) -> str:
+    name = printable(name)
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are the same: a number after those that are."""
+    return [
+        f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
+
+
+OF_GRAPHS: dict[str, Callable[[Run, float], Layout]] = {
+    "reliability": _reliability,
+    "histogram": _histogram,
+    "curves": _curves,
+    "embedding": _embedding,
+}
+OF_IMAGES: dict[str, Callable[[ImageRun, float], Layout]] = {
+    "curves": _image_curves,
+    "embedding": _latent_plane,
+    "reconstructions": _reconstructions,
+    "manifold": _manifold,
+}

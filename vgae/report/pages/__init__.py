@@ -1,0 +1,1 @@
+"""Pages about runs: HTML in one file."""

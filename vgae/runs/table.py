@@ -1,0 +1,190 @@
+"""table: several data sets, models and seeds; mean and deviation beside published figures."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from vgae.data.catalog import Features
+from vgae.evaluation.links import evaluate_links
+from vgae.evaluation.metrics import LinkScores
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import split_links
+from vgae.models.graphs import ModelName, check_model
+from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.runs.graphs import open_graph
+from vgae.runtime.progress import showing
+from vgae.training.links import fit
+
+PUBLISHED = {
+    ("cora", "gae", "raw"): LinkScores(0.910, 0.920),
+    ("cora", "vgae", "raw"): LinkScores(0.914, 0.926),
+    ("citeseer", "gae", "raw"): LinkScores(0.895, 0.899),
+    ("citeseer", "vgae", "raw"): LinkScores(0.908, 0.920),
+    ("pubmed", "gae", "raw"): LinkScores(0.964, 0.965),
+    ("pubmed", "vgae", "raw"): LinkScores(0.944, 0.947),
+    ("cora", "gae", "none"): LinkScores(0.843, 0.881),
+    ("cora", "vgae", "none"): LinkScores(0.840, 0.877),
+    ("citeseer", "gae", "none"): LinkScores(0.787, 0.841),
+    ("citeseer", "vgae", "none"): LinkScores(0.789, 0.841),
+    ("pubmed", "gae", "none"): LinkScores(0.822, 0.874),
+    ("pubmed", "vgae", "none"): LinkScores(0.827, 0.875),
+}
+"""Test AUC and AP of Kipf & Welling (2016), table 1, by data set, model and features."""
+
+
+class Trial(NamedTuple):
+    """One training: data set, model, seed and the recipe as meant for the graph; how it did."""
+
+    dataset: str
+    model: str
+    seed: int
+    recipe: str
+    val: LinkScores
+    test: LinkScores
+    epochs: int
+    best_epoch: int
+    seconds: float
+
+
+class Summary(NamedTuple):
+    """All seeds of one data set and model.
+
+    Attributes:
+        mean: Of the test scores.
+        deviation: Standard deviation of a single seed (n - 1 in the denominator), 0 for one.
+        published: From :data:`PUBLISHED`; ``None`` where nothing was.
+        trials: The seeds' own results.
+    """
+
+    dataset: str
+    model: str
+    features: str
+    mean: LinkScores
+    deviation: LinkScores
+    published: LinkScores | None
+    trials: list[Trial]
+
+
+def run_table(
+    datasets: Sequence[str],
+    models: Sequence[ModelName],
+    *,
+    num_seeds: int = 10,
+    recipe: Recipe = PAPER,
+    features: Features = "raw",
+    device: str = "auto",
+    on_trial: Callable[[Trial], None] | None = None,
+    progress: bool | None = None,
+) -> list[Summary]:
+    """Train every model on every data set, once per seed 0, 1, ...; each seed has its own split.
+
+    Args:
+        datasets: Names of data sets or paths of graph files.
+        models: Names of models; see :func:`vgae.models.graphs.build_model`.
+        num_seeds: How many, at least 1.
+        recipe: Settings of all trainings.
+        features: ``"none"`` trains on the links alone.
+        device: See :func:`vgae.fit`.
+        on_trial: Called after each training.
+        progress: Whether to show progress on stderr; see :func:`vgae.fit`.
+    """
+    # Whatever is wrong with a name is found out before hours of training, not after.
+    graphs = [open_graph(dataset, features, progress=progress) for dataset in datasets]
+    for model in models:
+        check_model(model)
+    trials: list[Trial] = []
+    planned = list(itertools.product(graphs, models, range(num_seeds)))
+    with showing(len(planned), "trials", wanted=progress) as show:
+        for number, (graph, model, seed) in enumerate(planned):
+            show(number, partial(_so_far, trials, graph.name, model, seed))
+            trials.append(_trial(graph, model, seed, recipe, device))
+            if on_trial is not None:
+                on_trial(trials[-1])
+        show(len(planned))
+    return summarise(trials, features)
+
+
+def _so_far(trials: Sequence[Trial], dataset: str, model: str, seed: int) -> str:
+    """Say which trial is at work, and how those like it did."""
+    like = [trial.test for trial in trials if (trial.dataset, trial.model) == (dataset, model)]
+    done = len(like) and (
+        f"mean AUC {100 * mean(row.auc for row in like):.1f}"
+        f" AP {100 * mean(row.ap for row in like):.1f} of {len(like)}, "
+    )
+    return f"{done or ''}{dataset} {model} seed {seed}"
+
+
+def _trial(graph: Graph, model: ModelName, seed: int, recipe: Recipe, device: str) -> Trial:
+    """Split, train and test with one seed."""
+    split = split_links(graph, seed=seed)
+    recipe = for_graph(recipe, graph)
+    result = fit(
+        graph, split, model=model, recipe=recipe, seed=seed, device=device, progress=False
+    )
+    scores = evaluate_links(result.model, graph, split)
+    return Trial(
+        dataset=graph.name,
+        model=model,
+        seed=seed,
+        recipe=recipe.name,
+        val=scores["val"],
+        test=scores["test"],
+        epochs=len(result.history),
+        best_epoch=result.best_epoch,
+        seconds=result.seconds,
+    )
+
+
+def summarise(trials: Sequence[Trial], features: str) -> list[Summary]:
+    """Return mean and deviation of the test scores, per data set and model, over the seeds."""
+    groups: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.dataset, trial.model), []).append(trial)
+    summaries = []
+    for (dataset, model), rows in groups.items():
+        columns = list(zip(*(row.test for row in rows), strict=True))
+        deviations = [stdev(column) if len(column) > 1 else 0.0 for column in columns]
+        summaries.append(
+            Summary(
+                dataset=dataset,
+                model=model,
+                features=features,
+                mean=LinkScores(*(mean(column) for column in columns)),
+                deviation=LinkScores(*deviations),
+                published=PUBLISHED.get((dataset, model, features)),
+                trials=rows,
+            )
+        )
+    return summaries
+
+
+def protocol(recipe: Recipe, features: str, num_seeds: int) -> str:
+    """Say in one paragraph how the figures of a table came about."""
+    kept = "the last epoch" if recipe.keep == "last" else "the best epoch by validation AUC + AP"
+    return (
+        f"Test AUC / AP in per cent, mean ± standard deviation over {num_seeds} seeds, each with"
+        " its own random split of the links (85 % train, 5 % validation, 10 % test, as many"
+        " non-links). Messages travel on training links only, also at test. Scores are inner"
+        f" products of the posterior means after {kept}."
+        f" Recipe: {recipe.name}, at most {recipe.epochs} epochs; features: {features}."
+        " Published: Kipf & Welling (2016), table 1: one fixed split, mean over 10"
+        " initialisations."
+    )
+
+
+def to_json(summaries: Sequence[Summary], recipe: Recipe, text: str) -> dict[str, Any]:
+    """Return the whole table as plain values, with the seeds' own rows."""
+    rows = []
+    for summary in summaries:
+        row: dict[str, Any] = summary._asdict()
+        for key in ("mean", "deviation", "published"):
+            row[key] = row[key] and row[key]._asdict()
+        row["trials"] = [
+            {**trial._asdict(), "val": trial.val._asdict(), "test": trial.test._asdict()}
+            for trial in summary.trials
+        ]
+        rows.append(row)
+    return {"protocol": text, "recipe": asdict(recipe), "rows": rows}

@@ -1,0 +1,128 @@
+"""Arrays to and from npz files, none of them pickled."""
+
+import math
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from vgae.errors import DataError
+from vgae.runtime.atomic import replacing
+from vgae.runtime.reading import check_regular
+
+ALWAYS_UNPACKED = 256 * 2**20  # bytes
+MOST_TIMES = 200
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays of numbers and text to an npz file, whole or not at all."""
+    if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
+        raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
+    # Given a name, numpy would add .npz to one that lacks it.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Return every array of an npz file.
+
+    Raises:
+        DataError: If the file cannot be read (``NPZ_CORRUPT``), holds pickled objects
+            (``PICKLE_REFUSED``), or would unpack to more than 256 MiB and more than 200 times its
+            own size (``UNPACKED_SIZE``). The message is the reason alone: the caller knows what
+            the file should have been.
+    """
+    path = Path(path)
+    try:
+        check_regular(path)
+        # Opened here, because zipfile does not close a file that it cannot read.
+        with path.open("rb") as file:
+            # zipfile would also find an archive at the end of something else.
+            if file.read(4) not in (b"PK\3\4", b"PK\5\6"):
+                raise DataError("NPZ_CORRUPT", "it is not a zip archive.")
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                _check_members(members, path.stat().st_size)
+                return {_name(member): _array(archive, member) for member in members}
+    except DataError:
+        raise
+    # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or ascii(str(error).rstrip("."))[1:-1][:120]
+        raise DataError("NPZ_CORRUPT", f"{reason or type(error).__name__}.") from None
+
+
+def check_header(file: BinaryIO, stated_by_file: int) -> None:
+    """Read the header of a npy file, and hold it against the length of the file.
+
+    Args:
+        file: At its start; afterwards at the first number.
+        stated_by_file: Bytes that the file has.
+
+    Raises:
+        DataError: ``PICKLE_REFUSED`` if it holds objects; ``NPY_CORRUPT`` if it is of another
+            length than its header states.
+        Exception: If there is no header; of several kinds.
+    """
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    if dtype.hasobject:
+        raise DataError("PICKLE_REFUSED", "it holds pickled objects.")
+    # Python's integers: no shape, however large, wraps around to the right number.
+    stated, found = math.prod(map(int, shape)) * dtype.itemsize, stated_by_file - file.tell()
+    if stated != found or any(size < 0 for size in shape):
+        raise DataError("NPY_CORRUPT", f"it states {stated} bytes of numbers and has {found}.")
+
+
+def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
+    """Raise unless what the directory of an archive states can be read."""
+    if len({member.filename for member in members}) < len(members):
+        raise DataError("NPZ_CORRUPT", "two of its members have the same name.")
+    if any(member.compress_type not in _METHODS for member in members):
+        raise DataError("NPZ_CORRUPT", "a member is compressed in a way that numpy does not use.")
+    # zipfile gives no more of a member than the directory states, whatever is packed in it.
+    unpacked = sum(member.file_size for member in members)
+    most = max(ALWAYS_UNPACKED, MOST_TIMES * packed)
+    if unpacked > most:
+        raise DataError(
+            "UNPACKED_SIZE",
+            f"it has {packed} bytes and would unpack to {unpacked}; at most {most} are read: if"
+            " they are what you want, save them with numpy.savez, which does not pack.",
+        )
+
+
+def _check_text(array: np.ndarray) -> None:
+    """Raise unless text is Unicode: numpy takes any 32 bits for a letter, Python does not."""
+    if array.dtype.kind != "U" or array.nbytes == 0:
+        return
+    letters = array.astype(array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+    if (letters > 0x10FFFF).any() or ((letters >= 0xD800) & (letters <= 0xDFFF)).any():
+        raise DataError("NPZ_CORRUPT", "it holds text that is no Unicode.")
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    if not member.filename.endswith(".npy"):
+        raise DataError("NPZ_CORRUPT", f"its member {_name(member)!a:.60} is not an array.")
+    try:
+        with archive.open(member) as file:
+            check_header(file, member.file_size)  # pyright: ignore[reportArgumentType]
+        with archive.open(member) as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        _check_text(array)
+        return array
+    except DataError as error:
+        if error.code == "PICKLE_REFUSED":
+            raise
+        what = f"of its member {member.filename!a:.60}, {error}"
+        raise DataError("NPZ_CORRUPT", what) from None

@@ -1,0 +1,177 @@
+"""write_table: columns of numbers and names to files that other programs read."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from vgae.errors import UsageError
+from vgae.runtime.atomic import replacing
+
+FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+
+Column = Sequence[Any] | np.ndarray
+
+_ROWS_AT_ONCE = 4096
+
+
+def write_table(path: str | os.PathLike[str], columns: Mapping[str, Column]) -> None:
+    """Write equally long columns in the format that the suffix names, whole or not at all.
+
+    ``.csv``, ``.tsv``: a header and one line per row, quoted where needed, None as an empty
+    cell. A text that a spreadsheet would take for a formula (it begins with ``= + - @``, tab,
+    return or NUL, perhaps after apostrophes) gets a leading apostrophe, which the readers of this
+    package take away again; see :func:`plain_names`. ``.json``: a list of one
+    object per row; ``.jsonl``: one object per line; NaN and the infinities are null. ``.parquet``
+    (needs pyarrow): arrays keep their type; a list that holds a string, or an integer beyond 64
+    bits, is text.
+
+    Numbers come back bit for bit: they are written with as few digits as float64 needs, or with
+    at most the nine that float32 needs.
+
+    Args:
+        path: Where to; an existing file is replaced.
+        columns: Numbers, names, or None where there is none, by the name of the column.
+
+    Raises:
+        UsageError: If the suffix is none of these, or pyarrow is missing.
+    """
+    path = Path(path)
+    suffix = checked_suffix(path, FORMATS)
+    lengths = sorted({len(column) for column in columns.values()})
+    if len(lengths) != 1:
+        raise ValueError(f"columns must be one or more, equally long, got lengths {lengths}.")
+    with replacing(path) as temporary:
+        if suffix == ".parquet":
+            _write_parquet(temporary, columns)
+        elif suffix in (".json", ".jsonl"):
+            _write_json(temporary, columns)
+        else:
+            _write_csv(temporary, columns)
+
+
+def checked_suffix(path: Path, formats: Sequence[str]) -> str:
+    """Return the suffix of a path, or raise a UsageError if it names none of the formats."""
+    if path.suffix not in formats:
+        raise UsageError(
+            "EXPORT_FORMAT",
+            f"{path} must end in one of {', '.join(formats)}, got {path.suffix!r}.",
+        )
+    return path.suffix
+
+
+def exact_values(column: np.ndarray) -> list[Any]:
+    """Return Python values whose ``repr`` brings the numbers of an array back bit for bit."""
+    if column.dtype != np.float32:
+        return column.tolist()
+    # Most readers round to float64 on the way, which fewer digits do not always survive.
+    return [float(f"{value:.9g}") for value in column.tolist()]
+
+
+def optional_module(name: str, extra: str) -> ModuleType:
+    """Import a module that comes with an extra of this package.
+
+    Raises:
+        UsageError: If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "MISSING_PACKAGE", f"{error.name} is missing: pip install 'vgae[{extra}]'."
+        ) from None
+
+
+def _rows(columns: Mapping[str, Column]) -> Iterator[tuple[Any, ...]]:
+    for start in range(0, len(next(iter(columns.values()))), _ROWS_AT_ONCE):
+        block = (column[start : start + _ROWS_AT_ONCE] for column in columns.values())
+        yield from zip(
+            *(exact_values(part) if isinstance(part, np.ndarray) else part for part in block),
+            strict=True,
+        )
+
+
+def _write_csv(path: Path, columns: Mapping[str, Column]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        separator = "\t" if path.suffix == ".tsv" else ","
+        for row in chain([list(columns)], _rows(columns)):
+            file.write(separator.join(_cell(value, separator) for value in row) + "\r\n")
+
+
+def _cell(value: Any, separator: str) -> str:
+    """Return a cell that a spreadsheet does not run as a formula."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    # Apostrophes that were there before get one more, so that no two texts become the same.
+    text = f"'{value}" if _is_formula(value) else value
+    # White space at an end, and what would be taken for a comment, csv does not quote.
+    as_it_is = text == text.strip() and text[:1] not in ("#", "%")
+    if not as_it_is or any(c in text for c in f'{separator}"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _is_formula(text: str) -> bool:
+    return text.lstrip("'")[:1] in tuple("=+-@\t\r\0")
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """Return names as they were before :func:`write_table` made them safe for spreadsheets.
+
+    A name that begins with ``= + - @``, tab, return or NUL after apostrophes loses the first of
+    them. Where one begins so without an apostrophe, the file is not of :func:`write_table`, and
+    all stay: two different names never become the same.
+    """
+    marked = [_is_formula(name) for name in names]
+    if any(mark and name[0] != "'" for name, mark in zip(names, marked, strict=True)):
+        return list(names)
+    return [name[1:] if mark else name for name, mark in zip(names, marked, strict=True)]
+
+
+def _write_json(path: Path, columns: Mapping[str, Column]) -> None:
+    objects = (
+        json.dumps(
+            dict(zip(columns, map(_finite_or_none, row), strict=True)),
+            allow_nan=False,
+            default=np.generic.item,
+        )
+        for row in _rows(columns)
+    )
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        if path.suffix == ".jsonl":
+            file.writelines(f"{row}\n" for row in objects)
+            return
+        file.write(f"[\n{next(objects, '')}")
+        file.writelines(f",\n{row}" for row in objects)
+        file.write("\n]\n")
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float | np.floating) and not math.isfinite(value) else value
+
+
+def _write_parquet(path: Path, columns: Mapping[str, Column]) -> None:
+    pyarrow = optional_module("pyarrow", "parquet")
+    parquet = optional_module("pyarrow.parquet", "parquet")
+    table = pyarrow.table({name: _of_one_type(column) for name, column in columns.items()})
+    parquet.write_table(table, path)
+
+
+def _of_one_type(column: Column) -> Column:
+    """Return an array of numbers as it is, and other columns as a list of one type."""
+    if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
+        return column
+    is_text = any(
+        isinstance(value, str) or (isinstance(value, int) and value.bit_length() > 63)
+        for value in column
+    )
+    if not is_text:
+        return list(column)
+    return [None if value is None else str(value) for value in column]

@@ -1,0 +1,1 @@
+"""Training: the loop, fit for graphs, fit_images for images, checkpoints."""

@@ -1,0 +1,278 @@
+r"""Checkpoints: tensors and plain values in one file that proves that it is whole.
+
+=============  =====================================================================
+8 bytes        ``VGAECKPT``
+8 bytes        length of the header, little-endian
+header         JSON: format, version of the package, values, and of each tensor its
+               name, dtype, shape and place; padded with blanks
+tensors        little-endian, one after the other, without gaps
+32 bytes       SHA-256 of everything before
+=============  =====================================================================
+
+Nothing in it is code: no pickle, no sparse or strided tensors. A file with one bit changed, or cut
+off anywhere, is refused before anything is made of it.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import struct
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.errors import ArtifactError
+from vgae.runtime.atomic import replacing
+from vgae.runtime.reading import parsed_json, read_regular
+from vgae.version import __version__
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+SECONDS = 10.0  # between two checkpoints of a training, at least
+_MAGIC = b"VGAECKPT"
+_HEAD = struct.Struct("<8sQ")
+_DIGEST = hashlib.sha256().digest_size
+_DTYPES = {
+    name: getattr(torch, name)
+    for name in ("float32", "float64", "int64", "int32", "uint8", "bool")
+}
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        values: Whatever JSON can say: numbers, text, lists, dicts.
+        tensors: Dense, on the CPU.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all; see :func:`vgae.runtime.atomic.replacing`.
+
+    Raises:
+        TypeError: If a tensor is sparse, or of a type that is not stored.
+        OSError: If the file cannot be written; what was there stays.
+    """
+    content = _encoded(checkpoint)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint, or refuse it as a whole.
+
+    Raises:
+        ArtifactError: ``CANNOT_READ``; ``NOT_A_CHECKPOINT`` if it is something else;
+            ``CKPT_CORRUPT`` if it is damaged, or says what no version of this package
+            writes; ``CKPT_VERSION`` if a later version wrote it.
+    """
+    path = Path(path)
+    try:
+        content = read_regular(path)
+    except OSError as error:
+        raise ArtifactError("CANNOT_READ", f"{path}: {error.strerror}.") from None
+    if content[: len(_MAGIC)] != _MAGIC:
+        raise ArtifactError("NOT_A_CHECKPOINT", f"{path} is no checkpoint of this package.")
+    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    if len(content) < _HEAD.size + _DIGEST or hashlib.sha256(body).digest() != digest:
+        raise ArtifactError(
+            "CKPT_CORRUPT",
+            f"{path} is damaged: its checksum is wrong; remove it, or take an earlier one.",
+        )
+    # A checksum tells damage, not malice: whoever made the file may have computed it too.
+    try:
+        return _decoded(path, body)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+        raise ArtifactError(
+            "CKPT_CORRUPT", f"{path} is no checkpoint that this package writes: {reason:.120}."
+        ) from None
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder: the last two that were written.
+
+    Args:
+        folder: Where they are; made if it is not there.
+        identity: What the training is: whatever must be the same for another to go on from here.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.identity = json.loads(json.dumps(identity))  # as it will be read back
+        self._written = time.monotonic()
+
+    def load(self) -> Checkpoint | None:
+        """Return the newest one that is whole; ``None`` if there is none.
+
+        Says so where a newer one has to be passed over.
+
+        Raises:
+            ArtifactError: ``CKPT_OTHER`` if it is of another training; ``CKPT_CORRUPT`` if there
+                are some and none is whole: to begin anew unasked would be to lose what may yet
+                be brought back.
+        """
+        damaged = []
+        for path in self.stored():
+            try:
+                found = read_checkpoint(path)
+            except ArtifactError as error:
+                if error.code not in ("CKPT_CORRUPT", "NOT_A_CHECKPOINT"):
+                    raise
+                damaged.append(error)
+                continue
+            for error in damaged:
+                log.warning("%s The training goes on from the one before.", error)
+            theirs = found.values.get("identity")
+            theirs = theirs if isinstance(theirs, dict) else {}
+            # What forget_identity took away may be anything.
+            differing = [k for k, v in theirs.items() if self.identity.get(k) != v]
+            if differing:
+                raise ArtifactError(
+                    "CKPT_OTHER",
+                    f"{path} is of a training with another {', '.join(differing)}; go on with"
+                    " what it had, or take another folder.",
+                )
+            return found
+        if damaged:
+            raise ArtifactError(
+                "CKPT_CORRUPT",
+                f"no checkpoint in {self.folder} is whole; bring one back, or remove them to"
+                f" begin anew. Of the newest: {damaged[0]}",
+            )
+        return None
+
+    def check_space(self, checkpoint: Checkpoint) -> None:
+        """Warn if the disk has no room for the checkpoints to come, each as large as this one."""
+        there = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        need = (_KEPT + 1) * sum(tensor.nbytes for tensor in checkpoint.tensors.values())
+        if free < need:
+            log.warning(
+                "checkpoints take %.0f MB, and %s has %.0f MB free; make room, or the training"
+                " ends when it is used up",
+                need / 1e6,
+                there,
+                free / 1e6,
+            )
+
+    def due(self) -> bool:
+        """Tell whether it is time for another one."""
+        return time.monotonic() - self._written >= SECONDS
+
+    def save(self, epoch: int, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint of an epoch, and remove all but the last two."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        values = {**checkpoint.values, "identity": self.identity}
+        path = self.folder / f"epoch-{epoch:09d}.ckpt"
+        write_checkpoint(path, Checkpoint(values, checkpoint.tensors))
+        for old in [p for p in self.stored() if p.name <= path.name][_KEPT:]:
+            old.unlink(missing_ok=True)
+        self._written = time.monotonic()
+
+    def stored(self) -> list[Path]:
+        """Return the files, the newest first."""
+        return sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)
+
+
+def forget_identity(folder: str | os.PathLike[str], parts: Collection[str]) -> None:
+    """Let a training that differs in some parts of its identity go on from these checkpoints."""
+    for path in Checkpoints(folder, {}).stored():
+        try:
+            found = read_checkpoint(path)
+        except ArtifactError as error:
+            log.warning("%s It is left as it is.", error)
+            continue
+        identity = {k: v for k, v in found.values["identity"].items() if k not in parts}
+        values = {**found.values, "identity": identity}
+        write_checkpoint(path, Checkpoint(values, found.tensors))
+
+
+def _encoded(checkpoint: Checkpoint) -> bytes:
+    table, parts, place = [], [], 0
+    for name in sorted(checkpoint.tensors):
+        tensor = checkpoint.tensors[name].detach().cpu()
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        if tensor.layout != torch.strided or dtype not in _DTYPES:
+            raise TypeError(f"{name} cannot be stored: {tensor.dtype}, {tensor.layout}.")
+        array = tensor.contiguous().numpy()
+        part = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        table.append({"name": name, "dtype": dtype, "shape": list(tensor.shape), "place": place})
+        parts.append(part)
+        place += len(part)
+    content = {
+        "format": FORMAT,
+        "version": __version__,
+        "values": checkpoint.values,
+        "tensors": table,
+    }
+    header = json.dumps(content, sort_keys=True, allow_nan=False).encode()
+    header += b" " * (-(_HEAD.size + len(header)) % 16)  # so that arrays are aligned
+    body = b"".join([_HEAD.pack(_MAGIC, len(header)), header, *parts])
+    return body + hashlib.sha256(body).digest()
+
+
+def _decoded(path: Path, body: bytes) -> Checkpoint:
+    """Return what a body says; ``KeyError``, ``TypeError`` or ``ValueError`` if it is none."""
+    start = _HEAD.size + _HEAD.unpack_from(body)[1]
+    if start > len(body):
+        raise ValueError("its header is longer than itself")
+    header = parsed_json(body[_HEAD.size : start])
+    if header["format"] != FORMAT:
+        raise ArtifactError(
+            "CKPT_VERSION",
+            f"{path} was written by vgae {header['version']!r:.40} in format"
+            f" {header['format']!r:.40}, this version reads {FORMAT}; use that one.",
+        )
+    if type(header["values"]) is not dict:
+        raise TypeError("its values are no JSON object")
+    return Checkpoint(header["values"], _tensors(header["tensors"], body, start))
+
+
+def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dict[str, Tensor]:
+    """Return the tensors that lie one after the other from ``start`` to the end of the body.
+
+    As there are no gaps and no overlaps, they take no more memory than the file does.
+    """
+    tensors, place = {}, 0
+    for row in table:
+        name, dtype, shape = row["name"], row["dtype"], row["shape"]
+        if type(name) is not str or name in tensors or dtype not in _DTYPES:
+            raise ValueError("a tensor has no name of its own, or a type that is not stored")
+        if type(shape) is not list or any(type(n) is not int or n < 0 for n in shape):
+            raise ValueError("the shape of a tensor is no list of sizes")
+        stored = np.dtype(dtype).newbyteorder("<")
+        # Python's integers: no shape, however large, wraps around to the right number.
+        count = math.prod(shape)
+        end = place + count * stored.itemsize
+        if row["place"] != place or start + end > len(body):
+            raise ValueError("a tensor is not where the one before it ends")
+        array = np.frombuffer(body, stored, count, start + place)
+        if dtype == "bool" and (array.view(np.uint8) > 1).any():
+            raise ValueError("a truth value is neither 0 nor 1")
+        # A copy: the bytes are read-only, and in the machine's own order.
+        tensors[name] = torch.tensor(
+            array.astype(array.dtype.newbyteorder("=")), dtype=_DTYPES[dtype]
+        ).reshape(shape)
+        place = end
+    if start + place != len(body):
+        raise ValueError("something is left over at the end")
+    return tensors

@@ -1,0 +1,149 @@
+"""fit_images: the training of vgae.training.loop on images."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgae.data.images import Images, binarised
+from vgae.errors import DataError
+from vgae.evaluation.images import elbo_terms
+from vgae.models.images import ImageModelName, build_image_model
+from vgae.recipes.images import ImageRecipe, default_recipe
+from vgae.runtime.devices import resolve_device
+from vgae.runtime.streams import stream
+from vgae.training.checkpoint import Checkpoints
+from vgae.training.history import HistoryRow
+from vgae.training.loop import FitResult, Problem, optimise
+from vgae.vae import VAE
+
+
+class ImageBatches:
+    """All images once, in a new order each epoch, some at a time.
+
+    Args:
+        batch_size: Images a step; the last one of an epoch may have fewer.
+        generator: Where the order comes from, on the device of the images; and pixels, if drawn.
+        draw: Whether to draw pixels anew each time, 0 or 1 with their grey value as probability.
+    """
+
+    def __init__(self, batch_size: int, generator: torch.Generator, *, draw: bool = False) -> None:
+        self.batch_size, self.generator, self.draw = batch_size, generator, draw
+
+    def __call__(self, inputs: Sequence[Any], target: Tensor) -> "_Epoch":  # noqa: ARG002
+        """Return the batches of one epoch, each ``((x,), x)``.
+
+        Args:
+            inputs: Of the encoder; the images are its target too.
+            target: All images, shape ``(n, c, h, w)``.
+        """
+        order = torch.randperm(len(target), generator=self.generator, device=target.device)
+        parts = order.split(self.batch_size)
+        return _Epoch(target, parts, self.generator if self.draw else None)
+
+
+class _Epoch(Sequence[tuple[tuple[Tensor], Tensor]]):
+    def __init__(
+        self, pixels: Tensor, parts: Sequence[Tensor], draw: torch.Generator | None
+    ) -> None:
+        self.pixels, self.parts, self.draw = pixels, parts, draw
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        x = self.pixels.index_select(0, self.parts[index])
+        x = x if self.draw is None else binarised(x, self.draw)
+        return (x,), x
+
+
+def fit_images(
+    images: Images,
+    *,
+    model: ImageModelName | VAE = "vae",
+    recipe: ImageRecipe | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    deterministic: bool = False,
+    on_row: Callable[[HistoryRow], object] | None = None,
+    progress: bool | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
+) -> FitResult:
+    """Train on the training images of a set, and watch the ELBO of its validation images.
+
+    On a CPU, the same arguments and thread count give the same weights, bit for bit.
+
+    Args:
+        images: From :func:`vgae.load_images` or :meth:`vgae.Images.from_arrays`; as they are: the
+            recipe says whether their pixels are drawn as 0 or 1.
+        model: ``"vae"``, or ``"ae"`` for a plain auto-encoder, built anew; or a
+            :class:`~vgae.VAE` of your own, which is trained in place.
+        recipe: Settings, such as :data:`vgae.recipes.images.KINGMA2013`; those of
+            :func:`vgae.recipes.images.default_recipe` if not given.
+        seed: Of the initial weights, the noise, the order of the images and drawn pixels.
+        device: As for :func:`vgae.fit`.
+        deterministic: See :func:`vgae.fit`.
+        on_row: Called with each row of the history.
+        progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
+            every ten seconds in a file or pipe, the first after five.
+        checkpoints: As for :func:`vgae.fit`.
+
+    Returns:
+        As of :func:`vgae.fit`; the best epoch is that of the highest validation ELBO.
+
+    Raises:
+        DataError: If there are no images to train on.
+        ResourceError: If the device is not there.
+        NumericalError: If the loss is no longer finite.
+    """
+    if len(images.train) == 0:
+        raise DataError("NO_IMAGES", f"{images.name} has no image to train on.")
+    recipe = recipe or default_recipe(len(images.train))
+    images = images.binarised(recipe.binarize, seed)
+    torch_device = resolve_device(device)
+    if isinstance(model, str):
+        model = build_image_model(model, images.shape, recipe, stream(seed, "init"))
+    model.to(torch_device)
+    pixels = images.train.to(torch_device)
+    order = stream(seed, "batches", torch_device)
+    problem = Problem(
+        (pixels,),
+        pixels,
+        num_items=len(pixels),
+        steps=ImageBatches(recipe.batch_size, order, draw=recipe.binarize == "dynamic"),
+        judge=_image_judge(images.val.to(torch_device), seed),
+    )
+    kept = None
+    if checkpoints is not None:
+        identity = {
+            "images": images.fingerprint,
+            "seed": seed,
+            "recipe": recipe.identity(),
+            "model": repr(model),
+        }
+        kept = Checkpoints(checkpoints, identity)
+    return optimise(
+        model,
+        problem,
+        recipe,
+        seed=seed,
+        deterministic=deterministic,
+        on_row=on_row,
+        progress=progress,
+        checkpoints=kept,
+    )
+
+
+def _image_judge(val: Tensor, seed: int) -> Callable[[VAE], dict[str, float]] | None:
+    """Return what estimates the mean ELBO of validation images, with the same noise each time."""
+    if len(val) == 0:
+        return None
+
+    def judge(model: VAE) -> dict[str, float]:
+        noise = stream(seed, "calibration", val.device)
+        log_likelihood, kl = elbo_terms(model, val, generator=noise)
+        return {"val_elbo": float((log_likelihood - kl).mean())}
+
+    return judge

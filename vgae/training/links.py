@@ -1,0 +1,210 @@
+"""fit: the training of vgae.training.loop on the links of a graph."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from vgae.decoders import InnerProductDecoder
+from vgae.encoders import GCNEncoder, feature_scale
+from vgae.errors import UsageError
+from vgae.evaluation.metrics import link_scores
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LabelledPairs, LinkSplit
+from vgae.models.embedding import encoder_inputs, input_names
+from vgae.models.graphs import MODELS, ModelName, build_model, check_model, widths
+from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.runtime.devices import resolve_device
+from vgae.runtime.streams import stream
+from vgae.training.checkpoint import Checkpoints
+from vgae.training.history import HistoryRow
+from vgae.training.loop import FitResult, Problem, optimise
+from vgae.training.masking import LinkMasking
+from vgae.training.plan import Plan, plan_training
+from vgae.vae import VAE, LinkDecoder
+
+log = logging.getLogger(__name__)
+
+
+def fit(  # noqa: PLR0913 - each is given by name
+    graph: Graph,
+    split: LinkSplit,
+    *,
+    model: ModelName | VAE = "vgae",
+    recipe: Recipe = PAPER,
+    seed: int = 0,
+    device: str = "auto",
+    max_bytes: int | None = None,
+    cuda_graph: bool = False,
+    deterministic: bool = False,
+    on_row: Callable[[HistoryRow], object] | None = None,
+    progress: bool | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
+) -> FitResult:
+    """Train on the training links of a split, and watch its validation links.
+
+    The split is audited first. On a CPU, the same arguments and thread count give the same
+    weights, bit for bit.
+
+    Args:
+        graph: Nodes and features.
+        split: From :func:`vgae.split_links`; messages travel on its training links only.
+        model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
+            trained in place with the learning rate, epochs, beta and the like of the recipe, not
+            its widths, biases, dropout, weighting and pairs. Its encoder gets ``(x, edge_index)``,
+            dense, its decoder ``edge_index``; with ``mask`` the encoder gets the links that are
+            not hidden, and the decoder must be an :class:`~vgae.InnerProductDecoder`. Of a
+            weighted graph the encoder gets ``edge_weight`` too.
+        recipe: Settings, such as :data:`vgae.recipes.PAPER`.
+        seed: Of the initial weights, the noise, masks and dropout, and the pairs if they are
+            sampled.
+        device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        max_bytes: Most memory that a named model may take; all that is free if not given.
+        cuda_graph: Whether to launch each epoch on a GPU as a whole; see :func:`epochs`. On small
+            graphs several times faster. Nothing in the model may wait for the GPU.
+        deterministic: Whether a GPU, too, must give the same weights each time, bit for bit, or
+            say that it cannot; slower. A CPU always does.
+        on_row: Called with each row of the history, soon after its epoch.
+        progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
+            every ten seconds in a file or pipe, the first after five.
+        checkpoints: Folder where the training keeps itself while it lasts. Called again with the
+            same arguments, it goes on from there to the weights that it would have had; only the
+            number of epochs may be another. SIGTERM and SIGINT end it with a checkpoint.
+
+    Raises:
+        ArtifactError: If the checkpoints are of another training.
+        Interrupted: If a signal ended it.
+        LeakageError: If the split is not one of this graph, or leaks.
+        ResourceError: If the device is not there, or has too little memory.
+        NumericalError: If the loss is no longer finite.
+        UsageError: If links are to be masked and the decoder cannot be told which.
+    """
+    split.audit(graph)
+    torch_device = resolve_device(device, cuda_graph=cuda_graph)
+    recipe = for_graph(recipe, graph)
+    plan = None
+    if isinstance(model, str):
+        plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
+        # An estimate where the sum was expected is worth a word, also to those who ask for none.
+        changed = recipe.pairs == "auto" and plan.pairs == "sampled"
+        log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
+        if graph.x is None:
+            log.info("no features: each node has weights of its own, without an N x N matrix")
+        in_channels = graph.num_features or graph.num_nodes
+        settings = replace(recipe, pairs=plan.pairs)
+        model = build_model(model, in_channels, settings, stream(seed, "init"))
+        if recipe.scale_features and graph.x is not None:
+            cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
+        cast(GCNEncoder, model.encoder).feature_names = input_names(graph)
+    model.to(torch_device).train()  # an encoder prepares for training, dropout and all
+    inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
+    problem = Problem(
+        inputs,
+        _target(model, graph, split, torch_device, weighted=recipe.weighted),
+        # The mean over all ordered pairs, on the scale of the paper's code.
+        num_items=graph.num_nodes**2,
+        steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
+        judge=_link_judge(inputs, split.val, torch_device),
+    )
+    result = optimise(
+        model,
+        problem,
+        recipe,
+        seed=seed,
+        cuda_graph=cuda_graph,
+        deterministic=deterministic,
+        on_row=on_row,
+        progress=progress,
+        checkpoints=None
+        if checkpoints is None
+        else Checkpoints(checkpoints, _identity(graph, split, recipe, seed, model)),
+    )
+    return replace(result, plan=plan)
+
+
+def _identity(
+    graph: Graph, split: LinkSplit, recipe: Recipe, seed: int, model: VAE
+) -> dict[str, Any]:
+    """Return what makes a training the same one."""
+    parts = (split.train, split.val.pos, split.test.pos)
+    return {
+        "graph": graph.fingerprint,
+        "split": [split.seed, *(part.shape[1] for part in parts)],
+        "seed": seed,
+        "recipe": recipe.identity(),
+        "model": repr(model),
+    }
+
+
+def plan_fit(
+    graph: Graph,
+    split: LinkSplit,
+    model: str,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    max_bytes: int | None = None,
+) -> Plan:
+    """Say what :func:`fit` will do with a named model, and refuse what the memory cannot hold.
+
+    Raises:
+        ResourceError: If more memory is needed than there is.
+    """
+    check_model(model)
+    *hidden, latent = widths(model, recipe)
+    outputs = [*hidden, MODELS[model][1].num_heads * latent]
+    return plan_training(graph, split.train.shape[1], outputs, recipe, device, max_bytes=max_bytes)
+
+
+def _link_judge(
+    inputs: Sequence[Any], val: LabelledPairs, device: torch.device
+) -> Callable[[VAE], dict[str, float]] | None:
+    """Return what scores the validation links from the posterior means, if there are any."""
+    if val.pos.shape[1] == 0:
+        return None
+    pairs, labels = val.edge_label_index.to(device), val.edge_label
+
+    def judge(model: VAE) -> dict[str, float]:
+        logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
+        scores = link_scores(logits, labels)
+        return {"val_auc": scores.auc, "val_ap": scores.ap}
+
+    return judge
+
+
+def _target(
+    model: VAE, graph: Graph, split: LinkSplit, device: torch.device, *, weighted: bool
+) -> Tensor:
+    """Return what the decoder scores, in the form that it takes fastest."""
+    edge_index = split.message_edge_index.to(device)
+    weight = graph.weights_of(split.message_edge_index) if weighted else None
+    if weight is not None:
+        _need_inner_product(model, "weighted = true")
+        decoder = cast(InnerProductDecoder, model.decoder)
+        return decoder.prepare(edge_index, split.num_nodes, weight.to(device))
+    prepare = getattr(model.decoder, "prepare", None)
+    return edge_index if prepare is None else prepare(edge_index, split.num_nodes)
+
+
+def _need_inner_product(model: VAE, setting: str) -> None:
+    """Raise ``UsageError`` unless the decoder can be told which links count, and how much."""
+    if not isinstance(model.decoder, InnerProductDecoder):
+        raise UsageError(
+            "DECODER",
+            f"{setting} needs an InnerProductDecoder, which can be told what to predict, not"
+            f" {type(model.decoder).__name__}; leave the setting out.",
+        )
+
+
+def _masking(
+    model: VAE, split: LinkSplit, share: float, generator: torch.Generator
+) -> LinkMasking | None:
+    """Return what hides links in each epoch, if any are to be hidden."""
+    if share == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
+        return None
+    _need_inner_product(model, "mask > 0")
+    return LinkMasking(split.message_edge_index.to(generator.device), share, generator)

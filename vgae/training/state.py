@@ -1,0 +1,136 @@
+"""TrainingState: all that a training is between two epochs, to a checkpoint and back."""
+
+import operator
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vgae.errors import ArtifactError
+from vgae.training.checkpoint import Checkpoint
+from vgae.training.history import HistoryRow, checked_row
+
+
+class Progress(Protocol):
+    """What is remembered between epochs, besides weights."""
+
+    history: list[HistoryRow]
+    best: dict[str, Tensor]
+    best_epoch: int
+    best_score: float
+
+
+class TrainingState:
+    """A training, as far as it is needed to go on bit for bit.
+
+    Args:
+        modules: By name: the model, and the average of its weights if there is one.
+        optimizer: Over the parameters of the model.
+        generators: All that is drawn from, by name.
+        progress: History and best weights.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        optimizer: torch.optim.Optimizer,
+        generators: Mapping[str, torch.Generator],
+        progress: Progress,
+    ) -> None:
+        self.modules, self.optimizer = modules, optimizer
+        self.generators, self.progress = generators, progress
+
+    def snapshot(self, seconds: float) -> Checkpoint:
+        """Return the state; ``seconds`` is how long it took to come so far."""
+        progress = self.progress
+        tensors = {f"best/{name}": value for name, value in progress.best.items()}
+        for module, part in self.modules.items():
+            tensors |= {f"{module}/{name}": value for name, value in part.state_dict().items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items()}
+        for name, generator in self.generators.items():
+            tensors[f"generator/{name}"] = generator.get_state()
+        values = {
+            "history": [list(row) for row in progress.history],
+            "best_epoch": progress.best_epoch,
+            # Minus infinity before the first look, which JSON cannot say.
+            "best_score": progress.best_score if progress.best_epoch else None,
+            "seconds": seconds,
+        }
+        return Checkpoint(values, tensors)
+
+    def restore(self, checkpoint: Checkpoint) -> float:
+        """Go back to a state; return how long it took to come there.
+
+        Raises:
+            ArtifactError: If it is of another model or optimizer, or not finite.
+        """
+        values, tensors = checkpoint.values, checkpoint.tensors
+        for name, value in tensors.items():
+            if not value.isfinite().all():
+                raise ArtifactError(
+                    "CKPT_NONFINITE",
+                    f"{name} of the checkpoint is not finite numbers; take an earlier one, or"
+                    " train anew.",
+                )
+        try:
+            for module, part in self.modules.items():
+                part.load_state_dict(_below(module, tensors))
+            self._restore_optimizer(_below("optimizer", tensors))
+            for name, generator in self.generators.items():
+                generator.set_state(tensors[f"generator/{name}"])
+            self.progress.best = _like(self.progress.best, _below("best", tensors))
+            rows = [checked_row(HistoryRow(*row)) for row in values["history"]]
+            self.progress.history = rows
+            self.progress.best_epoch = operator.index(values["best_epoch"])
+            if values["best_score"] is not None:
+                self.progress.best_score = float(values["best_score"])
+            return float(values["seconds"])
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")
+            raise ArtifactError(
+                "CKPT_MISMATCH", f"the checkpoint is of another model or optimizer: {reason}."
+            ) from None
+
+    def _restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            number, field = name.split("/", 1)
+            states.setdefault(int(number), {})[field] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self._check_optimizer(states)
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+    def _check_optimizer(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Raise unless each parameter has the state that a step leaves: torch does not look."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        probe = nn.Parameter(torch.zeros_like(parameters[0]))
+        probe.grad = torch.zeros_like(probe)
+        fresh = type(self.optimizer)([probe], **self.optimizer.defaults)
+        fresh.step()
+        scalars = {name for name, value in fresh.state[probe].items() if value.dim() == 0}
+        for number, state in states.items():
+            shape = parameters[number].shape
+            for name in state.keys() | fresh.state[probe].keys():
+                if state[name].shape != (() if name in scalars else shape):
+                    raise ValueError(f"{name} of the optimizer is not of the shape of its weights")
+
+
+def named_generators(parts: Mapping[str, Any]) -> dict[str, torch.Generator]:
+    """Return the generators of parts of a training that draw: their attribute ``generator``."""
+    found = {name: getattr(part, "generator", None) for name, part in parts.items()}
+    return {name: generator for name, generator in found.items() if generator is not None}
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(f"{prefix}/"): value
+        for name, value in tensors.items()
+        if name.startswith(f"{prefix}/")
+    }
+
+
+def _like(given: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return stored tensors by the names, and on the devices, of the given ones."""
+    return {name: stored[name].to(value.device) for name, value in given.items()}
