@@ -6,12 +6,13 @@ import torch
 from vgae import fit, split_links
 from vgae.errors import UsageError
 from vgae.recipes import PAPER
+from vgae.runtime.devices import Compute
 from vgae.training.cuda_graph import Replayed
 
 
 def test_without_a_gpu_it_is_refused(sbm):
     with pytest.raises(UsageError, match="cuda_graph needs a GPU, and this runs on cpu"):
-        fit(sbm, split_links(sbm), device="cpu", cuda_graph=True)
+        fit(sbm, split_links(sbm), device=Compute("cpu", cuda_graph=True))
 
 
 @pytest.mark.gpu
@@ -35,7 +36,8 @@ def test_training_by_replays_is_training_by_steps(sbm, pairs):
     recipe = replace(PAPER, epochs=12, pairs=pairs)
     split = split_links(sbm)
     plain, replayed = (
-        fit(sbm, split, recipe=recipe, device="cuda", cuda_graph=graph) for graph in (False, True)
+        fit(sbm, split, recipe=recipe, device=Compute("cuda", cuda_graph=graph))
+        for graph in (False, True)
     )
     for left, right in zip(plain.history, replayed.history, strict=True):
         assert left.loss == pytest.approx(right.loss, rel=1e-3)

@@ -7,7 +7,9 @@ from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
 from vgae.errors import UsageError
 from vgae.recipes.base import Training
-from vgae.training.loop import Problem, epochs, optimise
+from vgae.runtime.devices import Compute
+from vgae.training.loop import epochs
+from vgae.training.prepared import PreparedTraining, Problem
 from vgae.vae import VAE
 
 
@@ -67,6 +69,11 @@ def test_an_epoch_of_several_steps_takes_them_all_and_sums_them_up(two_cliques, 
 def test_what_changes_from_epoch_to_epoch_is_not_replayed(settings):
     model = VAE(GCNEncoder(12, 4, 2), InnerProductDecoder())
     with pytest.raises(UsageError, match="neither a warmup nor adagrad"):
-        optimise(
-            model, Problem((), None, 1), Training(name="t", **settings), seed=0, cuda_graph=True
+        PreparedTraining(
+            model=model,
+            problem=Problem((), None, 1),
+            recipe=Training(name="t", **settings),
+            seed=0,
+            compute=Compute(cuda_graph=True),
+            identity={},
         )

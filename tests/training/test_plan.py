@@ -12,6 +12,7 @@ from vgae import fit, split_links
 from vgae.errors import ResourceError
 from vgae.graphs.graph import Graph
 from vgae.recipes import PAPER
+from vgae.runtime.devices import Compute
 from vgae.training.links import plan_fit
 from vgae.training.plan import _left_in_group, available_bytes, plan_training
 
@@ -49,7 +50,7 @@ def test_what_does_not_fit_is_refused_with_the_number_before_anything_is_allocat
 
 def test_fit_refuses_likewise(sbm):
     with pytest.raises(ResourceError, match="on 120 nodes"):
-        fit(sbm, split_links(sbm), max_bytes=1_000_000)
+        fit(sbm, split_links(sbm), device=Compute(max_bytes=1_000_000))
 
 
 def test_fit_does_what_was_planned(sbm):

@@ -37,7 +37,7 @@ from vgae.models.files import (
 from vgae.models.graphs import ModelName
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.export import write_embeddings
-from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.recipes import PAPER, Recipe
 from vgae.runs.folder import (
     FORMAT,
     history_file,
@@ -54,10 +54,10 @@ from vgae.runs.folder import (
     versions,
 )
 from vgae.runs.resume import recipe_to_resume, tell_changes
-from vgae.runtime.devices import resolve_device
+from vgae.runtime.devices import Compute
 from vgae.training.history import HistoryRow
-from vgae.training.links import fit, plan_fit
-from vgae.training.loop import FitResult
+from vgae.training.links import prepare
+from vgae.training.prepared import FitResult, PreparedTraining
 from vgae.training.tensorboard import check_tensorboard
 from vgae.vae import VAE
 
@@ -196,21 +196,20 @@ def train_run(  # noqa: PLR0913
     seed = operator.index(seed)
     graph = open_graph(source, features, directed, progress=progress)
     split = split_links(graph, val=val, test=test, seed=seed)
-    recipe = for_graph(recipe, graph)
-    # All that can be wrong with the arguments is found out before anything is written.
-    torch_device = resolve_device(device, cuda_graph=cuda_graph)
+    # Every argument is checked before anything is written.
+    compute = Compute(device, max_bytes, cuda_graph, deterministic)
     if tensorboard:
         check_tensorboard()
-    plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
+    prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=compute)
     config = {
         "format": FORMAT,
         "graph": {**_description(graph, source, features), "directed": directed},
         "model": model,
         "in_channels": graph.num_features or graph.num_nodes,
-        "recipe": asdict(recipe),
+        "recipe": asdict(prepared.recipe),
         "seed": seed,
         "split": {"val": val, "test": test},
-        "device": str(torch_device),
+        "device": str(prepared.device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
     }
@@ -218,9 +217,9 @@ def train_run(  # noqa: PLR0913
     # First: with it the folder is a run that can be resumed.
     write_json(folder / "config.json", config)
     split.save(folder / "split.npz")
-    options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
-    options |= {"deterministic": deterministic, "tensorboard": tensorboard}
-    return _trained(folder, config, graph, split, recipe, progress=progress, **options)
+    return _trained(
+        folder, config, graph, split, prepared, tensorboard=tensorboard, progress=progress
+    )
 
 
 def resume_run(
@@ -263,7 +262,8 @@ def resume_run(
     recipe = recipe_to_resume(folder, config, Recipe, changes or {}, override=override)
     if recipe is None:
         return load_run(folder)
-    tell_changes(config, resolve_device(device))
+    compute = Compute(device, max_bytes, cuda_graph, deterministic)
+    tell_changes(config, compute.resolved())
     graph = _graph_of(folder, config, progress=progress)
     if (folder / "split.npz").exists():
         split = LinkSplit.load(folder / "split.npz")
@@ -271,9 +271,11 @@ def resume_run(
         with understood(folder):
             split = split_links(graph, **config["split"], seed=config["seed"])
         split.save(folder / "split.npz")
-    options = {"device": device, "max_bytes": max_bytes, "cuda_graph": cuda_graph}
-    options |= {"deterministic": deterministic, "tensorboard": tensorboard}
-    return _trained(folder, config, graph, split, recipe, progress=progress, **options)
+    model, seed = cast(ModelName, config["model"]), config["seed"]
+    prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=compute)
+    return _trained(
+        folder, config, graph, split, prepared, tensorboard=tensorboard, progress=progress
+    )
 
 
 def _trained(
@@ -281,24 +283,17 @@ def _trained(
     config: dict[str, Any],
     graph: Graph,
     split: LinkSplit,
-    recipe: Recipe,
+    prepared: PreparedTraining,
     *,
     tensorboard: bool,
-    **options: Any,
+    progress: bool | None,
 ) -> Run:
     """Train, or go on training, in a folder that has its configuration, and write the rest."""
     with locked(folder):
         remove_stale(folder)
         with history_file(folder, tensorboard=tensorboard) as write_row:
-            result = fit(
-                graph,
-                split,
-                model=config["model"],
-                recipe=recipe,
-                seed=config["seed"],
-                on_row=write_row,
-                checkpoints=folder / "checkpoints",
-                **options,
+            result = prepared.train(
+                on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
             )
         metrics, calibration = _write_result(folder, result, config, graph, split)
         remove_checkpoints(folder)

@@ -40,10 +40,10 @@ from vgae.runs.folder import (
     versions,
 )
 from vgae.runs.resume import recipe_to_resume, tell_changes
-from vgae.runtime.devices import resolve_device
+from vgae.runtime.devices import Compute
 from vgae.training.history import HistoryRow
-from vgae.training.images import fit_images
-from vgae.training.loop import FitResult
+from vgae.training.images import prepare
+from vgae.training.prepared import FitResult
 from vgae.training.tensorboard import check_tensorboard
 from vgae.vae import VAE
 
@@ -138,7 +138,7 @@ def train_image_run(  # noqa: PLR0913
     images = load_images(source, progress=progress)
     recipe = recipe or default_recipe(len(images.train))
     check_image_model(model)
-    torch_device = resolve_device(device)
+    torch_device = Compute(device).resolved()
     if tensorboard:
         check_tensorboard()
     config = {
@@ -191,7 +191,7 @@ def resume_image_run(
     recipe = recipe_to_resume(folder, config, ImageRecipe, changes or {}, override=override)
     if recipe is None:
         return load_image_run(folder)
-    tell_changes(config, resolve_device(device))
+    tell_changes(config, Compute(device).resolved())
     return _trained(
         folder,
         config,
@@ -219,14 +219,17 @@ def _trained(
     with locked(folder):
         remove_stale(folder)
         with history_file(folder, tensorboard=tensorboard) as write_row:
-            result = fit_images(
+            prepared = prepare(
                 images,
                 model=config["model"],
                 recipe=recipe,
                 seed=config["seed"],
+                device=Compute(options["device"], deterministic=options["deterministic"]),
+            )
+            result = prepared.train(
                 on_row=write_row,
+                progress=options["progress"],
                 checkpoints=folder / "checkpoints",
-                **options,
             )
         run = ImageRun(folder, config, result.model, result.history, {})
         progress = options["progress"]

@@ -2,10 +2,41 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 from vgae.errors import ResourceError, UsageError
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how a training computes, which does not change what it computes.
+
+    Functions with an argument ``device`` take one, or the name of a device alone.
+
+    Attributes:
+        device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        max_bytes: Most memory that a graph model may take; all that is free if ``None``.
+        cuda_graph: Record an epoch on a GPU once and launch it as a whole; on small graphs
+            several times faster. Nothing in the model may wait for the GPU.
+        deterministic: Same bits each time on a GPU too, or an error; slower. A CPU always gives
+            the same bits.
+    """
+
+    device: str = "auto"
+    max_bytes: int | None = None
+    cuda_graph: bool = False
+    deterministic: bool = False
+
+    @classmethod
+    def of(cls, device: "str | Compute") -> "Compute":
+        """Return the value itself, or that of the name of a device."""
+        return device if isinstance(device, Compute) else cls(device)
+
+    def resolved(self) -> torch.device:
+        """Return the device; see :func:`resolve_device`."""
+        return resolve_device(self.device, cuda_graph=self.cuda_graph)
 
 
 def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:

@@ -8,15 +8,13 @@ import torch
 from torch import Tensor
 
 from vgae.data.images import Images, binarised
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.evaluation.images import elbo_terms
 from vgae.models.images import ImageModelName, build_image_model
 from vgae.recipes.images import ImageRecipe, default_recipe
-from vgae.runtime.devices import resolve_device
+from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
-from vgae.training.checkpoint import Checkpoints
-from vgae.training.history import HistoryRow
-from vgae.training.loop import FitResult, Problem, optimise
+from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE
 
 
@@ -65,44 +63,58 @@ def fit_images(
     model: ImageModelName | VAE = "vae",
     recipe: ImageRecipe | None = None,
     seed: int = 0,
-    device: str = "auto",
-    deterministic: bool = False,
-    on_row: Callable[[HistoryRow], object] | None = None,
+    device: str | Compute = "auto",
+    on_row: OnRow | None = None,
     progress: bool | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
 ) -> FitResult:
-    """Train on the training images of a set, and watch the ELBO of its validation images.
+    """Train on the training images of a data set, and validate on its validation images.
 
     On a CPU, the same arguments and thread count give the same weights, bit for bit.
 
     Args:
-        images: From :func:`vgae.load_images` or :meth:`vgae.Images.from_arrays`; as they are: the
+        images: From :func:`vgae.load_images` or :meth:`vgae.Images.from_arrays`, as they are: the
             recipe says whether their pixels are drawn as 0 or 1.
-        model: ``"vae"``, or ``"ae"`` for a plain auto-encoder, built anew; or a
+        model: ``"vae"``, or ``"ae"`` for a plain auto-encoder, built with fresh weights; or a
             :class:`~vgae.VAE` of your own, which is trained in place.
         recipe: Settings, such as :data:`vgae.recipes.images.KINGMA2013`; those of
             :func:`vgae.recipes.images.default_recipe` if not given.
-        seed: Of the initial weights, the noise, the order of the images and drawn pixels.
-        device: As for :func:`vgae.fit`.
-        deterministic: See :func:`vgae.fit`.
+        seed: Seed of the initial weights, the noise, the order of the images and drawn pixels.
+        device: As for :func:`vgae.fit`, without CUDA graphs.
         on_row: Called with each row of the history.
-        progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
-            every ten seconds in a file or pipe, the first after five.
+        progress: As for :func:`vgae.fit`.
         checkpoints: As for :func:`vgae.fit`.
 
     Returns:
-        As of :func:`vgae.fit`; the best epoch is that of the highest validation ELBO.
+        As for :func:`vgae.fit`; the best epoch is that of the highest validation ELBO.
 
     Raises:
         DataError: If there are no images to train on.
         ResourceError: If the device is not there.
         NumericalError: If the loss is no longer finite.
+        UsageError: If ``device`` asks for a CUDA graph.
     """
+    prepared = prepare(images, model=model, recipe=recipe, seed=seed, device=device)
+    return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
+
+
+def prepare(
+    images: Images,
+    *,
+    model: ImageModelName | VAE = "vae",
+    recipe: ImageRecipe | None = None,
+    seed: int = 0,
+    device: str | Compute = "auto",
+) -> PreparedTraining:
+    """Build the model and the data of a training; see :func:`fit_images`."""
     if len(images.train) == 0:
         raise DataError("NO_IMAGES", f"{images.name} has no image to train on.")
+    compute = Compute.of(device)
+    if compute.cuda_graph:
+        raise UsageError("CUDA_GRAPH", "cuda_graph is for graphs: batches of images vary in size.")
     recipe = recipe or default_recipe(len(images.train))
     images = images.binarised(recipe.binarize, seed)
-    torch_device = resolve_device(device)
+    torch_device = compute.resolved()
     if isinstance(model, str):
         model = build_image_model(model, images.shape, recipe, stream(seed, "init"))
     model.to(torch_device)
@@ -113,37 +125,31 @@ def fit_images(
         pixels,
         num_items=len(pixels),
         steps=ImageBatches(recipe.batch_size, order, draw=recipe.binarize == "dynamic"),
-        judge=_image_judge(images.val.to(torch_device), seed),
+        evaluate=_image_evaluation(images.val.to(torch_device), seed),
     )
-    kept = None
-    if checkpoints is not None:
-        identity = {
+    return PreparedTraining(
+        model=model,
+        problem=problem,
+        recipe=recipe,
+        seed=seed,
+        compute=compute,
+        identity={
             "images": images.fingerprint,
             "seed": seed,
             "recipe": recipe.identity(),
             "model": repr(model),
-        }
-        kept = Checkpoints(checkpoints, identity)
-    return optimise(
-        model,
-        problem,
-        recipe,
-        seed=seed,
-        deterministic=deterministic,
-        on_row=on_row,
-        progress=progress,
-        checkpoints=kept,
+        },
     )
 
 
-def _image_judge(val: Tensor, seed: int) -> Callable[[VAE], dict[str, float]] | None:
-    """Return what estimates the mean ELBO of validation images, with the same noise each time."""
+def _image_evaluation(val: Tensor, seed: int) -> Callable[[VAE], dict[str, float]] | None:
+    """Return the function that estimates the ELBO of validation images, always with one noise."""
     if len(val) == 0:
         return None
 
-    def judge(model: VAE) -> dict[str, float]:
+    def evaluate(model: VAE) -> dict[str, float]:
         noise = stream(seed, "calibration", val.device)
         log_likelihood, kl = elbo_terms(model, val, generator=noise)
         return {"val_elbo": float((log_likelihood - kl).mean())}
 
-    return judge
+    return evaluate

@@ -18,34 +18,29 @@ from vgae.graphs.split import LabelledPairs, LinkSplit
 from vgae.models.embedding import encoder_inputs, input_names
 from vgae.models.graphs import MODELS, ModelName, build_model, check_model, widths
 from vgae.recipes import PAPER, Recipe, for_graph
-from vgae.runtime.devices import resolve_device
+from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
-from vgae.training.checkpoint import Checkpoints
-from vgae.training.history import HistoryRow
-from vgae.training.loop import FitResult, Problem, optimise
 from vgae.training.masking import LinkMasking
 from vgae.training.plan import Plan, plan_training
+from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
 
 
-def fit(  # noqa: PLR0913 - each is given by name
+def fit(
     graph: Graph,
     split: LinkSplit,
     *,
     model: ModelName | VAE = "vgae",
     recipe: Recipe = PAPER,
     seed: int = 0,
-    device: str = "auto",
-    max_bytes: int | None = None,
-    cuda_graph: bool = False,
-    deterministic: bool = False,
-    on_row: Callable[[HistoryRow], object] | None = None,
+    device: str | Compute = "auto",
+    on_row: OnRow | None = None,
     progress: bool | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
 ) -> FitResult:
-    """Train on the training links of a split, and watch its validation links.
+    """Train on the training links of a split, and validate on its validation links.
 
     The split is audited first. On a CPU, the same arguments and thread count give the same
     weights, bit for bit.
@@ -53,27 +48,24 @@ def fit(  # noqa: PLR0913 - each is given by name
     Args:
         graph: Nodes and features.
         split: From :func:`vgae.split_links`; messages travel on its training links only.
-        model: One of the named models, built anew; or a :class:`~vgae.VAE` of your own, which is
-            trained in place with the learning rate, epochs, beta and the like of the recipe, not
-            its widths, biases, dropout, weighting and pairs. Its encoder gets ``(x, edge_index)``,
-            dense, its decoder ``edge_index``; with ``mask`` the encoder gets the links that are
-            not hidden, and the decoder must be an :class:`~vgae.InnerProductDecoder`. Of a
-            weighted graph the encoder gets ``edge_weight`` too.
+        model: A named model, built with fresh weights; or a :class:`~vgae.VAE` of your own, which
+            is trained in place with the learning rate, epochs, beta and the like of the recipe,
+            not its widths, biases, dropout, weighting and pairs. Its encoder gets
+            ``(x, edge_index)``, dense, its decoder ``edge_index``; with ``mask`` the encoder gets
+            the links that are not masked, and the decoder must be an
+            :class:`~vgae.InnerProductDecoder`. In a weighted graph the encoder gets
+            ``edge_weight`` too.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
-        seed: Of the initial weights, the noise, masks and dropout, and the pairs if they are
-            sampled.
-        device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        max_bytes: Most memory that a named model may take; all that is free if not given.
-        cuda_graph: Whether to launch each epoch on a GPU as a whole; see :func:`epochs`. On small
-            graphs several times faster. Nothing in the model may wait for the GPU.
-        deterministic: Whether a GPU, too, must give the same weights each time, bit for bit, or
-            say that it cannot; slower. A CPU always does.
+        seed: Seed of the initial weights, the noise, masks and dropout, and of sampled pairs.
+        device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``; or
+            a :class:`vgae.runtime.devices.Compute`, which also limits memory, records CUDA graphs
+            and asks for deterministic algorithms.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
             every ten seconds in a file or pipe, the first after five.
-        checkpoints: Folder where the training keeps itself while it lasts. Called again with the
-            same arguments, it goes on from there to the weights that it would have had; only the
-            number of epochs may be another. SIGTERM and SIGINT end it with a checkpoint.
+        checkpoints: Folder for checkpoints during the training. Called again with the same
+            arguments, the training continues from there to the weights that it would have had;
+            only the number of epochs may differ. SIGTERM and SIGINT end it with a checkpoint.
 
     Raises:
         ArtifactError: If the checkpoints are of another training.
@@ -81,15 +73,30 @@ def fit(  # noqa: PLR0913 - each is given by name
         LeakageError: If the split is not one of this graph, or leaks.
         ResourceError: If the device is not there, or has too little memory.
         NumericalError: If the loss is no longer finite.
-        UsageError: If links are to be masked and the decoder cannot be told which.
+        UsageError: If links are to be masked and the decoder does not support it.
     """
+    prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=device)
+    return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
+
+
+def prepare(
+    graph: Graph,
+    split: LinkSplit,
+    *,
+    model: ModelName | VAE = "vgae",
+    recipe: Recipe = PAPER,
+    seed: int = 0,
+    device: str | Compute = "auto",
+) -> PreparedTraining:
+    """Build the model and the data of a training; arguments and errors as for :func:`fit`."""
     split.audit(graph)
-    torch_device = resolve_device(device, cuda_graph=cuda_graph)
-    recipe = for_graph(recipe, graph)
-    plan = None
+    compute = Compute.of(device)
+    torch_device = compute.resolved()
+    recipe, plan = for_graph(recipe, graph), None
     if isinstance(model, str):
+        max_bytes = compute.max_bytes
         plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
-        # An estimate where the sum was expected is worth a word, also to those who ask for none.
+        # A warning if pairs are sampled without having been asked for.
         changed = recipe.pairs == "auto" and plan.pairs == "sampled"
         log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
         if graph.x is None:
@@ -100,7 +107,7 @@ def fit(  # noqa: PLR0913 - each is given by name
         if recipe.scale_features and graph.x is not None:
             cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
         cast(GCNEncoder, model.encoder).feature_names = input_names(graph)
-    model.to(torch_device).train()  # an encoder prepares for training, dropout and all
+    model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     problem = Problem(
         inputs,
@@ -108,22 +115,17 @@ def fit(  # noqa: PLR0913 - each is given by name
         # The mean over all ordered pairs, on the scale of the paper's code.
         num_items=graph.num_nodes**2,
         steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
-        judge=_link_judge(inputs, split.val, torch_device),
+        evaluate=_link_evaluation(inputs, split.val, torch_device),
     )
-    result = optimise(
-        model,
-        problem,
-        recipe,
+    return PreparedTraining(
+        model=model,
+        problem=problem,
+        recipe=recipe,
         seed=seed,
-        cuda_graph=cuda_graph,
-        deterministic=deterministic,
-        on_row=on_row,
-        progress=progress,
-        checkpoints=None
-        if checkpoints is None
-        else Checkpoints(checkpoints, _identity(graph, split, recipe, seed, model)),
+        compute=compute,
+        identity=_identity(graph, split, recipe, seed, model),
+        plan=plan,
     )
-    return replace(result, plan=plan)
 
 
 def _identity(
@@ -160,20 +162,20 @@ def plan_fit(
     return plan_training(graph, split.train.shape[1], outputs, recipe, device, max_bytes=max_bytes)
 
 
-def _link_judge(
+def _link_evaluation(
     inputs: Sequence[Any], val: LabelledPairs, device: torch.device
 ) -> Callable[[VAE], dict[str, float]] | None:
-    """Return what scores the validation links from the posterior means, if there are any."""
+    """Return the function that scores the validation links, if there are any."""
     if val.pos.shape[1] == 0:
         return None
     pairs, labels = val.edge_label_index.to(device), val.edge_label
 
-    def judge(model: VAE) -> dict[str, float]:
+    def evaluate(model: VAE) -> dict[str, float]:
         logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
         scores = link_scores(logits, labels)
         return {"val_auc": scores.auc, "val_ap": scores.ap}
 
-    return judge
+    return evaluate
 
 
 def _target(

@@ -1,0 +1,37 @@
+"""A prepared training has every argument checked, and trains as fit does."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vgae import fit, split_links
+from vgae.errors import ResourceError, UsageError
+from vgae.recipes import BEST, PAPER
+from vgae.runtime.devices import Compute
+from vgae.training.links import prepare
+
+
+def test_fit_is_a_prepared_training_that_trains(sbm):
+    split, recipe = split_links(sbm), replace(PAPER, epochs=3)
+    left = prepare(sbm, split, recipe=recipe, seed=1).train(progress=False)
+    right = fit(sbm, split, recipe=recipe, seed=1, progress=False)
+    assert left.history == right.history
+    for name, value in left.last.items():
+        assert torch.equal(value, right.last[name])
+
+
+def test_the_recipe_is_the_one_for_the_graph(sbm):
+    prepared = prepare(sbm.without_features(), split_links(sbm), recipe=replace(BEST, epochs=1))
+    assert (prepared.recipe.name, prepared.recipe.epochs) == ("best-links", 1)
+
+
+def test_too_little_memory_is_refused_before_the_model_is_built(sbm, monkeypatch):
+    monkeypatch.setattr("vgae.training.links.stream", None)
+    with pytest.raises(ResourceError, match="may be used"):
+        prepare(sbm, split_links(sbm), device=Compute(max_bytes=1))
+
+
+def test_a_cuda_graph_replays_the_same_epoch_each_time(sbm):
+    with pytest.raises(UsageError, match="needs a GPU"):
+        prepare(sbm, split_links(sbm), device=Compute("cpu", cuda_graph=True))

@@ -1,0 +1,334 @@
+"""A training that is ready to begin, and its result: validation, early stopping, checkpoints."""
+
+import copy
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from vgae.errors import NumericalError, UsageError
+from vgae.models.embedding import evaluating, parameter_like
+from vgae.recipes.base import Training
+from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
+from vgae.runtime.progress import showing
+from vgae.runtime.signals import ended_by_signals
+from vgae.runtime.streams import stream
+from vgae.training.averaging import averaged
+from vgae.training.checkpoint import Checkpoints
+from vgae.training.history import HistoryRow, row_text
+from vgae.training.loop import Epoch, Steps, epochs
+from vgae.training.plan import Plan
+from vgae.training.state import TrainingState, named_generators
+from vgae.vae import VAE
+
+log = logging.getLogger(__name__)
+
+OnRow = Callable[[HistoryRow], object]
+Evaluate = Callable[[VAE], dict[str, float]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResult:
+    """Result of a training.
+
+    Attributes:
+        model: The trained model, with the weights that the recipe keeps.
+        best: Weights of the best epoch on the validation data.
+        last: Weights of the last epoch.
+        best_epoch: Its number; 0 are the initial weights.
+        history: One row per epoch.
+        seconds: Duration of the training, with validation.
+        plan: How the pairs were summed, and the predicted cost; ``None`` for a model of your own.
+    """
+
+    model: VAE
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    best_epoch: int
+    history: list[HistoryRow]
+    seconds: float
+    plan: Plan | None = None
+
+    def __repr__(self) -> str:
+        last = self.history[-1] if self.history else None
+        return f"FitResult(best_epoch={self.best_epoch}, last={last}, {self.seconds:.1f} s)"
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Data that a model is trained and evaluated on.
+
+    Attributes:
+        inputs: Arguments of the encoder.
+        target: Target of the decoder.
+        num_items: Divisor of the summed ELBO in the loss.
+        steps: Pairs of inputs and target of each step; see :func:`vgae.epochs`.
+        evaluate: Scores of a model on the validation data, the higher the better: fields of
+            :class:`vgae.training.history.HistoryRow`. ``None`` without validation data.
+    """
+
+    inputs: Sequence[Any]
+    target: Any
+    num_items: int
+    steps: Steps | None = None
+    evaluate: Evaluate | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedTraining:
+    """A training that is ready to begin: its arguments are valid, and the memory suffices.
+
+    Attributes:
+        model: Model to train, in place, on the device of the problem.
+        problem: Data.
+        recipe: Settings, as they apply to the data.
+        seed: Seed of the noise, of dropout and of the pairs that the decoder samples.
+        compute: Device and execution options.
+        identity: Values that must be equal for a training to continue from a checkpoint.
+        plan: Predicted cost, if it is known.
+    """
+
+    model: VAE
+    problem: Problem
+    recipe: Training
+    seed: int
+    compute: Compute
+    identity: Mapping[str, Any]
+    plan: Plan | None = None
+
+    def __post_init__(self) -> None:
+        changes = self.recipe.warmup or self.recipe.optimizer == "adagrad"
+        if self.compute.cuda_graph and changes:
+            raise UsageError("CUDA_GRAPH", "cuda_graph takes neither a warmup nor adagrad.")
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the model."""
+        return parameter_like(self.model).device
+
+    def train(
+        self,
+        *,
+        on_row: OnRow | None = None,
+        progress: bool | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
+    ) -> FitResult:
+        """Train, with validation, early stopping and progress.
+
+        Args:
+            on_row: Called with each row of the history, soon after its epoch.
+            progress: Whether to show progress on stderr; see
+                :func:`vgae.runtime.progress.showing`.
+            checkpoints: Folder of checkpoints, from which the training continues if there is one;
+                on a CPU to the same weights, bit for bit, as without interruption. While it
+                trains in the main thread, SIGTERM and SIGINT end it after the epoch, with a
+                checkpoint; a second one at once.
+
+        Raises:
+            Interrupted: If a signal ended it.
+            ArtifactError: If the checkpoint is of another training.
+            NumericalError: If the loss is no longer finite. Checkpoints from before stay.
+            ResourceError: If the memory does not suffice, or a checkpoint cannot be written.
+        """
+        model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
+        kept = None if checkpoints is None else Checkpoints(checkpoints, self.identity)
+        trainer = _Trainer(model, problem.evaluate, recipe, on_row)
+        optimizer = _optimizer(model, recipe, capturable=self.compute.cuda_graph)
+        noise = stream(self.seed, "noise", device)
+        with (
+            memory_named(device),
+            deterministic_algorithms(wanted=self.compute.deterministic),
+            showing(recipe.epochs, "epochs", wanted=progress) as show,
+            _drawing_from(model.encoder, stream(self.seed, "dropout", device)),
+            _drawing_from(model.decoder, stream(self.seed, "pairs", device)),
+            ended_by_signals(wanted=kept is not None) as signals,
+        ):
+            drawing = {"encoder": model.encoder, "decoder": model.decoder, "steps": problem.steps}
+            generators = {"noise": noise, **named_generators(drawing)}
+            state = TrainingState(trainer.modules, optimizer, generators, trainer)
+            start = time.perf_counter() - (0.0 if kept is None else _restored(kept, state))
+            done = trainer.resume()
+            show.begin(done)
+            loop = epochs(
+                model,
+                optimizer,
+                problem.inputs,
+                problem.target,
+                beta=_warmed_up(recipe, done),
+                num_items=problem.num_items,
+                generator=noise,
+                steps=problem.steps,
+            )
+            text = partial(row_text, trainer.history, problem.num_items)
+            for epoch in islice(loop, 0 if trainer.stopped else max(recipe.epochs - done, 0)):
+                number = done + epoch.number
+                trainer.step(epoch._replace(number=number))
+                show(number, text)
+                if kept is not None and (kept.due() or signals.received):
+                    trainer.flush()
+                    trainer.check_weights(number)
+                    kept.save(number, state.snapshot(time.perf_counter() - start))
+                    signals.check(number, kept.folder)
+                if trainer.stopped:
+                    break
+        return trainer.result(time.perf_counter() - start, self.plan)
+
+
+def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:
+    """Restore the newest checkpoint, if there is one; return the seconds spent until then."""
+    checkpoints.check_space(state.snapshot(0.0))
+    found = checkpoints.load()
+    return 0.0 if found is None else state.restore(found)
+
+
+def _warmed_up(recipe: Training, done: int) -> float | Callable[[int], float]:
+    """Return beta, or the function by which it rises linearly during the first epochs."""
+    if recipe.warmup == 0:
+        return recipe.beta
+    return lambda epoch: recipe.beta * min(1.0, (done + epoch) / recipe.warmup)
+
+
+def _optimizer(model: VAE, recipe: Training, *, capturable: bool) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    # Checkpoints number the parameters, in the order in which the state dict names them.
+    stored = model.state_dict(keep_vars=True).values()
+    parameters = {id(p): p for p in (*stored, *model.parameters()) if isinstance(p, nn.Parameter)}
+    if recipe.optimizer == "adam":
+        options |= {"fused": True, "capturable": capturable}
+        return torch.optim.Adam(parameters.values(), **options)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters.values(), capturable=capturable, **options)
+    return torch.optim.Adagrad(parameters.values(), **options)
+
+
+class _Trainer:
+    """State between epochs: history, best weights, patience."""
+
+    def __init__(
+        self, model: VAE, evaluate: Evaluate | None, recipe: Training, on_row: OnRow | None
+    ) -> None:
+        self.model, self.evaluate, self.recipe, self.on_row = model, evaluate, recipe, on_row
+        self.average = averaged(model) if recipe.average else None
+        # The model whose weights are evaluated and kept.
+        self.evaluated = cast(VAE, self.average.module) if self.average else model
+        self.history: list[HistoryRow] = []
+        self.pending: list[Epoch] = []
+        self.best_score = -math.inf
+        self.best_epoch = 0
+        self.best = _weights(model)
+        self.stopped = False
+        if recipe.patience and evaluate is None:
+            log.warning("nothing to validate on: patience is ignored, the last epoch is kept")
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Modules with weights, by name."""
+        average = {} if self.average is None else {"average": self.average}
+        return {"model": self.model, **average}
+
+    def resume(self) -> int:
+        """Report the rows of earlier epochs; return how many there are."""
+        self._report(self.history)
+        done = len(self.history)
+        # The patience may have changed since then.
+        self.stopped = self._out_of_patience(done - done % self.recipe.eval_every)
+        return done
+
+    def step(self, epoch: Epoch) -> None:
+        """Record an epoch; ``stopped`` says whether it was the last."""
+        self.pending.append(epoch)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        number = epoch.number
+        if number % self.recipe.eval_every and number < self.recipe.epochs:
+            return
+        rows = self.fetch()
+        if self.evaluate is not None:
+            with evaluating(self.evaluated):
+                scores = self.evaluate(self.evaluated)
+            rows[-1] = rows[-1]._replace(**scores)
+            if sum(scores.values()) > self.best_score:
+                self.best_score, self.best_epoch = sum(scores.values()), number
+                self.best = _weights(self.evaluated)
+        self._record(rows)
+        self.stopped = self._out_of_patience(number)
+
+    def _out_of_patience(self, evaluated_at: int) -> bool:
+        patience = self.recipe.patience if self.evaluate is not None else 0
+        return 0 < patience <= evaluated_at - self.best_epoch
+
+    def flush(self) -> None:
+        """Bring the history up to date."""
+        if self.pending:
+            self._record(self.fetch())
+
+    def _record(self, rows: Sequence[HistoryRow]) -> None:
+        self.history += rows
+        self._report(rows)
+
+    def _report(self, rows: Sequence[HistoryRow]) -> None:
+        if self.on_row is not None:
+            for row in rows:
+                self.on_row(row)
+
+    def fetch(self) -> list[HistoryRow]:
+        """Fetch the pending epochs at once, so that the CPU seldom waits for a GPU."""
+        numbers = torch.stack(
+            [torch.stack([e.loss, e.recon, e.kl]).double() for e in self.pending]
+        ).tolist()
+        rows = [HistoryRow(e.number, *n) for e, n in zip(self.pending, numbers, strict=True)]
+        self.pending.clear()
+        for row in rows:
+            if not math.isfinite(row.loss):
+                raise self._diverged(f"the loss is {row.loss}", row.epoch)
+        return rows
+
+    def check_weights(self, epoch: int) -> None:
+        """Raise ``NumericalError`` if the weights are not finite although the loss was."""
+        for name, value in self.model.named_parameters():
+            if not value.isfinite().all():
+                raise self._diverged(f"{name} is not finite", epoch)
+
+    def _diverged(self, what: str, epoch: int) -> NumericalError:
+        return NumericalError(
+            "DIVERGED",
+            f"{what} in epoch {epoch}; try a smaller lr (now {self.recipe.lr}) or features of a"
+            " smaller scale.",
+        )
+
+    def result(self, seconds: float, plan: Plan | None) -> FitResult:
+        """Load the weights that the recipe keeps into the model; return everything."""
+        last = _weights(self.evaluated)
+        best, best_epoch = self.best, self.best_epoch
+        if self.evaluate is None:
+            best, best_epoch = last, len(self.history)
+        self.model.load_state_dict(best if self.recipe.keep == "best" else last)
+        self.model.eval()
+        return FitResult(self.model, best, last, best_epoch, self.history, seconds, plan)
+
+
+def _weights(model: VAE) -> dict[str, Tensor]:
+    """Return a copy of the weights."""
+    return copy.deepcopy(model.state_dict())
+
+
+@contextmanager
+def _drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
+    """Lend a generator to an encoder or decoder that draws random numbers without its own."""
+    if getattr(part, "generator", generator) is not None:
+        yield
+        return
+    part.generator = generator
+    try:
+        yield
+    finally:
+        part.generator = None  # it is bound to the device; the model may go elsewhere
