@@ -1,8 +1,7 @@
-from functools import partial
-
 """The same seed and thread count give the same weights, bit for bit, on a CPU."""
 
 import hashlib
+from functools import partial
 
 import pytest
 import torch
