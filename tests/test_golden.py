@@ -32,7 +32,7 @@ def test_a_convolution_of_a_path_of_three():
     relu does nothing; the second layer averages again.
     """
     encoder = GCNEncoder(1, 1, 1)
-    for parameter in (encoder.weight0, encoder.weight1):
+    for parameter in (encoder.conv0.weight, encoder.conv1.weight):
         torch.nn.init.ones_(parameter)
     q = encoder(torch.tensor([[1.0], [2], [3]]), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
     r = 1 / 6**0.5

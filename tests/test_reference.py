@@ -45,8 +45,8 @@ def test_a_whole_step_equals_kipfs_objective_in_plain_torch(two_cliques):
     loss.backward()
 
     hidden, heads = GCNConv(12, 8, bias=False), GCNConv(8, 8, bias=False)
-    hidden.lin.weight.data.copy_(model.encoder.weight0.T)
-    heads.lin.weight.data.copy_(model.encoder.weight1.T)
+    hidden.lin.weight.data.copy_(model.encoder.conv0.weight.T)
+    heads.lin.weight.data.copy_(model.encoder.conv1.weight.T)
     mu, logstd = heads(hidden(x, edge_index).relu(), edge_index).chunk(2, dim=1)
     z = mu + logstd.exp() * torch.randn(mu.shape, generator=torch.Generator().manual_seed(1))
     adj = torch.from_numpy(two_cliques.to_scipy().toarray())
@@ -57,5 +57,8 @@ def test_a_whole_step_equals_kipfs_objective_in_plain_torch(two_cliques):
     reference.backward()
 
     torch.testing.assert_close(loss, reference)
-    for ours, theirs in ((model.encoder.weight0, hidden), (model.encoder.weight1, heads)):
+    for ours, theirs in (
+        (model.encoder.conv0.weight, hidden),
+        (model.encoder.conv1.weight, heads),
+    ):
         torch.testing.assert_close(ours.grad, theirs.lin.weight.grad.T, rtol=1e-4, atol=1e-6)

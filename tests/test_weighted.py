@@ -29,7 +29,7 @@ def test_the_posterior_is_that_of_two_weighted_gcn_layers(weighted, generator, t
     inputs = encoder_inputs(model, weighted, weighted.edge_index)
     q = encoder.eval()(*inputs)
     layers = [GCNConv(weighted.num_features, 8), GCNConv(8, 8)]
-    for layer, weight in zip(layers, (encoder.weight0, encoder.weight1), strict=True):
+    for layer, weight in zip(layers, (encoder.conv0.weight, encoder.conv1.weight), strict=True):
         layer.lin.weight.data = weight.data.T
     args = (weighted.edge_index, weighted.edge_weight)
     expected = layers[1](layers[0](weighted.dense_x, *args).relu(), *args)
@@ -97,7 +97,7 @@ def test_only_an_inner_product_decoder_can_be_told_weights(weighted):
             return -z.square().sum()
 
     model = VAE(GCNEncoder(weighted.num_features), Own())
-    with pytest.raises(UsageError, match="weighted = true needs an InnerProductDecoder"):
+    with pytest.raises(UsageError, match="weighted = true needs a decoder that is a GraphDecoder"):
         vgae.fit(
             weighted,
             vgae.split_links(weighted, val=0),

@@ -1,15 +1,18 @@
+import copy
 import math
 
 import pytest
 import torch
 from torch_geometric.nn import GCNConv
 
+from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder, feature_scale
-from vgae.encoders._convolution import degree_features, propagation
+from vgae.encoders._convolution import GraphConvolution, degree_features
 from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels.csr import csr_tensor, edges_to_csr, gcn_norm
+from vgae.vae import VAE
 
 EDGES = torch.tensor([[0, 1, 1, 2, 0, 2, 3, 4], [1, 0, 2, 1, 2, 0, 4, 3]])  # node 5 is isolated
 
@@ -22,8 +25,8 @@ def x(generator):
 @pytest.fixture
 def encoder(generator):
     encoder = GCNEncoder(7, 5, 3, generator=generator)
-    torch.nn.init.normal_(encoder.bias0, generator=generator)
-    torch.nn.init.normal_(encoder.bias1, generator=generator)
+    torch.nn.init.normal_(encoder.conv0.bias, generator=generator)
+    torch.nn.init.normal_(encoder.conv1.bias, generator=generator)
     return encoder
 
 
@@ -31,11 +34,11 @@ def pyg_twin(encoder):
     """Two GCNConv layers (three, as PyG has one per head) with the weights of ``encoder``."""
     hidden, mu, logstd = GCNConv(7, 5), GCNConv(5, 3), GCNConv(5, 3)
     with torch.no_grad():
-        hidden.lin.weight.copy_(encoder.weight0.T)
-        hidden.bias.copy_(encoder.bias0)
+        hidden.lin.weight.copy_(encoder.conv0.weight.T)
+        hidden.bias.copy_(encoder.conv0.bias)
         for layer, columns in ((mu, slice(0, 3)), (logstd, slice(3, 6))):
-            layer.lin.weight.copy_(encoder.weight1[:, columns].T)
-            layer.bias.copy_(encoder.bias1[columns])
+            layer.lin.weight.copy_(encoder.conv1.weight[:, columns].T)
+            layer.bias.copy_(encoder.conv1.bias[columns])
 
     def forward(x, edge_index, edge_weight=None):
         h = hidden(x, edge_index, edge_weight).relu()
@@ -137,7 +140,7 @@ def test_every_form_of_the_inputs_gives_the_same_posterior_and_gradients(encoder
 
 def value_and_grad(encoder, x, edge_index):
     mu = encoder(x, edge_index).mu
-    return mu, torch.autograd.grad((mu**2).sum(), encoder.weight0)[0]
+    return mu, torch.autograd.grad((mu**2).sum(), encoder.conv0.weight)[0]
 
 
 def sparse(x):
@@ -161,26 +164,39 @@ def test_no_features_is_the_identity_and_is_never_built(generator, prepared):
 @pytest.mark.parametrize(("posterior", "heads"), [(DiagGaussian, 2), (PointMass, 1)])
 def test_the_posterior_says_how_many_heads_there_are(posterior, heads, x):
     encoder = GCNEncoder(7, 5, 3, posterior=posterior)
-    assert encoder.weight1.shape == (5, 3 * heads)
+    assert encoder.conv1.weight.shape == (5, 3 * heads)
     assert isinstance(encoder(x, EDGES), posterior)
 
 
 def test_without_bias_there_are_two_weights_and_nothing_else():
     names = [name for name, _ in GCNEncoder(7, bias=False).named_parameters()]
-    assert names == ["weight0", "weight1"]
+    assert names == ["conv0.weight", "conv1.weight"]
+    assert [*GCNEncoder(7, bias=False).state_dict()] == ["weight0", "weight1"]
+
+
+@pytest.mark.parametrize("degrees", [False, True])
+def test_files_have_the_names_and_the_order_of_the_first_version(degrees):
+    """The order numbers the parameters in checkpoints."""
+    names = ["weight0", "weight1", *(["degree_weight"] if degrees else []), "bias0", "bias1"]
+    encoder = GCNEncoder(7, degrees=degrees)
+    assert [*encoder.state_dict()] == names
+    model = copy.deepcopy(VAE(encoder, InnerProductDecoder(bias=True)))
+    assert [*model.state_dict()] == [*(f"encoder.{name}" for name in names), "decoder.bias"]
+    model.load_state_dict({name: value + 1 for name, value in model.state_dict().items()})
+    assert torch.equal(model.encoder.conv1.weight, encoder.conv1.weight + 1)
 
 
 def test_initial_weights_come_from_the_generator_alone():
     before = torch.get_rng_state()
     first, second = (
-        GCNEncoder(7, generator=torch.Generator().manual_seed(3)).weight1 for _ in range(2)
+        GCNEncoder(7, generator=torch.Generator().manual_seed(3)).conv1.weight for _ in range(2)
     )
     assert torch.equal(first, second)
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_each_head_is_drawn_with_its_own_glorot_bound():
-    weight = GCNEncoder(7, 32, 16, generator=torch.Generator().manual_seed(0)).weight1
+    weight = GCNEncoder(7, 32, 16, generator=torch.Generator().manual_seed(0)).conv1.weight
     bound = (6 / (32 + 16)) ** 0.5  # not 6 / (32 + 32), as the two heads side by side would give
     assert 0.95 * bound < weight.abs().max() <= bound
 
@@ -192,7 +208,7 @@ def test_features_of_another_width_are_refused(encoder):
 
 def with_options(x, generator, **options):
     encoder = GCNEncoder(7, 5, 3, generator=generator, **options)
-    torch.nn.init.normal_(encoder.bias1, generator=generator)
+    torch.nn.init.normal_(encoder.conv1.bias, generator=generator)
     return encoder
 
 
@@ -201,9 +217,9 @@ def test_a_self_loop_weight_of_two_is_what_pyg_calls_improved(x, generator):
     conv = GCNConv(7, 5, improved=True)
     head = GCNConv(5, 3, improved=True)
     with torch.no_grad():
-        conv.lin.weight.copy_(encoder.weight0.T)
-        head.lin.weight.copy_(encoder.weight1[:, :3].T)
-        head.bias.copy_(encoder.bias1[:3])
+        conv.lin.weight.copy_(encoder.conv0.weight.T)
+        head.lin.weight.copy_(encoder.conv1.weight[:, :3].T)
+        head.bias.copy_(encoder.conv1.bias[:3])
     ones = torch.ones(8)  # without weights PyG forgets that it is to be improved
     expected = head(conv(x, EDGES, ones).relu(), EDGES, ones)
     torch.testing.assert_close(encoder(x, EDGES).mu, expected, atol=1e-6, rtol=1e-5)
@@ -213,14 +229,14 @@ def test_a_self_loop_weight_of_two_is_what_pyg_calls_improved(x, generator):
 
 
 def test_messages_of_the_mean_have_one_length_and_the_others_are_as_ever(x, generator):
-    encoder = with_options(x, generator, length=2.5, activation="elu")
+    encoder = with_options(x, generator, latent_norm=2.5, activation="elu")
     adj = gcn_norm(EDGES, 6).to_dense()
-    h = torch.nn.functional.elu(adj @ x @ encoder.weight0)
-    messages = h @ encoder.weight1 + encoder.bias1
+    h = torch.nn.functional.elu(adj @ x @ encoder.conv0.weight)
+    messages = h @ encoder.conv1.weight + encoder.conv1.bias
     unit = messages[:, :3] / messages[:, :3].norm(dim=1, keepdim=True)
     q = encoder(x, EDGES)
     torch.testing.assert_close(q.mu, adj @ (2.5 * unit))
-    logstd = adj @ (h @ encoder.weight1)[:, 3:] + encoder.bias1[3:]
+    logstd = adj @ (h @ encoder.conv1.weight)[:, 3:] + encoder.conv1.bias[3:]
     assert (logstd > 0).any()
     torch.testing.assert_close(q.logvar, 2 * logstd.clamp_max(0))  # no wider than the prior
     assert q.mu[5].norm().item() == pytest.approx(2.5)  # isolated: its own message alone
@@ -233,8 +249,8 @@ def test_degrees_are_more_columns_of_x(x, generator, form, loop):
     encoder = GCNEncoder(7, 5, 3, degrees=True, **options)
     plain = GCNEncoder(7 + 16, 5, 3, **options)
     with torch.no_grad():
-        plain.weight0.copy_(torch.cat([encoder.weight0, encoder.degree_weight]))
-        plain.weight1.copy_(encoder.weight1)
+        plain.conv0.weight.copy_(torch.cat([encoder.conv0.weight, encoder.conv0.degree_weight]))
+        plain.conv1.weight.copy_(encoder.conv1.weight)
     columns = torch.zeros(6, 16)
     columns[0:3, 1] = 2 - math.log2(3)  # degree 2 lies between the columns of 1 and 3
     columns[0:3, 2] = math.log2(3) - 1
@@ -258,7 +274,7 @@ def test_degrees_count_what_is_seen_and_end_in_the_last_column(generator):
     _, pattern = encoder.prepare(None, EDGES, masked=True)
     weight = torch.zeros(8)
     weight[(EDGES == 4).any(0)] = 1e9
-    adj_norm = propagation(pattern, weight, torch.empty(6, 1))
+    adj_norm = GraphConvolution(6, 1).propagation(None, pattern, weight)
     columns = degree_features(adj_norm, 1.0)
     assert columns[:3, 0].tolist() == [1, 1, 1]  # their links are hidden
     assert columns[3:5, 15].tolist() == [1, 1]
@@ -319,7 +335,12 @@ def test_prepared_for_masks_it_takes_another_weight_each_time(encoder, x, genera
 
 @pytest.mark.parametrize(
     "options",
-    [{"activation": "gelu"}, {"dropout": (1.0, 0.0)}, {"self_loop_weight": 0}, {"length": 0.0}],
+    [
+        {"activation": "gelu"},
+        {"dropout": (1.0, 0.0)},
+        {"self_loop_weight": 0},
+        {"latent_norm": 0.0},
+    ],
 )
 def test_an_option_out_of_range_is_named(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -16,7 +16,7 @@ def test_it_equals_one_gcnconv_layer_per_head(generator):
     q = encoder(x, EDGES)
     for columns, head in ((slice(0, 3), q.mu), (slice(3, 6), q.logvar / 2)):
         layer = GCNConv(4, 3)
-        layer.lin.weight.data.copy_(encoder.weight[:, columns].T)
+        layer.lin.weight.data.copy_(encoder.conv.weight[:, columns].T)
         torch.testing.assert_close(head, layer(x, EDGES), atol=1e-6, rtol=1e-5)
 
 
@@ -29,8 +29,8 @@ def test_prepared_inputs_and_no_features_give_the_same(generator):
 
 def test_with_messages_of_one_length_it_is_the_encoder_of_vgnae(generator):
     x = torch.rand(5, 4, generator=generator)
-    encoder = LinearGCNEncoder(4, 3, length=1.8, generator=generator)
-    h = x @ encoder.weight[:, :3]
+    encoder = LinearGCNEncoder(4, 3, latent_norm=1.8, generator=generator)
+    h = x @ encoder.conv.weight[:, :3]
     expected = gcn_norm(EDGES, 5).to_dense() @ (1.8 * h / h.norm(dim=1, keepdim=True))
     torch.testing.assert_close(encoder(x, EDGES).mu, expected)
     for masked in (False, True):
@@ -52,7 +52,7 @@ def test_degrees_are_more_columns_of_x_here_too(generator):
     columns[[0, 2], 1] = 1  # one neighbour
     columns[1, 1:3] = torch.tensor([2 - math.log2(3), math.log2(3) - 1])  # two
     columns[3:, 0] = 1
-    h = x @ encoder.weight + columns @ encoder.degree_weight
+    h = x @ encoder.conv.weight + columns @ encoder.conv.degree_weight
     expected = (gcn_norm(EDGES, 5).to_dense() @ h)[:, :3]
     for masked in (False, True):
         torch.testing.assert_close(encoder(*encoder.prepare(x, EDGES, masked=masked)).mu, expected)

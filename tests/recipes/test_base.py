@@ -33,7 +33,7 @@ def test_values_that_make_no_sense_are_named(values, message):
 def test_widths_are_read_with_commas_between():
     changed = KINGMA2013.override({"hidden_channels": "200, 100"})
     assert changed.hidden_channels == (200, 100)
-    assert changed.chosen == ("hidden_channels",)
+    assert changed.chosen == {"hidden_channels"}
     assert KINGMA2013.override({"hidden_channels": ""}).hidden_channels == ()
     with pytest.raises(UsageError, match="hidden_channels must be int, got 'many'"):
         KINGMA2013.override({"hidden_channels": "200,many"})

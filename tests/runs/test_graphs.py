@@ -39,7 +39,7 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
         "embeddings.npz",
     }
     config = json.loads((run.folder / "config.json").read_text())
-    assert config["recipe"] == asdict(SHORT) | {"chosen": []}
+    assert config["recipe"] == asdict(SHORT)
     assert config["graph"]["fingerprint"] == sbm.fingerprint
     assert json.loads((run.folder / "model/node_ids.json").read_text()) == list(sbm.node_ids)
 

@@ -260,7 +260,7 @@ def table(
 
     run_table(
         _names(datasets),
-        _names(models),  # pyright: ignore[reportArgumentType]
+        _names(models),
         num_seeds=seeds,
         recipe=settings,
         features=features,  # pyright: ignore[reportArgumentType]

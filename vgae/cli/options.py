@@ -40,7 +40,7 @@ Directed = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 
-_FIELDS = [field.name for field in fields(Recipe) if field.name != "chosen"]
+_FIELDS = [field.name for field in fields(Recipe)]
 
 Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
 RecipeName = Annotated[

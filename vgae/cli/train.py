@@ -24,6 +24,7 @@ from vgae.cli.options import (
     changes_of,
 )
 from vgae.errors import ArtifactError, UsageError
+from vgae.models.registry import model_names
 from vgae.recipes import PAPER, RECIPES, recipe_named
 from vgae.recipes.images import IMAGE_RECIPES, KERAS2D, SMALL2D
 
@@ -40,7 +41,7 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="vgae, gae, linear-vgae or linear-gae; of images vae or ae  [default: vgae, vae]",
+            help=f"{', '.join(model_names())}; of images vae or ae  [default: vgae, vae]",
             show_default=False,
         ),
     ] = None,
@@ -154,7 +155,7 @@ def train(
         folder,
         features=features,
         directed=directed,  # pyright: ignore[reportArgumentType]
-        model=model,  # pyright: ignore[reportArgumentType]
+        model=model,
         recipe=settings,
         seed=seed,
         val=val,

@@ -1,31 +1,18 @@
 """InnerProductDecoder: links from the inner products of latent vectors."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from vgae.decoders.base import GraphDecoder, MaskedLinks
 from vgae.errors import DataError
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, inner_product_nll
 from vgae.kernels.csr import adjacency, csr_tensor
+from vgae.recipes.graphs import Recipe
 
 
-class MaskedLinks(NamedTuple):
-    """A target of which some links are to be predicted and the others were given to the encoder.
-
-    Attributes:
-        adj: All links, as ``prepare`` returns them; whatever is none of them is a non-link.
-        masked: 1 for each entry of ``adj`` that is to be predicted, else 0, equal for both
-            directions, shape ``(E,)``.
-        num_masked: How many are.
-    """
-
-    adj: Tensor
-    masked: Tensor
-    num_masked: int
-
-
-class InnerProductDecoder(nn.Module):
+class InnerProductDecoder(GraphDecoder):
     r"""Link probability from the inner product of two latent vectors.
 
     .. math:: p(A_{ij} = 1 \mid z_i, z_j) = \sigma(z_i \cdot z_j + b)
@@ -71,6 +58,21 @@ class InnerProductDecoder(nn.Module):
         self.pairs_per_node = pairs_per_node
         self.precision: Precision = precision
         self.generator = generator
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Self:
+        """Build a decoder with fresh weights."""
+        return cls(
+            weighting=recipe.weighting,
+            bias=recipe.logit_bias,
+            pairs="sampled" if recipe.pairs == "sampled" else "exact",
+            pairs_per_node=recipe.pairs_per_node,
+            precision=recipe.precision,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the recipe that rebuild the decoder."""
+        return {"weighting": self.weighting, "logit_bias": self.bias is not None}
 
     def forward(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
         """Return the logits of given pairs; see :meth:`logits`."""

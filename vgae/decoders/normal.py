@@ -65,7 +65,7 @@ class NormalDecoder(nn.Module):
         check_heads(network, 2 if variance == "pixel" else 1)
         self.network = network
         self.variance: Variance = variance
-        self.log_min_sigma = math.log(min_sigma)
+        self.min_sigma, self.log_min_sigma = min_sigma, math.log(min_sigma)
         log_sigma = torch.tensor(math.log(sigma))
         if variance == "scalar":
             self.log_sigma = nn.Parameter(log_sigma)

@@ -1,34 +1,240 @@
-"""What the graph convolutions share: weights, and the forms in which x and the edges may come."""
+"""Graph convolution on the normalised adjacency, with degrees, dropout and message norm."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgae.errors import DataError
-from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.csr import EdgePattern, gcn_norm, gcn_norm_entries
+from vgae.recipes.graphs import Recipe
 
 
 class Propagated(NamedTuple):
-    """Node features that were averaged over the neighbours already, shape ``(N, F)``."""
+    """Node features that are averaged over the neighbours already, shape ``(N, F)``."""
 
     x: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the features."""
+        return self.x.shape
 
 
 DEGREE_COLUMNS = 16  # the last one is that of 32,767 neighbours and more
 Features = Tensor | SparseOperator | Propagated | None
 Edges = Tensor | SparseOperator | EdgePattern
+Propagation = SparseOperator | EdgeOperator
+
+
+class ConvolutionOptions(TypedDict, total=False):
+    """Options that the graph convolutional encoders share; ``GCNEncoder`` documents them."""
+
+    bias: bool
+    self_loop_weight: float
+    latent_norm: float | None
+    degrees: bool
+
+
+class GraphConvolution(nn.Module):
+    r"""Graph convolution: the average over the neighbours of linear messages.
+
+    .. math::
+        M = X W + \phi(d) W_d, \quad H = \hat A M + b, \quad
+        \hat A = D^{-1/2} (A + c I) D^{-1/2}
+
+    With a norm l, the messages of the first head have one length, and b is added before:
+    :math:`H = \hat A \, l \, (M + b) / \|M + b\|`, row by row; the other heads, log sigma, are at
+    most 0. In training mode, entries of X are dropped; without features, rows of W.
+
+    Source: Kipf & Welling (2017), `Semi-Supervised Classification with Graph Convolutional
+    Networks <https://arxiv.org/abs/1609.02907>`_, equation 9; the norm: Ahn & Kim (2021),
+    `Variational Graph Normalized Auto-Encoders <https://arxiv.org/abs/2108.08046>`_, equation 4.
+
+    Args:
+        in_channels: Columns of X; without features, the number of nodes.
+        out_channels: Columns of each head.
+        heads: Number of heads, side by side in W.
+        bias: Whether the layer learns b.
+        dropout: Rate of the entries of X that are dropped in training, in ``[0, 1)``.
+        self_loop_weight: c, above 0.
+        norm: l, above 0; ``None`` leaves the messages as they are.
+        generator: Source of the initial weights; torch's default if not given.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        heads: int = 1,
+        *,
+        bias: bool = True,
+        dropout: float = 0.0,
+        self_loop_weight: float = 1.0,
+        norm: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout}.")
+        if not 0 < self_loop_weight < math.inf:
+            raise ValueError(f"self_loop_weight must be above 0, got {self_loop_weight}.")
+        if norm is not None and not 0 < norm < math.inf:
+            raise ValueError(f"latent_norm must be above 0, or None, got {norm}.")
+        self.heads, self.dropout = heads, dropout
+        self.self_loop_weight, self.norm = self_loop_weight, norm
+        self.weight = glorot(in_channels, out_channels, heads, generator)
+        self.degree_weight: nn.Parameter | None = None
+        self.bias = nn.Parameter(torch.zeros(heads * out_channels)) if bias else None
+
+    def add_degrees(self, generator: torch.Generator | None) -> None:
+        """Add the weights W_d of the degrees; without them, the layer has no degree columns."""
+        heads = self.heads
+        columns = self.weight.shape[1] // heads
+        self.degree_weight = glorot(DEGREE_COLUMNS, columns, heads, generator)
+
+    def prepare(
+        self,
+        x: Tensor | None,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        *,
+        masked: bool = False,
+    ) -> tuple[Any, ...]:
+        """Return features and edges in the form that costs least per pass.
+
+        Dense features are averaged over the neighbours once, where nothing is dropped, masked or
+        normed: this saves two sparse products a pass. The average of sparse features has several
+        times the entries, and would cost more than it saves.
+
+        Args:
+            x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
+            edge_index: Both directions of every edge, shape ``(2, E)``.
+            edge_weight: Weight of each edge, shape ``(E,)``.
+            masked: Whether :meth:`forward` will get another ``edge_weight`` each time.
+        """
+        num_nodes = self.weight.shape[0] if x is None else x.shape[0]
+        sparse = x if x is not None and x.layout == torch.sparse_csr else None
+        if masked or (self.training and self.dropout > 0):
+            features = x if sparse is None else SparseOperator.scalable(sparse)
+            pattern = EdgePattern.of(edge_index, num_nodes)
+            return (features, pattern) if edge_weight is None else (features, pattern, edge_weight)
+        adj_norm = SparseOperator.symmetric(
+            gcn_norm(
+                edge_index,
+                num_nodes,
+                edge_weight,
+                self_loop_weight=self.self_loop_weight,
+                dtype=_precision(self.weight),
+            )
+        )
+        if x is None or sparse is not None:
+            return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
+        averaged = self.norm is None and self.degree_weight is None
+        return (Propagated(adj_norm @ x) if averaged else x), adj_norm
+
+    def propagation(
+        self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
+    ) -> Propagation:
+        r"""Return :math:`\hat A` as an operator, whichever form the edges have."""
+        num_nodes, dtype = (self.weight if x is None else x).shape[0], _precision(self.weight)
+        options = {"self_loop_weight": self.self_loop_weight}
+        if isinstance(edge_index, EdgePattern):
+            if edge_weight is None:
+                edge_weight = self.weight.new_ones(edge_index.place.numel() - num_nodes)
+            return SparseOperator.symmetric(edge_index.gcn_norm(edge_weight.to(dtype), **options))
+        if isinstance(edge_index, SparseOperator) or edge_index.layout != torch.strided:
+            if edge_weight is not None:
+                raise ValueError(
+                    "edge_weight goes with edge_index; a matrix has weights of its own."
+                )
+            if isinstance(edge_index, SparseOperator):
+                return edge_index
+            coo = edge_index.to_sparse_coo().coalesce()
+            edge_index, edge_weight = coo.indices().flip(0), coo.values()
+        if edge_weight is not None and edge_weight.requires_grad:
+            entries = gcn_norm_entries(edge_index, num_nodes, edge_weight, dtype=dtype, **options)
+            return EdgeOperator(*entries, num_nodes)
+        return SparseOperator.of(
+            gcn_norm(edge_index, num_nodes, edge_weight, dtype=dtype, **options)
+        )
+
+    def forward(
+        self,
+        x: Features,
+        adj_norm: Propagation,
+        generator: torch.Generator | None = None,
+        scale: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Return the output of each head, shape ``(N, out_channels)``.
+
+        Args:
+            x: Node features, shape ``(N, in_channels)``; ``None`` is the identity.
+            adj_norm: The operator of :meth:`propagation`.
+            generator: Source of dropout; torch's default if not given.
+            scale: Factor of each column of ``x``, shape ``(in_channels,)``.
+
+        Raises:
+            DataError: If ``x`` is not as wide as ``in_channels``.
+        """
+        weight = self.weight if scale is None else scale[:, None] * self.weight
+        if self.training and self.dropout > 0:
+            x, weight = dropped(x, self.dropout, weight, generator)
+        h = transformed(x, weight)
+        if self.degree_weight is not None:
+            degrees = degree_features(adj_norm, self.self_loop_weight)
+            h = h + degrees.to(h.dtype) @ self.degree_weight
+        if self.norm is None:
+            h = h if isinstance(x, Propagated) else adj_norm @ h
+            return (h if self.bias is None else h + self.bias).chunk(self.heads, dim=-1)
+        heads = h.chunk(self.heads, dim=-1)
+        biases = [0.0] * self.heads if self.bias is None else self.bias.chunk(self.heads)
+        mean = self.norm * F.normalize(heads[0] + biases[0], dim=-1)
+        mu, *others = (adj_norm @ torch.cat([mean, *heads[1:]], dim=-1)).chunk(self.heads, dim=-1)
+        # Log sigma is at most 0: with dropout, an unbounded one occasionally makes training
+        # diverge.
+        return mu, *((o + b).clamp_max(0) for o, b in zip(others, biases[1:], strict=True))
+
+
+def convolution_options(recipe: Recipe) -> ConvolutionOptions:
+    """Return the options that a recipe has for the convolutions."""
+    return {
+        "bias": recipe.bias,
+        "self_loop_weight": recipe.self_loop_weight,
+        "latent_norm": recipe.latent_norm or None,
+        "degrees": recipe.degrees,
+    }
+
+
+def convolution_config(first: GraphConvolution, last: GraphConvolution) -> dict[str, Any]:
+    """Return the fields of a recipe that rebuild the first and the last convolution."""
+    return {
+        "latent_channels": last.weight.shape[1] // last.heads,
+        "bias": first.bias is not None,
+        "feature_dropout": first.dropout,
+        "self_loop_weight": first.self_loop_weight,
+        "latent_norm": last.norm or 0.0,
+        "degrees": first.degree_weight is not None,
+    }
+
+
+def initialise_logstd(last: GraphConvolution, recipe: Recipe) -> None:
+    """Set the bias of log sigma before training, if the recipe says so and there is one."""
+    if recipe.initial_logstd and last.heads > 1:
+        assert last.bias is not None  # the recipe is checked for it
+        nn.init.constant_(last.bias[recipe.latent_channels :], recipe.initial_logstd)
 
 
 def glorot(
     in_channels: int, out_channels: int, heads: int, generator: torch.Generator | None
 ) -> nn.Parameter:
-    """Return the weights of ``heads`` heads side by side, each drawn by itself.
+    """Return the weights of ``heads`` heads side by side, each drawn separately.
 
     Uniform on plus or minus ``sqrt(6 / (in_channels + out_channels))``.
 
@@ -43,112 +249,14 @@ def glorot(
     return nn.Parameter(torch.cat(weights, dim=1))
 
 
-def prepared(
-    x: Tensor | None,
-    edge_index: Tensor,
-    weight: Tensor,
-    self_loop_weight: float,
-    *,
-    edge_weight: Tensor | None = None,
-    averaged: bool = True,
-) -> tuple[Features, Edges]:
-    """Return both in the form that costs least per pass, if nothing is dropped or masked.
-
-    Dense features are averaged over the neighbours once and for all, which saves two sparse
-    products a pass. Of sparse ones the average has several times the entries, and would cost more
-    than it saves.
-
-    Args:
-        x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
-        edge_index: Both directions of every edge, shape ``(2, E)``.
-        weight: Of the first layer, shape ``(F, k)``; without features F is N.
-        self_loop_weight: See :func:`vgae.kernels.csr.gcn_norm`.
-        edge_weight: Likewise.
-        averaged: Whether dense features may be averaged once and for all.
-    """
-    num_nodes = weight.shape[0] if x is None else x.shape[0]
-    adj_norm = SparseOperator.symmetric(
-        gcn_norm(
-            edge_index,
-            num_nodes,
-            edge_weight,
-            self_loop_weight=self_loop_weight,
-            dtype=_precision(weight),
-        )
-    )
-    if x is None:
-        return None, adj_norm
-    if x.layout == torch.sparse_csr:
-        return SparseOperator.of(x), adj_norm
-    return (Propagated(adj_norm @ x) if averaged else x), adj_norm
-
-
-def prepared_for_masks(
-    x: Tensor | None, edge_index: Tensor, edge_weight: Tensor | None, weight: Tensor
-) -> tuple[Any, ...]:
-    """Return them in the form that costs least per pass, if features are dropped, links masked.
-
-    Arguments as for :func:`prepared`.
-    """
-    pattern = EdgePattern.of(edge_index, weight.shape[0] if x is None else x.shape[0])
-    features: Features = x
-    if x is not None and x.layout == torch.sparse_csr:
-        features = SparseOperator.scalable(x)
-    return (features, pattern) if edge_weight is None else (features, pattern, edge_weight)
-
-
-def propagation(
-    edge_index: Edges, edge_weight: Tensor | None, h: Tensor, self_loop_weight: float = 1.0
-) -> SparseOperator | EdgeOperator:
-    """Return the normalised adjacency as an operator on ``h``, whichever form the edges have."""
-    if isinstance(edge_index, EdgePattern):
-        if edge_weight is None:
-            edge_weight = h.new_ones(edge_index.place.numel() - h.shape[0])
-        edge_weight = edge_weight.to(_precision(h))
-        return SparseOperator.symmetric(
-            edge_index.gcn_norm(edge_weight, self_loop_weight=self_loop_weight)
-        )
-    if isinstance(edge_index, SparseOperator) or edge_index.layout != torch.strided:
-        if edge_weight is not None:
-            raise ValueError("edge_weight goes with edge_index; a matrix has weights of its own.")
-        if isinstance(edge_index, SparseOperator):
-            return edge_index
-        coo = edge_index.to_sparse_coo().coalesce()
-        edge_index, edge_weight = coo.indices().flip(0), coo.values()
-    options = {"self_loop_weight": self_loop_weight, "dtype": _precision(h)}
-    if edge_weight is not None and edge_weight.requires_grad:
-        entries = gcn_norm_entries(edge_index, h.shape[0], edge_weight, **options)
-        return EdgeOperator(*entries, h.shape[0])
-    return SparseOperator.of(gcn_norm(edge_index, h.shape[0], edge_weight, **options))
-
-
-def first_messages(
-    x: Features,
-    edge_index: Edges,
-    edge_weight: Tensor | None,
-    weight: Tensor,
-    degree_weight: Tensor | None,
-    self_loop_weight: float,
-) -> tuple[Tensor, SparseOperator | EdgeOperator]:
-    r"""Return the messages of the first layer, and :math:`\hat A`, which averages them.
-
-    They are averaged already where the features are.
-    """
-    h = transformed(x, weight)
-    adj_norm = propagation(edge_index, edge_weight, h, self_loop_weight)
-    if degree_weight is not None:
-        h = h + degree_features(adj_norm, self_loop_weight).to(h.dtype) @ degree_weight
-    return h, adj_norm
-
-
-def degree_features(adj_norm: SparseOperator | EdgeOperator, self_loop_weight: float) -> Tensor:
-    r"""Say how many neighbours each node has, in columns that a linear map can tell apart.
+def degree_features(adj_norm: Propagation, self_loop_weight: float) -> Tensor:
+    r"""Return the number of neighbours of each node, in columns that a linear map distinguishes.
 
     .. math:: \phi_k(d_i) = \max(0, 1 - |\log_2(1 + d_i) - k|), \quad k = 0, \dots, 15
 
-    Degrees 0, 1, 3, 7, ... have a column each, and those between share two. The degree is read
-    off the diagonal of :math:`\hat A`, which is :math:`c / (d_i + c)`: it counts what the encoder
-    sees and, under a mask, nothing that is hidden.
+    Degrees 0, 1, 3, 7, ... have a column each, and those between weigh on two. The degree is read
+    off the diagonal of :math:`\hat A`, which is :math:`c / (d_i + c)`: it counts the edges that
+    the encoder receives, and no masked ones.
 
     Returns:
         Shape ``(N, 16)``; rows sum to 1.
@@ -161,35 +269,33 @@ def degree_features(adj_norm: SparseOperator | EdgeOperator, self_loop_weight: f
 
 
 def dropped(
-    x: Features, share: float, weight: Tensor, generator: torch.Generator | None
+    x: Features, rate: float, weight: Tensor, generator: torch.Generator | None
 ) -> tuple[Features, Tensor]:
-    """Drop a share of the entries of x; without features, as many rows of ``weight``.
+    """Drop entries of x; without features, rows of ``weight``.
 
-    Those that stay are divided by ``1 - share``. Of sparse features, only entries that are there
-    are drawn.
+    The others are divided by ``1 - rate``. Of sparse features, only stored entries are drawn.
 
     Returns:
-        Features and weight of the first layer.
+        Features and weight of the layer.
 
     Raises:
-        ValueError: If the features were averaged over the neighbours already.
+        ValueError: If the features are averaged over the neighbours already.
     """
-    if share == 0:
-        return x, weight
     if isinstance(x, Propagated):
         raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
     if x is None:
-        return None, weight * kept(weight[:, :1], share, generator)
+        return None, weight * kept(weight[:, :1], rate, generator)
     if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
         x = SparseOperator.scalable(x)
     if isinstance(x, SparseOperator):
-        return x.scaled(kept(x.matrix.values(), share, generator)), weight
-    return x * kept(x, share, generator), weight
+        return x.scaled(kept(x.matrix.values(), rate, generator)), weight
+    return x * kept(x, rate, generator), weight
 
 
-def scaled(weight: Tensor, scale: Tensor | None) -> Tensor:
-    """Return the weights of features that are multiplied by ``scale`` first, if there is one."""
-    return weight if scale is None else scale[:, None] * weight
+def kept(like: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Draw dropout's factors: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
+    draw = torch.empty_like(like, requires_grad=False)
+    return draw.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
 
 
 def feature_scale(x: Tensor) -> Tensor:
@@ -198,7 +304,7 @@ def feature_scale(x: Tensor) -> Tensor:
     .. math:: s_j = c / \max_i |x_{ij}|, \quad
         c: \tfrac{1}{N} \sum_i \| (s_j x_{ij})_j \|^2 = 16
 
-    Binary words stay as they are but for c. A column of zeros gets zero.
+    Binary features keep their values but for c. A column of zeros gets zero.
 
     Args:
         x: Node features, dense or sparse CSR, shape ``(N, F)``.
@@ -218,22 +324,6 @@ def feature_scale(x: Tensor) -> Tensor:
     return (scale * (16 / square).sqrt() if square > 0 else scale).float()
 
 
-def kept(like: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Draw dropout's factors: 0 with probability ``share``, else ``1 / (1 - share)``."""
-    draw = torch.empty_like(like, requires_grad=False)
-    return draw.bernoulli_(1 - share, generator=generator).div_(1 - share)
-
-
-def check_options(dropout: Sequence[float], self_loop_weight: float, length: float | None) -> None:
-    """Raise ``ValueError`` if an option that the encoders share is out of range."""
-    if not all(0 <= share < 1 for share in dropout):
-        raise ValueError(f"dropout must lie in [0, 1), got {dropout}.")
-    if not 0 < self_loop_weight < math.inf:
-        raise ValueError(f"self_loop_weight must be above 0, got {self_loop_weight}.")
-    if length is not None and not 0 < length < math.inf:
-        raise ValueError(f"length must be above 0, or None, got {length}.")
-
-
 def transformed(x: Features, weight: Tensor) -> Tensor:
     """Return ``x @ weight``; without features x is the identity, which is never built.
 
@@ -243,50 +333,19 @@ def transformed(x: Features, weight: Tensor) -> Tensor:
     """
     if x is None:
         return weight
-    if isinstance(x, Propagated):
-        x = x.x
     if x.shape[-1] != weight.shape[0]:
         raise DataError(
             "FEATURE_DIM_MISMATCH",
             f"x must have {weight.shape[0]} columns, as this encoder was built for,"
             f" got shape {tuple(x.shape)}.",
         )
+    if isinstance(x, Propagated):
+        return x.x @ weight
     if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
         if x.requires_grad:
             raise ValueError("a sparse x gets no gradients; pass x.to_dense().")
         x = SparseOperator.of(x)
     return x @ weight
-
-
-def posterior_of(
-    messages: Tensor,
-    adj_norm: SparseOperator | EdgeOperator | None,
-    bias: Tensor | None,
-    kind: type[DiagGaussian] | type[PointMass],
-    length: float | None,
-) -> DiagGaussian | PointMass:
-    """Average the last layer's messages over the neighbours, and read them as a posterior.
-
-    Args:
-        messages: Of each node, the heads side by side.
-        adj_norm: What averages them; ``None`` if they were averaged already.
-        bias: Added to the average; that of the mean is added before, if there is a length.
-        kind: The posterior.
-        length: What the messages of the mean are scaled to, if anything.
-    """
-    if length is None or adj_norm is None:
-        h = messages if adj_norm is None else adj_norm @ messages
-        h = h if bias is None else h + bias
-        return kind.from_heads(*h.chunk(kind.num_heads, dim=-1))
-    heads = messages.chunk(kind.num_heads, dim=-1)
-    offsets = [0.0] * len(heads) if bias is None else bias.chunk(kind.num_heads)
-    mean = length * F.normalize(heads[0] + offsets[0], dim=-1)
-    mu, *others = (adj_norm @ torch.cat([mean, *heads[1:]], dim=-1)).chunk(kind.num_heads, dim=-1)
-    # Wider than the prior no posterior needs to be; unbounded, exp() of what dropout makes of the
-    # head throws the training off its feet once in a thousand epochs.
-    return kind.from_heads(
-        mu, *((h + b).clamp_max(0) for h, b in zip(others, offsets[1:], strict=True))
-    )
 
 
 def _precision(like: Tensor) -> torch.dtype:

@@ -69,6 +69,7 @@ class ConvEncoder(nn.Module):
         c, h, w = shape
         self.shape = (c, h, w)
         self.latent_channels = latent_channels
+        self.channels, self.activation = [*channels], activation
         layers: list[nn.Module] = []
         for pair in pairwise([c, *channels]):
             layers.append(convolution(*pair, activation, generator))

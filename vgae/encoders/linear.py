@@ -1,28 +1,25 @@
-"""LinearGCNEncoder: one hop, no hidden layer."""
+"""Graph convolutional encoder with one linear layer."""
 
-from typing import Any
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vgae.encoders._convolution import (
-    DEGREE_COLUMNS,
+    ConvolutionOptions,
     Edges,
     Features,
-    Propagated,
-    check_options,
-    dropped,
-    first_messages,
-    glorot,
-    posterior_of,
-    prepared,
-    prepared_for_masks,
-    scaled,
+    GraphConvolution,
+    convolution_config,
+    convolution_options,
+    initialise_logstd,
 )
+from vgae.encoders.base import GraphEncoder
 from vgae.gaussian import DiagGaussian, PointMass
+from vgae.recipes.graphs import Recipe
 
 
-class LinearGCNEncoder(nn.Module):
+class LinearGCNEncoder(GraphEncoder):
     r"""One graph convolution without activation: an average over the neighbours.
 
     .. math:: (\mu, \log \sigma) = \hat A X W + b, \quad \hat A = D^{-1/2} (A + c I) D^{-1/2}
@@ -35,15 +32,21 @@ class LinearGCNEncoder(nn.Module):
         latent_channels: Width d of the latent vectors.
         posterior: :class:`~vgae.DiagGaussian`, or :class:`~vgae.PointMass` for a plain
             auto-encoder.
-        bias: Whether the layer learns the offset b.
-        dropout: Share of the entries of X that is dropped in training, in ``[0, 1)``.
-        self_loop_weight: c, as for ``GCNEncoder``.
-        length: What every message of the mean is scaled to, as for ``GCNEncoder``; with 1.8 this
-            is the encoder of VGNAE.
-        degrees: Whether X has columns that say how many neighbours a node has, as for
-            ``GCNEncoder``.
-        generator: Where the initial weights come from; torch's default if not given.
+        dropout: Rate of the entries of X that are dropped in training, in ``[0, 1)``.
+        generator: Source of the initial weights; torch's default if not given.
+        bias: ``True`` learns the bias b.
+        self_loop_weight: c, as for :class:`~vgae.GCNEncoder`.
+        latent_norm: Norm of every message of the mean, as for :class:`~vgae.GCNEncoder`; with 1.8
+            this is the encoder of VGNAE.
+        degrees: ``True`` adds columns for the number of neighbours, as for
+            :class:`~vgae.GCNEncoder`.
     """
+
+    state_names: ClassVar = {
+        "conv.weight": "weight",
+        "conv.degree_weight": "degree_weight",
+        "conv.bias": "bias",
+    }
 
     def __init__(
         self,
@@ -51,29 +54,44 @@ class LinearGCNEncoder(nn.Module):
         latent_channels: int = 16,
         *,
         posterior: type[DiagGaussian] | type[PointMass] = DiagGaussian,
-        bias: bool = True,
         dropout: float = 0.0,
-        self_loop_weight: float = 1.0,
-        length: float | None = None,
-        degrees: bool = False,
         generator: torch.Generator | None = None,
+        **options: Unpack[ConvolutionOptions],
     ) -> None:
-        super().__init__()
-        check_options([dropout], self_loop_weight, length)
+        super().__init__(in_channels, latent_channels, posterior)
+        common: dict[str, Any] = {**options, "dropout": dropout, "generator": generator}
+        norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
         heads = posterior.num_heads
-        self.posterior = posterior
-        self.dropout = dropout
-        self.self_loop_weight, self.length = self_loop_weight, length
-        self.generator: torch.Generator | None = None
-        self.feature_scale: Tensor | None
-        self.register_buffer("feature_scale", None)
-        self.feature_names: tuple[str, ...] = ()
-        self.in_channels, self.latent_channels = in_channels, latent_channels
-        self.weight = glorot(in_channels, latent_channels, heads, generator)
-        self.degree_weight = (
-            glorot(DEGREE_COLUMNS, latent_channels, heads, generator) if degrees else None
+        self.conv = GraphConvolution(in_channels, latent_channels, heads, norm=norm, **common)
+        if degrees:
+            self.conv.add_degrees(generator)
+
+    @classmethod
+    def from_recipe(
+        cls,
+        recipe: Recipe,
+        in_channels: int,
+        *,
+        posterior: type[DiagGaussian] | type[PointMass],
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Build an encoder with fresh weights; see :meth:`GraphEncoder.from_recipe`."""
+        encoder = cls(
+            in_channels,
+            recipe.latent_channels,
+            posterior=posterior,
+            dropout=recipe.feature_dropout,
+            generator=generator,
+            **convolution_options(recipe),
         )
-        self.bias = nn.Parameter(torch.zeros(heads * latent_channels)) if bias else None
+        initialise_logstd(encoder.conv, recipe)
+        return encoder
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the recipe that rebuild the encoder."""
+        # Readers of earlier versions expect the width of a hidden layer.
+        hidden = Recipe.hidden_channels
+        return {"hidden_channels": hidden, **convolution_config(self.conv, self.conv)}
 
     def prepare(
         self,
@@ -83,31 +101,17 @@ class LinearGCNEncoder(nn.Module):
         *,
         masked: bool = False,
     ) -> tuple[Any, ...]:
-        """Bring the arguments of :meth:`forward` into their fastest form, as ``GCNEncoder``'s."""
-        if masked or (self.training and self.dropout > 0):
-            return prepared_for_masks(x, edge_index, edge_weight, self.weight)
-        return prepared(
-            x,
-            edge_index,
-            self.weight,
-            self.self_loop_weight,
-            edge_weight=edge_weight,
-            averaged=self.length is None and self.degree_weight is None,
-        )
+        """Convert the arguments of :meth:`forward` into their fastest form, once."""
+        return self.conv.prepare(x, edge_index, edge_weight, masked=masked)
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
-        share = self.dropout if self.training else 0.0
-        x, weight = dropped(x, share, scaled(self.weight, self.feature_scale), self.generator)
-        messages, adj_norm = first_messages(
-            x, edge_index, edge_weight, weight, self.degree_weight, self.self_loop_weight
+        adj_norm = self.conv.propagation(x, edge_index, edge_weight)
+        return self.posterior.from_heads(
+            *self.conv(x, adj_norm, self.generator, self.feature_scale)
         )
-        if isinstance(x, Propagated):
-            return posterior_of(messages, None, self.bias, self.posterior, None)
-        return posterior_of(messages, adj_norm, self.bias, self.posterior, self.length)
 
-    def extra_repr(self) -> str:
-        """Return the widths, for ``repr``."""
-        return f"{self.weight.shape[0]} -> {self.latent_channels}"
+    def __repr__(self) -> str:
+        return f"LinearGCNEncoder({self.in_channels} -> {self.latent_channels})"

@@ -62,6 +62,7 @@ class MLPEncoder(nn.Module):
         c, h, w = shape
         self.shape = (c, h, w)
         self.latent_channels = latent_channels
+        self.channels, self.activation = [*hidden_channels], activation
         widths = [c * h * w, *hidden_channels]
         self.hidden = nn.Sequential(*hidden_layers(widths, activation, generator))
         self.head = PosteriorHead(

@@ -16,14 +16,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from vgae.errors import DataError, UsageError
-from vgae.estimators._common import changed_recipe, check_validation_fraction, seed_from
+from vgae.estimators._common import check_validation_fraction, recipe_changes, seed_from
 from vgae.estimators._graph_inputs import validate_graph
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
-from vgae.models.graphs import ModelName
 from vgae.prediction.links import LinkTable, predict_links, score_links
 from vgae.recipes import Recipe, for_graph, recipe_named
 from vgae.training.history import HistoryRow
@@ -84,7 +83,7 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         (1797, 8)
     """
 
-    model: ModelName
+    model: str
     model_: VAE
     graph_: Graph
     embedding_: np.ndarray
@@ -98,7 +97,7 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self,
         recipe: str = "paper",
         *,
-        model: ModelName = "vgae",
+        model: str = "vgae",
         n_components: int | None = None,
         max_epochs: int | None = None,
         learning_rate: float | None = None,
@@ -182,7 +181,7 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _recipe(self) -> Recipe:
         """Return the recipe with the settings, and over them the parameters that are given."""
         given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
-        return changed_recipe(recipe_named(self.recipe), self.settings, given)
+        return recipe_named(self.recipe).override(recipe_changes(self.settings, given))
 
     def _held_out(self, graph: Graph) -> float:
         """Return the share of links to choose the epoch by, 0 where none or nothing is chosen."""

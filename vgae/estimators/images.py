@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vgae.data.images import Images
 from vgae.errors import DataError
-from vgae.estimators._common import changed_recipe, check_validation_fraction, seed_from
+from vgae.estimators._common import check_validation_fraction, recipe_changes, seed_from
 from vgae.evaluation.images import elbo_terms
 from vgae.models.embedding import embed_images, evaluating, parameter_like
 from vgae.recipes.images import ImageRecipe, image_recipe_named
@@ -218,7 +218,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _recipe(self) -> ImageRecipe:
         """Return the recipe with the settings, and over them the parameters that are given."""
         given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
-        return changed_recipe(image_recipe_named(self.recipe), self.settings, given)
+        return image_recipe_named(self.recipe).override(recipe_changes(self.settings, given))
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
         """Return X as float32 in [0, 1], with as many columns as in ``fit`` unless this is it."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from vgae.encoders import GCNEncoder, LinearGCNEncoder
+from vgae.encoders import GraphEncoder
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
@@ -69,7 +69,7 @@ def check_features(model: VAE, graph: Graph) -> None:
         DataError: If their number or their names differ, or one of the two has none.
     """
     encoder = model.encoder
-    if not isinstance(encoder, (GCNEncoder, LinearGCNEncoder)):
+    if not isinstance(encoder, GraphEncoder):
         return
     if graph.x is None and encoder.in_channels != graph.num_nodes:
         raise DataError(
@@ -131,8 +131,8 @@ def encoder_inputs(
     """
     like = parameter_like(model)
     prepare = getattr(model.encoder, "prepare", None)
-    if masked and not isinstance(model.encoder, (GCNEncoder, LinearGCNEncoder)):
-        prepare = None  # what it made of some edges would not do for others
+    if masked and not isinstance(model.encoder, GraphEncoder):
+        prepare = None  # its result for some edges does not serve for others
     x = graph.dense_x if prepare is None else graph.x
     x = None if x is None else x.to(device=like.device, dtype=like.dtype)
     edge_weight = graph.weights_of(edge_index)

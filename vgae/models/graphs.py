@@ -1,73 +1,120 @@
-"""The named models: an encoder and a posterior each, built as a recipe says."""
+"""Graph models: built from a name and a recipe, described and rebuilt as plain values."""
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
 
 import torch
-from torch import nn
 
-from vgae.decoders import InnerProductDecoder
-from vgae.encoders import GCNEncoder, LinearGCNEncoder
+from vgae.decoders.base import GraphDecoder
+from vgae.encoders.base import GraphEncoder
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass
+from vgae.models.registry import graph_model, name_of
 from vgae.recipes import Recipe
+from vgae.runtime.streams import stream
 from vgae.vae import VAE
 
-ModelName = Literal["vgae", "gae", "linear-vgae", "linear-gae"]
-MODELS = {
-    "vgae": (GCNEncoder, DiagGaussian),
-    "gae": (GCNEncoder, PointMass),
-    "linear-vgae": (LinearGCNEncoder, DiagGaussian),
-    "linear-gae": (LinearGCNEncoder, PointMass),
+POSTERIORS = {"gaussian": DiagGaussian, "point": PointMass}
+_RECIPE = {field.name for field in fields(Recipe)}
+# Absent from the files of the first models, whose values are the defaults.
+_LATER = {
+    *("activation", "feature_dropout", "dropout"),
+    *("self_loop_weight", "latent_norm", "degrees"),
 }
+# Keys of the files beside the configuration of encoder and decoder.
+_OTHERS = {"model", "in_channels", "feature_names", "vgae_version", "weights_sha256"}
 
 
-def check_model(name: str) -> None:
-    """Raise ``UsageError`` unless there is a model of that name."""
-    if name not in MODELS:
-        raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(MODELS)}.")
-
-
-def build_model(name: str, in_channels: int, recipe: Recipe, generator: torch.Generator) -> VAE:
-    """Build one of the named models with fresh weights.
+def build_model(
+    name: str, in_channels: int, recipe: Recipe, generator: torch.Generator, **options: Any
+) -> VAE:
+    """Build a named model with fresh weights.
 
     Args:
-        name: ``"vgae"``, ``"gae"`` (no noise, no KL), or the same with one linear hop,
-            ``"linear-vgae"``, ``"linear-gae"``, which have no hidden layer.
+        name: ``"vgae"``, ``"gae"`` (no noise, no KL), the same with one linear layer,
+            ``"linear-vgae"``, ``"linear-gae"``, or a registered one; see
+            :mod:`vgae.models.registry`.
         in_channels: Columns of the features; without features, the number of nodes.
-        recipe: What the encoder and the decoder are made with.
-        generator: Where the initial weights come from.
+        recipe: Settings of encoder and decoder.
+        generator: Source of the initial weights.
+        options: Arguments of the encoder's own, beyond the recipe.
     """
-    check_model(name)
-    encoder_class, posterior = MODELS[name]
-    options = {
-        "posterior": posterior,
-        "bias": recipe.bias,
-        "self_loop_weight": recipe.self_loop_weight,
-        "length": recipe.latent_norm or None,
-        "degrees": recipe.degrees,
-        "generator": generator,
-    }
-    if encoder_class is GCNEncoder:
-        options["activation"] = recipe.activation
-        options["dropout"] = (recipe.feature_dropout, recipe.dropout)
-    else:
-        options["dropout"] = recipe.feature_dropout
-    encoder = encoder_class(in_channels, *widths(name, recipe), **options)
-    if recipe.initial_logstd and posterior is DiagGaussian:
-        offset = encoder.bias1 if isinstance(encoder, GCNEncoder) else encoder.bias
-        assert offset is not None  # the recipe has seen to it
-        nn.init.constant_(offset[recipe.latent_channels :], recipe.initial_logstd)
-    decoder = InnerProductDecoder(
-        weighting=recipe.weighting,
-        bias=recipe.logit_bias,
-        pairs="sampled" if recipe.pairs == "sampled" else "exact",
-        pairs_per_node=recipe.pairs_per_node,
-        precision=recipe.precision,
+    model = graph_model(name)
+    encoder = model.encoder_class.from_recipe(
+        recipe,
+        in_channels,
+        posterior=POSTERIORS[model.posterior],
+        generator=generator,
+        **options,
     )
-    return VAE(encoder, decoder)
+    return VAE(encoder, model.decoder_class.from_recipe(recipe))
 
 
-def widths(name: str, recipe: Recipe) -> list[int]:
-    """Return the widths that the encoder of a named model is built with, d last."""
-    hidden = [recipe.hidden_channels] if MODELS[name][0] is GCNEncoder else []
-    return [*hidden, recipe.latent_channels]
+def widths(name: str, in_channels: int, recipe: Recipe) -> list[int]:
+    """Return the columns of each layer's output of a named model, which is not allocated."""
+    with torch.device("meta"):
+        shell = build_model(name, in_channels, recipe, stream(0, "init"))
+    return [*graph_encoder(shell).widths]
+
+
+def graph_encoder(model: VAE) -> GraphEncoder:
+    """Return the encoder of a model.
+
+    Raises:
+        UsageError: If it is no :class:`~vgae.encoders.base.GraphEncoder`.
+    """
+    if not isinstance(model.encoder, GraphEncoder):
+        raise UsageError(
+            "MODEL",
+            f"an encoder {type(model.encoder).__name__} cannot be rebuilt; make it a GraphEncoder"
+            " (vgae.encoders.base), or save its state_dict() with safetensors.",
+        )
+    return model.encoder
+
+
+def model_config(model: VAE) -> dict[str, Any]:
+    """Return the plain values that rebuild a model.
+
+    Raises:
+        UsageError: If nothing rebuilds it.
+    """
+    encoder, decoder = graph_encoder(model), model.decoder
+    if not isinstance(decoder, GraphDecoder):
+        raise UsageError(
+            "MODEL",
+            f"a decoder {type(decoder).__name__} cannot be rebuilt; make it a GraphDecoder"
+            " (vgae.decoders.base), or save its state_dict() with safetensors.",
+        )
+    posterior = next(name for name, kind in POSTERIORS.items() if kind is encoder.posterior)
+    return {
+        "model": name_of(type(encoder), posterior, type(decoder)),
+        "in_channels": encoder.in_channels,
+        **encoder.config(),
+        **decoder.config(),
+        "feature_names": list(encoder.feature_names),
+    }
+
+
+def from_config(config: Mapping[str, Any]) -> VAE:
+    """Build a model from what :func:`model_config` returned.
+
+    Raises:
+        KeyError: If a value is missing.
+        TypeError: If a value is of another type.
+        UsageError: If a value is out of range, or there is no such model.
+    """
+    values = {name: config[name] for name in _RECIPE & config.keys()}
+    options = {name: config[name] for name in config.keys() - _RECIPE - _OTHERS}
+    recipe = Recipe(**{**values, "name": "saved"})
+    model = build_model(
+        config["model"], config["in_channels"], recipe, stream(0, "init"), **options
+    )
+    for name in model_config(model):
+        if name not in _LATER | {"feature_names"}:
+            config[name]
+    names = config.get("feature_names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("feature_names must be a list of strings")
+    graph_encoder(model).feature_names = tuple(names)
+    return model

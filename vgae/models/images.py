@@ -1,5 +1,6 @@
-"""build_image_model: an encoder and a decoder of images, built as a recipe says."""
+"""Image models: built from a name and a recipe, described and rebuilt as plain values."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -61,24 +62,66 @@ def build_image_model(
     return VAE(encoder, decoder)
 
 
+def is_image_model(model: VAE) -> bool:
+    """Return whether the encoder of a model is one of this package's encoders of images."""
+    return isinstance(model.encoder, (MLPEncoder, ConvEncoder))
+
+
+def image_config(model: VAE) -> dict[str, Any]:
+    """Return the plain values that rebuild a model of images.
+
+    Raises:
+        UsageError: If no recipe builds such a model.
+    """
+    encoder, decoder = model.encoder, model.decoder
+    assert isinstance(encoder, (MLPEncoder, ConvEncoder))
+    fields: dict[str, Any] = {
+        "network": "mlp" if isinstance(encoder, MLPEncoder) else "conv",
+        "hidden_channels": tuple(encoder.channels),
+        "latent_channels": encoder.latent_channels,
+        "activation": encoder.activation,
+        "sigma": encoder.head.sigma,
+    }
+    if isinstance(decoder, NormalDecoder):
+        fields |= {"likelihood": "normal", "variance": decoder.variance}
+        fields |= {"min_pixel_sigma": decoder.min_sigma}
+    posterior = encoder.head.posterior
+    name = next(name for name, kind in POSTERIORS.items() if kind is posterior)
+    config = {
+        "model": name,
+        "shape": list(encoder.shape),
+        "recipe": asdict(ImageRecipe(name="saved", **fields)),
+    }
+    with torch.device("meta"):
+        shell = from_config(config)
+    if repr(shell) != repr(model):
+        raise UsageError(
+            "MODEL",
+            f"no recipe builds an image model with the decoder {type(decoder).__name__} of these"
+            " parts, so that it could not be rebuilt; save its state_dict() with safetensors.",
+        )
+    return config
+
+
 def save_image_model(
     folder: Path, name: str, shape: tuple[int, int, int], recipe: ImageRecipe, model: VAE
 ) -> None:
-    """Write a model and what rebuilds it."""
+    """Write a model and the values that rebuild it."""
     write_model(folder, model, {"model": name, "shape": list(shape), "recipe": asdict(recipe)})
 
 
+def from_config(config: Mapping[str, Any]) -> VAE:
+    """Build a model from what :func:`image_config` returned."""
+    channels, height, width = config["shape"]
+    recipe = ImageRecipe.from_dict(config["recipe"])
+    shape = int(channels), int(height), int(width)
+    return build_image_model(config["model"], shape, recipe, stream(0, "init"))
+
+
 def load_image_model(folder: Path) -> VAE:
-    """Bring a model back.
+    """Load a model.
 
     Raises:
         ArtifactError: If a file is missing or damaged.
     """
-
-    def build(settings: dict[str, Any]) -> VAE:
-        channels, height, width = settings["shape"]
-        recipe = ImageRecipe.from_dict(settings["recipe"])
-        shape = int(channels), int(height), int(width)
-        return build_image_model(settings["model"], shape, recipe, stream(0, "init"))
-
-    return read_model(folder, build)
+    return read_model(folder, from_config)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
@@ -34,7 +34,6 @@ class Training:
         patience: Epochs without a better validation score after which training stops; 0 never
             stops early.
         eval_every: Epochs between two looks at what is held out for validation.
-        chosen: Fields that :meth:`override` set.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Training:
     keep: Keep = "last"
     patience: int = 0
     eval_every: int = 5
-    chosen: tuple[str, ...] = field(default=(), compare=False)
 
     ranges: ClassVar[Ranges] = {
         "lr": (0, MOST),
@@ -64,21 +62,32 @@ class Training:
         for f in fields(self):
             _check(f.name, f.type, getattr(self, f.name), self.ranges.get(f.name))
 
-    def override(self, settings: Mapping[str, str]) -> Self:
-        """Return a copy with some fields changed, each given as text.
+    @property
+    def chosen(self) -> frozenset[str]:
+        """Names of the fields that :meth:`override` set, which is no setting itself."""
+        return self.__dict__.get("_chosen", frozenset())
+
+    def override(self, settings: Mapping[str, Any]) -> Self:
+        """Return a copy with some fields changed.
+
+        Args:
+            settings: Fields and their values, or the values as text.
 
         Raises:
-            UsageError: If a field does not exist or its text is of another type.
+            UsageError: If a field does not exist or its value is of another type.
         """
-        types = {f.name: f.type for f in fields(self) if f.name != "chosen"}
+        types = {f.name: f.type for f in fields(self)}
         values = {}
-        for name, text in settings.items():
+        for name, value in settings.items():
             if name not in types:
                 raise UsageError(
                     "RECIPE", f"{name!r} is no field of a recipe; they are {', '.join(types)}."
                 )
-            values[name] = _parse(name, text, types[name])
-        return replace(self, **values, chosen=tuple(sorted({*self.chosen, *values})))
+            is_text = isinstance(value, str) and types[name] is not str
+            values[name] = _parse(name, value, types[name]) if is_text else _plain(value)
+        changed = replace(self, **values)
+        object.__setattr__(changed, "_chosen", self.chosen | values.keys())
+        return changed
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -90,14 +99,15 @@ class Training:
         """
         if not isinstance(values, Mapping):
             raise TypeError("a recipe must be a JSON object")
+        # Earlier versions wrote the names of the fields that were set.
         tuples: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "chosen"
         }
         return cls(**tuples)
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same for a training to go on from another's checkpoint."""
-        free = ("name", "epochs", "patience", "chosen")  # how long, not how
+        free = ("name", "epochs", "patience")  # how long, not how
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def __str__(self) -> str:
@@ -125,6 +135,12 @@ def _check(name: str, kind: Any, value: Any, span: tuple[float, float] | None) -
         inside = isinstance(number, Real) and low <= number <= high  # pyright: ignore
         if not inside:  # NaN fails too
             raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {number!r:.60}.")
+
+
+def _plain(value: Any) -> Any:
+    """Return Python's own numbers and tuples for those of numpy and for lists."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(map(_plain, value)) if isinstance(value, (tuple, list)) else value
 
 
 def _parse(name: str, text: str, kind: Any) -> object:

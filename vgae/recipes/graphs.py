@@ -1,7 +1,7 @@
 """Named settings of graph models: plain frozen values that print as TOML."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vgae.errors import UsageError
@@ -158,7 +158,7 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
     changed = {
         name: value
-        for name, value in vars(recipe).items()
+        for name, value in asdict(recipe).items()
         if name in recipe.chosen or value != getattr(BEST, name)
     }
     return replace(base, **changed)

@@ -34,7 +34,6 @@ from vgae.models.files import (
     write_calibration,
     write_json,
 )
-from vgae.models.graphs import ModelName
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.export import write_embeddings
 from vgae.recipes import PAPER, Recipe
@@ -154,7 +153,7 @@ def train_run(  # noqa: PLR0913
     *,
     features: str = "raw",
     directed: Directed = "symmetrize",
-    model: ModelName = "vgae",
+    model: str = "vgae",
     recipe: Recipe = PAPER,
     seed: int = 0,
     val: float = 0.05,
@@ -271,7 +270,7 @@ def resume_run(
         with understood(folder):
             split = split_links(graph, **config["split"], seed=config["seed"])
         split.save(folder / "split.npz")
-    model, seed = cast(ModelName, config["model"]), config["seed"]
+    model, seed = config["model"], config["seed"]
     prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=compute)
     return _trained(
         folder, config, graph, split, prepared, tensorboard=tensorboard, progress=progress

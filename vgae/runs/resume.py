@@ -54,7 +54,7 @@ def recipe_to_resume(
     recipe = stored.override(changes)
     complete = (folder / "metrics.json").exists()
     before, after, identity = asdict(stored), asdict(recipe), stored.identity()
-    changed = [name for name in before if before[name] != after[name] and name != "chosen"]
+    changed = [name for name in before if before[name] != after[name]]
     told = ", ".join(f"{name} = {before[name]}" for name in changed)
     if changed and complete:
         raise ArtifactError(

@@ -22,13 +22,13 @@ OURS: Mapping[str, Make] = {
         activation="elu",
         dropout=(0.2, 0.2),
         self_loop_weight=6.0,
-        length=1.8,
+        latent_norm=1.8,
         degrees=True,
     ),
     "GCNEncoder, PointMass": functools.partial(GCNEncoder, posterior=PointMass, bias=False),
     "LinearGCNEncoder": LinearGCNEncoder,
     "LinearGCNEncoder, all options": functools.partial(
-        LinearGCNEncoder, dropout=0.2, self_loop_weight=6.0, length=1.8, degrees=True
+        LinearGCNEncoder, dropout=0.2, self_loop_weight=6.0, latent_norm=1.8, degrees=True
     ),
     "PyGEncoder": lambda in_channels: PyGEncoder(GCNEncoder(in_channels)),
 }

@@ -9,14 +9,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from vgae.decoders import InnerProductDecoder
-from vgae.encoders import GCNEncoder, feature_scale
+from vgae.decoders import GraphDecoder
+from vgae.encoders import feature_scale
 from vgae.errors import UsageError
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LabelledPairs, LinkSplit
 from vgae.models.embedding import encoder_inputs, input_names
-from vgae.models.graphs import MODELS, ModelName, build_model, check_model, widths
+from vgae.models.graphs import build_model, graph_encoder, widths
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
@@ -32,7 +32,7 @@ def fit(
     graph: Graph,
     split: LinkSplit,
     *,
-    model: ModelName | VAE = "vgae",
+    model: str | VAE = "vgae",
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str | Compute = "auto",
@@ -83,7 +83,7 @@ def prepare(
     graph: Graph,
     split: LinkSplit,
     *,
-    model: ModelName | VAE = "vgae",
+    model: str | VAE = "vgae",
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str | Compute = "auto",
@@ -104,9 +104,10 @@ def prepare(
         in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
+        encoder = graph_encoder(model)
         if recipe.scale_features and graph.x is not None:
-            cast(GCNEncoder, model.encoder).feature_scale = feature_scale(graph.x)
-        cast(GCNEncoder, model.encoder).feature_names = input_names(graph)
+            encoder.feature_scale = feature_scale(graph.x)
+        encoder.feature_names = input_names(graph)
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     problem = Problem(
@@ -156,9 +157,7 @@ def plan_fit(
     Raises:
         ResourceError: If more memory is needed than there is.
     """
-    check_model(model)
-    *hidden, latent = widths(model, recipe)
-    outputs = [*hidden, MODELS[model][1].num_heads * latent]
+    outputs = widths(model, graph.num_features or graph.num_nodes, recipe)
     return plan_training(graph, split.train.shape[1], outputs, recipe, device, max_bytes=max_bytes)
 
 
@@ -185,21 +184,21 @@ def _target(
     edge_index = split.message_edge_index.to(device)
     weight = graph.weights_of(split.message_edge_index) if weighted else None
     if weight is not None:
-        _need_inner_product(model, "weighted = true")
-        decoder = cast(InnerProductDecoder, model.decoder)
+        decoder = _graph_decoder(model, "weighted = true")
         return decoder.prepare(edge_index, split.num_nodes, weight.to(device))
     prepare = getattr(model.decoder, "prepare", None)
     return edge_index if prepare is None else prepare(edge_index, split.num_nodes)
 
 
-def _need_inner_product(model: VAE, setting: str) -> None:
-    """Raise ``UsageError`` unless the decoder can be told which links count, and how much."""
-    if not isinstance(model.decoder, InnerProductDecoder):
+def _graph_decoder(model: VAE, setting: str) -> GraphDecoder:
+    """Return the decoder, which must be able to predict some links and to weight them."""
+    if not isinstance(model.decoder, GraphDecoder):
         raise UsageError(
             "DECODER",
-            f"{setting} needs an InnerProductDecoder, which can be told what to predict, not"
+            f"{setting} needs a decoder that is a GraphDecoder, such as InnerProductDecoder, not"
             f" {type(model.decoder).__name__}; leave the setting out.",
         )
+    return model.decoder
 
 
 def _masking(
@@ -208,5 +207,5 @@ def _masking(
     """Return what hides links in each epoch, if any are to be hidden."""
     if share == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
         return None
-    _need_inner_product(model, "mask > 0")
+    _graph_decoder(model, "mask > 0")
     return LinkMasking(split.message_edge_index.to(generator.device), share, generator)

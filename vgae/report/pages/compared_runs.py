@@ -11,7 +11,6 @@ from vgae.report.pages.frame import Chart, Series, Table, rounded, thinned
 NUM_COLOURS = 8  # of compare.css
 _LONGEST = 24  # letters of a setting; fingerprints are longer
 _NAMES = {"name": "recipe"}
-_META = ("chosen",)  # not how a run was trained, but who said so
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def curve(
 
 def differing(settings: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     """Return the settings that are not the same everywhere: a value for each run."""
-    names = dict.fromkeys(name for one in settings for name in one if name not in _META)
+    names = dict.fromkeys(name for one in settings for name in one)
     found = {}
     for name in names:
         values = [one.get(name, "") for one in settings]

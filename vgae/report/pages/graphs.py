@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vgae.errors import printable
 from vgae.evaluation.calibration import Calibration
+from vgae.models.registry import graph_model
 from vgae.prediction.links import LinkTable
 from vgae.recipes import RECIPES, Recipe
 from vgae.report.figures.graphs import write_figures
@@ -40,12 +41,6 @@ from vgae.runtime.reading import read_regular
 
 log = logging.getLogger(__name__)
 
-_MODELS = {
-    "vgae": "variational graph auto-encoder",
-    "gae": "graph auto-encoder",
-    "linear-vgae": "linear variational graph auto-encoder",
-    "linear-gae": "linear graph auto-encoder",
-}
 _FIGURES = {
     "training.png": "How training went",
     "embedding.png": "The nodes in the plane",
@@ -110,7 +105,7 @@ def _page(run: Run, top_k: int) -> str:
             "title": f"{printable(graph.name)} · {run.config['model']} · vgae",
             "sections": _SECTIONS,
             "name": shown(graph.name),
-            "model": _MODELS.get(run.config["model"], shown(run.config["model"])),
+            "model": shown(graph_model(run.config["model"]).title),
             "head": headline(run, scored),
             "bet": bet(found, tested),
             "facts": facts(run),

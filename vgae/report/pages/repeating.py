@@ -43,7 +43,7 @@ def shell_command(words: Sequence[object], recipe: Training, named: Training) ->
     """
     said = [str(word) for word in words]
     for name, value in recipe_settings(recipe).items():
-        if name in ("name", "chosen") or value == getattr(named, name):
+        if name == "name" or value == getattr(named, name):
             continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else setting(value)
         said += ["--set", f"{name}={text}"]

@@ -1,0 +1,120 @@
+"""Names of graph models: those of the package, of the process, and of installed packages."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+import vgae
+from vgae.decoders import InnerProductDecoder
+from vgae.encoders import GCNEncoder, GraphEncoder
+from vgae.errors import UsageError
+from vgae.gaussian import DiagGaussian
+from vgae.models.registry import MODELS, GraphModel, graph_model, model_names, register_model
+from vgae.recipes import BEST, PAPER
+
+THEIRS = '''
+import torch
+from vgae.encoders import GraphEncoder
+from vgae.models.registry import GraphModel
+
+
+class MeanEncoder(GraphEncoder):
+    """Mean of the neighbours' features, and one linear map."""
+
+    def __init__(self, in_channels, latent_channels, posterior, slope=0.5):
+        super().__init__(in_channels, latent_channels, posterior)
+        self.linear = torch.nn.Linear(in_channels, self.posterior.num_heads * latent_channels)
+        self.slope = slope
+
+    @classmethod
+    def from_recipe(cls, recipe, in_channels, *, posterior, generator=None, slope=0.5):
+        return cls(in_channels, recipe.latent_channels, posterior, slope)
+
+    def config(self):
+        return {"latent_channels": self.latent_channels, "slope": self.slope}
+
+    def forward(self, x, edge_index, edge_weight=None):
+        source, target = edge_index
+        mean = x.index_add(0, target, self.slope * self.scaled(x)[source])
+        return self.posterior.from_heads(*self.linear(mean).chunk(self.posterior.num_heads, -1))
+
+
+MEAN = GraphModel("mean encoder", MeanEncoder)
+BROKEN = 3
+'''
+
+
+@pytest.fixture
+def their_package(tmp_path, monkeypatch):
+    """An installed package that registers two models, one of them by mistake."""
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[vgae.models]\ntheirs = theirs:MEAN\nwrong = theirs:BROKEN\nmissing = theirs:NOTHING\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("theirs", None)
+
+
+def test_the_models_of_the_package_have_their_parts():
+    assert graph_model("vgae").encoder_class is GCNEncoder
+    assert graph_model("gae").decoder_class is InnerProductDecoder
+    assert [*MODELS][:2] == ["vgae", "gae"]
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(UsageError, match="no model 'gcn'; there are vgae, gae, linear-vgae"):
+        graph_model("gcn")
+
+
+def test_a_name_is_registered_once(monkeypatch):
+    monkeypatch.setattr("vgae.models.registry.MODELS", dict(MODELS))
+    register_model("mine", GraphModel("mine", GCNEncoder))
+    register_model("mine", GraphModel("mine", GCNEncoder))
+    with pytest.raises(UsageError, match="there is a model 'mine' already"):
+        register_model("mine", GraphModel("other", GCNEncoder))
+
+
+def test_models_of_an_installed_package_are_found_by_name(their_package):
+    assert {"theirs", "wrong"} < set(model_names())
+    assert issubclass(graph_model("theirs").encoder_class, GraphEncoder)
+    with pytest.raises(UsageError, match="theirs:BROKEN must be a GraphModel"):
+        graph_model("wrong")
+    with pytest.raises(UsageError, match="model 'missing'"):
+        graph_model("missing")
+
+
+@pytest.mark.parametrize("recipe", [PAPER, BEST], ids=lambda recipe: recipe.name)
+def test_a_model_of_theirs_trains_masks_saves_and_predicts(their_package, sbm, recipe, tmp_path):
+    split = vgae.split_links(sbm)
+    recipe = replace(recipe, epochs=2, latent_channels=3)
+    result = vgae.fit(sbm, split, model="theirs", recipe=recipe, progress=False)
+    vgae.save_pretrained(result.model, tmp_path / "model")
+    again = vgae.from_pretrained(tmp_path / "model")
+    assert again.encoder.slope == 0.5
+    assert torch.equal(vgae.embed(again, sbm).mu, vgae.embed(result.model, sbm).mu)
+    assert isinstance(vgae.embed(again, sbm), DiagGaussian)
+    assert len(vgae.predict_links(again, sbm, 2, nodes=["node-1"])) == 2
+
+
+def test_a_model_of_theirs_is_a_run_with_a_page(their_package, sbm_file, command, tmp_path):
+    run = tmp_path / "run"
+    options = ("--model", "theirs", "--epochs", "2", "--quiet", "-o", run)
+    assert command("train", sbm_file, *options)[0] == 0
+    assert command("evaluate", run)[0] == 0
+    assert command("predict", run, "--quiet")[0] == 0
+    assert command("report", run, "--quiet")[0] == 0
+    assert "mean encoder" in (run / "report.html").read_text()
+
+
+def test_a_class_that_is_not_registered_cannot_be_saved(sbm, tmp_path):
+    class Mine(GCNEncoder):
+        pass
+
+    with pytest.raises(UsageError, match="no model is registered with the encoder Mine"):
+        vgae.save_pretrained(vgae.VAE(Mine(40), InnerProductDecoder()), tmp_path / "model")

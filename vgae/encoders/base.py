@@ -1,0 +1,120 @@
+"""Base class of the graph encoders that can be named, saved and masked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from vgae.gaussian import DiagGaussian, PointMass
+from vgae.recipes.graphs import Recipe
+
+
+class GraphEncoder(nn.Module):
+    r"""Graph encoder that is built from a recipe and rebuilt from its configuration.
+
+    A subclass has ``forward(x, edge_index, edge_weight=None)``, which returns a posterior,
+    :meth:`from_recipe` and :meth:`config`. Registered as a model (:mod:`vgae.models.registry`),
+    it is then available to ``vgae train --model``, :func:`vgae.fit`, masks, saving, prediction
+    and pages. ``examples/own_encoder.py`` has one.
+
+    Args:
+        in_channels: Columns of ``x``; without features, the number of nodes.
+        latent_channels: Width d of the latent vectors.
+        posterior: :class:`~vgae.DiagGaussian`, or :class:`~vgae.PointMass` for a plain
+            auto-encoder.
+
+    Attributes:
+        generator: Source of dropout, on the device of ``x``; ``None`` is torch's default.
+            :func:`vgae.fit` lends one during training.
+        feature_scale: Factor of each column of ``x``, shape ``(in_channels,)``, stored with the
+            weights; ``None`` leaves the features as they are. ``forward`` applies it
+            (:meth:`scaled`).
+        feature_names: Name of each column of ``x``, if known; :func:`vgae.fit` sets them,
+            :func:`vgae.embed` compares them.
+    """
+
+    state_names: ClassVar[Mapping[str, str]] = {}
+    """Names of parameters in files, by their names in the module, in the order of the files."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        latent_channels: int,
+        posterior: type[DiagGaussian] | type[PointMass] = DiagGaussian,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.latent_channels = in_channels, latent_channels
+        self.posterior = posterior
+        self.generator: torch.Generator | None = None
+        self.feature_scale: Tensor | None
+        self.register_buffer("feature_scale", None)
+        self.feature_names: tuple[str, ...] = ()
+        self.register_state_dict_post_hook(_to_files)
+        self.register_load_state_dict_pre_hook(_from_files)
+
+    @classmethod
+    def from_recipe(
+        cls,
+        recipe: Recipe,
+        in_channels: int,
+        *,
+        posterior: type[DiagGaussian] | type[PointMass],
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Build an encoder with fresh weights.
+
+        Args:
+            recipe: Settings.
+            in_channels: As for the class.
+            posterior: As for the class.
+            generator: Source of the initial weights.
+        """
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the recipe that rebuild the encoder, as plain values.
+
+        Other keys are passed to :meth:`from_recipe` as keyword arguments.
+        """
+        raise NotImplementedError
+
+    @property
+    def widths(self) -> Sequence[int]:
+        """Columns of each layer's output, by which memory is predicted."""
+        return [self.posterior.num_heads * self.latent_channels]
+
+    def prepare(
+        self,
+        x: Tensor | None,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        *,
+        masked: bool = False,  # noqa: ARG002 - the same for both
+    ) -> tuple[Any, ...]:
+        """Convert the arguments of ``forward`` once, before training or evaluation.
+
+        Args:
+            x: Node features, dense or sparse CSR, or ``None``.
+            edge_index: Both directions of every edge, shape ``(2, E)``.
+            edge_weight: Weight of each edge, shape ``(E,)``.
+            masked: Whether ``forward`` will receive other edges in each epoch.
+        """
+        x = None if x is None else x.to_dense()
+        return (x, edge_index) if edge_weight is None else (x, edge_index, edge_weight)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Return dense features with each column multiplied by ``feature_scale``."""
+        return x if self.feature_scale is None else x * self.feature_scale
+
+
+def _to_files(module: nn.Module, state: dict[str, Any], prefix: str, _: object) -> None:
+    for own, stored in type(module).state_names.items():  # pyright: ignore[reportAttributeAccessIssue]
+        if prefix + own in state:
+            state[prefix + stored] = state.pop(prefix + own)
+
+
+def _from_files(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    for own, stored in type(module).state_names.items():  # pyright: ignore[reportAttributeAccessIssue]
+        if prefix + stored in state:
+            state[prefix + own] = state.pop(prefix + stored)

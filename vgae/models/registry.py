@@ -1,0 +1,127 @@
+"""Registry of the graph models: the names that ``vgae train --model`` and ``vgae.fit`` take.
+
+A model is an encoder, its posterior and a decoder. The registry holds names of classes, which are
+imported when a model is built, so that reading it is instant.
+"""
+
+import logging
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from vgae.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from vgae.decoders.base import GraphDecoder
+    from vgae.encoders.base import GraphEncoder
+
+ENTRY_POINTS = "vgae.models"
+"""Group of the entry points by which other packages register models: name = module:attribute,
+where the attribute is a :class:`GraphModel`."""
+
+
+@dataclass(frozen=True)
+class GraphModel:
+    """Parts of a graph model.
+
+    Attributes:
+        title: Name in sentences, such as ``"variational graph auto-encoder"``.
+        encoder: A :class:`~vgae.encoders.base.GraphEncoder`, or ``"module:Class"``.
+        posterior: ``"gaussian"``, or ``"point"`` for a plain auto-encoder.
+        decoder: A :class:`~vgae.decoders.base.GraphDecoder`, or ``"module:Class"``.
+    """
+
+    title: str
+    encoder: "str | type[GraphEncoder]"
+    posterior: Literal["gaussian", "point"] = "gaussian"
+    decoder: "str | type[GraphDecoder]" = "vgae.decoders:InnerProductDecoder"
+
+    @property
+    def encoder_class(self) -> "type[GraphEncoder]":
+        """Class of the encoder."""
+        return _loaded(self.encoder)
+
+    @property
+    def decoder_class(self) -> "type[GraphDecoder]":
+        """Class of the decoder."""
+        return _loaded(self.decoder)
+
+
+MODELS: dict[str, GraphModel] = {
+    "vgae": GraphModel("variational graph auto-encoder", "vgae.encoders:GCNEncoder"),
+    "gae": GraphModel("graph auto-encoder", "vgae.encoders:GCNEncoder", "point"),
+    "linear-vgae": GraphModel(
+        "linear variational graph auto-encoder", "vgae.encoders:LinearGCNEncoder"
+    ),
+    "linear-gae": GraphModel(
+        "linear graph auto-encoder", "vgae.encoders:LinearGCNEncoder", "point"
+    ),
+}
+
+
+def register_model(name: str, model: GraphModel) -> None:
+    """Add a model to the registry of this process.
+
+    Raises:
+        UsageError: If another model has the name.
+    """
+    if MODELS.setdefault(name, model) != model:
+        raise UsageError("MODEL", f"there is a model {name!r} already; choose another name.")
+
+
+def model_names() -> list[str]:
+    """Return the names of all models, those of installed packages last."""
+    return [*dict.fromkeys([*MODELS, *sorted(entry_points(group=ENTRY_POINTS).names)])]
+
+
+def graph_model(name: str) -> GraphModel:
+    """Return a model by name; those of other packages are found by their entry points.
+
+    Raises:
+        UsageError: If there is none of that name, or its entry point cannot be loaded.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        try:
+            found = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError("MODEL", f"model {name!r} ({entry.value}): {error}.") from error
+        if not isinstance(found, GraphModel):
+            raise UsageError("MODEL", f"model {name!r}: {entry.value} must be a GraphModel.")
+        return found
+    raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(model_names())}.")
+
+
+def name_of(encoder: Any, posterior: str, decoder: Any) -> str:
+    """Return the name of the model of these classes.
+
+    Raises:
+        UsageError: If none is registered.
+    """
+    for name in model_names():
+        try:
+            model = graph_model(name)
+        except UsageError as error:  # a broken package must not keep others from being saved
+            log.warning("%s", error)
+            continue
+        parts = (model.encoder_class, model.posterior, model.decoder_class)
+        if parts == (encoder, posterior, decoder):
+            return name
+    raise UsageError(
+        "MODEL",
+        f"no model is registered with the encoder {encoder.__name__} and the decoder"
+        f" {decoder.__name__}, so that it could not be rebuilt; register it"
+        " (vgae.models.registry.register_model), or save its state_dict() with safetensors.",
+    )
+
+
+def _loaded(part: Any) -> Any:
+    """Return a class, imported if it is given by name."""
+    if not isinstance(part, str):
+        return part
+    module, _, name = part.partition(":")
+    return getattr(import_module(module), name)
