@@ -27,7 +27,8 @@ class GATEncoder(GraphEncoder):
 
     def forward(self, x, edge_index, edge_weight=None):
         h = self.conv0(self.scaled(x), edge_index).relu()
-        return self.posterior.from_heads(*self.conv1(h, edge_index).chunk(2, dim=-1))
+        heads = self.conv1(h, edge_index).chunk(self.posterior.num_heads, dim=-1)
+        return self.posterior.from_heads(*heads)
 
 
 check_graph_model(GATEncoder)  # raises an error that lists what is wrong
