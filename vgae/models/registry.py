@@ -59,6 +59,7 @@ MODELS: dict[str, GraphModel] = {
     "linear-gae": GraphModel(
         "linear graph auto-encoder", "vgae.encoders:LinearGCNEncoder", "point"
     ),
+    "sage": GraphModel("variational GraphSAGE auto-encoder", "vgae.encoders.sage:SAGEEncoder"),
 }
 
 
