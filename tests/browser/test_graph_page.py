@@ -197,7 +197,7 @@ def test_the_filter_keeps_the_rows_that_have_its_words(page):
 
 
 def test_a_known_link_has_no_probability_and_proposals_go_by_score(page):
-    name = page.locator("#bet bdi").first.inner_text()
+    name = page.locator("#top-link bdi").first.inner_text()
     page.fill("#search", name)
     page.keyboard.press("Enter")
     assert "%" in page.locator("#panel ul.proposed").inner_text()

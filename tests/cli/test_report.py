@@ -29,7 +29,7 @@ def test_report_writes_a_page_into_the_run(command, run, caplog):
     assert caplog.records[0].name == "vgae.report.pages.graphs"
     html = path.read_text()
     assert html.startswith("<!doctype html>")
-    assert html.count("<tr>", html.index('id="proposals"'), html.index('id="trust"')) == 8
+    assert html.count("<tr>", html.index('id="proposals"'), html.index('id="checks"')) == 8
 
 
 def test_report_writes_where_it_is_told(command, run, tmp_path, monkeypatch):
@@ -94,7 +94,7 @@ def test_several_runs_have_a_page_beside_them(command, run, monkeypatch):
     path = run.parent / f"compare-{run.name}-{copy.name}.html"
     assert status == 0
     assert json.loads(out) == {"path": str(path), "bytes": path.stat().st_size}
-    assert "the two cannot be told apart" in path.read_text()
+    assert "the difference is not significant" in path.read_text()
     assert 'href="sbm/report.html"' in path.read_text() or not (run / "report.html").exists()
 
 

@@ -1,1 +1,1 @@
-"""What a run looks like."""
+"""Figures and HTML pages of runs."""

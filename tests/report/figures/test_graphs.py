@@ -55,7 +55,7 @@ def test_a_latent_space_that_collapsed_is_drawn_as_it_is(sbm, tmp_path, noise):
     spread = noise * np.random.default_rng(0).normal(size=(120, 5))
     figure = embedding_figure(sbm, np.arange(1, 6) + spread)
     figure.savefig(tmp_path / "x.png")
-    assert "as they are" in figure.axes[0].get_title(loc="left")
+    assert "no projection" in figure.axes[0].get_title(loc="left")
 
 
 def test_large_graphs_take_pca_and_small_ones_tsne(sbm):
@@ -88,12 +88,12 @@ def test_links_are_drawn_from_the_test_pairs_and_the_threshold_lies_on_both_curv
     run = train_run(str(sbm_file), tmp_path / "run", recipe=replace(PAPER, epochs=20))
     roc, precision_recall, calibration = links_figure(run).axes
     assert f"{100 * run.metrics['test']['auc']:.2f}" in roc.get_title(loc="left")
-    (false_share, true_share) = roc.lines[2].get_xydata()[0]
+    (false_rate, true_rate) = roc.lines[2].get_xydata()[0]
     curve = roc.lines[0].get_xydata()
-    assert np.interp(false_share, *curve.T) == pytest.approx(true_share, abs=0.03)
+    assert np.interp(false_rate, *curve.T) == pytest.approx(true_rate, abs=0.03)
     recall, precision = precision_recall.lines[1].get_xydata()[0]
-    assert recall == true_share
-    assert precision == pytest.approx(true_share / (true_share + false_share))
+    assert recall == true_rate
+    assert precision == pytest.approx(true_rate / (true_rate + false_rate))
     assert [text.split(":")[0] for text in labels_of(calibration)] == [
         "sigmoid of the logit",
         "calibrated",

@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from vgae.report.figures.points import draw_classes, draw_values, project
+from vgae.report.figures.points import UNPROJECTED, draw_classes, draw_values, projections
 
 
 def test_very_many_points_are_an_image_within_the_vectors():
@@ -38,6 +38,6 @@ def test_an_eleventh_class_has_another_marker():
 
 def test_two_dimensions_are_left_as_they_are():
     points = np.random.default_rng(0).normal(size=(9, 2))
-    method, plane = project(points)
-    assert method == "as they are"
+    ((method, plane),) = projections(points)
+    assert method == UNPROJECTED
     np.testing.assert_array_equal(plane, points)

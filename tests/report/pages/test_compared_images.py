@@ -5,6 +5,7 @@ import pytest
 
 from vgae.recipes.images import ImageRecipe
 from vgae.report.pages.compared_images import compared_images, elbo_of_test, warnings
+from vgae.report.pages.compared_runs import NO_BEST
 from vgae.runs.images import train_image_run
 
 NAMES = ["one", "two"]
@@ -38,46 +39,49 @@ def test_runs_on_the_same_images_are_compared_image_by_image(image_run, other_ru
     assert found.scores.rows[0][2] == "–"
 
 
-def test_the_values_are_those_that_the_run_was_judged_by(image_run):
+def test_the_values_are_those_of_the_evaluation_of_the_run(image_run):
     assert elbo_of_test(image_run).mean().item() == pytest.approx(
         image_run.metrics["test"]["elbo"], abs=1e-6
     )
 
 
-def test_the_same_model_twice_cannot_be_told_apart(image_run):
+def test_the_same_model_twice_has_no_significant_difference(image_run):
     found = compared_images([image_run, image_run], NAMES)
-    assert found.verdict.endswith("on these test images the two cannot be told apart.")
+    assert found.verdict.endswith("the difference is not significant on these test images.")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"likelihood": "normal"}, "in the likelihood of a pixel"),
-        ({"binarize": "static"}, "in how pixels were drawn"),
+        ({"likelihood": "normal"}, "had another pixel likelihood, and so another scale"),
+        ({"binarize": "static"}, "had other random draws of the pixels"),
     ],
 )
-def test_scores_on_another_scale_are_told(image_run, change, said):
+def test_scores_on_another_scale_give_a_warning(image_run, change, said):
     found = compared_images([image_run, changed(image_run, **change)], NAMES)
     assert len(found.warnings) == 1
     assert said in found.warnings[0]
-    assert found.warnings[0].startswith("two differs from one in ")
-    assert found.verdict == "There is no best: their scores cannot be compared."
+    assert found.warnings[0].endswith(" than one. Do not compare these scores.")
+    assert found.verdict == NO_BEST
     assert not any("★" in str(row) for row in found.scores.rows)
     assert found.scores.rows[1][2] == "–"
 
 
-def test_other_images_and_models_are_told(image_run):
+def test_other_images_and_models_give_a_warning(image_run):
     config = image_run.config
     images = replace(
         image_run, config={**config, "images": {**config["images"], "fingerprint": "0"}}
     )
     model = replace(image_run, config={**config, "model": "ae"})
-    assert "in the images" in warnings([image_run, images], NAMES)[0]
-    assert "auto-encoder bounds nothing" in warnings([image_run, model], NAMES)[0]
+    assert "other test images" in warnings([image_run, images], NAMES)[0]
+    assert (
+        "another type of model (the ELBO of a plain auto-encoder is no bound)"
+        in warnings([image_run, model], NAMES)[0]
+    )
     seed = replace(image_run, config={**config, "seed": 1})
     assert warnings([image_run, seed], NAMES) == []
     drawn = [changed(run, binarize="static") for run in (image_run, seed)]
-    assert "pixels were drawn" in warnings(drawn, NAMES)[0]
+    assert "draws of the pixels" in warnings(drawn, NAMES)[0]
 
 
 def test_each_run_has_its_curve_and_its_pictures(image_run, other_run):
@@ -97,7 +101,7 @@ def test_other_images_have_no_pictures_side_by_side(image_run, tmp_path):
     found = compared_images([image_run, run], NAMES)
     assert found.pictures == []
     assert found.kicker == "2 runs on the images digits, noise"
-    assert "in the images" in found.warnings[0]
+    assert "other test images" in found.warnings[0]
 
 
 def test_without_test_images_there_is_nothing_to_compare(tmp_path):
@@ -109,6 +113,6 @@ def test_without_test_images_there_is_nothing_to_compare(tmp_path):
         for k in range(2)
     ]
     found = compared_images(runs, NAMES)
-    assert found.verdict == "There is no best: their scores cannot be compared."
+    assert found.verdict == NO_BEST
     assert found.charts == {}
     assert found.pictures == []

@@ -7,6 +7,7 @@ from vgae.evaluation.metrics import link_scores
 from vgae.graphs.split import LabelledPairs
 from vgae.recipes import PAPER
 from vgae.report.pages.compared_links import compared_links, logits_of_test, same_test, warnings
+from vgae.report.pages.compared_runs import NO_BEST
 from vgae.runs.graphs import train_run
 
 NAMES = ["one", "two"]
@@ -62,37 +63,36 @@ def test_the_lowest_calibration_error_is_the_best(short, graph_run):
     assert not texts[errors.index(max(errors))].startswith("★")
 
 
-def test_the_same_model_twice_cannot_be_told_apart(short):
+def test_the_same_model_twice_has_no_significant_difference(short):
     found = compared_links([short, short], NAMES)
     assert "0.0 points above" in found.verdict
-    assert found.verdict.endswith("on these test links the two cannot be told apart.")
+    assert found.verdict.endswith("the difference is not significant on these test links.")
 
 
-def test_other_test_links_are_told_and_nothing_is_called_best(short, graph_run, elsewhere):
+def test_other_test_links_give_a_warning_and_no_best_run(short, graph_run, elsewhere):
     found = compared_links([short, elsewhere, graph_run], ["one", "two", "three"])
     assert found.warnings == [
-        "two had other test links than one. These scores are of other links: do not compare"
-        " them. The same --seed, --val and --test give the same links."
+        "two had other test links than one. Do not compare these scores. The same --seed, --val"
+        " and --test give the same links."
     ]
-    assert found.verdict == "There is no best: their scores cannot be compared."
+    assert found.verdict == NO_BEST
     assert not any("★" in str(cells) for cells in found.scores.rows)
     assert cell(found.scores, 1, "AUC, difference") == "–"
     assert cell(found.scores, 2, "AUC, difference") != "–"
 
 
-def test_another_graph_is_told(short):
+def test_another_graph_gives_a_warning(short):
     other = replace(short, split=replace(short.split, fingerprint="0" * 64))
     assert warnings([short, other], NAMES) == [
-        "two learned from another graph than one. These scores are of other links: do not"
-        " compare them."
+        "two had another graph than one. Do not compare these scores: they are of other links."
     ]
 
 
-def test_other_training_links_are_told(short):
+def test_other_training_links_give_a_warning(short):
     fewer = replace(short, split=replace(short.split, train=short.split.train[:, 1:]))
     assert same_test(short, fewer)
     assert warnings([short, fewer], NAMES) == [
-        "two had the same test links as one, but learned from other training links."
+        "two had the same test links as one, but other training links."
     ]
 
 
@@ -107,7 +107,7 @@ def test_the_order_of_pairs_does_not_make_them_others(short):
     assert not same_test(short, replace(short, split=replace(short.split, test=one_less)))
 
 
-def test_the_scores_are_those_that_the_run_was_judged_by(graph_run):
+def test_the_scores_are_those_of_the_evaluation_of_the_run(graph_run):
     logits = logits_of_test(graph_run, graph_run)
     auc = link_scores(logits, graph_run.split.test.edge_label).auc
     assert auc == pytest.approx(graph_run.metrics["test"]["auc"], abs=1e-6)
@@ -128,5 +128,5 @@ def test_without_test_links_there_is_nothing_to_compare(make):
     runs = [make(val=0.0, test=0.0), make(val=0.0, test=0.0, model="gae")]
     found = compared_links(runs, NAMES)
     assert found.charts == {}
-    assert found.verdict == "There is no best: their scores cannot be compared."
+    assert found.verdict == NO_BEST
     assert cell(found.scores, 1, "AUC, %") == "–"

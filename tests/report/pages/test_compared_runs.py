@@ -8,9 +8,9 @@ from vgae.report.pages.compared_runs import (
     difference_text,
     differing,
     is_dashed,
+    is_significant,
     listed,
     marked,
-    told_apart,
 )
 
 
@@ -54,9 +54,9 @@ def test_texts_of_scores_and_differences():
     assert difference_text(None, 1, 2) == "–"
     found = Difference(0.0125, -0.005, 0.03)
     assert difference_text(found, 100, 1) == "+1.2 (−0.5 to +3.0)"
-    assert not told_apart(found)
-    assert told_apart(Difference(-0.02, -0.03, -0.01))
-    assert told_apart(Difference(0.02, 0.01, 0.03))
+    assert not is_significant(found)
+    assert is_significant(Difference(-0.02, -0.03, -0.01))
+    assert is_significant(Difference(0.02, 0.01, 0.03))
 
 
 def test_names_are_listed_as_in_english():

@@ -17,15 +17,15 @@ from vgae.models.files import write_json
 from vgae.recipes import BEST_LINKS, PAPER, RECIPES
 from vgae.report.pages import frame as page
 from vgae.report.pages.graphs import (
-    bet,
+    evaluation_sentence,
     graph_page,
     prior_sentence,
     stills,
+    top_proposal,
     verdict,
-    worth_sentence,
 )
 from vgae.report.pages.graphs import command as command_of
-from vgae.report.pages.proposals import Bets, best_links
+from vgae.report.pages.proposals import TopPairs, best_links
 from vgae.runs.graphs import load_run, train_run
 
 TEST = {
@@ -60,21 +60,21 @@ def words_of(html):
 
 def test_the_page_says_what_was_trained_and_how_good_it_is(html, graph_run):
     words, test = words_of(html), graph_run.metrics["test"]
-    assert "A variational graph auto-encoder, trained on links of sbm" in words
+    assert "A variational graph auto-encoder, trained on the links of sbm" in words
     assert f"{100 * test['auc']:.1f} %" in words
     assert f"{100 * test['ap']:.1f} %" in words
     low, high = test["auc_interval"]
-    assert f"{100 * low:.1f} to {100 * high:.1f} with 95 %" in words
+    assert f"95 % interval: {100 * low:.1f} to {100 * high:.1f} %" in words
     assert "nodes 120" in words
     assert "epoch kept 60 of 60" in words
-    assert "it would bet on node-" in words
+    assert "Best proposed link node-" in words
 
 
-def test_the_bet_is_the_first_row_of_the_table(html):
-    bet = re.search(r'id="bet"><bdi>(.*?)</bdi>.*?<bdi>(.*?)</bdi>', html)
+def test_the_top_link_is_the_first_row_of_the_table(html):
+    top = re.search(r'id="top-link"><bdi>(.*?)</bdi>.*?<bdi>(.*?)</bdi>', html)
     row = re.search(r'id="proposals".*?<tbody>\s*<tr>(.*?)</tr>', html, re.DOTALL)[1]
     cells = [re.sub("<[^>]*>", "", cell).strip() for cell in row.split("</td>")]
-    assert cells[1:3] == [bet[1], bet[2]]
+    assert cells[1:3] == [top[1], top[2]]
     assert len(re.findall(r"<tr>", html.split('id="proposals"')[1].split("</table>")[0])) == 21
 
 
@@ -136,14 +136,14 @@ def test_runs_that_held_nothing_out_have_pages_too(sbm_file, tmp_path, val, test
     recipe = replace(PAPER, epochs=2)
     run = train_run(str(sbm_file), tmp_path / "run", recipe=recipe, val=val, test=test)
     words = words_of(graph_page(run, top_k=5))
-    assert ("nothing can be said about how good it is" in words) == (test == 0)
+    assert ("so there is no evaluation" in words) == (test == 0)
     assert ("so there are no probabilities" in words) == (val == 0)
-    assert "Counted anew for this page" in words
+    assert "Computed again for this page" in words
 
 
-def test_a_run_without_epochs_says_that_it_was_not_trained(sbm_file, tmp_path):
+def test_the_page_of_a_run_without_epochs_states_that_it_was_not_trained(sbm_file, tmp_path):
     run = train_run(str(sbm_file), tmp_path / "run", recipe=replace(PAPER, epochs=0))
-    assert "It was not trained" in words_of(graph_page(run, top_k=5))
+    assert "The model was not trained" in words_of(graph_page(run, top_k=5))
 
 
 def test_damaged_metrics_are_one_error(graph_run, tmp_path):
@@ -155,79 +155,89 @@ def test_damaged_metrics_are_one_error(graph_run, tmp_path):
         graph_page(load_run(folder))
 
 
-def test_the_bet_leads_with_what_came_true_of_the_pairs_like_it(graph_run):
+def test_the_top_link_comes_with_the_evaluation_of_the_best_pairs(graph_run):
     found = best_links(graph_run, graph_run.calibration, 1)
     found = replace(found, probability=torch.tensor([0.291], dtype=torch.float64))
-    rows = [Bets(10, 2, 0.5), Bets(200, 1, 0.4)]
-    made = bet(found, rows)
-    assert made["said"] == (
-        "Put to the test, 2 of its 10 best pairs were links that had been hidden from it: 20 %,"
-        " or 6 to 51 with 95 % confidence."
+    rows = [TopPairs(10, 2, 0.5), TopPairs(200, 1, 0.4)]
+    made = top_proposal(found, rows)
+    assert made["evaluation"] == (
+        "Of the 10 best pairs from the training links alone, 2 are held-out links: 20 %, with a"
+        " 95 % interval of 6 to 51 %."
     )
-    assert made["own"] == "Its own probability is 29.1 %."  # within 6 to 51
-    refuted = bet(found, [Bets(10, 0, 0.5), Bets(200, 150, 0.4)])
-    assert refuted["own"].endswith("29.1 %, which the test does not bear out.")
-    assert bet(found, [])["said"] == "Nothing was held out to put such bets to the test."
+    assert made["own"] == "Predicted probability: 29.1 %."  # within 6 to 51
+    above = top_proposal(found, [TopPairs(10, 0, 0.5), TopPairs(200, 150, 0.4)])
+    assert above["own"].endswith("29.1 %, above this interval.")
+    assert (
+        top_proposal(found, [])["evaluation"]
+        == "No links were held out to evaluate the proposals."
+    )
 
 
-def test_the_bet_says_how_many_pairs_share_its_probability(graph_run):
+def test_the_top_link_comes_with_the_number_of_pairs_of_its_probability(graph_run):
     found = best_links(graph_run, graph_run.calibration, 4)
 
     def own(*probability):
-        return bet(replace(found, probability=torch.tensor(probability)), [])["own"]
+        return top_proposal(replace(found, probability=torch.tensor(probability)), [])["own"]
 
     assert own(0.5, 0.5, 0.5, 0.4).endswith(
-        "It shares that with 2 others; of these it has the highest score."
+        " 2 other pairs have the same probability and a lower score."
     )
-    assert "with 1 other;" in own(0.5, 0.5, 0.4, 0.4)
-    assert "with at least 3 others;" in own(0.5, 0.5, 0.5, 0.5)
-    assert own(0.5, 0.4, 0.4, 0.4) == "Its own probability is 50.0 %."
+    assert " 1 other pair has the same" in own(0.5, 0.5, 0.4, 0.4)
+    assert " At least 3 other pairs have the same" in own(0.5, 0.5, 0.5, 0.5)
+    assert own(0.5, 0.4, 0.4, 0.4) == "Predicted probability: 50.0 %."
 
 
-def test_the_proposals_lead_with_what_they_have_been_worth(html):
-    section = words_of(html).split("Which links does it propose?")[1]
-    assert section.strip().startswith("Put to the test, ")
-    assert "<summary>What the probabilities refer to</summary>" in html
-    one = worth_sentence([Bets(7, 2, None)])
-    assert (
-        one == "Put to the test, 2 of its 7 best proposals were links that had been hidden"
-        " from it."
+def test_the_proposals_begin_with_their_evaluation(html):
+    section = words_of(html).rsplit(" Proposed links ", 1)[1]
+    assert section.startswith("Evaluation: ")
+    assert "<summary>Interpretation of the probabilities</summary>" in html
+    one = evaluation_sentence([TopPairs(7, 2, None)])
+    assert one == (
+        "Evaluation: 2 of the 7 best pairs from the training links alone are held-out links."
     )
 
 
 @pytest.mark.parametrize(
     ("change", "simple", "said"),
     [
-        ({}, 0.7, "it picks the link 97 times out of 100; guessing is right 50 times"),
-        ({}, 0.7, "counting common neighbours 70."),
-        ({}, 0.7, "On such pairs its probabilities are 1.8 points off."),
-        ({"auc": 0.52, "auc_interval": [0.47, 0.56]}, 0.4, "cannot be told from guessing"),
-        ({"auc": 0.3, "auc_interval": [0.27, 0.36]}, 0.4, "worse than guessing"),
-        ({}, 0.98, "The simple count does as well, or better."),
-        ({"auc": 0.999}, 0.5, "the link more than 99 times"),
-        ({"auc": 1.0}, 0.5, "the link 100 times"),
+        (
+            {},
+            0.7,
+            "the model ranks the link first in 97 of 100 cases. Random guessing is right in 50",
+        ),
+        ({}, 0.7, "the number of common neighbours, in 70."),
+        ({}, 0.7, "The calibration error of its probabilities is 1.8 points."),
+        (
+            {"auc": 0.52, "auc_interval": [0.47, 0.56]},
+            0.4,
+            "difference from random guessing is not significant",
+        ),
+        ({"auc": 0.3, "auc_interval": [0.27, 0.36]}, 0.4, "worse than random guessing"),
+        ({}, 0.98, "That baseline is as good or better."),
+        ({"auc": 0.999}, 0.5, "first in more than 99 of 100"),
+        ({"auc": 1.0}, 0.5, "first in 100 of 100"),
     ],
 )
 def test_the_verdict_follows_from_the_numbers(change, simple, said):
     assert said in verdict(TEST | change, simple, 50)
 
 
-def test_no_calibration_is_not_judged():
+def test_a_run_without_calibration_has_no_calibration_error():
     assert "probabilities" not in verdict(TEST | {"calibrated": None}, 0.5, 50)
 
 
-def test_of_few_pairs_it_is_not_said_how_far_probabilities_are_off():
+def test_few_pairs_give_no_calibration_error():
     few = TEST | {"sigmoid": {"reliability": {"num_pairs": [30, 19]}}}
     for said in (verdict(TEST, 0.5, 49), verdict(few, 0.5, 50)):
-        assert "too few to say how far they are off" in said
+        assert "too few to measure their calibration error" in said
         assert "1.8 points" not in said
 
 
-def test_the_prior_is_the_share_of_links_among_unknown_pairs(graph_run):
+def test_the_prior_is_the_rate_of_links_among_unknown_pairs(graph_run):
     calibration = Calibration("platt", "density", -5.0, "f1", 0.5, 0.5, 0.5, 0.5)
     graph, train = graph_run.graph, graph_run.split.train.shape[1]
     odds = (120 * 119 // 2 - train) / (graph.num_links - train)
-    assert f"one in {round(odds):,} is one" in prior_sentence(graph_run, calibration)
+    assert f"one in {round(odds):,} is a link" in prior_sentence(graph_run, calibration)
 
 
 def test_the_command_trains_the_same(graph_run, tmp_path, command):

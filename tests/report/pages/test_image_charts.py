@@ -58,7 +58,10 @@ def test_the_curves_are_per_image_and_validation_lies_on_them():
     assert charts["recon"].series[0].y == [9.0, 8.0, 7.0]
     assert charts["kl"].series[0].y == [0.3, 0.4, 0.5]
     assert charts["elbo"].marks == ((2, "kept: epoch 2"),)
-    assert "from 9.3 to 7.5 in training, and was 8.5 at best" in charts["elbo"].summary
+    assert (
+        "from 9.3 to 7.5 in training; the best value of the validation images was 8.5."
+        in charts["elbo"].summary
+    )
 
 
 def test_a_loss_that_is_another_than_the_elbo_is_drawn_as_well():

@@ -36,6 +36,7 @@ def quick(monkeypatch):
     """Pages without the library, and without figures, which take most of the time."""
 
     def write(folder, *_):
+        folder.mkdir()
         for name in ("training.png", "latent.png"):
             (folder / name).write_bytes(b"")
 
@@ -74,17 +75,17 @@ def test_the_headline_has_the_scores_of_the_run(image_run):
     assert elbo["value"] == f"{test['elbo']:.1f}".replace("-", "−")
     assert f"standard error {test['elbo_error']:.2f}" in elbo["note"]
     assert log_px["value"] == f"{test['log_marginal']:.1f}".replace("-", "−")
-    assert "5 samples an image" in log_px["note"]
+    assert "5 samples per image" in log_px["note"]
 
 
 def test_grey_pixels_have_a_score_and_no_code_length(image_run):
     value = -image_run.metrics["test"]["log_marginal"]
     said = verdict(image_run, -99.04)
-    assert f"The score of an image that it never saw is −{value:.1f} nats, and −99.0 if" in said
+    assert f"The score of an unseen image is −{value:.1f} nats, and −99.0 for a baseline" in said
     assert "bits" not in said
     helps = [score["help"] for score in headline(image_run)["scores"]]
-    assert all(text.endswith("it is a score and no probability.") for text in helps)
-    assert "learned nothing" not in said
+    assert all(text.endswith("it is a score and not a probability.") for text in helps)
+    assert "learned no more" not in said
 
 
 def test_the_verdict_compares_with_the_average_image(image_run):
@@ -93,27 +94,27 @@ def test_the_verdict_compares_with_the_average_image(image_run):
     images = image_run.images
     vars(image_run)["images"] = replace(images, test=images.test.round())
     said = verdict(image_run, -99.04)
-    assert f"needs {value:.1f} nats ({value / math.log(2):.0f} bits)" in said
-    assert "no probability" not in headline(image_run)["scores"][0]["help"]
-    assert "the average image, one needs 99.0." in said
-    assert "learned nothing" not in said
-    assert "learned nothing" in verdict(image_run, -value + 0.1)
+    assert f"in {value:.1f} nats ({value / math.log(2):.0f} bits)" in said
+    assert "not a probability" not in headline(image_run)["scores"][0]["help"]
+    assert "the average training image needs 99.0." in said
+    assert "learned no more" not in said
+    assert "learned no more" in verdict(image_run, -value + 0.1)
 
 
 @pytest.mark.parametrize(
     ("active", "channels", "end"),
     [
-        (3, 3, "3 numbers, all of them in use."),
-        (2, 3, "3 numbers, 2 of them in use."),
-        (0, 3, "3 numbers, none of them in use."),
-        (1, 1, "a single number."),
-        (0, 1, "a single number, which it ignores."),
+        (3, 3, "3 latent dimensions, all of them in use."),
+        (2, 3, "3 latent dimensions, 2 of them in use."),
+        (0, 3, "3 latent dimensions, none of them in use."),
+        (1, 1, "a single latent dimension."),
+        (0, 1, "a single latent dimension, which is unused."),
     ],
 )
 def test_the_verdict_says_how_much_of_the_space_is_used(image_run, active, channels, end):
     test = {**image_run.metrics["test"], "active_units": active, "latent_channels": channels}
     run = replace(image_run, metrics={**image_run.metrics, "test": test})
-    assert verdict(run, -99).endswith(f"To it, an image is {end}")
+    assert verdict(run, -99).endswith(f"It has {end}")
 
 
 def test_the_facts_are_those_of_the_run(image_run):
@@ -150,7 +151,7 @@ def test_of_very_many_images_some_are_on_the_map(image_run, monkeypatch):
     assert note.startswith("50 of ")
 
 
-def test_the_square_has_the_two_dimensions_that_say_most(image_run):
+def test_the_square_has_the_two_dimensions_of_most_information(image_run):
     mu = embed_images(image_run.model, image_run.images.test).mu
     about, _ = explorer_data(image_run, mu, [2, 0, 1])
     assert (about["axes"], about["others"], about["grid"]) == ([3, 1], 1, 31)
@@ -196,7 +197,7 @@ def test_a_plain_auto_encoder_has_no_prior_and_no_kl(tmp_path, quick, rng_pixels
     run = train(tmp_path, rng_pixels(60, 5, 5), model="ae")
     html = image_page(run)
     assert "plain auto-encoder" in html
-    assert "Rebuilt from its latent vector, an image that it never saw" in html
+    assert "The log-likelihood given the latent vector of an unseen image" in html
     assert "standard deviations of the prior" not in html
     assert "kl-bars" not in data_of(html)["charts"]
     assert [score["name"] for score in headline(run)["scores"]] == ["Log-likelihood"]
@@ -208,7 +209,7 @@ def test_colours_and_a_normal_likelihood_and_no_labels(tmp_path, quick, rng_pixe
     run = train(tmp_path, rng_pixels(60, 6, 7, 3), recipe=recipe)
     html = image_page(run)
     assert "7 × 6, 3 channels" in html
-    assert "The log-density of an image" in html
+    assert "The log-density of an unseen image" in html
     assert "label" not in data_of(html)["map"]
     assert data_of(html)["explorer"]["size"] == [6, 7]
 

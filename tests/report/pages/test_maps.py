@@ -4,6 +4,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from vgae.report.figures import points
+from vgae.report.figures.points import UNPROJECTED
 from vgae.report.pages import maps as module
 from vgae.report.pages.maps import maps
 
@@ -13,10 +15,10 @@ def cloud(nodes, width, seed=0):
 
 
 def test_the_axes_of_pca_are_those_of_most_variance():
-    points = cloud(60, 5) * np.array([0.1, 9, 0.1, 3, 0.1])
-    plane = maps(points)["PCA"]
-    assert abs(np.corrcoef(plane[:, 0], points[:, 1])[0, 1]) > 0.99
-    assert abs(np.corrcoef(plane[:, 1], points[:, 3])[0, 1]) > 0.99
+    vectors = cloud(60, 5) * np.array([0.1, 9, 0.1, 3, 0.1])
+    plane = maps(vectors)["PCA"]
+    assert abs(np.corrcoef(plane[:, 0], vectors[:, 1])[0, 1]) > 0.99
+    assert abs(np.corrcoef(plane[:, 1], vectors[:, 3])[0, 1]) > 0.99
 
 
 @pytest.mark.parametrize(("nodes", "width"), [(1, 1), (3, 8), (40, 1), (40, 2), (40, 8)])
@@ -29,18 +31,18 @@ def test_each_map_fits_the_square(nodes, width):
 
 def test_a_space_that_collapsed_is_shown_as_it_is():
     found = maps(np.full((40, 5), 3.0) + 1e-9 * cloud(40, 5))
-    assert [*found] == ["as it is"]
+    assert [*found] == [UNPROJECTED]
 
 
 def test_tsne_is_left_out_where_it_takes_minutes(monkeypatch):
     assert [*maps(cloud(20, 4))] == ["t-SNE", "PCA"]
-    monkeypatch.setattr(module, "_TSNE_NODES", 10)
+    monkeypatch.setattr(points, "_TSNE_NODES", 10)
     assert [*maps(cloud(20, 4))] == ["PCA"]
 
 
 def test_tsne_keeps_clusters_apart():
-    points = cloud(60, 6) + 30 * np.repeat(np.eye(3, 6), 20, axis=0)
-    plane = maps(points)["t-SNE"].reshape(3, 20, 2)
+    vectors = cloud(60, 6) + 30 * np.repeat(np.eye(3, 6), 20, axis=0)
+    plane = maps(vectors)["t-SNE"].reshape(3, 20, 2)
     centres = plane.mean(axis=1)
     inside = np.abs(plane - centres[:, None]).max()
     between = min(np.linalg.norm(centres[i] - centres[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
@@ -59,10 +61,10 @@ def test_umap_comes_first_where_it_is_installed(monkeypatch):
     fake.UMAP = UMAP
     monkeypatch.setitem(sys.modules, "umap", fake)
     monkeypatch.setattr(module, "find_spec", lambda name: name == "umap")
-    points = cloud(20, 4)
-    found = maps(points)
+    vectors = cloud(20, 4)
+    found = maps(vectors)
     assert [*found] == ["UMAP", "t-SNE", "PCA"]
-    assert abs(np.corrcoef(found["UMAP"][:, 0], points[:, 0])[0, 1]) > 0.999
+    assert abs(np.corrcoef(found["UMAP"][:, 0], vectors[:, 0])[0, 1]) > 0.999
 
 
 def test_the_same_embedding_gives_the_same_maps():

@@ -12,14 +12,14 @@ from vgae.models.embedding import embed
 from vgae.prediction.links import score_links
 from vgae.report.pages import proposals
 from vgae.report.pages.proposals import (
-    Bets,
+    TopPairs,
     best_links,
-    bets_table,
-    chance,
+    evaluate_proposals,
+    evaluation_table,
     map_data,
-    per_cent,
+    percent,
+    probability_cell,
     proposal_table,
-    put_to_test,
 )
 from vgae.runs.graphs import calibration_at
 
@@ -64,21 +64,23 @@ def test_the_probabilities_are_those_of_predict(graph_run, calibration):
     found = best_links(graph_run, calibration, 3)
     scored = score_links(graph_run, graph_run.graph, found.names(), calibration=calibration)
     for i in range(3):
-        assert chance(found, i)[1] == pytest.approx(float(scored.probability[i]), rel=1e-5)
+        assert probability_cell(found, i)[1] == pytest.approx(
+            float(scored.probability[i]), rel=1e-5
+        )
 
 
-def test_without_probabilities_scores_are_told(graph_run):
+def test_without_probabilities_there_are_scores(graph_run):
     found = best_links(replace(graph_run, calibration=None), None, 3)
     assert found.probability is None
     titles = [column.title for column in proposal_table(found, graph_run.graph).columns]
     assert titles[3:5] == ["score", "links of the first"]
-    assert chance(found, 0)[0] == f"{float(found.score[0]):.3f}"
+    assert probability_cell(found, 0)[0] == f"{float(found.score[0]):.3f}"
 
 
-def test_proposals_are_held_against_the_links_that_were_hidden(graph_run, calibration):
+def test_proposals_are_evaluated_on_the_held_out_links(graph_run, calibration):
     graph, split = graph_run.graph, graph_run.split
-    rows = put_to_test(graph_run, calibration)
-    assert [row.best for row in rows] == [10, 50, 200]
+    rows = evaluate_proposals(graph_run, calibration)
+    assert [row.num_pairs for row in rows] == [10, 50, 200]
     # The same by looking at every pair.
     scorer = PairScorer(graph_run.model, graph, split.message_edge_index)
     u, v = torch.triu_indices(120, 120, offset=1)
@@ -87,41 +89,45 @@ def test_proposals_are_held_against_the_links_that_were_hidden(graph_run, calibr
     logits = scorer.logits(pairs)
     best = logits.argsort(descending=True)[:200]
     is_link = link_positions(pairs[:, best], graph.links, 120) >= 0
-    assert rows[-1].hidden == int(is_link.sum())
-    assert rows[-1].claimed == pytest.approx(float(calibration.probability(logits[best]).mean()))
+    assert rows[-1].num_links == int(is_link.sum())
+    assert rows[-1].probability == pytest.approx(
+        float(calibration.probability(logits[best]).mean())
+    )
 
 
-def test_what_was_claimed_stands_beside_the_interval_of_what_came_true(graph_run, calibration):
+def test_the_predicted_probability_is_beside_the_interval_of_the_observed_fraction(
+    graph_run, calibration
+):
     sure = replace(calibration, log_odds_shift=50.0)
-    rows = put_to_test(graph_run, sure)
-    assert all(row.claimed > row.interval()[1] for row in rows)
-    assert bets_table(rows).rows[0][4] == "100.0"
+    rows = evaluate_proposals(graph_run, sure)
+    assert all(row.probability > row.interval()[1] for row in rows)
+    assert evaluation_table(rows).rows[0][4] == "100.0"
 
 
 def test_the_interval_of_two_in_ten_is_wilsons():
-    assert Bets(10, 2, None).interval() == pytest.approx((0.0567, 0.5098), abs=1e-4)
-    assert bets_table([Bets(10, 2, None)]).rows[0][2:] == ["20.0", "5.7 – 51.0", ""]
+    assert TopPairs(10, 2, None).interval() == pytest.approx((0.0567, 0.5098), abs=1e-4)
+    assert evaluation_table([TopPairs(10, 2, None)]).rows[0][2:] == ["20.0", "5.7 – 51.0", ""]
 
 
-def test_without_probabilities_nothing_is_claimed(graph_run):
-    rows = put_to_test(replace(graph_run, calibration=None), None)
-    assert {row.claimed for row in rows} == {None}
-    assert bets_table(rows).rows[0][4] == ""
+def test_without_a_calibration_there_is_no_predicted_probability(graph_run):
+    rows = evaluate_proposals(replace(graph_run, calibration=None), None)
+    assert {row.probability for row in rows} == {None}
+    assert evaluation_table(rows).rows[0][4] == ""
 
 
 def test_the_test_of_a_weighted_graph_uses_its_weights(graph_run, calibration):
     weight = torch.linspace(0.5, 2, graph_run.graph.num_links)
     other = replace(graph_run)
     vars(other)["graph"] = replace(graph_run.graph, link_weight=weight)
-    rows = put_to_test(other, calibration)
-    assert rows[-1].claimed != put_to_test(graph_run, calibration)[-1].claimed
+    rows = evaluate_proposals(other, calibration)
+    assert rows[-1].probability != evaluate_proposals(graph_run, calibration)[-1].probability
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(1.0, "> 99.9 %"), (0.5, "50.0 %"), (0.001, "0.1 %"), (0.0, "< 0.1 %")]
 )
 def test_nothing_is_certain(value, text):
-    assert per_cent(value) == text
+    assert percent(value) == text
 
 
 def test_the_map_has_every_node_link_and_proposal(graph_run, calibration):

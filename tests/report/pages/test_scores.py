@@ -11,9 +11,9 @@ from vgae.report.pages.scores import (
     ScoredPairs,
     audit_rows,
     baseline,
-    canary,
     common_neighbours,
     degree_chart,
+    leakage_check,
     learning_charts,
     probability_table,
     ranking_charts,
@@ -53,7 +53,7 @@ def test_without_test_links_nothing_is_scored(graph_run):
 def test_the_curves_are_the_history():
     charts = learning_charts(HISTORY, 2)
     assert charts["loss"].series[0].y == [0.9, 0.8, 0.7]
-    kl = series(charts["parts"])["distance from the prior (KL)"]
+    kl = series(charts["parts"])["KL divergence to the prior"]
     assert kl.y == [None, 4.0, 5.0]  # no logarithm of zero
     assert charts["validation"].series[0].x == [2, 3]
     assert charts["validation"].series[0].y == [70.0, 80.0]
@@ -107,7 +107,7 @@ def test_the_table_says_what_the_metrics_say(graph_run):
     assert score_table(bare).rows[0][-1] == f"{test['sigmoid']['ece']:.3f}"
 
 
-def test_scores_that_rest_on_too_little_are_not_bare():
+def test_scores_of_few_pairs_come_with_their_number():
     def row(links, others):
         part = {name: 1.0 for name in ("auc", "ap", "hits_at_50")}
         part |= {"auc_interval": [0, 1], "ap_interval": [0, 1], "num_links": links}
@@ -121,7 +121,7 @@ def test_scores_that_rest_on_too_little_are_not_bare():
     assert row(20, 20) == ("– (20 non-links)", "0.250 (40 pairs)")
 
 
-def test_the_loss_is_told_with_its_highest_if_that_is_not_an_end():
+def test_the_summary_of_the_loss_has_the_highest_value_unless_it_is_an_end():
     def summary(*losses):
         rows = [HistoryRow(k, loss, 90.0, 0.0) for k, loss in enumerate(losses, 1)]
         return learning_charts(rows, 1)["loss"].summary
@@ -138,36 +138,36 @@ def test_common_neighbours_are_counted():
     assert common_neighbours(pairs, links, 5).tolist() == [1, 2, 0, 0]
 
 
-def test_the_baseline_knows_training_links_alone(graph_run, scored):
+def test_the_baseline_uses_training_links_alone(graph_run, scored):
     counts = common_neighbours(scored.pairs, graph_run.split.train, 120)
     assert baseline(scored, graph_run.split) == link_scores(counts, scored.label)
 
 
 def test_the_diagram_has_the_series_before_and_after(graph_run):
-    judged = graph_run.metrics["test"]
-    chart = reliability_chart(judged)
+    metrics = graph_run.metrics["test"]
+    chart = reliability_chart(metrics)
     assert [*series(chart)] == ["exact", "before calibration", "calibrated"]
-    bins = judged["calibrated"]["reliability"]
+    bins = metrics["calibrated"]["reliability"]
     np.testing.assert_allclose(
         series(chart)["calibrated"].y, 100 * np.array(bins["share"]), rtol=1e-5
     )
     few = {"sigmoid": {"ece": 0.1, "reliability": {**bins, "num_pairs": [1] * len(bins["share"])}}}
-    assert "which is few" in reliability_chart(judged | few).summary
-    assert "which is few" not in chart.summary
-    bare = judged | {"calibrated": None}
+    assert "These are only" in reliability_chart(metrics | few).summary
+    assert "These are only" not in chart.summary
+    bare = metrics | {"calibrated": None}
     assert [*series(reliability_chart(bare))] == ["exact", "before calibration"]
     assert len(probability_table(bare).rows) == 1
-    assert probability_table(judged).rows[1][1] == f"{judged['calibrated']['ece']:.4f}"
+    assert probability_table(metrics).rows[1][1] == f"{metrics['calibrated']['ece']:.4f}"
 
 
-def test_links_are_grouped_by_the_training_links_of_their_poorer_end(graph_run, scored):
+def test_links_are_grouped_by_the_training_links_of_the_end_that_has_fewer(graph_run, scored):
     chart, table = degree_chart(scored, graph_run.split, graph_run.calibration)
     counts = [int(row[1]) for row in table.rows]
     assert sum(counts) == graph_run.split.test.pos.shape[1]
     found = graph_run.calibration.predict(scored.logits)[scored.label == 1]
     recalls = np.array([float(row[3]) for row in table.rows])
-    share = found.double().mean().item()
-    assert recalls @ counts / sum(counts) == pytest.approx(100 * share, abs=0.1)
+    rate = found.double().mean().item()
+    assert recalls @ counts / sum(counts) == pytest.approx(100 * rate, abs=0.1)
     points = chart.series[0]
     assert all(
         low <= y <= high for low, y, high in zip(points.low, points.y, points.high, strict=True)
@@ -197,13 +197,13 @@ def test_a_leak_makes_no_page(graph_run):
         audit_rows(leaky, graph_run.graph)
 
 
-def test_the_canary_sings_when_test_links_were_trained_on(graph_run, scored):
-    assert canary(scored, graph_run.split) == 0.5
+def test_the_leakage_check_detects_test_links_in_training(graph_run, scored):
+    assert leakage_check(scored, graph_run.split) == 0.5
     leaky = replace(graph_run.split, train=graph_run.graph.links)
-    assert canary(scored, leaky) == 1.0
+    assert leakage_check(scored, leaky) == 1.0
 
 
-def test_the_canary_hears_links_in_the_other_direction(graph_run, scored):
+def test_the_leakage_check_detects_links_in_the_other_direction(graph_run, scored):
     leaky = replace(graph_run.split, train=graph_run.graph.links)
     turned = ScoredPairs(scored.pairs.flip(0), scored.logits, scored.label)
-    assert canary(turned, leaky) == 1.0
+    assert leakage_check(turned, leaky) == 1.0

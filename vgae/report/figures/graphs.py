@@ -1,4 +1,4 @@
-"""Figures of a run: how training went, and what the latent space looks like."""
+"""Figures of a run on a graph: training curves, embeddings, and scores of the test links."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,39 +16,25 @@ from vgae.report.figures.link_panels import (
     draw_roc,
     scored_test_pairs,
 )
-from vgae.report.figures.points import draw_classes, draw_values, project
-from vgae.report.figures.style import TEXT, legend, titled
+from vgae.report.figures.points import draw_classes, draw_values, projections
+from vgae.report.figures.style import legend, save_figures, titled
 from vgae.report.figures.training_panels import draw_loss, draw_parts, draw_scores
 from vgae.runs.graphs import Run
-from vgae.runtime.atomic import replacing
 from vgae.training.history import HistoryRow
 
 
 def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
-    """Write ``training.png``, ``embedding.png`` and ``links.png`` into the figures of a run.
+    """Write ``training.png``, ``embedding.png`` and, with test links, ``links.png`` of a run.
 
-    The last one is left out if no links were held out for test.
-
-    Args:
-        run: A finished run.
-        embedding: Mean of each node, shape ``(N, d)``.
-
-    Returns:
-        The paths written.
+    ``embedding`` has the mean of each node, shape ``(N, d)``. Return the paths of the files.
     """
     figures = {
-        "training.png": training_figure(run.history, run.metrics),
-        "embedding.png": embedding_figure(run.graph, embedding),
+        "training.png": lambda: training_figure(run.history, run.metrics),
+        "embedding.png": lambda: embedding_figure(run.graph, embedding),
     }
     if run.split.test.pos.shape[1]:
-        figures["links.png"] = links_figure(run)
-    paths = []
-    for name, figure in figures.items():
-        path = run.folder / "figures" / name
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
-        paths.append(path)
-    return paths
+        figures["links.png"] = lambda: links_figure(run)
+    return save_figures(run.folder / "figures", figures, dpi=150)
 
 
 def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
@@ -65,8 +51,8 @@ def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
 
 
 def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
-    """Draw the nodes in the plane, coloured by label, or by degree where there are no labels."""
-    method, plane = project(embedding)
+    """Draw the nodes in the plane, coloured by label or, without labels, by degree."""
+    method, plane = next(projections(embedding))
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
     size = float(np.clip(8000 / len(plane), 1, 22))
@@ -74,11 +60,7 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
         figure.colorbar(draw_values(axes, plane, degrees(graph), size), label=DEGREES)
     else:
         draw_nodes(axes, plane, graph, size)
-        made = legend(
-            axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=TEXT
-        )
-        for handle in made.legend_handles:  # pyright: ignore[reportOptionalMemberAccess]
-            handle.set_sizes([30])  # pyright: ignore
+        legend(axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set_axis_off()
     name = f"{graph.name}: {graph.num_nodes:,} nodes, {embedding.shape[1]} latent dimensions"
     titled(axes, f"{name}, {method}")
@@ -86,7 +68,7 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
 
 
 def links_figure(run: Run) -> Figure:
-    """Draw how test links are told from non-links: ROC, precision and recall, reliability."""
+    """Draw ROC, precision and recall, and reliability of the test links and non-links."""
     test = scored_test_pairs(run)
     scores = link_scores(*test)
     figure = Figure(figsize=(11, 3.8), layout="constrained")
@@ -107,7 +89,7 @@ def links_figure(run: Run) -> Figure:
 def draw_nodes(
     axes: Axes, plane: np.ndarray, graph: Graph, size: float, *, counted: bool = True
 ) -> None:
-    """Draw the nodes of a graph that has labels in their colours."""
+    """Draw the nodes of a graph with labels in the colours of these."""
     names = graph.label_names
     draw_classes(
         axes,
@@ -124,6 +106,6 @@ DEGREES = "log10(1 + degree)"
 
 
 def degrees(graph: Graph) -> np.ndarray:
-    """Return what stands for the degree of each node in a colour."""
+    """Return log10(1 + degree) of each node, for colours."""
     links = graph.links.flatten().numpy()
     return np.log10(1 + np.bincount(links, minlength=graph.num_nodes))

@@ -1,4 +1,4 @@
-"""Figures of an image model: what it makes of images, what it dreams up, and its latent space."""
+"""Figures of a run on images: training curves, reconstructions, samples and latent space."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,11 +13,15 @@ from torch import Tensor
 
 from vgae.data.images import Images
 from vgae.models.embedding import evaluating, parameter_like
-from vgae.report.figures.latent_plane import evenly_spaced, latent_figure, posterior_of
+from vgae.report.figures.latent_plane import (
+    COORDINATES,
+    evenly_spaced,
+    latent_figure,
+    posterior_of,
+)
 from vgae.report.figures.sheets import DPI, PAGE, check_pixels, sheet, sheets_figure
-from vgae.report.figures.style import TEXT, titled
+from vgae.report.figures.style import label_axes, save_figures, titled
 from vgae.report.figures.training_panels import draw_elbo, draw_part
-from vgae.runtime.atomic import replacing
 from vgae.runtime.streams import stream
 from vgae.training.history import HistoryRow
 from vgae.vae import VAE, Decoder
@@ -26,7 +30,7 @@ _AT_ONCE = 100  # images decoded together
 
 
 class ImageDecoder(Decoder, Protocol):
-    """What the figures need of a decoder: it also makes images."""
+    """A decoder that also returns images."""
 
     def mean(self, z: Tensor, /) -> Tensor:
         """Return E[x | z] of latent vectors ``(*, d)``, shape ``(*, c, h, w)``."""
@@ -42,18 +46,18 @@ def write_image_figures(
 ) -> list[Path]:
     """Write the figures of a trained model into a folder, each whole or not at all.
 
-    They are ``training.png``, ``samples.png``, ``reconstructions.png``, ``latent.png``,
-    ``interpolation.png`` and, if the latent space is a plane, ``manifold.png``. What shows test
-    images is left out if there are none, ``interpolation.png`` if there is one only.
+    These are ``training.png``, ``samples.png``, ``reconstructions.png``, ``latent.png``,
+    ``interpolation.png`` and, if the latent space is a plane, ``manifold.png``. Reconstructions
+    and latent space need a test image, the interpolation needs two.
 
     Args:
-        folder: Made if it is not there.
-        model: Its encoder says ``latent_channels``.
-        images: What the model was trained on.
+        folder: Folder of the figures; it is made if it does not exist.
+        model: Model whose encoder has ``latent_channels``.
+        images: Images that the model was trained on.
         history: One row per epoch.
 
     Returns:
-        The paths written.
+        The paths of the files.
     """
     channels = cast("int", model.encoder.latent_channels)  # pyright: ignore
     pixels, labels = images.test, images.y_test
@@ -69,27 +73,20 @@ def write_image_figures(
         drawn["interpolation.png"] = lambda: interpolation_figure(model, pixels)
     if channels == 2:
         drawn["manifold.png"] = lambda: manifold_figure(model)
-    paths = []
-    for name, draw in drawn.items():
-        path = Path(folder) / name
-        figure = draw()
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=DPI)
-        paths.append(path)
-    return paths
+    return save_figures(Path(folder), drawn, dpi=DPI)
 
 
 def reconstructions_figure(
     model: VAE, pixels: Tensor, *, columns: int = 10, rows: int = 3
 ) -> Figure:
-    """Draw images above what the decoder makes of their posterior means, E[x | mu].
+    """Draw images above the decoded means of their posteriors, E[x | mu].
 
     Args:
         model: The model.
-        pixels: In [0, 1], shape ``(n, c, h, w)``; ``rows * columns`` of them, evenly spaced, are
-            shown, or fewer if there are fewer.
-        columns: Pairs side by side, at most.
-        rows: Rows of pairs, at most.
+        pixels: Images in [0, 1], shape ``(n, c, h, w)``, of which ``rows * columns`` at most,
+            evenly spaced, are drawn.
+        columns: Largest number of pairs in a row.
+        rows: Largest number of rows of pairs.
 
     Raises:
         DataError: If there are no images, or ``pixels`` has another number of dimensions.
@@ -98,14 +95,14 @@ def reconstructions_figure(
     check_pixels(pixels, 1)
     _check_at_least(1, columns=columns, rows=rows)
     return sheets_figure(
-        "Images above what their posterior means decode to",
+        "Images above the decoded means of their posteriors",
         [[pairs] for pairs in reconstruction_sheets(model, pixels, columns, rows)],
         row_labels=("image", "decoded"),
     )
 
 
 def reconstruction_sheets(model: VAE, pixels: Tensor, columns: int, rows: int) -> list[np.ndarray]:
-    """Return sheets of two rows each, images above what their posterior means decode to."""
+    """Return sheets of two rows each: images above the decoded means of their posteriors."""
     columns = min(columns, len(pixels))
     rows = min(rows, len(pixels) // columns)
     originals = evenly_spaced(pixels, rows * columns).cpu()
@@ -122,14 +119,14 @@ def samples_figure(
     columns: int = 10,
     generator: torch.Generator,
 ) -> Figure:
-    """Draw what the model makes up: E[x | z] for z ~ N(0, I), and beside it x drawn from p(x | z).
+    """Draw samples: E[x | z] for z ~ N(0, I), and beside it x drawn from p(x | z).
 
     Args:
         model: The model.
         latent_channels: Width d of its latent vectors.
-        rows: Of each of the two sheets.
-        columns: Likewise.
-        generator: Where z, and then x, are drawn from; on the device of the model.
+        rows: Number of rows of each of the two sheets.
+        columns: Number of columns of each sheet.
+        generator: Generator of z, and then of x, on the device of the model.
 
     Raises:
         ValueError: If ``rows`` or ``columns`` is less than 1.
@@ -158,11 +155,11 @@ def manifold_figure(model: VAE, size: int = 20) -> Figure:
     <https://arxiv.org/abs/1312.6114>`_, figure 4.
 
     Args:
-        model: Its encoder says ``latent_channels``.
-        size: n, images in a row and in a column.
+        model: Model whose encoder has 2 ``latent_channels``.
+        size: n, the number of images in a row and in a column.
 
     Raises:
-        ValueError: If the latent space is no plane, or ``size`` is less than 1.
+        ValueError: If the latent space is not a plane, or ``size`` is less than 1.
     """
     channels = model.encoder.latent_channels  # pyright: ignore
     if channels != 2:
@@ -185,19 +182,17 @@ def manifold_sheet(model: VAE, size: int) -> np.ndarray:
 
 
 def name_manifold_axes(axes: Axes, size: int) -> None:
-    """Say of some rows and columns of a manifold's sheet where in the latent plane they are."""
+    """Label some rows and columns of the sheet of a manifold with their latent coordinates."""
     quantiles = _quantiles(size)
-    # At the ends and a third from them: as many on either side of zero.
+    # The ends and the thirds, symmetric about zero.
     shown = np.unique([0, size // 3, size - 1 - size // 3, size - 1])
     names = [f"{quantiles[i]:.2f}".replace("-", "\N{MINUS SIGN}") for i in shown]
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    # Images and the lines of one pixel between them.
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    # Sizes of an image with the line of one pixel beside it.
     wide, high = (right - left + 1) / size, (bottom - top + 1) / size
     axes.set_xticks(left + shown * wide + (wide - 1) / 2, names)
     axes.set_yticks(bottom - shown * high - (high - 1) / 2, names)
-    axes.set_xlabel("z, first coordinate", fontsize=TEXT)
-    axes.set_ylabel("z, second coordinate", fontsize=TEXT)
+    label_axes(axes, *COORDINATES)
 
 
 def _quantiles(size: int) -> Tensor:
@@ -205,18 +200,16 @@ def _quantiles(size: int) -> Tensor:
 
 
 def interpolation_figure(model: VAE, pixels: Tensor, *, steps: int = 10, pairs: int = 6) -> Figure:
-    r"""Draw decoded means on the way from one image to another.
+    r"""Draw interpolations between two images, which stand at the ends, as decoded means.
 
     .. math:: E[x \mid (1 - t) \mu_a + t \mu_b], \quad t = 0, \dots, 1
 
-    The two images themselves stand at the ends.
-
     Args:
         model: The model.
-        pixels: In [0, 1], shape ``(n, c, h, w)`` with n at least 2; the pairs are spread evenly
-            over them.
-        steps: Values of t, 0 and 1 among them.
-        pairs: Pairs of images, at most.
+        pixels: Images in [0, 1], shape ``(n, c, h, w)`` with n at least 2, of which the pairs
+            are an evenly spaced selection.
+        steps: Number of values of t, with 0 and 1.
+        pairs: Largest number of pairs of images.
 
     Raises:
         DataError: If there are fewer than 2 images, or ``pixels`` has another number of
@@ -233,7 +226,7 @@ def interpolation_figure(model: VAE, pixels: Tensor, *, steps: int = 10, pairs: 
     z = (1 - t) * start[:, None] + t * end[:, None]
     first, last = ends.split(pairs)
     return sheets_figure(
-        "From one image to another: decoded means between theirs",
+        "Interpolation: decoded means between those of two images",
         [[sheet(first, 1), sheet(decoded(model, z.flatten(0, 1)), steps), sheet(last, 1)]],
         column_titles=("image", "decoded", "image"),
     )
@@ -242,13 +235,13 @@ def interpolation_figure(model: VAE, pixels: Tensor, *, steps: int = 10, pairs: 
 def training_figure(history: Sequence[HistoryRow], num_items: int) -> Figure:
     """Draw the negative ELBO of training and validation over the epochs, and its two parts.
 
-    All in nats per image. What training shows is the mean over an epoch, with the weights as they
-    were at each step, and beta is taken as 1 whatever it was. A plain auto-encoder has no KL
-    divergence: its negative ELBO is the negative log-likelihood.
+    All values are in nats per image. Those of training are means over an epoch, with the weights
+    of each step and with beta 1. A plain auto-encoder has no KL divergence: its negative ELBO is
+    the negative log-likelihood.
 
     Args:
         history: One row per epoch.
-        num_items: Training images, over which each row sums.
+        num_items: Number of training images, over which each row sums.
 
     Raises:
         ValueError: If ``num_items`` is less than 1.
@@ -271,7 +264,7 @@ def _decoder(model: VAE) -> ImageDecoder:
 
 
 def decoded(model: VAE, z: Tensor, decode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """Return E[x | z], or what ``decode`` makes of z, on the CPU, shape ``(n, c, h, w)``."""
+    """Return E[x | z], or ``decode(z)``, in parts and on the CPU, shape ``(n, c, h, w)``."""
     decode = _decoder(model).mean if decode is None else decode
     like = parameter_like(model)
     with evaluating(model):

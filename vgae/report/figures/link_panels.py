@@ -1,4 +1,4 @@
-"""Axes that show how links are told from non-links: ROC, precision and recall, and others."""
+"""Axes with scores of links and non-links: ROC, precision and recall, reliability, histogram."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,37 +11,32 @@ from torch import Tensor
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import curves
 from vgae.evaluation.reliability import probability_scores, reliability
-from vgae.report.figures.style import BLUE, GREY, ORANGE, TEXT, legend, line_look
+from vgae.report.figures.style import BLUE, GREY, ORANGE, label_axes, legend, line_look
 from vgae.runs.graphs import Run
 
 _BINS = 40
 
 
 class Scored(NamedTuple):
-    """Pairs of nodes that a model has scored.
-
-    Attributes:
-        logits: Shape ``(P,)``.
-        label: 1 for a link, 0 for a non-link, shape ``(P,)``.
-    """
+    """Logits of pairs of nodes, and their labels: 1 for a link, 0 for a non-link."""
 
     logits: Tensor
     label: Tensor
 
 
 def scored_test_pairs(run: Run) -> Scored:
-    """Score the links and non-links that a run held out for test."""
+    """Score the test links and non-links of a run."""
     scorer = PairScorer(run.model, run.graph, run.split.message_edge_index)
     return Scored(scorer.logits(run.split.test.edge_label_index), run.split.test.edge_label)
 
 
 def draw_roc(axes: Axes, tests: Mapping[str, Scored]) -> None:
-    """Draw the ROC curve of each test; its name, if not empty, is for a legend."""
+    """Draw the ROC curve of each test; its name, unless empty, is for a legend."""
     for place, (name, test) in enumerate(tests.items()):
         points = curves(*test)
         axes.plot(points.fpr, points.tpr, label=name, **line_look(place))
     _diagonal(axes)
-    _name(axes, "false positive rate", "true positive rate")
+    label_axes(axes, "false positive rate", "true positive rate")
 
 
 def draw_precision_recall(axes: Axes, tests: Mapping[str, Scored]) -> None:
@@ -49,13 +44,13 @@ def draw_precision_recall(axes: Axes, tests: Mapping[str, Scored]) -> None:
     for place, (name, test) in enumerate(tests.items()):
         points = curves(*test)
         axes.plot(points.recall, points.precision, label=name, **line_look(place))
-    _name(axes, "recall", "precision")
+    label_axes(axes, "recall", "precision")
 
 
 def draw_operating_point(
     roc: Axes, precision_recall: Axes, predicted: Tensor, label: Tensor
 ) -> None:
-    """Mark where the threshold of a calibration lies on both curves."""
+    """Mark the threshold of a calibration on both curves."""
     links, others = predicted[label == 1].double().mean(), predicted[label == 0].double().mean()
     text = "the model's threshold"
     roc.plot(others, links, color=ORANGE, marker="o", linestyle="", label=text)
@@ -65,7 +60,7 @@ def draw_operating_point(
 
 
 def draw_reliability(axes: Axes, run: Run, test: Scored) -> None:
-    """Draw the share of links over the predicted probability: plain and calibrated, both named."""
+    """Draw the fraction of links over the predicted probability, plain and calibrated."""
     sets = {"sigmoid of the logit": (test.logits.double().sigmoid(), ORANGE, "o")}
     if run.calibration is not None:
         balanced = replace(run.calibration, log_odds_shift=0.0)
@@ -76,27 +71,22 @@ def draw_reliability(axes: Axes, run: Run, test: Scored) -> None:
         text = f"{name}: ECE {probability_scores(probability, test.label).ece:.3f}"
         dots = axes.plot(bins.mean_probability, bins.share, color=colour, label=text)[0]
         dots.set(marker=marker, markersize=4)
-    _name(axes, "predicted probability", "share of links")
+    label_axes(axes, "predicted probability", "fraction of links")
 
 
 def draw_histogram(axes: Axes, test: Scored) -> None:
-    """Draw how the logits of links and of non-links are spread, in bins of one width."""
+    """Draw the histograms of the logits of links and of non-links."""
     logits, label = test.logits.double().cpu().numpy(), test.label.cpu().numpy()
     edges = np.histogram_bin_edges(logits, _BINS).tolist()
-    # The outline tells them apart without colour, too.
+    # The outlines distinguish them without colour.
     for value, name, colour, line in ((0, "non-links", ORANGE, "--"), (1, "links", BLUE, "-")):
         chosen = logits[label == value]
         text = f"{len(chosen):,} {name}"
         axes.hist(chosen, edges, color=colour, alpha=0.35, label=text)
         axes.hist(chosen, edges, histtype="step", color=colour, linestyle=line, linewidth=1.2)
     legend(axes, loc="best")
-    _name(axes, "logit", "test pairs")
+    label_axes(axes, "logit", "test pairs")
 
 
 def _diagonal(axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
-
-
-def _name(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=TEXT)
-    axes.set_ylabel(y, fontsize=TEXT)

@@ -1,7 +1,4 @@
-"""Figures for papers: one kind at a time, as wide as a column, with fonts that are read at print.
-
-What is drawn is what the figures of a run draw, by the same functions; here it is laid out anew.
-"""
+"""Figures for papers: one panel of the figures of a run, in the width of a column."""
 
 import io
 import logging
@@ -11,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +25,10 @@ from vgae.runtime.atomic import replacing
 
 log = logging.getLogger(__name__)
 
-COLUMN = 3.3  # inches, of a page with two columns
+COLUMN = 3.3  # inches, in a page with two columns
 SUFFIXES = (".pdf", ".png", ".svg")
-KINDS = (
-    "roc",
-    "pr",
-    "reliability",
-    "histogram",
-    "curves",
-    "embedding",
-    "reconstructions",
-    "manifold",
-)
-_SEVERAL = ("roc", "pr")  # that take several runs
+_SEVERAL = ("roc", "pr")  # kinds of several runs
+KINDS = (*_SEVERAL, *dict.fromkeys((*OF_GRAPHS, *OF_IMAGES)))
 _STYLE = {
     "font.size": TEXT,
     "axes.linewidth": 0.6,
@@ -48,58 +37,55 @@ _STYLE = {
     "ytick.labelsize": TEXT,
     "figure.constrained_layout.w_pad": 0.02,
     "figure.constrained_layout.h_pad": 0.02,
-    # TrueType, as publishers ask for; text that looks the same where the font is missing.
+    # Publishers require TrueType. Paths look the same without the font.
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "vgae",
 }
+# Replace the matplotlib settings of the user for a while.
+_paper_style = partial(matplotlib.style.context, ["default", _STYLE])
 _MISSING = "Glyph .* missing from"
-# What would tell when a file was written, and make each another one.
+# Dates would make the bytes of each file differ.
 _NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 @dataclass(frozen=True, eq=False)
 class PaperFigure:
-    """A figure, and what its caption should say of it.
-
-    Attributes:
-        figure: Not bound to a backend, nor to the current figure of pyplot.
-        caption: One line.
-    """
+    """A figure, independent of backends and of pyplot, and the content of its caption."""
 
     figure: Figure
     caption: str
 
     def save(self, path: str | os.PathLike[str], *, dpi: int = 600) -> None:
-        """Write it as ``.pdf``, ``.svg`` or ``.png``: the same figure gives the same bytes.
+        """Write it as ``.pdf``, ``.svg`` or ``.png``; the same figure gives the same bytes.
 
         Args:
-            path: Where to.
-            dpi: Dots per inch of a ``.png``, and of images and very many points in the others.
+            path: Path of the file.
+            dpi: Dots per inch of a ``.png``, and of images and large sets of points in the others.
 
         Raises:
             UsageError: If the suffix is another one.
-            ResourceError: If it cannot be written.
+            ResourceError: If the file cannot be written.
         """
         path = Path(path)
         check_suffix(path)
         kind = path.suffix[1:].lower()
         content = io.BytesIO()
         with _paper_style(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", _MISSING)  # told already
+            warnings.filterwarnings("ignore", _MISSING)  # logged by paper_figure
             self.figure.savefig(content, format=kind, dpi=dpi, metadata=_NO_DATE.get(kind))
         with replacing(path) as temporary:
             temporary.write_bytes(content.getvalue())
 
 
 def check_suffix(path: Path) -> None:
-    """Raise ``UsageError`` unless a figure can be written to a path by its suffix."""
+    """Raise ``UsageError`` unless the suffix of a path is one of :data:`SUFFIXES`."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError("EXPORT_FORMAT", f"{path} must end in {' or '.join(SUFFIXES)}.")
 
 
 def kinds_of(run: Run | ImageRun) -> list[str]:
-    """Return the kinds of figures that can be drawn of a run."""
+    """Return the kinds of figures that a run has data for."""
     kinds = ["curves"] if run.history else []
     if isinstance(run, ImageRun):
         held_out = run.config["images"].get("num_test", 0)
@@ -110,7 +96,7 @@ def kinds_of(run: Run | ImageRun) -> list[str]:
 
 
 def check_kind(kind: str, runs: Sequence[Run | ImageRun]) -> None:
-    """Raise ``UsageError`` unless a figure of a kind can be drawn of all of the runs."""
+    """Raise ``UsageError`` unless all runs have data for a kind of figure."""
     if kind not in KINDS:
         raise UsageError("FIGURE", f"there is no figure {kind!r}; there are {', '.join(KINDS)}.")
     if len(runs) > 1 and kind not in _SEVERAL:
@@ -139,14 +125,14 @@ def paper_figure(
     """Draw one figure of a run, or of several runs in the same axes.
 
     Args:
-        kind: One of :data:`KINDS`; :func:`kinds_of` a run tells which it has.
+        kind: One of :func:`kinds_of` the runs.
         runs: Several for ``"roc"`` and ``"pr"``, else one.
-        labels: What a legend calls the runs; the names of their folders if not given.
-        title: Above the figure, taken literally; papers have a caption instead.
-        width: Inches, from 1.5 to 20.
+        labels: Names of the runs in a legend; by default, the names of their folders.
+        title: Title, which is not typeset; papers have a caption instead.
+        width: Width in inches, from 1.5 to 20.
 
     Raises:
-        UsageError: If the kind does not fit a run, or an option makes no sense.
+        UsageError: If the kind does not fit a run, or an option is out of range.
     """
     if not runs:
         raise UsageError("FIGURE", "a figure is of a run, and none is given.")
@@ -155,7 +141,7 @@ def paper_figure(
         raise UsageError("WIDTH", f"the width must be from 1.5 to 20 inches, got {width}.")
     if labels is not None and len(labels) != len(runs):
         raise UsageError("LABELS", f"there must be a label for each run, got {len(labels)}.")
-    with _paper_style(), _missing_glyphs_told():
+    with _paper_style(), _missing_glyphs_logged():
         if kind in _SEVERAL:
             names = labels or [run.folder.name for run in runs]
             drawn = compared(kind, runs, names, width)  # pyright: ignore[reportArgumentType]
@@ -165,18 +151,17 @@ def paper_figure(
             drawn = OF_GRAPHS[kind](runs[0], width)
         if title is not None:
             _add_title(drawn.figure, title)
-        # Axes of one scale get their limits, and so their numbers, only when they are drawn:
-        # the second time, there is room for them.
+        # Axes of one scale get their limits, and so their tick labels, when they are drawn; the
+        # layout leaves space for them when the figure is drawn again.
         drawn.figure.draw_without_rendering()
     return PaperFigure(drawn.figure, drawn.caption)
 
 
 def _add_title(figure: Figure, title: str) -> None:
-    """Write a title above a figure, which grows by as much."""
+    """Write a title above a figure, and increase the height by that of the title."""
     before = figure.get_figheight()
     height = before + LINE + 0.08
     figure.set_figheight(height)
-    middle = 1 - (LINE / 2 + 0.03) / height
     look = {"fontsize": TEXT + 1, "parse_math": False}
     if figure.get_layout_engine() is not None:
         figure.suptitle(printable(title), **look)
@@ -184,23 +169,16 @@ def _add_title(figure: Figure, title: str) -> None:
     for axes in figure.axes:
         x, y, wide, high = axes.get_position().bounds
         axes.set_position((x, y * before / height, wide, high * before / height))
-    figure.suptitle(printable(title), y=middle, va="center", **look)
+    figure.suptitle(printable(title), y=1 - (LINE / 2 + 0.03) / height, va="center", **look)
 
 
 @contextmanager
-def _paper_style() -> Iterator[None]:
-    """Draw by our settings alone: whatever the user has set, and is given back afterwards."""
-    with matplotlib.style.context(["default", _STYLE]):
-        yield
-
-
-@contextmanager
-def _missing_glyphs_told() -> Iterator[None]:
-    """Say once which characters the font lacks, which are drawn as boxes."""
+def _missing_glyphs_logged() -> Iterator[None]:
+    """Log once how many characters are missing from the font; they are drawn as boxes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    # Each is warned of whenever it is measured.
+    # Matplotlib warns whenever it measures such a character.
     missing = {str(w.message) for w in caught if re.match(_MISSING, str(w.message))}
     for other in caught:
         if str(other.message) not in missing:

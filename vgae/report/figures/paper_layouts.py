@@ -1,4 +1,4 @@
-"""How each kind of figure for a paper is laid out, at a given width."""
+"""Layouts of the figures for papers, by kind, at a given width."""
 
 import logging
 import math
@@ -8,27 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vgae.errors import printable
 from vgae.evaluation.metrics import link_scores
-from vgae.gaussian import DiagGaussian
 from vgae.report.figures.graphs import DEGREES, degrees, draw_nodes
 from vgae.report.figures.images import (
     manifold_sheet,
     name_manifold_axes,
     reconstruction_sheets,
 )
-from vgae.report.figures.latent_plane import (
-    MAX_POINTS,
-    evenly_spaced,
-    name_axes,
-    plane_of,
-    posterior_of,
-    write_labels,
-)
+from vgae.report.figures.latent_plane import draw_posteriors, thinned_posteriors, write_labels
 from vgae.report.figures.link_panels import (
     draw_histogram,
     draw_precision_recall,
@@ -36,9 +27,9 @@ from vgae.report.figures.link_panels import (
     draw_roc,
     scored_test_pairs,
 )
-from vgae.report.figures.points import draw_classes, draw_values, project
+from vgae.report.figures.points import draw_values, projections
 from vgae.report.figures.sheets import draw_sheet
-from vgae.report.figures.style import TEXT, literal
+from vgae.report.figures.style import TEXT, finish_legend
 from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
@@ -46,20 +37,20 @@ from vgae.runtime.npz import read_arrays
 
 log = logging.getLogger(__name__)
 
-_LETTER, LINE = 0.058, 0.15  # inches of a letter, of a line of text
-_HANDLE = 0.35  # inches of what stands before the text of a legend, and between columns
-_INSIDE = 4  # lines of a legend that fits into the axes
-_ONE_COLUMN = 8  # lines of a legend; of more, long names are cut so that two stand side by side
-_WRITTEN = 20  # labels within the axes, at most
-_LISTED = 24  # labels of a legend, at most
-_NAME = 28  # letters of a name, at most
+_LETTER, LINE = 0.058, 0.15  # inches: width of a letter, height of a line of text
+_HANDLE = 0.35  # inches: width of a legend handle with the gap between columns
+_INSIDE = 4  # most lines of a legend inside the axes
+_ONE_COLUMN = 8  # most lines of a legend with long names; more are cut to fit in two columns
+_WRITTEN = 20  # most labels inside the axes
+_LISTED = 24  # most labels of a legend
+_NAME = 28  # most letters of a name
 _MANIFOLD = 15  # images in a row
 _PAIRS = 10, 3  # images in a row, rows
-_COLUMN = 3.3  # inches, for which dots are sized
+_COLUMN = 3.3  # inches: figure width for which dot sizes are given
 
 
 class Layout(NamedTuple):
-    """A figure, and what its caption should say of it."""
+    """A figure and the content of its caption."""
 
     figure: Figure
     caption: str
@@ -76,7 +67,7 @@ def compared(kind: str, runs: Sequence[Run], labels: Sequence[str], width: float
     """Draw ROC curves, or precision over recall, of the test pairs of several runs."""
     pairs = [run.split.test.edge_label_index for run in runs]
     if not all(torch.equal(pairs[0], other) for other in pairs[1:]):
-        log.warning("the runs have other test links each, so that their curves compare less well")
+        log.warning("the runs have different test links, so their curves are less comparable")
     tests = [scored_test_pairs(run) for run in runs]
     score, name, draw, corner = {
         "roc": ("AUC", "ROC", draw_roc, "lower right"),
@@ -137,7 +128,7 @@ def _image_curves(run: ImageRun, width: float) -> Layout:
 
 def _embedding(run: Run, width: float) -> Layout:
     embedding = read_arrays(run.folder / "embeddings.npz")["mu"]
-    method, plane = project(embedding)
+    method, plane = next(projections(embedding))
     figure, axes = _axes(width, 0.85 * width)
     size = _dot_size(len(plane), width)
     if run.graph.y is None:
@@ -152,63 +143,55 @@ def _embedding(run: Run, width: float) -> Layout:
 
 
 def _latent_plane(run: ImageRun, width: float) -> Layout:
-    q = posterior_of(run.model, evenly_spaced(run.images.test, MAX_POINTS))
-    plane = plane_of(q)
+    q, labels = thinned_posteriors(run.model, run.images.test, run.images.y_test)
     figure, axes = _axes(width, 0.85 * width)
-    size = _dot_size(len(plane.points), width)
-    if run.images.y_test is not None:
-        labels = evenly_spaced(run.images.y_test, MAX_POINTS).numpy()
-        draw_classes(axes, plane.points, labels, size, counted=False)
-        if len(np.unique(labels)) <= _WRITTEN:
-            write_labels(axes, plane.points, labels)
-        else:
-            _add_legend(figure, axes, None)
-    else:
-        kl = q.kl().numpy() if isinstance(q, DiagGaussian) else None
-        dots = draw_values(axes, plane.points, kl, size)
-        if kl is not None:
-            figure.colorbar(dots, shrink=0.8).set_label("KL to the prior, nats", fontsize=TEXT)
-    name_axes(axes, plane)
+    size = _dot_size(len(q.mu), width)
+    plane = draw_posteriors(axes, q, labels, size, shrink=0.8, counted=False)
+    if labels is not None and len(np.unique(labels)) <= _WRITTEN:
+        write_labels(axes, plane.points, labels)
+    elif labels is not None:
+        _add_legend(figure, axes, None)
     text = f"posterior means of {len(plane.points):,} test images, {plane.method}"
     return Layout(figure, text)
 
 
 def _reconstructions(run: ImageRun, width: float) -> Layout:
     sheets = reconstruction_sheets(run.model, run.images.test, *_PAIRS)
-    left, space = 0.55, 0.06
-    across = width - left - 0.02
-    high = across * sheets[0].shape[0] / sheets[0].shape[1]
-    height = len(sheets) * (high + space) - space + 0.04
-    figure = Figure(figsize=(width, height))
-    for place, tiles in enumerate(sheets):
-        below = height - 0.02 - (place + 1) * high - place * space
-        box = (left / width, below / height, across / width, high / height)
-        axes = figure.add_axes(box)
-        draw_sheet(axes, tiles, inches=across)
-        rows = np.array([0.25, 0.75]) * tiles.shape[0] - 0.5
-        axes.set_yticks(rows, ("image", "decoded"))
+    figure, drawn = _sheet_axes(sheets, width, (0.55, 0.02, 0.02, 0.02))
+    for axes, tiles in zip(drawn, sheets, strict=True):
+        axes.set_yticks(np.array([0.25, 0.75]) * tiles.shape[0] - 0.5, ("image", "decoded"))
     shown = len(sheets) * min(_PAIRS[0], len(run.images.test))
-    return Layout(figure, f"{shown} test images above what their posterior means decode to")
+    return Layout(figure, f"{shown} test images above the decoded means of their posteriors")
 
 
 def _manifold(run: ImageRun, width: float) -> Layout:
     tiles = manifold_sheet(run.model, _MANIFOLD)
-    left, right, below, space = 0.68, 0.16, 0.42, 0.08
-    across = width - left - right
-    high = across * tiles.shape[0] / tiles.shape[1]
-    height = high + below + space
-    figure = Figure(figsize=(width, height))
-    box = (left / width, below / height, across / width, high / height)
-    axes = figure.add_axes(box)
-    draw_sheet(axes, tiles, inches=across)
+    figure, (axes,) = _sheet_axes([tiles], width, (0.68, 0.16, 0.42, 0.08))
     name_manifold_axes(axes, _MANIFOLD)
-    return Layout(
-        figure, f"decoded means at {_MANIFOLD} x {_MANIFOLD} quantiles of the prior, N(0, I)"
-    )
+    text = f"decoded means at {_MANIFOLD} x {_MANIFOLD} quantiles of the prior, N(0, I)"
+    return Layout(figure, text)
+
+
+def _sheet_axes(
+    sheets: Sequence[np.ndarray], width: float, margins: tuple[float, float, float, float]
+) -> tuple[Figure, list[Axes]]:
+    """Draw sheets of one size below each other; margins are left, right, below, top in inches."""
+    left, right, below, top = margins
+    across, space = width - left - right, 0.06
+    high = across * sheets[0].shape[0] / sheets[0].shape[1]
+    height = len(sheets) * (high + space) - space + top + below
+    figure, drawn = Figure(figsize=(width, height)), []
+    for place, tiles in enumerate(sheets):
+        bottom = height - top - (place + 1) * high - place * space
+        drawn.append(
+            figure.add_axes((left / width, bottom / height, across / width, high / height))
+        )
+        draw_sheet(drawn[-1], tiles, inches=across)
+    return figure, drawn
 
 
 def _add_legend(figure: Figure, axes: Axes, corner: str | None) -> None:
-    """Add a legend within the axes if it is small and a corner is free, else below them."""
+    """Add a legend inside the axes if it is small and a corner is given, else below them."""
     handles, texts = axes.get_legend_handles_labels()
     if len(texts) > _LISTED:
         handles = [*handles[: _LISTED - 1], Line2D([], [], linestyle="")]
@@ -223,7 +206,7 @@ def _add_legend(figure: Figure, axes: Axes, corner: str | None) -> None:
     else:
         columns = min(max(1, int(width // (longest * _LETTER + _HANDLE))), len(texts))
         lines = math.ceil(len(texts) / columns)
-        # The axes stay as large as without it.
+        # The size of the axes does not change.
         figure.set_figheight(height + lines * LINE + 0.1)
         made = figure.legend(
             handles,
@@ -236,14 +219,11 @@ def _add_legend(figure: Figure, axes: Axes, corner: str | None) -> None:
             handletextpad=0.4,
             borderpad=0.5,
         )
-    literal(made)
-    for handle in made.legend_handles:
-        if isinstance(handle, PathCollection):
-            handle.set_sizes([16])
+    finish_legend(made, 16)
 
 
 def _dot_size(count: int, width: float) -> float:
-    """Return the size of each of many dots, in square points."""
+    """Return the size of a dot in square points."""
     return float(np.clip(2500 / max(count, 1), 0.6, 10)) * (width / _COLUMN) ** 2
 
 
@@ -253,7 +233,7 @@ def _short(name: str, most: int = _NAME) -> str:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Return names of which no two are the same: a number after those that are."""
+    """Return unique names, with a number after repeated ones."""
     return [
         f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
         for place, name in enumerate(names)

@@ -1,6 +1,6 @@
-"""Points in the plane: how they get there, and how they are coloured."""
+"""Points in the plane: projections of embeddings, and their colours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,34 +9,38 @@ from matplotlib.collections import PathCollection
 from vgae.errors import printable
 from vgae.report.figures.style import CLASS_COLOURS
 
-# t-SNE takes seconds up to here and minutes beyond.
-_TSNE_NODES = 5000
-# More points than that are drawn as an image within a vector figure, whose file stays small.
-_VECTORS = 2000
+UNPROJECTED = "no projection"
+_TSNE_NODES = 5000  # t-SNE takes seconds up to here and minutes beyond
+_VECTORS = 2000  # more points are an image within a vector figure, which keeps the file small
 _MARKERS = "os^Dv"
 
 
-def project(embedding: np.ndarray) -> tuple[str, np.ndarray]:
-    """Return the name of a method and what it makes of vectors, shape ``(n, 2)``."""
-    # Within rounding one and the same point, as in a complete graph: no method has an axis for it.
+def projections(embedding: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield methods and their results for vectors, shape ``(n, 2)``, the best method first.
+
+    Two dimensions, fewer than four vectors and a space that collapsed are not projected.
+    """
+    # All vectors of a complete graph, for example, are one point within rounding.
     spread = np.ptp(embedding, axis=0).max() > 1e-6 * np.abs(embedding).max()
     if embedding.shape[1] <= 2 or len(embedding) < 4 or not spread:
         padded = np.pad(embedding, ((0, 0), (0, max(0, 2 - embedding.shape[1]))))
-        return "as they are", padded[:, :2]
-    if len(embedding) > _TSNE_NODES:
-        from sklearn.decomposition import PCA
+        yield UNPROJECTED, padded[:, :2]
+        return
+    if len(embedding) <= _TSNE_NODES:
+        from sklearn.manifold import TSNE
 
-        return "PCA", PCA(2, random_state=0).fit_transform(embedding)
-    from sklearn.manifold import TSNE
+        perplexity = min(30, (len(embedding) - 1) / 3)
+        method = TSNE(perplexity=perplexity, random_state=0)
+        yield "t-SNE", method.fit_transform(embedding)
+    from sklearn.decomposition import PCA
 
-    perplexity = min(30, (len(embedding) - 1) / 3)
-    return "t-SNE", TSNE(perplexity=perplexity, random_state=0).fit_transform(embedding)
+    yield "PCA", PCA(2, random_state=0).fit_transform(embedding)
 
 
 def draw_values(
     axes: Axes, points: np.ndarray, values: np.ndarray | None, size: float
 ) -> PathCollection:
-    """Draw points coloured by a value, or in one colour; return what a colour bar is made of."""
+    """Draw points coloured by a value, or in one colour; return them for a colour bar."""
     look = {"color": CLASS_COLOURS[0]} if values is None else {"c": values, "cmap": "cividis"}
     return axes.scatter(*points.T, s=size, linewidths=0, rasterized=len(points) > _VECTORS, **look)
 
@@ -54,14 +58,14 @@ def draw_classes(
     """Draw points in the colour and marker of their label, named for a legend.
 
     Args:
-        axes: Where to.
+        axes: Axes to draw into.
         points: Shape ``(n, 2)``.
         labels: Integers, negative where unknown, shape ``(n,)``.
-        size: Of each, in square points.
-        name_of: Gives the name of a label.
-        largest_first: Whether small classes are drawn on top of large ones; else they go by
-            number.
-        counted: Whether the name is followed by the number of points.
+        size: Size of a point, in square points.
+        name_of: Returns the name of a label.
+        largest_first: Whether small classes are drawn on top of large ones, or in the order of
+            their numbers.
+        counted: Whether the names end with the number of points.
     """
     present, counts = np.unique(labels, return_counts=True)
     order = np.argsort(-counts, kind="stable") if largest_first else np.arange(len(present))
@@ -70,7 +74,7 @@ def draw_classes(
         dots = points[labels == label]
         colour, marker, width = CLASS_COLOURS[rank % 10], _MARKERS[rank // 10 % 5], 0.0
         if label < 0:
-            # A cross is nothing but lines, and the others would have an edge.
+            # A cross needs a line width, which would give the other markers an edge.
             colour, marker, width = "black", "x", 0.5
         rank += label >= 0
         name = printable(name_of(label)) if label >= 0 else "unknown"

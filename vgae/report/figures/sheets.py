@@ -1,4 +1,4 @@
-"""Sheets of images, and their layout in a figure: each of their pixels as many of the file's."""
+"""Sheets of images, and figures in which each of their pixels has the same size."""
 
 import math
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ from vgae.errors import DataError
 
 DPI = 200
 PAGE = (7.0, 9.0)  # inches of a page inside its margins
-_LETTER = 0.008  # inches that a letter takes on average, per point of its size
+_LETTER = 0.008  # mean width of a letter in inches, per point of its size
 _GAP = 1.0  # white
-_PRINTED = 600  # pixels an inch
+_PRINTED = 600  # pixels per inch
 _LINE = 0.13  # inches of a line of text
 
 
 def sheet(images: Tensor, columns: int) -> np.ndarray:
     """Tile images into one, row by row, with a white line of one pixel between neighbours.
 
-    Values are clipped to [0, 1]. Images of neither one nor three channels are shown by the mean
-    of their channels. Places left over in the last row are white.
+    Values are clipped to [0, 1]. Channels are averaged unless there are one or three. The rest
+    of the last row is white.
 
     Args:
-        images: On any device, shape ``(n, c, h, w)`` with n at least 1.
-        columns: Images in a row, at least 1.
+        images: Images on any device, shape ``(n, c, h, w)`` with n at least 1.
+        columns: Number of images in a row, at least 1.
 
     Returns:
         float32, shape ``(H, W)``, or ``(H, W, 3)`` if c is 3.
@@ -58,18 +58,18 @@ def sheets_figure(
     row_labels: Sequence[str] = (),
     with_axes: bool = False,
 ) -> Figure:
-    """Lay sheets out in a grid, each pixel of theirs as the same whole number of the figure's.
+    """Lay sheets out in a grid, each of their pixels as the same whole number of figure pixels.
 
-    Pixels that are drawn two wide here and three there would look like a pattern of the images.
-    Where not even one each fits on a page, they are scaled down smoothly.
+    Otherwise, pixels of different widths would look like a pattern of the images. Sheets that do
+    not fit on a page so are scaled down smoothly.
 
     Args:
-        title: One line.
-        grid: Rows of sheets; those of a row are equally high, those of a column equally wide.
-        column_titles: Above each column of sheets.
-        row_labels: Beside the rows of images in each sheet of the first column, from the top; left
-            out where the rows are too low for them.
-        with_axes: Whether to leave room for ticks and labels on the left and below.
+        title: Title of one line.
+        grid: Rows of sheets, of equal heights in a row and equal widths in a column.
+        column_titles: Titles of the columns of sheets.
+        row_labels: Labels of the rows of images in each sheet of the first column, from the top;
+            they are left out if the rows are too low.
+        with_axes: Whether there is space for ticks and labels on the left and below.
     """
     heights, widths = [row[0].shape[0] for row in grid], [tiles.shape[1] for tiles in grid[0]]
     left, right, space = _dots(0.6 if row_labels or with_axes else 0.1), _dots(0.1), _dots(0.12)
@@ -80,7 +80,7 @@ def sheets_figure(
         (_dots(PAGE[0]) - margin_x) / sum(widths), (_dots(PAGE[1]) - margin_y) / sum(heights)
     )
     scale = math.floor(scale) if scale >= 1 else scale
-    # Narrow sheets leave room for what is written above them.
+    # Columns are at least as wide as their titles.
     spans = [round(scale * w) for w in widths]
     for j, text in enumerate(column_titles):
         spans[j] = max(spans[j], _dots(8 * _LETTER * len(text)))
@@ -99,7 +99,7 @@ def sheets_figure(
             draw_sheet(axes, tiles, smooth=scale < 1)
             if i == 0 and column_titles:
                 axes.set_title(column_titles[j], loc="left", fontsize=8, pad=3, parse_math=False)
-            # Labels of rows lower than a line of text would cover each other.
+            # Labels of rows lower than a line of text would overlap.
             if j == 0 and scale * heights[i] >= _dots(_LINE) * len(row_labels) > 0:
                 places = (np.arange(len(row_labels)) + 0.5) / len(row_labels) * heights[i] - 0.5
                 axes.set_yticks(places, row_labels)
@@ -111,14 +111,14 @@ def sheets_figure(
 def draw_sheet(
     axes: Axes, tiles: np.ndarray, *, smooth: bool | None = None, inches: float | None = None
 ) -> None:
-    """Fill axes with a sheet, a pixel of it being one of their units.
+    """Fill axes with a sheet; one of its pixels is one unit of the axes.
 
     Args:
-        axes: Where to.
+        axes: Axes to draw into.
         tiles: The sheet.
-        smooth: Whether it is scaled down; to be decided by ``inches`` if not given.
-        inches: How wide it is printed. Its pixels are then repeated, to several hundred an inch,
-            since programs that show a vector figure blur those of small images.
+        smooth: Whether it is scaled down; derived from ``inches`` if these are given.
+        inches: Width in print. Pixels are then repeated, to several hundred per inch, because
+            viewers of vector figures blur small images.
     """
     height, width = tiles.shape[:2]
     if inches is not None:
@@ -144,7 +144,7 @@ def _dots(inches: float) -> int:
 
 
 def check_pixels(pixels: Tensor, least: int) -> None:
-    """Raise ``DataError`` unless there are so many images, in shape ``(n, c, h, w)``."""
+    """Raise ``DataError`` unless there are ``least`` images of shape ``(n, c, h, w)``."""
     if pixels.ndim != 4 or len(pixels) < least or 0 in pixels.shape:
         raise DataError(
             "IMAGE_SHAPE",

@@ -1,15 +1,20 @@
-"""What all figures share: colours, lines, titles and legends."""
+"""Colours, lines, titles, legends and files of all figures."""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
 from vgae.errors import printable
+from vgae.runtime.atomic import replacing
 
-# Okabe & Ito (2008): told apart with any kind of colour vision.
+# Okabe & Ito (2008): distinct under every kind of colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-# Petroff (2021), Accessible Color Sequences for Data Visualization: the ten told apart best.
+# Petroff (2021), Accessible Color Sequences for Data Visualization: the most distinct ten.
 CLASS_COLOURS = (
     "#3f90da",
     "#ffa90e",
@@ -22,39 +27,57 @@ CLASS_COLOURS = (
     "#717581",
     "#92dadd",
 )
-# The same on a dark ground: what would be less than 3:1 above it is lighter.
+# For a dark background, where two of them would have a contrast below 3:1.
 DARK_CLASS_COLOURS = tuple(
     {"#bd1f01": "#f4594a", "#832db6": "#b878e6"}.get(colour, colour) for colour in CLASS_COLOURS
 )
 
-TEXT = 8  # points, of all that is written but titles
+TEXT = 8  # points, of all text but titles
 _DASHES = ("-", "--", "-.", ":")
 
 
 def line_look(place: int) -> dict[str, Any]:
-    """Return colour and dashes of the n-th line of several: told apart in grey, too."""
+    """Return colour and dashes of the n-th line, distinct in grey as well."""
     colours = (BLUE, ORANGE, GREEN, "black")
     return {"color": colours[place % 4], "linestyle": _DASHES[(place + place // 4) % 4]}
 
 
-def legend(axes: Axes, **options: Any) -> Legend | None:
-    """Add a legend of what has a name, taken literally, if anything has."""
-    if not axes.get_legend_handles_labels()[0]:
-        return None
-    look = {"facecolor": "white", "edgecolor": "none", "framealpha": 0.8, "fontsize": TEXT}
-    made = axes.legend(**{**look, **options})
-    literal(made)
-    return made
+def legend(axes: Axes, **options: Any) -> None:
+    """Add a legend of the named artists, if there are any."""
+    if axes.get_legend_handles_labels()[0]:
+        look = {"facecolor": "white", "edgecolor": "none", "framealpha": 0.8, "fontsize": TEXT}
+        finish_legend(axes.legend(**{**look, **options}))
 
 
-def literal(made: Legend) -> None:
-    """Show texts such as "$x_$" as they are, and do not typeset them."""
+def finish_legend(made: Legend, size: float = 30) -> None:
+    """Do not typeset texts such as "$x_$", and draw dots in a given size."""
     for text in made.get_texts():
         text.set_parse_math(False)
+    for handle in made.legend_handles:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([size])
 
 
 def titled(axes: Axes, text: str) -> None:
-    """Put a title, taken literally, above the left end of the axes, and draw no full frame."""
+    """Set a title, which is not typeset, at the left, and remove half of the frame."""
     axes.set_title(printable(text), loc="left", fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=TEXT)
+
+
+def label_axes(axes: Axes, x: str, y: str) -> None:
+    """Set the labels of both axes."""
+    axes.set_xlabel(x, fontsize=TEXT)
+    axes.set_ylabel(y, fontsize=TEXT)
+
+
+def save_figures(
+    folder: Path, figures: Mapping[str, Callable[[], Figure]], *, dpi: int
+) -> list[Path]:
+    """Draw figures by name and write each whole or not at all; return their paths."""
+    paths = [folder / name for name in figures]
+    for path in paths:
+        figure = figures[path.name]()
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=dpi)
+    return paths

@@ -1,4 +1,4 @@
-"""Axes that show how a training went, epoch by epoch."""
+"""Axes with training curves over the epochs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,8 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from vgae.report.figures.style import BLUE, GREEN, GREY, ORANGE, TEXT, legend
 from vgae.training.history import HistoryRow
 
-_SCORES = ("val_auc", "val_ap")
-_SEEN_AS_POINTS = 10  # a line through one point would not be seen
+_SEEN_AS_POINTS = 10  # fewer values get markers, as a line needs two points
 
 
 def draw_curve(
@@ -23,13 +22,13 @@ def draw_curve(
 
 
 def draw_loss(axes: Axes, history: Sequence[HistoryRow]) -> None:
-    """Draw what was minimised."""
+    """Draw the loss."""
     draw_curve(axes, _epochs(history), [row.loss for row in history], color=BLUE)
     _finish(axes, history)
 
 
 def draw_parts(axes: Axes, history: Sequence[HistoryRow]) -> None:
-    """Draw reconstruction and, if there is one, KL divergence, in nats in all."""
+    """Draw reconstruction and, if there is one, KL divergence, summed in nats."""
     epoch = _epochs(history)
     recon = [row.recon for row in history]
     draw_curve(axes, epoch, recon, color=ORANGE, label="reconstruction")
@@ -42,7 +41,7 @@ def draw_parts(axes: Axes, history: Sequence[HistoryRow]) -> None:
 
 
 def draw_scores(axes: Axes, history: Sequence[HistoryRow], metrics: Mapping[str, int]) -> None:
-    """Draw AUC and AP of the validation links, and which epoch was kept; or say what lacks."""
+    """Draw AUC and AP of the validation links and the kept epoch, or a note without scores."""
     seen = [row for row in history if row.val_auc is not None and row.val_ap is not None]
     if not seen:
         text = "no validation links" if history else "no epochs"
@@ -50,7 +49,7 @@ def draw_scores(axes: Axes, history: Sequence[HistoryRow], metrics: Mapping[str,
         axes.set_axis_off()
         return
     at = [row.epoch for row in seen]
-    auc, ap = (100 * np.array([getattr(row, name) for row in seen]) for name in _SCORES)
+    auc, ap = 100 * np.array([[row.val_auc, row.val_ap] for row in seen], dtype=float).T
     draw_curve(axes, at, auc, color=BLUE, label="AUC")
     draw_curve(axes, at, ap, color=ORANGE, linestyle="--", label="AP")
     kept = metrics["epoch"]

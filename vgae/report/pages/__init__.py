@@ -1,1 +1,1 @@
-"""Pages about runs: HTML in one file."""
+"""HTML pages of runs."""

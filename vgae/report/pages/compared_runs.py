@@ -1,29 +1,42 @@
-"""compared_runs: what the comparison of any kind of runs is made of."""
+"""Shared parts of the comparisons of runs on graphs and of runs on images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from vgae.evaluation.differences import Difference
-from vgae.report.pages.frame import Chart, Series, Table, rounded, thinned
+from vgae.report.pages.frame import (
+    Cell,
+    Chart,
+    Column,
+    Series,
+    Table,
+    minus,
+    numeric,
+    rounded,
+    thinned,
+)
+from vgae.report.pages.repeating import duration
 
 NUM_COLOURS = 8  # of compare.css
-_LONGEST = 24  # letters of a setting; fingerprints are longer
+NO_BEST = "No run is the best: the scores are not comparable."
+_LONGEST = 24  # characters of a setting; fingerprints are longer
 _NAMES = {"name": "recipe"}
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What there is to say of some runs beside each other.
+    """The content of a comparison.
 
     Attributes:
-        kicker: What they are runs on.
-        verdict: Which is best, in plain words.
-        warnings: Why their scores must not be compared, if so.
-        scores: A row for each run, whose name is the first cell.
-        charts: Curves, a series for each run.
-        pictures: A name and the address of an image each.
+        kicker: Number of runs and their data.
+        verdict: The best run, in one sentence.
+        warnings: Reasons why scores are not comparable, if any.
+        scores: One row per run that begins with its name.
+        charts: Curves, one series per run.
+        pictures: Names and data URIs of images.
     """
 
     kicker: str
@@ -40,35 +53,45 @@ def colour_of(index: int) -> str:
 
 
 def is_dashed(index: int) -> bool:
-    """Tell whether the lines of a run are dashed: colours are used twice then."""
+    """Return whether the lines of a run are dashed, as its colour is in use already."""
     return index // NUM_COLOURS % 2 == 1
 
 
 def curve(
-    index: int, name: str, x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray
+    index: int,
+    name: str,
+    x: Sequence[float] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    kind: str = "",
 ) -> Series:
-    """Return the line of a run, thinned to what can be seen."""
-    some = thinned(len(x), 500)
-    kind = "line" if len(x) > 9 else "line+dots"
-    return Series(
-        name,
-        rounded(np.asarray(x)[some]),
-        rounded(np.asarray(y)[some]),
-        kind,
-        colour_of(index),
-        dash=is_dashed(index),
-    )
+    """Return the line of a run, thinned to at most 500 points; dots make a short one visible."""
+    some, kind = thinned(len(x), 500), kind or ("line" if len(x) > 9 else "line+dots")
+    x, y = rounded(np.asarray(x)[some]), rounded(np.asarray(y)[some])
+    return Series(name, x, y, kind, colour_of(index), dash=is_dashed(index))
+
+
+def validation_chart(
+    runs: Sequence[Any], names: Sequence[str], empty: Chart, score: str, scale: float = 1
+) -> dict[str, Chart]:
+    """Return a chart with the validation scores of each run, or none without such scores."""
+    series = []
+    for i, (run, name) in enumerate(zip(runs, names, strict=True)):
+        values = {row.epoch: getattr(row, score) for row in run.history}
+        seen = {epoch: scale * value for epoch, value in values.items() if value is not None}
+        if seen:
+            series.append(curve(i, name, [*seen], [*seen.values()]))
+    return {"validation": replace(empty, series=series)} if series else {}
 
 
 def differing(settings: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return the settings that are not the same everywhere: a value for each run."""
+    """Return the settings that differ, with the value of each run."""
     names = dict.fromkeys(name for one in settings for name in one)
-    found = {}
-    for name in names:
-        values = [one.get(name, "") for one in settings]
-        if len(set(values)) > 1:
-            found[_NAMES.get(name, name)] = [_short(value) for value in values]
-    return found
+    values = {name: [one.get(name, "") for one in settings] for name in names}
+    return {
+        _NAMES.get(name, name): [_short(value) for value in several]
+        for name, several in values.items()
+        if len(set(several)) > 1
+    }
 
 
 def _short(value: str) -> str:
@@ -76,7 +99,7 @@ def _short(value: str) -> str:
 
 
 def best_of(values: Sequence[float | None], *, comparable: bool) -> int | None:
-    """Return which value is highest; ``None`` where none may be called best."""
+    """Return the index of the highest value; ``None`` if values are not comparable."""
     known = [i for i, value in enumerate(values) if value is not None]
     if not comparable or len(known) < 2:
         return None
@@ -88,18 +111,61 @@ def marked(text: str, *, is_best: bool) -> str:
     return f"★ {text}" if is_best else text
 
 
+def scores_of_runs(
+    runs: Sequence[Any],
+    names: Sequence[str],
+    columns: Sequence[Column],
+    cells: Sequence[Sequence[Cell]],
+    items: str,
+    *,
+    comparable: bool,
+) -> Table:
+    """Return the table of scores: name, given cells, kept epoch and time of each run."""
+    rows = []
+    for run, name, row in zip(runs, names, cells, strict=True):
+        epoch, seconds = run.metrics["epoch"], run.metrics["seconds"]
+        rows.append([name, *row, (f"{epoch:,}", epoch), (duration(seconds), seconds)])
+    columns = [Column("run"), *columns, numeric("epoch kept"), numeric("time")]
+    caption = f"Scores of the {items}" + ("; ★ is the best of a column" if comparable else "")
+    return Table(caption, columns, rows, sortable=True)
+
+
+def warnings_of(names: Sequence[str], rules: Mapping[str, Sequence[bool]]) -> list[str]:
+    """Return a sentence for each rule that some runs break: the names of these, then its text."""
+    broken = {
+        text: [name for name, holds in zip(names, kept, strict=True) if not holds]
+        for text, kept in rules.items()
+    }
+    return [f"{listed(found)} {text}" for text, found in broken.items() if found]
+
+
 def difference_text(found: Difference | None, scale: float, digits: int) -> str:
-    """Return a difference with its interval; a dash where there is none."""
+    """Return a difference with its interval; a dash if there is none."""
     if found is None:
         return "–"
-    value, low, high = (
-        f"{scale * end:+.{digits}f}".replace("-", "\N{MINUS SIGN}") for end in found
-    )
+    value, low, high = (minus(f"{scale * end:+.{digits}f}") for end in found)
     return f"{value} ({low} to {high})"
 
 
-def told_apart(found: Difference) -> bool:
-    """Tell whether an interval leaves zero out."""
+def lead_text(ahead: Difference, second: str, unit: tuple[float, int, str], items: str) -> str:
+    """Return the end of a verdict: the lead of the best run, and whether it is significant.
+
+    Args:
+        ahead: Difference to the second run.
+        second: Name of the second run.
+        unit: Scale, number of decimals and name of the unit.
+        items: Plural noun for the test data.
+    """
+    scale, digits, name = unit
+    value, low, high = (minus(f"{scale * end:.{digits}f}") for end in ahead)
+    text = f", {value}{name} above that of {second} ({low} to {high} with 95 % confidence)"
+    if is_significant(ahead):
+        return f"{text}."
+    return f"{text}: the difference is not significant on these {items}."
+
+
+def is_significant(found: Difference) -> bool:
+    """Return whether an interval excludes zero."""
     return found.low > 0 or found.high < 0
 
 

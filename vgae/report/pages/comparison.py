@@ -1,4 +1,4 @@
-"""comparison: what the page that compares runs says."""
+"""Page that compares runs."""
 
 import io
 import os
@@ -25,7 +25,7 @@ from vgae.runs.images import load_image_run
 
 
 class _Kind(NamedTuple):
-    """What runs of a kind are loaded, described and compared by."""
+    """Functions that load, describe and compare the runs of one kind."""
 
     load: Callable[[Path], Any]
     settings: Callable[[Any], list[tuple[str, str]]]
@@ -38,15 +38,15 @@ _MOST_COLUMNS = 3  # settings that fit beside the scores
 
 
 def comparison_page(folders: Sequence[Path], path: Path) -> str:
-    """Return the page that compares runs, as HTML that needs nothing from anywhere.
+    """Return the page that compares runs as self-contained HTML.
 
     Args:
-        folders: Of finished runs, two or more, all on graphs or all on images. Differences are to
-            the first.
-        path: Where the page is going to be, for links to the runs' own pages.
+        folders: Folders of two or more finished runs, all on graphs or all on images.
+            Differences are to the first.
+        path: Path of the page, for links to the pages of the runs.
 
     Raises:
-        ArtifactError: If a file of a run is damaged, or its data are others now.
+        ArtifactError: If a file of a run is damaged, or its data have changed since.
         UsageError: If a run is given twice, if runs are of both kinds, or if plotly is not
             installed.
     """
@@ -91,7 +91,7 @@ def comparison_page(folders: Sequence[Path], path: Path) -> str:
 
 _SECTIONS = [
     ("summary", "Summary"),
-    ("settings", "What differs"),
+    ("settings", "Settings"),
     ("scores", "Scores"),
     ("curves", "Curves"),
     ("pictures", "Images"),
@@ -99,7 +99,7 @@ _SECTIONS = [
 
 
 def check_folders(folders: Sequence[Path]) -> None:
-    """Raise ``UsageError`` unless folders are different ones, and of one kind of runs."""
+    """Raise ``UsageError`` unless the folders differ and have runs of one kind."""
     seen: dict[Path, Path] = {}
     for folder in folders:
         if folder.resolve() in seen:
@@ -117,7 +117,7 @@ def check_folders(folders: Sequence[Path]) -> None:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Return a short name for each folder: as much of its path as tells it from the others."""
+    """Return a short name for each folder: the end of its path, as long as needed to differ."""
     parts = [folder.resolve().parts for folder in folders]
     length = 1
     while len({part[-length:] for part in parts}) < len(parts):
@@ -126,24 +126,24 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 def _page_of(folder: Path, path: Path) -> str | None:
-    """Return the address of a run's own page, seen from another one, if it is there."""
+    """Return the address of the page of a run, relative to another page, if it exists."""
     own = folder.resolve() / "report.html"
     if not own.is_file():
         return None
     relative = os.path.relpath(own, path.resolve().parent)
-    # A colon would make what is before it a scheme.
+    # Without quotes, the part before a colon would be a scheme.
     return quote(Path(relative).as_posix())
 
 
 def settings_table(different: Mapping[str, Sequence[str]], names: Sequence[str]) -> Table:
-    """Return the settings that differ, a row each and a column for each run."""
+    """Return the settings that differ: one row per setting, one column per run."""
     rows = [[field, *values] for field, values in different.items()]
     columns = [Column("setting"), *(Column(name) for name in names)]
-    return Table("Settings that are not the same in all runs", columns, rows)
+    return Table("Settings that differ between the runs", columns, rows)
 
 
 def scores_table(scores: Table, different: Mapping[str, Sequence[str]]) -> Table:
-    """Return the scores with the settings that differ after the name, if these are few."""
+    """Return the scores, with a column after the name for each setting that differs, if few."""
     if not 0 < len(different) <= _MOST_COLUMNS:
         return scores
     rows = [
@@ -155,7 +155,7 @@ def scores_table(scores: Table, different: Mapping[str, Sequence[str]]) -> Table
 
 
 def still(charts: Mapping[str, Chart]) -> str | None:
-    """Return the charts as one picture, for browsers that run no scripts."""
+    """Return the charts as one image, for browsers without JavaScript."""
     if not charts:
         return None
     figure = Figure(figsize=(4.2 * len(charts), 3.8), layout="constrained")

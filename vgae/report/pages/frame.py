@@ -1,11 +1,11 @@
-"""The frame of the pages: one file of HTML that needs nothing from anywhere.
+"""Charts, tables and rendering of self-contained HTML pages.
 
-A page is a template that extends ``base.html.j2``, its charts, and the data that its scripts draw
-from. What is particular to one kind of run is in a module and a template of its own.
+A page is a template that extends ``base.html.j2``, its charts, and the data of its scripts. Each
+kind of run has a module and a template of its own.
 
-Names come from strangers. In the markup jinja2 escapes them; in the data they are JSON that no
-parser of HTML can take for markup; scripts put them in with ``textContent``. The policy in the
-head of the page runs no script but those whose hashes it lists, and fetches nothing.
+Names are untrusted. Jinja2 escapes them in the markup; in the data they are JSON that no HTML
+parser takes for markup; scripts insert them with ``textContent``. The content security policy
+allows only the scripts whose hashes it lists, and no requests.
 """
 
 import base64
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,25 +26,25 @@ from vgae.errors import printable
 from vgae.runtime.atomic import replacing
 from vgae.runtime.tables import optional_module
 
-# Within a script these could end it or begin a comment; U+2028 and U+2029 end lines of JavaScript.
+# These could end a script or begin a comment in it; U+2028 and U+2029 end lines of JavaScript.
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
-_LONGEST = 80  # letters of a name
+_LONGEST = 80  # characters of a name
+PERCENT = (-2.0, 102.0)  # an axis from 0 to 100 % with margins
 
 
 class Series(NamedTuple):
     """One line, or one set of dots or bars, of a chart.
 
     Attributes:
-        name: What the legend calls it; empty leaves it out.
-        x: Places.
+        name: Name in the legend; an empty one is left out.
+        x: Positions.
         y: Values.
         kind: ``"line"``, ``"step"``, ``"dots"``, ``"line+dots"`` or ``"bars"``.
-        colour: ``"accent"``, ``"second"``, ``"third"``, ``"muted"``, or what a style sheet of the
-            page calls one more.
+        colour: ``"accent"``, ``"second"``, ``"third"``, ``"muted"``, or another colour that a
+            style sheet of the page defines.
         dash: Whether the line is dashed.
-        text: What else is said of each value when it is pointed at.
-        low: Lower ends of error bars, as many as values, or none.
-        high: Upper ends likewise.
+        text: Tooltips of the values.
+        low, high: Ends of error bars, one per value, or empty.
     """
 
     name: str
@@ -60,18 +60,16 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, in words and numbers; ``page.js`` draws it.
+    """A chart, drawn by ``page.js``.
 
     Attributes:
-        title: Above it.
-        summary: What it shows, in one or two sentences, for those who cannot see it as well.
-        series: What is drawn.
-        x_title: Below the axis.
-        y_title: Above the axis.
-        x_range: Ends of the axis; ``None`` fits it to the values.
-        y_range: Likewise.
-        log_y: Whether the axis is logarithmic.
-        marks: Vertical lines, each a place and its label.
+        title: Heading.
+        summary: Description in one or two sentences, also for screen readers.
+        series: Lines, dots and bars.
+        x_title, y_title: Labels of the axes.
+        x_range, y_range: Limits of the axes; ``None`` fits them to the values.
+        log_y: Whether the y axis is logarithmic.
+        marks: Vertical lines: position and label of each.
     """
 
     title: str
@@ -89,14 +87,16 @@ class Chart:
         return {**asdict(self), "series": [series._asdict() for series in self.series]}
 
 
-class Column(NamedTuple):
-    """The head of a column of a table.
+def training_chart(
+    title: str, summary: str, series: Sequence[Series], y_title: str, kept: int, **options: Any
+) -> Chart:
+    """Return a chart over the epochs in which the kept one, if any, is marked."""
+    marks = ((kept, f"kept: epoch {kept}"),) if kept else ()
+    return Chart(title, summary, series, "epoch", y_title, marks=marks, **options)
 
-    Attributes:
-        title: What it says.
-        is_number: Whether its cells are numbers, set to the right.
-        help: What the title means, if it is not plain.
-    """
+
+class Column(NamedTuple):
+    """Header of a table column: title, alignment to the right, explanation of the title."""
 
     title: str
     is_number: bool = False
@@ -104,24 +104,20 @@ class Column(NamedTuple):
 
 
 def numeric(title: str, explained: str = "") -> Column:
-    """Return the head of a column of numbers."""
+    """Return the header of a column of numbers."""
     return Column(title, is_number=True, help=explained)
+
+
+Cell: TypeAlias = str | tuple[str, float]  # text, or text and the number that it is sorted by
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table, which can be sorted by each column and filtered where JavaScript runs.
-
-    Attributes:
-        caption: What it is of.
-        columns: Heads.
-        rows: Cells, each a text, or a pair of text and the number that it is sorted by.
-        sortable: Whether the heads are buttons, and a box filters the rows.
-    """
+    """A table, and whether scripts let a reader sort and filter its rows."""
 
     caption: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[str | tuple[str, float]]]
+    rows: Sequence[Sequence[Cell]]
     sortable: bool = False
 
 
@@ -134,15 +130,15 @@ def render(
     scripts: Sequence[str] = (),
     styles: Sequence[str] = (),
 ) -> str:
-    """Make a page.
+    """Return a page as HTML.
 
     Args:
-        template: Name of a file in ``templates/`` that extends ``base.html.j2``.
-        content: What it fills in.
-        charts: By the id that the template gives them.
-        data: What the scripts of the page draw from besides, plain values and :func:`packed`.
-        scripts: Files in ``templates/`` to run after ``page.js``.
-        styles: Files in ``templates/`` to read after ``page.css``.
+        template: File in ``templates/`` that extends ``base.html.j2``.
+        content: Variables of the template.
+        charts: Charts by their element id.
+        data: Further data of the scripts: plain values and :func:`packed` arrays.
+        scripts: Files in ``templates/`` that run after ``page.js``.
+        styles: Files in ``templates/`` that follow ``page.css``.
 
     Raises:
         UsageError: If plotly is not installed.
@@ -165,7 +161,7 @@ def render(
 
 
 def write_page(path: Path, html: str) -> int:
-    """Write a page, whole or not at all, and return its bytes."""
+    """Write a page, whole or not at all, and return its size in bytes."""
     content = html.encode()
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -173,54 +169,48 @@ def write_page(path: Path, html: str) -> int:
 
 
 def plotly_js() -> str:
-    """Return the library that draws the charts.
-
-    Raises:
-        UsageError: If plotly is not installed.
-    """
+    """Return the JavaScript of plotly; raise ``UsageError`` if it is not installed."""
     return optional_module("plotly.offline", "report").get_plotlyjs()
 
 
 def json_markup(data: Any) -> Markup:
-    """Return data as JSON that may stand in a ``<script>``: nothing in it ends or begins a tag."""
+    """Return data as JSON for a ``<script>``: nothing in it begins or ends a tag."""
     text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.translate(_ESCAPES))
 
 
 def packed(array: np.ndarray) -> dict[str, str]:
-    """Return an array of float32 or int32 as base64, which ``page.js`` unpacks into a typed one.
-
-    Raises:
-        ValueError: If it is of another type.
-    """
+    """Return a float32 or int32 array as base64, which ``page.js`` unpacks."""
     kinds = {"f": "f4", "i": "i4"}
     if array.dtype.itemsize != 4 or array.dtype.kind not in kinds:
         raise ValueError(f"arrays must be float32 or int32, got {array.dtype}")
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    return {
-        "type": kinds[array.dtype.kind],
-        "base64": base64.b64encode(little.tobytes()).decode(),
-    }
+    return {"type": kinds[array.dtype.kind], "base64": base64.b64encode(little.tobytes()).decode()}
 
 
 def shown(name: object) -> str:
-    """Return a name as pages show it: not too long, and what cannot be seen is escaped."""
+    """Return a name as pages show it: cut to 80 characters, invisible ones escaped."""
     text = printable(str(name)[: _LONGEST + 1])
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def minus(text: str) -> str:
+    """Return a number as text with a true minus sign."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def image_uri(content: bytes) -> str:
-    """Return a PNG as the address of itself."""
+    """Return a PNG as a data URI."""
     return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def rounded(values: np.ndarray | Sequence[float]) -> list[float]:
-    """Return values with six digits, which is more than can be seen."""
+    """Return values with six significant digits."""
     return [float(f"{value:.6g}") for value in np.asarray(values, dtype=float).tolist()]
 
 
 def thinned(count: int, most: int = 400) -> np.ndarray:
-    """Return which points of a curve to draw: at most so many, both ends among them."""
+    """Return the indices of the points of a curve to draw: at most ``most``, with both ends."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
@@ -240,12 +230,12 @@ def _text(name: str) -> str:
 
 
 def _script(source: str) -> str:
-    """Return a script as it stands in the page: its hash is of these very letters."""
+    """Return a script as the page contains it, which is the text that is hashed."""
     return source.replace("\r\n", "\n").replace("</script", "<\\/script")
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return what the browser is to allow: these scripts, styles and images of the page itself."""
+    """Return the content security policy: these scripts, inline styles and embedded images."""
     digests = (hashlib.sha256(source.encode()).digest() for source in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (

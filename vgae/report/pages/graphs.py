@@ -1,10 +1,9 @@
-"""graph_page: all that the page of a run on a graph says, from the top to the bottom."""
+"""Page of a run on a graph."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import Tensor
@@ -16,61 +15,67 @@ from vgae.prediction.links import LinkTable
 from vgae.recipes import RECIPES, Recipe
 from vgae.report.figures.graphs import write_figures
 from vgae.report.figures.style import CLASS_COLOURS, DARK_CLASS_COLOURS
-from vgae.report.pages import scores as judgement
-from vgae.report.pages.frame import image_uri, render, shown
+from vgae.report.pages import scores
+from vgae.report.pages.frame import render, shown
 from vgae.report.pages.proposals import (
-    Bets,
+    TopPairs,
     best_links,
-    bets_table,
-    chance,
+    evaluate_proposals,
+    evaluation_table,
     map_data,
+    probability_cell,
     proposal_table,
-    put_to_test,
 )
 from vgae.report.pages.repeating import (
+    all_settings,
     duration,
+    figure_images,
     folder_files,
-    recipe_settings,
-    setting,
     shell_command,
 )
 from vgae.runs.folder import stored_recipe, understood
 from vgae.runs.graphs import Run, calibration_at
 from vgae.runtime.npz import read_arrays
-from vgae.runtime.reading import read_regular
 
 log = logging.getLogger(__name__)
 
 _FIGURES = {
-    "training.png": "How training went",
-    "embedding.png": "The nodes in the plane",
-    "links.png": "How test links are told from non-links",
+    "training.png": "Training curves",
+    "embedding.png": "Embeddings of the nodes",
+    "links.png": "ROC curve, precision and recall, reliability",
 }
 _FILES = {
-    "config.json": "every setting and version",
-    "split.npz": "the links held out, and their non-links",
-    "history.jsonl": "loss, its parts and validation scores, a row for each epoch",
     "metrics.json": "AUC, AP, ranks, calibration",
-    "model/config.json": "what rebuilds the model",
-    "model/model.safetensors": "its weights",
-    "model/calibration.json": "from scores to probabilities, and the threshold",
-    "model/node_ids.json": "the names of the nodes",
-    "checkpoints/best.safetensors": "weights of the best epoch",
-    "checkpoints/last.safetensors": "weights of the last epoch",
-    "embeddings.npz": "name and place of each node",
-    **{f"figures/{name}": f"figure: {title.lower()}" for name, title in _FIGURES.items()},
+    "embeddings.npz": "name and embedding of each node",
+    **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
+}
+_SECTIONS = {
+    "summary": "Summary",
+    "learning": "Training",
+    "quality": "Evaluation",
+    "space": "Latent space",
+    "proposed": "Proposed links",
+    "checks": "Reliability",
+    "repeat": "Reproduction",
+}
+_HELP = {
+    "auc": "Probability that a held-out link has a higher score than a pair of nodes without a"
+    " link. Random scores get 50.",
+    "ap": "Average precision: the test pairs are sorted by score; the precision at a link is the"
+    " fraction of links among the pairs down to it, and this is its mean over all links. Random"
+    " scores get 50, as there are as many non-links as links.",
 }
 
 
 def graph_page(run: Run, *, top_k: int = 200) -> str:
-    """Return the page of a run on a graph, as HTML that needs nothing from anywhere.
+    """Return the page of a run on a graph as self-contained HTML.
 
     Args:
-        run: A finished run; its graph is read anew.
-        top_k: How many proposed links the table has, at least 1.
+        run: A finished run; its graph is read again.
+        top_k: Number of proposed links in the table, at least 1.
 
     Raises:
-        ArtifactError: If a file of the run is damaged, or its graph is another one now.
+        ArtifactError: If a file of the run is damaged, or its graph has changed since.
         UsageError: If plotly is not installed.
     """
     with understood(run.folder):
@@ -80,41 +85,41 @@ def graph_page(run: Run, *, top_k: int = 200) -> str:
 def _page(run: Run, top_k: int) -> str:
     graph, metrics = run.graph, run.metrics
     log.info("scoring the test links")
-    scored = judgement.scored_test_pairs(run.model, graph, run.split)
-    charts = judgement.learning_charts(run.history, metrics["epoch"])
-    content: dict[str, Any] = {"learning": [*charts], "ranking": [], "trust": None}
+    scored = scores.scored_test_pairs(run.model, graph, run.split)
+    charts = scores.learning_charts(run.history, metrics["epoch"])
+    learning, reliability = [*charts], None
     if scored is not None:
-        judged = metrics["test"]
-        charts |= judgement.ranking_charts(scored, run.calibration)
-        charts["reliability"] = judgement.reliability_chart(judged)
-        charts["degrees"], degrees = judgement.degree_chart(scored, run.split, run.calibration)
-        content["trust"] = {
-            "probabilities": judgement.probability_table(judged),
+        charts |= scores.ranking_charts(scored, run.calibration)
+        charts["reliability"] = scores.reliability_chart(metrics["test"])
+        charts["degrees"], degrees = scores.degree_chart(scored, run.split, run.calibration)
+        reliability = {
+            "probabilities": scores.probability_table(metrics["test"]),
             "degrees": degrees,
-            "canary": judgement.canary(scored, run.split),
+            "leakage": scores.leakage_check(scored, run.split),
         }
-    log.info("looking for the best of all pairs")
+    log.info("scoring all pairs")
     calibration = calibration_at(run, "density")
-    found, tested = best_links(run, calibration, top_k), put_to_test(run, calibration)
+    found, tested = best_links(run, calibration, top_k), evaluate_proposals(run, calibration)
     drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
     drawn |= {"colours": CLASS_COLOURS, "dark_colours": DARK_CLASS_COLOURS}
     return render(
         "graph.html.j2",
         {
-            **content,
             "title": f"{printable(graph.name)} · {run.config['model']} · vgae",
-            "sections": _SECTIONS,
+            "sections": [*_SECTIONS.items()],
             "name": shown(graph.name),
             "model": shown(graph_model(run.config["model"]).title),
             "head": headline(run, scored),
-            "bet": bet(found, tested),
+            "top": top_proposal(found, tested),
             "facts": facts(run),
-            "score_table": judgement.score_table(metrics),
+            "learning": learning,
+            "score_table": scores.score_table(metrics),
             "proposals": proposal_table(found, graph),
-            "tested": bets_table(tested) if tested else None,
-            "tested_lead": worth_sentence(tested) if tested else "",
+            "tested": evaluation_table(tested) if tested else None,
+            "tested_lead": evaluation_sentence(tested) if tested else "",
             "prior": prior_sentence(run, calibration),
-            "audit": judgement.audit_rows(run.split, graph),
+            "reliability": reliability,
+            "audit": scores.audit_rows(run.split, graph),
             "settings": settings(run),
             "command": command(run),
             "files": folder_files(run.folder, _FILES),
@@ -127,125 +132,95 @@ def _page(run: Run, top_k: int) -> str:
     )
 
 
-_SECTIONS = [
-    ("summary", "Summary"),
-    ("learning", "Did it learn?"),
-    ("quality", "How good?"),
-    ("space", "The space"),
-    ("proposed", "Proposed links"),
-    ("trust", "Can I trust it?"),
-    ("repeat", "Repeat it"),
-]
-
-
-def headline(run: Run, scored: judgement.ScoredPairs | None) -> dict[str, Any] | None:
-    """Return the two scores with their intervals and a sentence that says what they mean."""
+def headline(run: Run, scored: scores.ScoredPairs | None) -> dict[str, Any] | None:
+    """Return AUC and AP with their intervals, and a sentence that explains them."""
     if scored is None:
         return None
     test = run.metrics["test"]
-    simple = judgement.baseline(scored, run.split)
     rows = []
-    for key, name, text in (
-        (
-            "auc",
-            "AUC",
-            "Take one link that was held out and one pair of nodes that are not linked: how often"
-            " does the model give the link the higher score? Guessing gets 50.",
-        ),
-        (
-            "ap",
-            "Average precision",
-            "Go down the list of test pairs from the highest score. At each link, look at the"
-            " share of links so far; this is the mean of those shares. Guessing gets 50, as there"
-            " are as many non-links as links.",
-        ),
-    ):
+    for key, name in (("auc", "AUC"), ("ap", "Average precision")):
         low, high = test[f"{key}_interval"]
-        rows.append({"name": name, "help": text, "value": test[key], "low": low, "high": high})
-    fitted = judgement.num_pairs(run.metrics["val"]) if "val" in run.metrics else 0
+        row = {"name": name, "help": _HELP[key], "value": test[key], "low": low, "high": high}
+        rows.append(row)
+    simple = scores.baseline(scored, run.split)
+    fitted = scores.num_pairs(run.metrics["val"]) if "val" in run.metrics else 0
     return {"scores": rows, "verdict": verdict(test, simple.auc, fitted)}
 
 
 def verdict(test: Mapping[str, Any], simple: float, fitted: int) -> str:
-    """Say in plain words how good the test scores are.
+    """Return the test scores in plain words.
 
     Args:
-        test: Scores, as ``metrics.json`` has them.
-        simple: AUC of counting common neighbours.
-        fitted: How many validation pairs the probabilities were fitted to.
+        test: Scores from ``metrics.json``.
+        simple: AUC of the number of common neighbours.
+        fitted: Number of validation pairs that the calibration is fitted to.
     """
-    first = (
-        f"Shown one held-out link and one pair without a link, it picks the link"
-        f" {_of_hundred(test['auc'])} times out of 100; guessing is right 50 times, counting"
-        f" common neighbours {_of_hundred(simple)}."
+    text = (
+        "Given one held-out link and one pair without a link, the model ranks the link first in"
+        f" {_of_hundred(test['auc'])} of 100 cases. Random guessing is right in 50, and a baseline,"
+        f" the number of common neighbours, in {_of_hundred(simple)}."
     )
     low, high = test["auc_interval"]
     if low <= 0.5 <= high:
-        first += " So it cannot be told from guessing."
+        text += " The difference from random guessing is not significant."
     elif high < 0.5:
-        first += " That is worse than guessing."
+        text += " That is worse than random guessing."
     elif test["auc"] <= simple:
-        first += " The simple count does as well, or better."
-    judged = test["calibrated"]
-    count = judgement.num_pairs(test) if judged else 0
-    if judged and min(count, fitted) < judgement.FEW_PAIRS:
-        first += (
-            f" Its probabilities were fitted to {fitted:,} pairs and tested on {count:,}: too few"
-            " to say how far they are off."
+        text += " That baseline is as good or better."
+    if not test["calibrated"]:
+        return text
+    count = scores.num_pairs(test)
+    if min(count, fitted) < scores.FEW_PAIRS:
+        return (
+            f"{text} Its probabilities were fitted to {fitted:,} pairs and evaluated on {count:,}:"
+            " too few to measure their calibration error."
         )
-    elif judged:
-        first += f" On such pairs its probabilities are {100 * judged['ece']:.1f} points off."
-    return first
+    error = 100 * test["calibrated"]["ece"]
+    return f"{text} The calibration error of its probabilities is {error:.1f} points."
 
 
-def _of_hundred(share: float) -> str:
-    count = round(100 * share)
-    return "more than 99" if count == 100 and share < 1 else str(count)
+def _of_hundred(fraction: float) -> str:
+    count = round(100 * fraction)
+    return "more than 99" if count == 100 and fraction < 1 else str(count)
 
 
-def bet(found: LinkTable, tested: Sequence[Bets]) -> dict[str, str] | None:
-    """Return the one link that the model would bet on, and what its best pairs have been worth.
-
-    ``None`` if no pair is left.
-    """
+def top_proposal(found: LinkTable, tested: Sequence[TopPairs]) -> dict[str, str] | None:
+    """Return the best proposed link with its evaluation; ``None`` if no pair is left."""
     if not len(found):
         return None
-    (u, v), (text, _) = found.names()[0], chance(found, 0)
-    said = "Nothing was held out to put such bets to the test."
+    (u, v), (text, _) = found.names()[0], probability_cell(found, 0)
+    evaluation = "No links were held out to evaluate the proposals."
     if tested:
-        # The pair is one of the first few; what the first hundreds were worth is another matter.
+        # The smallest group of best pairs is the one that a single best pair is most like.
         first = tested[0]
         low, high = (100 * end for end in first.interval())
-        said = (
-            f"Put to the test, {first.hidden:,} of its {first.best:,} best pairs"
-            f" {'was a link' if first.hidden == 1 else 'were links'} that had been hidden from it:"
-            f" {100 * first.hidden / first.best:.0f} %, or {low:.0f} to {high:.0f} with 95 %"
-            " confidence."
+        verb = "is a held-out link" if first.num_links == 1 else "are held-out links"
+        evaluation = (
+            f"Of the {first.num_pairs:,} best pairs from the training links alone,"
+            f" {first.num_links:,} {verb}: {100 * first.num_links / first.num_pairs:.0f} %, with a"
+            f" 95 % interval of {low:.0f} to {high:.0f} %."
         )
-    own = f"Score {text}."
+    own = f"Score: {text}."
     if found.probability is not None:
-        refuted = bool(tested) and float(found.probability[0]) > tested[0].interval()[1]
-        own = f"Its own probability is {text}{', which the test does not bear out' * refuted}"
+        above = bool(tested) and float(found.probability[0]) > tested[0].interval()[1]
+        own = f"Predicted probability: {text}{', above this interval' * above}."
         own += _ties(found.probability)
-    return {"source": shown(u), "target": shown(v), "said": said, "own": own}
+    return {"source": shown(u), "target": shown(v), "evaluation": evaluation, "own": own}
 
 
 def _ties(probability: Tensor) -> str:
-    """Return the end of a sentence: how many pairs share the probability of the first."""
-    count = int((probability == probability[0]).sum())
-    if count == 1:
-        return "."
-    least = "at least " if count == len(probability) else ""
-    return (
-        f". It shares that with {least}{count - 1:,} {'other' if count == 2 else 'others'};"
-        " of these it has the highest score."
-    )
+    """Return a sentence with the number of pairs that share the probability of the first."""
+    count = int((probability == probability[0]).sum()) - 1
+    if not count:
+        return ""
+    least = "At least " if count + 1 == len(probability) else ""
+    pairs = "other pair has" if count == 1 else "other pairs have"
+    return f" {least}{count:,} {pairs} the same probability and a lower score."
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """Return what was trained, in numbers."""
+    """Return sizes of the graph and the model, training time and kept epoch."""
     graph, metrics, config = run.graph, run.metrics, run.config
-    kept = f"{metrics['epoch']:,} of {metrics['epochs']:,}"
     return [
         ("nodes", f"{graph.num_nodes:,}"),
         ("links", f"{graph.num_links:,}"),
@@ -253,64 +228,56 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("latent dimensions", f"{config['recipe']['latent_channels']:,}"),
         ("recipe", shown(config["recipe"]["name"])),
         ("training time", duration(metrics["seconds"])),
-        ("epoch kept", kept),
+        ("epoch kept", f"{metrics['epoch']:,} of {metrics['epochs']:,}"),
     ]
 
 
 def prior_sentence(run: Run, calibration: Calibration | None) -> str:
-    """Say in plain words what the probabilities of proposals refer to."""
+    """Return the rate of links that the probabilities of proposals assume, in plain words."""
     if calibration is None:
         return (
             "No links were held out for validation, so there are no probabilities; pairs are"
             " listed by their score."
         )
-    graph = run.graph
-    unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - run.split.train.shape[1]
-    share = (graph.num_links - run.split.train.shape[1]) / unknown
-    one_in = f"one in {round(1 / share):,}" if share > 0 else "none"
+    graph, num_train = run.graph, run.split.train.shape[1]
+    unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - num_train
+    rate = (graph.num_links - num_train) / unknown
+    one_in = f"one in {round(1 / rate):,}" if rate > 0 else "none"
     return (
-        f"Links are rare: of the pairs that training did not know as links, {one_in} is one."
-        " The probabilities of proposals refer to pairs met at this rate, as if as many links"
-        " were missing as were held out. Those of the test pairs further below refer to as many"
-        f" non-links as links. They were fitted to {run.split.val.pos.shape[1]:,} validation links"
-        " and to pairs without a link drawn at random. The best of all pairs are not like those:"
-        " believe the test above, where the two differ."
+        f"Links are rare: of the pairs that are not training links, {one_in} is a link. The"
+        " probabilities of proposals assume this rate, as if as many links were missing as were"
+        " held out. Those of the test pairs below assume as many non-links as links. The"
+        f" calibration is fitted to {run.split.val.pos.shape[1]:,} validation links and to random"
+        " pairs without a link. The best of all pairs differ from these: where the evaluation"
+        " above disagrees with the probabilities, trust the evaluation."
     )
 
 
-def worth_sentence(tested: Sequence[Bets]) -> str:
-    """Say in plain words what the proposals have been worth, from the first rows to the last."""
-    parts = [f"{row.hidden:,} of its {row.best:,}" for row in (tested[0], tested[-1])]
-    said = " and ".join(dict.fromkeys(parts))
-    return f"Put to the test, {said} best proposals were links that had been hidden from it."
+def evaluation_sentence(tested: Sequence[TopPairs]) -> str:
+    """Return the number of held-out links among the first and among all evaluated pairs."""
+    parts = [f"{row.num_links:,} of the {row.num_pairs:,}" for row in (tested[0], tested[-1])]
+    counts = " and ".join(dict.fromkeys(parts))
+    return f"Evaluation: {counts} best pairs from the training links alone are held-out links."
 
 
 def settings(run: Run) -> list[tuple[str, str]]:
     """Return every setting and version, and the fingerprints."""
     config, graph = run.config, run.graph
-    recipe = stored_recipe(Recipe, dict(config))
-    rows = {
+    data = {
         "source": config["graph"]["source"],
         "features": config["graph"]["features"],
-        "model": config["model"],
-        "seed": config["seed"],
-        **{f"share for {part}": share for part, share in config["split"].items()},
-        "device": config.get("device", ""),
-        "threads": config.get("threads", ""),
-        **{f"version of {name}": text for name, text in config.get("versions", {}).items()},
-        "fingerprint of the graph": graph.fingerprint,
-        "fingerprint of its links": graph.link_fingerprint,
-        **recipe_settings(recipe),
+        **{f"fraction for {part}": fraction for part, fraction in config["split"].items()},
     }
-    return [(name, setting(value)) for name, value in rows.items()]
+    fingerprints = {"the graph": graph.fingerprint, "its links": graph.link_fingerprint}
+    return all_settings(config, stored_recipe(Recipe, dict(config)), data, fingerprints)
 
 
 def command(run: Run) -> str:
-    """Return the command that trains the same anew."""
+    """Return the command that repeats the training."""
     config = run.config
     recipe = stored_recipe(Recipe, dict(config))
     words = ["vgae", "train", config["graph"]["source"], "--model", config["model"]]
-    # The rule of 'best' finds its variants by itself; where it was told, so is the command.
+    # Recipe 'best' chooses a variant from the data; the command names the variant.
     name = recipe.name if recipe.name in RECIPES else "paper"
     words += ["--recipe", name, "--seed", str(config["seed"])]
     given = {
@@ -326,17 +293,13 @@ def command(run: Run) -> str:
 
 
 def stills(run: Run) -> dict[str, tuple[str, str]]:
-    """Return the figures of a run as title and image, drawn anew where they are missing."""
-    wanted = [name for name in _FIGURES if name != "links.png" or run.split.test.pos.shape[1]]
-    folder = run.folder / "figures"
-    with TemporaryDirectory() as temporary:
-        if not all((folder / name).is_file() for name in wanted):
-            log.info("drawing the figures that the folder lacks")
-            copy = replace(run, folder=Path(temporary))
-            vars(copy)["graph"] = run.graph  # is here already
-            write_figures(copy, read_arrays(run.folder / "embeddings.npz")["mu"])
-            folder = Path(temporary) / "figures"
-        return {
-            name.removesuffix(".png"): (_FIGURES[name], image_uri(read_regular(folder / name)))
-            for name in wanted
-        }
+    """Return the figures of a run as title and image, drawn again where they are missing."""
+
+    def draw(folder: Path) -> None:
+        copy = replace(run, folder=folder)
+        vars(copy)["graph"] = run.graph  # a cached property, which would read the graph again
+        write_figures(copy, read_arrays(run.folder / "embeddings.npz")["mu"])
+
+    tested = bool(run.split.test.pos.shape[1])
+    titles = {name: title for name, title in _FIGURES.items() if tested or name != "links.png"}
+    return figure_images(run.folder, titles, draw)

@@ -1,4 +1,4 @@
-"""image_charts: how training on images went, and what each latent dimension says."""
+"""Training curves and latent dimensions of a run on images, as charts and tables."""
 
 import math
 from collections.abc import Sequence
@@ -10,29 +10,35 @@ from torch import Tensor
 from vgae.data.images import Images
 from vgae.gaussian import DiagGaussian
 from vgae.recipes.images import ImageRecipe
-from vgae.report.pages.frame import Chart, Column, Series, Table, numeric, rounded, thinned
+from vgae.report.pages.frame import (
+    Cell,
+    Chart,
+    Column,
+    Series,
+    Table,
+    numeric,
+    rounded,
+    thinned,
+    training_chart,
+)
 from vgae.training.history import HistoryRow
 from vgae.vae import Posterior
 
 _ACTIVE = 1e-2  # variance of a posterior mean over the images; see active_units
 _MOST_BARS = 100
-_MOST_PLAIN = 10  # rows of a table that one sees at a glance
+_MOST_PLAIN = 10  # rows of a table that needs no sorting
 
 
 def average_image(images: Images, recipe: ImageRecipe) -> float:
     """Return the mean log-likelihood of the test images under the average training image.
 
-    The likelihood is of the family that the recipe has: Bernoulli, or normal with its fixed
-    deviation, or with the deviation of all pixels together, or of each pixel.
-
-    Args:
-        images: As the recipe draws them; there are test images.
-        recipe: What the model was trained with.
+    The likelihood is the one of the recipe: Bernoulli, or normal with a fixed deviation, one
+    deviation of all pixels, or one of each pixel. The images are those that the recipe draws.
     """
     train, x = images.train, images.test.double()
     mean = train.mean(dim=0, dtype=torch.float64)
     if recipe.likelihood == "bernoulli":
-        # A pixel that is black in all training images may be white in a test image.
+        # A pixel that is black in all training images can be white in a test image.
         chance = mean.clamp(1 / (len(train) + 2), 1 - 1 / (len(train) + 2))
         score = x * chance.log() + (1 - x) * (-chance).log1p()
     else:
@@ -50,67 +56,52 @@ def average_image(images: Images, recipe: ImageRecipe) -> float:
 def charts_of(
     history: Sequence[HistoryRow], kept: int, num_train: int, recipe: ImageRecipe
 ) -> dict[str, Chart]:
-    """Return the curves of training.
-
-    Args:
-        history: One row per epoch.
-        kept: The epoch whose weights were kept.
-        num_train: Training images, over which each row sums.
-        recipe: What the model was trained with.
-    """
+    """Return the curves of training; each row of the history sums over ``num_train`` images."""
     if not history:
         return {}
     some = [history[i] for i in thinned(len(history), 1000)]
     epoch = [row.epoch for row in some]
-    mark = ((kept, f"kept: epoch {kept}"),) if kept else ()
-    kind = "line" if len(some) > 9 else "line+dots"  # a line through one point is not seen
+    kind = "line" if len(some) > 9 else "line+dots"  # a line needs two points
 
-    def chart(title: str, summary: str, series: Sequence[Series]) -> Chart:
-        return Chart(title, summary, series, x_title="epoch", y_title="nats an image", marks=mark)
+    def chart(title: str, summary: str, *series: Series) -> Chart:
+        return training_chart(title, summary, series, "nats per image", kept)
 
-    def curve(name: str, values: Sequence[float], colour: str) -> Series:
+    def curve(name: str, values: Sequence[float], colour: str = "accent") -> Series:
         return Series(name, epoch, rounded(values), kind, colour)
 
     recon, kl = ([getattr(row, name) / num_train for row in some] for name in ("recon", "kl"))
     total = [a + b for a, b in zip(recon, kl, strict=True)]
     with_kl = any(row.kl for row in history)
-    series = [curve("training", total, "accent")]
+    series = [curve("training", total)]
     seen = [(row.epoch, -row.val_elbo) for row in history if row.val_elbo is not None]
-    said = f"It went from {total[0]:.1f} to {total[-1]:.1f} in training"
+    course = f"It went from {total[0]:.1f} to {total[-1]:.1f} in training"
     if seen:
-        kept_of_seen = [seen[i] for i in thinned(len(seen), 1000)]
-        at, values = zip(*kept_of_seen, strict=True)
+        at, values = zip(*(seen[i] for i in thinned(len(seen), 1000)), strict=True)
         series.append(Series("validation", at, rounded(values), kind, "second"))
-        said += f", and was {min(values):.1f} at best on validation images"
+        course += f"; the best value of the validation images was {min(values):.1f}"
     name = "Negative ELBO" if with_kl else "Negative log-likelihood"
-    charts = {
-        "elbo": chart(
-            name, f"How many nats the model needs for an image. {said}. Lower is better.", series
-        )
-    }
+    charts = {"elbo": chart(name, f"Mean over the images. {course}. Lower is better.", *series)}
     if recipe.beta != 1 or recipe.warmup:
-        text = f"What training minimises: the KL divergence counts {recipe.beta:g} times"
+        text = f"The minimised loss: the KL divergence counts {recipe.beta:g} times"
         text += f", less in the first {recipe.warmup} epochs." if recipe.warmup else "."
-        charts["loss"] = chart("Loss", text, [curve("", [row.loss for row in some], "accent")])
+        charts["loss"] = chart("Loss", text, curve("", [row.loss for row in some]))
     if with_kl:
-        text = "The part of the loss that says how far rebuilt images are from the originals."
-        charts["recon"] = chart("Reconstruction", text, [curve("", recon, "accent")])
+        text = "The part of the loss that measures the error of the reconstructed images."
+        charts["recon"] = chart("Reconstruction", text, curve("", recon))
         text = (
-            "The other part: how much the latent variables say of an image, as distance from the"
-            f" prior. {kl[-1]:.1f} nats in the end."
+            "The other part: the information in the latent variables, as their divergence from"
+            f" the prior. {kl[-1]:.1f} nats in the end."
         )
-        charts["kl"] = chart("KL to the prior", text, [curve("", kl, "accent")])
+        charts["kl"] = chart("KL divergence to the prior", text, curve("", kl))
     return charts
 
 
 @dataclass(frozen=True, eq=False)
 class Dimensions:
-    """What each latent dimension says of images.
+    """Mean KL divergence and variance of the posterior means of each latent dimension.
 
-    Attributes:
-        kl: Mean KL divergence to the prior, shape ``(d,)``; ``None`` of a plain auto-encoder.
-        variance: Of the posterior means over the images, shape ``(d,)``.
-        order: Dimensions, those that say most first.
+    A plain auto-encoder has no KL divergence. The first dimensions in ``order`` have the largest
+    KL divergence or, without one, variance.
     """
 
     kl: Tensor | None
@@ -119,14 +110,11 @@ class Dimensions:
 
     @property
     def is_active(self) -> list[bool]:
-        """Whether each tells images apart."""
+        """Whether the posterior mean of each dimension varies with the image."""
         return (self.variance > _ACTIVE).tolist()
 
     def chart(self, name: str) -> Chart:
-        """Return the bars of the KL divergences.
-
-        Args:
-            name: Which images they are of.
+        """Return the KL divergences over images of a given name as bars.
 
         Raises:
             ValueError: If there is no KL divergence.
@@ -146,9 +134,9 @@ class Dimensions:
         if len(drawn) < len(active):
             count += f"; the first {len(drawn)} are drawn"
         return Chart(
-            "What each dimension says",
-            f"Mean KL divergence to the prior over {name} images, the largest first: near 0, a"
-            f" dimension says nothing of the image. {count}.",
+            "KL divergence of each dimension",
+            f"Mean over the {name} images, the largest first. A dimension near 0 has no"
+            f" information on the image. {count}.",
             series,
             x_title="latent dimension",
             y_title="nats",
@@ -156,22 +144,22 @@ class Dimensions:
 
 
 def dimensions_of(q: Posterior) -> Dimensions:
-    """Return what each latent dimension says of the images that posteriors are of."""
+    """Return the information in each latent dimension of posteriors."""
     mu = q.mu.double()
     variance = mu.var(dim=0, correction=0)
     if not isinstance(q, DiagGaussian):
         order = variance.argsort(descending=True, stable=True).tolist()
         return Dimensions(None, variance, order)
-    # Dimensions are independent, so that each has a KL divergence of its own.
+    # The dimensions are independent: their KL divergences add up.
     single = DiagGaussian(mu[..., None], q.logvar.double()[..., None])
     kl = single.kl().mean(dim=0)
     return Dimensions(kl, variance, kl.argsort(descending=True, stable=True).tolist())
 
 
 def dimension_table(dimensions: Dimensions) -> Table:
-    """Return the same as a table."""
+    """Return the information in each latent dimension as a table."""
     kl, active = dimensions.kl, dimensions.is_active
-    rows: list[list[str | tuple[str, float]]] = []
+    rows: list[list[Cell]] = []
     for k in dimensions.order:
         values = [float(column[k]) for column in (kl, dimensions.variance) if column is not None]
         numbers = [(f"{value:.3f}", value) for value in values]
@@ -179,5 +167,5 @@ def dimension_table(dimensions: Dimensions) -> Table:
     columns = [Column("dimension"), Column("active")]
     columns += [] if kl is None else [numeric("KL, nats")]
     columns += [numeric("variance", "of the posterior means")]
-    caption = f"Each latent dimension; active is one whose variance is above {_ACTIVE}"
+    caption = f"Latent dimensions; an active one has a variance above {_ACTIVE}"
     return Table(caption, columns, rows, sortable=len(rows) > _MOST_PLAIN)

@@ -1,9 +1,8 @@
-"""image_page: all that the page of a run on images says, from the top to the bottom."""
+"""Page of a run on images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,68 +16,52 @@ from vgae.recipes.images import IMAGE_RECIPES, default_recipe
 from vgae.report.figures.images import decoded, write_image_figures
 from vgae.report.figures.latent_plane import evenly_spaced, plane_of, posterior_of
 from vgae.report.figures.style import CLASS_COLOURS, DARK_CLASS_COLOURS
-from vgae.report.pages.frame import image_uri, packed, render, shown
-from vgae.report.pages.image_charts import (
-    average_image,
-    charts_of,
-    dimension_table,
-    dimensions_of,
-)
+from vgae.report.pages.frame import minus, packed, render, shown
+from vgae.report.pages.image_charts import average_image, charts_of, dimension_table, dimensions_of
 from vgae.report.pages.repeating import (
+    all_settings,
     duration,
+    figure_images,
     folder_files,
-    recipe_settings,
-    setting,
     shell_command,
 )
 from vgae.report.pages.sprites import latent_grid, spaced_sprite, sprite, thumbnails, tiling
 from vgae.runs.folder import understood
 from vgae.runs.images import ImageRun
-from vgae.runtime.reading import read_regular
 from vgae.runtime.streams import stream
 
 _MODELS = {"vae": "variational auto-encoder", "ae": "plain auto-encoder"}
-_COLUMNS = 12  # of a sheet: as many as a telephone can show
+_ELBO = "ELBO", "The evidence lower bound: a lower bound of the mean log-probability of an image."
+_PLAIN = "Log-likelihood", "Log-likelihood of an image given its latent vector, which is no bound."
+_COLUMNS = 12  # images in a row, which a phone can show
 _SAMPLES = 72
 _DOTS = 5000  # of the map
-_DOT_PIXELS = 1 << 22  # of all their images
+_DOT_PIXELS = 1 << 22  # of all images of the map
 _FIGURES = {
-    "training.png": "How training went",
-    "latent.png": "Where images lie in the latent space",
+    "training.png": "Training curves",
+    "latent.png": "Test images in the latent space",
 }
 _FILES = {
-    "config.json": "every setting and version",
-    "history.jsonl": "loss, its parts and the validation ELBO, a row for each epoch",
     "metrics.json": "ELBO, log p(x), active dimensions",
-    "model/config.json": "what rebuilds the model",
-    "model/model.safetensors": "its weights",
-    "checkpoints/best.safetensors": "weights of the best epoch",
-    "checkpoints/last.safetensors": "weights of the last epoch",
-    "embeddings.npz": "mean and variance of each test image's posterior",
-    "figures/reconstructions.png": "figure: images and what becomes of them",
+    "embeddings.npz": "mean and variance of the posterior of each test image",
+    "figures/reconstructions.png": "figure: test images and their reconstructions",
     "figures/samples.png": "figure: samples from the prior",
-    "figures/interpolation.png": "figure: from one image to another",
-    "figures/manifold.png": "figure: the latent plane, decoded",
-    **{f"figures/{name}": f"figure: {title.lower()}" for name, title in _FIGURES.items()},
+    "figures/interpolation.png": "figure: interpolation between test images",
+    "figures/manifold.png": "figure: decoded latent plane",
+    **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
 }
-_SECTIONS = [
-    ("summary", "Summary"),
-    ("learning", "Did it learn?"),
-    ("quality", "What it makes"),
-    ("space", "The space"),
-    ("explore", "Move through it"),
-    ("repeat", "Repeat it"),
-]
+_SECTIONS = {
+    "summary": "Summary",
+    "learning": "Training",
+    "quality": "Reconstructions",
+    "space": "Latent space",
+    "explore": "Latent traversal",
+    "repeat": "Reproduction",
+}
 
 
 class Shown(NamedTuple):
-    """The images that a page is about: those held out for test or, without any, others.
-
-    Attributes:
-        pixels: Shape ``(n, c, h, w)``.
-        labels: Shape ``(n,)``, or ``None``.
-        name: ``"test"``, or what they are else.
-    """
+    """Images of a page, shape ``(n, c, h, w)``, labels, and name: test, validation or training."""
 
     pixels: Tensor
     labels: Tensor | None
@@ -86,13 +69,13 @@ class Shown(NamedTuple):
 
 
 def image_page(run: ImageRun) -> str:
-    """Return the page of a run on images, as HTML that needs nothing from anywhere.
+    """Return the page of a run on images as self-contained HTML.
 
     Args:
-        run: A finished run; its images are read anew.
+        run: A finished run; its images are read again.
 
     Raises:
-        ArtifactError: If a file of the run is damaged, or its images are others now.
+        ArtifactError: If a file of the run is damaged, or its images have changed since.
         UsageError: If plotly is not installed.
     """
     with understood(run.folder):
@@ -120,7 +103,7 @@ def _page(run: ImageRun) -> str:
     )
     content = {
         "title": f"{printable(run.images.name)} · {recipe.name} · vgae",
-        "sections": [s for s in _SECTIONS if s[0] != "explore" or explorer],
+        "sections": [s for s in _SECTIONS.items() if s[0] != "explore" or explorer],
         "name": shown(run.images.name),
         "model": _MODELS.get(run.config["model"], shown(run.config["model"])),
         "head": headline(run),
@@ -154,7 +137,7 @@ def _page(run: ImageRun) -> str:
 
 
 def shown_images(run: ImageRun) -> Shown:
-    """Return the test images of a run; without any, those for validation or for training."""
+    """Return the test images of a run; without any, its validation or training images."""
     images = run.images
     parts = {
         "test": (images.test, images.y_test),
@@ -166,127 +149,99 @@ def shown_images(run: ImageRun) -> Shown:
 
 
 def headline(run: ImageRun) -> dict[str, Any] | None:
-    """Return the scores with their intervals and a sentence that says what they mean."""
+    """Return the scores with their standard errors, and a sentence that explains them."""
     test = run.metrics["test"]
     if test is None:
         return None
-    has_prior = run.config["model"] != "ae"
-    first = "ELBO" if has_prior else "Log-likelihood"
-    grey = run.recipe.likelihood == "bernoulli" and not _is_binary(run.images.test)
-    no_code = " As pixels are grey here, it is a score and no probability." if grey else ""
-    text = (
-        "The evidence lower bound: the log-probability of an image is at least this, on average."
-        if has_prior
-        else "How well an image is rebuilt from its latent vector; no bound of its probability."
-    )
-    text += no_code
-    scores = [_score(first, text, test["elbo"], test["elbo_error"], "one sample an image")]
+    grey = " As the pixels are grey, it is a score and not a probability." * _has_grey_pixels(run)
+    name, text = _PLAIN if run.config["model"] == "ae" else _ELBO
+    scores = [_score(name, text + grey, test, "elbo", "one sample per image")]
     if test["log_marginal"] is not None:
         text = (
-            "How probable an image is, log p(x), estimated by importance sampling. More samples"
-            " come closer, from below; published figures have 5,000."
-        ) + no_code
-        samples = f"{test['num_samples']:,} samples an image"
-        scores.append(
-            _score("log p(x)", text, test["log_marginal"], test["log_marginal_error"], samples)
+            "Log-probability of an image, estimated by importance sampling. More samples give a"
+            " higher and more accurate estimate; published results use 5,000."
         )
+        samples = f"{test['num_samples']:,} samples per image"
+        scores.append(_score("log p(x)", text + grey, test, "log_marginal", samples))
     return {"scores": scores, "verdict": verdict(run, average_image(run.images, run.recipe))}
 
 
 def _score(
-    name: str, text: str, value: float, error: float | None, samples: str
+    name: str, text: str, test: Mapping[str, Any], key: str, samples: str
 ) -> dict[str, str]:
-    note = "nats an image"
-    if error is not None:
-        note += f", standard error {error:.2f}"
-    return {"name": name, "help": text, "value": _minus(value), "note": f"{note}; {samples}"}
+    error = test[f"{key}_error"]
+    note = "nats per image" + ("" if error is None else f", standard error {error:.2f}")
+    return {"name": name, "help": text, "value": _nats(test[key]), "note": f"{note}; {samples}"}
 
 
-def _minus(value: float, digits: int = 1) -> str:
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+def _nats(value: float) -> str:
+    return minus(f"{value:,.1f}")
 
 
 def verdict(run: ImageRun, simple: float) -> str:
-    """Say in plain words how good the test scores are.
+    """Return the test scores in plain words.
 
     Args:
-        run: A run that has test images.
-        simple: The same log-likelihood for who knows the average image and nothing else.
+        run: A run with test images.
+        simple: Log-likelihood of the test images under the average training image.
     """
     test = run.metrics["test"]
     value = test["elbo"] if test["log_marginal"] is None else test["log_marginal"]
-    gain, active = value - simple, test["active_units"]
-    if run.config["model"] == "ae":
-        said = (
-            "Rebuilt from its latent vector, an image that it never saw has a log-likelihood of"
-            f" {_minus(value)} nats; rebuilt as the average image, {_minus(simple)}."
-        )
-    elif run.recipe.likelihood == "bernoulli" and not _is_binary(run.images.test):
-        # Of grey pixels a Bernoulli likelihood is no probability, so that it is no code length.
-        said = (
-            f"The score of an image that it never saw is {_minus(value)} nats, and"
-            f" {_minus(simple)} if one knows no more than the average image."
-        )
-    elif run.recipe.likelihood == "bernoulli":
-        said = (
-            f"To describe an image that it never saw, it needs {_minus(-value)} nats"
-            f" ({_minus(-value / math.log(2), 0)} bits); knowing no more than the average image,"
-            f" one needs {_minus(-simple)}."
+    is_plain, is_grey = run.config["model"] == "ae", _has_grey_pixels(run)
+    if run.recipe.likelihood == "bernoulli" and not is_plain and not is_grey:
+        bits = minus(f"{-value / math.log(2):,.0f}")
+        text = (
+            f"The model encodes an unseen image in {_nats(-value)} nats ({bits} bits); a baseline"
+            f" that predicts the average training image needs {_nats(-simple)}."
         )
     else:
-        said = (
-            f"The log-density of an image that it never saw is {_minus(value)} nats under it, and"
-            f" {_minus(simple)} if one knows no more than the average image."
+        # The Bernoulli likelihood of a grey pixel is no probability, and so no code length.
+        what = "score" if is_grey else "log-density"
+        what = "log-likelihood given the latent vector" if is_plain else what
+        text = (
+            f"The {what} of an unseen image is {_nats(value)} nats, and {_nats(simple)} for a"
+            " baseline that predicts the average training image."
         )
-    if gain <= 0:
-        said += " So it has learned nothing that the average image does not say."
-    channels = test["latent_channels"]
+    if value <= simple:
+        text += " So the model has learned no more than the average image."
+    channels, active = test["latent_channels"], test["active_units"]
     if channels == 1:
-        return (
-            f"{said} To it, an image is a single number{'' if active else ', which it ignores'}."
-        )
-    used = "all of them in use" if active == channels else f"{active or 'none'} of them in use"
-    return f"{said} To it, an image is {channels:,} numbers, {used}."
+        return f"{text} It has a single latent dimension{'' if active else ', which is unused'}."
+    used = "all" if active == channels else active or "none"
+    return f"{text} It has {channels:,} latent dimensions, {used} of them in use."
 
 
-def _is_binary(pixels: Tensor) -> bool:
-    return bool(((pixels == 0) | (pixels == 1)).all())
+def _has_grey_pixels(run: ImageRun) -> bool:
+    """Return whether the likelihood is one of binary pixels and those of the images are not."""
+    pixels = run.images.test
+    is_binary = bool(((pixels == 0) | (pixels == 1)).all())
+    return run.recipe.likelihood == "bernoulli" and not is_binary
 
 
 def facts(run: ImageRun) -> list[tuple[str, str]]:
-    """Return what was trained, in numbers."""
-    images, metrics, recipe = run.images, run.metrics, run.recipe
+    """Return sizes of the data and the model, training time and kept epoch."""
+    images, metrics, test = run.images, run.metrics, run.metrics["test"]
     c, h, w = images.shape
-    rows = [
-        ("images to learn from", f"{len(images.train):,}"),
+    dimensions, kl = f"{run.recipe.latent_channels:,}", []
+    if test is not None:
+        active = test["active_units"]
+        active = "all" if active == run.recipe.latent_channels else active or "none"
+        dimensions += f", {active} active"
+        kl = [("KL to the prior", f"{test['kl']:.1f} nats")]
+    return [
+        ("training images", f"{len(images.train):,}"),
         ("for validation, test", f"{len(images.val):,}, {len(images.test):,}"),
         ("pixels", f"{w} × {h}" if c == 1 else f"{w} × {h}, {c} channels"),
-        ("recipe", shown(recipe.name)),
-        ("latent dimensions", _dimensions(run)),
+        ("recipe", shown(run.recipe.name)),
+        ("latent dimensions", dimensions),
+        *(kl if run.config["model"] != "ae" else []),
         ("training time", duration(metrics["seconds"])),
         ("epoch kept", f"{metrics['epoch']:,} of {metrics['epochs']:,}"),
     ]
-    test = metrics["test"]
-    if test is not None and run.config["model"] != "ae":
-        rows.insert(5, ("KL to the prior", f"{test['kl']:.1f} nats"))
-    return rows
-
-
-def _dimensions(run: ImageRun) -> str:
-    channels, test = run.recipe.latent_channels, run.metrics["test"]
-    if test is None:
-        return f"{channels:,}"
-    active = test["active_units"]
-    return f"{channels:,}, {'all' if active == channels else active or 'none'} active"
 
 
 def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
-    """Return what the map of the images is drawn from, and a sentence on it.
-
-    Args:
-        run: The run.
-        seen: The images to show; at most 5,000, evenly spaced, are drawn.
-    """
+    """Return the data of the map of at most 5,000 images, evenly spaced, and a sentence on it."""
     one = thumbnails(seen.pixels[:1])
     most = min(_DOTS, _DOT_PIXELS // math.prod(one.shape[-2:]))
     pixels = thumbnails(evenly_spaced(seen.pixels, most))
@@ -297,6 +252,7 @@ def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
     half = np.maximum(half.max() if plane.one_scale else half, 1e-9)
     places = ((points - (low + high) / 2) / half).astype(np.float32)
     columns = tiling(len(pixels))
+    numbers = torch.arange(1, len(seen.pixels) + 1, dtype=torch.int32)
     drawn: dict[str, Any] = {
         "x": packed(places[:, 0]),
         "y": packed(places[:, 1]),
@@ -305,7 +261,7 @@ def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
         "sprite": sprite(pixels, columns),
         "columns": columns,
         "size": list(pixels.shape[-2:]),
-        "number": packed(_numbers(len(seen.pixels), len(pixels))),
+        "number": packed(evenly_spaced(numbers, len(pixels)).numpy()),
         "count": len(pixels),
         "colours": CLASS_COLOURS,
         "dark_colours": DARK_CLASS_COLOURS,
@@ -323,23 +279,14 @@ def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
     return drawn, note
 
 
-def _numbers(total: int, count: int) -> np.ndarray:
-    """Return which of all images are drawn, counted from 1."""
-    return evenly_spaced(torch.arange(1, total + 1), count).numpy().astype(np.int32)
-
-
 def explorer_data(run: ImageRun, mu: Tensor, order: Sequence[int]) -> tuple[dict[str, Any], str]:
-    """Return what the latent square is about, and its decoded images.
+    """Return the data of the latent square, and its decoded images as a data URI.
 
-    It is the plane of the two latent dimensions that say most.
-
-    Args:
-        run: The run.
-        mu: Posterior means, shape ``(n, d)``, d at least 2.
-        order: Latent dimensions, those that say most first.
+    The square lies in the plane of the first two latent dimensions in ``order``. The posterior
+    means have shape ``(n, d)``, d at least 2.
     """
     axes = (0, 1) if mu.shape[1] == 2 else (order[0], order[1])
-    # Where there is no prior, the square is as large as the images make it.
+    # Without a prior, the images alone determine the size of the square.
     least = 0.0 if run.config["model"] == "ae" else 2.0
     grid = latent_grid(run.model, axes, mu, least)
     about = {
@@ -354,22 +301,13 @@ def explorer_data(run: ImageRun, mu: Tensor, order: Sequence[int]) -> tuple[dict
 
 def settings(run: ImageRun) -> list[tuple[str, str]]:
     """Return every setting and version, and the fingerprint of the images."""
-    config = run.config
-    rows = {
-        "source": config["images"]["source"],
-        "model": config["model"],
-        "seed": config["seed"],
-        "device": config.get("device", ""),
-        "threads": config.get("threads", ""),
-        **{f"version of {name}": text for name, text in config.get("versions", {}).items()},
-        "fingerprint of the images": config["images"]["fingerprint"],
-        **recipe_settings(run.recipe),
-    }
-    return [(name, setting(value)) for name, value in rows.items()]
+    images = run.config["images"]
+    fingerprints = {"the images": images["fingerprint"]}
+    return all_settings(run.config, run.recipe, {"source": images["source"]}, fingerprints)
 
 
 def command(run: ImageRun) -> str:
-    """Return the command that trains the same anew."""
+    """Return the command that repeats the training."""
     config, recipe = run.config, run.recipe
     named = IMAGE_RECIPES.get(recipe.name, default_recipe(config["images"]["num_train"]))
     words = ["vgae", "train", config["images"]["source"], "--model", config["model"]]
@@ -378,17 +316,11 @@ def command(run: ImageRun) -> str:
 
 
 def stills(run: ImageRun) -> dict[str, tuple[str, str]]:
-    """Return the figures of a run as title and image, drawn anew where they are missing."""
-    folder = run.folder / "figures"
-    wanted = {"training.png"}
-    if len(run.images.test):
-        wanted.add("latent.png")
-    with TemporaryDirectory() as temporary:
-        if not all((folder / name).is_file() for name in wanted):
-            folder = Path(temporary)
-            write_image_figures(folder, run.model, run.images, run.history)
-        return {
-            name.removesuffix(".png"): (title, image_uri(read_regular(folder / name)))
-            for name, title in _FIGURES.items()
-            if name in wanted
-        }
+    """Return the figures of a run as title and image, drawn again where they are missing."""
+
+    def draw(folder: Path) -> None:
+        write_image_figures(folder / "figures", run.model, run.images, run.history)
+
+    tested = len(run.images.test)
+    titles = {name: title for name, title in _FIGURES.items() if tested or name != "latent.png"}
+    return figure_images(run.folder, titles, draw)

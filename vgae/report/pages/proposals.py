@@ -1,4 +1,4 @@
-"""proposals: what a model makes of all pairs: the links it proposes, and those there are."""
+"""Proposed links of a run, their evaluation, and the map of the nodes."""
 
 import logging
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.stats import binomtest
+from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer
@@ -16,7 +17,7 @@ from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import embed
 from vgae.prediction.links import LinkTable, predict_links
-from vgae.report.pages.frame import Column, Table, numeric, packed, shown
+from vgae.report.pages.frame import Cell, Column, Table, numeric, packed, shown
 from vgae.report.pages.maps import maps
 from vgae.report.pages.scores import common_neighbours
 from vgae.runs.graphs import Run
@@ -24,41 +25,35 @@ from vgae.runs.graphs import Run
 log = logging.getLogger(__name__)
 
 _PER_NODE = 6  # proposals of a node
-_TESTED = (10, 50, 200)  # best pairs that are put to the test
-_MAP_NODES = 50_000  # more dots than these would make a page that nobody waits for
+_TESTED = (10, 50, 200)  # numbers of best pairs
+_MAP_NODES = 50_000  # more dots make a page too large
 
 
 def best_links(run: Run, calibration: Calibration | None, count: int) -> LinkTable:
-    """Return the pairs of all that the model would bet on most, messages over all links."""
+    """Return the best pairs of the whole graph, messages over all links."""
     return predict_links(
         run, run.graph, count, per_node=False, calibration=calibration, progress=False
     )
 
 
-class Bets(NamedTuple):
-    """The best pairs of a model that knows the training links alone, held against the truth.
+class TopPairs(NamedTuple):
+    """Number of best pairs, of held-out links among them, and mean predicted probability."""
 
-    Attributes:
-        best: How many of the best pairs.
-        hidden: Links among them that had been held out.
-        claimed: Mean of their probabilities; ``None`` without a calibration.
-    """
-
-    best: int
-    hidden: int
-    claimed: float | None
+    num_pairs: int
+    num_links: int
+    probability: float | None
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the share of hidden links, by Wilson's method."""
-        ends = binomtest(self.hidden, self.best).proportion_ci(method="wilson")
+        """Return the 95 % interval of the fraction of held-out links, by Wilson's method."""
+        ends = binomtest(self.num_links, self.num_pairs).proportion_ci(method="wilson")
         return float(ends.low), float(ends.high)
 
 
-def put_to_test(run: Run, calibration: Calibration | None) -> list[Bets]:
-    """Have a run propose links from its training links, and count which were hidden from it.
+def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPairs]:
+    """Propose links from the training links, and count the held-out links among them.
 
-    A calibration is fitted to pairs drawn at random. The best of all pairs are not such: they are
-    where the model is most likely to be too sure of itself, and this is where it shows.
+    A calibration is fitted to random pairs, which the best of all pairs are not: the model is
+    most overconfident there, and these counts show by how much.
     """
     graph, train = run.graph, run.split.train
     if graph.num_links == train.shape[1]:
@@ -79,75 +74,64 @@ def put_to_test(run: Run, calibration: Calibration | None) -> list[Bets]:
     is_link = link_positions(pairs, graph.links, graph.num_nodes) >= 0
     rows = []
     for count in sorted({min(k, len(found)) for k in _TESTED}):
-        hidden = int(is_link[:count].sum())
-        probability = found.probability
-        claimed = None if probability is None else float(probability[:count].mean())
-        rows.append(Bets(count, hidden, claimed))
+        best = found.probability
+        mean = None if best is None else float(best[:count].mean())
+        rows.append(TopPairs(count, int(is_link[:count].sum()), mean))
     return rows
 
 
-def bets_table(rows: Sequence[Bets]) -> Table:
-    """Return what became of the best pairs that were put to the test."""
+def evaluation_table(rows: Sequence[TopPairs]) -> Table:
+    """Return the evaluation of the best pairs as a table."""
     columns = [
-        Column("its best pairs"),
-        numeric("hidden links among them"),
-        numeric("share, %", "what came true"),
+        Column("best pairs"),
+        numeric("held-out links among them"),
+        numeric("fraction, %", "observed"),
         numeric("95 % interval"),
-        numeric("probability, %", "what it said, on average"),
+        numeric("probability, %", "predicted, mean"),
     ]
     cells = [
         [
-            f"first {row.best:,}",
-            f"{row.hidden:,}",
-            f"{100 * row.hidden / row.best:.1f}",
+            f"first {row.num_pairs:,}",
+            f"{row.num_links:,}",
+            f"{100 * row.num_links / row.num_pairs:.1f}",
             " – ".join(f"{100 * end:.1f}" for end in row.interval()),
-            "" if row.claimed is None else f"{100 * row.claimed:.1f}",
+            "" if row.probability is None else f"{100 * row.probability:.1f}",
         ]
         for row in rows
     ]
-    return Table("Proposals from the training links alone, put to the test", columns, cells)
+    return Table("Evaluation of proposals from the training links alone", columns, cells)
 
 
 def proposal_table(found: LinkTable, graph: Graph) -> Table:
-    """Return proposed links with what one looks at to believe them."""
+    """Return proposed links with their probability, score, degrees and common neighbours."""
     degree = torch.bincount(graph.links.flatten(), minlength=graph.num_nodes)
     shared = common_neighbours(
         torch.stack([found.source, found.target]), graph.links, graph.num_nodes
     )
-    names = found.names()
     rows = []
-    for i, (u, v) in enumerate(names):
+    for i, (u, v) in enumerate(found.names()):
         counts = degree[found.source[i]], degree[found.target[i]], shared[i]
-        row: list[str | tuple[str, float]] = [
-            (str(i + 1), i + 1),
-            shown(u),
-            shown(v),
-            chance(found, i),
-            *([] if found.probability is None else [_score(found, i)]),
-            *((f"{int(n):,}", int(n)) for n in counts),
-        ]
-        rows.append(row)
-    columns = [
-        Column("rank"),
-        Column("node"),
-        Column("node"),
-        *([] if found.probability is None else [numeric("probability")]),
-        numeric("score", "" if found.probability is None else "orders pairs of one probability"),
+        row: list[Cell] = [(str(i + 1), i + 1), shown(u), shown(v), probability_cell(found, i)]
+        row += [] if found.probability is None else [_score(found, i)]
+        rows.append([*row, *((f"{int(n):,}", int(n)) for n in counts)])
+    columns = [Column("rank"), Column("node"), Column("node")]
+    columns += [] if found.probability is None else [numeric("probability")]
+    columns += [
+        numeric("score", "" if found.probability is None else "orders pairs of equal probability"),
         numeric("links of the first"),
-        numeric("of the second"),
-        numeric("neighbours in common"),
+        numeric("links of the second"),
+        numeric("common neighbours"),
     ]
-    return Table(
-        "Proposed links of the whole graph, the likeliest first", columns, rows, sortable=True
-    )
+    caption = "Proposed links of the whole graph, the most probable first"
+    return Table(caption, columns, rows, sortable=True)
 
 
-def chance(found: LinkTable, i: int) -> tuple[str, float]:
-    """Return the probability of a row as text and number; its score if there is none."""
+def probability_cell(found: LinkTable, i: int) -> tuple[str, float]:
+    """Return the probability of a row as text and number, or its score without one."""
     if found.probability is None:
         return _score(found, i)
     value = float(found.probability[i])
-    return per_cent(value), float(f"{value:.6g}")
+    return percent(value), float(f"{value:.6g}")
 
 
 def _score(found: LinkTable, i: int) -> tuple[str, float]:
@@ -155,30 +139,30 @@ def _score(found: LinkTable, i: int) -> tuple[str, float]:
     return f"{score:.3f}", float(f"{score:.6g}")
 
 
-def per_cent(value: float) -> str:
-    """Return a probability as one reads it; nothing is certain."""
+def percent(value: float) -> str:
+    """Return a probability in per cent, never as 0 or 100 %."""
     if value > 0.999:
         return "> 99.9 %"
     return f"{100 * value:.1f} %" if value >= 0.001 else "< 0.1 %"
 
 
 def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str, Any]:
-    """Return what the map of the nodes is drawn from, for ``graph.js``.
+    """Return the data of the map of the nodes, for ``graph.js``.
 
-    Positions, links and proposals are of the model that sees all links: it is asked for new ones.
-    Of a very large graph it has a part of the nodes, drawn at random, and what lies among them.
+    The model receives all links, as it proposes new ones. The map of a very large graph has a
+    random sample of the nodes, with the links and proposals among them.
 
     Args:
         run: A finished run.
-        calibration: For the probabilities; scores are given without one.
-        first: The node that is chosen to begin with.
+        calibration: Calibration of the probabilities; without one, there are scores.
+        first: Node that is selected at first.
     """
     graph = run.graph
     q = embed(run, graph)
     nodes = _nodes_shown(graph)
     place = torch.full((graph.num_nodes,), -1)
     place[nodes] = torch.arange(len(nodes))
-    log.info("bringing %s nodes into the plane", f"{len(nodes):,}")
+    log.info("projecting %s nodes into the plane", f"{len(nodes):,}")
     planes = maps(q.mu[nodes].double().numpy())
     degree = torch.bincount(graph.links.flatten(), minlength=graph.num_nodes)
     content: dict[str, Any] = {
@@ -196,7 +180,7 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
     inside = (place[graph.links] >= 0).all(dim=0)
     links = graph.links[:, inside]
     logits = PairScorer(run.model, graph, graph.edge_index).logits(links)
-    # A calibration is of pairs that are not known as links: these have their scores alone.
+    # Probabilities are those of pairs that are not known as links: known links have scores.
     content["links"] = _pairs(place[links], logits, None)
     chosen = None if len(nodes) == graph.num_nodes else [graph.ids[i] for i in nodes.tolist()]
     found = predict_links(
@@ -213,38 +197,29 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
     return content
 
 
-def _nodes_shown(graph: Graph) -> torch.Tensor:
+def _nodes_shown(graph: Graph) -> Tensor:
     if graph.num_nodes <= _MAP_NODES:
         return torch.arange(graph.num_nodes)
     drawn = torch.randperm(graph.num_nodes, generator=torch.Generator().manual_seed(0))
     return drawn[:_MAP_NODES].sort().values
 
 
-def _labels(graph: Graph, nodes: torch.Tensor) -> dict[str, Any]:
-    """Return the class of each node, by number, and the names of the classes in order."""
+def _labels(graph: Graph, nodes: Tensor) -> dict[str, Any]:
+    """Return the index of the class of each node, and the names of the classes."""
     if graph.y is None:
         return {}
     label = graph.y[nodes].numpy()
     present = np.unique(label)
-    present = present[np.argsort(present < 0, kind="stable")]  # what has none comes last
+    present = present[np.argsort(present < 0, kind="stable")]  # unknown labels come last
     rank = {int(value): i for i, value in enumerate(present)}
-    names = ["unknown" if v < 0 else _label_name(graph, int(v)) for v in present]
+    names = graph.label_names or {v: f"class {v}" for v in rank}
     return {
         "label": packed(np.array([rank[int(v)] for v in label], dtype=np.int32)),
-        "label_names": names,
+        "label_names": ["unknown" if v < 0 else shown(names[v]) for v in rank],
     }
 
 
-def _label_name(graph: Graph, label: int) -> str:
-    return shown(graph.label_names[label] if graph.label_names else f"class {label}")
-
-
-def _pairs(
-    pairs: torch.Tensor, logits: torch.Tensor, calibration: Calibration | None
-) -> dict[str, Any]:
-    """Return pairs with their probability or, without a calibration, their score."""
+def _pairs(pairs: Tensor, logits: Tensor, calibration: Calibration | None) -> dict[str, Any]:
+    """Return pairs with their probabilities or, without a calibration, their scores."""
     value = logits if calibration is None else calibration.probability(logits)
-    return {
-        "pairs": packed(pairs.T.int().contiguous().numpy()),
-        "value": packed(value.float().numpy()),
-    }
+    return {"pairs": packed(pairs.T.int().numpy()), "value": packed(value.float().numpy())}

@@ -1,17 +1,37 @@
-"""repeating: what is needed to do a run again, as text."""
+"""Settings, command, files and figures of a run, as a page shows them."""
 
+import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from vgae.errors import printable
 from vgae.recipes.base import Training
+from vgae.report.pages.frame import image_uri
+from vgae.runtime.reading import read_regular
+
+log = logging.getLogger(__name__)
+
+_FILES = {
+    "config.json": "every setting and version",
+    "split.npz": "held-out links and their non-links",
+    "history.jsonl": "loss, its parts and validation scores, one row per epoch",
+    "metrics.json": "scores",
+    "model/config.json": "constructor arguments of the model",
+    "model/model.safetensors": "weights of the model",
+    "model/calibration.json": "map from scores to probabilities, and the threshold",
+    "model/node_ids.json": "names of the nodes",
+    "checkpoints/best.safetensors": "weights of the best epoch",
+    "checkpoints/last.safetensors": "weights of the last epoch",
+    "embeddings.npz": "embeddings",
+}
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that one would say it in."""
+    """Return a time in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.1f} s"
     if seconds < 5400:
@@ -20,7 +40,7 @@ def duration(seconds: float) -> str:
 
 
 def setting(value: object) -> str:
-    """Return a setting as text, in one line."""
+    """Return a setting as text on one line."""
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
@@ -33,39 +53,79 @@ def recipe_settings(recipe: Training) -> dict[str, Any]:
     return {field.name: getattr(recipe, field.name) for field in fields(recipe)}
 
 
+def all_settings(
+    config: Mapping[str, Any],
+    recipe: Training,
+    data: Mapping[str, Any],
+    fingerprints: Mapping[str, str],
+) -> list[tuple[str, str]]:
+    """Return the settings of the data, then those of the run, its versions and its recipe."""
+    rows = {
+        **data,
+        "model": config["model"],
+        "seed": config["seed"],
+        "device": config.get("device", ""),
+        "threads": config.get("threads", ""),
+        **{f"version of {name}": text for name, text in config.get("versions", {}).items()},
+        **{f"fingerprint of {name}": text for name, text in fingerprints.items()},
+        **recipe_settings(recipe),
+    }
+    return [(name, setting(value)) for name, value in rows.items()]
+
+
 def shell_command(words: Sequence[object], recipe: Training, named: Training) -> str:
-    """Return a command line that ends with what a recipe has otherwise than a named one.
+    """Return a command that names a recipe, and sets the fields in which another one differs.
 
     Args:
-        words: What it begins with.
-        recipe: The recipe to say.
-        named: The one that the words name.
+        words: Beginning of the command.
+        recipe: The recipe to run.
+        named: The recipe that ``words`` name.
     """
-    said = [str(word) for word in words]
+    line = [str(word) for word in words]
     for name, value in recipe_settings(recipe).items():
         if name == "name" or value == getattr(named, name):
             continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else setting(value)
-        said += ["--set", f"{name}={text}"]
-    return shlex.join(printable(word) for word in said)
+        line += ["--set", f"{name}={text}"]
+    return shlex.join(printable(word) for word in line)
 
 
-def folder_files(folder: Path, known: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return the files of a run that are there: name, what it is, size.
+def folder_files(folder: Path, own: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return name, description and size of the files that a run has.
 
     Args:
-        folder: Of the run.
-        known: What the files are, by their names.
+        folder: Folder of the run.
+        own: Descriptions of the files that only this kind of run has, or describes otherwise.
     """
-    found = []
-    for name, text in known.items():
-        path = folder / name
-        if path.is_file():
-            found.append((name, text, file_size(path.stat().st_size)))
-    return found
+    return [
+        (name, text, file_size((folder / name).stat().st_size))
+        for name, text in {**_FILES, **own}.items()
+        if (folder / name).is_file()
+    ]
 
 
 def file_size(count: int) -> str:
-    """Return a number of bytes as one reads it."""
+    """Return a number of bytes as text in kB or MB."""
     # What would be rounded to 1,000.0 kB is a megabyte.
     return f"{count / 1e3:.1f} kB" if count < 999_950 else f"{count / 1e6:,.1f} MB"
+
+
+def figure_images(
+    folder: Path, titles: Mapping[str, str], draw: Callable[[Path], object]
+) -> dict[str, tuple[str, str]]:
+    """Return title and data URI of the figures of a run; draw them if the run lacks one.
+
+    Args:
+        folder: Folder of the run.
+        titles: Titles by file name.
+        draw: Draws the figures into ``figures/`` of the folder that it receives.
+    """
+    with TemporaryDirectory() as temporary:
+        if not all((folder / "figures" / name).is_file() for name in titles):
+            log.info("drawing the figures that the folder lacks")
+            folder = Path(temporary)
+            draw(folder)
+        return {
+            name.removesuffix(".png"): (title, image_uri(read_regular(folder / "figures" / name)))
+            for name, title in titles.items()
+        }

@@ -1,4 +1,4 @@
-"""sprites: many small images as one PNG, which a page can hold."""
+"""Many small images as one PNG for a page."""
 
 import io
 import math
@@ -15,20 +15,16 @@ from vgae.report.figures.sheets import sheet
 from vgae.report.pages.frame import image_uri
 from vgae.vae import VAE
 
-_SIDE = 64  # pixels of an image on a page, at most
-_GRID_PIXELS = 1 << 20  # of all images of a grid
-_MOST = 31  # images along a side of a grid
-_LEAST = 9
+_SIDE = 64  # most pixels along a side of an image on a page
+_GRID_PIXELS = 1 << 20  # most pixels of a grid
+_LEAST, _MOST = 9, 31  # images along a side of a grid
 
 
 class Grid(NamedTuple):
-    """Decoded images over a square of the latent space.
+    """Decoded images over the square from ``-reach`` to ``reach``, ``size`` along a side.
 
-    Attributes:
-        images: Row by row from the top, first coordinate to the right, second one upwards, shape
-            ``(size * size, c, h, w)``.
-        size: Images along a side.
-        reach: The square goes from minus to plus this in both coordinates.
+    They are listed row by row from the top. The first coordinate grows to the right, the second
+    one upwards.
     """
 
     images: Tensor
@@ -37,12 +33,7 @@ class Grid(NamedTuple):
 
 
 def sprite(images: Tensor, columns: int) -> str:
-    """Return images side by side, nothing between them, as the address of a PNG.
-
-    Args:
-        images: Shape ``(n, c, h, w)``, n at least 1.
-        columns: Images in a row.
-    """
+    """Return images of shape ``(n, c, h, w)`` without gaps as the data URI of a PNG."""
     h, w = images.shape[-2:]
     tiles = sheet(images, columns)
     tiles = np.delete(np.delete(tiles, np.s_[h :: h + 1], axis=0), np.s_[w :: w + 1], axis=1)
@@ -50,7 +41,7 @@ def sprite(images: Tensor, columns: int) -> str:
 
 
 def spaced_sprite(images: Tensor, columns: int) -> str:
-    """Return images with a transparent line between them, which is seen on dark pages as well."""
+    """Return images with transparent lines between them as the data URI of a PNG."""
     h, w = images.shape[-2:]
     tiles = sheet(images, columns)
     if tiles.ndim == 2:
@@ -65,13 +56,13 @@ def spaced_sprite(images: Tensor, columns: int) -> str:
 
 def _png(tiles: np.ndarray) -> str:
     file = io.BytesIO()
-    # As many numbers a pixel as it has: matplotlib's imsave would always write four.
+    # PIL keeps the number of channels; matplotlib's imsave always writes four.
     Image.fromarray((255 * tiles).round().astype(np.uint8)).save(file, format="png", optimize=True)
     return image_uri(file.getvalue())
 
 
 def thumbnails(images: Tensor) -> Tensor:
-    """Return images no larger than a page can use; small ones as they are."""
+    """Return images of at most 64 pixels a side; smaller ones are unchanged."""
     longest = max(images.shape[-2:])
     if longest <= _SIDE:
         return images
@@ -80,21 +71,15 @@ def thumbnails(images: Tensor) -> Tensor:
 
 
 def latent_grid(model: VAE, axes: tuple[int, int], mu: Tensor, least: float) -> Grid:
-    """Decode a square of the plane of two latent coordinates; the others are 0.
+    """Decode a square in the plane of two latent coordinates; the others are 0.
 
-    The square holds 99 % of each coordinate of ``mu``.
-
-    Args:
-        model: The model.
-        axes: The two coordinates.
-        mu: Posterior means of images, shape ``(n, d)``.
-        least: How far it reaches at least.
+    Its reach is at least ``least``, and covers 99 % of each coordinate of the means ``mu``.
     """
     farthest = torch.quantile(mu[:, list(axes)].abs().double(), 0.99, dim=0).max().item()
     reach = max(math.ceil(10 * max(least, farthest)), 1) / 10
     like = thumbnails(decoded(model, mu[:1]))
     size = int(min(_MOST, max(_LEAST, math.sqrt(_GRID_PIXELS / math.prod(like.shape[-2:])))))
-    size -= 1 - size % 2  # odd, so that 0 is among the places
+    size -= 1 - size % 2  # odd: 0 is one of the points
     places = torch.linspace(-reach, reach, size, dtype=torch.float64)
     second, first = torch.meshgrid(places.flip(0), places, indexing="ij")
     z = torch.zeros(size * size, mu.shape[1], dtype=torch.float64)
@@ -103,5 +88,5 @@ def latent_grid(model: VAE, axes: tuple[int, int], mu: Tensor, least: float) -> 
 
 
 def tiling(count: int) -> int:
-    """Return how many columns make so many images about square."""
+    """Return the number of columns that makes a sheet of images about square."""
     return max(1, int(np.ceil(np.sqrt(count))))

@@ -1,4 +1,4 @@
-// Draw the curves of one run alone, or of all again.
+// Draw only the curves of one run, or those of all runs.
 "use strict";
 (() => {
   const { data, redrawers } = page;
@@ -9,7 +9,7 @@
     for (const [id, chart] of Object.entries(data.charts)) {
       const place = document.getElementById(id);
       const name = alone === null ? null : data.runs[alone];
-      // What has no name is a line of comparison, and stays.
+      // Series without a name are reference lines, which stay.
       const seen = chart.series.map((series) => name === null || series.name === name || !series.name);
       Plotly.restyle(place, { visible: seen });
     }

@@ -1,4 +1,4 @@
-// The map of the nodes: a dot each, and the links of the node that was chosen.
+// Map of the nodes, with the links of the selected node.
 "use strict";
 (() => {
   const { data, unpack, element, colour, isDark, redrawers } = page;
@@ -15,12 +15,12 @@
     }];
   }));
   const known = neighbours(graph.links, true), proposed = neighbours(graph.proposals, false);
-  // Known links by score. Proposals come by score, which tells pairs of one probability apart.
+  // Sort known links by score. Proposals are sorted already: by score, which orders ties of probability.
   for (const list of known) list.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   const shownAtFirst = 12; // neighbours in a list
   let chosen = null, singled = null; // a node; a class
 
-  // Who is listed for whom: [other, value] for each node, in the order of the data.
+  // Return [other, value] lists for each node, in the order of the data.
   function neighbours({ pairs, value }, bothWays) {
     const flat = unpack(pairs), values = unpack(value);
     const lists = Array.from({ length: count }, () => []);
@@ -52,11 +52,11 @@
   const classColours = () => (isDark() ? graph.dark_colours : graph.colours);
   const shades = 48;
 
-  // A colour between those of the ramp, for a share in [0, 1].
-  function shade(share) {
+  // Return a colour of the ramp for a fraction in [0, 1].
+  function shade(fraction) {
     const stops = ramp().map((c) => [1, 3, 5].map((k) => parseInt(c.slice(k, k + 2), 16)));
-    const k = Math.min(Math.floor(share * (stops.length - 1)), stops.length - 2);
-    const rest = share * (stops.length - 1) - k;
+    const k = Math.min(Math.floor(fraction * (stops.length - 1)), stops.length - 2);
+    const rest = fraction * (stops.length - 1) - k;
     return `rgb(${stops[k].map((c, j) => Math.round(c + rest * (stops[k + 1][j] - c))).join(",")})`;
   }
 
@@ -71,10 +71,10 @@
     }
     const values = $("tint").value === "degree" ? Float32Array.from(degree, (d) => Math.log1p(d)) : uncertainty;
     const sorted = Float32Array.from(values).sort();
-    const [low, high] = [0.01, 0.99].map((share) => sorted[Math.floor(share * (count - 1))]);
+    const [low, high] = [0.01, 0.99].map((fraction) => sorted[Math.floor(fraction * (count - 1))]);
     const of = Array.from(values, (v) => {
-      const share = high > low ? Math.min(Math.max((v - low) / (high - low), 0), 1) : 0;
-      return Math.round(share * (shades - 1));
+      const fraction = high > low ? Math.min(Math.max((v - low) / (high - low), 0), 1) : 0;
+      return Math.round(fraction * (shades - 1));
     });
     map.setPaint(Array.from({ length: shades }, (_, k) => ({ fill: shade(k / (shades - 1)), shape: 0 })), of);
   }
@@ -87,7 +87,7 @@
     legend();
   }
 
-  // Lines, rings and the name of the node that was chosen.
+  // Draw lines, rings and the name of the selected node.
   function over({ pen, across, down, radius }) {
     if (chosen === null) return;
     const line = (j, tone, width) => {
@@ -156,7 +156,7 @@
     });
   }
 
-  // --- choosing a node ---------------------------------------------------------------------
+  // --- selecting a node --------------------------------------------------------------------
   function choose(node, { follow = true } = {}) {
     chosen = node;
     if (follow) map.bring(node);
@@ -182,11 +182,11 @@
     const items = element("ul", { class: style });
     const add = ([other, value]) => {
       const button = element("button", { type: "button" }, element("bdi", {}, names[other]));
-      // A probability is of a pair that is not known as a link.
+      // Known links have no probability.
       if (style === "proposed") button.append(element("span", { class: "chance" }, chance(value)));
       if (style === "proposed" && graph.has_probabilities) {
         const bar = element("span", { class: "bar", "aria-hidden": "true" });
-        bar.style.setProperty("--share", `${100 * value}%`);
+        bar.style.setProperty("--fraction", `${100 * value}%`);
         button.append(bar);
       }
       button.addEventListener("click", () => {
@@ -225,7 +225,7 @@
     choose(node);
   }
 
-  // What begins with the words first, then what has them anywhere.
+  // Return the names that begin with the words, then those that contain them.
   function matches(words) {
     const [exact, start, inside] = [[], [], []];
     for (let i = 0; i < count && start.length < 12; i++) {
@@ -235,7 +235,7 @@
       else if (place === 0) start.push(i);
       else if (inside.length < 12) inside.push(i);
     }
-    // A name that is the words themselves may come later.
+    // An exact match can come later.
     if (!exact.length) {
       const i = lower.indexOf(words);
       if (i >= 0) exact.push(i);
@@ -287,7 +287,7 @@
     }
   });
 
-  // --- together ----------------------------------------------------------------------------
+  // --- start -------------------------------------------------------------------------------
   draw();
   redrawers.push(draw);
   $("plane").addEventListener("change", () => {

@@ -1,4 +1,4 @@
-// The map of the images, and the square of the latent space that one moves through.
+// Map of the images, and traversal of a square of the latent space.
 "use strict";
 (() => {
   const { data, unpack, element, colour, isDark, redrawers } = page;
@@ -6,10 +6,10 @@
 
   const signed = (value) => value.toFixed(2).replace("-", "−");
 
-  // A canvas of few pixels that are computed one by one: a GPU would only slow that down.
+  // Pixels are read and written one by one, which a GPU would slow down.
   const penOf = (canvas) => canvas.getContext("2d", { willReadFrequently: true });
 
-  // The pixels of a sheet of small images, once it is decoded.
+  // Return the pixels of a sheet of images.
   async function pixelsOf(address) {
     const image = new Image();
     image.src = address;
@@ -22,7 +22,7 @@
 
   // --- the square --------------------------------------------------------------------------
   const square = data.explorer;
-  let explore = null; // moves to a place
+  let explore = null; // moves to a point
 
   async function startExplorer() {
     const { reach, grid, size: [high, wide], axes } = square;
@@ -32,7 +32,7 @@
     const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
     let place = [0, 0];
 
-    // Blend the four decoded images around a place, each by how near it is.
+    // Interpolate bilinearly between the four decoded images around a point.
     function blend() {
       const spots = [(place[0] + reach) / (2 * reach), (reach - place[1]) / (2 * reach)].map((s) => s * (grid - 1));
       const corner = spots.map((s) => clamp(Math.floor(s), 0, grid - 2));
@@ -58,7 +58,7 @@
     explore = (x, y) => {
       place = [clamp(x, -reach, reach), clamp(y, -reach, reach)];
       blend();
-      // The outermost images are decoded at the ends of the square: their middles are those places.
+      // The middles of the outermost images are the ends of the square.
       const inset = 50 / grid, span = 100 - 2 * inset;
       cross.style.left = `${inset + (span * (place[0] + reach)) / (2 * reach)}%`;
       cross.style.top = `${inset + (span * (reach - place[1])) / (2 * reach)}%`;
@@ -73,7 +73,7 @@
 
     function point(event) {
       const box = pad.getBoundingClientRect(), inset = 0.5 / grid;
-      const at = (share) => (2 * (share - inset) / (1 - 2 * inset) - 1) * reach;
+      const at = (fraction) => (2 * (fraction - inset) / (1 - 2 * inset) - 1) * reach;
       explore(at((event.clientX - box.left) / box.width), -at((event.clientY - box.top) / box.height));
     }
     pad.addEventListener("pointerdown", (event) => {
@@ -98,7 +98,7 @@
     }));
     pad.tabIndex = 0;
     pad.setAttribute("role", "application");
-    pad.setAttribute("aria-label", "The latent square. Arrow keys move the place, with Shift in larger steps, Home goes to the middle; the sliders do the same.");
+    pad.setAttribute("aria-label", "The latent square. Arrow keys move the point, with Shift in larger steps; Home moves it to the middle. The sliders do the same.");
     pad.setAttribute("aria-describedby", "explore-note");
     cross.hidden = false;
     explore(0, 0);
@@ -154,13 +154,13 @@
     chosen = i;
     map.redraw();
     const [high, wide] = about.size, left = (i % about.columns) * wide, top = Math.floor(i / about.columns) * high;
-    // Only a part of the sheet is copied: the rest of it lies outside of the canvas.
+    // Copy a part of the sheet; the rest lies outside the canvas.
     if (sheet) penOf($("seen-image")).putImageData(sheet, -left, -top, left, top, wide, high);
     const which = `image ${number[i].toLocaleString("en")}`;
     const words = label ? [`class ${about.classes[label[i]]}`, which] : [which];
     const z = about.is_latent ? `z = (${[points[2 * i], points[2 * i + 1]].map(signed).join(", ")})` : "";
     $("seen-text").replaceChildren(element("strong", {}, words[0]), [words[1], z].filter(Boolean).join(", "));
-    $("seen-image").setAttribute("aria-label", `The chosen image, ${words.join(", ")}`);
+    $("seen-image").setAttribute("aria-label", `Selected image, ${words.join(", ")}`);
     $("seen-number").value = i;
     $("seen-number").setAttribute("aria-valuetext", words.join(", "));
   }

@@ -1,12 +1,12 @@
-// A map of many dots, drawn on a canvas, that can be moved, zoomed and pointed at.
-// The WebGL of Plotly compiles code from texts, which the policy of the page forbids; 20,000 dots
-// are drawn here in a few milliseconds without it, in browsers without WebGL as well.
+// Map of many dots on a canvas, which can be moved, zoomed and pointed at.
+// Plotly's WebGL compiles code from strings, which the policy of the page forbids. A 2D canvas
+// draws 20,000 dots in a few milliseconds, and works in browsers without WebGL.
 "use strict";
 page.dotMap = (place, { hover, choose }) => {
   const { element } = page;
   const canvas = element("canvas", { "aria-hidden": "true" }), pen = canvas.getContext("2d");
   place.append(canvas);
-  const whole = 1.08, near = 14; // half of what is in view at first; pixels to a dot
+  const whole = 1.08, near = 14; // half of the initial view; pointing distance in pixels
   let x = new Float32Array(), y = x, paint = [], faint = null, drawOver = () => {};
   let view = { cx: 0, cy: 0, half: whole }, width = 1, height = 1, waiting = false;
   const sprites = new Map();
@@ -23,7 +23,7 @@ page.dotMap = (place, { hover, choose }) => {
     (c, m, r) => { c.rect(m - 1.15 * r, m - 0.4 * r, 2.3 * r, 0.8 * r); c.rect(m - 0.4 * r, m - 1.15 * r, 0.8 * r, 2.3 * r); },
   ];
 
-  // A dot of one colour and shape, drawn once and then copied.
+  // Return the image of a dot of one colour and shape, which is drawn once.
   function sprite({ fill, shape }, radius) {
     const key = `${fill} ${shape} ${radius}`;
     if (!sprites.has(key)) {
@@ -74,7 +74,7 @@ page.dotMap = (place, { hover, choose }) => {
     if (x.length) redraw();
   }).observe(place);
 
-  // The dot that is nearest to a place on the screen, or -1.
+  // Return the nearest dot within reach of a point on the screen, or -1.
   function at(px, py, reach) {
     let best = -1, least = reach ** 2;
     for (let i = 0; i < x.length; i++) {
@@ -96,7 +96,7 @@ page.dotMap = (place, { hover, choose }) => {
   }
 
   // --- pointing ----------------------------------------------------------------------------
-  let held = null; // where a finger or button went down
+  let held = null; // start of a drag
   const spot = (event) => {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
@@ -138,21 +138,21 @@ page.dotMap = (place, { hover, choose }) => {
   return {
     redraw,
     zoom,
-    // Places of the dots, float32 each.
+    // Set the positions of the dots, float32.
     setPlaces: (newX, newY) => { [x, y] = [newX, newY]; },
-    // styles: {fill, shape} each; of: the style of each dot; strong: which dots are not faint.
+    // styles: {fill, shape} each; of: index of the style of each dot; strong: whether a dot is not faint.
     setPaint: (styles, of, strong = null) => { [paint, faint] = [{ styles, of }, strong]; },
-    // Is called after the dots were drawn, to draw over them.
+    // Set the function that draws over the dots.
     setOver: (over) => { drawOver = over; },
     reset: () => { view = { cx: 0, cy: 0, half: whole }; redraw(); },
-    // Move the window, if a dot is not well inside it.
+    // Move the view if a dot is not well inside it.
     bring: (i) => {
       const edge = 40, [px, py] = [across(i), down(i)];
       if (px > edge && py > edge && px < width - edge && py < height - edge) return;
       view = { ...view, cx: x[i], cy: y[i] };
       redraw();
     },
-    // Where a dot is on the screen.
+    // Return the position of a dot on the screen.
     place: (i) => {
       const box = canvas.getBoundingClientRect();
       return { x: box.left + across(i), y: box.top + down(i) };

@@ -1,12 +1,12 @@
-// What the pages of all kinds of runs share: data, theme, charts, tables, copying.
-// Texts reach the page by textContent alone, and Plotly by literal().
+// Shared by all pages: data, theme, charts, tables, copying.
+// The page receives texts by textContent alone, Plotly by literal().
 "use strict";
 const page = (() => {
   const root = document.documentElement;
   const data = JSON.parse(document.getElementById("data").textContent);
   const redrawers = [];
 
-  // Browsers without JavaScript never see these.
+  // Elements of class needs-js are shown from here on.
   root.classList.add("js");
 
   function unpack(array) {
@@ -14,7 +14,7 @@ const page = (() => {
     return array.type === "f4" ? new Float32Array(bytes.buffer) : new Int32Array(bytes.buffer);
   }
 
-  // Plotly takes some HTML in texts for markup.
+  // Plotly interprets some HTML in texts.
   function literal(text) {
     return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   }
@@ -30,7 +30,7 @@ const page = (() => {
   const probe = element("span", { hidden: "" });
   document.body.append(probe);
 
-  // The colour that a variable of the style sheet has under the present theme.
+  // Return the value of a colour variable under the current theme.
   function colour(name) {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
@@ -171,7 +171,7 @@ const page = (() => {
       const wanted = box.value.trim().toLowerCase();
       let left = 0;
       for (const row of rows) {
-        // Cell by cell: the end of one and the start of the next are no word.
+        // Cell by cell, as a match must not span two cells.
         row.hidden = ![...row.cells].some((cell) => cell.textContent.toLowerCase().includes(wanted));
         left += row.hidden ? 0 : 1;
       }
@@ -188,7 +188,7 @@ const page = (() => {
       try {
         await navigator.clipboard.writeText(source.textContent);
         button.textContent = "Copied";
-      } catch { // not every browser lets a file write there: select it instead
+      } catch { // some browsers do not let a file write to the clipboard: select the text
         getSelection().selectAllChildren(source);
         button.textContent = "Selected: press Ctrl+C";
       }
