@@ -1,4 +1,4 @@
-"""A browser, and a run on a graph whose nodes have the worst of names."""
+"""A browser, and a run on a graph with hostile names of nodes."""
 
 import shutil
 from dataclasses import replace
@@ -35,7 +35,7 @@ _ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium, or a skip that says what is missing."""
+    """Chromium, or a skip with the reason."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
@@ -66,9 +66,9 @@ def page_path(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def opened(browser):
-    """Open a page; what it asks for or complains of ends up in ``page.complaints``.
+    """Open a page; ``page.complaints`` lists its requests, errors and messages.
 
-    To open one takes seconds, so that tests share those that they leave usable.
+    Opening takes seconds, so several tests use a page that they do not change for good.
     """
     contexts = []
 

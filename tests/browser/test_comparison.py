@@ -1,4 +1,4 @@
-"""The page that compares runs, as a browser has it."""
+"""Page that compares runs in a browser."""
 
 import json
 import shutil

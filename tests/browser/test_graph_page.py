@@ -1,4 +1,4 @@
-"""The page of a run on a graph, as a browser has it."""
+"""Page of a run on a graph in a browser."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ SHOWN = [name.replace("\u202e", "\\u202e") for name in HOSTILE]
 
 @pytest.fixture(scope="module")
 def light(opened, page_path):
-    """The page in light colours, which many tests share."""
+    """The page in light colours, used by many tests."""
     page = opened(page_path, color_scheme="light")
     page.wait_for_selector("#panel h3")
     return page
@@ -91,7 +91,7 @@ def test_the_search_finds_a_node_and_the_panel_lists_its_links(page):
     assert page.complaints == []
 
 
-def test_a_name_that_no_node_has_is_told(page):
+def test_a_name_that_no_node_has_gives_a_note(page):
     page.fill("#search", "nobody")
     assert page.locator("#suggestions li").all_inner_texts() == ["no node of that name"]
     page.keyboard.press("Enter")
@@ -287,7 +287,7 @@ def test_without_javascript_there_are_figures_tables_and_words(opened, page_path
         assert images.nth(k).bounding_box()["width"] > 300
     assert page.locator("#map, #search, .plot, #theme").locator("visible=true").count() == 0
     assert page.locator("#proposals tbody tr:visible").count() == 40
-    assert page.locator("#bet").is_visible()
+    assert page.locator("#top-link").is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -301,8 +301,8 @@ def test_axe_finds_nothing(request, scheme):
     page.evaluate(source + "; undefined")
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     page.evaluate(opened % "false")
-    told = [(v["id"], [node["target"] for node in v["nodes"]][:3]) for v in found]
-    assert told == []
+    found = [(v["id"], [node["target"] for node in v["nodes"]][:3]) for v in found]
+    assert found == []
 
 
 def test_the_keyboard_reaches_everything(page):

@@ -1,4 +1,4 @@
-"""The page of a run on images, as a browser has it."""
+"""Page of a run on images in a browser."""
 
 import math
 from pathlib import Path
@@ -93,8 +93,8 @@ def test_the_pointer_moves_through_the_space(page):
     x, y = box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"]
     page.mouse.move(x, y)
     # The middles of the outermost images are the ends of the square.
-    share = (0.25 - 0.5 / grid) / (1 - 1 / grid)
-    expected = (2 * share - 1) * reach
+    fraction = (0.25 - 0.5 / grid) / (1 - 1 / grid)
+    expected = (2 * fraction - 1) * reach
     assert place(page) == pytest.approx([expected, expected], abs=0.02)
     assert pixels(page) != middle
     page.mouse.move(box["x"] + 1, box["y"] + 1)
@@ -258,7 +258,7 @@ def test_nothing_sticks_out_of_the_window(page):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_samples_are_as_many_as_the_page_says(page):
+def test_the_page_has_all_samples(page):
     size = page.evaluate(
         "(({naturalWidth: w, naturalHeight: h}) => [w, h])(document.querySelector('.wide img'))"
     )

@@ -25,7 +25,7 @@ def test_report_writes_a_page_into_the_run(command, run, caplog):
     size = path.stat().st_size
     assert out == f"{path}: {size / 1e6:.1f} MB, open it in a browser\n"
     assert 4e6 < size < 10e6
-    assert "bringing 120 nodes into the plane" in caplog.messages
+    assert "projecting 120 nodes into the plane" in caplog.messages
     assert caplog.records[0].name == "vgae.report.pages.graphs"
     html = path.read_text()
     assert html.startswith("<!doctype html>")

@@ -1,4 +1,4 @@
-"""Small runs that the tests of their pages share."""
+"""Small runs for the tests of figures and pages."""
 
 from dataclasses import replace
 

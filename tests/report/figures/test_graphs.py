@@ -30,7 +30,7 @@ def test_the_curves_are_the_history():
     assert "kept: epoch 2" in labels_of(scores)
 
 
-def test_without_kl_and_without_validation_it_says_so():
+def test_without_kl_and_validation_scores_there_is_a_note():
     rows = [row._replace(kl=0.0, val_auc=None, val_ap=None) for row in HISTORY]
     _, parts, scores = training_figure(rows, {"epoch": 3}).axes
     assert len(parts.lines) == 1

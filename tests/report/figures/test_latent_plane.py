@@ -76,11 +76,11 @@ def test_more_than_two_dimensions_are_shown_by_their_principal_components(genera
     _, s, directions = np.linalg.svd(mu - mu.mean(0), full_matrices=False)
     expected = (mu - mu.mean(0)) @ directions[:2].T
     np.testing.assert_allclose(np.abs(points), np.abs(expected), atol=1e-6)
-    share = 100 * s**2 / (s**2).sum()
+    fraction = 100 * s**2 / (s**2).sum()
     title = axes.get_title(loc="left")
-    assert f"PCA of 5 dimensions, {share[0] + share[1]:.0f} % of the variance" in title
-    assert f"{share[0]:.0f} % of" in axes.get_xlabel()
-    assert f"{share[1]:.0f} % of" in axes.get_ylabel()
+    assert f"PCA of 5 dimensions, {fraction[0] + fraction[1]:.0f} % of the variance" in title
+    assert f"{fraction[0]:.0f} % of" in axes.get_xlabel()
+    assert f"{fraction[1]:.0f} % of" in axes.get_ylabel()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
@@ -107,7 +107,7 @@ def test_at_most_five_thousand_points_are_drawn_each_with_its_own_label():
     assert (low.min(), high.max()) == (0, 1)
 
 
-def test_of_very_many_labels_the_legend_lists_some_and_says_so(tmp_path):
+def test_the_legend_of_very_many_labels_lists_some_and_their_number(tmp_path):
     figure = latent_figure(pixel_model(), torch.rand(80, 1, 2, 3), torch.arange(80))
     figure.savefig(tmp_path / "x.png", dpi=30)
     axes = figure.axes[0]

@@ -41,7 +41,7 @@ def of_kind(request, run, image_run):
     return kind, run if where == "graph" else image_run
 
 
-# Of an array, nothing says what the images are of.
+# The images of an array have no labels.
 ALL = [("graph", kind) for kind in GRAPH_KINDS] + [("images", kind) for kind in IMAGE_KINDS]
 
 
@@ -148,11 +148,11 @@ def test_several_runs_have_a_curve_each_that_differs_in_colour_and_dashes(run):
     assert len(looks) == 6
 
 
-def test_runs_of_other_test_links_are_told(run, sbm_file, tmp_path, caplog):
+def test_runs_with_different_test_links_give_a_warning(run, sbm_file, tmp_path, caplog):
     recipe = replace(PAPER, epochs=1)
     other = train_run(str(sbm_file), tmp_path / "o", recipe=recipe, seed=1, progress=False)
     drawn = paper_figure("roc", run, other)
-    assert "other test links each" in caplog.text
+    assert "different test links" in caplog.text
     assert [text.split(":")[0] for text in legend_of(drawn.figure)] == ["first", "o"]
 
 
@@ -238,7 +238,7 @@ def test_kinds_that_take_one_run_or_another_kind_of_run_say_so(run, image_run):
         paper_figure("roc")
 
 
-def test_a_wrong_suffix_and_a_place_that_cannot_be_written_are_told(run, tmp_path):
+def test_a_wrong_suffix_and_an_unwritable_path_are_errors(run, tmp_path):
     drawn = paper_figure("histogram", run)
     with pytest.raises(UsageError, match=r"must end in \.pdf or \.png or \.svg"):
         drawn.save(tmp_path / "x.jpg")

@@ -17,7 +17,7 @@ def test_the_first_and_the_last_epoch_are_the_ends_of_the_axis():
         assert axes.get_xlim() == (0.5, 30.5)
 
 
-def test_parts_are_told_by_dashes_too():
+def test_parts_are_distinguished_by_dashes_as_well():
     axes = drawn(draw_parts, ROWS)
     assert [line.get_linestyle() for line in axes.lines] == ["-", "--"]
     assert axes.get_yscale() == "log"

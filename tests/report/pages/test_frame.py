@@ -113,7 +113,7 @@ def test_no_address_stands_in_a_page(small):
     assert not re.search(r"(src|href)=\"(?!#|data:)", small())
 
 
-def test_only_a_table_that_says_so_is_sortable(small):
+def test_only_a_sortable_table_can_be_sorted(small):
     assert "data-sorts" in small()
     assert "data-filters" in small()
     still = small(sortable=False).split("<script")[0]
@@ -176,7 +176,7 @@ def test_a_page_is_written_whole(tmp_path):
     assert [*path.parent.iterdir()] == [path]
 
 
-def test_without_plotly_it_says_what_to_install(monkeypatch):
+def test_without_plotly_the_error_names_the_extra(monkeypatch):
     from vgae.report.pages.frame import plotly_js
 
     monkeypatch.setitem(sys.modules, "plotly.offline", None)

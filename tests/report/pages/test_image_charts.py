@@ -84,7 +84,7 @@ def q(generator):
     return DiagGaussian(mu, torch.tensor([-2.0, 0.0, -4.0, -1.0]).expand(500, 4))
 
 
-def test_the_dimensions_share_the_kl_divergence_and_are_sorted_by_it(q):
+def test_the_kl_divergences_of_the_dimensions_add_up_and_are_sorted(q):
     found = dimensions_of(q)
     assert found.kl.sum().item() == pytest.approx(q.kl().mean().item(), rel=1e-5)
     assert found.order == [2, 0, 3, 1]

@@ -111,7 +111,7 @@ def test_the_verdict_compares_with_the_average_image(image_run):
         (0, 1, "a single latent dimension, which is unused."),
     ],
 )
-def test_the_verdict_says_how_much_of_the_space_is_used(image_run, active, channels, end):
+def test_the_verdict_has_the_number_of_dimensions_in_use(image_run, active, channels, end):
     test = {**image_run.metrics["test"], "active_units": active, "latent_channels": channels}
     run = replace(image_run, metrics={**image_run.metrics, "test": test})
     assert verdict(run, -99).endswith(f"It has {end}")
@@ -227,7 +227,7 @@ def test_without_test_images_the_page_shows_what_there_is(tmp_path, quick, rng_p
     assert shown_images(run).name == "training"
     html = image_page(run)
     assert "No images were held out for test" in html
-    assert "It was not trained: there are no epochs." in html
+    assert "The model was not trained: there are no epochs." in html
     assert "7 of 7 training images" in html
 
 

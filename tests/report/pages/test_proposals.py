@@ -40,7 +40,7 @@ def test_the_stored_calibration_is_taken_where_it_fits(graph_run, calibration):
     assert calibration_at(replace(graph_run, calibration=None), "density") is None
 
 
-def test_the_table_has_no_known_link_and_counts_what_it_says(graph_run, calibration):
+def test_the_table_has_no_known_link_and_the_right_counts(graph_run, calibration):
     graph = graph_run.graph
     found = best_links(graph_run, calibration, 30)
     rows = proposal_table(found, graph).rows

@@ -17,7 +17,7 @@ from vgae.report.pages.repeating import (
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.04, "0.0 s"), (89.9, "89.9 s"), (90, "1.5 min"), (7200, "2.0 h")]
 )
-def test_times_are_said_in_a_fitting_unit(seconds, text):
+def test_times_have_a_fitting_unit(seconds, text):
     assert duration(seconds) == text
 
 
@@ -29,7 +29,7 @@ def test_settings_are_one_line_of_text(value, text):
     assert setting(value) == text
 
 
-def test_a_command_says_what_is_otherwise_and_brings_the_recipe_back():
+def test_a_command_sets_the_fields_that_differ_and_restores_the_recipe():
     recipe = replace(KERAS2D, epochs=7, hidden_channels=(9, 8), average=True)
     words = shlex.split(shell_command(["vgae", "train", "a b.npy"], recipe, KERAS2D))
     assert words[:3] == ["vgae", "train", "a b.npy"]

@@ -97,7 +97,7 @@ def test_equal_scores_can_be_drawn(scored):
     assert sum(ranking_charts(same, None)["scores"].series[0].y) == int(scored.label.sum())
 
 
-def test_the_table_says_what_the_metrics_say(graph_run):
+def test_the_table_has_the_scores_of_the_metrics(graph_run):
     table = score_table(graph_run.metrics)
     assert [row[0] for row in table.rows] == ["test", "validation"]
     test = graph_run.metrics["test"]

@@ -10,17 +10,7 @@ from vgae.evaluation.images import elbo_terms
 from vgae.models.embedding import parameter_like
 from vgae.report.figures.images import decoded
 from vgae.report.figures.latent_plane import evenly_spaced, posterior_of
-from vgae.report.pages.compared_runs import (
-    NO_BEST,
-    Compared,
-    best_of,
-    difference_text,
-    lead_text,
-    marked,
-    scores_of_runs,
-    validation_chart,
-    warnings_of,
-)
+from vgae.report.pages import compared_runs as shared
 from vgae.report.pages.frame import Cell, Chart, Table, minus, numeric, shown
 from vgae.report.pages.sprites import spaced_sprite, thumbnails
 from vgae.runs.images import ImageRun
@@ -29,30 +19,19 @@ from vgae.runtime.streams import stream
 _COLUMNS = 12
 
 
-def compared_images(runs: Sequence[ImageRun], names: Sequence[str]) -> Compared:
-    """Compare runs on images.
-
-    Args:
-        runs: Two or more; differences are to the first.
-        names: Names of the runs.
-
-    Raises:
-        ArtifactError: If the images of a run have changed since.
-    """
+def compared_images(runs: Sequence[ImageRun], names: Sequence[str]) -> shared.Compared:
+    """Compare two or more runs on images; raise ``ArtifactError`` if images have changed."""
     reasons = warnings(runs, names)
     elbos = [] if reasons else [elbo_of_test(run) for run in runs]
-    differences: list[Difference | None] = [None] * len(runs)
-    if elbos and len(elbos[0]) > 1:
-        differences = [mean_difference(elbo, elbos[0]) for elbo in elbos]
     data = dict.fromkeys(shown(run.config["images"]["name"]) for run in runs)
     text = "ELBO of the validation images during training. Higher is better."
     empty = Chart("Validation images", text, [], "epoch", "nats per image")
-    return Compared(
+    return shared.Compared(
         kicker=f"{len(runs)} runs on the images {', '.join(data)}",
         verdict=_verdict(names, elbos),
         warnings=reasons,
-        scores=_scores(runs, names, differences, comparable=not reasons),
-        charts=validation_chart(runs, names, empty, "val_elbo"),
+        scores=_scores(runs, names, elbos),
+        charts=shared.validation_chart(runs, names, empty, "val_elbo"),
         pictures=_pictures(runs, names),
     )
 
@@ -70,7 +49,7 @@ def warnings(runs: Sequence[ImageRun], names: Sequence[str]) -> list[str]:
             run.config["model"] for run in runs
         ],
     }
-    return warnings_of(
+    return shared.warnings_of(
         names,
         {
             f"had {what} than {names[0]}. Do not compare these scores.": [
@@ -93,21 +72,20 @@ def elbo_of_test(run: ImageRun) -> Tensor:
 
 def _verdict(names: Sequence[str], elbos: Sequence[Tensor]) -> str:
     if not elbos or len(elbos[0]) < 2:
-        return NO_BEST
+        return shared.NO_BEST
     best, second = sorted(range(len(names)), key=lambda i: -float(elbos[i].mean()))[:2]
     ahead = mean_difference(elbos[best], elbos[second])
     value = minus(f"{float(elbos[best].mean()):.1f}")
     text = f"{names[best]} has the highest test ELBO, {value} nats per image"
-    return text + lead_text(ahead, names[second], (1, 2, ""), "test images")
+    return text + shared.lead_text(ahead, names[second], (1, 2, ""), "test images")
 
 
-def _scores(
-    runs: Sequence[ImageRun],
-    names: Sequence[str],
-    differences: Sequence[Difference | None],
-    *,
-    comparable: bool,
-) -> Table:
+def _scores(runs: Sequence[ImageRun], names: Sequence[str], elbos: Sequence[Tensor]) -> Table:
+    """Return the table of scores; without ``elbos``, the runs are not comparable."""
+    apart: list[Difference | None] = [None] * len(runs)
+    comparable = bool(elbos)
+    if comparable and len(elbos[0]) > 1:
+        apart[1:] = [mean_difference(elbo, elbos[0]) for elbo in elbos[1:]]
     columns = [
         numeric("ELBO", "nats per image, ± its standard error"),
         numeric("ELBO, difference", f"to {names[0]}, with its 95 % interval"),
@@ -118,26 +96,27 @@ def _scores(
     ]
     tests = [run.metrics["test"] or {} for run in runs]
     keys = "elbo", "log_marginal"
-    best = [best_of([test.get(key) for test in tests], comparable=comparable) for key in keys]
+    scores = [[test.get(key) for test in tests] for key in keys]
+    best = [shared.best_of(values, comparable=comparable) for values in scores]
     cells = []
     for i, test in enumerate(tests):
         elbo, log_px = (
             _score(test.get(key), test.get(f"{key}_error"), is_best=winner == i)
             for key, winner in zip(keys, best, strict=True)
         )
-        apart = difference_text(differences[i] if i else None, 1, 2)
+        difference = shared.difference_text(apart[i], 1, 2)
         samples = f"{test['num_samples']:,}" if test.get("num_samples") else "–"
         kl = f"{test['kl']:.2f}" if test else "–"
         active = f"{test['active_units']} of {test['latent_channels']}" if test else "–"
-        cells.append([elbo, apart, log_px, samples, kl, active])
-    return scores_of_runs(runs, names, columns, cells, "test images", comparable=comparable)
+        cells.append([elbo, difference, log_px, samples, kl, active])
+    return shared.scores_of_runs(runs, names, columns, cells, "test images", comparable=comparable)
 
 
 def _score(value: float | None, error: float | None, *, is_best: bool) -> Cell:
     if value is None:
         return "–"
     text = minus(f"{value:.2f}") + ("" if error is None else f" ± {error:.2f}")
-    return marked(text, is_best=is_best), value
+    return shared.marked(text, is_best=is_best), value
 
 
 def _pictures(runs: Sequence[ImageRun], names: Sequence[str]) -> list[tuple[str, str]]:

@@ -9,24 +9,13 @@ from torch import Tensor
 from vgae.evaluation.differences import Difference, auc_difference
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import curves
-from vgae.report.pages.compared_runs import (
-    NO_BEST,
-    Compared,
-    best_of,
-    curve,
-    difference_text,
-    lead_text,
-    marked,
-    scores_of_runs,
-    validation_chart,
-    warnings_of,
-)
+from vgae.report.pages import compared_runs as shared
 from vgae.report.pages.frame import Cell, Chart, Table, numeric, shown
 from vgae.report.pages.scores import percent_interval, ranking_curves
 from vgae.runs.graphs import Run
 
 
-def compared_links(runs: Sequence[Run], names: Sequence[str]) -> Compared:
+def compared_links(runs: Sequence[Run], names: Sequence[str]) -> shared.Compared:
     """Compare runs on graphs.
 
     Args:
@@ -47,7 +36,7 @@ def compared_links(runs: Sequence[Run], names: Sequence[str]) -> Compared:
         for scores, alike in zip(logits, same, strict=True)
     ]
     graphs = dict.fromkeys(shown(run.config["graph"]["name"]) for run in runs)
-    return Compared(
+    return shared.Compared(
         kicker=f"{len(runs)} runs on the links of {', '.join(graphs)}",
         verdict=_verdict(runs, names, logits, comparable=all(same)),
         warnings=warnings(runs, names),
@@ -105,7 +94,7 @@ def warnings(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
             same or not alike for same, alike in zip(train, test, strict=True)
         ],
     }
-    return warnings_of(names, rules)
+    return shared.warnings_of(names, rules)
 
 
 def _test(run: Run) -> dict:
@@ -116,21 +105,21 @@ def _verdict(
     runs: Sequence[Run], names: Sequence[str], logits: Sequence[Tensor], *, comparable: bool
 ) -> str:
     aucs: list[Any] = [_test(run).get("auc") for run in runs]
-    if best_of(aucs, comparable=comparable) is None:
-        return NO_BEST
+    if shared.best_of(aucs, comparable=comparable) is None:
+        return shared.NO_BEST
     best, second = sorted(range(len(runs)), key=lambda i: -aucs[i])[:2]
     text = f"{names[best]} has the highest test AUC, {100 * aucs[best]:.1f} %"
     label = runs[0].split.test.edge_label
     if len(label) < 4:
         return f"{text}."
     ahead = auc_difference(logits[best], logits[second], label)
-    return text + lead_text(ahead, names[second], (100, 1, " points"), "test links")
+    return text + shared.lead_text(ahead, names[second], (100, 1, " points"), "test links")
 
 
 def _scores(
     runs: Sequence[Run],
     names: Sequence[str],
-    differences: Sequence[Difference | None],
+    apart: Sequence[Difference | None],
     *,
     comparable: bool,
 ) -> Table:
@@ -147,29 +136,29 @@ def _scores(
     values = [_values(run) for run in runs]
     # The best error is the lowest one.
     ranked = [[*row[:4], None if row[4] is None else -row[4]] for row in values]
-    best = [best_of(column, comparable=comparable) for column in zip(*ranked, strict=True)]
+    best = [shared.best_of(column, comparable=comparable) for column in zip(*ranked, strict=True)]
     cells = []
     for i, run in enumerate(runs):
-        found, test = differences[i] if i else None, _test(run)
+        found, test = apart[i] if i else None, _test(run)
         auc, ap, mrr, hits, ece = (
             _cell(value, is_best=best[k] == i, is_percent=k < 4)
             for k, value in enumerate(values[i])
         )
-        apart: Cell = difference_text(found, 100, 2)
+        difference: Cell = shared.difference_text(found, 100, 2)
         if found:
-            apart = apart, found.value
+            difference = difference, found.value
         intervals = [
             percent_interval(test[key]) if test else "–" for key in ("auc_interval", "ap_interval")
         ]
-        cells.append([auc, intervals[0], apart, ap, intervals[1], mrr, hits, ece])
-    return scores_of_runs(runs, names, columns, cells, "test links", comparable=comparable)
+        cells.append([auc, intervals[0], difference, ap, intervals[1], mrr, hits, ece])
+    return shared.scores_of_runs(runs, names, columns, cells, "test links", comparable=comparable)
 
 
 def _cell(value: float | None, *, is_best: bool, is_percent: bool) -> Cell:
     if value is None:
         return "–"
     text = f"{100 * value:.2f}" if is_percent else f"{value:.3f}"
-    return marked(text, is_best=is_best), value
+    return shared.marked(text, is_best=is_best), value
 
 
 def _values(run: Run) -> list[float | None]:
@@ -185,13 +174,13 @@ def _charts(
 ) -> dict[str, Chart]:
     text = "AUC of the validation links during training."
     empty = Chart("Validation links", text, [], "epoch", "AUC, %")
-    charts = validation_chart(runs, names, empty, "val_auc", 100)
+    charts = shared.validation_chart(runs, names, empty, "val_auc", 100)
     roc, pr = [], []
     for i, (run, name, scores) in enumerate(zip(runs, names, logits, strict=True)):
         if len(scores):
             points = curves(scores, run.split.test.edge_label)
-            roc.append(curve(i, name, 100 * points.fpr, 100 * points.tpr, "line"))
-            pr.append(curve(i, name, 100 * points.recall, 100 * points.precision, "line"))
+            roc.append(shared.curve(i, name, 100 * points.fpr, 100 * points.tpr, "line"))
+            pr.append(shared.curve(i, name, 100 * points.recall, 100 * points.precision, "line"))
     if roc:
         charts |= ranking_curves(
             roc,

@@ -49,6 +49,12 @@ _FILES = {
     "embeddings.npz": "name and embedding of each node",
     **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
 }
+_MODELS = {
+    "vgae": "variational graph auto-encoder",
+    "gae": "graph auto-encoder",
+    "linear-vgae": "linear variational graph auto-encoder",
+    "linear-gae": "linear graph auto-encoder",
+}
 _SECTIONS = {
     "summary": "Summary",
     "learning": "Training",
@@ -157,7 +163,7 @@ def verdict(test: Mapping[str, Any], simple: float, fitted: int) -> str:
     """
     text = (
         "Given one held-out link and one pair without a link, the model ranks the link first in"
-        f" {_of_hundred(test['auc'])} of 100 cases. Random guessing is right in 50, and a baseline,"
+        f" {_of_hundred(test['auc'])} of 100 cases. Random guessing is right in 50 and a baseline,"
         f" the number of common neighbours, in {_of_hundred(simple)}."
     )
     low, high = test["auc_interval"]

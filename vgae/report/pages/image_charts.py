@@ -10,17 +10,8 @@ from torch import Tensor
 from vgae.data.images import Images
 from vgae.gaussian import DiagGaussian
 from vgae.recipes.images import ImageRecipe
-from vgae.report.pages.frame import (
-    Cell,
-    Chart,
-    Column,
-    Series,
-    Table,
-    numeric,
-    rounded,
-    thinned,
-    training_chart,
-)
+from vgae.report.pages import frame
+from vgae.report.pages.frame import Chart, Series, Table, numeric, rounded, thinned
 from vgae.training.history import HistoryRow
 from vgae.vae import Posterior
 
@@ -64,7 +55,7 @@ def charts_of(
     kind = "line" if len(some) > 9 else "line+dots"  # a line needs two points
 
     def chart(title: str, summary: str, *series: Series) -> Chart:
-        return training_chart(title, summary, series, "nats per image", kept)
+        return frame.training_chart(title, summary, series, "nats per image", kept)
 
     def curve(name: str, values: Sequence[float], colour: str = "accent") -> Series:
         return Series(name, epoch, rounded(values), kind, colour)
@@ -159,12 +150,12 @@ def dimensions_of(q: Posterior) -> Dimensions:
 def dimension_table(dimensions: Dimensions) -> Table:
     """Return the information in each latent dimension as a table."""
     kl, active = dimensions.kl, dimensions.is_active
-    rows: list[list[Cell]] = []
+    rows: list[list[frame.Cell]] = []
     for k in dimensions.order:
         values = [float(column[k]) for column in (kl, dimensions.variance) if column is not None]
         numbers = [(f"{value:.3f}", value) for value in values]
         rows.append([(f"z{k + 1}", k + 1), "yes" if active[k] else "no", *numbers])
-    columns = [Column("dimension"), Column("active")]
+    columns = [frame.Column("dimension"), frame.Column("active")]
     columns += [] if kl is None else [numeric("KL, nats")]
     columns += [numeric("variance", "of the posterior means")]
     caption = f"Latent dimensions; an active one has a variance above {_ACTIVE}"

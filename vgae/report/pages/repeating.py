@@ -15,6 +15,7 @@ from vgae.runtime.reading import read_regular
 
 log = logging.getLogger(__name__)
 
+# Files of all kinds of runs, which not every run has.
 _FILES = {
     "config.json": "every setting and version",
     "split.npz": "held-out links and their non-links",
