@@ -180,7 +180,7 @@ def test_the_top_link_comes_with_the_number_of_pairs_of_its_probability(graph_ru
         return top_proposal(replace(found, probability=torch.tensor(probability)), [])["own"]
 
     assert own(0.5, 0.5, 0.5, 0.4).endswith(
-        " 2 other pairs have the same probability and a lower score."
+        " 2 other pairs have the same probability and no higher score."
     )
     assert " 1 other pair has the same" in own(0.5, 0.5, 0.4, 0.4)
     assert " At least 3 other pairs have the same" in own(0.5, 0.5, 0.5, 0.5)
@@ -206,14 +206,18 @@ def test_the_proposals_begin_with_their_evaluation(html):
             "the model ranks the link first in 97 of 100 cases. Random guessing is right in 50",
         ),
         ({}, 0.7, "the number of common neighbours, in 70."),
-        ({}, 0.7, "The calibration error of its probabilities is 1.8 points."),
+        ({}, 0.7, "The calibration error of the probabilities is 1.8 points."),
         (
             {"auc": 0.52, "auc_interval": [0.47, 0.56]},
             0.4,
-            "difference from random guessing is not significant",
+            "not significantly better than random guessing",
         ),
-        ({"auc": 0.3, "auc_interval": [0.27, 0.36]}, 0.4, "worse than random guessing"),
-        ({}, 0.98, "That baseline is as good or better."),
+        (
+            {"auc": 0.3, "auc_interval": [0.27, 0.36]},
+            0.4,
+            "The model is worse than random guessing.",
+        ),
+        ({}, 0.98, "The baseline is as good or better."),
         ({"auc": 0.999}, 0.5, "first in more than 99 of 100"),
         ({"auc": 1.0}, 0.5, "first in 100 of 100"),
     ],
@@ -223,13 +227,13 @@ def test_the_verdict_follows_from_the_numbers(change, simple, said):
 
 
 def test_a_run_without_calibration_has_no_calibration_error():
-    assert "probabilities" not in verdict(TEST | {"calibrated": None}, 0.5, 50)
+    assert "calibration" not in verdict(TEST | {"calibrated": None}, 0.5, 50)
 
 
 def test_few_pairs_give_no_calibration_error():
     few = TEST | {"sigmoid": {"reliability": {"num_pairs": [30, 19]}}}
     for said in (verdict(TEST, 0.5, 49), verdict(few, 0.5, 50)):
-        assert "too few to measure their calibration error" in said
+        assert "too few to measure its error" in said
         assert "1.8 points" not in said
 
 

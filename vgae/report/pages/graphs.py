@@ -168,21 +168,21 @@ def verdict(test: Mapping[str, Any], simple: float, fitted: int) -> str:
     )
     low, high = test["auc_interval"]
     if low <= 0.5 <= high:
-        text += " The difference from random guessing is not significant."
+        text += " The model is not significantly better than random guessing."
     elif high < 0.5:
-        text += " That is worse than random guessing."
+        text += " The model is worse than random guessing."
     elif test["auc"] <= simple:
-        text += " That baseline is as good or better."
+        text += " The baseline is as good or better."
     if not test["calibrated"]:
         return text
     count = scores.num_pairs(test)
     if min(count, fitted) < scores.FEW_PAIRS:
         return (
-            f"{text} Its probabilities were fitted to {fitted:,} pairs and evaluated on {count:,}:"
-            " too few to measure their calibration error."
+            f"{text} The calibration was fitted to {fitted:,} pairs and evaluated on {count:,}:"
+            " too few to measure its error."
         )
     error = 100 * test["calibrated"]["ece"]
-    return f"{text} The calibration error of its probabilities is {error:.1f} points."
+    return f"{text} The calibration error of the probabilities is {error:.1f} points."
 
 
 def _of_hundred(fraction: float) -> str:
@@ -221,7 +221,7 @@ def _ties(probability: Tensor) -> str:
         return ""
     least = "At least " if count + 1 == len(probability) else ""
     pairs = "other pair has" if count == 1 else "other pairs have"
-    return f" {least}{count:,} {pairs} the same probability and a lower score."
+    return f" {least}{count:,} {pairs} the same probability and no higher score."
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
