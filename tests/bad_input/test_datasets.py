@@ -122,7 +122,7 @@ MNIST = {
         pytest.param(
             idx(4, 2, 2, data=bytes(15)),
             "IDX_SIZE",
-            "states 4 x 2 x 2 = 16 bytes, and 15 bytes follow; .* anew",
+            "states 4 x 2 x 2 = 16 bytes, and 15 bytes follow; .* again",
             id="L18-short",
         ),
         pytest.param(

@@ -74,7 +74,7 @@ def server() -> Iterator[Server]:
 
 def toy(url: str = "http://127.0.0.1:9/data/") -> Entry:
     files = {n: FileInfo(len(b), hashlib.sha256(b).hexdigest()) for n, b in CONTENT.items()}
-    return Entry("toy", "A toy", "planetoid", url, "CC0", "", {"nodes": 3}, files, None)
+    return Entry("toy", "A toy", "planetoid", "CC0", url, counts={"nodes": 3}, files=files)
 
 
 def packed_toy(url: str = "http://127.0.0.1:9/data/") -> Entry:
@@ -272,9 +272,11 @@ def test_a_file_that_may_not_be_compressed_is_taken_as_it_is(home):
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        pytest.param(gzip.compress(CONTENT["a.bin"])[:-1], "GZIP_CORRUPT", "anew", id="cut short"),
         pytest.param(
-            gzip.compress(CONTENT["a.bin"]) + b"!", "GZIP_CORRUPT", "anew", id="more after it"
+            gzip.compress(CONTENT["a.bin"])[:-1], "GZIP_CORRUPT", "again", id="cut short"
+        ),
+        pytest.param(
+            gzip.compress(CONTENT["a.bin"]) + b"!", "GZIP_CORRUPT", "again", id="more after it"
         ),
         pytest.param(
             gzip.compress(CONTENT["b.bin"][:500]),

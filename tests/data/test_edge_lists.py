@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgae.data.edge_lists import read_edge_list, read_parquet_edges
+from vgae.data.text import TextFormat
 from vgae.errors import DataError, UsageError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
@@ -27,9 +28,9 @@ def edges_of(found):
     return [(found.names[u], found.names[v]) for u, v in found.edges.T.tolist()]
 
 
-def read(text, path, **options):
+def read(text, path, *, drop_zero=False, **layout):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_edge_list(path, **options)
+    return read_edge_list(path, text=TextFormat(**layout), drop_zero=drop_zero)
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_a_header_is_detected_and_announced(text, header, path, caplog):
 )
 def test_a_first_line_that_may_be_a_header_is_warned_of(text, header, warned, path, caplog):
     path.write_text(text)
-    read_edge_list(path, header=header)
+    read_edge_list(path, text=TextFormat(header=header))
     words = "no other line names the nodes of the first one, 'module' and 'imports'"
     assert (words in caplog.text) == warned
 

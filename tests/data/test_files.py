@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vgae.data.files import read_graph, read_npz, write_npz
+from vgae.data.text import TextFormat
 from vgae.errors import DataError
 from vgae.graphs.graph import Graph
 
@@ -307,7 +308,9 @@ def test_a_file_of_before_weights_is_read(tmp_path):
 @pytest.mark.parametrize("suffix", [".graphml", ".GML", ".gexf"])
 def test_formats_of_networkx_are_left_to_networkx(suffix, tmp_path):
     (tmp_path / f"a{suffix}").write_text("<graphml/>")
-    with pytest.raises(DataError, match=r"networkx reads it, and Graph\.from_networkx") as caught:
+    with pytest.raises(
+        DataError, match=r"read it by networkx, then call Graph\.from_networkx"
+    ) as caught:
         read_graph(tmp_path / f"a{suffix}")
     assert caught.value.code == "FILE_FORMAT"
 
@@ -439,7 +442,8 @@ def test_repeats_are_merged_as_asked(merge, weight, tmp_path):
 
 def test_options_are_for_the_reader_of_text(tmp_path):
     path = written(tmp_path / "a.csv", "name|other|n\nä|b,c|0\nä|d|2".encode("latin-1"))
-    graph = read_graph(path, delimiter="|", header=True, encoding="latin-1", drop_zero=True)
+    text = TextFormat(delimiter="|", header=True, encoding="latin-1")
+    graph = read_graph(path, text=text, drop_zero=True)
     assert links_of(graph) == {("d", "ä"): 2}
     assert graph.ids == ("b,c", "d", "ä")
 

@@ -77,7 +77,7 @@ def test_a_file_that_is_not_what_it_must_be_is_refused(tmp_path, content, code, 
 @pytest.mark.parametrize("length", [2, 5, 12, 25, -9, -4, -1])
 def test_a_gzip_cut_short_is_one_error(tmp_path, length):
     path = put(tmp_path, gzip.compress(idx(IMAGES))[:length])
-    with pytest.raises(DataError, match="anew") as caught:
+    with pytest.raises(DataError, match="again") as caught:
         read_idx(path, dims=3)
     assert caught.value.code == "GZIP_CORRUPT"
 
@@ -115,7 +115,9 @@ def bomb(size):
 def test_a_bomb_is_refused_by_its_header(tmp_path):
     path = put(tmp_path, bomb(2**27))
     assert path.stat().st_size < 2**27 / 200
-    with pytest.raises(DataError, match=f"would unpack to {2**27}; at most {2**26}") as caught:
+    with pytest.raises(
+        DataError, match=f"unpack to at least {2**27} bytes, more than {2**26}"
+    ) as caught:
         read_idx(path, dims=1)
     assert caught.value.code == "UNPACKED_SIZE"
 

@@ -117,7 +117,7 @@ def test_without_its_files_mnist_says_what_to_put_where(monkeypatch, tmp_path):
         load_images("mnist")
     first, *rest = str(caught.value).splitlines()
     assert caught.value.code == "OFFLINE"
-    assert f"put what is listed into {tmp_path / 'mnist'}" in first
+    assert f"put the files below into {tmp_path / 'mnist'}" in first
     assert [line.split()[0] for line in rest] == list(MNIST_FILES)
     assert all(".gz  (compressed or not; size and sha256 uncompressed)" in line for line in rest)
 

@@ -22,7 +22,7 @@ def test_a_damaged_file_is_refused(cut, tmp_path):
     pq.write_table(pa.table({"a": ["x", "y"]}), tmp_path / "a.parquet")
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content[:cut])
-    with pytest.raises(DataError, match="it is no parquet file") as caught:
+    with pytest.raises(DataError, match="it is not a parquet file") as caught:
         read_parquet(tmp_path / "a.parquet")
     assert caught.value.code == "PARQUET_CORRUPT"
     assert "\n" not in str(caught.value)
@@ -39,8 +39,9 @@ def test_text_that_is_not_utf_8_is_refused(tmp_path):
 
 def test_without_pyarrow_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(UsageError, match=r"pip install 'vgae\[parquet\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'vgae\[parquet\]'") as caught:
         read_parquet(tmp_path / "a.parquet")
+    assert caught.value.code == "MISSING_PACKAGE"
 
 
 @pytest.mark.parametrize(

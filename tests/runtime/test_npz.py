@@ -13,7 +13,7 @@ from vgae.runtime.npz import read_arrays, write_arrays
 def test_letters_that_are_none_are_refused(letter, order, tmp_path):
     letters = np.array([ord("a"), letter], dtype=f"{order}u4")
     np.savez(tmp_path / "a.npz", names=letters.view(f"{order}U1"))
-    with pytest.raises(DataError, match="no Unicode"):
+    with pytest.raises(DataError, match="not Unicode"):
         read_arrays(tmp_path / "a.npz")
 
 

@@ -133,14 +133,13 @@ def convert(
 ) -> None:
     """Read a graph with care, and write it as .npz, which every command takes."""
     from vgae.data.files import read_graph, write_npz
+    from vgae.data.text import TextFormat
 
     announce(quiet=as_json)
     read = read_graph(
         graph,
         features=None if features in ("raw", "none") else features,
-        delimiter=delimiter,
-        header=header,
-        encoding=encoding,
+        text=TextFormat(delimiter, header, encoding),
         directed=directed,  # pyright: ignore[reportArgumentType]
         merge=merge,  # pyright: ignore[reportArgumentType]
         drop_zero=drop_zero,

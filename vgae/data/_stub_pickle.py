@@ -1,10 +1,13 @@
-"""Arrays, sparse matrices and adjacency lists out of a Python 2 pickle, without unpickling it.
+"""Arrays, sparse matrices and adjacency lists of Python 2 pickles, without unpickling.
 
-Unpickling runs whatever code the file names. Here ``pickle`` is not even imported: a small stack
-machine knows the opcodes that the published Planetoid files consist of and nothing else. The six
-globals that they name become inert records; to call one only notes what it was called with. The
-arrays are built afterwards, from bytes whose number has been checked. One parser both reads and
-decides, so no file can look harmless to a scan and different to what runs it.
+Unpickling runs any code that the file names. Here ``pickle`` is not even imported: a small stack
+machine has only the opcodes of the published Planetoid files. The six globals that they name
+become inert records; a call only records its arguments. The arrays are built afterwards, from
+bytes of checked length. A single parser reads and decides, so no file can look harmless to a scan
+and different to what runs it.
+
+Every reader raises :class:`vgae.errors.DataError`: ``CANNOT_READ``; ``PICKLE_REFUSED`` for
+anything but data of the published kinds; ``PLANETOID_CORRUPT``.
 """
 
 import math
@@ -21,6 +24,7 @@ import scipy.sparse as sp
 
 from vgae.errors import DataError
 from vgae.graphs.arrays import check_format
+from vgae.runtime.reading import brief
 
 MAX_FILE_BYTES = 16 * 2**20  # the largest real file, ind.pubmed.allx, has 7.6 MB
 MAX_OPCODES = 1_000_000  # the longest real file, ind.pubmed.graph, has 178,216
@@ -38,14 +42,14 @@ _DTYPES = ("f4", "f8", "i4", "i8")
 
 @dataclass(frozen=True)
 class _Global:
-    """The name of one of the six globals; it cannot be called."""
+    """Name of one of the six globals, not callable."""
 
     name: str
 
 
 @dataclass(eq=False)
 class _Stub:
-    """What would have been an object: which global, called with what, given which state."""
+    """Record of an object: the name of its global, the arguments of the call, and its state."""
 
     kind: str
     args: tuple[Any, ...]
@@ -53,11 +57,7 @@ class _Stub:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a regular file of at most ``MAX_FILE_BYTES``.
-
-    Raises:
-        DataError: ``CANNOT_READ``, or ``PICKLE_REFUSED`` if the file is too large.
-    """
+    """Return the bytes of a regular file of at most ``MAX_FILE_BYTES``."""
     try:
         if not path.is_file():
             raise DataError("CANNOT_READ", f"{path} is not a file.")
@@ -72,43 +72,31 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_matrix(path: Path) -> np.ndarray:
-    """Return the pickled array of two dimensions, float or int.
-
-    Raises:
-        DataError: ``CANNOT_READ``, ``PICKLE_REFUSED`` or ``PLANETOID_CORRUPT``.
-    """
+    """Return a pickled array of two dimensions, float or int."""
     with _naming(path):
         return _array(_run(read_bytes(path)), ndim=2)
 
 
 def read_csr(path: Path) -> sp.csr_array:
-    """Return the pickled CSR matrix, its indices checked.
-
-    Raises:
-        DataError: ``CANNOT_READ``, ``PICKLE_REFUSED`` or ``PLANETOID_CORRUPT``.
-    """
+    """Return a pickled CSR matrix, its indices checked."""
     with _naming(path):
         return _csr(_run(read_bytes(path)))
 
 
 def read_adjacency(path: Path) -> dict[int, list[int]]:
-    """Return the pickled neighbours of each node.
-
-    Raises:
-        DataError: ``CANNOT_READ``, ``PICKLE_REFUSED`` or ``PLANETOID_CORRUPT``.
-    """
+    """Return the pickled neighbours of each node."""
     with _naming(path):
         data = read_bytes(path)
         return _adjacency(_run(data), max_entries=len(data))
 
 
 class _RefusedError(Exception):
-    """The file asks for more than data."""
+    """The file holds more than data."""
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turn every fault of the contents into a DataError that names the file."""
+    """Turn every fault of the content into a DataError that names the file."""
     try:
         yield
     except DataError:
@@ -116,20 +104,15 @@ def _naming(path: Path) -> Iterator[None]:
     except _RefusedError as error:
         raise DataError("PICKLE_REFUSED", f"{path} is refused: {error}.") from None
     except (ValueError, TypeError, IndexError, KeyError) as error:
+        reason = brief(error) if isinstance(error, ValueError) else "broken structure"
         raise DataError(
             "PLANETOID_CORRUPT",
-            f"{path} is damaged or not of Planetoid form ({_brief(error)}); fetch it anew.",
+            f"{path} is damaged or not of Planetoid form ({reason}); download it again.",
         ) from None
 
 
-def _brief(error: Exception) -> str:
-    """One printable line of at most 120 characters: the text may come from the file."""
-    text = ascii(str(error))[1:-1] if isinstance(error, ValueError) else "broken structure"
-    return text[:120]
-
-
 class _Machine:
-    """The stack, the marks on it and the memo of a pickle that is being read."""
+    """Stack, marks and memo of a pickle that is read."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -168,7 +151,7 @@ class _Machine:
         self.stack[-1].update(zip(keys, values, strict=True))
 
     def call(self) -> None:
-        """Note a call; the only ones that published files make are of these three."""
+        """Record a call; published files call only these three globals."""
         args, function = self.stack.pop(), self.stack.pop()
         if type(function) is not _Global or type(args) is not tuple:
             raise _RefusedError("it calls something that is not one of the known globals")
@@ -180,7 +163,7 @@ class _Machine:
             raise _RefusedError(f"it calls {function.name} in a way that published files do not")
 
     def make(self) -> None:
-        """Note the creation of an object; only a CSR matrix without arguments is known."""
+        """Record the creation of an object; published files create only CSR matrices."""
         args, kind = self.stack.pop(), self.stack.pop()
         if not _names_only((kind,), "csr_matrix") or args != ():
             raise _RefusedError("it creates an object that published files do not")
@@ -208,7 +191,7 @@ def _check_protocol(_: _Machine, version: int) -> None:
         raise _RefusedError(f"it is of pickle protocol {version}, published files are of 2")
 
 
-# All opcodes of the published files, and SETITEM, which they would hold with one node more.
+# All opcodes of the published files, and SETITEM, which one node more would add.
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": _check_protocol,
     "STOP": lambda *_: None,
@@ -243,7 +226,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
 
 
 def _run(data: bytes) -> Any:
-    """Return what the pickle leaves on the stack: plain values and stubs."""
+    """Return the value that a pickle leaves on the stack: plain values and stubs."""
     machine = _Machine()
     end = 0
     for count, (opcode, arg, position) in enumerate(pickletools.genops(data)):
@@ -259,7 +242,7 @@ def _run(data: bytes) -> Any:
 
 
 def _array(value: Any, *, ndim: int) -> np.ndarray:
-    """Build an array out of the record of ``numpy.ndarray.__setstate__``."""
+    """Build an array from the state of ``numpy.ndarray.__setstate__``."""
     match value:
         case _Stub(
             kind="_reconstruct",
@@ -271,7 +254,7 @@ def _array(value: Any, *, ndim: int) -> np.ndarray:
             raise ValueError("no array where one must be")
     if len(shape) != ndim or any(type(size) is not int or size < 0 for size in shape):
         raise ValueError(f"the shape of an array is not {ndim} sizes")
-    # Python's integers: no shape, however large, wraps around to the right number.
+    # Integers of Python do not overflow, whatever the shape.
     if math.prod(shape) * dtype.itemsize != len(text):
         raise ValueError(f"an array of {len(text)} bytes does not have the shape it states")
     order = "F" if fortran else "C"
@@ -290,7 +273,7 @@ def _dtype(record: Any) -> np.dtype:
 
 
 def _csr(value: Any) -> sp.csr_array:
-    """Build a sparse matrix out of the attributes of ``scipy.sparse.csr_matrix``."""
+    """Build a sparse matrix from the attributes of ``scipy.sparse.csr_matrix``."""
     match value:
         case _Stub(
             kind="csr_matrix",
@@ -312,7 +295,7 @@ def _csr(value: Any) -> sp.csr_array:
 def _adjacency(value: Any, *, max_entries: int) -> dict[int, list[int]]:
     if type(value) is not dict or any(type(nodes) is not list for nodes in value.values()):
         raise ValueError("no dictionary of lists where one must be")
-    # One list may stand for the neighbours of many nodes, and so for more entries than bytes.
+    # Many nodes may refer to one list of neighbours, hence to more entries than bytes.
     if sum(map(len, value.values())) > max_entries:
         raise _RefusedError("it states more links than it has bytes")
     if any(type(node) is not int for node in chain(value, *value.values())):

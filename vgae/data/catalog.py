@@ -1,7 +1,7 @@
-"""The catalogue of data sets: what there is, where its files are, and whether they are intact.
+"""Catalogue of data sets: their files, downloads and checksums.
 
-``datasets/catalog.toml`` names each file with its size and sha256. Nothing is used, downloaded
-or left behind that does not match them.
+``datasets/catalog.toml`` lists each file with its size and sha256. A file that does not match them
+is neither used nor kept from a download.
 """
 
 import difflib
@@ -13,7 +13,7 @@ import tomllib
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, get_args
 from urllib.parse import urlsplit
@@ -31,13 +31,13 @@ _IMAGE_KINDS = ("idx", "sklearn")
 
 @dataclass(frozen=True)
 class FileInfo:
-    """Size and digest that a file of a data set must have.
+    """Required size and digest of a file of a data set.
 
-    Args:
-        bytes: Its size.
-        sha256: In hexadecimal.
-        gzipped: Whether it may lie compressed, with ``.gz`` after its name, and is downloaded so.
-            Size and digest are those of what it holds: one content has many compressed forms.
+    Attributes:
+        bytes: Size in bytes.
+        sha256: Digest in hexadecimal.
+        gzipped: Whether the file is downloaded, and may be stored, as gzip with ``.gz`` after its
+            name. Size and digest are those of the content: it has many compressed forms.
     """
 
     bytes: int
@@ -49,70 +49,61 @@ class FileInfo:
 class Entry:
     """One data set of the catalogue.
 
-    Args:
-        name: What ``vgae train NAME`` takes.
-        title: One line for people.
-        kind: How it is read: ``"planetoid"``, ``"embedded"`` (a graph that ships with the
-            package), ``"idx"`` or ``"sklearn"`` (images that ship with scikit-learn).
-        url: Folder that the files are downloaded from, with a final slash; empty if none.
+    Attributes:
+        name: Name for ``vgae train NAME``.
+        title: Description of one line.
+        kind: Format: ``"planetoid"``, ``"embedded"`` (a graph of the package), ``"idx"`` or
+            ``"sklearn"`` (images of scikit-learn).
         licence: Terms of the data, as far as its source states them.
+        url: Folder of the downloads, with a final slash; empty if none.
         citation: Papers to cite; empty if none.
         counts: Published sizes, such as ``nodes`` and ``links``.
-        files: What each file must be, by its name.
-        path: The file of an embedded data set, else None.
+        files: Size and digest of each file, by its name.
+        path: File of an embedded data set, else None.
         folder: Folder of its files within :func:`data_home`; empty if it is named after the kind.
     """
 
     name: str
     title: str
     kind: str
-    url: str
     licence: str
-    citation: str
-    counts: Mapping[str, int]
-    files: Mapping[str, FileInfo]
-    path: Path | None
+    url: str = ""
+    citation: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, FileInfo] = field(default_factory=dict)
+    path: Path | None = None
     folder: str = ""
 
     @property
     def holds_images(self) -> bool:
-        """Whether it is for :func:`vgae.load_images`, and not a graph."""
+        """Whether the data set is of images, for :func:`vgae.load_images`."""
         return self.kind in _IMAGE_KINDS
 
 
 def datasets_dir() -> Path:
-    """Return the folder of the catalogue: within the installed package, or beside it."""
+    """Return the folder of the catalogue, within the installed package or beside it."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "_datasets"
     return installed if installed.is_dir() else package.parent / "datasets"
 
 
 def catalogue() -> dict[str, Entry]:
-    """Return every data set that is known, by name, in the order of the file."""
+    """Return all data sets by name, in the order of the file."""
     text = (datasets_dir() / "catalog.toml").read_text(encoding="utf-8")
     return {name: _entry(name, table) for name, table in tomllib.loads(text).items()}
 
 
-def _entry(name: str, table: Mapping[str, Any]) -> Entry:
-    return Entry(
-        name=name,
-        title=table["title"],
-        kind=table["kind"],
-        url=table.get("url", ""),
-        licence=table["licence"],
-        citation=table.get("citation", ""),
-        counts=dict(table.get("counts", {})),
-        files={file: FileInfo(**info) for file, info in table.get("files", {}).items()},
-        path=datasets_dir() / table["file"] if "file" in table else None,
-        folder=table.get("folder", ""),
-    )
+def _entry(name: str, table: dict[str, Any]) -> Entry:
+    files = {file: FileInfo(**info) for file, info in table.pop("files", {}).items()}
+    path = datasets_dir() / table.pop("file") if "file" in table else None
+    return Entry(name, **table, files=files, path=path)
 
 
 def entry(name: str) -> Entry:
-    """Return the data set called ``name``; capitals do not matter.
+    """Return the data set of this name, in any case.
 
     Raises:
-        DataError: ``UNKNOWN_DATASET``, with the names that are known and the nearest one.
+        DataError: ``UNKNOWN_DATASET``, with all names and the nearest one.
     """
     known = catalogue()
     if name.lower() in known:
@@ -136,7 +127,7 @@ def data_home() -> Path:
 
 
 def cache_home() -> Path:
-    """Return the folder of what can be made anew: ``$VGAE_CACHE``, or the user's cache folder."""
+    """Return the folder of derived files: ``$VGAE_CACHE``, or the user's cache folder."""
     return _folder("VGAE_CACHE")
 
 
@@ -151,40 +142,33 @@ def _folder(variable: str) -> Path:
 
 
 def _home(entry: Entry) -> Path:
-    """Return the folder that the files of a data set are downloaded into."""
+    """Return the download folder of a data set."""
     return data_home() / (entry.folder or entry.kind)
 
 
 def locate(entry: Entry) -> dict[str, Path]:
-    """Return the files of ``entry`` that are there, and where.
+    """Return the paths of the present files of ``entry``, by name; :func:`verify` checks them.
 
-    Looks in the folder of the data set first, then in :func:`data_home`; in each, for a file that
-    may be compressed, under its name and then with ``.gz`` after it. What the files hold is not
-    looked at: see :func:`verify`.
+    The folder of the data set goes before :func:`data_home`; in each, a file that may be gzip goes
+    before its name with ``.gz``.
     """
-    places = {
-        file: [
-            folder / name
-            for folder in (_home(entry), data_home())
-            for name in ((file, f"{file}.gz") if info.gzipped else (file,))
-        ]
-        for file, info in entry.files.items()
-    }
-    return {
-        file: next(path for path in paths if path.is_file())
-        for file, paths in places.items()
-        if any(path.is_file() for path in paths)
-    }
+    found = {}
+    for file, info in entry.files.items():
+        names = (file, f"{file}.gz") if info.gzipped else (file,)
+        paths = (folder / name for folder in (_home(entry), data_home()) for name in names)
+        if path := next(filter(Path.is_file, paths), None):
+            found[file] = path
+    return found
 
 
 def missing(entry: Entry) -> list[str]:
-    """Return the names of the files of ``entry`` that are not there."""
+    """Return the names of the missing files of ``entry``."""
     found = locate(entry)
     return [file for file in entry.files if file not in found]
 
 
 def verify(entry: Entry) -> dict[str, Status]:
-    """Return, for each file of ``entry``, whether its size and sha256 are as they must be."""
+    """Compare the size and sha256 of each file of ``entry`` with the catalogue."""
     found = locate(entry)
     return {file: _status(found.get(file), info) for file, info in entry.files.items()}
 
@@ -195,16 +179,15 @@ def _status(path: Path | None, info: FileInfo) -> Status:
     if not info.gzipped and path.stat().st_size != info.bytes:
         return "damaged"
     try:
-        intact = _content(path, info) == (info.bytes, info.sha256)
+        return "ok" if _content(path, info) == (info.bytes, info.sha256) else "damaged"
     except DataError as error:
         if error.code != "GZIP_CORRUPT":
             raise
-        intact = False
-    return "ok" if intact else "damaged"
+        return "damaged"
 
 
 def _content(path: Path, info: FileInfo) -> tuple[int, str]:
-    """Return size and sha256 of what a file holds; of one that may be gzip no more than due."""
+    """Return size and sha256 of the content of a file; stop once a gzip exceeds its size."""
     digest, size = hashlib.sha256(), 0
     with opened(path, gzipped=info.gzipped) as file:
         while (size <= info.bytes or not info.gzipped) and (chunk := file.read(_STEP)):
@@ -215,15 +198,15 @@ def _content(path: Path, info: FileInfo) -> tuple[int, str]:
 
 @contextmanager
 def opened(path: Path, *, gzipped: bool = True) -> Iterator[BinaryIO]:
-    """Open a file to read its bytes, decompressed if its first two say that it is gzip.
+    """Open a file to read its bytes, decompressed if the first two are those of gzip.
 
     Args:
         path: A regular file.
-        gzipped: Whether it may be gzip; if not, its bytes are taken as they are.
+        gzipped: Whether it may be gzip; if False, nothing is decompressed.
 
     Raises:
-        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT`` while it is read, if it is cut short, or has
-            a wrong checksum or something else after its end.
+        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT`` during reading, if it is truncated, has a
+            wrong checksum, or goes on after its end.
     """
     try:
         with path.open("rb") as file:
@@ -234,7 +217,7 @@ def opened(path: Path, *, gzipped: bool = True) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, inner)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            "GZIP_CORRUPT", f"{path} is damaged ({_one_line(error)}); bring or download it anew."
+            "GZIP_CORRUPT", f"{path} is damaged ({_one_line(error)}); download it again."
         ) from None
     except OSError as error:
         raise DataError("CANNOT_READ", f"{path} cannot be read: {error.strerror}.") from error
@@ -247,24 +230,23 @@ def fetch(
     retries: int = 2,
     progress: bool | None = None,
 ) -> dict[str, Path]:
-    """Return where the files of ``entry`` are, each verified, after a download of what is missing.
+    """Verify the files of ``entry``, download missing ones, and return their paths.
 
-    Files that are there are used as they are and never downloaded again, nor removed. A download
-    gets its final name only when its sha256 is right, so nothing half-written stays.
+    Present files are never downloaded again or removed. A download gets its final name once its
+    sha256 is correct, so partial files do not stay.
 
     Args:
         entry: The data set.
-        names: The files wanted; all of them if None.
-        retries: How often a failed download is tried again.
+        names: Names of the wanted files; all of them if None.
+        retries: Number of further attempts after a failed download.
         progress: Whether to show a download on stderr; see :func:`vgae.runtime.progress.showing`.
 
     Returns:
-        The path of each file wanted, by its name.
+        The path of each wanted file, by its name.
 
     Raises:
-        DataError: ``CHECKSUM`` if a file, there or downloaded, is not what the catalogue says;
-            ``CANNOT_READ`` if one may not be read; ``OFFLINE`` if files are missing and cannot
-            be downloaded, with what to put where.
+        DataError: ``CHECKSUM`` if a file does not match the catalogue; ``CANNOT_READ``;
+            ``OFFLINE`` if files are missing and cannot be downloaded, with a list of them.
     """
     wanted = [file for file in entry.files if names is None or file in names]
     found = locate(entry)
@@ -293,7 +275,7 @@ def _check_intact(entry: Entry, file: str, path: Path) -> None:
 
 
 def _download(entry: Entry, absent: list[str], retries: int, **options: Any) -> dict[str, Path]:
-    """Download ``absent`` into the folder of the data set; nothing unverified gets its name."""
+    """Download ``absent`` into the folder of the data set, each verified before it is named."""
     if os.environ.get("VGAE_OFFLINE", "0") not in ("", "0"):
         raise _offline(entry, absent, "VGAE_OFFLINE is set")
     if not entry.url:
@@ -306,7 +288,7 @@ def _download(entry: Entry, absent: list[str], retries: int, **options: Any) -> 
         path=_home(entry),
         base_url=entry.url,
         registry={
-            # What is compressed has no digest of its own: the downloader looks into it.
+            # The catalogue has no digest of compressed bytes: the downloader checks the content.
             _stored(file, info): None if info.gzipped else f"sha256:{info.sha256}"
             for file, info in wanted.items()
         },
@@ -328,43 +310,43 @@ def _download(entry: Entry, absent: list[str], retries: int, **options: Any) -> 
     except ValueError as error:
         raise DataError(
             "CHECKSUM",
-            f"what {entry.url} sent for {entry.name} was thrown away ({_one_line(error)}); "
+            f"the download of {entry.name} from {entry.url} was discarded ({_one_line(error)}); "
             "a proxy or a login page may have answered: try again from another network.",
         ) from error
 
 
 def _stored(file: str, info: FileInfo) -> str:
-    """Return the name that a file is downloaded by."""
+    """Return the name of a file in the download folder."""
     return f"{file}.gz" if info.gzipped else file
 
 
 def _downloader(info: FileInfo, **options: Any) -> Any:
-    """Return what pooch calls for one file."""
-    # What cannot be compressed grows by a few bytes in 2**14, and by a header.
+    """Return the downloader of one file for pooch."""
+    # Incompressible data grow by a few bytes in 2**14, and by a header.
     limit = info.bytes + info.bytes // 1000 + 1000 if info.gzipped else info.bytes
 
     def stream(url: str, output_file: str, _: object) -> None:
         download(url, Path(output_file), limit=limit, **options)
         if info.gzipped and _status(Path(output_file), info) != "ok":
-            raise ValueError(f"{url} does not hold what the catalogue says")
+            raise ValueError(f"{url} does not match the catalogue")
 
     return stream
 
 
 def _offline(entry: Entry, absent: list[str], reason: str) -> DataError:
-    """Name everything that a person needs to bring the files by hand."""
+    """Return an error that lists all that is needed to add the files by hand."""
     plural = "files are" if len(absent) > 1 else "file is"
-    lines = [
+    text = (
         f"{entry.name}: {len(absent)} {plural} missing and cannot be downloaded ({reason}); "
-        f"put what is listed into {_home(entry)} and run this again.",
-        *(_listed(entry, file, entry.files[file]) for file in absent),
-    ]
-    return DataError("OFFLINE", "\n".join(lines))
-
-
-def _listed(entry: Entry, file: str, info: FileInfo) -> str:
-    line = f"  {file}  {info.bytes} bytes  sha256 {info.sha256}  {entry.url}{_stored(file, info)}"
-    return f"{line}  (compressed or not; size and sha256 uncompressed)" if info.gzipped else line
+        f"put the files below into {_home(entry)} and run this again."
+    )
+    for file in absent:
+        info = entry.files[file]
+        url = f"{entry.url}{_stored(file, info)}"
+        text += f"\n  {file}  {info.bytes} bytes  sha256 {info.sha256}  {url}"
+        if info.gzipped:
+            text += "  (compressed or not; size and sha256 uncompressed)"
+    return DataError("OFFLINE", text)
 
 
 def _one_line(reason: Exception | str) -> str:
@@ -373,7 +355,7 @@ def _one_line(reason: Exception | str) -> str:
 
 @contextmanager
 def _quiet_pooch() -> Iterator[None]:
-    """Silence pooch's log of each download: errors are raised, progress is the caller's talk."""
+    """Silence the log of pooch: errors are raised, and the caller shows the progress."""
     import pooch
 
     logger = pooch.get_logger()

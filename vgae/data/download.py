@@ -1,4 +1,4 @@
-"""download: one file from the network, no more of it than expected, with its progress."""
+"""Download of one file of limited size, with progress."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ _STEP = 2**16
 
 
 def download(url: str, path: Path, *, limit: int, progress: bool | None = None) -> None:
-    """Write what a server sends to a file, and stop where it must have ended.
+    """Download a file, and stop once it exceeds its largest size.
 
     Args:
-        url: Of the file.
-        path: Where to.
-        limit: Bytes that it has, at most.
-        progress: Whether it is shown; see :func:`vgae.runtime.progress.showing`.
+        url: Address of the file.
+        path: File to write.
+        limit: Largest size in bytes.
+        progress: Whether to show it on stderr; see :func:`vgae.runtime.progress.showing`.
 
     Raises:
-        ValueError: If there is more.
+        ValueError: If the file is larger.
         requests.exceptions.RequestException: If the server or the network fails.
     """
     import requests
@@ -41,6 +41,6 @@ def download(url: str, path: Path, *, limit: int, progress: bool | None = None) 
 
 
 def _length(response: Any, limit: int) -> int:
-    """Return how many bytes will come, as the server says it, else the most that may."""
-    said = response.headers.get("Content-Length", "")
-    return min(int(said), limit) if said.isdecimal() and len(said) < 20 else limit
+    """Return the stated size of the download, or the limit if it is unusable or larger."""
+    stated = response.headers.get("Content-Length", "")
+    return min(int(stated), limit) if stated.isdecimal() and len(stated) < 20 else limit

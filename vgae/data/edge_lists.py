@@ -1,14 +1,15 @@
-"""Edge lists: two names a line, and perhaps a weight, in text or parquet."""
+"""Edge lists in text or parquet: two names a line, and optionally a weight."""
 
 import logging
 import math
 import unicodedata
 from array import array
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.text import (
     SEPARATORS,
     Normalize,
+    TextFormat,
     is_blank_or_comment,
     is_integer,
     is_number,
@@ -33,7 +35,7 @@ from vgae.runtime.tables import plain_names
 log = logging.getLogger(__name__)
 
 _SAMPLE = 100
-# Small letters, without the blanks and underscores between them.
+# In lower case, without blanks and underscores.
 _HEADER_WORDS = (
     *("source", "target", "src", "dst", "dest", "destination", "from", "to", "u", "v", "i", "j"),
     *("head", "tail", "sender", "receiver", "start", "end", "sourceid", "targetid", "fromid"),
@@ -43,11 +45,11 @@ _HEADER_WORDS = (
 
 @dataclass(frozen=True, eq=False)
 class EdgeList:
-    """Edges as a file gives them: not merged, in its order.
+    """Edges of a file: not merged, in its order.
 
     Attributes:
-        edges: Both ends of each edge as places in ``names``, int64, shape ``(2, E)``.
-        weight: float64, shape ``(E,)``; ``None`` without.
+        edges: Ends of each edge as indices of ``names``, int64, shape ``(2, E)``.
+        weight: Weight of each edge, float64, shape ``(E,)``; ``None`` without weights.
         names: Name of each node, in ascending order.
     """
 
@@ -59,46 +61,42 @@ class EdgeList:
 def read_edge_list(
     path: Path,
     *,
-    delimiter: str | None = None,
-    header: bool | None = None,
-    encoding: str = "utf-8",
+    text: TextFormat = TextFormat(),
     drop_zero: bool = False,
     normalize: Normalize = "none",
 ) -> EdgeList:
-    """Read an edge list in text, plain or gzip; what was detected goes to the log.
+    """Read an edge list in text, plain or gzip, and log the detected layout.
 
-    Each line has two names and perhaps a weight. Lines that are blank, or begin with ``#`` or
-    ``%``, are left out. Names are text, or integers if each is the canonical way to write one:
-    ``7``, not ``007``, ``7.0`` or ``1e3``. The apostrophes that
-    :func:`vgae.runtime.tables.write_table` puts before what a spreadsheet would run are taken
-    away in ``.csv`` and ``.tsv`` files. The nodes are in ascending order of their names.
+    Each line has two names and optionally a weight. Blank lines, and those that begin with ``#``
+    or ``%``, are skipped. Names are text, or integers if each is in canonical form (``7``, not
+    ``007``, ``7.0`` or ``1e3``). In ``.csv`` and ``.tsv`` files, the apostrophes that
+    :func:`vgae.runtime.tables.write_table` puts before formulas are removed.
+
+    The first line is detected as a header if its third field is not a number but that of the next
+    line is, if its names are usual words such as ``source`` and ``target``, or if its names are
+    not integers and all others are; it is not if the next lines use one of its names.
 
     Args:
         path: The file.
-        delimiter: A character; a space stands for any white space; detected if None.
-        header: Whether the first line names the columns. If None, it does where its third field
-            is not a number but that of the next line is, where its names are usual words such as
-            ``source`` and ``target``, or where they are not integers and all others are; names
-            that the next lines use are those of nodes.
-        encoding: As Python names it.
-        drop_zero: Leave out edges of weight zero instead of refusing them; their nodes stay.
+        text: Layout of the file.
+        drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
         normalize: As for :func:`vgae.read_graph`.
 
     Raises:
-        UsageError: If the delimiter is not a character, or the encoding unknown.
+        UsageError: ``DELIMITER`` if it is not one character; ``ENCODING`` if it is unknown.
         DataError: ``FIELDS`` if a line has another number of fields; ``NODE_ID`` if a name is
             empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``; or as
             :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
     """
+    delimiter, header = text.delimiter, text.header
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"#%\r\n'):
         raise UsageError("DELIMITER", f"delimiter must be one character, got {delimiter!r:.20}.")
-    lines = read_lines(path, encoding=encoding)
+    lines = read_lines(path, encoding=text.encoding)
     lines = dropwhile(lambda numbered: is_blank_or_comment(numbered[1]), lines)
     sample = list(islice(lines, _SAMPLE))
     if delimiter is None:
-        # The first of equals: a comma may be a decimal sign, and a blank part of a name.
+        # On a tie, the first: a comma may be a decimal sign, and a blank part of a name.
         delimiter = max(SEPARATORS, key=lambda separator: _fit(sample, separator, path))
-    detected = header is None
     if header is None:
         header = _has_header(_sampled(sample, delimiter, path))
     records = split_records(chain(sample, lines), delimiter, path)
@@ -117,7 +115,7 @@ def read_edge_list(
         f"{len(collected.source):,}",
         f"{number:,}",
     )
-    if detected and head is None:
+    if text.header is None and head is None:
         collected.warn_of_header()
     return collected.edge_list(normalize)
 
@@ -125,19 +123,18 @@ def read_edge_list(
 def read_parquet_edges(
     path: Path, *, drop_zero: bool = False, normalize: Normalize = "none"
 ) -> EdgeList:
-    """Read the columns ``source``, ``target`` and perhaps ``weight`` of a parquet file.
+    """Read the columns ``source``, ``target`` and optionally ``weight`` of a parquet file.
 
-    If they are not there, the first column and the second are the names, the third, if there is
-    one, the weight; there may be no more. A column of text stays text, whatever it looks like.
-    Weights are left to be checked by :class:`vgae.Graph`.
+    A file without them must have two columns of names, and optionally a third of weights. A
+    column of text stays text, even if it holds digits. :class:`vgae.Graph` checks the weights.
 
     Args:
         path: The file.
         drop_zero: As for :func:`read_edge_list`.
-        normalize: Likewise.
+        normalize: As for :func:`read_edge_list`.
 
     Raises:
-        UsageError: If pyarrow is missing.
+        UsageError: ``MISSING_PACKAGE`` without pyarrow.
         DataError: ``PARQUET_CORRUPT``, ``PARQUET_COLUMNS``, ``NODE_ID``, ``BAD_WEIGHT`` or
             ``NO_EDGES``.
     """
@@ -148,20 +145,20 @@ def read_parquet_edges(
     if len(columns) not in (2, 3) or len(set(columns)) != len(columns):
         raise DataError(
             "PARQUET_COLUMNS",
-            "it must have the columns source, target and perhaps weight, or two or three in this"
-            f" order, got {', '.join(map(repr, columns))}.",
+            "it must have the columns source, target and optionally weight, or two or three in"
+            f" this order, got {', '.join(map(repr, columns))}.",
         )
     if table.num_rows == 0:
-        raise DataError("NO_EDGES", "it has no rows, so nothing says who is linked.")
+        raise DataError("NO_EDGES", "it has no rows, hence no edges.")
     log.info("%s: columns %s, %s edges", path, ", ".join(columns), f"{table.num_rows:,}")
     names, codes = coded_names(table, columns[:2])
     weight = numbers(table, columns[2], "BAD_WEIGHT") if len(columns) == 3 else None
-    names, edges = _one_a_text(names, codes.reshape(2, -1), normalize)
-    return _in_order(path, names, edges, weight, drop_zero=drop_zero)
+    edges = codes.reshape(2, -1)
+    return _ordered(path, names, edges, weight, drop_zero=drop_zero, normalize=normalize)
 
 
 class _Edges:
-    """The edges of a text, as numbers in arrays: a million lines take some 30 MB and the names."""
+    """Edges of a text as numbers: a million lines take about 30 MB, names not counted."""
 
     def __init__(self, path: Path, delimiter: str, *, drop_zero: bool) -> None:
         self.path = path
@@ -186,7 +183,7 @@ class _Edges:
             self.weight.append(self._weight(number, fields[2]))
 
     def check_width(self, number: int, fields: list[str]) -> None:
-        """Raise unless there are as many fields as in the first line, and two or three in it."""
+        """Raise unless there are two or three fields, as many as in the first line."""
         width = len(fields)
         if self.width == 0 and width in (2, 3):
             self.width = width
@@ -194,17 +191,20 @@ class _Edges:
             expected = self.width if width in (2, 3) else "2 or 3"
             before = " as in the lines before" if width in (2, 3) else ""
             separated = SEPARATORS.get(self.delimiter, repr(self.delimiter))
-            what = f"expected {expected} fields separated by {separated}{before}, got {width}"
-            what += "; vgae convert --delimiter names another separator"
-            self._refuse("FIELDS", number, what)
+            self._refuse(
+                "FIELDS",
+                number,
+                f"expected {expected} fields separated by {separated}{before}, got {width}; vgae"
+                " convert --delimiter sets another separator",
+            )
 
     def warn_of_header(self) -> None:
-        """Warn if the first line names two nodes that no other line names: a header, perhaps."""
+        """Warn if no other line names the nodes of the first one: it may be a header."""
         ends = np.concatenate([np.frombuffer(e, np.int64) for e in (self.source, self.target)])
         if len(ends) > 2 and (np.bincount(ends, minlength=2)[:2] == 1).all():
             log.warning(
                 "%s: no other line names the nodes of the first one, %s; if it is a header,"
-                " header=True (vgae convert --header) leaves it out",
+                " header=True (vgae convert --header) skips it",
                 self.path,
                 " and ".join(f"{name!a:.60}" for name in islice(self.number_of, 2)),
             )
@@ -219,8 +219,14 @@ class _Edges:
         names = list(self.number_of)
         if unpacked_name(self.path).suffix.lower() in (".csv", ".tsv"):
             names = plain_names(names)
-        names, edges = _one_a_text(typed_names(names), edges, normalize)
-        return _in_order(self.path, names, edges, weight, drop_zero=self.drop_zero)
+        return _ordered(
+            self.path,
+            typed_names(names),
+            edges,
+            weight,
+            drop_zero=self.drop_zero,
+            normalize=normalize,
+        )
 
     def _weight(self, number: int, text: str) -> float:
         try:
@@ -235,7 +241,7 @@ class _Edges:
         if weight < 0:
             self._refuse("NEGATIVE_WEIGHT", number, f"a weight must be positive, {got}")
         if not self.drop_zero:
-            hint = "drop_zero=True (vgae convert --drop-zero) leaves such edges out"
+            hint = "drop_zero=True (vgae convert --drop-zero) drops such edges"
             self._refuse("ZERO_WEIGHT", number, f"a weight must be positive, {got}; {hint}")
         return weight
 
@@ -243,38 +249,30 @@ class _Edges:
         raise DataError(code, f"{self.path}, line {number}: {what}.")
 
 
-def _one_a_text(
-    names: list[int] | list[str], edges: np.ndarray, normalize: Normalize
-) -> tuple[list[Any], np.ndarray]:
-    """Bring names to a normal form of Unicode; those that are then the same are one node."""
-    number_of: dict[NodeId, int] = {}
-    again = normalised(names, normalize)
-    numbers = [number_of.setdefault(name, len(number_of)) for name in again]
-    return list(number_of), np.array(numbers, np.int64)[edges]
-
-
-def _in_order(
+def _ordered(
     path: Path,
-    names: list[int] | list[str],
+    names: Sequence[int] | Sequence[str],
     edges: np.ndarray,
     weight: np.ndarray | None,
     *,
     drop_zero: bool,
+    normalize: Normalize,
 ) -> EdgeList:
-    """Bring the nodes into ascending order of their names."""
+    """Normalise the names, make one node of equal ones, and sort the nodes by name."""
+    names = normalised(names, normalize)
     if drop_zero and weight is not None:
         kept = weight != 0
         log.info("%s: %d edges of weight zero left out", path, len(kept) - kept.sum())
         edges, weight = edges[:, kept], weight[kept]
     _warn_of_lookalikes(path, names)
-    order = sorted(range(len(names)), key=names.__getitem__)
-    place = np.empty(len(names), np.int64)
-    place[order] = np.arange(len(names))
-    return EdgeList(place[edges], weight, [names[i] for i in order])
+    ordered = sorted(set(names))
+    place_of = {name: place for place, name in enumerate(ordered)}
+    places = np.fromiter(map(place_of.__getitem__, names), np.int64, len(names))
+    return EdgeList(places[edges], weight, ordered)
 
 
 def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
-    """Warn once if two names are one and the same text to Unicode (form NFC)."""
+    """Warn once if two names have the same normal form of Unicode (NFC)."""
     texts = [name for name in names if isinstance(name, str)]
     if all(map(str.isascii, texts)):
         return
@@ -284,8 +282,7 @@ def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
         if first != name:
             log.warning(
                 "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
-                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) makes one"
-                " of them",
+                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) merges them",
                 path,
                 first,
                 name,
@@ -294,24 +291,23 @@ def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
 
 
 def _sampled(sample: Sequence[tuple[int, str]], separator: str, path: Path) -> list[list[str]]:
-    """Return the fields of the first records, as many as can be told apart."""
+    """Return the fields of the first records that can be split."""
     fields = []
-    try:
+    # The sample may end within a quoted field, or the separator be wrong.
+    with suppress(DataError):
         for _, found in split_records(iter(sample), separator, path):
             fields.append(found)
-    except DataError:  # The sample may end within a quoted field, or the separator be wrong.
-        pass
     return fields
 
 
 def _fit(sample: Sequence[tuple[int, str]], separator: str, path: Path) -> tuple[int, int]:
-    """Return in how many records a separator leaves two or three fields, and more than one."""
+    """Count the records to which a separator gives two or three fields, and more than one."""
     widths = [len(fields) for fields in _sampled(sample, separator, path)]
     return sum(width in (2, 3) for width in widths), sum(width > 1 for width in widths)
 
 
 def _has_header(records: Sequence[list[str]]) -> bool:
-    """Tell whether the first record is not an edge, but says what those after it hold."""
+    """Return whether the first record is a header; see :func:`read_edge_list`."""
     first, *rest = records or [[]]
     if len(first) == 3 and not is_number(first[2]) and rest and is_number(rest[0][-1]):
         return True

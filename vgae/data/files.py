@@ -1,4 +1,4 @@
-"""Graphs in files."""
+"""Reading and writing of graphs in files."""
 
 import json
 import operator
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from vgae.data.edge_lists import read_edge_list, read_parquet_edges
-from vgae.data.idx import file_size
 from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
 from vgae.data.node_features import (
     MissingFeatures,
@@ -21,12 +20,13 @@ from vgae.data.node_features import (
     join_features,
     read_features,
 )
-from vgae.data.text import Normalize, naming, unpacked_name
+from vgae.data.text import Normalize, TextFormat, unpacked_name
 from vgae.errors import DataError, printable
 from vgae.graphs.arrays import csr_matrix
 from vgae.graphs.canonical import Directed, Merge
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.npz import read_arrays, write_arrays
+from vgae.runtime.reading import file_size, naming
 
 _FORMAT = "vgae-graph-1"
 _TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")
@@ -37,9 +37,7 @@ def read_graph(
     path: str | os.PathLike[str],
     *,
     features: str | os.PathLike[str] | None = None,
-    delimiter: str | None = None,
-    header: bool | None = None,
-    encoding: str = "utf-8",
+    text: TextFormat = TextFormat(),
     directed: Directed = "symmetrize",
     merge: Merge = "mean",
     drop_zero: bool = False,
@@ -52,46 +50,45 @@ def read_graph(
     ``.npz``                                a graph as :func:`write_npz` writes it; or an
                                             adjacency as ``scipy.sparse.save_npz`` writes it
     ``.mtx``                                an adjacency in Matrix Market format
-    ``.csv``, ``.tsv``, ``.txt``,           an edge list: two names a line, and perhaps a weight
+    ``.csv``, ``.tsv``, ``.txt``,           an edge list: two names a line, optionally a weight
     ``.edges``, ``.edgelist``
-    ``.parquet``                            an edge list: columns ``source``, ``target`` and
-                                            perhaps ``weight``, or two or three columns
+    ``.parquet``                            an edge list: columns ``source``, ``target``,
+                                            optionally ``weight``; or two or three columns
     ======================================  ======================================================
 
     All but ``.npz`` and ``.parquet`` may also be compressed (``.csv.gz``). Values of an adjacency
     are weights unless all are 1. The nodes of an adjacency are its rows; those of an edge list are
-    the ones it names, in ascending order of their names. In text, names are integers if each is
-    the canonical way to write one (``7``, not ``007``, ``7.0`` or ``1e3``), else text.
+    its names, in ascending order. In text, names are integers if each is in canonical form
+    (``7``, not ``007``, ``7.0`` or ``1e3``), else text.
 
     Args:
         path: The file; its name without suffixes becomes that of the graph.
-        features: File with features of the nodes, in place of any in ``path``; it is read by
-            :func:`vgae.data.node_features.read_features`, and how its rows find their nodes says
-            :func:`vgae.data.node_features.join_features`.
-        delimiter: Of an edge list in text: a character, or a space for any white space; detected,
-            and told to the log, if None.
-        header: Whether the first line of it names the columns; likewise.
-        encoding: Of files of text, as Python names it.
+        features: File of node features, which replace any in ``path``; see
+            :func:`vgae.data.node_features.read_features` for its formats and
+            :func:`vgae.data.node_features.join_features` for the assignment to nodes.
+        text: Delimiter and header of an edge list in text, and encoding of all text, as
+            :class:`vgae.data.text.TextFormat`.
         directed: As for :meth:`vgae.Graph.from_edges`.
-        merge: Likewise.
-        drop_zero: Leave out edges of weight zero instead of refusing them; their nodes stay.
+        merge: As for :meth:`vgae.Graph.from_edges`.
+        drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
         missing_features: ``"error"`` refuses nodes without features and features without nodes;
-            ``"zero"`` gives the former zeros and makes isolated nodes of the latter.
-        normalize: Names in an edge list and of features may be the same text written in two ways,
-            an accent with its letter or after it; ``"nfc"`` (Unicode's form C) makes one of them.
+            ``"zero"`` adds rows of zeros and isolated nodes.
+        normalize: Normal form of names: ``"nfc"`` merges names that Unicode can write in two
+            ways, an accent with its letter or after it; ``"none"`` leaves them unchanged.
 
     Raises:
-        UsageError: If an option makes no sense, or pyarrow is missing.
-        DataError: If a file is missing, of another kind, or damaged, or does not make a graph.
+        UsageError: If an option is invalid, or pyarrow is missing.
+        DataError: If a file is missing, damaged or of another kind, or holds no valid graph.
     """
     path = Path(path)
     file_size(path)
-    name, kind = _graph_name(unpacked_name(path)), unpacked_name(path).suffix.lower()
+    unpacked = unpacked_name(path)
+    name, kind = _graph_name(unpacked), unpacked.suffix.lower()
     if kind not in (".npz", ".parquet", ".mtx", *_TEXT):
         raise _unknown_format(path)
     rows = None
     if features is not None:
-        rows = read_features(features, encoding=encoding, normalize=normalize)
+        rows = read_features(features, encoding=text.encoding, normalize=normalize)
     with naming(path):
         if kind == ".npz":
             graph = _from_arrays(read_arrays(path), name, merge, directed)
@@ -101,14 +98,7 @@ def read_graph(
             if kind == ".parquet":
                 edges = read_parquet_edges(path, drop_zero=drop_zero, normalize=normalize)
             else:
-                edges = read_edge_list(
-                    path,
-                    delimiter=delimiter,
-                    header=header,
-                    encoding=encoding,
-                    drop_zero=drop_zero,
-                    normalize=normalize,
-                )
+                edges = read_edge_list(path, text=text, drop_zero=drop_zero, normalize=normalize)
             graph = Graph.from_edges(
                 edges.edges,
                 edge_weight=edges.weight,
@@ -127,13 +117,14 @@ def read_graph(
 def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph as npz without pickled objects, whole or not at all.
 
-    Keys: ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``, ``edges`` (2, M); where the graph
-    has them ``link_weight`` (M,), ``x`` or ``x_indptr``, ``x_indices``, ``x_data``, ``x_shape``
-    (CSR), ``feature_names``, ``y``, ``label_names`` and ``node_ids``.
+    Keys: ``keys`` (a list of the others), ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``,
+    ``edges`` (2, M); where the graph has them ``link_weight`` (M,), ``x`` or ``x_indptr``,
+    ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``y``, ``label_names``,
+    ``node_ids`` and ``notes`` (JSON).
 
     Raises:
-        DataError: If names cannot be stored: strings among integers, integers of 2**63 or
-            more, strings that end in NUL.
+        DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
+            2**63 or more, strings that end in NUL.
     """
     content: dict[str, Any] = {
         "format": np.array(_FORMAT),
@@ -161,26 +152,24 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
         content["node_ids"] = _stored_names(graph.node_ids)
     if graph.notes:
         content["notes"] = np.array(json.dumps(dict(graph.notes)))
-    # A damaged directory of the zip can drop members without a trace; the list of them shows it.
-    # It comes first, because damage drops what follows.
-    content = {"keys": np.array(["keys", *content]), **content}
-    write_arrays(path, content)
+    # A damaged directory of the zip can silently lack members; the list of them shows it. It comes
+    # first, because damage drops the members after it.
+    write_arrays(path, {"keys": np.array(["keys", *content]), **content})
 
 
 def read_npz(path: str | os.PathLike[str]) -> Graph:
-    """Read a graph written by :func:`write_npz`; nothing in it is unpickled.
+    """Read a graph written by :func:`write_npz`; nothing is unpickled.
 
     Raises:
-        DataError: If the file is damaged, or its content does not make a graph.
+        DataError: If the file is damaged, or holds no valid graph.
     """
     with naming(Path(path)):
         return _graph(read_arrays(path), _graph_name(Path(path)))
 
 
 def _unknown_format(path: Path) -> DataError:
-    hint = ""
-    if path.suffix.lower() in _XML:
-        hint = "; networkx reads it, and Graph.from_networkx takes it from there"
+    is_xml = path.suffix.lower() in _XML
+    hint = "; read it by networkx, then call Graph.from_networkx" if is_xml else ""
     return DataError(
         "FILE_FORMAT",
         f"{path}: a graph must be in a file .npz or .parquet, or (also with .gz) .mtx,"
@@ -191,7 +180,7 @@ def _unknown_format(path: Path) -> DataError:
 def _with_features(
     graph: Graph, features: NodeFeatures, *, missing: MissingFeatures, counted: bool
 ) -> Graph:
-    """Return the graph with these features, and the nodes that they bring with them."""
+    """Return the graph with these features, and with the nodes that only they have."""
     joined = join_features(graph.ids, features, missing=missing, counted=counted)
     y = None
     if graph.y is not None:
@@ -220,16 +209,15 @@ def _from_arrays(
 
 
 def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
-    """Return the graph of these arrays, or say which of them is wrong."""
+    """Return the graph of the arrays of :func:`write_npz`."""
     keys = _names(content, "keys")
     if {"format", "num_nodes", "edges", *keys} - content.keys():
         raise DataError(
             "NPZ_KEYS",
-            "it must hold format, num_nodes, edges and what its keys name, or a sparse matrix of"
+            "it must hold format, num_nodes, edges and all that keys lists, or a sparse matrix of"
             f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
-    if str(content["format"]) != _FORMAT:
-        got = str(content["format"])
+    if (got := str(content["format"])) != _FORMAT:
         raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {got!a:.60}.")
     graph = Graph.from_edges(
         content["edges"],
@@ -253,7 +241,7 @@ def _num_nodes(content: dict[str, np.ndarray]) -> int:
 
 
 def _names(content: dict[str, np.ndarray], key: str) -> list[Any]:
-    """Return a list of names, empty where there is none."""
+    """Return the names under a key, an empty list without the key."""
     names = content.get(key, np.empty(0))
     if names.ndim != 1:
         raise DataError("NPZ_CORRUPT", f"{key} must be a list, got shape {names.shape}.")
@@ -271,7 +259,7 @@ def _notes(content: dict[str, np.ndarray]) -> Mapping[str, int]:
 
 
 def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
-    """Return names as an array that gives them back exactly, or raise."""
+    """Return names as an array that restores them exactly, or raise."""
     array = np.array(names)
     if array.dtype.kind not in "iuU" or array.tolist() != list(names):
         raise DataError(
@@ -294,5 +282,5 @@ def _stored_features(content: dict[str, np.ndarray]) -> Any:
 
 
 def _graph_name(path: Path) -> str:
-    """Return what a file is called, a question mark for each byte of it that is no text."""
+    """Return the stem of a path, with a question mark for each byte that is not text."""
     return path.stem.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Arrays in the IDX format, in which MNIST and its kin are published.
+"""Arrays in the IDX format, in which MNIST and similar data sets are published.
 
 A file is a magic number (two zero bytes, a byte for the type of the numbers, a byte for the number
 of dimensions), the size of each dimension (big-endian, 32 bits) and the numbers, row by row.
@@ -10,29 +10,27 @@ Source: LeCun, Cortes & Burges (1998), `The MNIST database of handwritten digits
 import gzip
 import math
 import os
-import stat
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from vgae.data.catalog import opened
 from vgae.errors import DataError
+from vgae.runtime import limits
+from vgae.runtime.reading import file_size
 
 _UNSIGNED_BYTE = 0x08
 _STEP = 2**20
-_ALWAYS_UNPACKED = 64 * 2**20
-_MOST_TIMES = 200
 
 
 def read_idx(path: str | os.PathLike[str], *, dims: int) -> np.ndarray:
-    """Read an IDX file of unsigned bytes, plain or gzip; its first bytes say which.
+    """Read an IDX file of unsigned bytes, plain or gzip (detected by its first bytes).
 
-    Nothing is allocated before the stated shape has been held against the length of the file.
+    Nothing is allocated before the stated shape is compared with the length of the file.
 
     Args:
-        path: The file; its name does not matter.
-        dims: Number of dimensions that it must have: 3 for grey images, 1 for labels.
+        path: The file, of any name.
+        dims: Expected number of dimensions: 3 for grey images, 1 for labels.
 
     Returns:
         The numbers, uint8, with ``dims`` dimensions.
@@ -40,20 +38,22 @@ def read_idx(path: str | os.PathLike[str], *, dims: int) -> np.ndarray:
     Raises:
         DataError: ``CANNOT_READ``; ``FILE_EMPTY``; ``IDX_MAGIC`` if it is of another format, type
             or number of dimensions; ``IDX_SIZE`` if it is shorter or longer than it states;
-            ``GZIP_CORRUPT``; ``UNPACKED_SIZE`` if it would unpack to more than 64 MiB and more
-            than 200 times its own size.
+            ``GZIP_CORRUPT``; ``UNPACKED_SIZE`` by :data:`vgae.runtime.limits.IDX`.
     """
     path = Path(path)
-    size = file_size(path)
+    size, head = file_size(path), 4 + 4 * dims
     with opened(path) as file:
-        shape = _shape(path, file.read(4 + 4 * dims), dims)
-        # Python's integers: no shape, however large, wraps around to the right number.
+        shape = _shape(path, file.read(head), dims)
+        # Integers of Python do not overflow, whatever the shape.
         count = math.prod(shape)
         if isinstance(file, gzip.GzipFile):
-            check_unpacked(path, size, count)
-        elif size != 4 + 4 * dims + count:
-            raise _wrong_size(path, shape, f"{size - 4 - 4 * dims} bytes follow")
-        data = _read_at_most(file, count + 1)
+            limits.IDX.check(count, size, path)
+        elif size != head + count:
+            raise _wrong_size(path, shape, f"{size - head} bytes follow")
+        data = bytearray()
+        # In steps, so that no more is allocated than the file really holds.
+        while chunk := file.read(min(_STEP, count + 1 - len(data))):
+            data += chunk
     if len(data) != count:
         found = f"{len(data)} bytes follow" if len(data) < count else "more follow"
         raise _wrong_size(path, shape, found)
@@ -73,7 +73,7 @@ def read_idx_pair(
         Both as uint8.
 
     Raises:
-        DataError: As :func:`read_idx`; ``IDX_COUNT`` if the files do not count alike.
+        DataError: As :func:`read_idx`; ``IDX_COUNT`` if the numbers of images and labels differ.
     """
     pixels, y = read_idx(images, dims=3), read_idx(labels, dims=1)
     if len(pixels) != len(y):
@@ -85,40 +85,6 @@ def read_idx_pair(
     return pixels, y
 
 
-def file_size(path: Path) -> int:
-    """Return the bytes of a regular file, which must not be empty.
-
-    Raises:
-        DataError: ``CANNOT_READ`` or ``FILE_EMPTY``.
-    """
-    try:
-        # Before it is opened: to open a pipe would wait for its other end.
-        found = path.stat()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError("CANNOT_READ", f"{path}: {reason}.") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise DataError("CANNOT_READ", f"{path}: it is not a file.")
-    if found.st_size == 0:
-        raise DataError("FILE_EMPTY", f"{path}: it is empty; bring or download it anew.")
-    return found.st_size
-
-
-def check_unpacked(path: Path, packed: int, unpacked: int) -> None:
-    """Raise unless ``unpacked`` bytes may come out of a compressed file of ``packed`` bytes.
-
-    Raises:
-        DataError: ``UNPACKED_SIZE``.
-    """
-    most = max(_ALWAYS_UNPACKED, _MOST_TIMES * packed)
-    if unpacked > most:
-        raise DataError(
-            "UNPACKED_SIZE",
-            f"{path} has {packed} bytes and would unpack to {unpacked}; at most {most} are read:"
-            " unpack it first if it is what you want.",
-        )
-
-
 def _shape(path: Path, head: bytes, dims: int) -> tuple[int, ...]:
     """Return the sizes that the header states."""
     expected = bytes([0, 0, _UNSIGNED_BYTE, dims])
@@ -126,16 +92,16 @@ def _shape(path: Path, head: bytes, dims: int) -> tuple[int, ...]:
     if magic != expected:
         raise DataError(
             "IDX_MAGIC",
-            f"{path} is not the IDX file that it must be: expected 0x{expected.hex()}, got"
+            f"{path} is not the expected IDX file: expected 0x{expected.hex()}, got"
             f" 0x{magic.hex()} ({_meaning(magic)}).",
         )
     if len(head) < 4 + 4 * dims:
-        raise DataError("IDX_SIZE", f"{path} ends within its header; bring or download it anew.")
+        raise DataError("IDX_SIZE", f"{path} ends within its header; download it again.")
     return tuple(np.frombuffer(head, dtype=">u4", offset=4).tolist())
 
 
 def _meaning(magic: bytes) -> str:
-    """Say what the first four bytes stand for, in IDX or as text."""
+    """Describe the first four bytes, in terms of IDX or as text."""
     if len(magic) < 4 or magic[:2] != b"\0\0":
         return ascii(magic.decode("latin1"))
     if magic[2] != _UNSIGNED_BYTE:
@@ -143,18 +109,9 @@ def _meaning(magic: bytes) -> str:
     return f"{magic[3]} dimension{'' if magic[3] == 1 else 's'}"
 
 
-def _read_at_most(file: BinaryIO, limit: int) -> bytearray:
-    """Read in steps, so that no more is allocated than the file really holds."""
-    data = bytearray()
-    while chunk := file.read(min(_STEP, limit - len(data))):
-        data += chunk
-    return data
-
-
 def _wrong_size(path: Path, shape: tuple[int, ...], found: str) -> DataError:
     stated = " x ".join(map(str, shape))
     return DataError(
         "IDX_SIZE",
-        f"{path} states {stated} = {math.prod(shape)} bytes, and {found}; bring or download it"
-        " anew.",
+        f"{path} states {stated} = {math.prod(shape)} bytes, and {found}; download it again.",
     )

@@ -1,4 +1,4 @@
-"""Images in files: npy, npz, or a folder of pictures."""
+"""Reading of images from npy and npz files and from folders of pictures."""
 
 import os
 import warnings
@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from vgae.data.idx import file_size
 from vgae.data.images import Images
 from vgae.data.npy import read_npy
-from vgae.data.text import brief, naming
 from vgae.errors import DataError, ResourceError, printable
 from vgae.runtime.npz import read_arrays
+from vgae.runtime.reading import brief, file_size, naming
 
 PICTURES = (".png", ".jpg", ".jpeg")
 
@@ -28,24 +27,22 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
 
     ========  ====================================================================================
     ``.npy``  pixels, as :meth:`vgae.data.images.Images.from_arrays` takes them for ``train``
-    ``.npz``  ``images`` and perhaps ``y``; or ``train`` and perhaps ``val``, ``test``,
+    ``.npz``  ``images`` and optionally ``y``; or ``train`` and optionally ``val``, ``test``,
               ``y_train``, ``y_val``, ``y_test``
     folder    pictures (``.png``, ``.jpg``), all grey or all RGB, of one size, in the order of
-              their names; or one folder of them per label, which is numbered in the order of the
-              folders' names
+              their names; or one such folder per label, numbered in the order of their names
     ========  ====================================================================================
 
     Args:
         path: The file or folder; its name without the suffix becomes that of the images.
-        seed: Of the split, where validation or test images are not given.
+        seed: Seed of the split, where validation or test images are absent.
 
     Raises:
         DataError: ``CANNOT_READ``; ``FILE_EMPTY``; ``FILE_FORMAT`` if it is of another kind;
             ``NPY_CORRUPT``, ``NPZ_CORRUPT``, ``PICTURE_CORRUPT`` if it is damaged; ``NPZ_KEYS``;
-            ``PICKLE_REFUSED``; ``UNPACKED_SIZE`` if it would unpack to far more than itself;
-            ``NO_IMAGES``, ``FOLDER_LAYOUT``, ``PICTURE_MODE`` for a folder; or as
-            :meth:`vgae.data.images.Images.from_arrays`.
-        ResourceError: ``PILLOW`` if pictures cannot be read for want of Pillow.
+            ``PICKLE_REFUSED``; ``UNPACKED_SIZE``; ``NO_IMAGES``, ``FOLDER_LAYOUT``,
+            ``PICTURE_MODE`` for a folder; or as :meth:`vgae.data.images.Images.from_arrays`.
+        ResourceError: ``PILLOW`` for pictures without Pillow.
     """
     path = Path(path)
     with naming(path):
@@ -62,10 +59,9 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
 
 
 def holds_images(path: Path) -> bool:
-    """Tell whether a file or folder is for :func:`read_images`, by its name or its list of arrays.
+    """Return whether a path is for :func:`read_images`, without reading arrays.
 
-    A ``.npy`` file is, without a look at it; a ``.npz`` file is if it has one of the arrays
-    ``images`` and ``train``; whatever else is wrong with it is left to who reads it.
+    It is for a folder, a ``.npy`` file, and a ``.npz`` file with an array ``images`` or ``train``.
     """
     if path.is_dir() or path.suffix.lower() == ".npy":
         return True
@@ -74,13 +70,13 @@ def holds_images(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return not {"images.npy", "train.npy"}.isdisjoint(archive.namelist())
-    # On damaged bytes zipfile raises several kinds; who reads the file says which.
+    # On damaged bytes zipfile raises several kinds; the reader of the file reports them.
     except Exception:
         return False
 
 
 def _npz(path: Path) -> dict[str, Any]:
-    """Return the arguments of Images.from_arrays that a npz file holds."""
+    """Return the arguments of ``Images.from_arrays`` in a npz file."""
     file_size(path)
     arrays = read_arrays(path)
     if "images" in arrays and arrays.keys() <= {"images", "y"}:
@@ -89,8 +85,8 @@ def _npz(path: Path) -> dict[str, Any]:
         return dict(arrays)
     raise DataError(
         "NPZ_KEYS",
-        "it must hold images and perhaps y, or train and perhaps val, test, y_train, y_val and"
-        f" y_test, and nothing else; found {printable(', '.join(sorted(arrays))) or 'nothing'}.",
+        "it must hold images (and y), or train (and val, test, y_train, y_val, y_test), and"
+        f" nothing else; found {printable(', '.join(sorted(arrays))) or 'nothing'}.",
     )
 
 
@@ -102,7 +98,7 @@ def _folder(path: Path) -> dict[str, Any]:
     if pictures and by_label:
         raise DataError(
             "FOLDER_LAYOUT",
-            f"it has pictures and also folders with pictures, such as {next(iter(by_label)).name};"
+            f"it has both pictures and folders with pictures, such as {next(iter(by_label)).name};"
             " keep one or the other.",
         )
     if not pictures and not by_label:
@@ -110,8 +106,8 @@ def _folder(path: Path) -> dict[str, Any]:
     if names := sorted({folder.name for folder in folders} & set(_PARTS)):
         raise DataError(
             "FOLDER_LAYOUT",
-            f"it has a folder {names[0]}, and folders in it are labels, not parts; bring the parts"
-            " together by Images.from_arrays or in a npz file.",
+            f"it has a folder {names[0]}, but folders in it are labels, not parts; pass parts to"
+            " Images.from_arrays, or in a npz file.",
         )
     if pictures:
         return {"train": _stack(pictures)}
@@ -123,7 +119,7 @@ def _folder(path: Path) -> dict[str, Any]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder and not hidden, in the order of names."""
+    """Return the paths in a folder that are not hidden, by name."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
@@ -136,7 +132,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _stack(paths: Sequence[Path]) -> np.ndarray:
-    """Return pictures of one size and mode, shape (n, h, w) or (n, h, w, 3)."""
+    """Return pictures of one size and mode, shape (n, 1, h, w) or (n, 3, h, w)."""
     first = _picture(paths[0])
     stacked = np.empty((len(paths), *first.shape), dtype=first.dtype)
     for number, path in enumerate(paths):
@@ -148,7 +144,7 @@ def _stack(paths: Sequence[Path]) -> np.ndarray:
                 f" {path} is {_described(picture)}.",
             )
         stacked[number] = picture
-    # Said outright: a picture three pixels high would be taken for one with its colours first.
+    # Explicit: pictures of three rows would pass for ones with the colours first.
     return np.moveaxis(stacked, 3, 1) if stacked.ndim == 4 else stacked[:, None]
 
 
@@ -163,13 +159,11 @@ def _picture(path: Path) -> np.ndarray:
     try:
         from PIL import Image
     except ModuleNotFoundError:
-        raise ResourceError(
-            "PILLOW", "pictures are read by Pillow, which is missing: pip install pillow"
-        ) from None
+        raise ResourceError("PILLOW", "Pillow is missing: pip install pillow.") from None
     file_size(path)
     try:
         with warnings.catch_warnings():
-            # Of this it only warns: a small file that unpacks to more than 89 million pixels.
+            # Pillow only warns of a small file that unpacks to more than 89 million pixels.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as picture:
                 if picture.mode not in _MODES:

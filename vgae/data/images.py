@@ -1,4 +1,4 @@
-"""Images: pixels in [0, 1], in parts for training, validation and test."""
+"""Images with pixels in [0, 1], in parts for training, validation and test."""
 
 import hashlib
 import math
@@ -23,19 +23,18 @@ _COLOURS = (1, 3)
 class Images:
     """Images of one size, with optional labels.
 
-    Make one through :meth:`from_arrays` or :func:`vgae.data.named_images.load_images`: they check
-    what they are given, and keep a copy of their own.
+    Use :meth:`from_arrays` or :func:`vgae.data.named_images.load_images`, which check and copy
+    their input.
 
     Attributes:
-        train: Pixels to learn from, float32 in ``[0, 1]``, shape ``(n, c, h, w)``; c is 1 for
-            grey.
-        val: Pixels to choose a model by, likewise; there may be none.
-        test: Pixels to judge it by, likewise.
+        train: Training pixels, float32 in ``[0, 1]``, shape ``(n, c, h, w)``; c is 1 for grey.
+        val: Validation pixels, which choose a model; there may be none.
+        test: Test pixels, which evaluate it; there may be none.
         y_train: Label of each training image, int64 from 0 on, or -1 where unknown, shape
-            ``(n,)``; ``None`` without.
-        y_val: Of each validation image, likewise.
-        y_test: Of each test image, likewise.
-        name: What messages and run folders call them.
+            ``(n,)``; ``None`` without labels.
+        y_val: Labels of the validation images, as ``y_train``.
+        y_test: Labels of the test images, as ``y_train``.
+        name: Name in messages and run folders.
     """
 
     train: Tensor
@@ -59,22 +58,22 @@ class Images:
         name: str = "images",
         seed: int = 0,
     ) -> "Images":
-        """Take pixels and labels of arrays, tensors or nested lists; they are copied.
+        """Copy pixels and labels of arrays, tensors or nested lists.
 
-        Bytes (uint8) are divided by 255. What is not given as ``val`` or ``test`` is split off
-        ``train``: 10 % of it each, rounded down, by a permutation that depends on the seed and
-        the number of images alone. Images stay in their order within a part.
+        Bytes (uint8) are divided by 255. If ``val`` or ``test`` is absent, 10 % of ``train``,
+        rounded down, are split off for it, by a permutation that depends only on the seed and the
+        number of images. Within a part, images keep their order.
 
         Args:
-            train: Pixels, shape ``(n, h, w)`` or ``(n, c, h, w)``; ``(n, h, w, c)`` is turned if
-                only its last size is 1 or 3. Bytes, or floats in ``[0, 1]``, or booleans.
-            val: Likewise, of the same size and number of colours.
-            test: Likewise.
-            y_train: Integers, shape ``(n,)``; they follow what is split off.
-            y_val: Likewise; with ``val`` only.
-            y_test: Likewise; with ``test`` only.
-            name: What messages call the images.
-            seed: Of the split.
+            train: Bytes, floats in ``[0, 1]`` or booleans, shape ``(n, h, w)`` or
+                ``(n, c, h, w)``; ``(n, h, w, c)`` is transposed if only its last size is 1 or 3.
+            val: Validation pixels, of the same size and number of colours.
+            test: Test pixels, of the same size and number of colours.
+            y_train: Integers, shape ``(n,)``, split as ``train`` is.
+            y_val: Integers; with ``val`` only.
+            y_test: Integers; with ``test`` only.
+            name: Name of the images in messages.
+            seed: Seed of the split.
 
         Raises:
             DataError: ``NO_IMAGES``; ``IMAGE_SHAPE``; ``IMAGE_DTYPE``; ``IMAGE_RANGE`` if a pixel
@@ -96,23 +95,16 @@ class Images:
                     f"the images of {part} must be like those of train, {_times(first)}, got"
                     f" {_times(pixels.shape[1:])}.",
                 )
-        absent = [part for part in ("val", "test") if part not in parts]
+        absent = [part for part in given if part not in parts]
         for part in absent:
             if given[part][1] is not None:
                 raise DataError("LABELS", f"y_{part} is given without {part}; give both.")
         if len(parts["train"].pixels) == 0:
             raise DataError("NO_IMAGES", "train has no images; it must have at least one.")
         parts |= _split_off(absent, parts["train"], seed)
-        learn, choose, judge = (parts[part] for part in given)
-        return cls(
-            train=learn.pixels,
-            val=choose.pixels,
-            test=judge.pixels,
-            y_train=learn.labels,
-            y_val=choose.labels,
-            y_test=judge.labels,
-            name=name,
-        )
+        train, val, test = (parts[part] for part in given)
+        labels = (train.labels, val.labels, test.labels)
+        return cls(train.pixels, val.pixels, test.pixels, *labels, name)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -122,15 +114,14 @@ class Images:
 
     @property
     def num_pixels(self) -> int:
-        """Numbers that an image consists of: c h w."""
+        """Number of values of an image: c h w."""
         return math.prod(self.shape)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all pixels and labels, part by part, in hexadecimal."""
+        """SHA-256 of all pixels and labels, in hexadecimal."""
         digest = hashlib.sha256(b"vgae-images-1")
-        parts = (self.train, self.val, self.test, self.y_train, self.y_val, self.y_test)
-        for part in parts:
+        for part in (self.train, self.val, self.test, self.y_train, self.y_val, self.y_test):
             if part is None:
                 digest.update(b" None ")
                 continue
@@ -141,9 +132,9 @@ class Images:
         return digest.hexdigest()
 
     def binarised(self, binarize: Binarize, seed: int) -> "Images":
-        """Return the images with pixels that are 0 or 1, drawn by their grey value.
+        """Return images with pixels 0 or 1, drawn with the grey value as probability.
 
-        Validation and test images are drawn once, alike for ``"static"`` and ``"dynamic"``.
+        Validation and test images are drawn once, equally for ``"static"`` and ``"dynamic"``.
         Source: Salakhutdinov & Murray (2008), `On the Quantitative Analysis of Deep Belief
         Networks <https://doi.org/10.1145/1390156.1390266>`_, for the static form; Burda, Grosse &
         Salakhutdinov (2016), `Importance Weighted Autoencoders
@@ -151,19 +142,18 @@ class Images:
 
         Args:
             binarize: ``"static"`` draws the training images once too; ``"dynamic"`` leaves them
-                grey, to be drawn anew each epoch by :func:`binarised`; ``"none"`` returns the
-                images as they are.
-            seed: Of the draws.
+                grey, for :func:`binarised` in each epoch; ``"none"`` changes nothing.
+            seed: Seed of the draws.
 
         Raises:
-            UsageError: If ``binarize`` is none of these, or the seed is out of range.
+            UsageError: ``BINARIZE``, or if the seed is out of range.
         """
         check_binarize(binarize)
         if binarize == "none":
             return self
         draw = stream(seed, "binarize", self.train.device)
         val, test = binarised(self.val, draw), binarised(self.test, draw)
-        # Last, so that the other two do not depend on how the training images are treated.
+        # Last, so that the other two do not depend on ``binarize``.
         train = binarised(self.train, draw) if binarize == "static" else self.train
         return replace(self, train=train, val=val, test=test)
 
@@ -176,14 +166,14 @@ def binarised(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Draw each pixel as 1 with its grey value as probability, else 0.
 
     Args:
-        pixels: In ``[0, 1]``, of any shape.
-        generator: On the device of the pixels.
+        pixels: Values in ``[0, 1]``, of any shape.
+        generator: Generator on the device of the pixels.
 
     Returns:
         Zeros and ones of the shape and type of ``pixels``.
     """
-    # torch.rand lies in [0, 1): a pixel of 0 is never drawn as 1, a pixel of 1 always. Twice as
-    # fast on a CPU as torch.bernoulli.
+    # torch.rand is in [0, 1): a pixel of 0 is never drawn as 1, a pixel of 1 always. It is twice
+    # as fast on a CPU as torch.bernoulli.
     chance = torch.rand(
         pixels.shape, generator=generator, dtype=pixels.dtype, device=pixels.device
     )
@@ -214,7 +204,7 @@ def _checked(part: str, pixels: Any, labels: Any) -> _Part:
 
 
 def _split_off(names: list[str], part: _Part, seed: int) -> dict[str, _Part]:
-    """Return a tenth of ``part`` under each name, and what is left as ``train``."""
+    """Split a tenth of ``part`` off for each name; ``train`` gets the rest."""
     if not names:
         return {}
     num = len(part.pixels)
@@ -241,8 +231,7 @@ def _pixels(value: Any, name: str) -> Tensor:
             " convert it, by .astype('uint8') if its values go from 0 to 255.",
         )
     with np.errstate(over="ignore"):
-        # In row-major order, whatever was turned; a copy: a later change of the caller's array
-        # must not reach in here.
+        # A copy in row-major order, which later changes of the caller's array do not reach.
         pixels = array.astype(np.float32, order="C")
     if array.dtype == np.uint8:
         pixels /= 255
@@ -252,7 +241,7 @@ def _pixels(value: Any, name: str) -> Tensor:
 
 
 def _channels_first(array: np.ndarray, name: str) -> np.ndarray:
-    """Return the array as (n, c, h, w), or say what to do about its shape."""
+    """Return the array with shape (n, c, h, w)."""
     shape = array.shape
     if array.ndim == 2:
         side = round(shape[1] ** 0.5)
@@ -268,8 +257,8 @@ def _channels_first(array: np.ndarray, name: str) -> np.ndarray:
         return array[:, None]
     if shape[3] == 4 < min(shape[1:3]):
         raise _wrong_shape(name, shape, "; if the last of four colours is alpha, use [..., :3].")
-    turned = shape[3] in _COLOURS and shape[1] not in _COLOURS
-    return np.moveaxis(array, 3, 1) if turned else array
+    colours_last = shape[3] in _COLOURS and shape[1] not in _COLOURS
+    return np.moveaxis(array, 3, 1) if colours_last else array
 
 
 def _wrong_shape(name: str, shape: tuple[int, ...], hint: str) -> DataError:

@@ -1,4 +1,4 @@
-"""Sparse matrices in files: npz as scipy writes them, and Matrix Market."""
+"""Sparse matrices in files: npz of scipy, and Matrix Market."""
 
 import operator
 from array import array
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from vgae.data.text import brief, is_blank_or_comment, parse_number, read_lines
+from vgae.data.text import is_blank_or_comment, parse_number, read_lines
 from vgae.errors import DataError
 from vgae.graphs.arrays import csr_matrix
+from vgae.runtime.reading import brief
 
 _FIELDS = ("real", "integer", "pattern")
 _SYMMETRIES = ("general", "symmetric")
@@ -22,17 +23,17 @@ _ROWS_PER_ENTRY = 100
 
 
 def holds_sparse(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Tell whether these arrays are what ``scipy.sparse.save_npz`` writes."""
+    """Return whether arrays are those that ``scipy.sparse.save_npz`` writes."""
     return {"format", "shape", "data"} <= arrays.keys()
 
 
 def sparse_from_arrays(arrays: Mapping[str, np.ndarray]) -> sp.csr_array:
-    """Return the matrix whose parts are what ``scipy.sparse.save_npz`` writes.
+    """Return the matrix whose arrays ``scipy.sparse.save_npz`` writes.
 
-    Its indices are checked before the native code of scipy sees them.
+    The indices are checked before native code of scipy receives them.
 
     Args:
-        arrays: Of a matrix in the format csr, csc or coo.
+        arrays: Parts of a matrix in the format csr, csc or coo.
 
     Raises:
         DataError: ``SPARSE_CORRUPT``; ``FILE_FORMAT`` if it is in another format; ``ADJ_DTYPE`` if
@@ -51,39 +52,39 @@ def sparse_from_arrays(arrays: Mapping[str, np.ndarray]) -> sp.csr_array:
             return csr_matrix(data, arrays["indices"], arrays["indptr"], shape[::-1]).T.tocsr()
         if form == "coo":
             return _from_coo(data, arrays["row"], arrays["col"], shape)
+    except DataError:
+        raise
     except (KeyError, OverflowError, TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(
             "SPARSE_CORRUPT", f"it is not a sparse matrix in format {form}: {brief(error)}."
         ) from None
     raise DataError(
         "FILE_FORMAT",
         f"a sparse matrix must be in format csr, csc or coo, got {form!a:.60}; convert it by"
-        " .tocsr() before it is saved.",
+        " .tocsr() before you save it.",
     )
 
 
 def read_mtx(path: Path) -> sp.csr_array:
     """Return the matrix of a Matrix Market file, plain or gzip.
 
-    The reader of scipy is not used: a file that is cut short can crash it.
+    A truncated file can crash the reader of scipy, hence this one.
 
     Source: Boisvert, Pozo & Remington (1996), `The Matrix Market Exchange Formats
     <https://math.nist.gov/MatrixMarket/reports/MMformat.ps.gz>`_.
 
     Args:
-        path: A coordinate file of real numbers, integers or a pattern, general or symmetric.
+        path: Coordinate file of real numbers, integers or a pattern, general or symmetric.
 
     Raises:
         DataError: ``MTX_CORRUPT``; ``FILE_FORMAT`` if it is of another kind; ``GRAPH_SIZE``; or
             as :func:`vgae.data.text.read_lines`.
     """
-    # Only comments may hold more than ASCII, and in any encoding.
+    # Only comments may hold more than ASCII, in any encoding.
     lines = read_lines(path, encoding="latin-1")
     kind = next(lines, (1, ""))[1].lower().split()
     if kind[:2] != ["%%matrixmarket", "matrix"] or len(kind) != 5:
-        raise DataError("MTX_CORRUPT", "its first line is not that of a Matrix Market file.")
+        raise DataError("MTX_CORRUPT", "its first line is not the header of a Matrix Market file.")
     if (kind[2], kind[3] in _FIELDS, kind[4] in _SYMMETRIES) != ("coordinate", True, True):
         raise DataError(
             "FILE_FORMAT",
@@ -104,7 +105,7 @@ def read_mtx(path: Path) -> sp.csr_array:
     values = np.ones(len(entries)) if kind[3] == "pattern" else entries[:, 2]
     if kind[4] == "symmetric":
         if shape[0] != shape[1]:
-            raise DataError("MTX_CORRUPT", "it states that it is symmetric, and is not square.")
+            raise DataError("MTX_CORRUPT", "it states that it is symmetric, but is not square.")
         below = row != column
         row, column = np.append(row, column[below]), np.append(column, row[below])
         values = np.append(values, values[below])
@@ -137,7 +138,7 @@ def _from_coo(data: Any, row: Any, column: Any, shape: Any) -> sp.csr_array:
     if shape[0] > max(_ALWAYS_ROWS, _ROWS_PER_ENTRY * len(data)):
         raise DataError(
             "GRAPH_SIZE",
-            f"the matrix states {shape[0]} rows and has {len(data)} entries; if its rows are"
-            " named by large numbers, save an edge list instead.",
+            f"the matrix states {shape[0]} rows and has {len(data)} entries; if large numbers"
+            " name its rows, save an edge list instead.",
         )
     return sp.coo_array((data, (row, column)), shape=tuple(shape)).tocsr()

@@ -1,4 +1,4 @@
-"""load_dataset: a data set of the catalogue by name."""
+"""Loading of a graph of the catalogue by name."""
 
 from vgae.data.catalog import Features, check_features, entry
 from vgae.data.files import read_npz
@@ -10,16 +10,16 @@ from vgae.graphs.graph import Graph
 def load_dataset(name: str, *, features: Features = "raw", progress: bool | None = None) -> Graph:
     """Load a data set of the catalogue (``vgae datasets list``).
 
-    ``stdlib`` comes with the package. The others are looked for in ``$VGAE_DATA``, else in the
-    user's cache, and downloaded there if missing; every file is checked against its SHA-256.
+    ``stdlib`` comes with the package. The files of the others are read from ``$VGAE_DATA``, or the
+    user's cache, and downloaded there if missing; each is checked against its SHA-256.
 
     Args:
         name: ``"stdlib"``, ``"cora"``, ``"citeseer"`` or ``"pubmed"``.
-        features: ``"none"`` leaves them out, and does not ask for the files that hold them.
+        features: ``"none"`` omits the features, and does not need their files.
         progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
     Raises:
-        UsageError: If ``features`` is neither, or the data set is one of images.
+        UsageError: If ``features`` is invalid, or the data set is one of images.
         DataError: If the name is unknown, or files are missing or damaged.
     """
     check_features(features)

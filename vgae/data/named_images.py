@@ -1,4 +1,4 @@
-"""load_images: images by the name of a data set, or by a path.
+"""Loading of images by the name of a data set or by a path.
 
 ======  ======  ======  ======  ==============  =======
 name    train   val     test    size            classes
@@ -8,7 +8,6 @@ mnist   50,000  10,000  10,000  28 x 28, grey   10
 ======  ======  ======  ======  ==============  =======
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,27 +26,29 @@ _SPLIT_SEED = 0
 def load_images(
     source: str, *, binarize: Binarize = "none", seed: int = 0, progress: bool | None = None
 ) -> Images:
-    """Load a data set of images of the catalogue, or read images from a file or folder.
+    """Load images of the catalogue, or read them from a file or folder.
 
-    ``digits`` comes with scikit-learn; each of its classes is split into 70 % for training, 10 %
-    for validation and 20 % for test, always alike. ``mnist`` is looked for in ``$VGAE_DATA``, else
-    in the user's cache, and downloaded there if missing; every file is checked against its
-    SHA-256. Its last 10,000 training images are for validation.
+    ``digits`` comes with scikit-learn; a fixed split assigns 70 % of each class to training, 10 %
+    to validation and 20 % to test. The files of ``mnist`` are read from ``$VGAE_DATA``, or the
+    user's cache, and downloaded there if missing; each is checked against its SHA-256. Its last
+    10,000 training images are for validation.
 
     Args:
-        source: ``"digits"``, ``"mnist"``, or a path as :func:`~vgae.data.image_files.read_images`
-            takes it. A name of the catalogue goes before a file of that name.
-        binarize: See :meth:`vgae.data.images.Images.binarised`.
-        seed: Of what is drawn for ``binarize``, and of the split of a file or folder.
+        source: ``"digits"``, ``"mnist"``, or a path for
+            :func:`~vgae.data.image_files.read_images`. A name goes before a file of that name.
+        binarize: As for :meth:`vgae.data.images.Images.binarised`.
+        seed: Seed of ``binarize``, and of the split of a file or folder.
         progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
     Raises:
-        UsageError: If ``binarize`` is no such word, the seed is out of range, or the data set is
-            a graph.
-        DataError: If there is no such data set or file, or it is missing or damaged.
+        UsageError: If ``binarize`` or the seed is invalid, or the data set is a graph.
+        DataError: If the data set or file is unknown, missing or damaged.
     """
     check_binarize(binarize)
-    if source.lower() in catalogue() or _may_be_name(source):
+    path = Path(source)
+    # A text without suffix and folder that is not a path can only be a misspelt name.
+    is_name = not path.suffix and path.name == source and not path.exists()
+    if is_name or source.lower() in catalogue():
         images = _named(entry(source), progress=progress)
     else:
         images = read_images(source, seed=seed)
@@ -55,19 +56,13 @@ def load_images(
 
 
 def is_images(source: str) -> bool:
-    """Tell whether a name or path is one of images, by its name or the list of what it holds.
+    """Return whether a name or path is one of images, without reading them.
 
-    A name that nobody knows and a file that is not there are not, so that who opens graphs can say
-    so; but a missing ``.npy`` file is.
+    An unknown name or missing file is not, unless it ends in ``.npy``: the readers of graphs
+    report it.
     """
     known = catalogue().get(source.lower())
     return known.holds_images if known else holds_images(Path(source))
-
-
-def _may_be_name(source: str) -> bool:
-    """Tell what could only be a misspelt name from a path."""
-    path = Path(source)
-    return not path.suffix and path.name == source and not path.exists()
 
 
 def _named(known: Entry, *, progress: bool | None) -> Images:
@@ -75,11 +70,7 @@ def _named(known: Entry, *, progress: bool | None) -> Images:
         raise UsageError("GRAPH", f"{known.name} is a graph: use load_dataset.")
     if known.kind != "idx":
         return _digits(known)
-    return _mnist(known, fetch(known, progress=progress))
-
-
-def _mnist(known: Entry, files: Mapping[str, Path]) -> Images:
-    """Read the four IDX files of MNIST, or of a set published in its form."""
+    files = fetch(known, progress=progress)
     pixels, labels = read_idx_pair(
         files["train-images-idx3-ubyte"], files["train-labels-idx1-ubyte"]
     )
@@ -99,7 +90,7 @@ def _mnist(known: Entry, files: Mapping[str, Path]) -> Images:
 def _digits(known: Entry) -> Images:
     from sklearn.datasets import load_digits
 
-    # scikit-learn's types do not say what a Bunch holds.
+    # The types of scikit-learn lack the attributes of a Bunch.
     digits = load_digits()
     pixels = (digits.images / 16).astype(np.float32)  # pyright: ignore[reportAttributeAccessIssue]
     labels = digits.target.astype(np.int64)  # pyright: ignore[reportAttributeAccessIssue]
@@ -122,8 +113,8 @@ def _balanced(labels: np.ndarray) -> list[np.ndarray]:
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
     for label in np.unique(labels):
         members = order[labels[order] == label]
-        # Rounded to the nearest, so that what is cut off ten classes does not add up.
-        cut = np.split(members, [(share * len(members) + 5) // 10 for share in (7, 8)])
+        # Rounded to the nearest, so that the errors of ten classes do not add up.
+        cut = np.split(members, [(tenths * len(members) + 5) // 10 for tenths in (7, 8)])
         for part, chosen in zip(parts, cut, strict=True):
             part.append(chosen)
     return [np.sort(np.concatenate(part)) for part in parts]

@@ -1,4 +1,4 @@
-"""Node features in files, and how they find the nodes of a graph."""
+"""Node features in files, and their assignment to the nodes of a graph."""
 
 import logging
 import os
@@ -12,9 +12,7 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
 
-from vgae.data.idx import file_size
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
 from vgae.data.parquet import coded_names, numbers, read_parquet
@@ -22,7 +20,6 @@ from vgae.data.text import (
     Normalize,
     is_blank_or_comment,
     is_number,
-    naming,
     normalised,
     parse_number,
     read_lines,
@@ -34,6 +31,7 @@ from vgae.errors import DataError, UsageError, printable
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.graph import NodeId
 from vgae.runtime.npz import read_arrays
+from vgae.runtime.reading import file_size, naming
 from vgae.runtime.tables import plain_names
 
 MissingFeatures = Literal["error", "zero"]
@@ -49,7 +47,7 @@ class NodeFeatures:
     """A row of numbers for each node.
 
     Attributes:
-        x: float32, finite, shape ``(N, F)``, an array or a CSR matrix of scipy.
+        x: Finite float32, shape ``(N, F)``, an array or a CSR matrix of scipy.
         names: Name of each row, all different; ``None`` if the file has none.
         feature_names: Name of each column; empty if the file has none.
     """
@@ -65,10 +63,12 @@ class NodeFeatures:
 
 
 class Joined(NamedTuple):
-    """Nodes and features brought together.
+    """Nodes with their features.
 
-    ``names``: name of each node; ``place``: where in them each node now is that had been there
-    before; ``x``: a row for each of ``names``.
+    Attributes:
+        names: Name of each node.
+        place: Index in ``names`` of each node of the graph, int64.
+        x: Row of features of each of ``names``.
     """
 
     names: Sequence[NodeId]
@@ -87,69 +87,65 @@ def read_features(
                         ``feature_names``; or a sparse matrix as ``scipy.sparse.save_npz`` writes
     ``.csv``, ``.tsv``  also with ``.gz``: a header, then a line for each node, its name first;
                         separated by commas, tabs or semicolons
-    ``.parquet``        a column ``node_id`` or ``id``, or else the first, with the names; the
-                        others are the features
+    ``.parquet``        a column of names (``node_id``, ``id``, or else the first); the others
+                        are the features
     ==================  ==========================================================================
 
-    Names in text are text, or integers if each is the canonical way to write one.
+    Names in text are text, or integers if each is in canonical form.
 
     Args:
         path: The file.
-        encoding: Of a text file, as Python names it.
+        encoding: Encoding of a text file, as Python spells it.
         normalize: As for :func:`vgae.read_graph`.
 
     Raises:
-        UsageError: If the encoding is unknown, or pyarrow missing.
+        UsageError: ``ENCODING``; ``NORMALIZE``; ``MISSING_PACKAGE`` without pyarrow.
         DataError: ``FILE_FORMAT``; ``FEATURE_DTYPE`` if a feature is not a number, with its
             column and line; ``FEATURE_NONFINITE``; ``FEATURE_SHAPE``; ``FEATURE_HEADER``;
-            ``FIELDS``; ``NODE_ID`` if names are not all different; ``NPZ_KEYS``; or what is wrong
-            with the file itself.
+            ``FIELDS``; ``NODE_ID`` if two names are equal; ``NPZ_KEYS``; or as the reader of the
+            format.
     """
     path = Path(path)
     file_size(path)
+    kind = unpacked_name(path).suffix.lower()
     with naming(path):
-        features = _read(path, encoding)
+        if kind == ".npy":
+            features = _checked(None, read_npy(path))
+        elif kind == ".npz":
+            features = _from_arrays(read_arrays(path))
+        elif kind == ".parquet":
+            features = _from_parquet(path)
+        elif kind in (".csv", ".tsv"):
+            features = _from_text(path, encoding)
+        else:
+            raise DataError(
+                "FILE_FORMAT",
+                "features must be in a .npy, .npz, .csv, .tsv (also .gz) or .parquet file.",
+            )
         if features.names is None or normalize == "none":
             return features
         names = normalised(features.names, normalize)
         return _checked(names, features.x, features.feature_names)
 
 
-def _read(path: Path, encoding: str) -> NodeFeatures:
-    """Read features by the suffix of the file."""
-    kind = unpacked_name(path).suffix.lower()
-    if kind == ".npy":
-        return _checked(None, read_npy(path))
-    if kind == ".npz":
-        return _from_arrays(read_arrays(path))
-    if kind == ".parquet":
-        return _from_parquet(path)
-    if kind in (".csv", ".tsv"):
-        return _from_text(path, encoding)
-    raise DataError(
-        "FILE_FORMAT",
-        "features must be in a .npy, .npz, .csv, .tsv (also .gz) or .parquet file.",
-    )
-
-
 def join_features(
     names: Sequence[NodeId], features: NodeFeatures, *, missing: MissingFeatures, counted: bool
 ) -> Joined:
-    """Give each node its features, by name.
+    """Assign a row of features to each node, by name.
 
-    Rows without names are those of the nodes 0, 1, ... If one side has text for names and the
-    other integers, both become text.
+    Rows without names belong to the nodes 0, 1, ... If the names of one side are text and those of
+    the other integers, both become text.
 
     Args:
-        names: Of the nodes.
+        names: Name of each node.
         features: Features of these nodes.
-        missing: If nodes and rows are not the same: ``"zero"`` gives nodes without a row zeros,
-            and makes nodes of rows without one. All nodes then stand in ascending order.
-        counted: Whether the number of nodes is certain. If it is known from links alone, rows
-            without names may go on: their nodes have no links.
+        missing: Treatment of nodes without a row and rows without a node: ``"zero"`` adds rows of
+            zeros and isolated nodes, and then sorts all nodes by name.
+        counted: Whether the number of nodes is certain. If only the links give it, there may be
+            more rows without names: their nodes have no links.
 
     Raises:
-        UsageError: If ``missing`` has no such value.
+        UsageError: ``MISSING_FEATURES`` if ``missing`` is neither ``"error"`` nor ``"zero"``.
         DataError: ``NODE_SET_MISMATCH``.
     """
     if missing not in ("error", "zero"):
@@ -179,7 +175,7 @@ def join_features(
         )
     if no_row or no_node:
         log.info(
-            "%d nodes have no features, %d are in the features alone", len(no_row), len(no_node)
+            "%d nodes have no features, %d are in the features only", len(no_row), len(no_node)
         )
     ordered = sorted(nodes.union(rows)) if no_node else names
     place_of = {name: place for place, name in enumerate(ordered)}
@@ -192,13 +188,13 @@ def _rows(x: Any, rows: list[int]) -> Any:
     if rows == list(range(x.shape[0])):
         return x
     zeros = np.zeros((1, x.shape[1]), x.dtype)
-    # They come last, where -1 finds them.
+    # In the last row, which has the index -1.
     whole: Any = sp.vstack([x, zeros], format="csr") if sp.issparse(x) else np.vstack([x, zeros])
     return whole[rows]
 
 
 def _some(names: Sequence[NodeId]) -> str:
-    """Say how many names there are, and the first three."""
+    """Return the number of names, and the first three."""
     shown = ", ".join(f"{name!r:.60}" for name in names[:3])
     return f"{len(names)} ({shown}{', ...' if len(names) > 3 else ''})" if names else "0"
 
@@ -206,7 +202,7 @@ def _some(names: Sequence[NodeId]) -> str:
 def _checked(
     names: Sequence[NodeId] | None, x: Any, feature_names: Sequence[str] = ()
 ) -> NodeFeatures:
-    """Return features whose parts fit together, or say which does not."""
+    """Return features, or raise if their parts do not fit together."""
     tensor = feature_tensor(x)
     rows, columns = tensor.shape
     if rows == 0:
@@ -221,16 +217,12 @@ def _checked(
         raise DataError(
             "FEATURE_SHAPE", f"it has {columns} features and {len(feature_names)} feature_names."
         )
-    return NodeFeatures(
-        _array(tensor), None if names is None else tuple(names), tuple(feature_names)
-    )
-
-
-def _array(x: Tensor) -> np.ndarray | sp.csr_array:
-    if x.layout == torch.strided:
-        return x.numpy()
-    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
-    return sp.csr_array(parts, shape=tuple(x.shape))
+    if tensor.layout == torch.strided:
+        array = tensor.numpy()
+    else:
+        parts = (tensor.values(), tensor.col_indices(), tensor.crow_indices())
+        array = sp.csr_array(tuple(part.numpy() for part in parts), shape=(rows, columns))
+    return NodeFeatures(array, None if names is None else tuple(names), tuple(feature_names))
 
 
 def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
@@ -239,8 +231,8 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
     if "x" not in arrays or not arrays.keys() <= _KEYS:
         raise DataError(
             "NPZ_KEYS",
-            "it must hold x and perhaps ids and feature_names, or a sparse matrix of scipy, and"
-            f" nothing else; found {printable(', '.join(sorted(arrays))) or 'nothing'}.",
+            "it must hold x (and ids, feature_names), or a sparse matrix of scipy, and nothing"
+            f" else; found {printable(', '.join(sorted(arrays))) or 'nothing'}.",
         )
     for key in ("ids", "feature_names"):
         names = arrays.get(key, np.empty(0, int))
@@ -257,9 +249,9 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
 
 def _from_text(path: Path, encoding: str) -> NodeFeatures:
     lines = read_lines(path, encoding=encoding)
-    first = next((line for line in lines if not is_blank_or_comment(line[1])), (0, ""))
+    first = next((line for line in lines if not is_blank_or_comment(line[1])), (0, "\n"))
     delimiter = max(_SEPARATORS, key=first[1].count)
-    records = split_records(chain([first] if first[0] else [], lines), delimiter, path)
+    records = split_records(chain([first], lines), delimiter, path)
     number, header = next(records, (0, []))
     columns = header[1:]
     if not columns or all(map(is_number, columns)):

@@ -1,14 +1,13 @@
-"""read_npy: one array of numbers or text, its header held against the length of the file."""
+"""One array of a npy file, its header compared with the length of the file."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
-from vgae.data.idx import file_size
-from vgae.data.text import brief, naming
 from vgae.errors import DataError
 from vgae.runtime.npz import check_header
+from vgae.runtime.reading import brief, file_size, naming
 
 
 def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
@@ -32,4 +31,4 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
             raise
         # The header is a Python literal; on a damaged one numpy raises several kinds.
         except Exception as error:
-            raise DataError("NPY_CORRUPT", f"it is no npy file ({brief(error)}).") from None
+            raise DataError("NPY_CORRUPT", f"it is not a npy file ({brief(error)}).") from None

@@ -5,18 +5,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vgae.data.text import brief
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError
+from vgae.runtime import limits
+from vgae.runtime.reading import brief
+from vgae.runtime.tables import optional_module
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ALWAYS_VALUES = 2**24
-_VALUES_A_BYTE = 100
-
 
 class Coded(NamedTuple):
-    """Distinct names in order of appearance, and for each value which of them it is."""
+    """Distinct names in order of appearance, and the place in them of each value."""
 
     names: list[int] | list[str]
     codes: np.ndarray
@@ -26,39 +25,25 @@ def read_parquet(path: Path) -> "pa.Table":
     """Return the table of a parquet file.
 
     Raises:
-        UsageError: ``PYARROW`` if pyarrow is missing.
-        DataError: ``PARQUET_CORRUPT``; ``UNPACKED_SIZE`` if it states far more values than it has
-            bytes.
+        UsageError: ``MISSING_PACKAGE`` without pyarrow.
+        DataError: ``PARQUET_CORRUPT``; ``UNPACKED_SIZE`` by
+            :data:`vgae.runtime.limits.PARQUET`.
     """
-    try:
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError:
-        raise UsageError(
-            "PYARROW", "pyarrow, which reads parquet, is missing: pip install 'vgae[parquet]'"
-        ) from None
+    pq = optional_module("pyarrow.parquet", "parquet")
     try:
         with pq.ParquetFile(path) as file:
-            _check_size(file.metadata, path.stat().st_size)
+            rows, columns = file.metadata.num_rows, file.metadata.num_columns
+            # A few bytes may repeat one value without end.
+            limits.PARQUET.check(max(rows, 1) * max(columns, 1), path.stat().st_size)
             table = file.read()
-        # Not done on reading: the text in it must be UTF-8.
+        # Reading does not check this: text must be UTF-8.
         table.validate(full=True)
     except DataError:
         raise
     # On damaged bytes pyarrow raises several kinds of exceptions.
     except Exception as error:
-        raise DataError("PARQUET_CORRUPT", f"it is no parquet file ({brief(error)}).") from None
+        raise DataError("PARQUET_CORRUPT", f"it is not a parquet file ({brief(error)}).") from None
     return table
-
-
-def _check_size(metadata: Any, size: int) -> None:
-    """Raise if a file of so many bytes states far more values: a byte may repeat one for ever."""
-    values = max(metadata.num_rows, 1) * max(metadata.num_columns, 1)
-    if values > max(_ALWAYS_VALUES, _VALUES_A_BYTE * size):
-        raise DataError(
-            "UNPACKED_SIZE",
-            f"it has {size} bytes and states {values} values; save it without compression if they"
-            " are what you want.",
-        )
 
 
 def coded_names(table: "pa.Table", columns: list[str]) -> Coded:
@@ -97,34 +82,22 @@ def numbers(table: "pa.Table", column: str, code: str) -> np.ndarray:
     Raises:
         DataError: With the given code, if it is of another type.
     """
-    import pyarrow as pa
-
     values = table[column]
-    if not any(
-        check(values.type)
-        for check in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
-    ):
+    if not _is_one_of(values.type, "integer", "floating", "boolean"):
         raise DataError(code, f"column {column!r} must be numbers, got {values.type}.")
     return values.to_numpy().astype(np.float64)
 
 
 def _plain(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    is_coded = _is_one_of(column.type, "dictionary")
+    return column.cast(column.type.value_type) if is_coded else column
+
+
+def _is_name(kind: Any) -> bool:
+    return _is_one_of(kind, "integer", "string", "large_string", "string_view")
+
+
+def _is_one_of(kind: Any, *names: str) -> bool:
     import pyarrow as pa
 
-    if pa.types.is_dictionary(column.type):
-        return column.cast(column.type.value_type)
-    return column
-
-
-def _is_name(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    return any(
-        check(kind)
-        for check in (
-            pa.types.is_integer,
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-        )
-    )
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in names)

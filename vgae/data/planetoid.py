@@ -41,18 +41,18 @@ from vgae.graphs.graph import Graph
 
 _LABEL_PARTS = {"ally", "ty"}
 
-# Raise it when the same files would give another graph, so that no old conversion is used.
+# Increment it when the same files give another graph, so that old conversions are not used.
 _CONVERSION = 1
 
 
 class _Table(NamedTuple):
-    """What nodes have, one row each: the known nodes, the tested ones, and a last row of nothing.
+    """Features or labels: rows of known nodes, of test nodes, and a row for nodes without any.
 
-    Args:
+    Attributes:
         rows: Features or labels, of length ``known + tested + 1``.
-        known: Rows of ``allx`` or ``ally``.
-        tested: Rows of ``tx`` or ``ty``.
-        path: The file to blame.
+        known: Number of rows of ``allx`` or ``ally``.
+        tested: Number of rows of ``tx`` or ``ty``.
+        path: File of ``tx`` or ``ty``, for errors.
     """
 
     rows: Any
@@ -62,7 +62,7 @@ class _Table(NamedTuple):
 
 
 class NodeSplit(NamedTuple):
-    """Nodes to learn classes from, to choose by and to judge by: int64 indices, none twice."""
+    """Training, validation and test nodes: int64 indices, all different."""
 
     train: Tensor
     val: Tensor
@@ -72,19 +72,19 @@ class NodeSplit(NamedTuple):
 def load_planetoid(
     name: str, *, features: Features = "raw", progress: bool | None = None
 ) -> Graph:
-    """Load a data set of the catalogue; download it if need be.
+    """Load a data set of the catalogue; download it if necessary.
 
-    Each file used is verified by its sha256, read without unpickling, and converted once to an
-    npz in the cache folder (``$VGAE_CACHE``, or the user's), which is used from then on.
+    Each file is verified by its sha256, read without unpickling, and converted once to an npz in
+    the cache folder (``$VGAE_CACHE``, or the user's), which later calls read.
 
     Args:
         name: ``"cora"``, ``"citeseer"`` or ``"pubmed"``.
-        features: ``"none"`` leaves ``x`` out, and does without the files that hold it.
+        features: ``"none"`` omits ``x``, and does not need its files.
         progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
     Raises:
-        DataError: ``UNKNOWN_DATASET``; ``OFFLINE`` if files are missing and cannot be
-            downloaded; ``CHECKSUM`` if one is damaged.
+        UsageError: ``FEATURES``.
+        DataError: ``UNKNOWN_DATASET``, or as :func:`vgae.data.catalog.fetch`.
     """
     check_features(features)
     known = entry(name)
@@ -99,31 +99,31 @@ def load_planetoid(
         except DataError as error:
             links = {f"ind.{known.name}.{part}" for part in _parts("none")}
             if error.code == "OFFLINE" and links.isdisjoint(missing(known)):
-                hint = (
-                    "\n  The files of its links are there: --features none does without the rest."
-                )
-                raise DataError(error.code, f"{error}{hint}") from error
+                hint = "The files of its links are present: --features none needs no others."
+                raise DataError(error.code, f"{error}\n  {hint}") from error
             raise
         graph = read_planetoid(files, known.name, features=features)
-        _write_converted(graph, converted)
+        # The conversion only saves time: a folder that cannot be written is not an error.
+        with suppress(ResourceError):
+            write_npz(graph, converted)
     return graph
 
 
 def public_split(graph: Graph) -> NodeSplit | None:
-    """Return the split that papers on Cora, CiteSeer and PubMed report, ``None`` for other graphs.
+    """Return the published split of Cora, CiteSeer and PubMed, ``None`` for other graphs.
 
     The first 20 nodes per class in the order of :func:`read_planetoid` are for training (20 of
-    each class, in mixed order), the next 500 for validation; ``test.index`` names the test nodes.
+    each class, in mixed order), the next 500 for validation; ``test.index`` lists the test nodes.
 
     Source: Yang, Cohen & Salakhutdinov (2016), section 5.2; the validation nodes are those of
     Kipf & Welling (2017), `Semi-Supervised Classification with Graph Convolutional Networks
     <https://arxiv.org/abs/1609.02907>`_.
 
     Args:
-        graph: Its name, nodes and links say whether it is one of the three; features may differ.
+        graph: Its name, nodes and links must be those of a data set; features may differ.
 
     Raises:
-        DataError: As :func:`load_planetoid`, if it seems to be one and the files are not there.
+        DataError: As :func:`load_planetoid`, if name and number of nodes match.
     """
     known = catalogue().get(graph.name.lower())
     if known is None or known.kind != "planetoid" or graph.num_nodes != known.counts.get("nodes"):
@@ -138,23 +138,24 @@ def public_split(graph: Graph) -> NodeSplit | None:
 
 
 def read_planetoid(files: Mapping[str, Path], name: str, *, features: Features = "raw") -> Graph:
-    """Read the files ``ind.<name>.<part>`` of a data set, of the catalogue or of your own.
+    """Read the files ``ind.<name>.<part>`` of a data set, of the catalogue or your own.
 
     The order of nodes is that of Kipf and of PyG: the rows of ``allx``, then the test nodes, row
-    ``k`` of ``tx`` belonging to node ``test.index[k]``. A node that is in the graph but has no row
-    in either (CiteSeer has 15) gets zero features and the label -1. There is one node per key of
-    the graph, whether features are read or not.
+    ``k`` of ``tx`` belonging to node ``test.index[k]``. A node of the graph without a row in
+    either (CiteSeer has 15) gets zero features and the label -1. There is one node per key of the
+    graph, with or without features.
 
     Args:
-        files: Where each file is, by its name. ``graph`` and ``test.index`` must be there, with
-            features ``allx`` and ``tx`` too; labels are read if ``ally`` and ``ty`` are there.
-            ``x`` and ``y`` repeat rows of ``allx`` and ``ally`` and are not looked at.
-        name: The middle part of the names of the files.
-        features: ``"none"`` leaves ``x`` out.
+        files: Path of each file, by its name. ``graph`` and ``test.index`` are required, with
+            features also ``allx`` and ``tx``; labels need ``ally`` and ``ty``. ``x`` and ``y``
+            repeat rows of ``allx`` and ``ally`` and are not read.
+        name: Middle part of the names of the files.
+        features: ``"none"`` omits ``x``.
 
     Raises:
-        DataError: ``PLANETOID_MISSING``, ``CANNOT_READ``; ``PICKLE_REFUSED`` if a file asks for
-            more than data; ``PLANETOID_CORRUPT`` if it is damaged or the files disagree.
+        UsageError: ``FEATURES``.
+        DataError: ``PLANETOID_MISSING``, ``CANNOT_READ``; ``PICKLE_REFUSED`` if a file holds more
+            than data; ``PLANETOID_CORRUPT`` if it is damaged or the files disagree.
     """
     check_features(features)
     paths = {part: files.get(f"ind.{name}.{part}") for part in _parts(features)}
@@ -176,7 +177,7 @@ def read_planetoid(files: Mapping[str, Path], name: str, *, features: Features =
 
 
 def _parts(features: Features) -> tuple[str, ...]:
-    """Return the parts that are read, of the eight that there are."""
+    """Return the parts that are read, of all eight."""
     parts = ("graph", "test.index", "ally", "ty")
     return (*parts, "allx", "tx") if features == "raw" else parts
 
@@ -186,7 +187,7 @@ def _corrupt(path: Path, what: str) -> DataError:
 
 
 def _edges(path: Path) -> tuple[np.ndarray, int]:
-    """Return every stated edge, shape ``(2, E)``, and the number of nodes."""
+    """Return the edges of a file, shape ``(2, E)``, and the number of nodes."""
     adjacency = read_adjacency(path)
     num_nodes = len(adjacency)
     degrees = [len(neighbours) for neighbours in adjacency.values()]
@@ -204,7 +205,7 @@ def _test_index(path: Path, num_nodes: int) -> np.ndarray:
     if not tokens:
         raise _corrupt(path, "it is empty")
     for line, token in enumerate(tokens, start=1):
-        # bytes.isdigit knows ASCII digits only; a node id has few of them.
+        # bytes.isdigit accepts ASCII digits only; the length bounds the integer.
         if not token.isdigit() or len(token) > 9 or int(token) >= num_nodes:
             text = ascii(token[:20])[1:]
             raise _corrupt(path, f"entry {line} is {text}, not one of the {num_nodes} nodes")
@@ -216,7 +217,7 @@ def _test_index(path: Path, num_nodes: int) -> np.ndarray:
 
 
 def _read_features(found: Mapping[str, Path]) -> _Table:
-    # scipy does not say that a sparse array has a shape; hence Any.
+    # The types of scipy lack the shape of a sparse array; hence Any.
     matrices: list[Any] = [read_csr(found[part]) for part in ("allx", "tx")]
     for part, matrix in zip(("allx", "tx"), matrices, strict=True):
         with np.errstate(over="ignore"):
@@ -246,7 +247,7 @@ def _label_of_row(matrix: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _by_node(table: _Table, test: np.ndarray, num_nodes: int) -> Any:
-    """Bring the rows of a table into the order of nodes."""
+    """Return the rows of a table in the order of nodes."""
     if table.tested != len(test):
         what = f"it has {table.tested} rows for the {len(test)} nodes of test.index"
         raise _corrupt(table.path, what)
@@ -260,26 +261,20 @@ def _by_node(table: _Table, test: np.ndarray, num_nodes: int) -> Any:
 
 
 def _converted(known: Entry, features: Features) -> Path:
-    """Return where the conversion lies; its name depends on all that it is made of."""
-    made_of = [str(_CONVERSION), features, *(known.files[file].sha256 for file in known.files)]
-    digest = hashlib.sha256("/".join(made_of).encode()).hexdigest()[:16]
+    """Return the path of the conversion; its name depends on all that determines it."""
+    origin = [str(_CONVERSION), features, *(info.sha256 for info in known.files.values())]
+    digest = hashlib.sha256("/".join(origin).encode()).hexdigest()[:16]
     return cache_home() / "converted" / f"{known.name}-{features}-{digest}.npz"
 
 
 def _read_converted(path: Path, known: Entry, features: Features) -> Graph | None:
-    """Return the conversion, or None if there is none that can be used."""
+    """Return the conversion, or None if it is missing or damaged."""
     if not path.is_file():
         return None
     try:
         graph = read_npz(path)
-    except DataError:  # It is damaged, and made anew.
+    except DataError:  # It is damaged, and written again.
         return None
     # An archive has a checksum for each member, but none for the list of its members.
     complete = graph.name == known.name and graph.y is not None
     return graph if complete and (graph.x is None) == (features == "none") else None
-
-
-def _write_converted(graph: Graph, path: Path) -> None:
-    # The conversion only saves time: a folder that cannot be written must not stop anybody.
-    with suppress(ResourceError):
-        write_npz(graph, path)

@@ -1,18 +1,20 @@
-"""Lines of a text file, plain or gzip, and their fields: decoded strictly, and bounded."""
+"""Lines and fields of text files, plain or gzip: strictly decoded, of bounded size."""
 
 import gzip
 import io
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
 from vgae.data.catalog import opened
 from vgae.errors import DataError, UsageError
+from vgae.runtime import limits
+from vgae.runtime.reading import brief
 
 Normalize = Literal["none", "nfc"]
 
@@ -21,27 +23,24 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "white space"
 _LONGEST_LINE = 2**20
 _MOST_EMPTY_LINES = 1_000_000
 _MOST_LINES_OF_A_RECORD = 100
-_MOST_BYTES = 2 * 2**30
-_ALWAYS_UNPACKED = 16 * 2**20
-_MOST_TIMES = 200
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the path before the message of a DataError that does not begin with it."""
-    try:
-        yield
-    except DataError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise DataError(error.code, f"{path}: {error}") from None
+@dataclass(frozen=True)
+class TextFormat:
+    """Layout of an edge list in text.
 
+    Attributes:
+        delimiter: Character between fields; a space stands for any white space; detected and
+            logged if None.
+        header: Whether the first line names the columns; detected and logged if None.
+        encoding: Name of the encoding, as Python spells it.
+    """
 
-def brief(error: Exception) -> str:
-    """Return one printable line of at most 120 characters: the text may come from a file."""
-    return ascii(str(error).rstrip(".") or type(error).__name__)[1:-1][:120]
+    delimiter: str | None = None
+    header: bool | None = None
+    encoding: str = "utf-8"
 
 
 def unpacked_name(path: Path) -> Path:
@@ -50,16 +49,16 @@ def unpacked_name(path: Path) -> Path:
 
 
 def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """Yield the number of each line, from 1, and the line with whatever ends it.
+    """Yield each line with its end (LF, CR or CR LF), and its number, from 1.
 
-    A line ends in LF, CR or CR LF. A byte order mark of UTF-8 is left out.
+    A byte order mark of UTF-8 is removed.
 
     Raises:
         UsageError: ``ENCODING`` if there is no such encoding.
-        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT``; ``GZIP_BOMB`` if it would unpack to more
-            than 2 GiB, or to more than 16 MiB and 200 times its own size; ``ENCODING``;
-            ``LINE_LENGTH`` if a line has more than 1 MiB; ``BLANK_LINES`` after a million lines in
-            a row that are blank or comments.
+        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT``; ``UNPACKED_SIZE`` by
+            :data:`vgae.runtime.limits.TEXT`; ``ENCODING``; ``LINE_LENGTH`` if a line has more
+            than 2**20 characters; ``BLANK_LINES`` after a million blank lines or comments in a
+            row.
     """
     empty = 0
     with _unpacked(path) as file:
@@ -76,14 +75,14 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
                     raise DataError(
                         "LINE_LENGTH",
                         f"{path}, line {number}: it has more than {_LONGEST_LINE} characters; the"
-                        " file lacks ends of lines, or is not what its name says.",
+                        " file lacks line ends, or its name is wrong.",
                     )
                 empty = empty + 1 if is_blank_or_comment(line) else 0
                 if empty > _MOST_EMPTY_LINES:
                     raise DataError(
                         "BLANK_LINES",
-                        f"{path}, line {number}: {_MOST_EMPTY_LINES} lines before it hold nothing;"
-                        " the file is damaged, or not what its name says.",
+                        f"{path}, line {number}: {_MOST_EMPTY_LINES} lines before it are empty;"
+                        " the file is damaged, or its name is wrong.",
                     )
                 yield number, line
         except UnicodeError as error:
@@ -96,18 +95,18 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
 
 
 def is_blank_or_comment(line: str) -> bool:
-    """Tell whether a line holds nothing, or begins with ``#`` or ``%``."""
+    """Return whether a line is blank, or begins with ``#`` or ``%``."""
     return line[0] in "#%" or line.isspace()
 
 
 def split_records(
     lines: Iterator[tuple[int, str]], delimiter: str, path: Path
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the first line of each record, and its fields.
+    """Yield the fields of each record, and the number of its first line.
 
-    Fields may stand in double quotes, doubled within, and then hold anything, line ends too.
-    White space around a field is left out unless it is quoted. With a space as delimiter, any
-    white space separates and quotes are characters like others.
+    A field in double quotes may hold anything, line ends too; quotes in it are doubled. White
+    space around a field is removed unless it is quoted. With a space as delimiter, any white
+    space separates, and quotes are ordinary characters.
 
     Raises:
         DataError: ``QUOTES`` if a quoted field does not end where a field may end.
@@ -123,23 +122,21 @@ def split_records(
             yield number, line.split()
         elif '"' not in line:
             yield number, [field.strip() for field in line.rstrip().split(delimiter)]
-        else:
-            fields = _quoted_fields(line, lines, quoted)
-            if fields is None:
-                raise DataError(
-                    "QUOTES",
-                    f"{path}, line {number}: a quoted field does not end in a quote that is"
-                    f" followed by {delimiter!r} or the end of the line; double the quotes within"
-                    " it.",
-                )
+        elif fields := _quoted_fields(line, lines, quoted):
             yield number, fields
+        else:
+            raise DataError(
+                "QUOTES",
+                f"{path}, line {number}: a quoted field does not end in a quote that is followed"
+                f" by {delimiter!r} or the end of the line; double the quotes within it.",
+            )
 
 
 def parse_number(text: str) -> float:
     """Return the number that a text writes in ASCII, without the underscores of Python.
 
     Raises:
-        ValueError: If it writes none.
+        ValueError: If it is not a number.
     """
     if "_" in text or not text.isascii():
         raise ValueError(text)
@@ -147,7 +144,7 @@ def parse_number(text: str) -> float:
 
 
 def is_number(text: str) -> bool:
-    """Tell whether :func:`parse_number` takes it."""
+    """Return whether :func:`parse_number` accepts a text."""
     try:
         parse_number(text)
     except ValueError:
@@ -156,12 +153,12 @@ def is_number(text: str) -> bool:
 
 
 def is_integer(text: str) -> bool:
-    """Tell whether a text is the one way to write some integer of 64 bits, in ASCII digits."""
+    """Return whether a text is the canonical form of a 64-bit integer, in ASCII digits."""
     return bool(_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
 
 
 def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:
-    """Return names in a normal form of Unicode; integers, and all with ``"none"``, as they are.
+    """Return names in a normal form of Unicode; integers, and all with ``"none"``, unchanged.
 
     Raises:
         UsageError: ``NORMALIZE`` if there is no such form.
@@ -178,20 +175,17 @@ def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:
 
 
 def typed_names(names: Sequence[str]) -> list[int] | list[str]:
-    """Return names as integers if each is the one way to write one, else as they are."""
+    """Return names as integers if each is in canonical form, else unchanged."""
     return [int(name) for name in names] if all(map(is_integer, names)) else list(names)
 
 
 class _Reader(io.BufferedIOBase):
-    """The bytes of a file, counted, with an error once there are too many."""
+    """Bytes of a file, counted; what gzip unpacks has a limit."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
         self._file = file
         self._packed = path.stat().st_size
-        self._most = sys.maxsize
-        if isinstance(file, gzip.GzipFile):
-            self._most = min(_MOST_BYTES, max(_ALWAYS_UNPACKED, _MOST_TIMES * self._packed))
         self.count = 0
 
     def readable(self) -> bool:
@@ -200,12 +194,8 @@ class _Reader(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         data = self._file.read(-1 if size is None else size)
         self.count += len(data)
-        if self.count > self._most:
-            raise DataError(
-                "GZIP_BOMB",
-                f"{self._path} has {self._packed} bytes and unpacks to more than {self._most};"
-                " unpack it first if it is what you want.",
-            )
+        if isinstance(self._file, gzip.GzipFile):
+            limits.TEXT.check(self.count, self._packed, self._path)
         return data
 
     read1 = read
@@ -217,7 +207,7 @@ def _unpacked(path: Path) -> Iterator[_Reader]:
         if path.suffix.lower() == ".gz" and not isinstance(file, gzip.GzipFile):
             raise DataError(
                 "GZIP_CORRUPT",
-                f"{path} is not gzip, it begins with {file.read(8)!r}; bring or download it anew.",
+                f"{path} is not gzip, it begins with {file.read(8)!r}; download it again.",
             )
         yield _Reader(path, file)
 
@@ -236,13 +226,13 @@ def _decoded(file: _Reader, encoding: str) -> Iterator[str]:
 
 
 def _undecoded(error: UnicodeError, count: int) -> str:
-    """Say what could not be decoded, given the number of bytes read so far."""
+    """Describe the bytes that could not be decoded, given the number of bytes read so far."""
     if not isinstance(error, UnicodeDecodeError):
         return brief(error)
-    # The decoder was given the last bytes that were read, and what it had kept of earlier ones.
-    offset = count - len(error.object) + error.start
-    byte = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
-    if offset == 0 and error.object[:2] in _BYTE_ORDER_MARKS:
+    # The decoder received the last bytes that were read, after those it kept of earlier ones.
+    start = count - len(error.object) + error.start
+    byte = f"byte 0x{error.object[error.start]:02x} at offset {start}"
+    if start == 0 and error.object[:2] in _BYTE_ORDER_MARKS:
         return f"{byte}, a byte order mark of UTF-16 (encoding='utf-16'),"
     return byte
 
@@ -250,9 +240,9 @@ def _undecoded(error: UnicodeError, count: int) -> str:
 def _quoted_fields(
     text: str, lines: Iterator[tuple[int, str]], field: re.Pattern[str]
 ) -> list[str] | None:
-    """Return the fields of a record that begins with ``text``, or None if there is no end of it.
+    """Return the fields of a record that begins with ``text``, None if it has no end.
 
-    The bounds keep a quote that is never closed from taking the whole file for one field.
+    Bounds keep a quote that is never closed from taking the whole file for one field.
     """
     for _ in range(_MOST_LINES_OF_A_RECORD):
         fields = _matched(text.rstrip(), field)

@@ -1,4 +1,4 @@
-"""Arrays to and from npz files, none of them pickled."""
+"""Reading and writing of npz files without pickled objects."""
 
 import math
 import os
@@ -10,11 +10,10 @@ from typing import BinaryIO
 import numpy as np
 
 from vgae.errors import DataError
+from vgae.runtime import limits
 from vgae.runtime.atomic import replacing
-from vgae.runtime.reading import check_regular
+from vgae.runtime.reading import brief, check_regular
 
-ALWAYS_UNPACKED = 256 * 2**20  # bytes
-MOST_TIMES = 200
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -22,7 +21,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
     """Write arrays of numbers and text to an npz file, whole or not at all."""
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
-    # Given a name, numpy would add .npz to one that lacks it.
+    # Given a name, numpy would append .npz where it is absent.
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
@@ -31,17 +30,15 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Return every array of an npz file.
 
     Raises:
-        DataError: If the file cannot be read (``NPZ_CORRUPT``), holds pickled objects
-            (``PICKLE_REFUSED``), or would unpack to more than 256 MiB and more than 200 times its
-            own size (``UNPACKED_SIZE``). The message is the reason alone: the caller knows what
-            the file should have been.
+        DataError: ``NPZ_CORRUPT``; ``PICKLE_REFUSED`` if it holds objects; ``UNPACKED_SIZE`` by
+            :data:`vgae.runtime.limits.NPZ`. The message does not name the file.
     """
     path = Path(path)
     try:
         check_regular(path)
-        # Opened here, because zipfile does not close a file that it cannot read.
+        # zipfile does not close a file that it cannot read.
         with path.open("rb") as file:
-            # zipfile would also find an archive at the end of something else.
+            # zipfile also accepts an archive at the end of another file.
             if file.read(4) not in (b"PK\3\4", b"PK\5\6"):
                 raise DataError("NPZ_CORRUPT", "it is not a zip archive.")
             with zipfile.ZipFile(file) as archive:
@@ -52,20 +49,19 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise
     # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or ascii(str(error).rstrip("."))[1:-1][:120]
-        raise DataError("NPZ_CORRUPT", f"{reason or type(error).__name__}.") from None
+        raise DataError("NPZ_CORRUPT", f"{brief(error)}.") from None
 
 
-def check_header(file: BinaryIO, stated_by_file: int) -> None:
-    """Read the header of a npy file, and hold it against the length of the file.
+def check_header(file: BinaryIO, size: int) -> None:
+    """Read the header of a npy file, and compare it with the length of the file.
 
     Args:
-        file: At its start; afterwards at the first number.
-        stated_by_file: Bytes that the file has.
+        file: The file at its start; afterwards at the first number.
+        size: Number of bytes of the file.
 
     Raises:
-        DataError: ``PICKLE_REFUSED`` if it holds objects; ``NPY_CORRUPT`` if it is of another
-            length than its header states.
+        DataError: ``PICKLE_REFUSED`` if it holds objects; ``NPY_CORRUPT`` if its header states
+            another length.
         Exception: If there is no header; of several kinds.
     """
     version = np.lib.format.read_magic(file)
@@ -75,36 +71,20 @@ def check_header(file: BinaryIO, stated_by_file: int) -> None:
         shape, _, dtype = np.lib.format.read_array_header_2_0(file)
     if dtype.hasobject:
         raise DataError("PICKLE_REFUSED", "it holds pickled objects.")
-    # Python's integers: no shape, however large, wraps around to the right number.
-    stated, found = math.prod(map(int, shape)) * dtype.itemsize, stated_by_file - file.tell()
-    if stated != found or any(size < 0 for size in shape):
+    # Integers of Python do not overflow, whatever the shape.
+    stated, found = math.prod(map(int, shape)) * dtype.itemsize, size - file.tell()
+    if stated != found or any(length < 0 for length in shape):
         raise DataError("NPY_CORRUPT", f"it states {stated} bytes of numbers and has {found}.")
 
 
 def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
-    """Raise unless what the directory of an archive states can be read."""
+    """Raise unless the members that an archive lists can be read."""
     if len({member.filename for member in members}) < len(members):
         raise DataError("NPZ_CORRUPT", "two of its members have the same name.")
     if any(member.compress_type not in _METHODS for member in members):
         raise DataError("NPZ_CORRUPT", "a member is compressed in a way that numpy does not use.")
-    # zipfile gives no more of a member than the directory states, whatever is packed in it.
-    unpacked = sum(member.file_size for member in members)
-    most = max(ALWAYS_UNPACKED, MOST_TIMES * packed)
-    if unpacked > most:
-        raise DataError(
-            "UNPACKED_SIZE",
-            f"it has {packed} bytes and would unpack to {unpacked}; at most {most} are read: if"
-            " they are what you want, save them with numpy.savez, which does not pack.",
-        )
-
-
-def _check_text(array: np.ndarray) -> None:
-    """Raise unless text is Unicode: numpy takes any 32 bits for a letter, Python does not."""
-    if array.dtype.kind != "U" or array.nbytes == 0:
-        return
-    letters = array.astype(array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
-    if (letters > 0x10FFFF).any() or ((letters >= 0xD800) & (letters <= 0xDFFF)).any():
-        raise DataError("NPZ_CORRUPT", "it holds text that is no Unicode.")
+    # zipfile returns no more of a member than the size listed for it.
+    limits.NPZ.check(sum(member.file_size for member in members), packed)
 
 
 def _name(member: zipfile.ZipInfo) -> str:
@@ -126,3 +106,12 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
             raise
         what = f"of its member {member.filename!a:.60}, {error}"
         raise DataError("NPZ_CORRUPT", what) from None
+
+
+def _check_text(array: np.ndarray) -> None:
+    """Raise unless text is Unicode: numpy accepts any 32 bits as a letter, Python does not."""
+    if array.dtype.kind != "U" or array.nbytes == 0:
+        return
+    letters = array.astype(array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+    if (letters > 0x10FFFF).any() or ((letters >= 0xD800) & (letters <= 0xDFFF)).any():
+        raise DataError("NPZ_CORRUPT", "it holds text that is not Unicode.")

@@ -1,20 +1,24 @@
-"""Read files that may come from anywhere: regular ones alone, and JSON that is JSON."""
+"""Safe reading of files from anywhere: regular files only, strict JSON, one-line errors."""
 
 import errno
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from vgae.errors import DataError
+
 
 def check_regular(path: Path) -> None:
-    """Raise unless a path is that of a regular file, itself or through links.
+    """Raise unless a path leads to a regular file.
 
-    To open a pipe would wait for its other end, and a device may never end.
+    Opening a pipe would wait for its other end, and a device may never end.
 
     Raises:
-        OSError: If it is not, or not there.
+        OSError: If it is another kind of file, or missing.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a file", os.fspath(path))
@@ -24,14 +28,30 @@ def read_regular(path: Path) -> bytes:
     """Return the bytes of a regular file.
 
     Raises:
-        OSError: If it is none, or cannot be read.
+        OSError: If it is another kind of file, or cannot be read.
     """
     check_regular(path)
     return path.read_bytes()
 
 
+def file_size(path: Path) -> int:
+    """Return the number of bytes of a regular file that is not empty.
+
+    Raises:
+        DataError: ``CANNOT_READ`` or ``FILE_EMPTY``.
+    """
+    try:
+        check_regular(path)
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise DataError("CANNOT_READ", f"{path}: {brief(error)}.") from None
+    if size == 0:
+        raise DataError("FILE_EMPTY", f"{path}: it is empty; download it again.")
+    return size
+
+
 def parsed_json(text: str | bytes) -> Any:
-    """Return what strict JSON says: without NaN, and not nested beyond what Python can follow.
+    """Parse strict JSON: no NaN, and no deeper nesting than Python can follow.
 
     Raises:
         ValueError: If it is not JSON.
@@ -42,5 +62,22 @@ def parsed_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deep") from None
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the path before the message of a DataError that does not begin with it."""
+    try:
+        yield
+    except DataError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise DataError(error.code, f"{path}: {error}") from None
+
+
+def brief(error: Exception) -> str:
+    """Return one printable line of at most 120 characters: the text may come from a file."""
+    reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+    return ascii(reason or type(error).__name__)[1:-1][:120]
+
+
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a number of JSON")

@@ -1,4 +1,4 @@
-"""write_table: columns of numbers and names to files that other programs read."""
+"""Tables of numbers and names in files that other programs read."""
 
 import json
 import math
@@ -28,20 +28,19 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Column]) -> 
     ``.csv``, ``.tsv``: a header and one line per row, quoted where needed, None as an empty
     cell. A text that a spreadsheet would take for a formula (it begins with ``= + - @``, tab,
     return or NUL, perhaps after apostrophes) gets a leading apostrophe, which the readers of this
-    package take away again; see :func:`plain_names`. ``.json``: a list of one
-    object per row; ``.jsonl``: one object per line; NaN and the infinities are null. ``.parquet``
-    (needs pyarrow): arrays keep their type; a list that holds a string, or an integer beyond 64
-    bits, is text.
+    package remove; see :func:`plain_names`. ``.json``: a list of one object per row; ``.jsonl``:
+    one object per line; NaN and the infinities are null. ``.parquet`` (needs pyarrow): arrays
+    keep their type; a list with a string, or an integer beyond 64 bits, is text.
 
-    Numbers come back bit for bit: they are written with as few digits as float64 needs, or with
-    at most the nine that float32 needs.
+    Numbers are restored bit for bit: they have the fewest digits that identify a float64, or up
+    to nine for a float32.
 
     Args:
-        path: Where to; an existing file is replaced.
-        columns: Numbers, names, or None where there is none, by the name of the column.
+        path: The file; an existing one is replaced.
+        columns: Numbers, names or None, by the name of the column.
 
     Raises:
-        UsageError: If the suffix is none of these, or pyarrow is missing.
+        UsageError: ``EXPORT_FORMAT``; ``MISSING_PACKAGE`` without pyarrow.
     """
     path = Path(path)
     suffix = checked_suffix(path, FORMATS)
@@ -58,7 +57,7 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Column]) -> 
 
 
 def checked_suffix(path: Path, formats: Sequence[str]) -> str:
-    """Return the suffix of a path, or raise a UsageError if it names none of the formats."""
+    """Return the suffix of a path; raise ``UsageError`` if it is not one of the formats."""
     if path.suffix not in formats:
         raise UsageError(
             "EXPORT_FORMAT",
@@ -68,18 +67,18 @@ def checked_suffix(path: Path, formats: Sequence[str]) -> str:
 
 
 def exact_values(column: np.ndarray) -> list[Any]:
-    """Return Python values whose ``repr`` brings the numbers of an array back bit for bit."""
+    """Return Python values whose ``repr`` restores the numbers of an array bit for bit."""
     if column.dtype != np.float32:
         return column.tolist()
-    # Most readers round to float64 on the way, which fewer digits do not always survive.
+    # Most readers round to float64 first; fewer than nine digits do not always survive that.
     return [float(f"{value:.9g}") for value in column.tolist()]
 
 
 def optional_module(name: str, extra: str) -> ModuleType:
-    """Import a module that comes with an extra of this package.
+    """Import a module that an extra of this package installs.
 
     Raises:
-        UsageError: If it is not installed.
+        UsageError: ``MISSING_PACKAGE``.
     """
     try:
         return import_module(name)
@@ -109,11 +108,11 @@ def _cell(value: Any, separator: str) -> str:
     """Return a cell that a spreadsheet does not run as a formula."""
     if not isinstance(value, str):
         return "" if value is None else str(value)
-    # Apostrophes that were there before get one more, so that no two texts become the same.
+    # A text that already has apostrophes gets one more, so that two texts stay different.
     text = f"'{value}" if _is_formula(value) else value
-    # White space at an end, and what would be taken for a comment, csv does not quote.
-    as_it_is = text == text.strip() and text[:1] not in ("#", "%")
-    if not as_it_is or any(c in text for c in f'{separator}"\r\n'):
+    # The csv module would not quote white space at an end, or a leading comment sign.
+    plain = text == text.strip() and text[:1] not in ("#", "%")
+    if not plain or any(c in text for c in f'{separator}"\r\n'):
         return '"' + text.replace('"', '""') + '"'
     return text
 
@@ -123,11 +122,11 @@ def _is_formula(text: str) -> bool:
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
-    """Return names as they were before :func:`write_table` made them safe for spreadsheets.
+    """Remove the apostrophes that :func:`write_table` puts before formulas.
 
-    A name that begins with ``= + - @``, tab, return or NUL after apostrophes loses the first of
-    them. Where one begins so without an apostrophe, the file is not of :func:`write_table`, and
-    all stay: two different names never become the same.
+    A name with ``= + - @``, tab, return or NUL after apostrophes loses the first of these. If a
+    name begins so without an apostrophe, :func:`write_table` did not write the file, and all
+    names stay: two different names never become the same.
     """
     marked = [_is_formula(name) for name in names]
     if any(mark and name[0] != "'" for name, mark in zip(names, marked, strict=True)):
@@ -165,13 +164,12 @@ def _write_parquet(path: Path, columns: Mapping[str, Column]) -> None:
 
 
 def _of_one_type(column: Column) -> Column:
-    """Return an array of numbers as it is, and other columns as a list of one type."""
+    """Return an array of numbers unchanged, and other columns as a list of one type."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
         return column
-    is_text = any(
+    if any(
         isinstance(value, str) or (isinstance(value, int) and value.bit_length() > 63)
         for value in column
-    )
-    if not is_text:
-        return list(column)
-    return [None if value is None else str(value) for value in column]
+    ):
+        return [None if value is None else str(value) for value in column]
+    return list(column)
