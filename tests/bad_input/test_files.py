@@ -128,7 +128,7 @@ REFUSED = [
         {"g.csv": "a,b\n" + "c" * 2**20 + ",d\n"},
         "g.csv",
         "LINE_LENGTH",
-        ["line 2: it has more than 1048576 characters; .* ends of lines"],
+        ["line 2: it has more than 1048576 characters; .* line ends"],
         id="L14",
     ),
     *(

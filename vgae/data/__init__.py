@@ -1,1 +1,1 @@
-"""Data sets and files: what is on disk in, a ``Graph`` out."""
+"""Readers and writers of graphs and images: data sets of the catalogue, and files."""

@@ -89,14 +89,13 @@ def datasets_dir() -> Path:
 
 def catalogue() -> dict[str, Entry]:
     """Return all data sets by name, in the order of the file."""
-    text = (datasets_dir() / "catalog.toml").read_text(encoding="utf-8")
-    return {name: _entry(name, table) for name, table in tomllib.loads(text).items()}
-
-
-def _entry(name: str, table: dict[str, Any]) -> Entry:
-    files = {file: FileInfo(**info) for file, info in table.pop("files", {}).items()}
-    path = datasets_dir() / table.pop("file") if "file" in table else None
-    return Entry(name, **table, files=files, path=path)
+    folder, entries = datasets_dir(), {}
+    text = (folder / "catalog.toml").read_text(encoding="utf-8")
+    for name, table in tomllib.loads(text).items():
+        files = {file: FileInfo(**info) for file, info in table.pop("files", {}).items()}
+        path = folder / table.pop("file") if "file" in table else None
+        entries[name] = Entry(name, **table, files=files, path=path)
+    return entries
 
 
 def entry(name: str) -> Entry:

@@ -1,7 +1,6 @@
 """Download of one file of limited size, with progress."""
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from vgae.runtime.progress import showing
@@ -31,16 +30,12 @@ def download(url: str, path: Path, *, limit: int, progress: bool | None = None) 
         path.open("wb") as file,
     ):
         response.raise_for_status()
-        with showing(_length(response, limit), "bytes", wanted=progress) as show:
+        stated = response.headers.get("Content-Length", "")
+        total = min(int(stated), limit) if stated.isdecimal() and len(stated) < 20 else limit
+        with showing(total, "bytes", wanted=progress) as show:
             for chunk in response.iter_content(_STEP):
                 size += len(chunk)
                 if size > limit:
                     raise ValueError(f"{url} has more than the {limit} bytes expected")
                 file.write(chunk)
                 show(size, lambda: name)
-
-
-def _length(response: Any, limit: int) -> int:
-    """Return the stated size of the download, or the limit if it is unusable or larger."""
-    stated = response.headers.get("Content-Length", "")
-    return min(int(stated), limit) if stated.isdecimal() and len(stated) < 20 else limit

@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 _SAMPLE = 100
 # In lower case, without blanks and underscores.
-_HEADER_WORDS = (
+_HEADER_WORDS = {
     *("source", "target", "src", "dst", "dest", "destination", "from", "to", "u", "v", "i", "j"),
     *("head", "tail", "sender", "receiver", "start", "end", "sourceid", "targetid", "fromid"),
     *("toid", "fromnode", "tonode", "fromnodeid", "tonodeid", "node1", "node2", "id1", "id2"),
-)
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +112,12 @@ def read_edge_list(
         path,
         SEPARATORS.get(delimiter, repr(delimiter)),
         f"header {','.join(head[1])!r:.60}" if head else "no header",
-        f"{len(collected.source):,}",
+        f"{len(collected.ends) // 2:,}",
         f"{number:,}",
     )
     if text.header is None and head is None:
         collected.warn_of_header()
-    return collected.edge_list(normalize)
+    return _ordered(path, *collected.parts(), drop_zero=drop_zero, normalize=normalize)
 
 
 def read_parquet_edges(
@@ -165,8 +165,7 @@ class _Edges:
         self.delimiter = delimiter
         self.drop_zero = drop_zero
         self.width = 0
-        self.source = array("q")
-        self.target = array("q")
+        self.ends = array("q")  # source and target in turn
         self.weight = array("d")
         self.number_of: dict[str, int] = {}
 
@@ -177,8 +176,8 @@ class _Edges:
         if not (source and target):
             self._refuse("NODE_ID", number, "the name of a node must not be empty")
         number_of = self.number_of
-        self.source.append(number_of.setdefault(source, len(number_of)))
-        self.target.append(number_of.setdefault(target, len(number_of)))
+        self.ends.append(number_of.setdefault(source, len(number_of)))
+        self.ends.append(number_of.setdefault(target, len(number_of)))
         if self.width == 3:
             self.weight.append(self._weight(number, fields[2]))
 
@@ -191,42 +190,32 @@ class _Edges:
             expected = self.width if width in (2, 3) else "2 or 3"
             before = " as in the lines before" if width in (2, 3) else ""
             separated = SEPARATORS.get(self.delimiter, repr(self.delimiter))
-            self._refuse(
-                "FIELDS",
-                number,
-                f"expected {expected} fields separated by {separated}{before}, got {width}; vgae"
-                " convert --delimiter sets another separator",
-            )
+            what = f"expected {expected} fields separated by {separated}{before}, got {width}"
+            hint = "vgae convert --delimiter sets another separator"
+            self._refuse("FIELDS", number, f"{what}; {hint}")
 
     def warn_of_header(self) -> None:
         """Warn if no other line names the nodes of the first one: it may be a header."""
-        ends = np.concatenate([np.frombuffer(e, np.int64) for e in (self.source, self.target)])
+        ends = np.frombuffer(self.ends, np.int64)
         if len(ends) > 2 and (np.bincount(ends, minlength=2)[:2] == 1).all():
             log.warning(
                 "%s: no other line names the nodes of the first one, %s; if it is a header,"
-                " header=True (vgae convert --header) skips it",
+                " TextFormat(header=True) (vgae convert --header) skips it",
                 self.path,
                 " and ".join(f"{name!a:.60}" for name in islice(self.number_of, 2)),
             )
 
-    def edge_list(self, normalize: Normalize) -> EdgeList:
-        if not self.source:
+    def parts(self) -> tuple[list[int] | list[str], np.ndarray, np.ndarray | None]:
+        """Return names, edges and weights, as ``_ordered`` takes them."""
+        if not self.ends:
             raise DataError(
                 "NO_EDGES", f"{self.path}: it has no edges, only a header, comments or blanks."
             )
-        edges = np.stack([np.frombuffer(ends, np.int64) for ends in (self.source, self.target)])
-        weight = np.frombuffer(self.weight) if self.width == 3 else None
         names = list(self.number_of)
         if unpacked_name(self.path).suffix.lower() in (".csv", ".tsv"):
             names = plain_names(names)
-        return _ordered(
-            self.path,
-            typed_names(names),
-            edges,
-            weight,
-            drop_zero=self.drop_zero,
-            normalize=normalize,
-        )
+        edges = np.frombuffer(self.ends, np.int64).reshape(-1, 2).T.copy()
+        return typed_names(names), edges, np.frombuffer(self.weight) if self.width == 3 else None
 
     def _weight(self, number: int, text: str) -> float:
         try:
@@ -316,4 +305,4 @@ def _has_header(records: Sequence[list[str]]) -> bool:
         return False
     words = {name.casefold().replace("_", "").replace(" ", "") for name in pair}
     numbered = bool(rest) and all(all(map(is_integer, fields[:2])) for fields in rest)
-    return words.issubset(_HEADER_WORDS) or (numbered and not any(map(is_integer, pair)))
+    return words <= _HEADER_WORDS or (numbered and not any(map(is_integer, pair)))

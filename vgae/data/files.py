@@ -84,16 +84,24 @@ def read_graph(
     file_size(path)
     unpacked = unpacked_name(path)
     name, kind = _graph_name(unpacked), unpacked.suffix.lower()
-    if kind not in (".npz", ".parquet", ".mtx", *_TEXT):
-        raise _unknown_format(path)
+    counted = kind in (".npz", ".mtx")
+    if not (counted or kind == ".parquet" or kind in _TEXT):
+        hint = "; read it by networkx, then call Graph.from_networkx" if kind in _XML else ""
+        raise DataError(
+            "FILE_FORMAT",
+            f"{path}: a graph must be in a file .npz or .parquet, or (also with .gz) .mtx,"
+            f" {', '.join(_TEXT)}, got {path.name}{hint}.",
+        )
     rows = None
     if features is not None:
         rows = read_features(features, encoding=text.encoding, normalize=normalize)
     with naming(path):
-        if kind == ".npz":
-            graph = _from_arrays(read_arrays(path), name, merge, directed)
-        elif kind == ".mtx":
-            graph = Graph.from_scipy(read_mtx(path), merge=merge, directed=directed, name=name)
+        arrays = read_arrays(path) if kind == ".npz" else None
+        if arrays is not None and not holds_sparse(arrays):
+            graph = _graph(arrays, name)
+        elif counted:
+            matrix = read_mtx(path) if arrays is None else sparse_from_arrays(arrays)
+            graph = Graph.from_scipy(matrix, merge=merge, directed=directed, name=name)
         else:
             if kind == ".parquet":
                 edges = read_parquet_edges(path, drop_zero=drop_zero, normalize=normalize)
@@ -110,7 +118,6 @@ def read_graph(
             )
         if rows is None:
             return graph
-        counted = kind in (".npz", ".mtx")
         return _with_features(graph, rows, missing=missing_features, counted=counted)
 
 
@@ -167,16 +174,6 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
         return _graph(read_arrays(path), _graph_name(Path(path)))
 
 
-def _unknown_format(path: Path) -> DataError:
-    is_xml = path.suffix.lower() in _XML
-    hint = "; read it by networkx, then call Graph.from_networkx" if is_xml else ""
-    return DataError(
-        "FILE_FORMAT",
-        f"{path}: a graph must be in a file .npz or .parquet, or (also with .gz) .mtx,"
-        f" {', '.join(_TEXT)}, got {path.name}{hint}.",
-    )
-
-
 def _with_features(
     graph: Graph, features: NodeFeatures, *, missing: MissingFeatures, counted: bool
 ) -> Graph:
@@ -200,14 +197,6 @@ def _with_features(
     return replace(again, notes=graph.notes)
 
 
-def _from_arrays(
-    arrays: dict[str, np.ndarray], stem: str, merge: Merge, directed: Directed
-) -> Graph:
-    if not holds_sparse(arrays):
-        return _graph(arrays, stem)
-    return Graph.from_scipy(sparse_from_arrays(arrays), merge=merge, directed=directed, name=stem)
-
-
 def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
     """Return the graph of the arrays of :func:`write_npz`."""
     keys = _names(content, "keys")
@@ -219,10 +208,14 @@ def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
         )
     if (got := str(content["format"])) != _FORMAT:
         raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {got!a:.60}.")
+    try:
+        num_nodes = operator.index(content["num_nodes"])
+    except TypeError:
+        raise DataError("NPZ_CORRUPT", "num_nodes must be one integer.") from None
     graph = Graph.from_edges(
         content["edges"],
         edge_weight=content.get("link_weight"),
-        num_nodes=_num_nodes(content),
+        num_nodes=num_nodes,
         x=_stored_features(content),
         feature_names=_names(content, "feature_names"),
         y=content.get("y"),
@@ -231,13 +224,6 @@ def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
         name=str(content.get("name", stem)),
     )
     return replace(graph, notes=_notes(content))
-
-
-def _num_nodes(content: dict[str, np.ndarray]) -> int:
-    try:
-        return operator.index(content["num_nodes"])
-    except TypeError:
-        raise DataError("NPZ_CORRUPT", "num_nodes must be one integer.") from None
 
 
 def _names(content: dict[str, np.ndarray], key: str) -> list[Any]:

@@ -68,42 +68,32 @@ def is_images(source: str) -> bool:
 def _named(known: Entry, *, progress: bool | None) -> Images:
     if not known.holds_images:
         raise UsageError("GRAPH", f"{known.name} is a graph: use load_dataset.")
-    if known.kind != "idx":
-        return _digits(known)
-    files = fetch(known, progress=progress)
-    pixels, labels = read_idx_pair(
-        files["train-images-idx3-ubyte"], files["train-labels-idx1-ubyte"]
-    )
-    test, y_test = read_idx_pair(files["t10k-images-idx3-ubyte"], files["t10k-labels-idx1-ubyte"])
-    num = known.counts["train"]
+    if known.kind == "idx":
+        parts = _mnist(fetch(known, progress=progress), known.counts["train"])
+    else:
+        parts = _digits()
+    (train, y_train), (val, y_val), (test, y_test) = parts
     return Images.from_arrays(
-        pixels[:num],
-        val=pixels[num:],
-        test=test,
-        y_train=labels[:num],
-        y_val=labels[num:],
-        y_test=y_test,
-        name=known.name,
+        train, val=val, test=test, y_train=y_train, y_val=y_val, y_test=y_test, name=known.name
     )
 
 
-def _digits(known: Entry) -> Images:
+def _mnist(files: dict[str, Path], num_train: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return pixels and labels of each part of MNIST, or of a set in its form."""
+    x, y = read_idx_pair(files["train-images-idx3-ubyte"], files["train-labels-idx1-ubyte"])
+    test = read_idx_pair(files["t10k-images-idx3-ubyte"], files["t10k-labels-idx1-ubyte"])
+    return [(x[:num_train], y[:num_train]), (x[num_train:], y[num_train:]), test]
+
+
+def _digits() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return pixels and labels of each part of the digits of scikit-learn."""
     from sklearn.datasets import load_digits
 
     # The types of scikit-learn lack the attributes of a Bunch.
     digits = load_digits()
     pixels = (digits.images / 16).astype(np.float32)  # pyright: ignore[reportAttributeAccessIssue]
     labels = digits.target.astype(np.int64)  # pyright: ignore[reportAttributeAccessIssue]
-    train, val, test = _balanced(labels)
-    return Images.from_arrays(
-        pixels[train],
-        val=pixels[val],
-        test=pixels[test],
-        y_train=labels[train],
-        y_val=labels[val],
-        y_test=labels[test],
-        name=known.name,
-    )
+    return [(pixels[part], labels[part]) for part in _balanced(labels)]
 
 
 def _balanced(labels: np.ndarray) -> list[np.ndarray]:

@@ -58,7 +58,7 @@ class NodeFeatures:
 
     @property
     def num_rows(self) -> int:
-        """N."""
+        """Number of rows."""
         return cast(tuple[int, int], self.x.shape)[0]
 
 
