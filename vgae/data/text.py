@@ -180,7 +180,7 @@ def typed_names(names: Sequence[str]) -> list[int] | list[str]:
 
 
 class _Reader(io.BufferedIOBase):
-    """Bytes of a file, counted; what gzip unpacks has a limit."""
+    """Bytes of a file, counted; those that gzip unpacks are limited."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
@@ -220,7 +220,7 @@ def _decoded(file: _Reader, encoding: str) -> Iterator[str]:
         text = io.TextIOWrapper(file, codec, newline="")  # pyright: ignore[reportArgumentType]
     except LookupError:
         raise UsageError(
-            "ENCODING", f"encoding must be one that Python knows, got {encoding!r}."
+            "ENCODING", f"encoding must name a codec of Python, got {encoding!r}."
         ) from None
     return iter(partial(text.readline, _LONGEST_LINE + 1), "")
 
