@@ -30,7 +30,7 @@ from vgae.evaluation.hard_negatives import hard_negatives
 from vgae.evaluation.metrics import hits_at_k, link_scores, rank_scores, ranks_among
 from vgae.evaluation.ranking import link_ranks
 from vgae.evaluation.reliability import probability_scores
-from vgae.evaluation.tasks import judge_embedding
+from vgae.evaluation.tasks import evaluate_embedding
 from vgae.graphs.graph import Graph, both_directions
 from vgae.graphs.split import LinkSplit
 from vgae.recipes import recipe_named
@@ -216,7 +216,7 @@ def task_scores(scorer: Scorer, graph: Graph) -> Row | None:
     z = scorer.embed(graph.edge_index)
     if graph.y is None or z.layout != torch.strided or z.shape[1] < 2:
         return None
-    return judge_embedding(z, graph, ["classes", "clusters"])
+    return evaluate_embedding(z, graph, ["classes", "clusters"])
 
 
 def parse() -> argparse.Namespace:

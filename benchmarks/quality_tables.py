@@ -13,7 +13,7 @@ from scipy.stats import wilcoxon
 
 from vgae.evaluation.calibration import fit_calibration
 from vgae.evaluation.metrics import link_scores
-from vgae.evaluation.reliability import expected_calibration_error
+from vgae.evaluation.reliability import reliability
 
 PROTOCOLS = {
     "train": "messages over training links only (Kipf & Welling)",
@@ -84,7 +84,7 @@ def floor(trial: Row, draws: int = 50) -> float:
     probability = fit_calibration(logits["val"], label).probability(logits["train"])
     generator = torch.Generator().manual_seed(trial["seed"])
     drawn = (probability.bernoulli(generator=generator) for _ in range(draws))
-    return mean(expected_calibration_error(probability, labels) for labels in drawn)
+    return mean(reliability(probability, labels).calibration_error() for labels in drawn)
 
 
 def ensemble_row(group: Group, trials: Sequence[Row]) -> Row:

@@ -12,8 +12,8 @@ from problems import random_links
 from report import bar, begin, finish, ratio, table
 from torch import Tensor
 
-from vgae import VAE, Graph, InnerProductDecoder, PointMass, predict_links
-from vgae.prediction.links import Index
+from vgae import VAE, Graph, InnerProductDecoder, PointMass
+from vgae.prediction import links as prediction
 
 DIM = 16
 LINKS_PER_NODE = 5
@@ -34,10 +34,15 @@ class Fixed(torch.nn.Module):
         return PointMass(self.z)
 
 
-def ours(graph: Graph, z: Tensor, k: int, index: Index) -> Find:
-    """Return a search of this package."""
+def ours(graph: Graph, z: Tensor, k: int, *, faiss: bool) -> Find:
+    """Return a search of this package, with or without FAISS."""
     model = VAE(Fixed(z), InnerProductDecoder())
-    return lambda: predict_links(model, graph, k, index=index, progress=False).target
+
+    def find_partners() -> Tensor:
+        prediction._uses_faiss = lambda *_: faiss
+        return prediction.predict_links(model, graph, k, progress=False).target
+
+    return find_partners
 
 
 def full_rows(graph: Graph, z: Tensor, k: int) -> Find:
@@ -95,8 +100,8 @@ def _of_part(known: Tensor, part: Tensor) -> Tensor:
 
 
 SIDES: dict[str, Callable[[Graph, Tensor, int], Find]] = {
-    BASE: partial(ours, index="exact"),
-    "ours-faiss": partial(ours, index="faiss"),
+    BASE: partial(ours, faiss=False),
+    "ours-faiss": partial(ours, faiss=True),
     "full-rows": full_rows,
     "dense": dense,
     "pyg": pyg,

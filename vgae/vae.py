@@ -49,7 +49,12 @@ class Decoder(Protocol):
 
 
 class LinkDecoder(Decoder, Protocol):
-    """A decoder of links: it also scores pairs, which :func:`vgae.evaluate` needs."""
+    """A decoder of links: it also scores pairs, which :func:`vgae.evaluate` needs.
+
+    A decoder may also have ``factors(z)``, which returns left and right of shape ``(N, k)`` such
+    that the logit of pair (u, v) is left[u] . right[v]; all pairs are then scored by matrix
+    products. A subclass that overrides ``logits`` overrides ``factors`` too, or has none.
+    """
 
     def logits(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
         """Score given pairs, shape ``(2, P)``, before the sigmoid, shape ``(P,)``."""

@@ -123,7 +123,7 @@ def test_latent_vectors_decode_to_the_mean_of_the_pixels_in_their_order(fitted):
 
 
 def test_samples_are_decoded_draws_of_the_prior(fitted):
-    z = torch.randn(5, 2, generator=stream(0, "noise")).numpy()
+    z = torch.randn(5, 2, generator=stream(0, "sample")).numpy()
     np.testing.assert_array_equal(fitted.sample(5), fitted.inverse_transform(z))
     np.testing.assert_array_equal(fitted.sample(5), fitted.sample(5))
     assert fitted.sample().shape == (1, 36)

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from vgae.errors import ArtifactError, DataError, NumericalError, UsageError
 from vgae.evaluation.calibration import Calibration, fit_calibration
-from vgae.evaluation.reliability import expected_calibration_error
+from vgae.evaluation.reliability import reliability
 
 METHODS = ("platt", "isotonic", "temperature")
 
@@ -75,9 +75,9 @@ def test_probabilities_of_new_pairs_are_calibrated(method):
     slope, intercept = (0.8, 0.0) if method == "temperature" else (0.8, -1.2)
     found = fit_calibration(*balanced_pairs(slope, intercept, 5000), method=method)
     logits, labels = balanced_pairs(slope, intercept, 20_000, seed=1)
-    assert expected_calibration_error(found.probability(logits), labels) < 0.015
+    assert reliability(found.probability(logits), labels).calibration_error() < 0.015
     # The sigmoid of the logits themselves is far off, or this would say nothing.
-    assert expected_calibration_error(logits.sigmoid(), labels) > 0.03
+    assert reliability(logits.sigmoid(), labels).calibration_error() > 0.03
 
 
 def test_isotonic_equals_sklearn():
@@ -309,7 +309,7 @@ def test_a_corrupt_calibration_is_refused_in_one_line(content, reason):
     [
         ({"method": "beta"}, "CALIBRATION_METHOD", "platt, isotonic, temperature, got 'beta'"),
         ({"prior": "none"}, "CALIBRATION_PRIOR", "balanced, density, got 'none'"),
-        ({"prior": "density"}, "CALIBRATION_DENSITY", "needs the share of pairs"),
+        ({"prior": "density"}, "CALIBRATION_DENSITY", "needs the fraction of pairs"),
         ({"prior": "density", "density": 1.0}, "CALIBRATION_DENSITY", "got 1.0"),
         ({"goal": "recall=0.9"}, "CALIBRATION_GOAL", "got 'recall=0.9'"),
         ({"goal": "precision=high"}, "CALIBRATION_GOAL", "got 'precision=high'"),

@@ -9,7 +9,7 @@ from vgae.evaluation.differences import auc_difference, mean_difference
 from vgae.evaluation.metrics import link_scores
 
 
-def judged(seed, pairs=200, ties=False):
+def scored(seed, pairs=200, ties=False):
     """Scores of two models that agree in part, and labels."""
     rng = np.random.default_rng(seed)
     label = rng.permutation(np.arange(pairs) % 2)
@@ -36,7 +36,7 @@ def by_definition(first, second, label):
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_difference_is_that_of_the_aucs_and_its_variance_that_of_the_definition(seed, ties):
-    first, second, label = judged(seed, ties=ties)
+    first, second, label = scored(seed, ties=ties)
     found = auc_difference(first, second, label)
     expected = link_scores(first, label).auc - link_scores(second, label).auc
     assert found.value == pytest.approx(expected, abs=1e-12)
@@ -51,18 +51,18 @@ def test_the_interval_holds_the_true_difference_as_often_as_it_says():
         return 0.5 * math.erfc(-1 / math.sqrt(2 * variance) / math.sqrt(2))
 
     truth = true_auc(1.25) - true_auc(2)
-    found = [auc_difference(*judged(seed)) for seed in range(400)]
+    found = [auc_difference(*scored(seed)) for seed in range(400)]
     share = np.mean([one.low <= truth <= one.high for one in found])
     assert 0.92 <= share <= 0.98
 
 
 def test_a_model_does_not_differ_from_itself_or_from_its_scale():
-    first, _, label = judged(0)
+    first, _, label = scored(0)
     assert auc_difference(first, 3 * first + 1, label) == (0, 0, 0)
 
 
 def test_exchanged_models_have_the_opposite_difference():
-    first, second, label = judged(1)
+    first, second, label = scored(1)
     one, other = auc_difference(first, second, label), auc_difference(second, first, label)
     assert one == pytest.approx((-other.value, -other.high, -other.low))
 
@@ -83,5 +83,5 @@ def test_a_mean_difference_by_hand():
 
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 2)])
 def test_means_of_other_items_are_refused(sizes):
-    with pytest.raises(DataError, match="as many of both, got shapes"):
+    with pytest.raises(DataError, match="at least 2, got shapes"):
         mean_difference(torch.zeros(sizes[0]), torch.zeros(sizes[1]))

@@ -231,7 +231,7 @@ def test_terms_are_those_of_the_model_itself(generator):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_model_is_judged_without_dropout_or_gradients_and_keeps_its_mode(training):
+def test_the_model_is_evaluated_without_dropout_or_gradients_and_keeps_its_mode(training):
     model = linear_model().train(training)
     evaluate_images(model, images(3), num_samples=2)
     assert {*model.encoder.modes, *model.decoder.modes} == {(False, False)}
@@ -279,7 +279,7 @@ def test_means_and_standard_errors_are_those_of_numpy(monkeypatch):
 
     monkeypatch.setattr("vgae.evaluation.images.stream", keep)
     got = evaluate_images(model, pixels, num_samples=6, seed=5)
-    assert seen == {"seed": 5, "name": "noise", "device": "cpu"}
+    assert seen == {"seed": 5, "name": "evaluation", "device": "cpu"}
     generator.manual_seed(8)
     log_likelihood, kl = (t.numpy() for t in elbo_terms(model, pixels, generator=generator))
     log_px = log_marginal(model, pixels, num_samples=6, generator=generator).numpy()
@@ -375,7 +375,7 @@ def test_a_likelihood_that_is_no_number_is_an_error():
 
 
 @pytest.mark.gpu
-def test_a_model_on_the_gpu_is_judged_there():
+def test_a_model_on_the_gpu_is_evaluated_there():
     pixels = images(30)
     model = linear_model().float().cuda()
     generator = torch.Generator("cuda").manual_seed(0)

@@ -8,7 +8,13 @@ from torch import nn
 
 from vgae.decoders import InnerProductDecoder
 from vgae.errors import DataError, LeakageError, UsageError
-from vgae.evaluation.links import PairScorer, calibrate, evaluate, evaluate_links
+from vgae.evaluation.links import (
+    PairScorer,
+    calibrate,
+    consistent_method,
+    evaluate,
+    evaluate_links,
+)
 from vgae.evaluation.metrics import link_scores, rank_scores, ranks_among
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.graph import both_directions
@@ -125,6 +131,30 @@ def test_a_decoder_without_a_fast_way_to_all_pairs_is_ranked_alike(sbm, trained)
     assert slow.ranks == evaluate(model, sbm, split)["test"].ranks
 
 
+def test_a_method_beside_logits_is_not_inherited_past_other_logits():
+    class Other(InnerProductDecoder):
+        def logits(self, z, edge_label_index):
+            return -super().logits(z, edge_label_index)
+
+    class OtherWithFactors(Other):
+        def factors(self, z):
+            return -z, z
+
+    class SameLogits(OtherWithFactors):
+        pass
+
+    assert consistent_method(InnerProductDecoder(), "factors")
+    assert consistent_method(InnerProductDecoder(), "logits_to_all")
+    assert consistent_method(Other(), "factors") is None
+    for decoder in (OtherWithFactors(), SameLogits()):
+        assert consistent_method(decoder, "factors") == decoder.factors
+        assert consistent_method(decoder, "logits_to_all") is None
+    assert consistent_method(IsLinked(), "factors") is None
+    patched = InnerProductDecoder()
+    patched.logits = IsLinked().logits
+    assert consistent_method(patched, "factors") is None
+
+
 def test_hard_non_links_are_harder_than_any_others(sbm, trained):
     model, split = trained
     hard = evaluate(model, sbm, split, hard=20)["test"].hard
@@ -185,7 +215,7 @@ def test_under_the_density_a_precision_is_that_among_all_unknown_pairs(sbm, trai
         calibrate(model, sbm, split, prior="density", goal="precision=1")
 
 
-def test_the_prior_of_a_calibration_does_not_change_how_it_is_judged(sbm, trained):
+def test_the_prior_of_a_calibration_does_not_change_how_it_is_evaluated(sbm, trained):
     model, split = trained
     calibration = calibrate(model, sbm, split)
     shifted = replace(calibration, log_odds_shift=-4.0)

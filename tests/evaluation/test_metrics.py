@@ -47,7 +47,7 @@ def test_a_monotone_map_changes_nothing(values):
 
 @pytest.mark.parametrize("labels", [torch.ones(3), torch.zeros(3), torch.empty(0)])
 def test_one_class_is_refused_instead_of_scoring_one(labels):
-    with pytest.raises(DataError, match="need links and non-links") as error:
+    with pytest.raises(DataError, match="needs links and non-links") as error:
         link_scores(torch.rand(len(labels)), labels)
     assert error.value.code == "ONE_CLASS"
 
@@ -58,10 +58,10 @@ def test_scores_that_are_not_finite_are_refused(bad):
         link_scores(torch.tensor([bad, 0, 0, 0, 0, 0]), LABELS)
 
 
-JUDGES = [link_scores, curves, bootstrap_intervals, probability_scores, reliability]
+METRICS = [link_scores, curves, bootstrap_intervals, probability_scores, reliability]
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
     ("scores", "labels", "code"),
     [
@@ -73,9 +73,9 @@ JUDGES = [link_scores, curves, bootstrap_intervals, probability_scores, reliabil
         (torch.tensor([float("nan"), 0, 1]), torch.tensor([0, 1, 1]), "SCORES_NONFINITE"),
     ],
 )
-def test_every_score_refuses_the_same_input(judge, scores, labels, code):
+def test_every_score_refuses_the_same_input(metric, scores, labels, code):
     with pytest.raises((DataError, NumericalError)) as error:
-        judge(scores, labels)
+        metric(scores, labels)
     assert error.value.code == code
 
 
@@ -157,7 +157,7 @@ def tied_pairs(num, seed=0):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_resample_is_judged_as_sklearn_judges_weighted_pairs(seed):
+def test_a_resample_is_scored_as_sklearn_scores_weighted_pairs(seed):
     scores, labels = tied_pairs(60)
     rng = np.random.default_rng(seed)
     # Many weights are zero, as in a resample; often those of the best pairs too.
@@ -179,14 +179,14 @@ def test_a_resample_is_judged_as_sklearn_judges_weighted_pairs(seed):
 
 def test_a_resample_keeps_the_number_and_favours_nobody():
     group = np.array([0, 0, 1, 3])
-    counts = _resampled(group, 5, 20_000, np.random.default_rng(0))
+    counts = _resampled(group, np.random.default_rng(0), 5, 20_000)
     assert (counts.sum(axis=1) == 4).all()
     # Standard error of a mean count: at most 1 / sqrt(20,000) = 0.007.
     np.testing.assert_allclose(counts.mean(axis=0), [2, 1, 0, 1, 0], atol=0.035)
 
 
 def test_intervals_are_those_of_a_plain_loop():
-    """Resampled by indexing and judged by sklearn, with other random numbers."""
+    """Resampled by indexing and evaluated by sklearn, with other random numbers."""
     scores, labels = tied_pairs(100)
     rng = np.random.default_rng(7)
     plain = []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from vgae.errors import DataError, UsageError
-from vgae.evaluation.reliability import expected_calibration_error, probability_scores, reliability
+from vgae.evaluation.reliability import probability_scores, reliability
 
 LABELS = torch.tensor([1.0, 1, 1, 0, 0, 0])
 
@@ -14,12 +14,12 @@ LABELS = torch.tensor([1.0, 1, 1, 0, 0, 0])
 def test_reliability_worked_by_hand():
     # Two bins: 0, 0.2 and 0.5 in the first, as it is closed on the right; 0.9 in the second.
     probability, labels = torch.tensor([0.0, 0.2, 0.5, 0.9]), torch.tensor([0, 0, 1, 1])
-    mean, share, num_pairs = reliability(probability, labels, bins=2)
+    found = reliability(probability, labels, bins=2)
+    mean, share, num_pairs = found
     np.testing.assert_allclose(mean, [0.7 / 3, 0.9], rtol=1e-6)
     np.testing.assert_allclose(share, [1 / 3, 1])
     assert num_pairs.tolist() == [3, 1]
-    ece = expected_calibration_error(probability, labels, bins=2)
-    assert ece == pytest.approx((3 * (1 / 3 - 0.7 / 3) + 1 * 0.1) / 4)
+    assert found.calibration_error() == pytest.approx((3 * (1 / 3 - 0.7 / 3) + 1 * 0.1) / 4)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 20))

@@ -6,7 +6,7 @@ from vgae.data.planetoid import NodeSplit
 from vgae.errors import DataError, NumericalError, UsageError, VgaeError
 from vgae.evaluation.tasks import classify_nodes, cluster_nodes
 
-JUDGES = [classify_nodes, cluster_nodes]
+EVALUATIONS = [classify_nodes, cluster_nodes]
 
 
 def blobs(spread, per_class=60, num_classes=3, seed=0):
@@ -116,7 +116,7 @@ def test_one_seed_gives_one_result_and_leaves_the_global_generators_alone():
     expected = np.random.random(), torch.rand(()).item()  # noqa: NPY002
     np.random.seed(3)  # noqa: NPY002
     torch.manual_seed(3)
-    results = [[judge(embedding, y, seed=seed) for judge in JUDGES] for seed in (5, 5, 6)]
+    results = [[evaluate(embedding, y, seed=seed) for evaluate in EVALUATIONS] for seed in (5, 5, 6)]
     assert (np.random.random(), torch.rand(()).item()) == expected  # noqa: NPY002
     assert results[0] == results[1]
     assert results[0][0] != results[2][0]
@@ -125,8 +125,8 @@ def test_one_seed_gives_one_result_and_leaves_the_global_generators_alone():
 def test_arrays_and_tensors_give_the_same():
     embedding, y = blobs(6.0)
     z = torch.from_numpy(embedding).requires_grad_()
-    for judge in JUDGES:
-        assert judge(embedding, y) == judge(z, torch.from_numpy(y))
+    for evaluate in EVALUATIONS:
+        assert evaluate(embedding, y) == evaluate(z, torch.from_numpy(y))
 
 
 def test_nodes_of_unknown_class_are_not_used_by_the_classifier():
@@ -196,18 +196,18 @@ def test_one_split_deviates_by_nothing():
     assert scores.accuracy_deviation == scores.macro_f1_deviation == 0 < scores.accuracy
 
 
-def test_a_collapsed_embedding_is_judged_without_a_warning():
+def test_a_collapsed_embedding_is_evaluated_without_a_warning():
     _, y = blobs(1.0)
     assert classify_nodes(np.zeros((180, 4)), y).random.accuracy < 0.5
     assert cluster_nodes(np.zeros((180, 4)), y) == pytest.approx((1 / 3, 0, 0))
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("evaluate", EVALUATIONS)
 @pytest.mark.parametrize(
     ("change", "error", "code", "words"),
     [
         ({"y": None}, DataError, "NO_LABELS", "the graph has no labels"),
-        ({"y": np.full(180, -1)}, DataError, "NO_LABELS", "cannot be judged"),
+        ({"y": np.full(180, -1)}, DataError, "NO_LABELS", "the graph has no labels, which"),
         ({"y": np.full(180, 4)}, DataError, "ONE_CLASS", "got only 4"),
         ({"y": np.zeros(180)}, DataError, "LABELS", "float64"),
         ({"y": np.arange(9)}, DataError, "LABELS", r"of shape \(180,\), got shape \(9,\)"),
@@ -224,10 +224,10 @@ def test_a_collapsed_embedding_is_judged_without_a_warning():
         ({"seed": -1}, UsageError, "SEED_RANGE", "seed"),
     ],
 )
-def test_what_cannot_be_judged_is_refused_in_one_line(judge, change, error, code, words):
+def test_what_cannot_be_evaluated_is_refused_in_one_line(evaluate, change, error, code, words):
     embedding, y = blobs(1.0)
     with pytest.raises(error, match=words) as caught:
-        judge(**({"embedding": embedding, "y": y} | change))
+        evaluate(**({"embedding": embedding, "y": y} | change))
     assert caught.value.code == code
     assert "\n" not in str(caught.value)
 
@@ -235,12 +235,12 @@ def test_what_cannot_be_judged_is_refused_in_one_line(judge, change, error, code
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"train": [0, 1, 1]}, "none of them twice"),
-        ({"test": [0, 150]}, "none of them twice"),
+        ({"train": [0, 1, 1]}, "must be distinct integers"),
+        ({"test": [0, 150]}, "must be distinct integers"),
         ({"val": [180]}, r"in \[0, 180\)"),
         ({"val": [-1]}, r"in \[0, 180\)"),
         ({"val": [70.0]}, "integers"),
-        ({"val": np.zeros(0, dtype=int)}, "known ones in val and test"),
+        ({"val": np.zeros(0, dtype=int)}, "nodes of known class in val and test"),
         ({"train": [0, 3]}, "two classes"),
     ],
 )

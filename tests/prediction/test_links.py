@@ -12,6 +12,8 @@ import vgae
 from vgae.decoders import InnerProductDecoder
 from vgae.errors import DataError, NumericalError, UsageError
 from vgae.evaluation.calibration import fit_calibration
+from vgae.evaluation.links import PairScorer
+from vgae.prediction import links
 from vgae.prediction.links import LinkTable, predict_links, score_links
 
 
@@ -35,6 +37,14 @@ class Distance(torch.nn.Module):
 
     def log_prob(self, z, target):
         raise NotImplementedError
+
+
+class FactoredDistance(Distance):
+    """The same logits as inner products."""
+
+    def factors(self, z):
+        length, one = z.square().sum(dim=1, keepdim=True), torch.ones(len(z), 1)
+        return torch.cat([2 * z, 1 - length, one], 1), torch.cat([z, one, -length], 1)
 
 
 def made(z, decoder=None):
@@ -108,6 +118,70 @@ def test_a_decoder_with_logits_of_its_own_is_asked_for_them(named, z, metric):
         assert_rows(table, expected(1 - torch.cdist(z, z).square(), named, 3))
     else:
         assert_rows(table, rows_of(predict_links(made(z), named, 3, metric=metric)))
+
+
+def test_factors_of_a_decoder_replace_its_logits(named, z):
+    left, right = InnerProductDecoder(bias=True).factors(z)
+    assert torch.equal(left, torch.cat([z, torch.zeros(20, 1)], 1))
+    assert torch.equal(right, torch.cat([z, torch.ones(20, 1)], 1))
+    one, other = (predict_links(made(z, d()), named, 3) for d in (Distance, FactoredDistance))
+    assert_rows(one, rows_of(other))
+    scorers = [PairScorer(made(z, d()), named) for d in (Distance, FactoredDistance)]
+    rows = [scorer.logits_of(torch.tensor([3, 1])) for scorer in scorers]
+    torch.testing.assert_close(*rows, rtol=1e-4, atol=1e-5)
+    assert not torch.equal(*rows)
+
+
+@pytest.mark.parametrize("index", ["with", "without"])
+def test_an_index_finds_the_same_links(named, z, index, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr("vgae.prediction.links._uses_faiss", lambda *_: index == "with")
+    for metric, scores in {
+        "inner_product": z @ z.T - 0.75,
+        "cosine": torch.nn.functional.normalize(z) @ torch.nn.functional.normalize(z).T,
+    }.items():
+        found = predict_links(made(z), named, 3, metric=metric)
+        assert_rows(found, expected(scores, named, 3))
+
+
+@pytest.mark.parametrize(
+    ("decoder", "num_wanted", "k", "expected"),
+    [
+        (InnerProductDecoder, 20_000, 100, True),
+        (InnerProductDecoder, 19_999, 100, False),
+        (InnerProductDecoder, 20_000, 101, False),
+        (Distance, 20_000, 100, False),
+    ],
+)
+def test_an_index_serves_large_searches_of_inner_products(
+    named, z, decoder, num_wanted, k, expected
+):
+    pytest.importorskip("faiss")
+    scores = links._scores(PairScorer(made(z, decoder()), named), "inner_product")
+    assert links._uses_faiss(scores, num_wanted, k) is expected
+
+
+def test_a_scorer_brings_its_edges_and_its_calibration(sbm, generator):
+    model = vgae.VAE(vgae.GCNEncoder(sbm.num_features, 8, 4), InnerProductDecoder())
+    edges = sbm.edge_index[:, :200]
+    scorer = PairScorer(model, sbm, edges)
+    z = vgae.embed(model, sbm, edges).mu
+    assert_rows(predict_links(scorer, sbm, 2), expected((z @ z.T).detach(), sbm, 2))
+    pairs = [("node-0", "node-5"), ("node-7", "node-3")]
+    score = score_links(scorer, sbm, pairs).score
+    torch.testing.assert_close(score, (z[[0, 7]] * z[[5, 3]]).sum(dim=1))
+    assert not torch.equal(score, score_links(model, sbm, pairs).score)
+
+    class Run:
+        def __init__(self):
+            self.model = model
+            self.calibration = fit_calibration(
+                torch.tensor([1.0, 2, 3, 0]), torch.tensor([0, 1, 1, 0])
+            )
+
+    run = Run()
+    probability = score_links(PairScorer(run, sbm, edges), sbm, pairs).probability
+    assert torch.equal(probability, run.calibration.probability(score))
 
 
 def test_the_best_of_all_pairs_stand_once_each(named, z):
@@ -193,7 +267,6 @@ def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
     [
         (lambda m, g: predict_links(m, g, 0), UsageError, "at least 1, got 0"),
         (lambda m, g: predict_links(m, g, metric="l2"), UsageError, "metric must be one of"),
-        (lambda m, g: predict_links(m, g, index="x"), UsageError, "index must be one of"),
         (
             lambda m, g: predict_links(m, g, nodes=["node 1"], per_node=False),
             UsageError,
@@ -202,32 +275,27 @@ def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
         pytest.param(
             lambda m, g: predict_links(m, g, nodes=["x", 1, "node 1"]),
             DataError,
-            "2 names are of no node of graph, first 'x', 1; its names are like 'node 0'",
+            "2 names are not in graph, first 'x', 1; names of its nodes are like 'node 0'",
             id="R16-name",
         ),
         pytest.param(
             lambda m, g: predict_links(m, g, nodes=["x"]),
             DataError,
-            "1 name is of no node of graph, first 'x'",
+            "1 name is not in graph, first 'x'",
             id="R16-one-name",
         ),
         pytest.param(
             lambda m, g: score_links(m, g, [("node 1", "node 1")]),
             DataError,
-            "1 pairs are of a node and itself, first 'node 1'",
+            "1 pairs link a node to itself, first 'node 1'",
             id="R16-self",
         ),
         (lambda m, g: score_links(m, g, [("node 1",)]), DataError, "two names each"),
         (lambda m, g: score_links(m, g, ("ab", "cd")), DataError, "two names each"),
         (
-            lambda m, g: predict_links(made(m.encoder.z, Distance()), g, index="faiss"),
-            UsageError,
-            "use 'exact' for this model",
-        ),
-        (
-            lambda m, g: predict_links(m, g, index="faiss", per_node=False),
-            UsageError,
-            "index 'faiss' goes with per_node=True",
+            lambda m, g: predict_links(PairScorer(m, g), vgae.Graph.from_edges([[0], [1]])),
+            DataError,
+            "must have the 2 nodes of graph, got 20",
         ),
         *(
             (call, NumericalError, words)

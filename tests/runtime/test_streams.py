@@ -7,7 +7,7 @@ from vgae.errors import UsageError
 from vgae.runtime.streams import stream
 
 seeds = st.integers(0, 2**63 - 1)
-names = st.sampled_from(["init", "split", "noise"])
+names = st.sampled_from(["init", "split", "noise", "evaluation", "sample"])
 
 
 def draws(seed, name):

@@ -88,7 +88,7 @@ def evaluate(
 ) -> None:
     """Score what a run held out anew; judge the embedding of nodes by classes and clusters."""
     from vgae.evaluation.links import evaluate as evaluate_model
-    from vgae.evaluation.tasks import judge_embedding
+    from vgae.evaluation.tasks import evaluate_embedding
     from vgae.models.embedding import embed as embed_nodes
     from vgae.runs.folder import is_image_run
     from vgae.runs.graphs import load_run
@@ -116,7 +116,7 @@ def evaluate(
     others = {}
     if {"classes", "clusters"} & set(wanted):
         mu = embed_nodes(loaded.model, loaded.graph).mu
-        others = judge_embedding(mu, loaded.graph, wanted)
+        others = evaluate_embedding(mu, loaded.graph, wanted)
     if as_json:
         print_json(result | others)
         return

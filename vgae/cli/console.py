@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from vgae.errors import printable
+from vgae.runtime.text import columns
 
 if TYPE_CHECKING:
     from vgae.evaluation.calibration import Calibration
@@ -114,7 +115,7 @@ def print_calibration(calibration: "Calibration") -> None:
 
 
 def print_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print what :func:`vgae.evaluation.tasks.judge_embedding` says of classes and clusters."""
+    """Print what :func:`vgae.evaluation.tasks.evaluate_embedding` says of classes and clusters."""
     typer.echo("\nEmbedding of the whole graph, messages over all of its links:")
     if "classes" in tasks:
         lines = [["classes by logistic regression", "accuracy", "macro F1"]]
@@ -248,11 +249,5 @@ def print_table(summaries: "Sequence[Summary]", text: str) -> None:
 
 
 def print_columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Print aligned columns; the numbers of the columns in ``right`` stand flush right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if k in right else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        typer.echo("  ".join(cells).rstrip())
+    """Print lines of :func:`vgae.runtime.text.columns`."""
+    typer.echo(columns(lines, right))

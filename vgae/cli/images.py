@@ -130,7 +130,7 @@ def sample(
     from vgae.runtime.streams import stream
 
     loaded = _run(run)
-    z = torch.randn(number, loaded.recipe.latent_channels, generator=stream(seed, "noise"))
+    z = torch.randn(number, loaded.recipe.latent_channels, generator=stream(seed, "sample"))
     _write(loaded, _decoded(loaded, z), out or run / "samples.png", as_json=as_json)
 
 

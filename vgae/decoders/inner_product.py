@@ -92,6 +92,15 @@ class InnerProductDecoder(GraphDecoder):
         logits = (z.index_select(0, src) * z.index_select(0, dst)).sum(dim=-1)
         return logits if self.bias is None else logits + self.bias
 
+    def factors(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return left and right, shape ``(N, d + 1)``: the logit of (u, v) is left[u] . right[v].
+
+        They are ``z`` with a column of the bias, and ``z`` with a column of ones.
+        """
+        one = z.new_ones(len(z), 1)
+        bias = 0 * one if self.bias is None else self.bias * one
+        return torch.cat([z, bias], dim=1), torch.cat([z, one], dim=1)
+
     def logits_to_all(self, z: Tensor, nodes: Tensor) -> Tensor:
         """Return the logits of all nodes as partners of ``nodes``, shape ``(B, N)``."""
         logits = z.index_select(0, nodes) @ z.T

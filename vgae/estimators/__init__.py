@@ -1,4 +1,4 @@
-"""Estimators: the models in the form that scikit-learn gives its own."""
+"""Estimators of scikit-learn for the models."""
 
 from vgae.estimators.graphs import LinkPredictor, VGAEEmbedder
 from vgae.estimators.images import ImageVAE

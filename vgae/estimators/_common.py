@@ -1,4 +1,4 @@
-"""What the estimators share: how their parameters become a recipe and a seed."""
+"""Conversion of the estimators' parameters to a recipe and a seed."""
 
 from collections.abc import Mapping
 from numbers import Integral
@@ -16,13 +16,13 @@ def recipe_changes(settings: Mapping[str, Any] | None, given: Mapping[str, Any])
 
 
 def seed_from(random_state: int | np.random.RandomState | None) -> int:
-    """Return an integer as it is, and draw one otherwise."""
+    """Return an integer unchanged, else a random seed."""
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def check_validation_fraction(fraction: float) -> None:
-    """Raise ``UsageError`` unless it is a share that leaves something to learn from."""
+    """Raise ``UsageError`` unless the fraction leaves training data."""
     if not 0 <= fraction < 1:
         raise UsageError("VALIDATION", f"validation_fraction must lie in [0, 1), got {fraction}.")

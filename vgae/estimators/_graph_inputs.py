@@ -1,4 +1,4 @@
-"""validate_graph: what estimators of graphs are given, checked and brought to the one form."""
+"""Validation of the inputs of graph estimators."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,24 +15,24 @@ from vgae.graphs.graph import Graph
 
 
 def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
-    """Return the graph that ``X`` and ``graph`` describe, as ``validate_data`` does a matrix.
+    """Return the graph of ``X`` and ``graph``; the counterpart of ``validate_data`` for graphs.
 
     Args:
         estimator: A :class:`~vgae.estimators.VGAEEmbedder`.
-        X: Features of the nodes, shape ``(N, F)``; or a graph, and then no ``graph``.
-        graph: A graph, an adjacency of scipy, or edges of shape ``(2, E)``. ``None`` links each
-            row to its nearest ones or, after a fit with a graph, stands for that graph.
-        reset: Whether the features become those that others are compared with.
+        X: Features of the nodes, shape ``(N, F)``; or a graph, with ``graph=None``.
+        graph: Graph, scipy adjacency, or edges of shape ``(2, E)``. ``None`` links each row to its
+            nearest rows or, after a fit with a graph, means that graph.
+        reset: Whether to store the features on the estimator, as in ``fit``.
 
     Raises:
-        ValueError: If the features are not as they must be, as scikit-learn says it.
-        DataError: If there are not as many rows as nodes.
+        ValueError: If the features are invalid, with scikit-learn's message.
+        DataError: If the numbers of rows and nodes differ.
         UsageError: If there are two graphs, or none for rows that were not fitted.
     """
     if _is_graph(X):
         if graph is not None:
             raise UsageError(
-                "GRAPH", "X is a graph, so graph must be left out; or pass features as X."
+                "GRAPH", "X is a graph, so graph must be None; or pass features as X."
             )
         X = _as_graph(X)
         if reset:
@@ -57,12 +57,12 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
 
 
 def _is_graph(given: Any) -> bool:
-    """Tell a graph from a matrix: it is one of networkx, or its class has an ``edge_index``."""
+    """Return whether the input is a graph: of networkx, or of a class with ``edge_index``."""
     return isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
 
 
 def _as_graph(given: Any, num_nodes: int | None = None) -> Graph:
-    """Return whatever says who is linked to whom as a graph; edges need the number of nodes."""
+    """Convert a graph, an adjacency or edges, which need the number of nodes, to a graph."""
     if isinstance(given, Graph):
         return given
     if isinstance(given, nx.Graph):
@@ -75,7 +75,7 @@ def _as_graph(given: Any, num_nodes: int | None = None) -> Graph:
 
 
 def _note_features(estimator: Any, graph: Graph) -> None:
-    """Set on the estimator what ``validate_data`` sets for a matrix."""
+    """Set the attributes on the estimator that ``validate_data`` sets for a matrix."""
     estimator._links_neighbours = False
     x: Any = np.empty((graph.num_nodes, 0)) if graph.x is None else graph.x
     validate_data(estimator, x, skip_check_array=True)
@@ -84,7 +84,7 @@ def _note_features(estimator: Any, graph: Graph) -> None:
 
 
 def _nearest_rows(X: Any, n_neighbors: int) -> Graph:
-    """Link each row of a matrix to the nearest others, at most so many; a row alone has none."""
+    """Link each row of a matrix to at most ``n_neighbors`` nearest rows."""
     num_rows = X.shape[0]
     if num_rows == 1:
         return Graph.from_scipy(sp.csr_array((1, 1)), name="X")
@@ -92,20 +92,19 @@ def _nearest_rows(X: Any, n_neighbors: int) -> Graph:
 
 
 def _fitted_graph(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
-    """Return the graph of the fit if X is what was fitted on."""
+    """Return the graph of the fit if X has its features."""
     if X.shape[0] == graph.num_nodes:
         given = _with_features(graph, X, names)
-        # It is the same whether the features are dense or sparse.
+        # The fingerprint is the same for dense and sparse features.
         if given.fingerprint == graph.fingerprint:
             return graph
     raise UsageError(
-        "GRAPH",
-        "after a fit with a graph, other rows need a graph of theirs; pass it as graph=.",
+        "GRAPH", "after a fit with a graph, other rows need their own graph; pass it as graph=."
     )
 
 
 def _with_features(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
-    """Return the graph with other features, a row of X for each node."""
+    """Return the graph with the rows of X as features of its nodes."""
     if X.shape[0] != graph.num_nodes:
         raise DataError(
             "NODE_SET_MISMATCH",

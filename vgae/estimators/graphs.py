@@ -33,48 +33,47 @@ _FIELDS = {"n_components": "latent_channels", "max_epochs": "epochs", "learning_
 
 
 class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Variational graph auto-encoder as a transformer: nodes in, latent vectors out.
+    """Variational graph auto-encoder as a transformer from nodes to latent vectors.
 
-    A row of ``X`` is a node with its features, and ``graph`` says who is linked to whom: a
-    :class:`~vgae.Graph`, an adjacency of scipy, a graph of networkx, a PyG ``Data``, or edges of
-    shape ``(2, E)``. Its nodes are in the order of the rows; features of its own give way to
-    ``X``. Without ``graph`` each row is linked to its nearest ones, those of
-    :func:`sklearn.neighbors.kneighbors_graph`, in both directions. ``X`` may itself be a
-    :class:`~vgae.Graph`, or a graph of networkx or PyG, with or without features; a matrix is
-    always taken for features. It trains as :func:`vgae.fit` does.
+    A row of ``X`` has the features of a node. ``graph`` has the links: a :class:`~vgae.Graph`, a
+    scipy adjacency, a networkx graph, a PyG ``Data``, or edges of shape ``(2, E)``, with nodes in
+    the order of the rows; its own features are ignored. Without ``graph``, each row is linked to
+    its nearest rows by :func:`sklearn.neighbors.kneighbors_graph`, in both directions. ``X`` may
+    also be a :class:`~vgae.Graph`, networkx or PyG graph, with or without features; a matrix is
+    always taken as features. Training is that of :func:`vgae.fit`.
 
-    The recipe ``"paper"`` takes features as they are; large ones want a ``MaxAbsScaler`` before,
-    or ``settings={"scale_features": True}``. A pipeline takes the graph as
-    ``pipeline.fit_transform(X, vgaeembedder__graph=A)`` or, with metadata routing, where
-    ``set_fit_request(graph=True)`` and ``set_transform_request(graph=True)`` ask for it.
+    The recipe ``"paper"`` does not scale features: put a ``MaxAbsScaler`` before large ones, or
+    use ``settings={"scale_features": True}``. A pipeline takes the graph as
+    ``pipeline.fit_transform(X, vgaeembedder__graph=A)`` or, with metadata routing, after
+    ``set_fit_request(graph=True)`` and ``set_transform_request(graph=True)``.
 
     Args:
         recipe: Name of the settings, such as ``"best"``; see :mod:`vgae.recipes`.
         model: ``"vgae"``, ``"gae"``, ``"linear-vgae"`` or ``"linear-gae"``.
-        n_components: Width d of the latent vectors; the recipe's (``latent_channels``) if not
-            given, like the next two.
-        max_epochs: Passes over the graph, at most (``epochs``).
-        learning_rate: Of the optimizer (``lr``).
-        validation_fraction: Share of the links, in ``[0, 1)``, that chooses the epoch and is not
-            learned from, where the recipe keeps the best epoch or stops early; others learn from
-            all links. The count is rounded down. Without any, the last epoch is kept.
-        n_neighbors: Rows that a row is linked to where no graph is given, at most.
-        device: As for :func:`vgae.fit`.
-        random_state: An integer is the seed of :func:`vgae.fit` and of the validation links;
-            ``None`` or a ``RandomState`` gives another one each time.
+        n_components: Width d of the latent vectors (``latent_channels``); that of the recipe by
+            default, like the next two.
+        max_epochs: Largest number of passes over the graph (``epochs``).
+        learning_rate: Learning rate of the optimizer (``lr``).
+        validation_fraction: Fraction of the links, in ``[0, 1)``, that is held out to choose the
+            epoch if the recipe keeps the best epoch or stops early; other recipes train on all
+            links. The count is rounded down. With none, the last epoch is kept.
+        n_neighbors: Largest number of rows that a row is linked to without a graph.
+        device: Device, as for :func:`vgae.fit`.
+        random_state: Seed of :func:`vgae.fit` and of the validation links; ``None`` or a
+            ``RandomState`` gives another one each time.
         settings: Other fields of :class:`~vgae.recipes.Recipe` and their values, such as
-            ``{"hidden_channels": 64}``. The parameters above go before.
+            ``{"hidden_channels": 64}``. The parameters above take precedence.
 
     Attributes:
-        model_: The trained :class:`~vgae.VAE`, on the device where it was trained.
-        graph_: The :class:`~vgae.Graph` that it was trained on.
-        embedding_: Means of the posteriors of its nodes, float32, shape ``(N, d)``.
+        model_: Trained :class:`~vgae.VAE`, on its training device.
+        graph_: Training :class:`~vgae.Graph`.
+        embedding_: Posterior means of its nodes, float32, shape ``(N, d)``.
         history_: One :class:`~vgae.training.history.HistoryRow` per epoch.
-        n_iter_: Epochs trained.
-        n_features_in_: Columns of the features; 0 without.
-        feature_names_in_: Their names, if all are strings.
-        recipe_: All settings that it was trained with.
-        seed_: What ``random_state`` came to.
+        n_iter_: Number of trained epochs.
+        n_features_in_: Number of features, possibly 0.
+        feature_names_in_: Names of the features, if all are strings.
+        recipe_: All settings of the training.
+        seed_: Seed derived from ``random_state``.
 
     Example:
         >>> from sklearn.datasets import load_digits
@@ -122,17 +121,17 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Train a new model.
 
         Args:
-            X: Features, dense or of scipy, shape ``(N, F)``; or a graph, and then no ``graph``.
-            y: Is not looked at.
-            graph: Who is linked to whom; see the class.
+            X: Features, dense or sparse, shape ``(N, F)``; or a graph, with ``graph=None``.
+            y: Ignored.
+            graph: Links of the nodes; see the class.
 
         Raises:
-            ValueError: If ``X`` has another form, as scikit-learn says it.
-            DataError: If ``X`` and the graph have not the same number of nodes, or what
-                :class:`~vgae.Graph` refuses.
-            UsageError: If a parameter makes no sense.
-            ResourceError: If the device is not there, or has too little memory.
-            NumericalError: If the loss is no longer finite.
+            ValueError: If ``X`` is invalid, with scikit-learn's message.
+            DataError: If the numbers of rows and nodes differ, or :class:`~vgae.Graph` rejects
+                the graph.
+            UsageError: If a parameter is invalid.
+            ResourceError: If the device is missing, or has too little memory.
+            NumericalError: If the loss becomes NaN or infinite.
         """
         seed = seed_from(self.random_state)
         found = validate_graph(self, X, graph, reset=True)
@@ -142,27 +141,26 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def fit_transform(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, X: Any, y: Any = None, *, graph: Any = None
     ) -> np.ndarray:
-        """Train a new model and return ``embedding_``; arguments as for :meth:`fit`."""
+        """Train a new model and return ``embedding_``; see :meth:`fit`."""
         return self.fit(X, y, graph=graph).embedding_
 
     def transform(self, X: Any, *, graph: Any = None) -> np.ndarray:
-        """Infer the mean of the posterior of each node, messages travelling on all links.
+        """Infer the posterior mean of each node, with messages over all links.
 
-        The nodes need not be those of :meth:`fit`: the encoder is a function of features and
-        links. Without features it knows no others.
+        The nodes may differ from those of :meth:`fit`, since the encoder is a function of features
+        and links; without features they must be the same.
 
         Args:
-            X: As for :meth:`fit`, with as many columns.
-            graph: As for :meth:`fit`. A model that was fitted with a graph needs it for any rows
-                but those it was fitted on; one that was fitted without links the rows given to
-                each other.
+            X: Features or graph as for :meth:`fit`, with the same columns.
+            graph: Links as for :meth:`fit`. After a fit with a graph, it is required for other
+                rows than the fitted ones; after a fit without, the rows are linked to each other.
 
         Returns:
-            float32, shape ``(N, d)``.
+            Posterior means, float32, shape ``(N, d)``.
 
         Raises:
-            ValueError: If the features are not those of :meth:`fit`, as scikit-learn says it.
-            DataError: Likewise, where ``X`` is a graph.
+            ValueError: If the features are not those of :meth:`fit`, with scikit-learn's message.
+            DataError: If those of a graph ``X`` are not.
             UsageError: If the graph is missing.
         """
         check_is_fitted(self, "model_")
@@ -179,30 +177,23 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self.recipe_.latent_channels
 
     def _recipe(self) -> Recipe:
-        """Return the recipe with the settings, and over them the parameters that are given."""
+        """Return the recipe, changed by the settings and then by the given parameters."""
         given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
         return recipe_named(self.recipe).override(recipe_changes(self.settings, given))
 
     def _held_out(self, graph: Graph) -> float:
-        """Return the share of links to choose the epoch by, 0 where none or nothing is chosen."""
-        share = self.validation_fraction
-        check_validation_fraction(share)
+        """Return the fraction of validation links; 0 if they choose no epoch, or would be none."""
+        fraction = self.validation_fraction
+        check_validation_fraction(fraction)
         recipe = self._recipe()
         chosen = recipe.keep == "best" or recipe.patience > 0
-        return share if chosen and share * graph.num_links >= 1 else 0
+        return fraction if chosen and fraction * graph.num_links >= 1 else 0
 
     def _train(self, graph: Graph, split: LinkSplit, seed: int) -> Self:
         """Train a new model on the training links of a split, and embed over all links."""
         recipe = for_graph(self._recipe(), graph)
-        result = fit(
-            graph,
-            split,
-            model=self.model,
-            recipe=recipe,
-            seed=seed,
-            device=self.device,
-            progress=False,
-        )
+        options: Any = {"model": self.model, "device": self.device, "progress": False}
+        result = fit(graph, split, recipe=recipe, seed=seed, **options)
         self.model_, self.history_ = result.model, result.history
         self.n_iter_ = len(result.history)
         self.recipe_, self.seed_ = recipe, seed
@@ -211,31 +202,30 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 
 class LinkPredictor(ClassifierMixin, BaseEstimator):
-    """Classifier of pairs of nodes: linked or not, with probabilities that mean what they say.
+    """Classifier of pairs of nodes as linked or not, with calibrated probabilities.
 
-    :meth:`fit` takes a graph, as :class:`VGAEEmbedder` does, and learns from all its links but a
-    few, by which the probabilities are calibrated as by :func:`vgae.calibrate`. All others take
-    pairs of nodes by name, so it can be no step of a pipeline; but curves and scores of
+    :meth:`fit` takes a graph, as :class:`VGAEEmbedder` does. It trains on all links except a few,
+    on which the probabilities are calibrated as by :func:`vgae.calibrate`. All other methods take
+    pairs of node names. So it cannot be a step of a pipeline, but curves and scores of
     :mod:`sklearn.metrics` that call an estimator on pairs work.
 
     Args:
-        embedder: A :class:`VGAEEmbedder`, which stays as it is; one with its defaults if not
-            given. The links held out here choose its epoch too.
+        embedder: A :class:`VGAEEmbedder`, which is not modified; one with default parameters by
+            default. The links held out here also choose its epoch.
         calibration: ``"platt"``, ``"isotonic"`` or ``"temperature"``; see
             :func:`vgae.evaluation.calibration.fit_calibration`.
-        prior: Share of links that probabilities refer to: ``"balanced"``, one half, or
+        prior: Fraction of links that probabilities refer to: ``"balanced"``, one half, or
             ``"density"``, that of the graph.
-        goal: What the threshold is chosen for: ``"f1"``, or ``"precision=0.9"``.
-        validation_fraction: Share of the links held out, in ``(0, 1)``.
-        random_state: Chooses these links and, unless it has one, seeds the embedder; as for
+        goal: Goal of the threshold: ``"f1"``, or ``"precision=0.9"``.
+        validation_fraction: Fraction of the links that is held out, in ``(0, 1)``.
+        random_state: Seed of the held-out links and, unless it has one, of the embedder; as for
             :class:`VGAEEmbedder`.
 
     Attributes:
-        embedder_: The fitted :class:`VGAEEmbedder`.
-        graph_: Its :class:`~vgae.Graph`; the names of its nodes are 0 to N - 1 if it has no
-            other.
-        calibration_: The :class:`~vgae.evaluation.calibration.Calibration`.
-        threshold_: Probability from which on a pair is predicted to be a link.
+        embedder_: Fitted :class:`VGAEEmbedder`.
+        graph_: Its :class:`~vgae.Graph`; by default the names of its nodes are 0 to N - 1.
+        calibration_: Fitted :class:`~vgae.evaluation.calibration.Calibration`.
+        threshold_: Lowest probability at which a pair is predicted to be a link.
         classes_: 0, no link, and 1, a link.
 
     Example:
@@ -271,18 +261,14 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new embedder and calibrate it.
 
-        Args:
-            X: As for :meth:`VGAEEmbedder.fit`.
-            y: Is not looked at.
-            graph: As for :meth:`VGAEEmbedder.fit`.
+        Arguments and errors are those of :meth:`VGAEEmbedder.fit`, and:
 
         Raises:
-            DataError: If fewer than 2 links are held out, besides what :meth:`VGAEEmbedder.fit`
-                refuses.
-            UsageError: If a parameter makes no sense, or no threshold reaches the precision.
+            DataError: If fewer than 2 links are held out.
+            UsageError: If a parameter is invalid, or no threshold reaches the precision.
         """
         options: Any = {"method": self.calibration, "prior": self.prior, "goal": self.goal}
-        # Options that make no sense are refused before the training and not after.
+        # Reject invalid options before the training.
         rehearsal = torch.tensor([1.0, 1.0, 0.0, 0.0])
         fit_calibration(rehearsal, rehearsal, density=0.5, **options)
         seed = seed_from(self.random_state)
@@ -292,8 +278,8 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         if split.val.pos.shape[1] < 2:
             raise DataError(
                 "TOO_FEW_PAIRS",
-                f"validation_fraction = {self.validation_fraction} of {found.num_links} links is"
-                " fewer than 2, and a calibration needs as many; take a larger share.",
+                f"a calibration needs 2 held-out links, got {split.val.pos.shape[1]} with"
+                f" validation_fraction = {self.validation_fraction} of {found.num_links} links.",
             )
         self.embedder_ = embedder._train(found, split, seed_from(embedder.random_state))
         self.graph_ = self.embedder_.graph_
@@ -303,13 +289,13 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logits of the decoder: the higher, the more likely a link.
+        """Return the logits of the decoder; higher means more likely a link.
 
         Args:
             X: Names of two different nodes each, array or list, shape ``(P, 2)``.
 
         Returns:
-            float64, shape ``(P,)``. A link is predicted from some logit on that need not be 0.
+            Logits, float64, shape ``(P,)``. The threshold of :meth:`predict` need not be 0 here.
 
         Raises:
             DataError: If a node is unknown, or paired with itself.
@@ -317,15 +303,12 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         return self._scored(X).score.double().numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the calibrated probabilities of no link and of a link.
+        """Return the calibrated probabilities of no link and of a link, float64, shape (P, 2).
 
-        Links that the graph has are scored like others, by a model that has seen them.
+        Links of the graph are scored like other pairs, by a model that has seen them.
 
         Args:
-            X: As for :meth:`decision_function`.
-
-        Returns:
-            float64, shape ``(P, 2)``.
+            X: Pairs, as for :meth:`decision_function`.
         """
         probability = self._scored(X).probability
         assert probability is not None  # there is a calibration
@@ -335,17 +318,17 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         """Return 1 for each pair whose probability reaches ``threshold_``, else 0, shape (P,).
 
         Args:
-            X: As for :meth:`decision_function`.
+            X: Pairs, as for :meth:`decision_function`.
         """
         is_link = self.predict_proba(X)[:, 1] >= self.threshold_
         return self.classes_[is_link.astype(int)]
 
     def predict_links(self, k: int = 10, **options: Any) -> LinkTable:
-        """Propose the best pairs that are not linked yet, with calibrated probabilities.
+        """Propose the best unlinked pairs, with calibrated probabilities.
 
         Args:
-            k: For each node.
-            options: Others of :func:`vgae.predict_links`, such as ``per_node=False``.
+            k: Number of partners of each node.
+            options: Other options of :func:`vgae.predict_links`, such as ``per_node=False``.
         """
         check_is_fitted(self, "calibration_")
         return predict_links(
@@ -359,7 +342,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         return tags
 
     def _new_embedder(self, seed: int) -> VGAEEmbedder:
-        """Return a copy of the embedder that is not fitted and has a seed."""
+        """Return an unfitted copy of the embedder, with a seed."""
         given = VGAEEmbedder() if self.embedder is None else self.embedder
         if not isinstance(given, VGAEEmbedder):
             raise UsageError(
@@ -370,7 +353,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
 
     def _scored(self, pairs: Any) -> LinkTable:
         check_is_fitted(self, "calibration_")
-        # Objects: an array of names and numbers would make strings of the numbers.
+        # dtype object, because numpy converts numbers among names to strings.
         names = np.asarray(pairs, dtype=object)
         if names.ndim != 2 or names.shape[1] != 2:
             raise DataError(

@@ -1,4 +1,4 @@
-"""ImageVAE: the image models as a transformer of scikit-learn."""
+"""ImageVAE: the image models as a scikit-learn transformer."""
 
 import math
 import operator
@@ -33,39 +33,38 @@ _FIELDS = {
 
 
 class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Variational auto-encoder of images, for pipelines and grid searches of scikit-learn.
+    """Variational auto-encoder of images, for scikit-learn pipelines and grid searches.
 
-    Each row of ``X`` is an image, its pixels in [0, 1] in row-major order: ``(n, h, w)`` or
-    ``(n, c, h, w)`` becomes that by ``X.reshape(len(X), -1)``. For other values, a
-    ``MinMaxScaler(clip=True)`` comes first in the pipeline. It trains as :func:`vgae.fit_images`
-    does.
+    Each row of ``X`` has the pixels of an image in row-major order, in [0, 1];
+    ``X.reshape(len(X), -1)`` converts ``(n, h, w)`` or ``(n, c, h, w)``. For other values, put a
+    ``MinMaxScaler(clip=True)`` before it. Training is that of :func:`vgae.fit_images`.
 
     Args:
         recipe: Name of the settings, such as ``"kingma2013"``; see :mod:`vgae.recipes.images`.
-        shape: Colours, height and width ``(c, h, w)`` of an image. By default it is a square of
-            one colour if the number of features is a square, else a single row.
-        n_components: Width d of the latent vectors; the recipe's (``latent_channels``) if not
-            given, like the next three.
-        max_epochs: Passes over the training images, at most (``epochs``).
-        batch_size: Images a step.
-        learning_rate: Of the optimizer (``lr``).
-        validation_fraction: Share of the images, in ``[0, 1)``, that chooses the best epoch and
-            is not learned from; the count is rounded down. Without any, the last epoch is kept.
-        device: As for :func:`vgae.fit`.
-        random_state: An integer is the seed of :func:`vgae.fit_images`, of the validation images
-            and of :meth:`sample`; ``None`` or a ``RandomState`` gives another one each time.
+        shape: Colours, height and width ``(c, h, w)`` of an image. By default a square of one
+            colour if the number of features is a square, else a single row.
+        n_components: Width d of the latent vectors (``latent_channels``); that of the recipe by
+            default, like the next three.
+        max_epochs: Largest number of passes over the training images (``epochs``).
+        batch_size: Images per step.
+        learning_rate: Learning rate of the optimizer (``lr``).
+        validation_fraction: Fraction of the images, in ``[0, 1)``, that is held out to choose the
+            best epoch; the count is rounded down. With none, the last epoch is kept.
+        device: Device, as for :func:`vgae.fit`.
+        random_state: Seed of :func:`vgae.fit_images`, of the validation images and of
+            :meth:`sample`; ``None`` or a ``RandomState`` gives another one each time.
         settings: Other fields of :class:`~vgae.recipes.images.ImageRecipe` and their values, such
-            as ``{"hidden_channels": (64,)}``. The parameters above go before.
+            as ``{"hidden_channels": (64,)}``. The parameters above take precedence.
 
     Attributes:
-        model_: The trained :class:`~vgae.VAE`, on the device where it was trained.
+        model_: Trained :class:`~vgae.VAE`, on its training device.
         history_: One :class:`~vgae.training.history.HistoryRow` per epoch.
-        n_iter_: Epochs trained.
-        n_features_in_: Pixels times colours of an image: c h w.
-        feature_names_in_: Names of the columns of ``X``, if all were strings.
-        shape_: The ``(c, h, w)`` of an image.
-        recipe_: All settings that it was trained with.
-        seed_: What ``random_state`` came to.
+        n_iter_: Number of trained epochs.
+        n_features_in_: Values of an image: c h w.
+        feature_names_in_: Names of the columns of ``X``, if all are strings.
+        shape_: Shape ``(c, h, w)`` of an image.
+        recipe_: All settings of the training.
+        seed_: Seed derived from ``random_state``.
 
     Example:
         >>> from sklearn.datasets import load_digits
@@ -111,16 +110,16 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """Train a new model.
 
         Args:
-            X: Images, a row each, with values in [0, 1], shape ``(n, c h w)``.
-            y: Is not looked at.
+            X: One image per row, with values in [0, 1], shape ``(n, c h w)``.
+            y: Ignored.
 
         Raises:
-            ValueError: If ``X`` has another form, as scikit-learn says it.
+            ValueError: If ``X`` is invalid, with scikit-learn's message.
             DataError: ``IMAGE_RANGE`` if a value is outside [0, 1]; ``IMAGE_SHAPE`` if ``shape``
-                has not as many pixels as ``X`` has columns.
-            UsageError: If a parameter makes no sense.
-            ResourceError: If the device is not there.
-            NumericalError: If the loss is no longer finite.
+                does not fit the number of columns.
+            UsageError: If a parameter is invalid.
+            ResourceError: If the device is missing.
+            NumericalError: If the loss becomes NaN or infinite.
         """
         X = self._validated(X, reset=True)
         recipe = self._recipe()
@@ -134,13 +133,10 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Infer the mean of the posterior of each image.
+        """Infer the posterior mean of each image, float32, shape ``(n, d)``.
 
         Args:
-            X: As for :meth:`fit`, with as many columns.
-
-        Returns:
-            float32, shape ``(n, d)``.
+            X: Images as for :meth:`fit`, with the same number of columns.
         """
         pixels = self._fitted_pixels(X)
         return embed_images(self.model_, pixels).mu.numpy()
@@ -152,11 +148,11 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             X: Latent vectors, shape ``(n, d)``.
 
         Returns:
-            E[x | z] of each, float32, shape ``(n, c h w)``. Of the likelihood ``"normal"`` it may
-            leave [0, 1].
+            E[x | z] of each vector, float32, shape ``(n, c h w)``; with the likelihood
+            ``"normal"`` possibly outside [0, 1].
 
         Raises:
-            ValueError: If a vector is not finite, or not d wide.
+            ValueError: If a vector is not finite, or not of width d.
         """
         check_is_fitted(self, "model_")
         z = check_array(X, dtype=np.float32)  # pyright: ignore[reportArgumentType]
@@ -165,18 +161,18 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
                 f"X must have {self._n_features_out} columns, one per latent dimension, got"
                 f" {z.shape[1]}."
             )
-        # A copy: torch warns of arrays that are read only.
+        # A copy, because torch warns about read-only arrays.
         return self._decoded(torch.tensor(z))
 
     def sample(self, n_samples: int = 1) -> np.ndarray:
-        """Make up images: z from the prior, then E[x | z].
+        """Generate images: E[x | z] for z drawn from the prior.
 
         Args:
-            n_samples: How many, at least 1.
+            n_samples: Number of images, at least 1.
 
         Returns:
-            float32, shape ``(n_samples, c h w)``; the same each time if ``random_state`` is an
-            integer.
+            Images, float32, shape ``(n_samples, c h w)``; the same each time if ``random_state``
+            is an integer.
 
         Raises:
             ValueError: If ``n_samples`` is less than 1.
@@ -185,23 +181,21 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         # On the CPU, so that the images do not depend on the device.
-        noise = stream(seed_from(self.random_state), "noise")
+        noise = stream(seed_from(self.random_state), "sample")
         return self._decoded(torch.randn(n_samples, self._n_features_out, generator=noise))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
-        """Estimate the mean ELBO of images, with one sample of the posterior of each.
+        """Estimate the mean ELBO of images in nats per image, from one posterior sample of each.
 
-        Pixels are not drawn as 0 or 1, whatever the recipe does with those that it learns from.
+        The noise is the same each time. Pixels are not binarised, even if those of the training
+        are.
 
         Args:
-            X: As for :meth:`fit`, with as many columns.
-            y: Is not looked at.
-
-        Returns:
-            In nats per image, the higher the better; the same each time.
+            X: Images as for :meth:`fit`, with the same number of columns.
+            y: Ignored.
         """
         pixels = self._fitted_pixels(X)
-        noise = stream(self.seed_, "noise", parameter_like(self.model_).device)
+        noise = stream(self.seed_, "evaluation", parameter_like(self.model_).device)
         log_likelihood, kl = elbo_terms(self.model_, pixels, generator=noise)
         return (log_likelihood - kl).mean().item()
 
@@ -216,16 +210,16 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return self.recipe_.latent_channels
 
     def _recipe(self) -> ImageRecipe:
-        """Return the recipe with the settings, and over them the parameters that are given."""
+        """Return the recipe, changed by the settings and then by the given parameters."""
         given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
         return image_recipe_named(self.recipe).override(recipe_changes(self.settings, given))
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
-        """Return X as float32 in [0, 1], with as many columns as in ``fit`` unless this is it."""
+        """Return X as float32 in [0, 1], with the columns of ``fit`` unless ``reset``."""
         X = validate_data(self, X, dtype=np.float32, reset=reset)
         low, high = float(X.min()), float(X.max())
         if low < 0 or high > 1:
-            # The words that scikit-learn has for it, and looks for.
+            # The message that the checks of scikit-learn look for.
             first = "Negative values in data passed to ImageVAE: " if low < 0 else ""
             raise DataError(
                 "IMAGE_RANGE",
@@ -239,7 +233,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         return _pixels(self._validated(X, reset=False), self.shape_)
 
     def _decoded(self, z: Tensor) -> np.ndarray:
-        """Return E[x | z], shape ``(n, c h w)``, some at a time."""
+        """Return E[x | z], shape ``(n, c h w)``, decoded in batches."""
         mean = self.model_.decoder.mean  # pyright: ignore[reportAttributeAccessIssue]
         device = parameter_like(self.model_).device
         with evaluating(self.model_):
@@ -248,12 +242,12 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
 
 def _pixels(X: np.ndarray, shape: tuple[int, int, int]) -> Tensor:
-    """Return a copy of rows of pixels as images, shape ``(n, c, h, w)``."""
+    """Return a copy of rows of pixels as images of shape ``(n, c, h, w)``."""
     return torch.tensor(X).reshape(-1, *shape)
 
 
 def _image_shape(shape: tuple[int, int, int] | None, num_pixels: int) -> tuple[int, int, int]:
-    """Return ``(c, h, w)``, which is as given if it has as many pixels as there are."""
+    """Return the given ``(c, h, w)`` if it fits the number of pixels, or the default."""
     if shape is None:
         side = math.isqrt(num_pixels)
         return (1, side, side) if side * side == num_pixels else (1, 1, num_pixels)
@@ -261,17 +255,16 @@ def _image_shape(shape: tuple[int, int, int] | None, num_pixels: int) -> tuple[i
     if len(sizes) != 3 or min(sizes) < 1 or math.prod(sizes) != num_pixels:
         raise DataError(
             "IMAGE_SHAPE",
-            f"shape must be (c, h, w) with c h w = {num_pixels}, the number of columns of X, got"
-            f" {shape}.",
+            f"shape must be (c, h, w) with c h w = {num_pixels}, the columns of X, got {shape}.",
         )
     return sizes
 
 
 def _parts(pixels: Tensor, validation_fraction: float, seed: int) -> Images:
-    """Split the images into some to learn from and some to choose the epoch by."""
+    """Split the images into training and validation images."""
     check_validation_fraction(validation_fraction)
     num_val = int(len(pixels) * validation_fraction)
     order = torch.randperm(len(pixels), generator=stream(seed, "split"))
     val, train = (index.sort().values for index in order.tensor_split([num_val]))
-    # Not from_arrays, which would take a width of 1 or 3 for the colours.
+    # Not from_arrays, which takes a width of 1 or 3 as colours.
     return Images(train=pixels[train], val=pixels[val], test=pixels[:0], name="X")

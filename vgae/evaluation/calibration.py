@@ -1,15 +1,15 @@
-"""Probabilities that mean what they say: a monotone map from logits, fitted on validation pairs.
+"""Calibrated link probabilities: a monotone map from logits, fitted on validation pairs.
 
-The sigmoid of an inner product says 0.5 for a pair that nothing is known about, and training on
-reweighted pairs moves it further. So a map f from logit to log odds is fitted on validation pairs,
-and moved to the share of links pi that is asked for:
+The sigmoid of an inner product is 0.5 for a pair without evidence, and training on reweighted
+pairs moves it further from the frequency of links. So a map f from logit to log odds is fitted on
+validation pairs and shifted to the wanted fraction of links pi:
 
     log odds (s) = f(s) + log(pi / (1 - pi))
 
-f is fitted with links and non-links weighing the same. Only a line with an intercept (Platt) is
-fitted with non-links weighing (1 - pi) / pi times as much, and then moved back: which line is the
-best depends on where links and rare non-links meet, and that is higher up the rarer links are. The
-steps of an isotonic f are the same with any weights.
+In the fit, links and non-links have equal weight. Only a line with an intercept (Platt) is fitted
+with non-links weighted by (1 - pi) / pi, and then shifted back: the best line depends on the
+logits at which links and non-links meet, and these are higher the rarer links are. The steps of an
+isotonic f do not depend on the weights.
 """
 
 import logging
@@ -40,24 +40,24 @@ _NUMBERS = ("log_odds_shift", "threshold", "precision", "recall", "f1")
 
 @dataclass(frozen=True)
 class Calibration:
-    """A monotone map from logit to probability, and the threshold above which a pair is a link.
+    """A monotone map from logit to probability, and the threshold from which a pair is a link.
 
     Attributes:
         method: ``"platt"``: f(s) = slope * s + intercept; ``"temperature"``: the same with
             intercept 0; ``"isotonic"``: log odds of the line through the points (x, y).
-        prior: Share of links that probabilities refer to: one half (``"balanced"``) or that of
-            the graph (``"density"``).
-        log_odds_shift: log(pi / (1 - pi)) of that share pi; 0 for ``"balanced"``.
-        goal: What the threshold was chosen for: ``"f1"``, or ``"precision=0.9"``.
-        threshold: Probability from which on a pair is predicted to be a link, in [0, 1].
-        precision: Share of links among the validation pairs from the threshold on, with
+        prior: Fraction of links that probabilities refer to: one half (``"balanced"``) or that
+            of the graph (``"density"``).
+        log_odds_shift: log(pi / (1 - pi)) of that fraction pi; 0 for ``"balanced"``.
+        goal: Goal of the threshold: ``"f1"``, or ``"precision=0.9"``.
+        threshold: Lowest probability at which a pair is predicted to be a link, in [0, 1].
+        precision: Fraction of links among the validation pairs at or above the threshold, with
             non-links weighted to the prior, in [0, 1].
-        recall: Share of validation links from the threshold on, in [0, 1].
+        recall: Fraction of validation links at or above the threshold, in [0, 1].
         f1: Harmonic mean of the two.
-        slope: Of platt and temperature, never negative.
-        intercept: Of platt.
-        x: Logits of isotonic, rising.
-        y: Their probabilities at equal numbers, never falling, in (0, 1).
+        slope: Slope of platt and temperature, at least 0.
+        intercept: Intercept of platt.
+        x: Logits of isotonic, strictly increasing.
+        y: Their probabilities for as many links as non-links, non-decreasing, in (0, 1).
     """
 
     method: Method
@@ -74,10 +74,10 @@ class Calibration:
     y: tuple[float, ...] = ()
 
     def probability(self, logits: Tensor) -> Tensor:
-        """Return the probability that each pair is a link; a higher logit never gets a lower one.
+        """Return the probability that each pair is a link, non-decreasing in the logit.
 
         Args:
-            logits: Any shape and device.
+            logits: Logits of any shape, on any device.
 
         Returns:
             In [0, 1], float64 on the CPU, same shape.
@@ -97,7 +97,7 @@ class Calibration:
         return self.probability(logits) >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; :meth:`from_dict` brings the same calibration back."""
+        """Return plain values for JSON; :meth:`from_dict` reads them."""
         line = {"slope": self.slope, "intercept": self.intercept}
         points = {"x": list(self.x), "y": list(self.y)}
         return {
@@ -108,10 +108,10 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, content: Any) -> "Calibration":
-        """Read what :meth:`to_dict` wrote.
+        """Return the calibration that :meth:`to_dict` wrote.
 
         Raises:
-            ArtifactError: If it is something else, or no map that ever falls could say it.
+            ArtifactError: If the content is not a calibration, or its map is not monotone.
         """
         try:
             return _read(content)
@@ -131,12 +131,12 @@ def fit_calibration(
     density: float | None = None,
     goal: str = "f1",
 ) -> Calibration:
-    r"""Fit probabilities to validation pairs, and choose the threshold that serves a goal.
+    r"""Fit probabilities to validation pairs, and choose the best threshold for a goal.
 
     Platt and temperature maximise the likelihood of Platt's smoothed labels,
-    :math:`(N_+ + 1) / (N_+ + 2)` for a link and :math:`1 / (N_- + 2)` for a non-link, which keeps
-    the slope finite if a threshold separates them. Isotonic keeps :math:`1 / 2n` away from 0 and
-    1. A model that ranks no better than chance gets the same probability for all pairs, and a
+    :math:`(N_+ + 1) / (N_+ + 2)` for a link and :math:`1 / (N_- + 2)` for a non-link; they keep
+    the slope finite if a threshold separates the classes. Isotonic stays :math:`1 / 2n` away from
+    0 and 1. If the model ranks no better than chance, all pairs get the same probability, with a
     warning.
 
     Source: Platt (1999), `Probabilistic Outputs for Support Vector Machines`, section 2.2;
@@ -145,23 +145,23 @@ def fit_calibration(
     <https://arxiv.org/abs/1706.04599>`_, section 4.2.
 
     Args:
-        logits: Of validation pairs, never of the test pairs to be judged, shape ``(P,)``.
-        edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``; their numbers do not matter.
+        logits: Logits of validation pairs, not of the test pairs, shape ``(P,)``.
+        edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``, in any proportion.
         method: Platt has two parameters, temperature one, isotonic up to one per pair.
-        prior: Share of links that probabilities, precision and F1 are to refer to.
-        density: That share in the graph, in (0, 1); used by ``prior="density"`` only.
+        prior: Fraction of links that probabilities, precision and F1 refer to.
+        density: That fraction in the graph, in (0, 1); used by ``prior="density"`` only.
         goal: ``"f1"`` for the highest F1, or ``"precision=0.9"`` for the highest recall at
             that precision.
 
     Raises:
-        DataError: If the vectors do not fit each other, or a class has fewer than 2 pairs.
+        DataError: If the shapes differ, or a class has fewer than 2 pairs.
         NumericalError: If a logit is NaN or infinite.
         UsageError: If an option is unknown, or no threshold reaches the precision.
     """
     least_precision = _least_precision(goal)
     if method not in get_args(Method):
         raise UsageError("CALIBRATION_METHOD", _one_of("method", Method, method))
-    share = _share(prior, density)
+    fraction = _link_fraction(prior, density)
     values, labels = labelled_scores(logits, edge_label)
     num_links = int(labels.sum())
     num_non_links = len(labels) - num_links
@@ -171,32 +171,36 @@ def fit_calibration(
             "a calibration needs at least 2 links and 2 non-links, got"
             f" {num_links} and {num_non_links}; hold more links out for validation.",
         )
-    # Links and non-links weigh the same, whatever their numbers.
+    # Both classes have the same total weight.
     weight = np.where(labels == 1, 1.0, num_links / num_non_links)
-    at_share = weight * np.where(labels == 1, 1.0, (1 - share) / share)
-    shift = math.log(share / (1 - share))
+    prior_weight = weight * np.where(labels == 1, 1.0, (1 - fraction) / fraction)
+    shift = math.log(fraction / (1 - fraction))
     if method == "isotonic":
-        parameters = _isotonic(values, labels, weight)
+        edge = 1 / (2 * len(values))
+        steps = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
+        steps.fit(values, labels, weight)
+        x, y = steps.X_thresholds_.tolist(), steps.y_thresholds_.tolist()
+        parameters: dict[str, Any] = {"x": tuple(x), "y": tuple(y)}
     elif method == "temperature":
         parameters = _linear(values, labels, weight, has_intercept=False)
     else:
-        parameters = _linear(values, labels, at_share, has_intercept=True)
-        if parameters["slope"] > 0:  # otherwise it is 0 already, whatever the share
+        parameters = _linear(values, labels, prior_weight, has_intercept=True)
+        if parameters["slope"] > 0:  # otherwise the intercept is 0 for any prior
             parameters["intercept"] -= shift
     draft = Calibration(method, prior, shift, goal, 0.0, 0.0, 0.0, 0.0, **parameters)
     probability = draft.probability(logits).numpy()
     if np.ptp(probability) == 0:
         log.warning(
             "the model ranks validation links no better than chance: all pairs get the same"
-            " probability; train for longer, or look at the validation AUC"
+            " probability; train for longer, or check the validation AUC"
         )
-    return replace(draft, **_threshold(probability, labels, at_share, least_precision))
+    return replace(draft, **_threshold(probability, labels, prior_weight, least_precision))
 
 
 def _linear(
     values: np.ndarray, labels: np.ndarray, weight: np.ndarray, *, has_intercept: bool
 ) -> dict[str, Any]:
-    """Fit slope and intercept to smoothed labels: each pair is a bit link, a bit non-link."""
+    """Fit slope and intercept to smoothed labels: each pair counts in part for both classes."""
     num_links = labels.sum()
     target = np.where(
         labels == 1, (num_links + 1) / (num_links + 2), 1 / (len(labels) - num_links + 2)
@@ -212,19 +216,11 @@ def _linear(
             np.concatenate([weight * target, weight * (1 - target)]),
         )
         slope = float(model.coef_[0, 0]) / scale
-        # sklearn gives a number or an array, by whether it was fitted.
+        # scikit-learn returns an array if the intercept is fitted, else a number.
         intercept = float(np.ravel(model.intercept_)[0]) - slope * center
     if not (0 < slope < math.inf and math.isfinite(intercept)):
         slope = intercept = 0.0
     return {"slope": slope, "intercept": intercept}
-
-
-def _isotonic(values: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> dict[str, Any]:
-    """Fit a step function that never falls, joined by lines."""
-    edge = 1 / (2 * len(values))
-    model = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
-    model.fit(values, labels, weight)
-    return {"x": tuple(model.X_thresholds_.tolist()), "y": tuple(model.y_thresholds_.tolist())}
 
 
 def _threshold(
@@ -242,27 +238,23 @@ def _threshold(
             raise UsageError(
                 "GOAL_UNREACHABLE",
                 f"no threshold reaches precision {least_precision:g}: the highest is"
-                f" {precision[top]:.4g}, at recall {recall[top]:.4g}; ask for less.",
+                f" {precision[top]:.4g}, at recall {recall[top]:.4g}; choose a lower precision.",
             )
-    # Of equals the highest threshold, which predicts the fewest links.
+    # On ties take the highest threshold, which predicts the fewest links.
     best = len(merit) - 1 - int(np.argmax(merit[::-1]))
     # Midway to the next lower probability: rounding must not move a pair across.
     lower = distinct[best - 1] if best else 0.0
     middle = (distinct[best] + lower) / 2
     threshold = middle if middle > lower else distinct[best]
-    return {
-        "threshold": float(threshold),
-        "precision": float(precision[best]),
-        "recall": float(recall[best]),
-        "f1": float(f1[best]),
-    }
+    scores = {"precision": precision, "recall": recall, "f1": f1}
+    return {"threshold": float(threshold)} | {k: float(v[best]) for k, v in scores.items()}
 
 
 def _least_precision(goal: str) -> float | None:
-    """Return the precision that a goal names, or None for F1."""
-    name, _, number = goal.partition("=")
+    """Return the precision of a goal, or None for F1."""
     if goal == "f1":
         return None
+    name, _, number = goal.partition("=")
     try:
         value = float(number)
     except ValueError:
@@ -275,8 +267,8 @@ def _least_precision(goal: str) -> float | None:
     return value
 
 
-def _share(prior: Prior, density: float | None) -> float:
-    """Return the share of links that a prior stands for."""
+def _link_fraction(prior: Prior, density: float | None) -> float:
+    """Return the fraction of links of a prior."""
     if prior not in get_args(Prior):
         raise UsageError("CALIBRATION_PRIOR", _one_of("prior", Prior, prior))
     if prior == "balanced":
@@ -284,7 +276,8 @@ def _share(prior: Prior, density: float | None) -> float:
     if density is None or not 0 < density < 1:
         raise UsageError(
             "CALIBRATION_DENSITY",
-            f'prior "density" needs the share of pairs that are links, in (0, 1), got {density}.',
+            f'prior "density" needs the fraction of pairs that are links, in (0, 1),'
+            f" got {density}.",
         )
     return density
 
@@ -294,16 +287,14 @@ def _one_of(name: str, choices: Any, got: Any) -> str:
 
 
 def _read(content: Any) -> Calibration:
-    """Return the calibration that a dict holds, or raise with the reason."""
+    """Return the calibration of a dict, or raise an error with the reason."""
     head = _exactly(content, {"format", "method", "prior", "goal", "parameters", *_NUMBERS})
     isotonic = head["method"] == "isotonic"
     parameters = _exactly(head["parameters"], {"x", "y"} if isotonic else {"slope", "intercept"})
-    if isotonic:
-        fitted: dict[str, Any] = {
-            name: tuple(_number(name, v) for v in parameters[name]) for name in parameters
-        }
-    else:
-        fitted = {name: _number(name, parameters[name]) for name in parameters}
+    fitted: dict[str, Any] = {
+        name: tuple(_number(name, v) for v in value) if isotonic else _number(name, value)
+        for name, value in parameters.items()
+    }
     numbers = {name: _number(name, head[name]) for name in _NUMBERS}
     c = Calibration(head["method"], head["prior"], goal=head["goal"], **numbers, **fitted)
     rules = {
@@ -330,7 +321,7 @@ def _read(content: Any) -> Calibration:
 
 
 def _exactly(content: Any, names: set[str]) -> dict[str, Any]:
-    """Return a dict that has these keys and no others."""
+    """Return the dict if it has exactly these keys."""
     if not isinstance(content, dict):
         raise TypeError(f"expected a JSON object, got {type(content).__name__}")
     if differing := sorted(str(name) for name in names ^ content.keys()):

@@ -1,4 +1,4 @@
-"""hard_negatives: non-links that look like links, to rank each held-out link against."""
+"""Hard negatives: non-links that look like links, to rank each held-out link against (HeaRT)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,49 +29,49 @@ def hard_negatives(
     generator: torch.Generator,
     max_entries: int = 1 << 21,
 ) -> Tensor:
-    r"""Return for each held-out link the non-links that heuristics find likeliest (HeaRT).
+    r"""Return the K non-links of each held-out link that heuristics score highest (HeaRT).
 
-    Half of the K pairs of a link (u, v) keep u and half keep v. The other end is one of the
-    candidates w with the lowest rank
+    Half of the K pairs of a link (u, v) keep u and half keep v. Their other ends are the
+    candidates w of the lowest rank
 
     .. math:: r(w) = \min(r_{RA}(w), r_{PPR}(w), r_{cos}(w))
 
-    of resource allocation, personalised PageRank and the cosine of the features. Within one
+    under resource allocation, personalised PageRank and the cosine of the features. For a
     heuristic with scores s and largest score t, :math:`r(w) = 1 + \#\{w' : s_w \le s_{w'} < t\}`
-    where :math:`s_w > 0`; a score of zero says nothing, and has rank N.
+    where :math:`s_w > 0`, and r(w) = N where :math:`s_w = 0`.
 
     Source: Li et al. (2023), `Evaluating Graph Neural Networks for Link Prediction
     <https://arxiv.org/abs/2306.10453>`_, section 4, and ``create_heart_negatives.py`` of their
     code (``Juanhui28/HeaRT``, ``--agg min``), from which this differs so:
 
-    - No link of the graph is a negative. HeaRT leaves out links of training alone, so that a
-      model which finds another held-out link is punished for a right answer.
-    - A score of zero does not count. HeaRT gives it the rank behind the last one above zero; as
-      few nodes have a resource allocation above zero, nearly all then tie near the front, and
-      four in five negatives on Cora are any nodes at all.
-    - Equal ranks are drawn at random instead of in the order of ``torch.topk``. Nodes where all
-      heuristics are zero come last, and none is drawn twice.
+    - No link of the graph is a negative. HeaRT excludes training links only, which penalises a
+      model for the right answer when it finds another held-out link.
+    - A score of zero does not count. HeaRT ranks it directly behind the scores above zero; since
+      few nodes have a resource allocation above zero, nearly all nodes then tie near the front,
+      and four in five negatives on Cora are arbitrary nodes.
+    - Equal ranks are ordered at random instead of as ``torch.topk`` orders them. Nodes for which
+      all heuristics are zero come last, and no node is drawn twice.
     - PageRank is a power iteration instead of a local push; a negative cosine counts as zero.
 
     Args:
         graph_links: All known links, of training, validation and test, shape ``(2, M)``.
-        held_out: Links to be ranked, shape ``(2, P)``.
-        message_links: Training links, the only ones the heuristics see, each once, shape
+        held_out: Links to rank, shape ``(2, P)``.
+        message_links: Training links, the only input of the heuristics beside x, each once, shape
             ``(2, M_train)``.
-        x: Node features, dense or sparse CSR, shape ``(N, F)``; ``None`` leaves the cosine out.
+        x: Node features, dense or sparse CSR, shape ``(N, F)``; ``None`` omits the cosine.
         num_nodes: N.
         per_link: K, even.
-        generator: Settles the order of equal ranks; same state, same pairs.
-        max_entries: Most entries of a dense ``(nodes, N)`` matrix, of which about ten are held
+        generator: Generator of the order of equal ranks.
+        max_entries: Largest size of a dense ``(nodes, N)`` matrix, about ten of which are held
             at once; the result does not depend on it.
 
     Returns:
         Source and target of each pair, int64, shape ``(2, P, K)``. ``[:, p, : K // 2]`` keep
-        ``held_out[0, p]`` as source and the rest ``held_out[1, p]`` as target, likeliest first.
+        ``held_out[0, p]`` as source and the rest ``held_out[1, p]`` as target, best first.
 
     Raises:
         UsageError: If ``per_link`` is not even and positive.
-        DataError: If an end has fewer than ``K / 2`` candidates, or inputs do not fit.
+        DataError: If an end has fewer than ``K / 2`` candidates, or the shapes do not match.
     """
     if per_link < 2 or per_link % 2:
         raise UsageError("PER_LINK", f"per_link must be even and positive, got {per_link}.")
@@ -83,14 +83,21 @@ def hard_negatives(
     held_out = checked_edges(held_out, num_nodes)
     excluded = known_pairs(torch.cat([graph_links, held_out, message_links], dim=1), num_nodes)
     ends, half = held_out.flatten(), per_link // 2
-    _check_candidates(num_nodes - np.diff(excluded.indptr)[ends.numpy()], half)
+    available = num_nodes - np.diff(excluded.indptr)[ends.numpy()]
+    if available.size and (fewest := int(available.min())) < half:
+        possible = f"at most {2 * fewest} are possible" if fewest else "no per_link is possible"
+        raise DataError(
+            "NO_NEGATIVES",
+            f"per_link is {per_link}, but an end of a held-out link has only {fewest} nodes it is"
+            f" not linked to; {possible}.",
+        )
     others = torch.empty(len(ends), half, dtype=torch.int64)
-    # Ends of one node stand together, so that its heuristics are computed once.
+    # Equal ends are adjacent, so that the heuristics of a node are computed once.
     order = ends.argsort(stable=True)
     for chunk in order.split(max(1, max_entries // num_nodes)) if len(order) else ():
         nodes, place = ends[chunk].unique(return_inverse=True)
         rank = heuristics.ranks(nodes.numpy(), excluded)[place]
-        # Ranks are whole numbers, so that a fraction orders equal ones and no others.
+        # Ranks are integers, so a random fraction orders equal ranks only.
         rank += torch.rand(rank.shape, generator=generator, dtype=rank.dtype)
         others[chunk] = rank.topk(half, largest=False).indices
     kept_u, kept_v = held_out[:, :, None].expand(-1, -1, half)
@@ -98,20 +105,8 @@ def hard_negatives(
     return torch.stack([torch.cat([kept_u, new_u], dim=1), torch.cat([new_v, kept_v], dim=1)])
 
 
-def _check_candidates(available: np.ndarray, half: int) -> None:
-    """Raise unless each end has enough candidates."""
-    if available.size and available.min() < half:
-        most = 2 * int(available.min())
-        raise DataError(
-            "NO_NEGATIVES",
-            f"per_link is {2 * half}, but an end of a held-out link has only {most // 2} nodes it"
-            " is not linked to; "
-            + (f"at most {most} are possible." if most else "no per_link is possible."),
-        )
-
-
 class _Heuristics:
-    """Scores of all nodes as partners of some, by the training links and the features."""
+    """Scores of all nodes as partners of given nodes, from training links and features."""
 
     def __init__(self, links: Tensor, x: Tensor | None, num_nodes: int) -> None:
         adj = known_pairs(links, num_nodes)
@@ -136,7 +131,7 @@ class _Heuristics:
         for heuristic in self.scores:
             score = heuristic(nodes)
             score[no_candidate] = -1
-            # Sums of the same terms in another order are the same number in single precision.
+            # In single precision, sums of the same terms in another order are equal.
             single = torch.from_numpy(score.astype(np.float32))
             lowest = torch.minimum(lowest, _rank_rows(single))
             unlikely &= single <= 0
@@ -151,14 +146,14 @@ class _Heuristics:
     def pagerank(self, nodes: np.ndarray) -> np.ndarray:
         r"""Return :math:`a \sum_{t \le 50} (1 - a)^t (A D^{-1})^t e_u`, shape ``(B, N)``.
 
-        The sum for u ends before the first term of which no entry reaches 1e-6.
+        The sum for u ends before the first term whose entries are all below 1e-6.
         """
         term = np.zeros((self.num_nodes, len(nodes)))
         term[nodes, np.arange(len(nodes))] = _RESTART
         total = term.copy()
         for _ in range(_MOST_STEPS):
             term = (1 - _RESTART) * np.asarray(self.transition @ term)
-            # Each column ends by itself, so that none depends on the others of its block.
+            # Each column ends by itself, so that none depends on its block.
             term[:, term.max(axis=0) < _SMALLEST_CHANGE] = 0
             if not term.any():
                 break
@@ -173,7 +168,7 @@ def _cosine(unit_x: Any, nodes: np.ndarray) -> np.ndarray:
 
 
 def _unit_rows(x: Tensor) -> Any:
-    """Return the rows of x divided by their norms, float64; rows of zeros stay so."""
+    """Return the rows of x divided by their norms, float64; zero rows stay zero."""
     x = x.detach().cpu().double()
     if x.layout == torch.strided:
         return torch.nn.functional.normalize(x).numpy()
@@ -185,7 +180,7 @@ def _unit_rows(x: Tensor) -> Any:
 
 
 def _rank_rows(scores: Tensor) -> Tensor:
-    """Return the rank of each score within its row, float64; N for what is not above zero."""
+    """Return the rank of each score within its row, float64; N for scores up to zero."""
     ordered = torch.from_numpy(np.sort(scores.numpy(), axis=1))
     below = torch.searchsorted(ordered, scores, out_int32=True)
     ranks = torch.where(scores > 0, 1 + below.amax(dim=1, keepdim=True) - below, 0)

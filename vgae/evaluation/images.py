@@ -1,4 +1,4 @@
-"""evaluate_images: how likely images are under a model, and how many latent dimensions it uses."""
+"""Evaluation of models of images: ELBO, log p(x) and active latent dimensions."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from vgae.runtime.progress import showing
 from vgae.runtime.streams import stream
 from vgae.vae import VAE
 
-# In float32 a tensor of so many fills 16 MiB; decoding more at once takes no less time.
+# 16 MiB in float32; decoding more pixels at once is no faster.
 _MAX_PIXELS = 1 << 22
 
 
@@ -33,24 +33,24 @@ class ImageTerms(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageEvaluation:
-    """What :func:`evaluate_images` says of a model; all values in nats are means over the images.
+    """Result of :func:`evaluate_images`; values in nats are means over the images.
 
-    An error is the standard error of its mean: how far the mean would move with other images and
-    other draws, the model held fixed. A single image has none, which is ``None``.
+    Standard errors of a mean cover other images and other draws, for the same model; they are
+    ``None`` for a single image.
 
     Attributes:
-        elbo: ``log_likelihood - kl``, in nats per image. Of a plain auto-encoder, whose posterior
-            is a point, it is ``log_likelihood`` and bounds nothing.
-        elbo_error: Its standard error.
+        elbo: ``log_likelihood - kl``, in nats per image. For a plain auto-encoder, whose posterior
+            is a point, it equals ``log_likelihood`` and is not a bound.
+        elbo_error: Standard error of ``elbo``.
         log_likelihood: log p(x | z), one sample of the posterior per image.
         kl: KL divergence of the posterior to the prior; 0 for a plain auto-encoder.
-        log_marginal: Estimate of log p(x), see :func:`log_marginal`; ``None`` for a posterior
-            that is no :class:`~vgae.DiagGaussian`.
-        log_marginal_error: Its standard error.
-        num_samples: Samples per image behind ``log_marginal``; 0 if there is none.
-        num_images: Images judged.
-        active_units: Latent dimensions in use; see :func:`active_units`.
-        latent_channels: Latent dimensions there are.
+        log_marginal: Estimate of log p(x), see :func:`log_marginal`; ``None`` unless the posterior
+            is a :class:`~vgae.DiagGaussian`.
+        log_marginal_error: Standard error of ``log_marginal``.
+        num_samples: Samples per image of ``log_marginal``; 0 without it.
+        num_images: Number of images.
+        active_units: Number of active latent dimensions; see :func:`active_units`.
+        latent_channels: Number of latent dimensions.
     """
 
     elbo: float
@@ -77,23 +77,24 @@ def evaluate_images(
     seed: int = 0,
     progress: bool | None = None,
 ) -> ImageEvaluation:
-    """Judge a model by images that it has not seen.
+    """Evaluate a model on held-out images.
 
     Args:
         model: A trained model.
-        pixels: In [0, 1], shape ``(n, c, h, w)``; for figures that compare with others, binarised
-            as theirs are.
-        num_samples: Per image, for :func:`log_marginal`; at least 1. Published figures have 5,000.
-        seed: Same seed, same figures: all noise is drawn from its stream ``"noise"``.
+        pixels: Values in [0, 1], shape ``(n, c, h, w)``; binarise them as in the results to which
+            the figures are compared.
+        num_samples: Samples per image for :func:`log_marginal`, at least 1; published figures use
+            5,000.
+        seed: Seed of all noise, which is drawn from the stream ``"evaluation"``.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
     Raises:
-        DataError: If there are no images, or ``pixels`` has another number of dimensions.
+        DataError: If ``pixels`` is empty or not 4-dimensional.
         NumericalError: If a likelihood is NaN or infinite.
         UsageError: If ``num_samples`` is less than 1 or ``seed`` is out of range.
     """
     _check_samples(num_samples)
-    generator = stream(seed, "noise", parameter_like(model).device)
+    generator = stream(seed, "evaluation", parameter_like(model).device)
     terms = elbo_terms(model, pixels, generator=generator)
     with evaluating(model):
         q = model.encoder(next(_batches(model, pixels, 1)))
@@ -125,18 +126,18 @@ def evaluate_images(
 def elbo_terms(
     model: VAE, pixels: Tensor, *, generator: torch.Generator, batch_size: int = 1000
 ) -> ImageTerms:
-    """Estimate both terms of the evidence lower bound of each image, with one sample of each.
+    """Estimate both terms of the evidence lower bound of each image from one posterior sample.
 
-    The model is neither trained nor left in another mode, and no gradients are kept.
+    The model runs in evaluation mode without gradients, and keeps its mode.
 
     Args:
         model: The model.
-        pixels: In [0, 1], on any device, shape ``(n, c, h, w)``.
-        generator: Where the noise comes from, batch by batch; on the device of the model.
-        batch_size: Images at once, at most; fewer if they have more than 2^22 pixels together.
+        pixels: Values in [0, 1], on any device, shape ``(n, c, h, w)``.
+        generator: Generator of the noise, on the device of the model; used batch by batch.
+        batch_size: Largest number of images at once; fewer if they exceed 2^22 pixels.
 
     Raises:
-        DataError: If there are no images, or ``pixels`` has another number of dimensions.
+        DataError: If ``pixels`` is empty or not 4-dimensional.
         NumericalError: If a term is NaN or infinite.
         ValueError: If ``batch_size`` is less than 1, or the decoder does not score each image.
     """
@@ -164,40 +165,39 @@ def log_marginal(
     .. math:: \log p(x) \approx \log \frac{1}{k} \sum_{j=1}^k
         \frac{p(x \mid z_j) \, p(z_j)}{q(z_j \mid x)}, \qquad z_j \sim q(z \mid x)
 
-    The average under the logarithm has the right expectation, its logarithm is too low: in
-    expectation it is the ELBO for k = 1, never falls as k grows, and tends to log p(x).
+    The mean of the weights is unbiased, its logarithm is biased downwards: its expectation is the
+    ELBO for k = 1, never decreases with k, and tends to log p(x).
 
-    Memory does not grow with k. The weights are added up in float64 while samples come and go, and
-    at any time no more than ``max_pixels`` pixels are decoded (those of one image if it alone has
-    more): 16 MiB for 2^22 of them in float32, times the few such tensors that the decoder holds,
-    its hidden layers among them. 28 x 28 pixels then are decoded 5,349 at once.
+    Memory does not grow with k. The weights are summed in float64, and at most ``max_pixels``
+    pixels are decoded at once (those of one image if it has more): 16 MiB for 2^22 pixels in
+    float32, times the few such tensors that the decoder holds, including its hidden layers. For
+    28 x 28 pixels that is 5,349 images at once.
 
-    The draws go through the batches of images in turn, and in each through the samples. How many
-    samples are decoded at once changes nothing but the rounding; another ``batch_size``, or
-    ``max_pixels`` below the pixels of a batch, hands the draws to other images and gives another
-    estimate of the same quality.
+    Noise is drawn batch by batch, and within a batch sample by sample. The number of samples
+    decoded at once changes only the rounding. Another ``batch_size``, or a ``max_pixels`` below
+    the pixels of a batch, assigns the draws to other images: another estimate of the same quality.
 
     Source: Burda, Grosse & Salakhutdinov (2016), `Importance Weighted Autoencoders
     <https://arxiv.org/abs/1509.00519>`_, equation 8.
 
     Args:
         model: The model, whose posterior is a :class:`~vgae.DiagGaussian`.
-        pixels: In [0, 1], on any device, shape ``(n, c, h, w)``.
+        pixels: Values in [0, 1], on any device, shape ``(n, c, h, w)``.
         num_samples: k, at least 1.
-        generator: Where the samples come from; on the device of the model.
-        batch_size: Images at once, at most.
-        max_pixels: Pixels decoded at once, at most.
-        show: Is told how many images are done.
+        generator: Generator of the samples, on the device of the model.
+        batch_size: Largest number of images at once.
+        max_pixels: Largest number of pixels decoded at once.
+        show: Called with the number of images done.
 
     Returns:
-        In nats, float64 on the CPU, shape ``(n,)``.
+        Estimates in nats, float64 on the CPU, shape ``(n,)``.
 
     Raises:
-        DataError: If there are no images, or ``pixels`` has another number of dimensions.
+        DataError: If ``pixels`` is empty or not 4-dimensional.
         NumericalError: If an estimate is NaN or infinite.
         UsageError: If ``num_samples`` is less than 1.
-        ValueError: If ``batch_size`` or ``max_pixels`` is less than 1, if the posterior is another
-            one, or if the decoder does not score each image.
+        ValueError: If ``batch_size`` or ``max_pixels`` is less than 1, the posterior is no
+            ``DiagGaussian``, or the decoder does not score each image.
     """
     _check_samples(num_samples)
     estimates, done = [], 0
@@ -209,31 +209,39 @@ def log_marginal(
                     "log p(x) needs a posterior with a density, DiagGaussian, got"
                     f" {type(q).__name__}; elbo_terms gives its log-likelihood."
                 )
+            prior = DiagGaussian(torch.zeros_like(q.mu), torch.zeros_like(q.logvar))
+            log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64, device=q.mu.device)
             at_once = max(max_pixels // max(x.numel(), q.mu.numel()), 1)
-            estimates.append(_log_mean_weight(model, q, x, num_samples, at_once, generator).cpu())
+            for start in range(0, num_samples, at_once):
+                count = min(at_once, num_samples - start)
+                # One call per sample, so that its noise does not depend on the chunk.
+                z = torch.stack([q.rsample(generator) for _ in range(count)])
+                log_weight = _log_likelihood(model, z, x) + (prior.log_prob(z) - q.log_prob(z))
+                log_sum = torch.logaddexp(log_sum, log_weight.logsumexp(dim=0))
+            estimates.append((log_sum - math.log(num_samples)).cpu())
             done += len(x)
             show(done)
     return _finite(torch.cat(estimates))
 
 
 def active_units(model: VAE, pixels: Tensor, threshold: float = 1e-2) -> int:
-    r"""Count the latent dimensions whose posterior mean tells images apart.
+    r"""Count the latent dimensions whose posterior mean varies between images.
 
     .. math:: \#\{u : \operatorname{Var}_x(\mu_u(x)) > threshold\}
 
-    The others have collapsed onto the prior, or nearly so. The variance is that of the images at
-    hand: divided by n.
+    The others have nearly collapsed to the prior. The variance is that of the given images,
+    divided by n.
 
     Source: Burda, Grosse & Salakhutdinov (2016), `Importance Weighted Autoencoders
     <https://arxiv.org/abs/1509.00519>`_, section 5, with the threshold 10^-2.
 
     Args:
         model: The model.
-        pixels: In [0, 1], on any device, shape ``(n, c, h, w)``.
+        pixels: Values in [0, 1], on any device, shape ``(n, c, h, w)``.
         threshold: Variance that an active dimension exceeds.
 
     Raises:
-        DataError: If there are no images, or ``pixels`` has another number of dimensions.
+        DataError: If ``pixels`` is empty or not 4-dimensional.
     """
     with evaluating(model):
         means = [model.encoder(x).mu.double().cpu() for x in _batches(model, pixels, 1000)]
@@ -243,10 +251,7 @@ def active_units(model: VAE, pixels: Tensor, threshold: float = 1e-2) -> int:
 def _batches(
     model: VAE, pixels: Tensor, batch_size: int, max_pixels: int = _MAX_PIXELS
 ) -> Iterator[Tensor]:
-    """Yield the images in turn, on the device and in the precision of the model.
-
-    At most ``batch_size`` at once, and fewer if they would have more than ``max_pixels`` pixels.
-    """
+    """Yield batches of limited size, on the device and in the dtype of the model."""
     if pixels.ndim != 4 or pixels.numel() == 0:
         raise DataError(
             "IMAGE_SHAPE",
@@ -274,35 +279,14 @@ def _log_likelihood(model: VAE, z: Tensor, x: Tensor) -> Tensor:
     return log_likelihood.double()
 
 
-def _log_mean_weight(
-    model: VAE,
-    q: DiagGaussian,
-    x: Tensor,
-    num_samples: int,
-    at_once: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return the estimate of :func:`log_marginal` for one batch, float64, shape ``(B,)``."""
-    prior = DiagGaussian(torch.zeros_like(q.mu), torch.zeros_like(q.logvar))
-    log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64, device=q.mu.device)
-    for start in range(0, num_samples, at_once):
-        count = min(at_once, num_samples - start)
-        # One call per sample: what it draws then depends on no other sample of the chunk.
-        z = torch.stack([q.rsample(generator) for _ in range(count)])
-        log_weight = _log_likelihood(model, z, x) + (prior.log_prob(z) - q.log_prob(z))
-        log_sum = torch.logaddexp(log_sum, log_weight.logsumexp(dim=0))
-    return log_sum - math.log(num_samples)
-
-
 def _check_samples(num_samples: int) -> None:
     if num_samples < 1:
         raise UsageError("NUM_SAMPLES", f"num_samples must be at least 1, got {num_samples}.")
 
 
 def _finite(values: Tensor) -> Tensor:
-    """Return values per image, or say how many of them are not numbers."""
-    broken = int((~values.isfinite()).sum())
-    if broken:
+    """Return the values of the images, or raise an error if one is NaN or infinite."""
+    if broken := int((~values.isfinite()).sum()):
         raise NumericalError(
             "LIKELIHOOD_NONFINITE",
             f"the likelihood of {broken} of {len(values)} images is not finite; look for NaN in"
@@ -312,7 +296,5 @@ def _finite(values: Tensor) -> Tensor:
 
 
 def _standard_error(values: Tensor) -> float | None:
-    """Return the standard error of the mean of independent values, or None for a single one."""
-    if len(values) < 2:
-        return None
-    return values.std().item() / math.sqrt(len(values))
+    """Return the standard error of the mean of independent values, or None for one value."""
+    return None if len(values) < 2 else values.std().item() / math.sqrt(len(values))

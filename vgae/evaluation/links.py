@@ -1,12 +1,12 @@
-"""evaluate: how well a model predicts the held-out links of a split, and what else it knows."""
+"""Evaluation and calibration of models on the held-out links of a split."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor
 
-from vgae.decoders import InnerProductDecoder
 from vgae.errors import DataError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
 from vgae.evaluation.hard_negatives import hard_negatives
@@ -29,42 +29,53 @@ from vgae.evaluation.reliability import (
 )
 from vgae.graphs.graph import Graph, both_directions
 from vgae.graphs.split import LabelledPairs, LinkSplit, sample_non_links
-from vgae.models.embedding import embed, evaluating, parameter_like
+from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
 
 Messages = Literal["train", "train+val"]
 _HITS = (10, 50, 100)
-# Links are ranked among all nodes as long as that is no more than so many pairs.
-_MOST_RANKED_PAIRS = 1_000_000_000
+_MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
 _PAIRS_AT_ONCE = 2**17  # some 200 MB at 128 dimensions
-_NON_LINKS = 1_000_000  # to see how many lie above a threshold that few should reach
+_NON_LINKS = 1_000_000  # enough to count those above a threshold that few reach
 
 
 class Probabilities(NamedTuple):
-    """How much probabilities mean what they say, and the bins of a reliability diagram."""
+    """Scores of probabilities, and the bins of a reliability diagram."""
 
     scores: ProbabilityScores
     reliability: Reliability
 
+    @classmethod
+    def of(cls, probability: Tensor, edge_label: Tensor) -> "Probabilities":
+        """Evaluate probabilities of shape ``(P,)`` on labels of the same shape."""
+        return cls(
+            probability_scores(probability, edge_label), reliability(probability, edge_label)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        bins = {name: value.tolist() for name, value in self.reliability._asdict().items()}
+        return {**self.scores._asdict(), "reliability": bins}
+
 
 @dataclass(frozen=True, eq=False)
 class LinkEvaluation:
-    """What :func:`evaluate` says of one part of a split.
+    """Scores of one part of a split; see :func:`evaluate`.
 
     Attributes:
         scores: AUC and AP of links against as many non-links.
-        intervals: Bootstrap intervals of the two, 95 %.
+        intervals: Their 95 % bootstrap intervals.
         hits: Hits@k among the non-links of the part, by k; see
             :func:`vgae.evaluation.metrics.hits_at_k`.
-        ranks: Of each link's ends among all nodes, known links left out; see
+        ranks: Scores of the ranks of each link's ends among all nodes, known links excluded; see
             :func:`vgae.evaluation.ranking.link_ranks`.
-        num_links: Links of the part.
-        num_ranked: How many of them are ranked: all, or the first that take reasonable time.
-        hard: Ranks among hard non-links of its own; see
+        num_links: Number of links of the part.
+        num_ranked: Number of ranked links: all, or the first ones on a very large graph.
+        sigmoid: Scores of the sigmoid of the logits.
+        calibrated: Scores of calibrated probabilities, with a calibration.
+        hard: Scores of the ranks among hard non-links; see
             :func:`vgae.evaluation.hard_negatives.hard_negatives`.
-        sigmoid: Of the sigmoid of the logits, as the decoder has it.
-        calibrated: Of calibrated probabilities, if there is a calibration.
     """
 
     scores: LinkScores
@@ -94,11 +105,11 @@ class LinkEvaluation:
             "num_links": self.num_links,
             "auc_interval": list(self.intervals.auc),
             "ap_interval": list(self.intervals.ap),
-            **{f"hits_at_{k}": share for k, share in self.hits.items()},
+            **{f"hits_at_{k}": rate for k, rate in self.hits.items()},
             "ranks": {**self.ranks._asdict(), "num_links": self.num_ranked},
             "hard": self.hard and self.hard._asdict(),
-            "sigmoid": _probabilities_dict(self.sigmoid),
-            "calibrated": self.calibrated and _probabilities_dict(self.calibrated),
+            "sigmoid": self.sigmoid.to_dict(),
+            "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
 
 
@@ -111,33 +122,31 @@ def evaluate(
     calibration: Calibration | None = None,
     hard: int = 0,
 ) -> dict[str, LinkEvaluation]:
-    """Score validation and test links against their non-links, against all nodes, and hard ones.
+    """Score the validation and test links against non-links, all nodes and hard non-links.
 
     The latent vectors are the posterior means, without noise.
 
     Args:
         model: A trained model.
         graph: Nodes and features.
-        split: The one that the model was trained on; it is audited.
-        messages: Links that messages travel on when test links are scored: ``"train"`` as in
-            Kipf & Welling (2016), or ``"train+val"`` as in PyG's ``RandomLinkSplit``. Figures of
-            the two are not comparable. Validation links are always scored over ``"train"``.
-        calibration: Of :func:`calibrate`; judged beside the sigmoid, at the balanced prior.
-        hard: How many hard non-links to rank each link among, even; 0 leaves them out, which
-            saves seconds to minutes. Source: Li et al. (2023), 500 a link.
+        split: Split that the model was trained on; it is audited.
+        messages: Message-passing links when test links are scored: ``"train"`` as in Kipf &
+            Welling (2016), or ``"train+val"`` as in PyG's ``RandomLinkSplit``; their scores are
+            not comparable. Validation links are always scored over ``"train"``.
+        calibration: Result of :func:`calibrate`, evaluated at the balanced prior.
+        hard: Number of hard non-links to rank each link among, even; 0 omits these ranks, which
+            take seconds to minutes. Li et al. (2023) use 500.
 
     Returns:
-        Under ``"val"`` and ``"test"``; a part that holds no links is left out.
+        Evaluations of ``"val"`` and ``"test"``; a part without links is omitted.
 
     Raises:
-        LeakageError: If the split is not one of this graph, or leaks.
+        LeakageError: If the split does not belong to this graph, or leaks.
     """
-    split.audit(graph)
-    # There are as many non-links as links: under another prior no probability would fit them.
+    # The parts have as many non-links as links, so only the balanced prior fits them.
     balanced = calibration and replace(calibration, log_odds_shift=0.0)
     evaluations = {}
-    for name, part in _parts(split).items():
-        scorer = PairScorer(model, graph, _message_edges(split, name, messages))
+    for name, part, scorer in _scored_parts(model, graph, split, messages):
         logits = scorer.logits(part.edge_label_index)
         pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
         ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
@@ -149,9 +158,10 @@ def evaluate(
             ranks=rank_scores(ranks.flatten()),
             num_links=part.pos.shape[1],
             num_ranked=ranked.shape[1],
-            sigmoid=_judged(logits.double().sigmoid(), part.edge_label),
-            calibrated=balanced and _judged(balanced.probability(logits), part.edge_label),
-            hard=hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
+            sigmoid=Probabilities.of(logits.double().sigmoid(), part.edge_label),
+            calibrated=balanced
+            and Probabilities.of(balanced.probability(logits), part.edge_label),
+            hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
         )
     return evaluations
 
@@ -159,13 +169,11 @@ def evaluate(
 def evaluate_links(
     model: VAE, graph: Graph, split: LinkSplit, *, messages: Messages = "train"
 ) -> dict[str, LinkScores]:
-    """Return AUC and AP alone; arguments and keys as for :func:`evaluate`."""
-    split.audit(graph)
-    scores = {}
-    for name, part in _parts(split).items():
-        scorer = PairScorer(model, graph, _message_edges(split, name, messages))
-        scores[name] = link_scores(scorer.logits(part.edge_label_index), part.edge_label)
-    return scores
+    """Return AUC and AP only; arguments and keys are those of :func:`evaluate`."""
+    return {
+        name: link_scores(scorer.logits(part.edge_label_index), part.edge_label)
+        for name, part, scorer in _scored_parts(model, graph, split, messages)
+    }
 
 
 def calibrate(
@@ -177,24 +185,24 @@ def calibrate(
     prior: Prior = "balanced",
     goal: str = "f1",
 ) -> Calibration:
-    """Fit probabilities to the validation pairs of a split; the test pairs are not looked at.
+    """Fit probabilities to the validation pairs of a split; the test pairs are not used.
 
-    For the prior ``"density"``, where one non-link above the threshold stands for hundreds, more
-    non-links are drawn: pairs of nodes that are linked in neither training nor validation.
+    For the prior ``"density"``, under which one non-link above the threshold stands for hundreds,
+    more non-links are drawn: pairs that are linked in neither training nor validation.
 
     Args:
         model: A trained model.
         graph: Nodes and features.
-        split: The one that the model was trained on; it is audited.
-        method: See :func:`vgae.evaluation.calibration.fit_calibration`, as for the others; by
-            default ``"platt"``, and ``"isotonic"`` for the prior ``"density"``: no line follows
-            how few of the very best of all pairs are links.
-        prior: ``"density"`` is the share of links among all pairs that are not known from
-            training: what a proposal of new links meets, if as many are missing as were held out.
-        goal: What the threshold is chosen for.
+        split: Split that the model was trained on; it is audited.
+        method: Method of :func:`vgae.evaluation.calibration.fit_calibration`; by default
+            ``"platt"``, and ``"isotonic"`` for the prior ``"density"``: no line fits the low
+            fraction of links among the best of all pairs.
+        prior: ``"balanced"``, or ``"density"``: the fraction of links among all pairs that are not
+            training links. New links have it if as many are missing as were held out.
+        goal: Goal of the threshold.
 
     Raises:
-        LeakageError: If the split is not one of this graph, or leaks.
+        LeakageError: If the split does not belong to this graph, or leaks.
         DataError: If there are fewer than 2 validation links.
     """
     split.audit(graph)
@@ -221,18 +229,23 @@ def calibrate(
 
 
 class PairScorer:
-    """The logits of pairs under a model whose nodes are embedded once.
+    """Logits of pairs under a model whose nodes are embedded once.
 
     Args:
-        model: A trained model.
+        model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes and features.
-        edge_index: Edges that messages travel on, both directions, shape ``(2, E)``.
+        edge_index: Message-passing edges, both directions, shape ``(2, E)``; all links of the
+            graph by default. Over a link that carries messages, a pair is scored by a model that
+            has seen it.
     """
 
-    def __init__(self, model: VAE, graph: Graph, edge_index: Tensor) -> None:
-        self.model = model
-        self.decoder = cast(LinkDecoder, model.decoder)
-        self.z = embed(model, graph, edge_index).mu.to(parameter_like(model).device)
+    def __init__(
+        self, model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None
+    ) -> None:
+        self.model = model_of(model)
+        self.calibration: Calibration | None = getattr(model, "calibration", None)
+        self.decoder = cast(LinkDecoder, self.model.decoder)
+        self.z = embed(self.model, graph, edge_index).mu.to(parameter_like(self.model).device)
 
     def logits(self, pairs: Tensor) -> Tensor:
         """Return the logits of pairs of shape ``(2, P)``, on the CPU, shape ``(P,)``."""
@@ -242,20 +255,35 @@ class PairScorer:
 
     def logits_of(self, nodes: Tensor) -> Tensor:
         """Return the logits of all nodes as partners of ``nodes``, shape ``(B, N)``."""
-        # A subclass with logits of its own has no fast way to all of them.
-        if type(self.decoder).logits is InnerProductDecoder.logits:
-            with evaluating(self.model):
-                to_all = cast(InnerProductDecoder, self.decoder).logits_to_all
-                return to_all(self.z, nodes.to(self.z.device)).cpu()
+        nodes = nodes.to(self.z.device)
+        with evaluating(self.model):
+            if to_all := consistent_method(self.decoder, "logits_to_all"):
+                return to_all(self.z, nodes).cpu()
+            if factors := consistent_method(self.decoder, "factors"):
+                left, right = factors(self.z)
+                return (left.index_select(0, nodes) @ right.T).cpu()
         num_nodes = self.z.shape[0]
         pairs = torch.cartesian_prod(nodes.cpu(), torch.arange(num_nodes)).T
         return self.logits(pairs).view(-1, num_nodes)
 
 
-def hard_ranks(
+def consistent_method(decoder: object, name: str) -> Callable[..., Any] | None:
+    """Return an optional method of a decoder, such as ``factors``, if it agrees with ``logits``.
+
+    None without the method, and for a subclass that overrides ``logits`` without the method.
+    """
+    for names in (vars(decoder), *map(vars, type(decoder).__mro__)):
+        if name in names:
+            return getattr(decoder, name)
+        if "logits" in names:
+            break
+    return None
+
+
+def _hard_ranks(
     scorer: PairScorer, graph: Graph, split: LinkSplit, links: Tensor, per_link: int
 ) -> RankScores:
-    """Rank links of shape ``(2, P)``, each among hard non-links of its own."""
+    """Rank links of shape ``(2, P)``, each among its own hard non-links."""
     negatives = hard_negatives(
         graph.links,
         links,
@@ -269,28 +297,17 @@ def hard_ranks(
     return rank_scores(ranks_among(scorer.logits(links), neg))
 
 
-def _parts(split: LinkSplit) -> dict[str, LabelledPairs]:
-    """Return the parts that hold links, by name."""
-    parts = {"val": split.val, "test": split.test}
-    return {name: part for name, part in parts.items() if part.pos.shape[1]}
-
-
-def _message_edges(split: LinkSplit, part: str, messages: Messages) -> Tensor:
-    """Return what messages travel on when a part is scored."""
+def _scored_parts(
+    model: VAE, graph: Graph, split: LinkSplit, messages: Messages
+) -> Iterator[tuple[str, LabelledPairs, PairScorer]]:
+    """Audit the split; yield name, pairs and scorer of each part with links."""
+    split.audit(graph)
     if messages not in get_args(Messages):
         choices = "' or '".join(get_args(Messages))
         raise UsageError("MESSAGES", f"messages must be '{choices}', got {messages!r}.")
-    if part == "val" or messages == "train":
-        return split.message_edge_index
-    return both_directions(torch.cat([split.train, split.val.pos], dim=1))
-
-
-def _judged(probability: Tensor, edge_label: Tensor) -> Probabilities:
-    return Probabilities(
-        probability_scores(probability, edge_label), reliability(probability, edge_label)
-    )
-
-
-def _probabilities_dict(probabilities: Probabilities) -> dict[str, Any]:
-    bins = {name: value.tolist() for name, value in probabilities.reliability._asdict().items()}
-    return {**probabilities.scores._asdict(), "reliability": bins}
+    for name, part in (("val", split.val), ("test", split.test)):
+        if part.pos.shape[1]:
+            edges = split.message_edge_index
+            if name == "test" and messages == "train+val":
+                edges = both_directions(torch.cat([split.train, split.val.pos], dim=1))
+            yield name, part, PairScorer(model, graph, edges)

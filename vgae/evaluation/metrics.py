@@ -1,4 +1,4 @@
-"""Scores of a ranking, from vectors of scores and labels."""
+"""Metrics of rankings: AUC, AP, their intervals and curves, Hits@k, MRR."""
 
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ from vgae.errors import DataError, NumericalError, UsageError
 
 
 class LinkScores(NamedTuple):
-    """How well links are ranked above non-links, both in [0, 1].
+    """Scores of a ranking of links and non-links, both in [0, 1].
 
     Attributes:
-        auc: Area under the ROC curve: the chance that a link scores above a non-link.
+        auc: Area under the ROC curve: the probability that a link scores above a non-link.
         ap: Average precision, the area under the precision-recall curve.
     """
 
@@ -28,18 +28,16 @@ class LinkScores(NamedTuple):
 
 
 class LinkIntervals(NamedTuple):
-    """Lower and upper end of an interval for each of :class:`LinkScores`, all in [0, 1]."""
+    """Lower and upper ends of an interval for each of :class:`LinkScores`, all in [0, 1]."""
 
     auc: tuple[float, float]
     ap: tuple[float, float]
 
 
 class RankScores(NamedTuple):
-    """How near to the top links are ranked, each among its own non-links, all in [0, 1].
+    """Scores of the ranks of links, each among its own non-links, all in [0, 1].
 
-    Attributes:
-        mrr: Mean reciprocal rank.
-        hits_at_1: Share of links of rank 1 or better; likewise the others.
+    ``mrr`` is the mean reciprocal rank, ``hits_at_k`` the fraction of links of rank k or better.
     """
 
     mrr: float
@@ -50,16 +48,16 @@ class RankScores(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """Points of the ROC and of the precision-recall curve, as sklearn orders them.
+    """Points of the ROC curve and of the precision-recall curve, in the order of scikit-learn.
 
     Attributes:
-        fpr: Share of non-links at or above each ROC threshold, rising from 0 to 1, ``(R,)``.
-        tpr: Share of links likewise, ``(R,)``.
+        fpr: Fraction of non-links at or above each ROC threshold, rising from 0 to 1, ``(R,)``.
+        tpr: Fraction of links at or above each ROC threshold, ``(R,)``.
         roc_thresholds: Scores, falling; the first is infinite, ``(R,)``.
-        precision: Share of links among the pairs at or above each threshold, and a last 1,
+        precision: Fraction of links among the pairs at or above each threshold, and a final 1,
             ``(T + 1,)``.
-        recall: Share of links found, falling from 1 to a last 0, ``(T + 1,)``.
-        pr_thresholds: The distinct scores, rising, ``(T,)``.
+        recall: Fraction of links at or above each threshold, from 1 to a final 0, ``(T + 1,)``.
+        pr_thresholds: Distinct scores, rising, ``(T,)``.
     """
 
     fpr: np.ndarray
@@ -77,27 +75,21 @@ def finite_array(scores: Tensor) -> np.ndarray:
         NumericalError: If a score is NaN or infinite.
     """
     values = scores.detach().cpu().double().numpy()
-    if not np.isfinite(values).all():
-        raise NumericalError(
-            "SCORES_NONFINITE", f"{np.count_nonzero(~np.isfinite(values))} scores are not finite."
-        )
+    if bad := np.count_nonzero(~np.isfinite(values)):
+        raise NumericalError("SCORES_NONFINITE", f"{bad} scores are not finite.")
     return values
 
 
 def labelled_scores(scores: Tensor, edge_label: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores as float64 and labels as int64, both ``(P,)``, or say what is wrong.
+    """Return scores as float64 and labels as int64, both of shape ``(P,)``.
 
     Raises:
-        DataError: If the vectors are not equally long, if a label is neither 0 nor 1, or if one
-            of the two classes is missing: sklearn would return 0, 1 or NaN.
+        DataError: If the shapes differ, a label is neither 0 nor 1, or one of the classes is
+            missing, for which scikit-learn returns 0, 1 or NaN.
         NumericalError: If a score is NaN or infinite.
     """
-    if scores.ndim != 1 or scores.shape != edge_label.shape:
-        raise DataError(
-            "SCORE_SHAPE",
-            "scores and edge_label must both have shape (P,), got"
-            f" {tuple(scores.shape)} and {tuple(edge_label.shape)}.",
-        )
+    fits = scores.ndim == 1 and scores.shape == edge_label.shape
+    _check_shapes("scores and edge_label must both have shape (P,)", scores, edge_label, fits=fits)
     labels = edge_label.detach().cpu().double().numpy()
     links, non_links = int((labels == 1).sum()), int((labels == 0).sum())
     if links + non_links < len(labels):
@@ -108,23 +100,23 @@ def labelled_scores(scores: Tensor, edge_label: Tensor) -> tuple[np.ndarray, np.
     if not (links and non_links):
         raise DataError(
             "ONE_CLASS",
-            f"scores need links and non-links to be judged by, got {links} links and {non_links}"
-            " non-links.",
+            f"the evaluation of scores needs links and non-links, got {links} links and"
+            f" {non_links} non-links.",
         )
     return finite_array(scores), labels.astype(np.int64)
 
 
 def link_scores(scores: Tensor, edge_label: Tensor) -> LinkScores:
-    """Judge scores of pairs by AUC and AP; only their order matters.
+    """Return AUC and AP of the scores of pairs; only the order of the scores matters.
 
     Source: ``sklearn.metrics.roc_auc_score`` and ``average_precision_score``.
 
     Args:
-        scores: One per pair, any monotone function of the probability, shape ``(P,)``.
+        scores: Any monotone function of the probability, shape ``(P,)``.
         edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``.
 
     Raises:
-        DataError: If the vectors do not fit each other or hold one class only.
+        DataError: If the shapes differ, or a class is missing.
         NumericalError: If a score is NaN or infinite.
     """
     values, labels = labelled_scores(scores, edge_label)
@@ -141,24 +133,24 @@ def bootstrap_intervals(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> LinkIntervals:
-    r"""Say how far AUC and AP would move if other pairs of the same kind had been held out.
+    r"""Return bootstrap intervals of AUC and AP over the choice of held-out pairs.
 
-    Links and non-links are resampled separately, each to its own number, and the interval runs
-    from the :math:`(1 - level) / 2` to the :math:`(1 + level) / 2` quantile. It holds the model
-    and the split fixed: what another seed would give is not in it.
+    Links and non-links are resampled separately. An interval goes from the
+    :math:`(1 - level) / 2` to the :math:`(1 + level) / 2` quantile. Model and split are fixed: it
+    does not cover other seeds.
 
     Source: Efron & Tibshirani (1993), `An Introduction to the Bootstrap`, chapter 13 (percentile
     interval).
 
     Args:
-        scores: One per pair, shape ``(P,)``.
+        scores: Scores of pairs, shape ``(P,)``.
         edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``.
-        level: Chance that the interval is meant to hold the value, in (0, 1).
-        num_resamples: How often to draw, at least 1.
-        seed: Same seed, same interval; at least 0.
+        level: Nominal coverage of the interval, in (0, 1).
+        num_resamples: Number of resamples, at least 1.
+        seed: Seed of the resamples, at least 0.
 
     Raises:
-        DataError: If the vectors do not fit each other or hold one class only.
+        DataError: If the shapes differ, or a class is missing.
         NumericalError: If a score is NaN or infinite.
         UsageError: If ``level``, ``num_resamples`` or ``seed`` is out of range.
     """
@@ -171,27 +163,23 @@ def bootstrap_intervals(
     if seed < 0:
         raise UsageError("SEED_RANGE", f"seed must be at least 0, got {seed}.")
     values, labels = labelled_scores(scores, edge_label)
-    # Pairs of equal score share a group, numbered from the best score on.
+    # Pairs of equal score are one group; the first group has the best score.
     distinct, group = np.unique(-values, return_inverse=True)
-    classes = [group[labels == 1], group[labels == 0]]
-    # A generator for each: what is drawn does not depend on the size of a chunk.
-    generators = np.random.default_rng(seed).spawn(2)
+    # A generator for each class, so that the draws do not depend on the size of a chunk.
+    classes = zip((1, 0), np.random.default_rng(seed).spawn(2), strict=True)
+    groups = [(group[labels == label], generator) for label, generator in classes]
     chunk = max(1, 2**18 // len(values))
     drawn = []
     for start in range(0, num_resamples, chunk):
         rows = min(chunk, num_resamples - start)
-        links, non_links = (
-            _resampled(groups, len(distinct), rows, generator)
-            for groups, generator in zip(classes, generators, strict=True)
-        )
-        drawn.append(_counted_scores(links, non_links))
+        drawn.append(_counted_scores(*(_resampled(*g, len(distinct), rows) for g in groups)))
     ends = [(1 - level) / 2, (1 + level) / 2]
-    (auc_low, auc_high), (ap_low, ap_high) = np.quantile(np.hstack(drawn), ends, axis=1).T
-    return LinkIntervals((float(auc_low), float(auc_high)), (float(ap_low), float(ap_high)))
+    auc, ap = np.quantile(np.hstack(drawn), ends, axis=1).T.tolist()
+    return LinkIntervals((auc[0], auc[1]), (ap[0], ap[1]))
 
 
 def _resampled(
-    group: np.ndarray, num_groups: int, rows: int, generator: np.random.Generator
+    group: np.ndarray, generator: np.random.Generator, num_groups: int, rows: int
 ) -> np.ndarray:
     """Draw ``len(group)`` pairs with replacement, ``rows`` times; count them by group."""
     drawn = group[generator.integers(len(group), size=(rows, len(group)))]
@@ -201,42 +189,29 @@ def _resampled(
 
 
 def _counted_scores(links: np.ndarray, non_links: np.ndarray) -> np.ndarray:
-    r"""AUC and AP from the counts of each distinct score, best first; ties count half in AUC.
+    r"""Return AUC and AP from the counts of each distinct score, best first.
 
     .. math:: AUC = \sum_g n_g \frac{TP_{g-1} + TP_g}{2\,TP\,FP}, \qquad
         AP = \sum_g \frac{p_g}{TP} \frac{TP_g}{TP_g + FP_g}
 
-    with :math:`p_g` links and :math:`n_g` non-links at score g, and :math:`TP_g, FP_g` their sums
-    up to it.
-
-    Args:
-        links: Shape ``(B, G)``, no row all zero.
-        non_links: Likewise.
-
-    Returns:
-        Shape ``(2, B)``.
+    with :math:`p_g` links and :math:`n_g` non-links at score g, and :math:`TP_g, FP_g` their
+    cumulative sums. Counts have shape ``(B, G)``, the result ``(2, B)``.
     """
     tp, fp = links.cumsum(axis=1), non_links.cumsum(axis=1)
     total = tp[:, -1]
     auc = (non_links * (tp - links / 2)).sum(axis=1) / (total * fp[:, -1])
-    # Before the first pair drawn there is no precision, and no link to weigh it.
+    # Before the first drawn pair there is no precision, and its weight is zero.
     ap = (links * (tp / np.maximum(tp + fp, 1))).sum(axis=1) / total
     return np.stack([auc, ap])
 
 
 def curves(scores: Tensor, edge_label: Tensor) -> Curves:
-    """Return the points of the ROC and precision-recall curves, to be drawn.
+    """Return the points of the ROC and precision-recall curves of the scores of pairs.
 
-    Source: ``sklearn.metrics.roc_curve`` (points on a straight line are left out) and
+    Arguments and errors are those of :func:`link_scores`.
+
+    Source: ``sklearn.metrics.roc_curve`` (without points on a straight line) and
     ``precision_recall_curve``.
-
-    Args:
-        scores: One per pair, shape ``(P,)``.
-        edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``.
-
-    Raises:
-        DataError: If the vectors do not fit each other or hold one class only.
-        NumericalError: If a score is NaN or infinite.
     """
     values, labels = labelled_scores(scores, edge_label)
     fpr, tpr, roc_thresholds = roc_curve(labels, values)
@@ -245,11 +220,11 @@ def curves(scores: Tensor, edge_label: Tensor) -> Curves:
 
 
 def hits_at_k(pos: Tensor, neg: Tensor, k: int) -> float:
-    r"""Share of links that score above all but ``k - 1`` of the non-links, in [0, 1].
+    r"""Return the fraction of links that score above all but ``k - 1`` of the non-links.
 
     .. math:: \frac{1}{P} \sum_i [s_i > n_{(k)}]
 
-    with :math:`n_{(k)}` the k-th highest score of a non-link; 1 if there are fewer than ``k``.
+    with :math:`n_{(k)}` the k-th highest score of a non-link; 1 with fewer than k non-links.
     A link that ties with it is no hit.
 
     Source: Hu et al. (2020), `Open Graph Benchmark <https://arxiv.org/abs/2005.00687>`_, and
@@ -258,7 +233,7 @@ def hits_at_k(pos: Tensor, neg: Tensor, k: int) -> float:
     Args:
         pos: Scores of links, shape ``(P,)``.
         neg: Scores of the non-links that all links are ranked among, shape ``(N,)``.
-        k: At least 1.
+        k: Rank, at least 1.
 
     Raises:
         DataError: If the scores are not vectors, or there are no links.
@@ -267,12 +242,8 @@ def hits_at_k(pos: Tensor, neg: Tensor, k: int) -> float:
     """
     if k < 1:
         raise UsageError("HITS_K", f"k must be at least 1, got {k}.")
-    if pos.ndim != 1 or neg.ndim != 1 or len(pos) == 0:
-        raise DataError(
-            "SCORE_SHAPE",
-            "pos must have shape (P,) with P > 0, and neg (N,), got"
-            f" {tuple(pos.shape)} and {tuple(neg.shape)}.",
-        )
+    fits = pos.ndim == 1 and neg.ndim == 1 and len(pos) > 0
+    _check_shapes("pos must have shape (P,) with P > 0, and neg (N,)", pos, neg, fits=fits)
     links, non_links = finite_array(pos), finite_array(neg)
     if len(non_links) < k:
         return 1.0
@@ -280,48 +251,44 @@ def hits_at_k(pos: Tensor, neg: Tensor, k: int) -> float:
 
 
 def ranks_among(pos: Tensor, neg: Tensor) -> Tensor:
-    r"""Rank each link among non-links of its own; 1 is best, ties count half.
+    r"""Rank each link among its own non-links; 1 is best, ties count half.
 
     .. math:: r_i = 1 + \#\{j: n_{ij} > s_i\} + \tfrac{1}{2} \#\{j: n_{ij} = s_i\}
 
-    A model that scores all pairs alike gets the middle rank, and not the best or the worst.
+    A model that scores all pairs equally gets the middle rank.
 
     Source: Bordes et al. (2013), section 4.1 (the protocol); Sun et al. (2020), `A Re-evaluation
     of Knowledge Graph Completion Methods <https://arxiv.org/abs/1911.03903>`_ (ties).
 
     Args:
         pos: Scores of links, shape ``(P,)``.
-        neg: Scores of the non-links of each, shape ``(P, K)``.
+        neg: Scores of the non-links of each link, shape ``(P, K)``.
 
     Returns:
         Ranks in ``[1, K + 1]``, float64 on the CPU, shape ``(P,)``.
 
     Raises:
-        DataError: If the shapes do not fit each other.
+        DataError: If the shapes do not match.
         NumericalError: If a score is NaN or infinite.
     """
-    if pos.ndim != 1 or neg.ndim != 2 or len(pos) != len(neg):
-        raise DataError(
-            "SCORE_SHAPE",
-            "pos must have shape (P,) and neg (P, K), got"
-            f" {tuple(pos.shape)} and {tuple(neg.shape)}.",
-        )
+    fits = pos.ndim == 1 and neg.ndim == 2 and len(pos) == len(neg)
+    _check_shapes("pos must have shape (P,) and neg (P, K)", pos, neg, fits=fits)
     links, non_links = finite_array(pos)[:, None], finite_array(neg)
     above, equal = (non_links > links).sum(axis=1), (non_links == links).sum(axis=1)
     return torch.as_tensor(1 + above + 0.5 * equal)
 
 
 def rank_scores(ranks: Tensor) -> RankScores:
-    r"""Judge ranks by their mean reciprocal and by the share that is at most k.
+    r"""Return the mean reciprocal rank and the fractions of ranks up to k.
 
     .. math:: MRR = \frac{1}{P} \sum_i \frac{1}{r_i}, \qquad
         Hits@k = \frac{1}{P} \sum_i [r_i \le k]
 
     Args:
-        ranks: Of :func:`ranks_among`, at least 1, shape ``(P,)``.
+        ranks: Ranks, at least 1, shape ``(P,)``.
 
     Raises:
-        DataError: If there are no ranks, or one is less than 1.
+        DataError: If there are no ranks, or a rank is less than 1.
         NumericalError: If a rank is NaN or infinite.
     """
     values = finite_array(ranks)
@@ -333,3 +300,9 @@ def rank_scores(ranks: Tensor) -> RankScores:
         )
     hits = (float((values <= k).mean()) for k in (1, 10, 50, 100))
     return RankScores(float((1 / values).mean()), *hits)
+
+
+def _check_shapes(rule: str, a: Tensor, b: Tensor, *, fits: bool) -> None:
+    if not fits:
+        got = f"got {tuple(a.shape)} and {tuple(b.shape)}"
+        raise DataError("SCORE_SHAPE", f"{rule}, {got}.")

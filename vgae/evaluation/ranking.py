@@ -1,4 +1,4 @@
-"""link_ranks: where each held-out link stands among all nodes, known links left out."""
+"""Ranks of held-out links among all nodes, known links excluded."""
 
 from collections.abc import Callable
 
@@ -19,16 +19,14 @@ def link_ranks(
     *,
     max_entries: int = 1 << 24,
 ) -> Tensor:
-    r"""Rank the far end of each link among all nodes that its near end is not known to link to.
+    r"""Rank the far end of each link among all nodes without a known link to its near end.
 
     .. math:: r(u \to v) = 1 + \#\{w \in C : s_{uw} > s_{uv}\}
         + \tfrac{1}{2} \#\{w \in C : s_{uw} = s_{uv}\}
 
-    The candidates C are all nodes but u, v and the nodes that ``graph_links`` links to u. Links
-    that are known to be true are thus never counted against the one that is ranked ("filtered").
-    Equal scores share the mean of their places, so that a constant score gains nothing.
-
-    The result is exact: no candidates are sampled. It does not depend on ``max_entries``.
+    The candidates C are all nodes except u, v and the neighbours of u in ``graph_links``. Other
+    true links thus do not worsen a rank ("filtered"). Equal scores get the mean of their ranks, so
+    that a constant score gains nothing. No candidates are sampled: the result is exact.
 
     Source: Bordes et al. (2013), `Translating Embeddings for Modeling Multi-relational Data
     <https://papers.nips.cc/paper/5071>`_, section 4.2 (filtered ranks); Berrendorf et al. (2020),
@@ -36,18 +34,19 @@ def link_ranks(
     (realistic ranks, the mean over ties).
 
     Args:
-        scores: Given nodes of shape ``(B,)``, distinct and ascending, returns the score of every
-            node as partner of each, shape ``(B, N)``; any monotone function of the probability.
-            Infinite scores are ranked like others. What it returns is left as it is.
-        links: Held-out links to be ranked, shape ``(2, P)``.
+        scores: Function from nodes of shape ``(B,)``, distinct and ascending, to the scores of
+            all nodes as their partners, shape ``(B, N)``; any monotone function of the
+            probability, possibly infinite. Its result is not modified.
+        links: Held-out links to rank, shape ``(2, P)``.
         graph_links: All known links, of training, validation and test, in either or both
-            directions, shape ``(2, M)``. It need not hold the links that are ranked.
+            directions, shape ``(2, M)``, with or without the ranked links.
         num_nodes: N.
-        max_entries: Most scores held at once, if it is at least ``2 N``.
+        max_entries: Largest number of scores held at once, if at least ``2 N``; the result does
+            not depend on it.
 
     Returns:
         Ranks from 1, the best, to the number of candidates plus 1, float64, shape ``(2, P)``:
-        first that of ``links[1]`` among the candidates of ``links[0]``, then the reverse.
+        first ``links[1]`` among the candidates of ``links[0]``, then the reverse.
 
     Raises:
         DataError: If an index is out of range, or the scores have another shape.
@@ -57,7 +56,7 @@ def link_ranks(
     far = links.long().flip(0).flatten()
     excluded = known_pairs(graph_links, num_nodes)
     ranks = torch.ones(len(near), dtype=torch.float64, device=links.device)
-    # Ends of one node stand together, so that it is scored once; its scores are copied per end.
+    # Equal ends are adjacent, so that a node is scored once; its scores are copied for each end.
     order = near.argsort(stable=True)
     for ends in order.split(max(1, max_entries // (2 * num_nodes))) if len(order) else ():
         nodes, place = near[ends].unique(return_inverse=True)
@@ -67,14 +66,14 @@ def link_ranks(
 
 
 def known_pairs(links: Tensor, num_nodes: int) -> sp.csr_array:
-    """Return what no node is asked for: itself and the nodes it is known to be linked to.
+    """Return the pairs that are no candidates: known links, and each node with itself.
 
     Args:
         links: Links in either or both directions, repeats allowed, shape ``(2, M)``.
         num_nodes: N.
 
     Returns:
-        Symmetric matrix, positive at such pairs and on the diagonal, int32, shape ``(N, N)``.
+        Symmetric matrix, positive at these pairs, int32, shape ``(N, N)``.
 
     Raises:
         DataError: If an index is out of range.
@@ -87,13 +86,7 @@ def known_pairs(links: Tensor, num_nodes: int) -> sp.csr_array:
 
 
 def _ranks(block: Tensor, far: Tensor, excluded: sp.csr_array) -> Tensor:
-    """Return the rank of one node in each row, shape ``(B,)``; ``block`` is overwritten.
-
-    Args:
-        block: Scores without NaN, shape ``(B, N)``.
-        far: The node to be ranked in each row, shape ``(B,)``.
-        excluded: Positive where a node is no candidate, shape ``(B, N)``.
-    """
+    """Return the rank of the node ``far[i]`` in each row i of a block, which is overwritten."""
     far = far.to(block.device)[:, None]
     own = block.gather(1, far)
     rows, columns = (torch.from_numpy(i).long().to(block.device) for i in excluded.nonzero())
@@ -105,11 +98,11 @@ def _ranks(block: Tensor, far: Tensor, excluded: sp.csr_array) -> Tensor:
 
 
 def _checked(scores: Tensor, num_rows: int, num_nodes: int) -> Tensor:
-    """Return scores as floating point without gradient, or raise if they cannot be ranked."""
+    """Return scores as floating point without gradient, or raise an error for a wrong block."""
     if scores.shape != (num_rows, num_nodes):
         raise DataError(
             "SCORES_SHAPE",
-            f"scores must return one row per node it is given and one column per node, shape"
+            f"scores must return one row per given node and one column per node, shape"
             f" ({num_rows}, {num_nodes}), got {tuple(scores.shape)}.",
         )
     scores = scores.detach()

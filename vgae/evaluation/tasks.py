@@ -1,4 +1,4 @@
-"""What embeddings are good for: classes told apart by a linear model, and found by k-means."""
+"""Evaluation of embeddings on node classification and clustering."""
 
 import warnings
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from vgae.graphs.arrays import dense_array
 from vgae.graphs.graph import Graph
 from vgae.runtime.streams import stream
 
-# Ascending: of equally good ones the strongest penalty is taken.
+# Ascending, so that the strongest penalty wins ties.
 _INVERSE_PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
 class SplitScores(NamedTuple):
-    """Scores on test nodes, in [0, 1]: mean and deviation (n - 1; 0 for one split) over splits."""
+    """Mean and deviation (n - 1; 0 for one split) of test scores in [0, 1] over splits."""
 
     accuracy: float
     accuracy_deviation: float
@@ -43,12 +43,12 @@ class ClassScores(NamedTuple):
 
 
 class ClusterScores(NamedTuple):
-    """How well clusters agree with classes; 1 is perfect, and ``ari`` is 0 by chance.
+    """Agreement of clusters with classes; 1 is perfect.
 
     Attributes:
-        acc: Share of nodes in the right cluster under the best one-to-one matching with classes.
+        acc: Accuracy under the best one-to-one matching of clusters and classes, in [0, 1].
         nmi: Mutual information over the arithmetic mean of the two entropies, in [0, 1].
-        ari: Adjusted Rand index, in [-0.5, 1].
+        ari: Adjusted Rand index, in [-0.5, 1], 0 by chance.
     """
 
     acc: float
@@ -56,13 +56,13 @@ class ClusterScores(NamedTuple):
     ari: float
 
 
-def judge_embedding(embedding: Any, graph: Graph, tasks: Sequence[str]) -> dict[str, Any]:
-    """Return ``"classes"``, ``"clusters"`` or both, as plain values for JSON.
+def evaluate_embedding(embedding: Any, graph: Graph, tasks: Sequence[str]) -> dict[str, Any]:
+    """Return the scores of an embedding by task, as plain values for JSON.
 
     Args:
-        embedding: Shape ``(N, d)``.
-        graph: Whose labels are used.
-        tasks: What to judge by.
+        embedding: Vectors of the nodes, shape ``(N, d)``.
+        graph: Graph with labels.
+        tasks: ``"classes"``, ``"clusters"`` or both; others are ignored.
     """
     result: dict[str, Any] = {}
     if "classes" in tasks:
@@ -86,30 +86,29 @@ def classify_nodes(
     num_test: int = 1000,
     seed: int = 0,
 ) -> ClassScores:
-    """Judge an embedding by a logistic regression on it, trained on few nodes.
+    """Evaluate an embedding by logistic regression from few training nodes.
 
-    Columns are standardised by mean and deviation of the training nodes, the penalty is the one
-    that does best on the validation nodes, and test nodes are only predicted. Nodes of unknown
-    class are in no part.
+    Columns are standardised by mean and deviation of the training nodes, and the penalty is chosen
+    on the validation nodes. Nodes of unknown class are not used.
 
-    A random split trains on ``train_per_class`` nodes of each class, at most half of them. Of the
-    rest it takes ``num_val`` and ``num_test``, or half each where there are fewer than both.
+    A random split has ``train_per_class`` training nodes of each class, at most half of them. Of
+    the rest it takes ``num_val`` and ``num_test`` nodes, or half each if there are fewer.
 
     Source: Shchur et al. (2018), `Pitfalls of Graph Neural Network Evaluation
-    <https://arxiv.org/abs/1811.05868>`_ (why random splits are needed beside the public one).
+    <https://arxiv.org/abs/1811.05868>`_ (the reason for random splits beside the public one).
 
     Args:
         embedding: Vector of each node, shape ``(N, d)``.
         y: Class of each node, -1 where unknown, shape ``(N,)``.
-        public: A split to be judged too, as of :func:`vgae.data.planetoid.public_split`.
+        public: Another split, such as :func:`vgae.data.planetoid.public_split`.
         num_splits: Number of random splits.
         train_per_class: Training nodes of each class in a random split.
-        num_val: Validation nodes in it.
-        num_test: Test nodes in it.
-        seed: What the random splits are drawn with.
+        num_val: Validation nodes in a random split.
+        num_test: Test nodes in a random split.
+        seed: Seed of the random splits.
 
     Raises:
-        DataError: ``NO_LABELS`` or ``ONE_CLASS`` if there is nothing to tell apart;
+        DataError: ``NO_LABELS`` or ``ONE_CLASS`` if there are fewer than two classes;
             ``NODE_SPLIT`` if a split cannot be used; ``EMBEDDING_SHAPE`` or ``LABELS``.
         NumericalError: If the embedding is not finite.
         UsageError: If a count is below 1, or the seed out of range.
@@ -125,9 +124,9 @@ def classify_nodes(
 
 
 def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0, num_init: int = 10) -> ClusterScores:
-    """Judge an embedding by k-means on it as it is, with as many clusters as classes are known.
+    """Evaluate an embedding by k-means, with as many clusters as known classes.
 
-    Nodes of unknown class are clustered, but not scored.
+    The embedding is not standardised. Nodes of unknown class are clustered, but not scored.
 
     Source: Pan et al. (2018), `Adversarially Regularized Graph Autoencoder for Graph Embedding
     <https://arxiv.org/abs/1802.04407>`_ (reports these three).
@@ -135,19 +134,19 @@ def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0, num_init: int = 10) 
     Args:
         embedding: Vector of each node, shape ``(N, d)``.
         y: Class of each node, -1 where unknown, shape ``(N,)``.
-        seed: What the first centres are drawn with.
-        num_init: How often k-means starts; the tightest clusters are taken.
+        seed: Seed of the initial centres.
+        num_init: Number of starts of k-means, of which the lowest inertia counts.
 
     Raises:
-        VgaeError: As :func:`classify_nodes`, splits apart.
+        VgaeError: The errors of :func:`classify_nodes` except those of splits.
     """
     x, labels = _checked(embedding, y)
     known = labels >= 0
     random_state = int(torch.randint(2**31, (), generator=stream(seed, "init")))
-    starts: Any = num_init  # sklearn's annotation knows only "auto"
+    starts: Any = num_init  # scikit-learn annotates "auto" only
     k_means = KMeans(labels.max() + 1, n_init=starts, random_state=random_state)
     with warnings.catch_warnings():
-        # Fewer distinct vectors than classes: the scores of a collapsed embedding say enough.
+        # A collapsed embedding has fewer distinct vectors than classes; its scores show it.
         warnings.simplefilter("ignore", ConvergenceWarning)
         clusters = k_means.fit_predict(x)
     labels, clusters = labels[known], clusters[known]
@@ -158,7 +157,7 @@ def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0, num_init: int = 10) 
 
 
 def _checked(embedding: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the embedding as float64, and classes from 0 without gaps, -1 where unknown."""
+    """Return the embedding as float64, and classes numbered from 0, -1 where unknown."""
     x = dense_array(embedding, "embedding", "EMBEDDING_SHAPE")
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "iuf":
         got = f"got shape {x.shape} of {x.dtype}"
@@ -166,8 +165,8 @@ def _checked(embedding: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(over="ignore"):
         bad = ~np.isfinite(x.astype(np.float32)).all(axis=1)
     if bad.any():
-        got = f"{bad.sum()} rows are not, the first that of node {bad.argmax()}"
-        raise NumericalError("EMBEDDING_NONFINITE", f"embedding must be finite in float32; {got}.")
+        got = f"got {bad.sum()} rows that are not, first that of node {bad.argmax()}"
+        raise NumericalError("EMBEDDING_NONFINITE", f"embedding must be finite in float32, {got}.")
     labels = np.full(len(x), -1) if y is None else dense_array(y, "y", "LABELS")
     if labels.shape != (len(x),) or labels.dtype.kind not in "iu":
         got = f"got shape {labels.shape} of {labels.dtype}"
@@ -175,22 +174,22 @@ def _checked(embedding: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     known = labels >= 0
     classes, numbers = np.unique(labels[known], return_inverse=True)
     if len(classes) == 0:
-        what = "classes and clusters cannot be judged"
-        raise DataError("NO_LABELS", f"the graph has no labels, so the tasks {what}.")
+        what = "which the tasks classes and clusters need"
+        raise DataError("NO_LABELS", f"the graph has no labels, {what}.")
     if len(classes) == 1:
-        raise DataError("ONE_CLASS", f"y must name two classes at least, got only {classes[0]}.")
+        raise DataError("ONE_CLASS", f"y must have at least two classes, got only {classes[0]}.")
     labels = np.full(len(x), -1)
     labels[known] = numbers
     return x.astype(np.float64), labels
 
 
 def _known(split: NodeSplit, labels: np.ndarray) -> NodeSplit:
-    """Return the nodes of known class of a split that somebody gave."""
+    """Return the nodes of known class of a given split."""
     parts = [dense_array(part, "public", "NODE_SPLIT") for part in split]
     nodes = np.concatenate(parts)
     within = nodes.dtype.kind in "iu" and ((nodes >= 0) & (nodes < len(labels))).all()
     if not within or len(np.unique(nodes)) < len(nodes):
-        what = f"integers in [0, {len(labels)}), none of them twice"
+        what = f"distinct integers in [0, {len(labels)})"
         raise DataError("NODE_SPLIT", f"train, val and test of public must be {what}.")
     return NodeSplit(*(torch.from_numpy(part[labels[part] >= 0]) for part in parts))
 
@@ -198,7 +197,7 @@ def _known(split: NodeSplit, labels: np.ndarray) -> NodeSplit:
 def _random_split(
     labels: np.ndarray, per_class: int, num_val: int, num_test: int, generator: torch.Generator
 ) -> NodeSplit:
-    """Draw one; see :func:`classify_nodes`."""
+    """Draw a split; see :func:`classify_nodes`."""
     order = torch.randperm(len(labels), generator=generator)
     shuffled = torch.from_numpy(labels)[order]
     of_class = [order[shuffled == k] for k in range(labels.max() + 1)]
@@ -211,23 +210,23 @@ def _random_split(
 
 
 def _scores(x: np.ndarray, labels: np.ndarray, splits: list[NodeSplit]) -> SplitScores:
-    accuracy, macro_f1 = zip(*(_judge(x, labels, split) for split in splits), strict=True)
+    accuracy, macro_f1 = zip(*(_test_scores(x, labels, s) for s in splits), strict=True)
     deviations = [stdev(s) if len(s) > 1 else 0.0 for s in (accuracy, macro_f1)]
     return SplitScores(mean(accuracy), deviations[0], mean(macro_f1), deviations[1])
 
 
-def _judge(x: np.ndarray, labels: np.ndarray, split: NodeSplit) -> tuple[float, float]:
-    """Return accuracy and macro F1 on the test nodes; their labels decide nothing before."""
+def _test_scores(x: np.ndarray, labels: np.ndarray, split: NodeSplit) -> tuple[float, float]:
+    """Return accuracy and macro F1 of the model that is chosen on the validation nodes."""
     train, val, test = (part.numpy() for part in split)
     if len(np.unique(labels[train])) < 2 or len(val) == 0 or len(test) == 0:
-        what = "nodes of two classes to train on, and known ones in val and test"
+        what = "training nodes of two classes, and nodes of known class in val and test"
         raise DataError("NODE_SPLIT", f"a split must have {what}; there are too few labels.")
     models = [
-        make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000))
+        make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000)).fit(
+            x[train], labels[train]
+        )
         for c in _INVERSE_PENALTIES
     ]
-    for model in models:
-        model.fit(x[train], labels[train])
     best = max(models, key=lambda model: model.score(x[val], labels[val]))
     predicted = best.predict(x[test])
     macro_f1 = f1_score(labels[test], predicted, average="macro")

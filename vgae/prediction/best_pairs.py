@@ -1,7 +1,7 @@
-"""The best-scored pairs of nodes, found in blocks: the N x N scores are never held at once.
+"""Search for the pairs of nodes of the highest scores, in blocks of the N x N scores.
 
-Where scores are inner products, they are added up in float64 and rounded to float32, so that
-nodes with equal vectors tie exactly, whatever the size of a block and the order of the sum.
+Inner products are summed in float64 and rounded to float32, so that nodes with equal vectors tie
+exactly, for any size of a block and any order of the sum.
 """
 
 import math
@@ -15,23 +15,22 @@ from torch import Tensor
 
 from vgae.runtime.tables import optional_module
 
-# Most scores held at once, if that is at least N. Of all pairs, places are listed beside them.
+# Largest number of scores held at once, if at least N. The search for pairs also lists positions.
 _PARTNERS_BLOCK, _PAIRS_BLOCK = 1 << 22, 1 << 20
 _PRODUCTS_AT_ONCE, _FOUND_AT_ONCE = 1 << 17, 1 << 19
-# Below so many entries torch stays in one thread. Where cores are busy, to wait for other threads
-# takes longer than many small steps.
+# torch uses one thread below this size. On busy cores, waiting for other threads takes longer than
+# many small steps.
 _ONE_THREAD = 1 << 15
-_MOST_NEIGHBOURS = 1024  # that an index is asked for; nodes with more links go the exact way
+_MOST_NEIGHBOURS = 1024  # requested of an index; nodes with more links are searched without it
 
 
 class Scores(Protocol):
-    """The scores of pairs, a block at a time."""
+    """A function that scores pairs block by block."""
 
     def __call__(self, nodes: Tensor, first: int) -> Tensor:
-        """Score partners of ``nodes``, shape ``(B,)``, from number ``first`` on.
+        """Return finite scores of ``nodes`` (B,) with nodes ``first`` to N - 1: (B, N - first).
 
-        Returns:
-            Without NaN and infinities, shape ``(B, N - first)``; the caller may write to it.
+        The caller may modify them.
         """
         ...
 
@@ -52,23 +51,23 @@ class InnerProducts:
         """Return float64 scores, shape ``(B, N - first)``, valid until the next call."""
         shape = len(nodes), len(self.right) - first
         if self._buffer.numel() < math.prod(shape):
-            # Kept, as a block is so large that the system would zero its pages anew each time.
+            # Reused, because the system zeroes the pages of every new allocation of this size.
             self._buffer = self.left.new_empty(math.prod(shape))
         out = self._buffer[: math.prod(shape)].view(shape)
         return torch.mm(self.left.index_select(0, nodes), self.right[first:].T, out=out)
 
     def of_pairs(self, pairs: Tensor) -> Tensor:
-        """Return the scores of pairs of shape ``(2, P)``, float32, shape ``(P,)``."""
+        """Return the float32 scores of pairs of shape ``(2, P)``, shape ``(P,)``."""
         chunks = pairs.split(_PRODUCTS_AT_ONCE, dim=1)
         return torch.cat([(self.left[u] * self.right[v]).sum(1).float() for u, v in chunks])
 
 
 class Partners(NamedTuple):
-    """The best partners of some nodes, best first, equal scores by number.
+    """The best partners of nodes, best first, equal scores by number.
 
     Attributes:
-        node: Their numbers, shape ``(B, k)``.
-        score: float32, shape ``(B, k)``; minus infinity where there are fewer than k.
+        node: Numbers of the partners, shape ``(B, k)``.
+        score: Scores, float32, shape ``(B, k)``; minus infinity where there are fewer than k.
     """
 
     node: Tensor
@@ -76,11 +75,11 @@ class Partners(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """The best pairs of all, best first, equal scores by number.
+    """The best pairs of a graph, best first, equal scores by number.
 
     Attributes:
-        nodes: ``(u, v)`` with ``u < v``, shape ``(2, P)``.
-        score: float32, shape ``(P,)``.
+        nodes: Pairs ``(u, v)`` with ``u < v``, shape ``(2, P)``.
+        score: Scores, float32, shape ``(P,)``.
     """
 
     nodes: Tensor
@@ -96,15 +95,15 @@ def best_partners(
     max_entries: int = _PARTNERS_BLOCK,
     show: Callable[[int], None] = lambda _: None,
 ) -> Partners:
-    """Find the k best partners of each node that it is not known to be linked to.
+    """Find the k best partners of each node among those without a known link to it.
 
     Args:
-        scores: Of all pairs.
-        known: Non-zero where a pair is no candidate, shape ``(N, N)``.
-        nodes: Whose partners, shape ``(B,)``, on the device of the scores.
-        k: At most N.
-        max_entries: Most scores held at once; the result does not depend on it.
-        show: Is told how many nodes are done.
+        scores: Scores of all pairs.
+        known: Matrix that is non-zero where a pair is no candidate, shape ``(N, N)``.
+        nodes: Nodes that get partners, shape ``(B,)``, on the device of the scores.
+        k: Number of partners, at most N.
+        max_entries: Largest number of scores held at once; the result does not depend on it.
+        show: Called with the number of nodes done.
     """
     size = max(1, max_entries // _size(known))
     found = [Partners(nodes.new_empty(0, k), torch.empty(0, k, device=nodes.device))]
@@ -128,18 +127,18 @@ def best_pairs(
     max_entries: int = _PAIRS_BLOCK,
     show: Callable[[int], None] = lambda _: None,
 ) -> Pairs:
-    """Find the k best pairs of different nodes that are not known, each pair once.
+    """Find the k best pairs u < v without a known link.
 
-    Whatever cannot be among the k best any more is dropped at once: beside a block no more than
-    some 2 k pairs are held.
+    Pairs that cannot be among the k best are dropped at once: beside a block, about 2 k pairs are
+    held.
 
     Args:
-        scores: Of all pairs, of which only those with ``u < v`` are looked at.
-        known: Non-zero where a pair is no candidate, shape ``(N, N)``.
-        k: Any number.
-        device: That of the scores.
-        max_entries: Most scores held at once; the result does not depend on it.
-        show: Is told how many nodes are done.
+        scores: Scores of all pairs.
+        known: Matrix that is non-zero where a pair is no candidate, shape ``(N, N)``.
+        k: Number of pairs.
+        device: Device of the scores.
+        max_entries: Largest number of scores held at once; the result does not depend on it.
+        show: Called with the number of nodes done.
     """
     num_nodes = _size(known)
     code = torch.empty(0, dtype=torch.int64, device=device)
@@ -148,11 +147,12 @@ def best_pairs(
     for nodes in _triangle(num_nodes, max_entries, device):
         first = int(nodes[0])
         block = scores(nodes, first)
-        block[:, : len(nodes)].masked_fill_(_lower(len(nodes), device), -torch.inf)
+        square = block[:, : len(nodes)]
+        square.masked_fill_(torch.ones_like(square, dtype=torch.bool).tril(), -torch.inf)
         rows, columns = _entries(known, nodes)
         ahead = columns >= first
         block[rows[ahead], columns[ahead] - first] = -torch.inf
-        # Equal to the worst that is kept, a later pair loses by its number.
+        # A later pair that ties with the worst kept pair loses by its number.
         if bool(block.amax() > least):
             rows, columns = (block > least).nonzero(as_tuple=True)
             score = torch.cat([score, block[rows, columns].float()])
@@ -162,12 +162,10 @@ def best_pairs(
             code, score = code[kept], score[kept]
             least = float(score.min())
         show(int(nodes[-1]) + 1)
-    if len(code) > k:
-        kept = _highest(score[None], k)[0]
-        code, score = code[kept], score[kept]
+    # Codes are ascending, so that the first of equal scores have the lowest numbers.
     score, order = score.sort(descending=True, stable=True)
-    code = code[order]
-    return Pairs(torch.stack([code // num_nodes, code % num_nodes]), score)
+    code = code[order[:k]]
+    return Pairs(torch.stack([code // num_nodes, code % num_nodes]), score[:k])
 
 
 def indexed_partners(
@@ -178,10 +176,10 @@ def indexed_partners(
     *,
     show: Callable[[int], None] = lambda _: None,
 ) -> Partners:
-    """Find the same as :func:`best_partners` with an exact index of FAISS, on the CPU.
+    """Return the result of :func:`best_partners` by an exact index of FAISS, on the CPU.
 
-    The index compares in float32. Where what it left out might be as good as what it found, by
-    the error of a float32 sum, :func:`best_partners` decides.
+    The index compares in float32. Where, within the error of a float32 sum, a node that it left
+    out may be as good as those that it found, :func:`best_partners` decides.
 
     Raises:
         UsageError: If FAISS is not installed.
@@ -190,7 +188,7 @@ def indexed_partners(
     num_nodes, num_channels = scores.right.shape
     index = faiss.IndexFlatIP(num_channels)
     index.add(scores.right.float().numpy())
-    # All known partners may be found first; one more shows how good those are that are not found.
+    # All known partners may be found first; one more bounds the scores of the nodes not found.
     wanted = 2 ** np.ceil(np.log2(k + np.diff(known.indptr)[nodes] + 1)).astype(np.int64)
     longest = scores.right.norm(dim=1).max()
     rounding = (num_channels + 4) * 2.0**-23 * scores.left.norm(dim=1) * longest
@@ -220,20 +218,20 @@ def indexed_partners(
 
 
 def partners_bytes(num_nodes: int, num_wanted: int, k: int) -> int:
-    """Predict what :func:`best_partners` holds at once, beside the vectors and the known pairs."""
+    """Predict the memory of :func:`best_partners` beside the vectors and the known pairs."""
     block = min(max(_PARTNERS_BLOCK, num_nodes), num_nodes * num_wanted)
     return int(block * (8 + 80 * math.sqrt(k / num_nodes)) + 70 * num_wanted * k)
 
 
 def pairs_bytes(num_nodes: int, k: int) -> int:
-    """Predict what :func:`best_pairs` holds at once, likewise."""
+    """Predict the memory of :func:`best_pairs` beside the vectors and the known pairs."""
     block = min(max(_PAIRS_BLOCK, num_nodes), num_nodes**2)
     k = min(k, num_nodes**2)
     return 60 * block + 50 * (k + max(k, block))
 
 
 def _triangle(num_nodes: int, max_entries: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield the nodes block by block; those to come are all that a block is scored against."""
+    """Yield blocks of nodes, each to be scored with itself and the nodes after it."""
     first = 0
     while first < num_nodes:
         last = min(first + max(1, max_entries // (num_nodes - first)), num_nodes)
@@ -241,26 +239,22 @@ def _triangle(num_nodes: int, max_entries: int, device: torch.device) -> Iterato
         first = last
 
 
-def _lower(size: int, device: torch.device) -> Tensor:
-    return torch.ones(size, size, dtype=torch.bool, device=device).tril()
-
-
 def _entries(known: sp.csr_array, nodes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return row and column of the non-zero entries in the rows of ``nodes``."""
+    """Return rows and columns of the non-zero entries in the rows ``nodes``."""
     rows, columns = map(torch.from_numpy, known[nodes.cpu().numpy()].nonzero())
     return rows.long().to(nodes.device), columns.long().to(nodes.device)
 
 
 def _size(known: sp.csr_array) -> int:
-    """Return N, which scipy's types leave open."""
+    """Return N, which scipy annotates as unknown."""
     return known.indptr.size - 1
 
 
 def _best_columns(block: Tensor, k: int) -> Partners:
     """Return the k highest entries of each row, best first.
 
-    They lie in the k groups of columns with the highest maxima: any other entry is beaten by
-    those k maxima. So no row is ever sorted as a whole.
+    They lie in the k groups of columns with the highest maxima, since those k maxima are at least
+    as high as any entry of another group. So no row is sorted as a whole.
     """
     num_columns = block.shape[1]
     width = math.isqrt(num_columns // k)
@@ -287,7 +281,7 @@ def _best_of_groups(block: Tensor, maxima: Tensor, k: int, width: int) -> Partne
 
 
 def _highest(values: Tensor, k: int) -> Tensor:
-    """Return the columns of the k highest entries of each row, ascending; the first of equals."""
+    """Return the columns of the k highest entries of each row, ascending; ties by column."""
     least = values.topk(k, sorted=False).values.amin(1, keepdim=True)
     above, equal = values > least, values == least
     missing = k - above.sum(1, keepdim=True)

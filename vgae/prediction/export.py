@@ -1,4 +1,4 @@
-"""write_embeddings: node names and latent vectors to files and objects of other programs."""
+"""Export of node names and latent vectors to files and to objects of other libraries."""
 
 import os
 from collections import Counter
@@ -42,26 +42,25 @@ def write_embeddings(
     *,
     labels: Sequence[NodeId | None] | None = None,
 ) -> None:
-    """Write one row per node, in the format that the suffix names, whole or not at all.
+    """Write one row per node atomically, in the format of the suffix.
 
     ``.npz``: ``ids`` (N,), ``mu`` (N, d) and, unless the posterior is a point mass, ``logvar``
-    (N, d), log sigma squared; no pickled objects. ``.npy``: ``mu`` alone. ``.csv``, ``.tsv``,
+    (N, d), log sigma squared; no pickled objects. ``.npy``: only ``mu``. ``.csv``, ``.tsv``,
     ``.json``, ``.jsonl``, ``.parquet``: the columns ``id``, ``label`` if given, and ``z_0`` ...
-    of ``mu``, as :func:`vgae.runtime.tables.write_table` writes them. ``.txt``, ``.vec``,
-    ``.w2v``: ``mu`` in the text format of word2vec, which gensim reads, each node named by
+    of ``mu``, written by :func:`vgae.runtime.tables.write_table`. ``.txt``, ``.vec``, ``.w2v``:
+    ``mu`` in the text format of word2vec, which gensim reads, with names from
     :func:`word2vec_name`. ``.projector``: a folder, see :func:`write_projector`.
 
     Args:
-        path: Where to; an existing file is replaced.
-        ids: Name of each node, of length N.
-        q: Posterior, as :func:`vgae.embed` returns it.
-        labels: Label of each node, None where unknown, of length N; for tables and the
-            projector, the other formats have no place for it. :func:`node_labels` has those of a
-            graph.
+        path: Destination; an existing file is replaced.
+        ids: Names of the N nodes.
+        q: Posterior, as returned by :func:`vgae.embed`.
+        labels: Labels of the nodes, such as :func:`node_labels`, None where unknown; only tables
+            and the projector have them.
 
     Raises:
-        UsageError: If the suffix is none of these, or a package that the format needs is missing.
-        DataError: If two names are the same in the text format of word2vec.
+        UsageError: If the suffix is unknown, or a package that the format needs is missing.
+        DataError: If two names are equal in the text format of word2vec.
     """
     path = Path(path)
     suffix = checked_suffix(path, FORMATS)
@@ -90,17 +89,13 @@ def write_projector(
     *,
     labels: Sequence[NodeId | None] | None = None,
 ) -> None:
-    """Write a folder that ``tensorboard --logdir FOLDER`` shows in its projector.
+    """Write a folder for the projector of ``tensorboard --logdir FOLDER``.
 
-    ``vectors.tsv``: ``mu``, one line per node. ``metadata.tsv``: names and, if given, labels,
-    then with a header; :func:`node_from_word2vec` brings each back. ``projector_config.pbtxt``:
-    what makes TensorBoard look, hence written last, and removed first if it is there.
+    ``vectors.tsv`` has ``mu``, one line per node. ``metadata.tsv`` has names or, with a header,
+    names and labels; :func:`node_from_word2vec` decodes them. TensorBoard looks for
+    ``projector_config.pbtxt``, which is therefore removed first and written last.
 
-    Args:
-        folder: Where to; made if missing.
-        ids: Name of each node, of length N.
-        q: Posterior, as :func:`vgae.embed` returns it.
-        labels: Label of each node, None where unknown, of length N.
+    Arguments are those of :func:`write_embeddings`; ``folder`` is created if missing.
     """
     _check_lengths(q, ids, labels)
     folder = Path(folder)
@@ -109,7 +104,7 @@ def write_projector(
     _write_lines(folder / "vectors.tsv", _number_lines(_arrays(q)["mu"], "\t"))
     metadata = [_metadata_cell(node) for node in ids]
     if labels is not None:
-        # TensorBoard takes a first line with a tab for the header.
+        # TensorBoard takes a first line with a tab as the header.
         cells = ("" if label is None else _metadata_cell(label) for label in labels)
         pairs = zip(["name", *metadata], ["label", *cells], strict=True)
         metadata = ["\t".join(pair) for pair in pairs]
@@ -118,15 +113,10 @@ def write_projector(
 
 
 def networkx_with_embeddings(graph: Graph, q: Posterior) -> "nx.Graph":
-    """Return a ``networkx.Graph`` with the posterior of each node as its attributes.
+    """Return :meth:`vgae.Graph.to_networkx` with the posterior as attributes of the nodes.
 
-    Args:
-        graph: The graph that was embedded.
-        q: Posterior of its N nodes.
-
-    Returns:
-        :meth:`vgae.Graph.to_networkx` with ``mu`` and, unless the posterior is a point mass,
-        ``logvar`` (log sigma squared) on each node, as lists of d numbers.
+    They are ``mu`` and, unless the posterior is a point mass, ``logvar`` (log sigma squared), as
+    lists of d numbers.
     """
     import networkx as nx
 
@@ -138,21 +128,16 @@ def networkx_with_embeddings(graph: Graph, q: Posterior) -> "nx.Graph":
 
 
 def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
-    """Return the arguments of ``anndata.AnnData``, whose observations are the nodes.
+    """Return the arguments of ``anndata.AnnData`` for an embedded graph, nodes as observations.
 
-    Nothing in it shares memory with the graph or the posterior, since programs such as scanpy
-    change an ``AnnData`` in place.
-
-    Args:
-        graph: The graph that was embedded.
-        q: Posterior of its N nodes.
+    They are copies, since programs such as scanpy modify an ``AnnData`` in place.
 
     Returns:
-        ``X``: features (N, F), sparse if they are so in the graph. ``obs``: ``obs_names`` and,
-        if the graph has labels, ``label``. ``var``: ``var_names``, those of the features or
-        ``x_0`` and so on. ``obsm``: ``X_vgae``, the means (N, d), and, unless the posterior is a
-        point mass, ``vgae_logvar``, log sigma squared. ``obsp``: ``connectivities``, the
-        adjacency (N, N), ones or weights.
+        ``X``: features (N, F), sparse if sparse in the graph. ``obs``: ``obs_names`` and, if the
+        graph has labels, ``label``. ``var``: ``var_names``, by default ``x_0`` and so on.
+        ``obsm``: ``X_vgae``, the means (N, d), and, unless the posterior is a point mass,
+        ``vgae_logvar``, log sigma squared. ``obsp``: ``connectivities``, the adjacency (N, N) of
+        ones or weights.
     """
     _check_lengths(q, graph.ids)
     arrays = {name: array.copy() for name, array in _arrays(q).items()}
@@ -173,10 +158,9 @@ def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
 
 
 def node_labels(graph: Graph) -> list[NodeId | None] | None:
-    """Return the label of each node: its name, or its number where labels have no names.
+    """Return the label of each node by name, or by number if labels have no names.
 
-    Returns:
-        One entry per node, None where the label is unknown; None for a graph without labels.
+    Unknown labels are None; the result is None for a graph without labels.
     """
     if graph.y is None:
         return None
@@ -185,10 +169,9 @@ def node_labels(graph: Graph) -> list[NodeId | None] | None:
 
 
 def word2vec_name(node: NodeId) -> str:
-    """Return a name as one word: what would end it, or is not visible, is percent-encoded.
+    """Return a name as one word, by percent-encoding white space, ``%`` and invisible characters.
 
-    That is white space of any kind, ``%``, and all that ``str.isprintable`` counts out, such as
-    control characters. The empty name is ``%``.
+    A character is invisible if it is not ``str.isprintable``. The empty name becomes ``%``.
     """
     text = str(node)
     if not text:
@@ -199,7 +182,7 @@ def word2vec_name(node: NodeId) -> str:
 
 
 def node_from_word2vec(text: str) -> str:
-    """Return the name that :func:`word2vec_name` wrote, as text also where it was a number."""
+    """Decode a name of :func:`word2vec_name`, as text even if it was a number."""
     return "" if text == "%" else unquote(text)
 
 
@@ -218,13 +201,13 @@ def _arrays(q: Posterior) -> dict[str, np.ndarray]:
 
 
 def _id_array(ids: Sequence[NodeId]) -> np.ndarray:
-    """Return integers as int64 and anything else as text; never as objects."""
+    """Return integers as int64 and other names as text, not as objects."""
     array = np.array(ids)
     return array if array.dtype == np.int64 else np.array([str(node) for node in ids])
 
 
 def _feature_matrix(graph: Graph) -> np.ndarray | sp.csr_matrix:
-    """Return a copy of the features; a matrix of no columns if there are none."""
+    """Return a copy of the features; without features, a matrix without columns."""
     x = graph.x
     if x is None:
         return np.zeros((graph.num_nodes, 0), dtype=np.float32)
@@ -237,7 +220,7 @@ def _feature_matrix(graph: Graph) -> np.ndarray | sp.csr_matrix:
 def _write_word2vec(path: Path, ids: Sequence[NodeId], mu: np.ndarray) -> None:
     names = [word2vec_name(node) for node in ids]
     if len(set(names)) != len(names):
-        # gensim would leave out all but the first.
+        # gensim keeps only the first of equal names.
         name = next(name for name, count in Counter(names).items() if count > 1)
         raise DataError("NODE_ID", f"node ids must differ as text, got {name!r:.60} twice.")
     rows = zip(names, _number_lines(mu, " "), strict=True)
@@ -246,9 +229,9 @@ def _write_word2vec(path: Path, ids: Sequence[NodeId], mu: np.ndarray) -> None:
 
 
 def _metadata_cell(node: NodeId) -> str:
-    """Return a name as ``word2vec_name`` has it, but with its spaces."""
+    """Return the result of ``word2vec_name`` with spaces, for a name that is not blank."""
     name = word2vec_name(node)
-    # TensorBoard skips a blank line.
+    # TensorBoard skips blank lines.
     return name.replace("%20", " ") if str(node).strip(" ") else name
 
 

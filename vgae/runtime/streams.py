@@ -12,6 +12,8 @@ StreamName = Literal[
     "init",
     "split",
     "noise",
+    "evaluation",
+    "sample",
     "pairs",
     "mask",
     "dropout",
@@ -31,10 +33,12 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
     Args:
         seed: Any integer in ``[0, 2**63)``.
         name: ``"init"`` (weights), ``"split"`` (held-out links and non-links), ``"noise"``
-            (samples of the posterior), ``"pairs"`` (of the sampled decoder loss), ``"mask"``
-            (links hidden in an epoch), ``"dropout"``, ``"hard-negatives"`` (order of equals),
-            ``"calibration"`` (non-links beyond those of the split), ``"batches"`` (order of the
-            images) or ``"binarize"`` (pixels drawn by their grey value).
+            (posterior samples in training), ``"evaluation"`` (posterior samples when a model is
+            evaluated on validation or test images), ``"sample"`` (samples of the prior),
+            ``"pairs"`` (of the sampled decoder loss), ``"mask"`` (links hidden in an epoch),
+            ``"dropout"``, ``"hard-negatives"`` (order of equals), ``"calibration"`` (non-links
+            beyond those of the split), ``"batches"`` (order of the images) or ``"binarize"``
+            (pixels drawn by their grey value).
         device: Where the generator draws.
 
     Raises:

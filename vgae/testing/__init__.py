@@ -1,8 +1,7 @@
-"""Checks that every graph encoder must pass, of this package or your own.
+"""Checks for graph encoders, like ``sklearn.utils.estimator_checks`` for estimators.
 
-What ``sklearn.utils.estimator_checks`` is for estimators. From the shell
-``python -m vgae.testing package.module:factory``; without an argument it checks the encoders of
-this package.
+From the shell: ``python -m vgae.testing package.module:factory``; without an argument it checks
+the encoders of this package.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,9 +28,9 @@ _LAWS: dict[str, Check] = {
 
 
 def graph_model_checks() -> Iterator[tuple[str, Check]]:
-    """Yield the name of each check and the check, to be called with what makes a model.
+    """Yield name and function of each check; its docstring gives the requirement and its reason.
 
-    The docstring of a check says what it tests and why it matters.
+    A check is called with a function that returns a model; see :func:`check_graph_model`.
     """
     yield from _LAWS.items()
 
@@ -40,17 +39,17 @@ def check_graph_model(make: Make, *, expected_failures: Mapping[str, str] | None
     """Run every check on a graph encoder.
 
     Args:
-        make: Called with the number of feature columns, returns a new, untrained encoder, or a
+        make: Function from the number of features to a new, untrained encoder, or to a
             :class:`~vgae.VAE` with one: a class such as ``GCNEncoder``, or
             ``lambda in_channels: MyEncoder(in_channels, 32, 16)``. The encoder is called with
-            ``(x, edge_index)`` and returns a posterior; also ``(mu, logstd)`` or mu alone, as PyG
-            has it. It runs on the CPU.
-        expected_failures: Name of a check that is known to fail: the reason.
+            ``(x, edge_index)`` on the CPU and returns a posterior, or ``(mu, logstd)`` or mu as in
+            PyG.
+        expected_failures: Reasons by name of the checks that are known to fail.
 
     Raises:
-        ConformanceError: If a check fails, or one passes that is expected to fail; it lists all
-            of them with what was seen.
-        UsageError: If there is no check of that name.
+        ConformanceError: If a check fails, or passes although it is expected to fail; the message
+            lists all such checks and their findings.
+        UsageError: If the name of an expected failure is unknown.
 
     Example:
         >>> from vgae import GCNEncoder
@@ -61,7 +60,7 @@ def check_graph_model(make: Make, *, expected_failures: Mapping[str, str] | None
     for name, check in graph_model_checks():
         seen = failure(check, make)
         if name in expected:
-            seen = "passes, and is expected to fail" if seen is None else None
+            seen = "passes, but is expected to fail" if seen is None else None
         if seen is not None:
             found.append(f"{name}: {seen}")
     if found:
@@ -70,12 +69,12 @@ def check_graph_model(make: Make, *, expected_failures: Mapping[str, str] | None
 
 
 def failure(check: Check, make: Make) -> str | None:
-    """Run one check; say in a line what was seen if it fails, an error of the model included."""
+    """Run one check; return its finding in one line, or None if it passes."""
     try:
         check(make)
     except ConformanceError as error:
         return str(error)
-    except Exception as error:  # whatever a model raises is a finding about it
+    except Exception as error:  # any error of a model is a finding
         first = (str(error).splitlines() or [""])[0]
         return f"raised {type(error).__name__}: {first}"
     return None
@@ -84,12 +83,12 @@ def failure(check: Check, make: Make) -> str | None:
 def parametrize_with_graph_checks(
     makes: Sequence[Make], *, expected_failures: Mapping[str, str] | None = None
 ) -> Callable[[Any], Any]:
-    """Decorate a pytest test of ``make`` and ``check``: it runs once for each pair of them.
+    """Parametrize a pytest test of ``make`` and ``check`` by all pairs of them.
 
     Args:
-        makes: As for :func:`check_graph_model`.
-        expected_failures: Name of a check that is known to fail: the reason. It is marked as
-            ``xfail(strict=True)``, and says so once it passes.
+        makes: Functions that return models; see :func:`check_graph_model`.
+        expected_failures: Reasons by name of the checks that are known to fail, which are marked
+            as ``xfail(strict=True)``.
 
     Example:
         >>> from vgae import GCNEncoder
@@ -97,18 +96,14 @@ def parametrize_with_graph_checks(
         ... def test_encoder(make, check):
         ...     check(make)
     """
-    import pytest  # only the tests of whoever calls this need it
+    import pytest  # a dependency of tests only
 
-    expected = _known(expected_failures)
+    marks: dict[str, Any] = {
+        name: pytest.mark.xfail(reason=reason, strict=True)
+        for name, reason in _known(expected_failures).items()
+    }
     pairs = [
-        pytest.param(
-            make,
-            check,
-            id=f"{_name(make)}-{name}",
-            marks=pytest.mark.xfail(reason=expected[name], strict=True)
-            if name in expected
-            else (),
-        )
+        pytest.param(make, check, id=f"{_name(make)}-{name}", marks=marks.get(name, ()))
         for make in makes
         for name, check in graph_model_checks()
     ]
@@ -116,11 +111,11 @@ def parametrize_with_graph_checks(
 
 
 def _known(expected_failures: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Return the expected failures, or say that one is no check."""
+    """Return the expected failures, or raise an error for an unknown name."""
     expected = expected_failures or {}
     for name in expected:
         if name not in _LAWS:
-            raise UsageError("CHECK", f"no check {name!r}; there are {', '.join(_LAWS)}.")
+            raise UsageError("CHECK", f"no check {name!r}; the checks are {', '.join(_LAWS)}.")
     return expected
 
 

@@ -1,4 +1,4 @@
-"""``python -m vgae.testing package.module:factory``: a line per check, exit status 0 or 1."""
+"""Command ``python -m vgae.testing package.module:factory``: one line per check."""
 
 import functools
 import sys
@@ -8,10 +8,10 @@ from typing import cast
 
 import typer
 
-from vgae.cli.console import print_columns
 from vgae.encoders import GCNEncoder, LinearGCNEncoder, PyGEncoder
 from vgae.errors import UsageError, VgaeError
 from vgae.gaussian import PointMass
+from vgae.runtime.text import columns
 from vgae.testing import failure, graph_model_checks
 from vgae.testing._cases import Make
 
@@ -35,11 +35,7 @@ OURS: Mapping[str, Make] = {
 
 
 def factory(path: str) -> Make:
-    """Return what ``package.module:factory`` names.
-
-    Raises:
-        UsageError: If there is none.
-    """
+    """Import ``package.module:factory``, or raise ``UsageError``."""
     module, _, name = path.partition(":")
     try:
         found = getattr(import_module(module), name)
@@ -50,18 +46,18 @@ def factory(path: str) -> Make:
             f" features and returns an encoder: {error}.",
         ) from None
     if not callable(found):
-        raise UsageError("FACTORY", f"{path} is no callable but a {type(found).__name__}.")
+        raise UsageError("FACTORY", f"{path} must be callable, got {type(found).__name__}.")
     return cast(Make, found)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Check what the arguments name, or the encoders of this package; return the exit status."""
+    """Check the named encoders, or those of this package; return the exit status, 0 or 1."""
     makes = {path: factory(path) for path in arguments} or OURS
     failed = 0
     for title, make in makes.items():
         typer.echo(title)
         seen = [(name, failure(check, make)) for name, check in graph_model_checks()]
-        print_columns([["  " + name, "FAILED" if s else "ok", s or ""] for name, s in seen])
+        typer.echo(columns([["  " + name, "FAILED" if s else "ok", s or ""] for name, s in seen]))
         failed += sum(s is not None for _, s in seen)
     count = len(makes) * len(dict(graph_model_checks()))
     typer.echo(f"\n{count - failed} of {count} checks passed.")
@@ -69,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run, and end with the exit status; an error of the package is one line."""
+    """Run the checks and exit with the status; print an error of the package in one line."""
     try:
         status = run(arguments)
     except VgaeError as error:

@@ -1,4 +1,4 @@
-"""What the checks look at: small graphs, fresh models, and how two results are told apart."""
+"""Small graphs, new models and comparisons for the checks."""
 
 import copy
 import functools
@@ -19,17 +19,17 @@ from vgae.models.embedding import evaluating
 from vgae.vae import VAE, Posterior
 
 NUM_NODES, IN_CHANNELS = 24, 8
-TOLERANCE = 1e-4  # of the largest magnitude: what another order of summation may change in float32
+TOLERANCE = 1e-4  # of the largest magnitude, for another order of summation in float32
 
 Make = Callable[[int], nn.Module]
 
 
 class ConformanceError(AssertionError):
-    """What a model does, and may not do."""
+    """A violation of the requirements on a model."""
 
 
 class Adapted(nn.Module):
-    """An encoder for PyG's auto-encoders, which returns ``(mu, logstd)`` or mu, as one of ours."""
+    """Adapter of an encoder that returns ``(mu, logstd)`` or mu, as for PyG's auto-encoders."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Adapted(nn.Module):
 
 
 def links(num_nodes: int = NUM_NODES) -> Tensor:
-    """Return a ring with chords, so that each node has neighbours, shape ``(2, M)``."""
+    """Return a ring with chords, in which each node has neighbours, shape ``(2, M)``."""
     u = np.arange(num_nodes)
     chords = u[: num_nodes // 2]
     edges = np.stack([np.r_[u, chords], np.r_[(u + 1) % num_nodes, (7 * chords + 3) % num_nodes]])
@@ -56,17 +56,17 @@ def features(num_nodes: int = NUM_NODES, in_channels: int = IN_CHANNELS) -> Tens
 
 
 def graph() -> Graph:
-    """Return the graph of :func:`links` and :func:`features`, a new one at each call."""
+    """Return a new graph of :func:`links` and :func:`features`."""
     return Graph.from_edges(links(), x=features(), name="checked")
 
 
 def inputs() -> tuple[Tensor, Tensor]:
-    """Return ``(x, edge_index)`` of :func:`graph`, new ones at each call."""
+    """Return new ``(x, edge_index)`` of :func:`graph`."""
     return features(), both_directions(links())
 
 
 def built(make: Make, seed: int = 0) -> VAE:
-    """Return a fresh model; every global generator is seeded first."""
+    """Seed all global generators and return a new model."""
     seed_all(seed)
     part = make(IN_CHANNELS)
     if isinstance(part, VAE):
@@ -84,7 +84,7 @@ def encoded(model: VAE, *given: Any) -> Posterior:
 
 
 def heads(q: Posterior) -> dict[str, Tensor]:
-    """Return the tensors of a posterior by their names in messages."""
+    """Return mean and log-variance of a posterior by their names in messages."""
     logvar = getattr(q, "logvar", None)
     return {"mean": q.mu} | ({} if logvar is None else {"log-variance": logvar})
 
@@ -96,7 +96,7 @@ def expect(condition: object, message: str) -> None:
 
 
 def expect_finite(tensors: Mapping[str, Tensor], where: str) -> None:
-    """Raise unless each tensor is finite."""
+    """Raise ``ConformanceError`` unless each tensor is finite."""
     for name, value in tensors.items():
         bad = int((~value.isfinite()).sum())
         expect(not bad, f"{where}: {bad} of {value.numel()} values of {name} are not finite")
@@ -105,30 +105,32 @@ def expect_finite(tensors: Mapping[str, Tensor], where: str) -> None:
 def expect_same(
     got: Mapping[str, Tensor], want: Mapping[str, Tensor], where: str, tolerance: float = 0.0
 ) -> None:
-    """Raise unless the tensors are equal: bit for bit, or up to a share of the largest one."""
+    """Raise ``ConformanceError`` unless the tensors are equal.
+
+    They must have the same bits, or differ by at most ``tolerance`` times the largest magnitude.
+    """
     expect(got.keys() == want.keys(), f"{where}: {sorted(got)} instead of {sorted(want)}")
     for name, value in want.items():
-        expect(
-            got[name].shape == value.shape,
-            f"{where}: {name} has shape {tuple(got[name].shape)} and not {tuple(value.shape)}",
-        )
-        if torch.equal(got[name], value):
+        other = got[name]
+        shapes = f"{tuple(other.shape)} and not {tuple(value.shape)}"
+        expect(other.shape == value.shape, f"{where}: {name} has shape {shapes}")
+        if torch.equal(other, value):
             continue
-        gap = float((got[name].double() - value.double()).abs().max())
+        gap = float((other.double() - value.double()).abs().max())
         allowed = tolerance * float(value.abs().max())
-        within = f"at most {allowed:.2g} is allowed" if tolerance else "the same bits are expected"
+        within = f"at most {allowed:.2g} is allowed" if tolerance else "equal bits are expected"
         expect(gap <= allowed and tolerance, f"{where}: {name} differs by {gap:.2g}, {within}")
 
 
 def seed_all(seed: int) -> None:
-    """Seed every global generator, for encoders that draw their weights or dropout from one."""
+    """Seed all global generators, from which an encoder may draw weights or dropout."""
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global one is meant
+    np.random.seed(seed)  # noqa: NPY002 - the global generator is meant
     random.seed(seed)
 
 
 def global_state() -> dict[str, Any]:
-    """Return what a library must leave alone, by the names that messages use."""
+    """Return the global state that a library must not change, by its names in messages."""
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002
     return {
         "torch's generator": torch.get_rng_state().tolist(),
@@ -144,7 +146,7 @@ def global_state() -> dict[str, Any]:
 
 @contextmanager
 def global_state_kept() -> Iterator[None]:
-    """Put the global state back afterwards: a check must not spoil the next one."""
+    """Restore the global state afterwards, so that checks do not affect each other."""
     kept, generators = global_state(), (torch.get_rng_state(), np.random.get_state())  # noqa: NPY002
     try:
         with warnings.catch_warnings():
@@ -164,12 +166,12 @@ Check = Callable[[Make], None]
 
 
 def law(check: Check) -> Check:
-    """Have a check leave the global state as it was."""
+    """Decorate a check so that it restores the global state."""
 
     @functools.wraps(check)
     def kept(make: Make) -> None:
         with global_state_kept():
-            torch.set_num_threads(1)  # on graphs this small, more would wait for each other
+            torch.set_num_threads(1)  # faster than more threads on small graphs
             check(make)
 
     return kept

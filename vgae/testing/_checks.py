@@ -1,4 +1,4 @@
-"""Laws of a single call: one function each, whose docstring says why it matters."""
+"""Checks of single calls; each docstring gives the requirement, then its reason."""
 
 import copy
 import tempfile
@@ -36,7 +36,7 @@ from vgae.vae import VAE
 def check_shapes(make: Make) -> None:
     """Mean and log-variance have shape (N, d), also for a graph of another size.
 
-    Decoders, exports and the KL divergence count on one row per node.
+    Decoders, exports and the KL divergence need one row per node.
     """
     for num_nodes in (NUM_NODES, NUM_NODES + 5):
         q = encoded(built(make), features(num_nodes), both_directions(links(num_nodes)))
@@ -50,9 +50,9 @@ def check_shapes(make: Make) -> None:
 
 @law
 def check_posterior(make: Make) -> None:
-    """A sample has the mean's shape and comes from the generator; KL is one value >= 0 a node.
+    """A sample has the mean's shape and uses the generator; KL has one value >= 0 per node.
 
-    The loss sums what the posterior gives, and a run repeats only if its noise is its own.
+    The loss sums these values, and a run is reproducible only if its noise has its own generator.
     """
     q = encoded(built(make), *inputs())
     draws = [q.rsample(torch.Generator().manual_seed(1)) for _ in range(2)]
@@ -67,10 +67,9 @@ def check_posterior(make: Make) -> None:
 
 @law
 def check_node_order(make: Make) -> None:
-    """Nodes renumbered give the same posteriors, renumbered: permutation equivariance.
+    """Renumbered nodes give the same posteriors, renumbered: permutation equivariance.
 
-    The number of a node says nothing about it; a model that reads it cannot be trusted on a
-    graph that was loaded in another order.
+    A model that depends on node numbers gives other results for a graph loaded in another order.
     """
     model, (x, edge_index) = built(make), inputs()
     order = torch.randperm(NUM_NODES, generator=torch.Generator().manual_seed(2))
@@ -81,10 +80,10 @@ def check_node_order(make: Make) -> None:
 
 @law
 def check_link_order(make: Make) -> None:
-    """The same set of links, in any order, direction or number, gives the same posteriors.
+    """The same links in any order, direction or multiplicity give the same posteriors.
 
-    Bit for bit through ``Graph``, which writes each graph in one way; up to rounding where the
-    columns of ``edge_index`` come in another order.
+    The bits are equal through ``Graph``, which has one form for each graph; other orders of the
+    columns of ``edge_index`` change only the rounding.
     """
     model, (x, edge_index) = built(make), inputs()
     order = torch.randperm(edge_index.shape[1], generator=torch.Generator().manual_seed(3))
@@ -95,7 +94,7 @@ def check_link_order(make: Make) -> None:
     shuffled = links()[:, torch.randperm(links().shape[1], generator=torch.Generator())]
     for what, edges in {
         "links in another order": shuffled,
-        "links turned around": links().flip(0),
+        "reversed links": links().flip(0),
         "links given twice": torch.cat([shuffled, links(), shuffled.flip(0)], dim=1),
     }.items():
         same = Graph.from_edges(edges, x=features())
@@ -104,18 +103,17 @@ def check_link_order(make: Make) -> None:
 
 @law
 def check_inputs_untouched(make: Make) -> None:
-    """Neither values nor dtype nor ``requires_grad`` of x and edge_index change in a call.
+    """A call changes neither values nor dtype nor ``requires_grad`` of x and edge_index.
 
-    The caller's tensors are used again: in the next epoch, and by the graph that they belong to.
+    The tensors are used again, in the next epoch and by their graph.
     """
     for training in (False, True):
         given, model = inputs(), built(make).train(training)
         versions = [value._version for value in given]
         model.encoder(*given)
-        for name, value, before, version in zip(
-            ("x", "edge_index"), given, inputs(), versions, strict=True
-        ):
-            where = f"after a call in {'training' if training else 'evaluation'}"
+        where = f"after a call in {'training' if training else 'evaluation'}"
+        names = ("x", "edge_index")
+        for name, value, before, version in zip(names, given, inputs(), versions, strict=True):
             expect_same({name: value.detach()}, {name: before}, where)
             expect(value._version == version, f"{where}: {name} was written to")
             expect(not value.requires_grad, f"{where}: {name} requires gradients")
@@ -123,13 +121,13 @@ def check_inputs_untouched(make: Make) -> None:
 
 @law
 def check_feature_memory(make: Make) -> None:
-    """Read-only, column-major, memory-mapped and float64 features give what float32 ones give.
+    """Read-only, column-major, memory-mapped and float64 features give the same posteriors.
 
-    How an array lies in memory is chance, and says nothing about a node.
+    The memory layout of an array is no property of the nodes.
     """
     model, x = built(make), features().numpy()
     want = heads(embed(copy.deepcopy(model), graph()))
-    # An open map keeps Windows from deleting the file; the system does so later.
+    # On Windows, an open memory map delays the deletion of its file.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "x.npy"
         np.save(path, x)
@@ -148,9 +146,9 @@ def check_feature_memory(make: Make) -> None:
 
 @law
 def check_prepared_inputs(make: Make) -> None:
-    """If there is a ``prepare``, what it returns gives the posteriors of the plain inputs.
+    """The result of ``prepare``, if the encoder has it, gives the posteriors of the plain inputs.
 
-    ``fit`` and ``embed`` use the prepared form, code of your own the plain one.
+    ``fit`` and ``embed`` use the prepared form, other code the plain one.
     """
     model = built(make).eval()
     prepare = getattr(model.encoder, "prepare", None)
@@ -184,9 +182,9 @@ def _odd_features() -> dict[str, tuple[Tensor, Tensor]]:
 
 @law
 def check_finite_on_odd_graphs(make: Make) -> None:
-    """Posteriors are finite on isolated nodes, on a hub, on one link and on none.
+    """Posteriors are finite for isolated nodes, a hub, a single link and no links.
 
-    Real graphs have such parts, and one NaN in a node spreads to all of them through the loss.
+    Real graphs have such parts, and a NaN of one node spreads to all nodes through the loss.
     """
     for what, given in _odd_graphs().items():
         expect_finite(heads(encoded(built(make), *given)), what)
@@ -194,9 +192,9 @@ def check_finite_on_odd_graphs(make: Make) -> None:
 
 @law
 def check_finite_on_odd_features(make: Make) -> None:
-    """Posteriors are finite where rows of features are zero, or all rows the same.
+    """Posteriors are finite if rows of features are zero, or all rows are equal.
 
-    Word counts have empty rows; whatever is divided by a norm or a deviation meets zero there.
+    Word counts have empty rows, for which a norm or a deviation in a denominator is zero.
     """
     for what, given in _odd_features().items():
         expect_finite(heads(encoded(built(make), *given)), what)
@@ -216,7 +214,7 @@ def _gradients(model: VAE, given: tuple[Any, ...]) -> dict[str, Tensor | None]:
 def check_every_parameter_is_used(make: Make) -> None:
     """Every parameter that requires gradients receives one from mean and log-variance.
 
-    A parameter without one is never trained: a layer was left out of ``forward``, or cut off.
+    A parameter without a gradient is not trained: ``forward`` omits or detaches its layer.
     """
     model = built(make)
     grads = _gradients(model, inputs())
@@ -227,24 +225,24 @@ def check_every_parameter_is_used(make: Make) -> None:
 
 @law
 def check_finite_gradients(make: Make) -> None:
-    """Gradients are finite on ordinary and on odd inputs, also where the posterior is.
+    """Gradients are finite on ordinary and odd inputs for which the posterior is finite.
 
-    The square root of zero is finite and its gradient is not: training then ends in NaN.
+    The square root of zero is finite, but its gradient is not: training then ends in NaN.
     """
     for what, given in {"an ordinary graph": inputs(), **_odd_graphs(), **_odd_features()}.items():
         model = built(make)
         q = heads(encoded(copy.deepcopy(model), *given))
         if not all(bool(value.isfinite().all()) for value in q.values()):
-            continue  # other checks say so
+            continue  # reported by other checks
         grads = {n: g for n, g in _gradients(model, given).items() if g is not None}
         expect_finite({f"the gradient of {name}": grad for name, grad in grads.items()}, what)
 
 
 @law
 def check_wrong_width(make: Make) -> None:
-    """Features of another width end in an error that names both widths, not in numbers.
+    """Features of another width raise an error that names both widths.
 
-    Whoever mixes up two files must learn of it, and where.
+    The error reveals mixed-up files.
     """
     for wrong in (IN_CHANNELS - 1, IN_CHANNELS + 1):
         model, x = built(make), features(in_channels=wrong)
@@ -254,6 +252,4 @@ def check_wrong_width(make: Make) -> None:
             named = str(wrong) in str(error) and str(IN_CHANNELS) in str(error)
             expect(named, f"the error does not name the widths {wrong} and {IN_CHANNELS}: {error}")
         else:
-            raise ConformanceError(
-                f"{wrong} columns were taken by a model built for {IN_CHANNELS}"
-            )
+            raise ConformanceError(f"a model of {IN_CHANNELS} features accepts {wrong} columns")

@@ -1,4 +1,4 @@
-"""Laws of a model's life: calls after each other, copies, files, trainings."""
+"""Checks of several calls, copies, files and trainings."""
 
 import copy
 import tempfile
@@ -36,10 +36,10 @@ from vgae.vae import VAE
 
 @law
 def check_evaluation_is_deterministic(make: Make) -> None:
-    """In evaluation mode two calls give the same bits, whatever the state of the generators.
+    """In evaluation mode, two calls give the same bits for any state of the generators.
 
-    An embedding that changes from call to call cannot be stored, compared or tested. The modes
-    of the parts, and generators of the model's own, stay as they are too.
+    An embedding that changes between calls cannot be stored, compared or tested. The modes of the
+    modules and the model's own generators do not change either.
     """
     model = built(make).eval()
     own = named_generators({"encoder": model.encoder})
@@ -58,24 +58,24 @@ def check_evaluation_is_deterministic(make: Make) -> None:
 
 @law
 def check_no_memory_of_other_graphs(make: Make) -> None:
-    """What a call returns does not depend on the graph that the call before was about.
+    """The result of a call does not depend on the graph of the previous call.
 
-    A cached adjacency, as in ``GCNConv(cached=True)``, answers for the wrong graph in silence.
+    A cached adjacency, as in ``GCNConv(cached=True)``, silently gives results for another graph.
     """
     model = built(make)
     other = copy.deepcopy(model)
     path = both_directions(torch.stack([torch.arange(NUM_NODES - 1), torch.arange(1, NUM_NODES)]))
     encoded(model, 1 - features(), path)
-    encoded(other, *inputs())  # how many calls there were is another check's matter
+    encoded(other, *inputs())  # the same number of calls; another check covers repeated calls
     want = heads(encoded(other, *inputs()))
     expect_same(heads(encoded(model, *inputs())), want, "after a call with another graph")
 
 
 @law
 def check_save_and_load(make: Make) -> None:
-    """``state_dict`` through safetensors into another fresh model gives the same bits.
+    """``state_dict`` through safetensors into another new model gives the same bits.
 
-    What is not a parameter or buffer is lost when a model is saved.
+    State outside of parameters and buffers is lost when a model is saved.
     """
     model, other = built(make), built(make, seed=1)
     with tempfile.TemporaryDirectory() as folder:
@@ -88,9 +88,9 @@ def check_save_and_load(make: Make) -> None:
 
 @law
 def check_copies(make: Make) -> None:
-    """``copy.deepcopy`` gives a model of its own with the same bits, and pickle takes the model.
+    """``copy.deepcopy`` gives an independent model with the same bits, and pickle accepts it.
 
-    Averaged weights are kept in a deep copy; worker processes are sent a pickled one.
+    Averaged weights are kept in a deep copy; worker processes receive a pickled model.
     """
     model = built(make)
     other = copy.deepcopy(model)
@@ -105,9 +105,9 @@ def check_copies(make: Make) -> None:
 
 @law
 def check_same_seed(make: Make) -> None:
-    """Made twice from the same seed, a model has the same bits.
+    """Two models from the same seed have the same bits.
 
-    An experiment whose initial weights nobody can draw again cannot be repeated.
+    Without reproducible initial weights an experiment cannot be repeated.
     """
     want = heads(encoded(built(make), *inputs()))
     expect_same(heads(encoded(built(make), *inputs())), want, "made again from the same seed")
@@ -115,10 +115,10 @@ def check_same_seed(make: Make) -> None:
 
 @law
 def check_global_state(make: Make) -> None:
-    """A call leaves global generators, torch's settings and the filters of warnings alone.
+    """A call does not change global generators, torch's settings or warning filters.
 
-    In evaluation nothing is drawn. In training torch's own generator may be, by dropout; numpy's
-    and Python's never, which ``torch.manual_seed`` does not reach.
+    In training, dropout may draw from torch's generator, but not from those of numpy and Python,
+    which ``torch.manual_seed`` does not seed.
     """
     for training in (False, True):
         model, given = built(make).train(training), inputs()
@@ -145,7 +145,7 @@ def _trained(model: VAE) -> dict[str, Tensor]:
 def check_fit_repeats(make: Make) -> None:
     """Two copies of a model, fitted from the same seed, have the same weights, bit for bit.
 
-    A difference between two runs must come from what was changed, and not from chance.
+    A difference between two runs must come from a change, not from chance.
     """
     model = built(make)
     want = _trained(copy.deepcopy(model))
@@ -156,15 +156,15 @@ def check_fit_repeats(make: Make) -> None:
 
 @law
 def check_refit_forgets(make: Make) -> None:
-    """Given its initial weights back, a model is fitted to the same weights as the first time.
+    """After a reset to its initial weights, a model is fitted to the same weights again.
 
-    What a training leaves behind outside of ``state_dict`` flows into the next one.
+    State that a training leaves outside of ``state_dict`` affects the next one.
     """
     model = built(make)
     initial = copy.deepcopy(model.state_dict())
     again = _trained(copy.deepcopy(model))
     want = _trained(model)
     if not all(torch.equal(value, want[name]) for name, value in again.items()):
-        return  # no fit repeats at all, as check_fit_repeats says
+        return  # reported by check_fit_repeats
     model.load_state_dict(initial)
     expect_same(_trained(model), want, "fitted again from the initial weights")

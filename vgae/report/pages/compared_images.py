@@ -65,7 +65,7 @@ def elbo_of_test(run: ImageRun) -> Tensor:
     pixels = run.images.test
     if not len(pixels):
         return torch.empty(0)
-    noise = stream(run.config["seed"], "noise", parameter_like(run.model).device)
+    noise = stream(run.config["seed"], "evaluation", parameter_like(run.model).device)
     terms = elbo_terms(run.model, pixels, generator=noise)
     return terms.log_likelihood - terms.kl
 

@@ -61,14 +61,10 @@ def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPai
     weight = graph.link_weight
     if weight is not None:
         weight = weight[link_positions(train, graph.links, graph.num_nodes)]
+    seen = replace(graph, links=train, link_weight=weight)
+    scorer = PairScorer(run, seen, run.split.message_edge_index)
     found = predict_links(
-        run,
-        replace(graph, links=train, link_weight=weight),
-        _TESTED[-1],
-        per_node=False,
-        edge_index=run.split.message_edge_index,
-        calibration=calibration,
-        progress=False,
+        scorer, seen, _TESTED[-1], per_node=False, calibration=calibration, progress=False
     )
     pairs = torch.stack([found.source, found.target])
     is_link = link_positions(pairs, graph.links, graph.num_nodes) >= 0

@@ -1,0 +1,20 @@
+"""Layout of text for terminals."""
+
+from collections.abc import Sequence
+
+
+def columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Return aligned columns, one line for each sequence of cells.
+
+    Args:
+        lines: Cells of the lines, the same number in each.
+        right: Numbers of the right-aligned columns, from 0.
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if k in right else cell.ljust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
