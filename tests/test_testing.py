@@ -415,7 +415,7 @@ def test_failures_may_be_expected_and_must_then_come():
     check_graph_model(ReadsNodeNumbers, expected_failures=reason)
     with pytest.raises(ConformanceError, match="node_order: passes, but is expected to fail"):
         check_graph_model(Sound, expected_failures=reason)
-    with pytest.raises(UsageError, match="no check 'check_nodes'; there are check_shapes, "):
+    with pytest.raises(UsageError, match="no check 'check_nodes'; the checks are check_shapes, "):
         check_graph_model(Sound, expected_failures={"check_nodes": ""})
 
 

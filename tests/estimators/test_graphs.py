@@ -377,7 +377,11 @@ def test_proposals_are_those_of_predict_links_with_probabilities(sbm, predictor)
         ({"prior": "even"}, UsageError, "prior must be one of balanced"),
         ({"goal": "recall"}, UsageError, "goal must be f1"),
         ({"validation_fraction": 1.0}, UsageError, "must be a share of the links"),
-        ({"validation_fraction": 0}, DataError, "needs 2 held-out links, got 0 with validation_fraction = 0 of"),
+        (
+            {"validation_fraction": 0},
+            DataError,
+            "needs 2 held-out links, got 0 with validation_fraction = 0 of",
+        ),
         ({"embedder": MaxAbsScaler()}, UsageError, "must be a VGAEEmbedder, got MaxAbsScaler"),
     ],
 )

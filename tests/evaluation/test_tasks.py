@@ -116,7 +116,9 @@ def test_one_seed_gives_one_result_and_leaves_the_global_generators_alone():
     expected = np.random.random(), torch.rand(()).item()  # noqa: NPY002
     np.random.seed(3)  # noqa: NPY002
     torch.manual_seed(3)
-    results = [[evaluate(embedding, y, seed=seed) for evaluate in EVALUATIONS] for seed in (5, 5, 6)]
+    results = [
+        [evaluate(embedding, y, seed=seed) for evaluate in EVALUATIONS] for seed in (5, 5, 6)
+    ]
     assert (np.random.random(), torch.rand(()).item()) == expected  # noqa: NPY002
     assert results[0] == results[1]
     assert results[0][0] != results[2][0]

@@ -35,8 +35,12 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
                 "GRAPH", "X is a graph, so graph must be None; or pass features as X."
             )
         X = _as_graph(X)
-        if reset:
-            _note_features(estimator, X)
+        if reset:  # set the attributes that validate_data sets for a matrix
+            estimator._links_neighbours = False
+            x: Any = np.empty((X.num_nodes, 0)) if X.x is None else X.x
+            validate_data(estimator, x, skip_check_array=True)
+            if X.feature_names:
+                estimator.feature_names_in_ = np.array(X.feature_names, dtype=object)
         return X
     X = validate_data(
         estimator,
@@ -74,40 +78,26 @@ def _as_graph(given: Any, num_nodes: int | None = None) -> Graph:
     return Graph.from_edges(given, num_nodes=num_nodes)
 
 
-def _note_features(estimator: Any, graph: Graph) -> None:
-    """Set the attributes on the estimator that ``validate_data`` sets for a matrix."""
-    estimator._links_neighbours = False
-    x: Any = np.empty((graph.num_nodes, 0)) if graph.x is None else graph.x
-    validate_data(estimator, x, skip_check_array=True)
-    if graph.feature_names:
-        estimator.feature_names_in_ = np.array(graph.feature_names, dtype=object)
-
-
 def _nearest_rows(X: Any, n_neighbors: int) -> Graph:
     """Link each row of a matrix to at most ``n_neighbors`` nearest rows."""
-    num_rows = X.shape[0]
-    if num_rows == 1:
-        return Graph.from_scipy(sp.csr_array((1, 1)), name="X")
-    return Graph.from_scipy(kneighbors_graph(X, min(n_neighbors, num_rows - 1)), name="X")
+    others = X.shape[0] - 1
+    adj = kneighbors_graph(X, min(n_neighbors, others)) if others else sp.csr_array((1, 1))
+    return Graph.from_scipy(adj, name="X")
 
 
 def _fitted_graph(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
     """Return the graph of the fit if X has its features."""
-    if X.shape[0] == graph.num_nodes:
-        given = _with_features(graph, X, names)
-        # The fingerprint is the same for dense and sparse features.
-        if given.fingerprint == graph.fingerprint:
-            return graph
-    raise UsageError(
-        "GRAPH", "after a fit with a graph, other rows need their own graph; pass it as graph=."
-    )
+    has_rows = X.shape[0] == graph.num_nodes
+    # The fingerprint is the same for dense and sparse features.
+    if has_rows and _with_features(graph, X, names).fingerprint == graph.fingerprint:
+        return graph
+    rule = "after a fit with a graph, other rows need their own graph"
+    raise UsageError("GRAPH", f"{rule}; pass it as graph=.")
 
 
 def _with_features(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
     """Return the graph with the rows of X as features of its nodes."""
     if X.shape[0] != graph.num_nodes:
-        raise DataError(
-            "NODE_SET_MISMATCH",
-            f"X must have one row per node of {graph.name} ({graph.num_nodes}), got {X.shape[0]}.",
-        )
+        rule = f"X must have one row per node of {graph.name} ({graph.num_nodes})"
+        raise DataError("NODE_SET_MISMATCH", f"{rule}, got {X.shape[0]}.")
     return replace(graph, x=feature_tensor(X), feature_names=names)

@@ -159,8 +159,8 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             Posterior means, float32, shape ``(N, d)``.
 
         Raises:
-            ValueError: If the features are not those of :meth:`fit`, with scikit-learn's message.
-            DataError: If those of a graph ``X`` are not.
+            ValueError: If the features are not those of :meth:`fit`, with scikit-learn's message;
+                for a graph ``X``, a ``DataError``.
             UsageError: If the graph is missing.
         """
         check_is_fitted(self, "model_")
@@ -305,10 +305,8 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the calibrated probabilities of no link and of a link, float64, shape (P, 2).
 
-        Links of the graph are scored like other pairs, by a model that has seen them.
-
-        Args:
-            X: Pairs, as for :meth:`decision_function`.
+        ``X`` is that of :meth:`decision_function`. Links of the graph are scored like other
+        pairs, by a model that has seen them.
         """
         probability = self._scored(X).probability
         assert probability is not None  # there is a calibration
@@ -317,8 +315,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """Return 1 for each pair whose probability reaches ``threshold_``, else 0, shape (P,).
 
-        Args:
-            X: Pairs, as for :meth:`decision_function`.
+        ``X`` is that of :meth:`decision_function`.
         """
         is_link = self.predict_proba(X)[:, 1] >= self.threshold_
         return self.classes_[is_link.astype(int)]
@@ -342,12 +339,11 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         return tags
 
     def _new_embedder(self, seed: int) -> VGAEEmbedder:
-        """Return an unfitted copy of the embedder, with a seed."""
+        """Return an unfitted copy of the embedder with a seed."""
         given = VGAEEmbedder() if self.embedder is None else self.embedder
         if not isinstance(given, VGAEEmbedder):
-            raise UsageError(
-                "EMBEDDER", f"embedder must be a VGAEEmbedder, got {type(given).__name__}."
-            )
+            got = f"got {type(given).__name__}"
+            raise UsageError("EMBEDDER", f"embedder must be a VGAEEmbedder, {got}.")
         copy: Any = clone(given)
         return copy if copy.random_state is not None else copy.set_params(random_state=seed)
 
@@ -356,8 +352,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         # dtype object, because numpy converts numbers among names to strings.
         names = np.asarray(pairs, dtype=object)
         if names.ndim != 2 or names.shape[1] != 2:
-            raise DataError(
-                "PAIR_SHAPE", f"pairs must be two names each, shape (P, 2), got {names.shape}."
-            )
+            rule = "pairs must be two names each, shape (P, 2)"
+            raise DataError("PAIR_SHAPE", f"{rule}, got {names.shape}.")
         model = self.embedder_.model_
         return score_links(model, self.graph_, names, calibration=self.calibration_)

@@ -156,10 +156,9 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """
         check_is_fitted(self, "model_")
         z = check_array(X, dtype=np.float32)  # pyright: ignore[reportArgumentType]
-        if z.shape[1] != self._n_features_out:
+        if z.shape[1] != (d := self._n_features_out):
             raise ValueError(
-                f"X must have {self._n_features_out} columns, one per latent dimension, got"
-                f" {z.shape[1]}."
+                f"X must have {d} columns, one per latent dimension, got {z.shape[1]}."
             )
         # A copy, because torch warns about read-only arrays.
         return self._decoded(torch.tensor(z))
@@ -253,10 +252,8 @@ def _image_shape(shape: tuple[int, int, int] | None, num_pixels: int) -> tuple[i
         return (1, side, side) if side * side == num_pixels else (1, 1, num_pixels)
     sizes = tuple(map(operator.index, shape))
     if len(sizes) != 3 or min(sizes) < 1 or math.prod(sizes) != num_pixels:
-        raise DataError(
-            "IMAGE_SHAPE",
-            f"shape must be (c, h, w) with c h w = {num_pixels}, the columns of X, got {shape}.",
-        )
+        rule = f"shape must be (c, h, w) with c h w = {num_pixels}, the number of columns of X"
+        raise DataError("IMAGE_SHAPE", f"{rule}, got {shape}.")
     return sizes
 
 

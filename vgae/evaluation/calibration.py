@@ -76,14 +76,8 @@ class Calibration:
     def probability(self, logits: Tensor) -> Tensor:
         """Return the probability that each pair is a link, non-decreasing in the logit.
 
-        Args:
-            logits: Logits of any shape, on any device.
-
-        Returns:
-            In [0, 1], float64 on the CPU, same shape.
-
-        Raises:
-            NumericalError: If a logit is NaN or infinite.
+        It has the shape of the logits, float64 in [0, 1] on the CPU. A logit that is NaN or
+        infinite raises ``NumericalError``.
         """
         values = finite_array(logits)
         if self.method == "isotonic":
@@ -116,10 +110,8 @@ class Calibration:
         try:
             return _read(content)
         except (AttributeError, OverflowError, TypeError, ValueError) as error:
-            reason = str(error).rstrip(".")
-            raise ArtifactError(
-                "CALIBRATION_CORRUPT", f"the calibration is not readable: {reason}."
-            ) from None
+            reason = f"the calibration is not readable: {str(error).rstrip('.')}."
+            raise ArtifactError("CALIBRATION_CORRUPT", reason) from None
 
 
 def fit_calibration(
@@ -260,10 +252,8 @@ def _least_precision(goal: str) -> float | None:
     except ValueError:
         value = math.nan
     if name != "precision" or not 0 < value <= 1:
-        raise UsageError(
-            "CALIBRATION_GOAL",
-            f"goal must be f1, or precision=P with P in (0, 1], got {goal!r}.",
-        )
+        rule = "goal must be f1, or precision=P with P in (0, 1]"
+        raise UsageError("CALIBRATION_GOAL", f"{rule}, got {goal!r}.")
     return value
 
 
@@ -274,11 +264,8 @@ def _link_fraction(prior: Prior, density: float | None) -> float:
     if prior == "balanced":
         return 0.5
     if density is None or not 0 < density < 1:
-        raise UsageError(
-            "CALIBRATION_DENSITY",
-            f'prior "density" needs the fraction of pairs that are links, in (0, 1),'
-            f" got {density}.",
-        )
+        rule = 'prior "density" needs the fraction of pairs that are links, in (0, 1)'
+        raise UsageError("CALIBRATION_DENSITY", f"{rule}, got {density}.")
     return density
 
 
@@ -313,9 +300,8 @@ def _read(content: Any) -> Calibration:
         "y must never fall": all(a <= b for a, b in pairwise(c.y)),
         "y must lie in (0, 1)": all(0 < value < 1 for value in c.y),
     }
-    for rule, holds in rules.items():
-        if not holds:
-            raise ValueError(rule)
+    if broken := [rule for rule, holds in rules.items() if not holds]:
+        raise ValueError(broken[0])
     _least_precision(c.goal)
     return c
 

@@ -48,10 +48,8 @@ def auc_difference(first: Tensor, second: Tensor, edge_label: Tensor) -> Differe
     """
     (p, q), (other_p, other_q) = (_placements(scores, edge_label) for scores in (first, second))
     if len(p) < 2 or len(q) < 2:
-        raise DataError(
-            "TOO_FEW_PAIRS",
-            f"an interval needs 2 links and 2 non-links, got {len(p)} and {len(q)}.",
-        )
+        got = f"got {len(p)} and {len(q)}"
+        raise DataError("TOO_FEW_PAIRS", f"an interval needs 2 links and 2 non-links, {got}.")
     variance = (p - other_p).var(ddof=1) / len(p) + (q - other_q).var(ddof=1) / len(q)
     return _difference((p - other_p).mean(), variance)
 
@@ -67,11 +65,9 @@ def mean_difference(first: Tensor, second: Tensor) -> Difference:
         DataError: If there are fewer than 2 values, or the shapes differ.
     """
     if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
-        raise DataError(
-            "TOO_FEW_PAIRS",
-            "an interval needs two vectors of the same length, at least 2, got shapes"
-            f" {tuple(first.shape)} and {tuple(second.shape)}.",
-        )
+        rule = "an interval needs two vectors of the same length, at least 2"
+        got = f"got shapes {tuple(first.shape)} and {tuple(second.shape)}"
+        raise DataError("TOO_FEW_PAIRS", f"{rule}, {got}.")
     apart = (first.double() - second.double()).numpy()
     return _difference(apart.mean(), apart.var(ddof=1) / len(apart))
 

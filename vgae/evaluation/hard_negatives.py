@@ -1,6 +1,5 @@
 """Hard negatives: non-links that look like links, to rank each held-out link against (HeaRT)."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -76,9 +75,8 @@ def hard_negatives(
     if per_link < 2 or per_link % 2:
         raise UsageError("PER_LINK", f"per_link must be even and positive, got {per_link}.")
     if x is not None and (x.dim() != 2 or len(x) != num_nodes):
-        raise DataError(
-            "NODE_SET_MISMATCH", f"x must have shape ({num_nodes}, F), got {tuple(x.shape)}."
-        )
+        got = f"got {tuple(x.shape)}"
+        raise DataError("NODE_SET_MISMATCH", f"x must have shape ({num_nodes}, F), {got}.")
     heuristics = _Heuristics(message_links, x, num_nodes)
     held_out = checked_edges(held_out, num_nodes)
     excluded = known_pairs(torch.cat([graph_links, held_out, message_links], dim=1), num_nodes)
@@ -117,10 +115,8 @@ class _Heuristics:
         degree = adj.sum(axis=1)
         inverse = np.divide(1, degree, out=np.zeros_like(degree), where=degree > 0)
         self.transition = sp.csr_array(adj.multiply(inverse))  # A D^-1: columns add up to 1
-        self.scores: list[Callable[[np.ndarray], np.ndarray]]
-        self.scores = [self.resource_allocation, self.pagerank]
-        if x is not None:
-            self.scores.append(partial(_cosine, _unit_rows(x)))
+        cosine = [] if x is None else [partial(_cosine, _unit_rows(x))]
+        self.scores = [self.resource_allocation, self.pagerank, *cosine]
 
     def ranks(self, nodes: np.ndarray, excluded: sp.csr_array) -> Tensor:
         """Return the lowest rank of each candidate, infinite elsewhere, shape ``(B, N)``."""

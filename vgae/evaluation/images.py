@@ -168,10 +168,9 @@ def log_marginal(
     The mean of the weights is unbiased, its logarithm is biased downwards: its expectation is the
     ELBO for k = 1, never decreases with k, and tends to log p(x).
 
-    Memory does not grow with k. The weights are summed in float64, and at most ``max_pixels``
-    pixels are decoded at once (those of one image if it has more): 16 MiB for 2^22 pixels in
-    float32, times the few such tensors that the decoder holds, including its hidden layers. For
-    28 x 28 pixels that is 5,349 images at once.
+    Memory does not grow with k. At most ``max_pixels`` pixels are decoded at once (those of one
+    image if it has more): 16 MiB for 2^22 pixels in float32, times the few such tensors that the
+    decoder holds, including its hidden layers. The weights are summed in float64.
 
     Noise is drawn batch by batch, and within a batch sample by sample. The number of samples
     decoded at once changes only the rounding. Another ``batch_size``, or a ``max_pixels`` below
@@ -238,7 +237,6 @@ def active_units(model: VAE, pixels: Tensor, threshold: float = 1e-2) -> int:
     Args:
         model: The model.
         pixels: Values in [0, 1], on any device, shape ``(n, c, h, w)``.
-        threshold: Variance that an active dimension exceeds.
 
     Raises:
         DataError: If ``pixels`` is empty or not 4-dimensional.
@@ -253,15 +251,12 @@ def _batches(
 ) -> Iterator[Tensor]:
     """Yield batches of limited size, on the device and in the dtype of the model."""
     if pixels.ndim != 4 or pixels.numel() == 0:
-        raise DataError(
-            "IMAGE_SHAPE",
-            "pixels must have shape (n, c, h, w), none of them zero, got"
-            f" {tuple(pixels.shape)}; a single image is pixels[None].",
-        )
+        rule = "pixels must have shape (n, c, h, w), none of them zero"
+        got = f"got {tuple(pixels.shape)}; a single image is pixels[None]"
+        raise DataError("IMAGE_SHAPE", f"{rule}, {got}.")
     if batch_size < 1 or max_pixels < 1:
-        raise ValueError(
-            f"batch_size and max_pixels must be at least 1, got {batch_size} and {max_pixels}."
-        )
+        got = f"got {batch_size} and {max_pixels}"
+        raise ValueError(f"batch_size and max_pixels must be at least 1, {got}.")
     like = parameter_like(model)
     at_once = min(batch_size, max(max_pixels // pixels[0].numel(), 1))
     for batch in pixels.split(at_once):

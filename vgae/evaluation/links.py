@@ -47,11 +47,9 @@ class Probabilities(NamedTuple):
     reliability: Reliability
 
     @classmethod
-    def of(cls, probability: Tensor, edge_label: Tensor) -> "Probabilities":
-        """Evaluate probabilities of shape ``(P,)`` on labels of the same shape."""
-        return cls(
-            probability_scores(probability, edge_label), reliability(probability, edge_label)
-        )
+    def of(cls, probability: Tensor, label: Tensor) -> "Probabilities":
+        """Evaluate probabilities of pairs on labels, both of shape ``(P,)``."""
+        return cls(probability_scores(probability, label), reliability(probability, label))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -28,7 +28,7 @@ class LinkScores(NamedTuple):
 
 
 class LinkIntervals(NamedTuple):
-    """Lower and upper ends of an interval for each of :class:`LinkScores`, all in [0, 1]."""
+    """Lower and upper ends of the intervals of :class:`LinkScores`, all in [0, 1]."""
 
     auc: tuple[float, float]
     ap: tuple[float, float]
@@ -51,29 +51,21 @@ class Curves(NamedTuple):
     """Points of the ROC curve and of the precision-recall curve, in the order of scikit-learn.
 
     Attributes:
-        fpr: Fraction of non-links at or above each ROC threshold, rising from 0 to 1, ``(R,)``.
-        tpr: Fraction of links at or above each ROC threshold, ``(R,)``.
-        roc_thresholds: Scores, falling; the first is infinite, ``(R,)``.
-        precision: Fraction of links among the pairs at or above each threshold, and a final 1,
-            ``(T + 1,)``.
-        recall: Fraction of links at or above each threshold, from 1 to a final 0, ``(T + 1,)``.
-        pr_thresholds: Distinct scores, rising, ``(T,)``.
+        fpr: Fraction of non-links at or above falling thresholds, from 0 to 1, shape ``(R,)``.
+        tpr: Fraction of links at or above them, from 0 to 1, shape ``(R,)``.
+        precision: Fraction of links among the pairs at or above each distinct score, rising, and a
+            final 1, shape ``(T + 1,)``.
+        recall: Fraction of links at or above them, from 1 to 0, shape ``(T + 1,)``.
     """
 
     fpr: np.ndarray
     tpr: np.ndarray
-    roc_thresholds: np.ndarray
     precision: np.ndarray
     recall: np.ndarray
-    pr_thresholds: np.ndarray
 
 
 def finite_array(scores: Tensor) -> np.ndarray:
-    """Return scores as float64 on the CPU, any shape.
-
-    Raises:
-        NumericalError: If a score is NaN or infinite.
-    """
+    """Return scores as float64 on the CPU; raise ``NumericalError`` for NaN and infinity."""
     values = scores.detach().cpu().double().numpy()
     if bad := np.count_nonzero(~np.isfinite(values)):
         raise NumericalError("SCORES_NONFINITE", f"{bad} scores are not finite.")
@@ -92,17 +84,11 @@ def labelled_scores(scores: Tensor, edge_label: Tensor) -> tuple[np.ndarray, np.
     _check_shapes("scores and edge_label must both have shape (P,)", scores, edge_label, fits=fits)
     labels = edge_label.detach().cpu().double().numpy()
     links, non_links = int((labels == 1).sum()), int((labels == 0).sum())
-    if links + non_links < len(labels):
-        raise DataError(
-            "LABEL_VALUE",
-            f"edge_label must hold 0 and 1, got {len(labels) - links - non_links} other values.",
-        )
+    if others := len(labels) - links - non_links:
+        raise DataError("LABEL_VALUE", f"edge_label must hold 0 and 1, got {others} other values.")
     if not (links and non_links):
-        raise DataError(
-            "ONE_CLASS",
-            f"the evaluation of scores needs links and non-links, got {links} links and"
-            f" {non_links} non-links.",
-        )
+        got = f"got {links} links and {non_links} non-links"
+        raise DataError("ONE_CLASS", f"an evaluation needs links and non-links, {got}.")
     return finite_array(scores), labels.astype(np.int64)
 
 
@@ -157,9 +143,8 @@ def bootstrap_intervals(
     if not 0 < level < 1:
         raise UsageError("BOOTSTRAP_LEVEL", f"level must lie in (0, 1), got {level}.")
     if num_resamples < 1:
-        raise UsageError(
-            "BOOTSTRAP_RESAMPLES", f"num_resamples must be at least 1, got {num_resamples}."
-        )
+        rule = "num_resamples must be at least 1"
+        raise UsageError("BOOTSTRAP_RESAMPLES", f"{rule}, got {num_resamples}.")
     if seed < 0:
         raise UsageError("SEED_RANGE", f"seed must be at least 0, got {seed}.")
     values, labels = labelled_scores(scores, edge_label)
@@ -214,9 +199,8 @@ def curves(scores: Tensor, edge_label: Tensor) -> Curves:
     ``precision_recall_curve``.
     """
     values, labels = labelled_scores(scores, edge_label)
-    fpr, tpr, roc_thresholds = roc_curve(labels, values)
-    precision, recall, pr_thresholds = precision_recall_curve(labels, values)
-    return Curves(fpr, tpr, roc_thresholds, precision, recall, pr_thresholds)
+    roc, precision_recall = roc_curve(labels, values), precision_recall_curve(labels, values)
+    return Curves(*roc[:2], *precision_recall[:2])
 
 
 def hits_at_k(pos: Tensor, neg: Tensor, k: int) -> float:
@@ -293,11 +277,9 @@ def rank_scores(ranks: Tensor) -> RankScores:
     """
     values = finite_array(ranks)
     if values.ndim != 1 or values.size == 0 or values.min() < 1:
-        raise DataError(
-            "RANK_RANGE",
-            "ranks must be at least 1 and have shape (P,) with P > 0, got shape"
-            f" {values.shape}, minimum {values.min(initial=np.inf)}.",
-        )
+        rule = "ranks must be at least 1 and have shape (P,) with P > 0"
+        got = f"got shape {values.shape}, minimum {values.min(initial=np.inf)}"
+        raise DataError("RANK_RANGE", f"{rule}, {got}.")
     hits = (float((values <= k).mean()) for k in (1, 10, 50, 100))
     return RankScores(float((1 / values).mean()), *hits)
 

@@ -66,17 +66,10 @@ def link_ranks(
 
 
 def known_pairs(links: Tensor, num_nodes: int) -> sp.csr_array:
-    """Return the pairs that are no candidates: known links, and each node with itself.
+    """Return a symmetric int32 matrix (N, N), positive at links and on the diagonal.
 
-    Args:
-        links: Links in either or both directions, repeats allowed, shape ``(2, M)``.
-        num_nodes: N.
-
-    Returns:
-        Symmetric matrix, positive at these pairs, int32, shape ``(N, N)``.
-
-    Raises:
-        DataError: If an index is out of range.
+    ``links`` of shape ``(2, M)`` may have both directions and repeats; an index that is out of
+    range raises ``DataError``.
     """
     u, v = checked_edges(links, num_nodes).cpu().numpy()
     nodes = np.arange(num_nodes)
@@ -100,16 +93,11 @@ def _ranks(block: Tensor, far: Tensor, excluded: sp.csr_array) -> Tensor:
 def _checked(scores: Tensor, num_rows: int, num_nodes: int) -> Tensor:
     """Return scores as floating point without gradient, or raise an error for a wrong block."""
     if scores.shape != (num_rows, num_nodes):
-        raise DataError(
-            "SCORES_SHAPE",
-            f"scores must return one row per given node and one column per node, shape"
-            f" ({num_rows}, {num_nodes}), got {tuple(scores.shape)}.",
-        )
+        rule = f"scores must return a row per given node, shape ({num_rows}, {num_nodes})"
+        raise DataError("SCORES_SHAPE", f"{rule}, got {tuple(scores.shape)}.")
     scores = scores.detach()
     if not scores.is_floating_point():
         scores = scores.double()
-    if bool(scores.isnan().any()):
-        raise NumericalError(
-            "SCORES_NONFINITE", f"{int(scores.isnan().sum())} scores are NaN and have no rank."
-        )
+    if bad := int(scores.isnan().sum()):
+        raise NumericalError("SCORES_NONFINITE", f"{bad} scores are NaN and have no rank.")
     return scores

@@ -104,9 +104,7 @@ def _labelled_probabilities(
 ) -> tuple[np.ndarray, np.ndarray]:
     values, labels = labelled_scores(probability, edge_label)
     if values.min() < 0 or values.max() > 1:
-        raise DataError(
-            "PROBABILITY_RANGE",
-            f"probabilities must lie in [0, 1], got [{values.min():.4g}, {values.max():.4g}];"
-            " a calibration converts logits to probabilities.",
-        )
+        got = f"got [{values.min():.4g}, {values.max():.4g}]"
+        hint = "a calibration converts logits to probabilities"
+        raise DataError("PROBABILITY_RANGE", f"probabilities must lie in [0, 1], {got}; {hint}.")
     return values, labels

@@ -123,8 +123,8 @@ def classify_nodes(
     return ClassScores(given, _scores(x, labels, drawn))
 
 
-def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0, num_init: int = 10) -> ClusterScores:
-    """Evaluate an embedding by k-means, with as many clusters as known classes.
+def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0) -> ClusterScores:
+    """Evaluate an embedding by k-means, the best of 10 starts, with one cluster per known class.
 
     The embedding is not standardised. Nodes of unknown class are clustered, but not scored.
 
@@ -135,7 +135,6 @@ def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0, num_init: int = 10) 
         embedding: Vector of each node, shape ``(N, d)``.
         y: Class of each node, -1 where unknown, shape ``(N,)``.
         seed: Seed of the initial centres.
-        num_init: Number of starts of k-means, of which the lowest inertia counts.
 
     Raises:
         VgaeError: The errors of :func:`classify_nodes` except those of splits.
@@ -143,7 +142,7 @@ def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0, num_init: int = 10) 
     x, labels = _checked(embedding, y)
     known = labels >= 0
     random_state = int(torch.randint(2**31, (), generator=stream(seed, "init")))
-    starts: Any = num_init  # scikit-learn annotates "auto" only
+    starts: Any = 10  # scikit-learn annotates "auto" only
     k_means = KMeans(labels.max() + 1, n_init=starts, random_state=random_state)
     with warnings.catch_warnings():
         # A collapsed embedding has fewer distinct vectors than classes; its scores show it.
@@ -221,12 +220,8 @@ def _test_scores(x: np.ndarray, labels: np.ndarray, split: NodeSplit) -> tuple[f
     if len(np.unique(labels[train])) < 2 or len(val) == 0 or len(test) == 0:
         what = "training nodes of two classes, and nodes of known class in val and test"
         raise DataError("NODE_SPLIT", f"a split must have {what}; there are too few labels.")
-    models = [
-        make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000)).fit(
-            x[train], labels[train]
-        )
-        for c in _INVERSE_PENALTIES
-    ]
+    candidates = [LogisticRegression(C=c, max_iter=1000) for c in _INVERSE_PENALTIES]
+    models = [make_pipeline(StandardScaler(), c).fit(x[train], labels[train]) for c in candidates]
     best = max(models, key=lambda model: model.score(x[val], labels[val]))
     predicted = best.predict(x[test])
     macro_f1 = f1_score(labels[test], predicted, average="macro")

@@ -28,10 +28,7 @@ class Scores(Protocol):
     """A function that scores pairs block by block."""
 
     def __call__(self, nodes: Tensor, first: int) -> Tensor:
-        """Return finite scores of ``nodes`` (B,) with nodes ``first`` to N - 1: (B, N - first).
-
-        The caller may modify them.
-        """
+        """Return finite, modifiable scores of nodes (B,) with nodes from ``first`` on."""
         ...
 
 

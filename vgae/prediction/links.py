@@ -102,11 +102,9 @@ class LinkTable:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: one dict per row under ``"links"``."""
-        columns = {
-            name: column.tolist() if isinstance(column, np.ndarray) else column
-            for name, column in self.columns().items()
-        }
-        rows = zip(*columns.values(), strict=True)
+        columns = self.columns()
+        lists = (c.tolist() if isinstance(c, np.ndarray) else c for c in columns.values())
+        rows = zip(*lists, strict=True)
         return {"links": [dict(zip(columns, row, strict=True)) for row in rows]}
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -189,9 +187,8 @@ def predict_links(
             few = min(k, num_nodes)
             num_bytes = partners_bytes(num_nodes, len(wanted), few)
             _announce(scorer, scores, known.nnz, len(wanted) * num_nodes, num_bytes)
-            search: Any = best_partners
-            if _uses_faiss(scores, len(wanted), few):
-                search = indexed_partners
+            use_faiss = _uses_faiss(scores, len(wanted), few)
+            search: Any = indexed_partners if use_faiss else best_partners
             found = search(scores, known, wanted, few, show=show)
             there = found.score > -torch.inf
             source = wanted[:, None].expand_as(found.node)[there]
@@ -252,11 +249,8 @@ def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:
     """Return the scorer of a model, or raise an error if its embedding cannot be used."""
     scorer = model if isinstance(model, PairScorer) else PairScorer(model, graph)
     if len(scorer.z) != graph.num_nodes:
-        raise DataError(
-            "NODE_SET_MISMATCH",
-            f"the scorer must have the {graph.num_nodes} nodes of {graph.name}, got"
-            f" {len(scorer.z)}.",
-        )
+        rule = f"the scorer must have the {graph.num_nodes} nodes of {graph.name}"
+        raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(scorer.z)}.")
     if not bool(scorer.z.isfinite().all()):
         raise NumericalError(
             "EMBEDDING_NONFINITE", "the embedding is not finite; look for NaN in the weights."
@@ -342,6 +336,6 @@ def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray |
 def _probability(
     scorer: PairScorer, pairs: Tensor, calibration: Calibration | None
 ) -> Tensor | None:
-    """Return the calibrated probability of pairs, if there is a calibration."""
+    """Return the calibrated probability of pairs, or None without a calibration."""
     calibration = calibration or scorer.calibration
     return None if calibration is None else calibration.probability(scorer.logits(pairs))

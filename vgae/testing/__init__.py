@@ -9,7 +9,7 @@ from typing import Any
 
 from vgae.errors import UsageError
 from vgae.testing import _checks, _life
-from vgae.testing._cases import Check, ConformanceError, Make
+from vgae.testing._cases import Check, ConformanceError, Make, restoring
 
 __all__ = [
     "ConformanceError",
@@ -19,8 +19,8 @@ __all__ = [
     "parametrize_with_graph_checks",
 ]
 
-_LAWS: dict[str, Check] = {
-    name: value
+_CHECKS: dict[str, Check] = {
+    name: restoring(value)
     for module in (_checks, _life)
     for name, value in vars(module).items()
     if name.startswith("check_")
@@ -32,7 +32,7 @@ def graph_model_checks() -> Iterator[tuple[str, Check]]:
 
     A check is called with a function that returns a model; see :func:`check_graph_model`.
     """
-    yield from _LAWS.items()
+    yield from _CHECKS.items()
 
 
 def check_graph_model(make: Make, *, expected_failures: Mapping[str, str] | None = None) -> None:
@@ -64,8 +64,8 @@ def check_graph_model(make: Make, *, expected_failures: Mapping[str, str] | None
         if seen is not None:
             found.append(f"{name}: {seen}")
     if found:
-        lines = "\n  ".join(found)
-        raise ConformanceError(f"{len(found)} of {len(_LAWS)} checks failed:\n  {lines}")
+        head = f"{len(found)} of {len(_CHECKS)} checks failed:"
+        raise ConformanceError("\n  ".join([head, *found]))
 
 
 def failure(check: Check, make: Make) -> str | None:
@@ -114,8 +114,8 @@ def _known(expected_failures: Mapping[str, str] | None) -> Mapping[str, str]:
     """Return the expected failures, or raise an error for an unknown name."""
     expected = expected_failures or {}
     for name in expected:
-        if name not in _LAWS:
-            raise UsageError("CHECK", f"no check {name!r}; the checks are {', '.join(_LAWS)}.")
+        if name not in _CHECKS:
+            raise UsageError("CHECK", f"no check {name!r}; the checks are {', '.join(_CHECKS)}.")
     return expected
 
 

@@ -1,10 +1,10 @@
 """Command ``python -m vgae.testing package.module:factory``: one line per check."""
 
-import functools
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import typer
 
@@ -15,21 +15,15 @@ from vgae.runtime.text import columns
 from vgae.testing import failure, graph_model_checks
 from vgae.testing._cases import Make
 
+_OPTIONS: Mapping[str, Any] = {"self_loop_weight": 6.0, "latent_norm": 1.8, "degrees": True}
 OURS: Mapping[str, Make] = {
     "GCNEncoder": GCNEncoder,
-    "GCNEncoder, all options": functools.partial(
-        GCNEncoder,
-        activation="elu",
-        dropout=(0.2, 0.2),
-        self_loop_weight=6.0,
-        latent_norm=1.8,
-        degrees=True,
+    "GCNEncoder, all options": partial(
+        GCNEncoder, activation="elu", dropout=(0.2, 0.2), **_OPTIONS
     ),
-    "GCNEncoder, PointMass": functools.partial(GCNEncoder, posterior=PointMass, bias=False),
+    "GCNEncoder, PointMass": partial(GCNEncoder, posterior=PointMass, bias=False),
     "LinearGCNEncoder": LinearGCNEncoder,
-    "LinearGCNEncoder, all options": functools.partial(
-        LinearGCNEncoder, dropout=0.2, self_loop_weight=6.0, latent_norm=1.8, degrees=True
-    ),
+    "LinearGCNEncoder, all options": partial(LinearGCNEncoder, dropout=0.2, **_OPTIONS),
     "PyGEncoder": lambda in_channels: PyGEncoder(GCNEncoder(in_channels)),
 }
 
@@ -40,11 +34,8 @@ def factory(path: str) -> Make:
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            "FACTORY",
-            f"{path!r} must be package.module:factory, where the factory takes the number of"
-            f" features and returns an encoder: {error}.",
-        ) from None
+        rule = f"{path!r} must be package.module:factory, a function of the number of features"
+        raise UsageError("FACTORY", f"{rule} that returns an encoder: {error}.") from None
     if not callable(found):
         raise UsageError("FACTORY", f"{path} must be callable, got {type(found).__name__}.")
     return cast(Make, found)
@@ -67,11 +58,10 @@ def run(arguments: Sequence[str]) -> int:
 def main(arguments: Sequence[str]) -> None:
     """Run the checks and exit with the status; print an error of the package in one line."""
     try:
-        status = run(arguments)
+        sys.exit(run(arguments))
     except VgaeError as error:
         typer.echo(f"error[{error.code}]: {error}", err=True)
-        status = error.exit_code
-    sys.exit(status)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ NUM_NODES, IN_CHANNELS = 24, 8
 TOLERANCE = 1e-4  # of the largest magnitude, for another order of summation in float32
 
 Make = Callable[[int], nn.Module]
+Check = Callable[[Make], None]
 
 
 class ConformanceError(AssertionError):
@@ -98,8 +99,8 @@ def expect(condition: object, message: str) -> None:
 def expect_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     """Raise ``ConformanceError`` unless each tensor is finite."""
     for name, value in tensors.items():
-        bad = int((~value.isfinite()).sum())
-        expect(not bad, f"{where}: {bad} of {value.numel()} values of {name} are not finite")
+        bad = f"{int((~value.isfinite()).sum())} of {value.numel()} values of {name}"
+        expect(value.isfinite().all(), f"{where}: {bad} are not finite")
 
 
 def expect_same(
@@ -162,16 +163,13 @@ def global_state_kept() -> Iterator[None]:
         torch.set_grad_enabled(kept["torch.set_grad_enabled"])
 
 
-Check = Callable[[Make], None]
-
-
-def law(check: Check) -> Check:
-    """Decorate a check so that it restores the global state."""
+def restoring(check: Check) -> Check:
+    """Return a check that restores the global state."""
 
     @functools.wraps(check)
-    def kept(make: Make) -> None:
+    def restored(make: Make) -> None:
         with global_state_kept():
             torch.set_num_threads(1)  # faster than more threads on small graphs
             check(make)
 
-    return kept
+    return restored
