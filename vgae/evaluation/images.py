@@ -228,8 +228,7 @@ def active_units(model: VAE, pixels: Tensor, threshold: float = 1e-2) -> int:
 
     .. math:: \#\{u : \operatorname{Var}_x(\mu_u(x)) > threshold\}
 
-    The others have nearly collapsed to the prior. The variance is that of the given images,
-    divided by n.
+    The others have nearly collapsed to the prior. The variance of n images is divided by n.
 
     Source: Burda, Grosse & Salakhutdinov (2016), `Importance Weighted Autoencoders
     <https://arxiv.org/abs/1509.00519>`_, section 5, with the threshold 10^-2.
@@ -237,6 +236,7 @@ def active_units(model: VAE, pixels: Tensor, threshold: float = 1e-2) -> int:
     Args:
         model: The model.
         pixels: Values in [0, 1], on any device, shape ``(n, c, h, w)``.
+        threshold: Variance above which a dimension is active.
 
     Raises:
         DataError: If ``pixels`` is empty or not 4-dimensional.
