@@ -148,7 +148,7 @@ def _image_evaluation(val: Tensor, seed: int) -> Callable[[VAE], dict[str, float
         return None
 
     def evaluate(model: VAE) -> dict[str, float]:
-        noise = stream(seed, "calibration", val.device)
+        noise = stream(seed, "evaluation", val.device)
         log_likelihood, kl = elbo_terms(model, val, generator=noise)
         return {"val_elbo": float((log_likelihood - kl).mean())}
 
