@@ -23,6 +23,7 @@ from report import bar, begin, finish, ratio, table
 from torch import Tensor
 
 from vgae.graphs.graph import both_directions
+from vgae.kernels import Sampled
 from vgae.kernels.csr import adjacency
 from vgae.runtime.streams import stream
 
@@ -46,8 +47,7 @@ def ours_exact(given: Given, impl: str = "auto") -> Loss:
 def ours_sampled(given: Given, per_node: int) -> Loss:
     """Return the estimate of this package from some pairs per node."""
     adj = adjacency(both_directions(given.links), len(given.z))
-    settings = {"pairs_per_node": per_node, "generator": stream(0, "pairs")}
-    return our_loss(adj, pairs="sampled", **settings)
+    return our_loss(adj, sampled=Sampled(per_node, stream(0, "pairs")))
 
 
 def dense(given: Given, *, kept: bool = False) -> Loss:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgae.graphs.graph import Graph
-from vgae.kernels import _tiled, inner_product_nll
+from vgae.kernels import Sampled, _tiled, inner_product_nll
 from vgae.kernels.csr import edges_to_csr
 
 
@@ -181,14 +181,14 @@ def test_edges_that_would_give_a_wrong_gradient_are_refused(edge_index, message)
         inner_product_nll(torch.zeros(3, 2), torch.tensor(edge_index))
 
 
-@pytest.mark.parametrize("options", [{"impl": "tiled"}, {"pairs": "sampled"}])
-def test_without_the_value_the_gradient_is_the_same(options):
+@pytest.mark.parametrize("is_sampled", [False, True])
+def test_without_the_value_the_gradient_is_the_same(is_sampled):
     z, edge_index, bias = random_case(40)
     results = []
     for value in (True, False):
         z = z.detach().requires_grad_()
-        generator = torch.Generator().manual_seed(0)
-        nll = inner_product_nll(z, edge_index, bias, value=value, generator=generator, **options)
+        sampled = Sampled(generator=torch.Generator().manual_seed(0)) if is_sampled else None
+        nll = inner_product_nll(z, edge_index, bias, value=value, sampled=sampled, impl="tiled")
         assert nll.non_edges.isnan() != value
         results.append(torch.autograd.grad(nll.non_edges, z)[0])
     torch.testing.assert_close(*results)
@@ -198,9 +198,7 @@ def test_without_the_value_the_gradient_is_the_same(options):
     ("options", "message"),
     [
         ({"impl": "cuda"}, "impl must be one of"),
-        ({"pairs": "auto"}, r"pairs must be one of \('exact', 'sampled'\), got 'auto'"),
         ({"precision": "fp8"}, "precision must be one of"),
-        ({"pairs_per_node": 0}, "pairs_per_node must be at least 1, got 0"),
         ({"impl": "triton"}, "needs float32, a GPU"),
         ({"impl": "compiled"}, "got torch.float64 on cpu; 'tiled' works anywhere"),
     ],
@@ -209,6 +207,11 @@ def test_options_without_meaning_are_named(options, message):
     z, edge_index, _ = random_case(5)
     with pytest.raises(ValueError, match=message):
         inner_product_nll(z, edge_index, **options)
+
+
+def test_fewer_than_one_sampled_pair_per_node_are_refused():
+    with pytest.raises(ValueError, match="pairs_per_node must be at least 1, got 0"):
+        Sampled(0)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (2500, 0)])

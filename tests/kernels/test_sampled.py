@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vgae.kernels import _sampled, inner_product_nll
+from vgae.kernels import Sampled, _sampled, inner_product_nll
 from vgae.kernels._all_pairs import Wanted
 from vgae.kernels._tiled import sweep as exact_sweep
 
@@ -92,7 +92,7 @@ def test_edges_and_self_pairs_stay_exact():
     z = latent(30).requires_grad_()
     edge_index = torch.tensor([[0, 1, 4, 7], [1, 0, 7, 4]])
     exact = inner_product_nll(z, edge_index)
-    sampled = inner_product_nll(z, edge_index, pairs="sampled", pairs_per_node=2)
+    sampled = inner_product_nll(z, edge_index, sampled=Sampled(2))
     assert torch.equal(sampled.edges, exact.edges)
     assert torch.equal(sampled.self_pairs, exact.self_pairs)
     assert not torch.equal(sampled.non_edges, exact.non_edges)

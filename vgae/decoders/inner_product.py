@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vgae.decoders.base import GraphDecoder, MaskedLinks
 from vgae.errors import DataError
-from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, inner_product_nll
+from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, Sampled, inner_product_nll
 from vgae.kernels.csr import adjacency, csr_tensor
 from vgae.recipes.graphs import Recipe
 
@@ -145,14 +145,13 @@ class InnerProductDecoder(GraphDecoder):
         if adj.layout != torch.sparse_csr:
             adj = self.prepare(adj, z.shape[0])
         num_edges = adj._nnz() if weight is None else num_edges
+        sampled = Sampled(self.pairs_per_node, self.generator)
         nll = inner_product_nll(
             z,
             adj,
             self.bias,
             edge_weight=adj.values() if weight is None else weight * adj.values(),
-            pairs=self.pairs,
-            pairs_per_node=self.pairs_per_node,
-            generator=self.generator,
+            sampled=sampled if self.pairs == "sampled" else None,
             precision=self.precision,
         )
         if self.weighting == "likelihood":

@@ -1,9 +1,9 @@
-"""The sums over all pairs and the sparse products; the only place that knows of devices."""
+"""Sums over all pairs of nodes and sparse products; the only device-specific code."""
 
 from vgae.kernels._all_pairs import Precision
-from vgae.kernels._sampled import PAIRS_PER_NODE
-from vgae.kernels.cost import EXACT_SECONDS, Cost, choose_pairs, pairs_cost
-from vgae.kernels.inner_product import PairNll, Pairs, inner_product_nll
+from vgae.kernels._sampled import PAIRS_PER_NODE, Sampled
+from vgae.kernels.cost import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
+from vgae.kernels.inner_product import PairNll, inner_product_nll
 from vgae.kernels.spmm import EdgeOperator, SparseOperator
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "PairNll",
     "Pairs",
     "Precision",
+    "Sampled",
     "SparseOperator",
     "choose_pairs",
     "inner_product_nll",

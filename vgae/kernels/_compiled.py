@@ -1,17 +1,17 @@
-r"""All pairs, exactly, in machine code that numba compiles: float32 on the CPU.
+r"""Exact sum over all pairs in machine code compiled by numba: float32 on the CPU.
 
-The mathematics is that of ``_tiled``; what differs is that the logits of four nodes never leave
-the first-level cache between their computation and their last use. softplus is
+The mathematics is that of ``_tiled``, but the logits of four nodes stay in the first-level cache
+from their computation to their last use. softplus is
 
 .. math:: \mathrm{softplus}(s) = \max(s, 0) + \log(1 + e^{-|s|})
 
-and the factors of 64 rows are multiplied as "the product less one", :math:`q \leftarrow q + e (1 +
-q)`, so that very negative logits, as a sparse graph's prior brings them, keep their digits.
+and the factors of 64 rows are multiplied as the product minus one, :math:`q \leftarrow q + e (1 +
+q)`, which keeps the precision of very negative logits, the usual ones of a sparse graph.
 
-Why numba: it comes as a wheel and compiles once per machine, in seconds. ``torch.compile`` of the
-torch tiles needs a C++ compiler on the user's machine and took 1.3 times as long as the tiles
-themselves, this 0.7 times (one thread, AVX-512, N = 9,728, d = 16); a C++ extension is a build
-step, or a wheel for every platform.
+Reason for numba: it is a wheel and compiles once per machine, in seconds. ``torch.compile`` of the
+torch tiles needs a C++ compiler on the user's machine and took 1.3 times as long as the tiles,
+numba 0.7 times (one thread, AVX-512, N = 9,728, d = 16). A C++ extension needs a build step, or a
+wheel for every platform.
 """
 
 import ctypes
@@ -34,15 +34,15 @@ from vgae.kernels._all_pairs import Sweep, Wanted
 
 ROWS = 256  # of a tile
 _STRIP = 1 << 16  # d times the columns of a tile: two strips of z and gradient stay in the cache
-_GROUP = 4  # rows whose logits are in work at once, and columns of z in registers at once
+_GROUP = 4  # rows of logits computed at once, and columns of z in registers at once
 _LINE = 16  # float32 of a cache line
 _IS_POSIX = os.name == "posix"
-_FACTORS = 64  # each at most 2, so that a product stays far from float32's end, 2^128
+_FACTORS = 64  # each at most 2, so that a product stays far below 2^128, the limit of float32
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _LOG2E = np.float32(1 / math.log(2))
-_LARGEST = np.float32(126)  # 2^-126 is the smallest float32 with all its digits
-# 2^f on [-1/2, 1/2], to a relative 8e-8: the polynomial through Chebyshev's points.
+_LARGEST = np.float32(126)  # 2^-126 is the smallest normal float32
+# 2^f on [-1/2, 1/2], relative error 8e-8: the polynomial through the Chebyshev nodes.
 _NODES = np.cos(np.pi * (np.arange(6) + 0.5) / 6) / 2
 _C0, _C1, _C2, _C3, _C4, _C5 = np.linalg.solve(
     np.vander(_NODES, 6, increasing=True), 2.0**_NODES
@@ -50,15 +50,12 @@ _C0, _C1, _C2, _C3, _C4, _C5 = np.linalg.solve(
 
 
 def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
-    """Visit each tile on or above the diagonal once, as many at a time as torch has threads.
+    """Visit each tile on or above the diagonal once, on as many threads as torch has.
 
-    Args:
-        z: float32, on the CPU, shape ``(N, d)``.
-        bias: float32, shape ``()``.
-        wanted: What is asked for; the rest is left at zero.
+    ``z`` and ``bias`` are float32, on the CPU; unwanted results are zero.
     """
     num_nodes, width = z.shape
-    # Nodes and columns of zeros round both up to whole groups; what they add is taken off again.
+    # Zeros pad both sizes to whole groups; their contribution is subtracted below.
     rounding = (0, -width % _GROUP, 0, -num_nodes % _GROUP)
     padded = pad(z.detach(), rounding) if any(rounding) else z.detach().contiguous()
     num_padded = padded.shape[0]
@@ -67,25 +64,26 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     grad = torch.zeros_like(padded)
     columns = min(max(_STRIP // padded.shape[1] // _LINE, 1) * _LINE, 1024)
     num_workers = min(torch.get_num_threads(), -(-num_padded // ROWS))
-    # Each worker has a gradient of the columns and room of its own. All is made in this thread:
-    # a worker that calls torch would get threads of its own, and all would slow down.
+    # Each worker has its own gradient of the columns and its own work space. This thread allocates
+    # them: a worker that calls torch would start threads of its own and slow down all others.
     grads_t = [torch.zeros_like(z_t) if wanted.grad_z else z_t for _ in range(num_workers)]
     rooms = padded.new_zeros(num_workers, *_apart(_GROUP + 3, max(columns, ROWS))).numpy()
-    offset = np.float32(bias.item())
+    bias_value = np.float32(bias.item())  # also the logit of a padded pair
 
     def visit(worker: int) -> tuple[float, float]:
-        arrays = (array.numpy() for array in (padded, z_t, grad, grads_t[worker]))
-        return _share(*arrays, rooms[worker], offset, columns, worker, num_workers, wanted)
+        tensors = (padded, z_t, grad, grads_t[worker])
+        arrays = (*(tensor.numpy() for tensor in tensors), rooms[worker])
+        return _visit_tiles(arrays, bias_value, columns, worker, num_workers, wanted)
 
-    _send_idle_threads_away()
+    _stop_idle_threads()
     others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
     totals, grad_biases = zip(visit(0), *(other.result() for other in others), strict=True)
     if wanted.grad_z:
         for grad_t in grads_t:
             grad += grad_t[:, :num_padded].T
-    added = num_padded**2 - num_nodes**2  # pairs, whose logit is the bias
-    total = sum(totals) - added * np.logaddexp(0, offset, dtype=np.float64)
-    grad_bias = sum(grad_biases) - added * expit(np.float64(offset))
+    added = num_padded**2 - num_nodes**2
+    total = sum(totals) - added * np.logaddexp(0, bias_value, dtype=np.float64)
+    grad_bias = sum(grad_biases) - added * expit(np.float64(bias_value))
     return Sweep(
         bias.new_tensor(total, dtype=torch.float64),
         grad[:num_nodes, :width],
@@ -94,9 +92,9 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
 
 
 def _apart(rows: int, columns: int) -> tuple[int, int]:
-    """Return the shape, with some more columns, whose rows are an odd number of cache lines apart.
+    """Return the shape with enough columns that a row is an odd number of cache lines long.
 
-    Rows that are a multiple of 4096 bytes apart would fall on the same few lines of the cache.
+    Rows that are a multiple of 4096 bytes apart map to the same few lines of the cache.
     """
     return rows, (-(-columns // _LINE) | 1) * _LINE
 
@@ -106,31 +104,27 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="vgae-pairs")
 
 
-# A forked process has none of its parent's threads.
-if hasattr(os, "register_at_fork"):  # nor is there a fork on Windows
+# A forked process has none of its parent's threads; Windows has no fork.
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def _send_idle_threads_away() -> None:
-    """End torch's own threads: for milliseconds they keep a core busy waiting for more work.
+def _stop_idle_threads() -> None:
+    """Stop torch's own threads, which busy-wait for milliseconds after an operation.
 
-    ``omp_pause_resource_all`` is OpenMP 5.0's call for that, section 3.6 of the specification;
-    the next parallel operation of torch starts them anew, in microseconds. Where torch was built
-    on something else the call is not there, nor the need.
+    ``omp_pause_resource_all`` is part of OpenMP 5.0, section 3.6; the next parallel operation of
+    torch starts the threads again, in microseconds. A torch without OpenMP does not need it.
     """
-    # What this process has loaded; Windows knows no such handle.
+    # The symbols loaded by this process; Windows has no such handle.
     pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None) if _IS_POSIX else None
     if pause is not None:
         pause(1)  # omp_pause_soft
 
 
-# Sums may be taken in any order and products fused, so that loops become vector instructions; NaN
-# and infinity keep their meaning. Slices, not offsets: an index that may be negative is checked.
+# Sums in any order and fused products allow vector instructions; NaN and infinity keep their
+# meaning. Loops run over slices: numba would check a computed index for being negative.
 _jit = njit(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    fastmath={"reassoc", "contract", "arcp", "nsz"},
+    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"}
 )
 
 
@@ -155,23 +149,15 @@ def _exp_minus_abs(x: Any) -> Any:
 
 
 @_jit
-def _share(
-    z: Any,
-    z_t: Any,
-    grad: Any,
-    grad_t: Any,
-    room: Any,
-    bias: Any,
-    columns: int,
-    worker: int,
-    num_workers: int,
-    wanted: Any,
+def _visit_tiles(
+    arrays: Any, bias: Any, columns: int, worker: int, num_workers: int, wanted: Any
 ) -> tuple[float, float]:
     """Visit one worker's rows of tiles; return its parts of the value and the bias' gradient.
 
-    Earlier blocks of rows have more tiles: a worker gets the k-th and the k-th last of each
-    2 ``num_workers`` blocks.
+    ``arrays`` are z, its transpose, the gradients of both, and the work space. Earlier blocks of
+    rows have more tiles, so a worker gets the k-th and the k-th last of each 2 ``num_workers``.
     """
+    z, z_t, grad, grad_t, room = arrays
     num_nodes = z.shape[0]
     value, grad_z, grad_bias = wanted
     s, lanes = room[:_GROUP], room[_GROUP:]
@@ -198,7 +184,7 @@ def _share(
                         _column_gradient(z, grad_t, i, left, right, s)
                 if (i + _GROUP - top) % _FACTORS == 0 or i + _GROUP == bottom:
                     _flush(lanes, sums, width)
-            # The tile on the diagonal holds both (i, j) and (j, i); the others stand for two.
+            # The tile on the diagonal holds both (i, j) and (j, i); the others count twice.
             weight = 1 if diagonal else 2
             for v in range(width):
                 total += weight * (math.log1p(sums[0, v]) + sums[1, v])
@@ -330,7 +316,7 @@ def _column_gradient(z: Any, grad_t: Any, i: int, left: int, right: int, s: Any)
 
 @_jit
 def _flush(lanes: Any, sums: Any, width: int) -> None:
-    """Move what the float32 lanes hold to the float64 sums, products still less one."""
+    """Move the float32 lanes to the float64 sums; products are stored minus one."""
     for v in range(width):
         q, factor = sums[0, v], np.float64(lanes[0, v])
         sums[0, v] = q + (factor + q * factor)

@@ -1,4 +1,4 @@
-"""The sums over the edges: a sparse matrix of logits, value and gradients."""
+"""Sums over the edges: a sparse matrix of logits, value and gradients."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ def edge_terms(
 
     Args:
         z: Latent vectors, shape ``(N, d)``.
-        bias: Added to each logit, shape ``()``.
+        bias: Bias of the logits, shape ``()``.
         adj: Symmetric sparse CSR matrix with an entry per edge, shape ``(N, N)``.
-        weight: Of each entry in the first sum, equal for both directions, shape ``(E,)``.
+        weight: Weight of each entry in the first sum, equal for both directions, shape ``(E,)``.
     """
     if weight is not None and (weight.shape != adj.values().shape or weight.requires_grad):
         raise ValueError(
@@ -43,7 +43,7 @@ class _EdgeTerms(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         crow, col, values = adj.crow_indices(), adj.col_indices(), adj.values()
         pattern = csr_tensor(crow, col, values.to(z.dtype), adj.shape)
-        # The entries of z @ z.T where adj has one; "beta" keeps adj's own values out.
+        # The entries of z @ z.T where adj has one; beta = 0 ignores the values of adj.
         s = torch.sparse.sampled_addmm(pattern, z, z.T, beta=0.0).values() + bias
         ctx.save_for_backward(z, s, crow, col)
         ctx.weight = weight
@@ -60,7 +60,7 @@ class _EdgeTerms(torch.autograd.Function):
         as_edge, as_non_edge = (grad.to(z.dtype) for grad in grad_outputs)
         if ctx.weight is not None:
             as_edge = as_edge * ctx.weight
-        # softplus(-s) falls with the slope p - 1, softplus(s) rises with p.
+        # The derivative of softplus(-s) is p - 1, that of softplus(s) is p.
         slope = (as_edge + as_non_edge) * torch.sigmoid(s) - as_edge
         # s_ij and s_ji both contain z_i, hence the factor two.
         grad_z = 2 * (csr_tensor(crow, col, slope, (z.shape[0], z.shape[0])) @ z)

@@ -1,12 +1,12 @@
-r"""All pairs, estimated without bias from some of them: for graphs beyond the exact sum's reach.
+r"""Unbiased estimate of the sum over all pairs, for graphs too large for the exact sum.
 
-The nodes are shuffled and cut into blocks of B; each block is paired with the next one, so that
-every node meets B others on either side. Each ordered pair of two different nodes is as likely as
-any other, hence with m pairs drawn and any function f of a logit
+The nodes are shuffled and cut into blocks of B; each block is paired with the next one. All
+ordered pairs of two different nodes are equally likely, so for m drawn pairs and any function f
+of a logit
 
 .. math:: \sum_{i \ne j} f(s_{ij}) = E \Big[ \frac{N (N - 1)}{m} \sum_{drawn} f(s_{ij}) \Big]
 
-What is drawn is not softplus itself but what a quadratic leaves of it (a control variate):
+The drawn function is softplus minus a quadratic (a control variate):
 
 .. math::
     \sum_{i \ne j} \mathrm{softplus}(s_{ij}) = \sum_{i \ne j} q(s_{ij})
@@ -14,13 +14,15 @@ What is drawn is not softplus itself but what a quadratic leaves of it (a contro
     \quad q(s) = \beta s + \tfrac{\lambda}{2} s^2
 
 The sums of s and s^2 over all pairs are :math:`\|\sum_i z_i\|^2` and :math:`\|Z^T Z\|_F^2`,
-exact in O(N d^2). The slope :math:`q'(s) = \beta + \lambda s` is the best line through
-:math:`\sigma(s)` if the logits were normal with the mean and variance that they have; any line
-keeps the estimate unbiased. Self-pairs are summed exactly. Source of the method: control variates,
-as in Owen (2013), `Monte Carlo theory, methods and examples <https://artowen.su.domains/mc/>`_,
-section 8.9.
+exact in O(N d^2). The line :math:`q'(s) = \beta + \lambda s` is the least-squares fit to
+:math:`\sigma(s)` for normal logits of the given mean and variance; any line keeps the estimate
+unbiased. Self-pairs are summed exactly.
+
+Source: Owen (2013), `Monte Carlo theory, methods and examples <https://artowen.su.domains/mc/>`_,
+section 8.9 (control variates).
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -32,11 +34,29 @@ from vgae.kernels._edges import softplus
 from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
-# Pairs whose logits are in memory at once: on a CPU in the cache.
+# Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
-# Nodes and weights of a standard normal's expectation, exact for polynomials of degree 39.
+# Nodes and weights of the expectation under N(0, 1), exact for polynomials up to degree 39.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Options of the estimated sum over all pairs.
+
+    Attributes:
+        pairs_per_node: B, at least 1; values below 16 save little.
+        generator: Generator of the sampled pairs, on the device of ``z``; torch's default if not
+            given.
+    """
+
+    pairs_per_node: int = PAIRS_PER_NODE
+    generator: torch.Generator | None = None
+
+    def __post_init__(self) -> None:
+        if self.pairs_per_node < 1:
+            raise ValueError(f"pairs_per_node must be at least 1, got {self.pairs_per_node}.")
 
 
 def sweep(
@@ -52,17 +72,17 @@ def sweep(
 
     Args:
         z: Latent vectors, shape ``(N, d)``.
-        bias: Added to each logit, shape ``()``.
-        wanted: What is asked for; the rest is left out.
-        per_node: B, pairs drawn per node; at most half the nodes are used.
-        generator: Where the shuffle comes from, on the device of ``z``.
+        bias: Bias of the logits, shape ``()``.
+        wanted: Results to compute.
+        per_node: B, number of pairs drawn per node; at most half the number of nodes is used.
+        generator: Generator of the shuffle, on the device of ``z``.
         control_variate: ``False`` draws softplus itself, for comparison.
     """
     num_nodes, width = z.shape
     num_blocks, block, step = sampled_blocks(num_nodes, per_node, z.device.type)
     order = torch.randperm(num_nodes, generator=generator, device=z.device)
     order = order[: num_blocks * block]
-    # The first block stands after the last one too, whose next it is.
+    # The first block also follows the last one.
     order = torch.cat([order, order[:block]])
     blocks = z.index_select(0, order).view(num_blocks + 1, block, width)
     gram = z.T @ z
@@ -76,7 +96,7 @@ def sweep(
 
 
 def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int, int, int]:
-    """Return how many blocks are drawn, of how many nodes, and how many are in work at once."""
+    """Return the number of blocks, their size, and the number of blocks processed at once."""
     block = max(min(per_node, num_nodes // 2), 1)
     num_blocks = num_nodes // block
     at_once = _PAIRS_AT_ONCE.get(device_type, _PAIRS_AT_ONCE["cpu"])
@@ -86,14 +106,13 @@ def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int
 def _residuals(
     blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum softplus less the quadratic over each block and the next; return the gradients too."""
-    offset, slope = line
+    """Sum softplus minus the quadratic over neighbouring blocks; return the gradients too."""
+    intercept, slope = line
     grad = torch.zeros_like(blocks)
     total = torch.zeros((), dtype=torch.float64, device=blocks.device)
     slopes = torch.zeros_like(total)
-    num_pairs, block, _ = blocks.shape
-    num_pairs -= 1
-    # One buffer each for all steps: large ones are allocated page by page each time.
+    num_pairs, block = len(blocks) - 1, blocks.shape[1]
+    # All steps reuse the buffers: allocating large ones each time is slow.
     buffers = blocks.new_empty(3, step, block, block)
     for first in range(0, num_pairs, step):
         last = min(first + step, num_pairs)
@@ -101,7 +120,7 @@ def _residuals(
         s, p, residual = buffers[:, : last - first]
         torch.baddbmm(bias, row, column.mT, out=s)
         torch.sigmoid(s, out=p)
-        torch.addcmul(p, s, slope, value=-1, out=residual).sub_(offset)
+        torch.addcmul(p, s, slope, value=-1, out=residual).sub_(intercept)
         if wanted.grad_z:
             grad[first:last].baddbmm_(residual, column)
             grad[first + 1 : last + 1].baddbmm_(residual.mT, row)
@@ -109,15 +128,15 @@ def _residuals(
             slopes += residual.sum(-1).sum(dtype=torch.float64)
         if wanted.value:
             squares = torch.linalg.vector_norm(s, dim=-1).square()
-            total -= (offset * s.sum(-1) + slope / 2 * squares).sum(dtype=torch.float64)
+            total -= (intercept * s.sum(-1) + slope / 2 * squares).sum(dtype=torch.float64)
             total += softplus_sum(s.view(-1, block), p.view(-1, block), residual.view(-1, block))
     return total, slopes, grad
 
 
 def _best_line(z: Tensor, gram: Tensor, bias: Tensor) -> Tensor:
-    """Return offset and slope of the line nearest to sigma(s), were the logits normal.
+    """Return intercept and slope of the least-squares line of sigma(s) for normal logits.
 
-    By Stein's lemma the slope of the least-squares line is the mean of sigma's own slope.
+    By Stein's lemma the slope is the mean derivative of sigma.
     """
     num_pairs = z.shape[0] ** 2
     mean = z.sum(0).square().sum() / num_pairs
@@ -131,30 +150,29 @@ def _best_line(z: Tensor, gram: Tensor, bias: Tensor) -> Tensor:
 
 @cache
 def _normal(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return nodes and weights; copied to a device once, as a CUDA graph can copy nothing."""
+    """Return nodes and weights on a device; a captured CUDA graph must not copy from the host."""
     return torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(device, dtype)
 
 
 def _exact_part(
     z: Tensor, gram: Tensor, bias: Tensor, line: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum the quadratic over all pairs, and over self-pairs what it leaves of softplus."""
-    offset, slope = line
+    """Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs."""
+    intercept, slope = line
     num_nodes = z.shape[0]
     z_sum = z.sum(0)
-    # In s = z_i . z_j + bias; the sums are those of z_i . z_j and of its square.
+    # Sums of z_i . z_j and of its square, where s = z_i . z_j + bias.
     first, second = z_sum.double().square().sum(), gram.double().square().sum()
     sum_s = first + num_nodes**2 * bias.double()
     sum_s2 = second + 2 * bias.double() * first + num_nodes**2 * bias.double() ** 2
     self_s = z.square().sum(dim=-1) + bias
-    self_residual = torch.sigmoid(self_s) - (offset + slope * self_s)
-    total = (
-        offset * sum_s
-        + slope / 2 * sum_s2
-        + (softplus(self_s) - (offset + slope / 2 * self_s) * self_s).sum(dtype=torch.float64)
+    self_residual = torch.sigmoid(self_s) - (intercept + slope * self_s)
+    self_total = (softplus(self_s) - (intercept + slope / 2 * self_s) * self_s).sum(
+        dtype=torch.float64
     )
+    total = intercept * sum_s + slope / 2 * sum_s2 + self_total
     grad_z = 2 * (
-        (offset + slope * bias) * z_sum + slope * (z @ gram) + self_residual[:, None] * z
+        (intercept + slope * bias) * z_sum + slope * (z @ gram) + self_residual[:, None] * z
     )
-    grad_bias = offset * num_nodes**2 + slope * sum_s + self_residual.sum(dtype=torch.float64)
+    grad_bias = intercept * num_nodes**2 + slope * sum_s + self_residual.sum(dtype=torch.float64)
     return total, grad_z, grad_bias

@@ -1,4 +1,4 @@
-r"""All pairs, exactly, in plain torch: on any device, without the N x N matrix.
+r"""Exact sum over all pairs in plain torch: on any device, without the N x N matrix.
 
 With logits :math:`s_{ij} = z_i \cdot z_j + b` over all N^2 ordered pairs, the diagonal included,
 
@@ -15,7 +15,7 @@ whose factors :math:`\sigma(|s|) \in [1/2, 1)` are multiplied by the dozen befor
 taken of the product (64 of them never fall below 2^-64). Memory is O(N d) plus one tile.
 """
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,14 +23,14 @@ from torch import Tensor
 from vgae.kernels._all_pairs import Sweep, Wanted
 
 # Rows and columns of a tile. On a CPU three float32 tiles of this size stay in the caches, and the
-# width is no power of two: MKL multiplies a transposed tile half as fast if it is. A GPU wants
-# larger tiles, to be busy during each launch.
+# width is no power of two, for which MKL takes twice as long to multiply a transposed tile. A GPU
+# needs larger tiles to be busy during each launch.
 _TILE = {"cpu": (256, 2000), "cuda": (2048, 16384)}
 _FACTORS = 64
 
 
 def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
-    """Visit each tile on or above the diagonal once; what is not wanted is left at zero."""
+    """Visit each tile on or above the diagonal once; unwanted results are zero."""
     num_nodes = z.shape[0]
     rows, columns = _tile(z.device.type)
     z_t = z.T.contiguous()
@@ -38,34 +38,25 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     grad_bias = torch.zeros_like(total)
     grad_z = torch.zeros_like(z)
     buffers = z.new_empty(buffer_shape(num_nodes, z.device.type))
-    for top, bottom, left, right in half_grid(num_nodes, rows, columns):
-        # The tile on the diagonal holds both (i, j) and (j, i); the others stand for two.
-        weight = 1 if left == top else 2
-        shape = (bottom - top, right - left)
-        s, p, work = (b[: shape[0] * shape[1]].view(shape) for b in buffers)
-        torch.addmm(bias, z[top:bottom], z_t[:, left:right], out=s)
-        torch.sigmoid(s, out=p)
-        if wanted.grad_z:
-            grad_z[top:bottom].addmm_(p, z[left:right])
-            if weight == 2:
-                grad_z[left:right].addmm_(p.T, z[top:bottom])
-        if wanted.grad_bias:
-            grad_bias += weight * p.sum()
-        if wanted.value:
-            total += weight * softplus_sum(s, p, work)
-    return Sweep(total, 2 * grad_z, grad_bias.to(bias.dtype))
-
-
-def half_grid(num_nodes: int, rows: int, columns: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield top, bottom, left and right of the tiles that cover the diagonal and all above it.
-
-    The first tile of each block of rows is the square on the diagonal; the others lie right of it.
-    """
     for top in range(0, num_nodes, rows):
         bottom = min(top + rows, num_nodes)
-        lefts = [top, *range(bottom, num_nodes, columns)]
-        for left, right in zip(lefts, [*lefts[1:], num_nodes], strict=True):
-            yield top, bottom, left, right
+        # First the square on the diagonal, then the tiles to its right.
+        for left, right in pairwise([top, *range(bottom, num_nodes, columns), num_nodes]):
+            # The tile on the diagonal holds both (i, j) and (j, i); the others count twice.
+            weight = 1 if left == top else 2
+            shape = (bottom - top, right - left)
+            s, p, work = (b[: shape[0] * shape[1]].view(shape) for b in buffers)
+            torch.addmm(bias, z[top:bottom], z_t[:, left:right], out=s)
+            torch.sigmoid(s, out=p)
+            if wanted.grad_z:
+                grad_z[top:bottom].addmm_(p, z[left:right])
+                if weight == 2:
+                    grad_z[left:right].addmm_(p.T, z[top:bottom])
+            if wanted.grad_bias:
+                grad_bias += weight * p.sum()
+            if wanted.value:
+                total += weight * softplus_sum(s, p, work)
+    return Sweep(total, 2 * grad_z, grad_bias.to(bias.dtype))
 
 
 def _tile(device_type: str) -> tuple[int, int]:
@@ -73,7 +64,7 @@ def _tile(device_type: str) -> tuple[int, int]:
 
 
 def buffer_shape(num_nodes: int, device_type: str) -> tuple[int, int]:
-    """Return the shape of the buffers that all tiles share: to allocate them anew costs more."""
+    """Return the shape of the buffers; all tiles reuse them, which saves allocations."""
     rows, columns = _tile(device_type)
     return 3, min(rows, num_nodes) * min(max(rows, columns), num_nodes)
 
@@ -81,9 +72,9 @@ def buffer_shape(num_nodes: int, device_type: str) -> tuple[int, int]:
 def softplus_sum(s: Tensor, p: Tensor, work: Tensor) -> Tensor:
     """Return the sum of ``softplus(s)``, float64, from ``p = sigma(s)``.
 
-    ``s`` and ``work``, all of one shape ``(rows, columns)``, are overwritten.
+    All have one shape ``(rows, columns)``; ``s`` and ``work`` are overwritten.
     """
-    # By rows first: float32 keeps a digit more, at no cost.
+    # Summing rows first gains a digit in float32, at no cost.
     positive = s.clamp_min_(0).sum(dim=1).sum(dtype=torch.float64)
     factors = torch.maximum(p, torch.sub(1, p, out=work), out=work).view(-1)
     rest = factors.numel() % _FACTORS

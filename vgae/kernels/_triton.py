@@ -1,4 +1,4 @@
-r"""All pairs, exactly, on an NVIDIA GPU: one Triton kernel, one pass for value and gradient.
+r"""Exact sum over all pairs on an NVIDIA GPU: one Triton kernel, one pass for value and gradient.
 
 With logits :math:`s_{ij} = z_i \cdot z_j + b` and :math:`e = \exp(-|s|)`,
 
@@ -6,20 +6,19 @@ With logits :math:`s_{ij} = z_i \cdot z_j + b` and :math:`e = \exp(-|s|)`,
     \mathrm{softplus}(s) = \max(s, 0) + \log(1 + e), \quad
     \sigma(s) = (1 \text{ if } s \ge 0 \text{ else } e) \, / \, (1 + e)
 
-A program keeps a block of rows and walks over all columns, tile by tile. Each row's sums are its
-own: nothing is added up in an order left to chance. Three things keep the digits:
+A program keeps a block of rows and loops over all columns, tile by tile. Each row has its own
+sums, so the order of summation is fixed. Three measures keep the precision:
 
-* Tensor cores multiply bfloat16 without error, and take it from registers as it lies there, while
-  float32 would have to change threads first. So z is split into bfloat16 pieces that add up to it,
-  largest first: three hold all 24 bits. Products of two small pieces are left out.
-* The factors 1 + e are multiplied as "the product less one", :math:`q \leftarrow q + e + q e`, and
-  sigma is not centred to a half plus half a tanh. Thus neither loses its relative precision where
-  all logits are very negative, as the prior of a sparse graph makes them.
-* Sums of a million terms are added up in steps instead: over a tile, over a chunk of tiles, over
-  the row. Of more than one piece, only the first step is a tensor core's: it cuts its sums short
-  where it should round them.
+* Tensor cores multiply bfloat16 exactly and directly from registers, while float32 would have to
+  move between threads first. So z is split into bfloat16 pieces that add up to it, largest first;
+  three hold all 24 bits. Products of two small pieces are left out.
+* The factors 1 + e are multiplied as the product minus one, :math:`q \leftarrow q + e + q e`, and
+  sigma is not computed as a half plus half a tanh. Both keep their relative precision for very
+  negative logits, the usual ones of a sparse graph.
+* Long sums are added in steps: over a tile, over a chunk of tiles, over the row. With more than
+  one piece, only the first step uses the tensor cores, whose sums truncate instead of rounding.
 
-If there are few rows, several programs share the columns. Memory is O(N d).
+For few rows, several programs split the columns. Memory is O(N d).
 """
 
 import torch
@@ -30,54 +29,53 @@ from torch import Tensor
 from vgae.kernels._all_pairs import Precision, Sweep, Wanted
 
 _INTERPRETED = triton.knobs.runtime.interpret
-# The interpreter cannot multiply bfloat16. A float32 is one piece; further pieces are zero.
+# The interpreter cannot multiply bfloat16: the first piece is float32, the others are zero.
 _PIECE = torch.float32 if _INTERPRETED else torch.bfloat16
 _PIECES = {"high": 3, "tf32": 2, "bf16": 1}
-# Columns of a tile, and tiles of a chunk: as many factors have one logarithm in common.
+# Columns of a tile, and tiles of a chunk, which is the number of factors per logarithm.
 _COLUMNS, _TILES = (16, 2) if _INTERPRETED else (32, 32)
-# Blocks of rows and their stages. Each has 16 rows to a warp and the same tiles, hence the same
-# order of each row's sums: which is the fastest may be left to chance, the result is not.
+# Rows of a block and pipeline stages. Each has 16 rows per warp and the same tiles, hence the same
+# order of each row's sums: the result does not depend on which one the autotuner picks.
 _BLOCKS = [(32, 1)] if _INTERPRETED else [(64, 2), (64, 3), (128, 2), (128, 3)]
 # Rows are padded to whole blocks, so that no load needs a mask.
 _PADDING = max(rows for rows, _ in _BLOCKS)
-# Enough programs that those of the last round matter little, but none with next to nothing to do.
+# Enough programs to balance the last round, but none with too few columns.
 _PROGRAMS_PER_PROCESSOR, _FEWEST_COLUMNS = 8, 256
 
 
 def sweep(z: Tensor, bias: Tensor, wanted: Wanted, *, precision: Precision = "high") -> Sweep:
-    """Pass over all pairs once; what is not wanted is left at zero.
+    """Pass over all pairs once; unwanted results are zero.
 
     Against float64, the relative errors of the sum and of its gradients stay below 1e-6 and 1e-5
     (``high``). For logits of order one they stay below 1e-5 and 5e-4 (``tf32``), or 1e-4 and 4e-3
-    (``bf16``, given hundreds of nodes to average over); a logit's error grows with its size.
+    (``bf16``, averaged over hundreds of nodes); a logit's error grows with its size.
 
-    The first call for a kind of input compiles, and times the blocks; Triton keeps what it finds
-    on disk. After that the host never waits for the device, and a CUDA graph can be captured.
+    The first call for a kind of input compiles and tunes the kernel; Triton caches both on disk.
+    After that the host never waits for the device, and a CUDA graph can be captured.
 
     Args:
-        z: float32, on a GPU of compute capability 8.0 or more, shape ``(N, d)``. From d = 65 on it
-            is slower than it might be, for want of registers; 256 is the limit. Nothing of this
-            is checked.
+        z: float32, on a GPU of compute capability 8.0 or more, shape ``(N, d)`` with d at most
+            256, none of which is checked. From d = 65 on, registers are short and it is slower.
         bias: float32, on the same device, shape ``()``.
-        wanted: What is asked for.
-        precision: In how many pieces ``z`` is multiplied: three, two or one.
+        wanted: Results to compute.
+        precision: Number of pieces of ``z`` that are multiplied: three, two or one.
     """
     num_nodes, width = z.shape
     pieces, dim = _PIECES[precision], max(16, triton.next_power_of_2(width))
     padded = triton.cdiv(num_nodes, _PADDING) * _PADDING
     splits = _splits(num_nodes, z.device)
-    share = triton.cdiv(triton.cdiv(num_nodes, splits), _PADDING) * _PADDING
+    span = triton.cdiv(triton.cdiv(num_nodes, splits), _PADDING) * _PADDING
     split_z = torch.empty((pieces, padded, dim), dtype=_PIECE, device=z.device)
     grad_z = z.new_empty((splits if wanted.grad_z else 0, padded, dim))
     sums = torch.zeros((2, splits, padded), dtype=torch.float64, device=z.device)
-    # Whether products and sums are fused is an option whose default changes between versions.
+    # The default of enable_fp_fusion differs between versions of Triton.
     options = {"PIECES": pieces, "D": dim, "enable_fp_fusion": True}
     with torch.cuda.device_of(z):
         _split_kernel[(padded // 16,)](
             *(z.contiguous(), split_z, num_nodes, width, padded), ROWS=16, **options
         )
         _pairs_kernel[lambda meta: (padded // meta["ROWS"], splits)](
-            *(split_z, bias, grad_z, sums, num_nodes, padded, share),
+            *(split_z, bias, grad_z, sums, num_nodes, padded, span),
             size_class=min(max(num_nodes.bit_length(), 12), 17),
             VALUE=wanted.value,
             GRAD_Z=wanted.grad_z,
@@ -92,7 +90,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted, *, precision: Precision = "hi
 
 
 def _splits(num_nodes: int, device: torch.device) -> int:
-    """Return among how many programs the columns are shared, so that a small graph fills a GPU."""
+    """Return the number of programs per block of rows; several let a small graph fill a GPU."""
     if device.type != "cuda":
         return 1
     processors = torch.cuda.get_device_properties(device).multi_processor_count
@@ -112,7 +110,7 @@ def _split_kernel(
     D: tl.constexpr,
     ROWS: tl.constexpr,
 ) -> None:
-    """Write z in pieces, with rows and columns of zeros around."""
+    """Write z in pieces, padded with rows and columns of zeros."""
     row = (tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS))[:, None]
     column = tl.arange(0, D)[None, :]
     inside = (row < num_nodes) & (column < width)
@@ -139,7 +137,7 @@ def _pairs_kernel(  # noqa: PLR0913
     sums_ptr: tl.tensor,
     num_nodes: tl.tensor,
     padded: tl.tensor,
-    share: tl.tensor,
+    span: tl.tensor,
     size_class: tl.tensor,  # noqa: ARG001
     PIECES: tl.constexpr,
     D: tl.constexpr,
@@ -150,15 +148,15 @@ def _pairs_kernel(  # noqa: PLR0913
     COLUMNS: tl.constexpr,
     TILES: tl.constexpr,
 ) -> None:
-    """Sum over a block of rows and a share of the columns; write each row's sums."""
+    """Sum over a block of rows and ``span`` columns; write each row's sums."""
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns, dims = tl.arange(0, COLUMNS), tl.arange(0, D)
     stride = padded.to(tl.int64) * D
     bias = tl.load(bias_ptr)
     x0, x1, x2 = _load(pieces_ptr + rows[:, None] * D + dims[None, :], stride, PIECES)
     tile_ptr = pieces_ptr + columns[:, None] * D + dims[None, :]
-    left = tl.program_id(1) * share
-    right = tl.minimum(left + share, num_nodes)
+    left = tl.program_id(1) * span
+    right = tl.minimum(left + span, num_nodes)
     grad = tl.zeros([ROWS, D], tl.float32)
     value = tl.zeros([ROWS], tl.float64)
     mass = tl.zeros([ROWS], tl.float64)
@@ -171,7 +169,7 @@ def _pairs_kernel(  # noqa: PLR0913
             y0, y1, y2 = _load(tile_ptr + tl.cast(j, tl.int64) * D, stride, PIECES)
             s = _logits(x0, x1, x2, y0, y1, y2, PIECES) + bias
             if j + COLUMNS > num_nodes:
-                # Taking off in the end what padding adds would cost a small graph its digits.
+                # Subtracting the padding at the end would cost a small graph its precision.
                 s = tl.where((j + columns < num_nodes)[None, :], s, float("-inf"))
             e = tl.exp2(tl.abs(s) * -1.4426950408889634)  # log2(e)
             if VALUE:
@@ -179,7 +177,7 @@ def _pairs_kernel(  # noqa: PLR0913
                 positive += tl.sum(tl.maximum(s, 0.0), 1)
             root = tl.rsqrt(1.0 + e)  # one instruction, where a division takes six
             p = tl.where(s >= 0, 1.0, e) * (root * root)
-            # In this order: p in float32 is done with when its pieces need the registers.
+            # In this order p in float32 is no longer needed when its pieces need the registers.
             if GRAD_BIAS:
                 chunk_mass += tl.sum(p, 1)
             if GRAD_Z:
@@ -199,7 +197,7 @@ def _pairs_kernel(  # noqa: PLR0913
 
 @triton.jit
 def _load(ptr: tl.tensor, stride: tl.tensor, PIECES: tl.constexpr) -> tuple:
-    """Return three pieces of a block; the first stands in for those that do not exist."""
+    """Return three pieces of a block; the first replaces those that do not exist."""
     z0 = tl.load(ptr)
     z1 = tl.load(ptr + stride) if PIECES > 1 else z0
     z2 = tl.load(ptr + 2 * stride) if PIECES > 2 else z0
@@ -226,7 +224,7 @@ def _weighted_sum(p, y0, y1, PIECES: tl.constexpr) -> tl.tensor:  # noqa: ANN001
     total = tl.zeros([p.shape[0], y0.shape[1]], tl.float32)
     if PIECES == 1:
         return tl.dot(p.to(y0.dtype), y0, total)
-    # Rounded to the upper half of its bits, a float32 is a bfloat16; converting it is slower.
+    # A float32 rounded to the upper half of its bits is a bfloat16; a conversion is slower.
     p0 = ((p.to(tl.int32, bitcast=True) + 0x8000) & -0x10000).to(tl.float32, bitcast=True)
     p1 = (p - p0).to(y0.dtype)
     if PIECES > 2:
@@ -238,6 +236,6 @@ def _weighted_sum(p, y0, y1, PIECES: tl.constexpr) -> tl.tensor:  # noqa: ANN001
 
 @triton.jit
 def _log1p(q: tl.tensor) -> tl.tensor:
-    """Return ``log(1 + q)``, with what the sum is rounded by added again."""
+    """Return ``log(1 + q)``, corrected for the rounding of the sum."""
     u = 1.0 + q
     return tl.log(u) + (q - (u - 1.0)) / u

@@ -1,21 +1,22 @@
-"""What the sum over all pairs costs before it is begun: seconds and bytes, by a printed rule."""
+"""Predicted time and memory of the sum over all pairs."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
 from vgae.kernels._sampled import PAIRS_PER_NODE, sampled_blocks
 from vgae.kernels._tiled import buffer_shape
-from vgae.kernels.inner_product import Impl, Pairs, chosen_impl
+from vgae.kernels.inner_product import Impl, chosen_impl
+
+Pairs = Literal["exact", "sampled"]
 
 EXACT_SECONDS = 1.0
-"""``pairs="auto"`` takes the exact sum where one pass is predicted to take no longer."""
+"""Longest predicted time of a pass for which ``pairs="auto"`` takes the exact sum."""
 
-# Nanoseconds per ordered pair, (a, b) of a + b d: on a CPU for one thread, fitted to what was
-# measured at d = 16 (19,717 nodes), 64 and 128 (8,192 nodes) with AVX-512; "dense" at d = 16 on
-# Cora alone. Those of GPUs are half of what a Hopper's special function units can do, and were not
-# measured.
+# Nanoseconds per ordered pair, (a, b) of a + b d. On a CPU for one thread, fitted to measurements
+# with AVX-512 at d = 16 (19,717 nodes), 64 and 128 (8,192 nodes); "dense" at d = 16 on Cora alone.
+# On a GPU not measured: half the rate of a Hopper's special function units.
 _NANOSECONDS = {
     ("compiled", "cpu"): (0.12, 0.041),
     ("tiled", "cpu"): (0.80, 0.032),
@@ -26,12 +27,12 @@ _NANOSECONDS = {
 
 
 class Cost(NamedTuple):
-    """A prediction, for value and gradient together.
+    """Predicted cost of one pass for value and gradient together.
 
     Attributes:
-        num_pairs: Ordered pairs that the sum stands for or, if sampled, that are drawn.
-        seconds: Of one pass, on a machine that does nothing else.
-        num_bytes: Held at once, beyond ``z``.
+        num_pairs: Number of ordered pairs, all or those drawn.
+        seconds: Time on an otherwise idle machine.
+        num_bytes: Peak memory besides ``z``.
     """
 
     num_pairs: int
@@ -48,15 +49,15 @@ def pairs_cost(
     pairs_per_node: int = PAIRS_PER_NODE,
     impl: Impl = "auto",
 ) -> Cost:
-    """Predict what one pass over the pairs costs.
+    """Predict the cost of one pass over the pairs.
 
     Args:
         num_nodes: N.
         latent_channels: d.
-        device: Where.
+        device: Device of the pass.
         pairs: ``"exact"`` or ``"sampled"``.
-        pairs_per_node: For ``"sampled"``.
-        impl: As for :func:`vgae.kernels.inner_product_nll`.
+        pairs_per_node: Number of pairs per node for ``"sampled"``.
+        impl: Implementation; see :func:`vgae.kernels.inner_product_nll`.
     """
     kind = torch.device(device).type
     threads = torch.get_num_threads() if kind == "cpu" else 1
@@ -64,28 +65,27 @@ def pairs_cost(
     if pairs == "sampled":
         num_blocks, block, step = sampled_blocks(num_nodes, pairs_per_node, kind)
         num_pairs = num_blocks * block**2
-        # Two directions of the gradient for each pair, and no symmetry to save half of them.
+        # Each pair has a gradient in both directions, and no symmetry saves half of them.
         nanoseconds = 2 * _rate("tiled", kind, latent_channels) * num_pairs
-        # Blocks, their gradient, that of z and what makes them; logits of a step, and the like.
+        # Blocks, their gradient, that of z and temporaries of these; three buffers of a step.
         return Cost(num_pairs, 1e-9 * nanoseconds / threads, 7 * rows + 12 * step * block**2)
     impl = chosen_impl(impl, num_nodes, latent_channels, torch.device(device))
     num_pairs = num_nodes**2
     seconds = 1e-9 * _rate(impl, kind, latent_channels) * num_pairs / threads
-    if impl == "dense":
-        return Cost(num_pairs, seconds, 28 * num_pairs)
-    if impl == "compiled":
-        # The compiler is loaded with it.
-        return Cost(num_pairs, seconds, (5 + threads) * rows + (110 << 20))
-    if impl == "triton":
-        return Cost(num_pairs, seconds, 12 * rows + (16 << 20))
-    return Cost(num_pairs, seconds, 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind)))
+    num_bytes = {
+        "dense": 28 * num_pairs,
+        "tiled": 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind)),
+        "compiled": (5 + threads) * rows + (110 << 20),  # with the compiler
+        "triton": 12 * rows + (16 << 20),
+    }
+    return Cost(num_pairs, seconds, num_bytes[impl])
 
 
 def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:
-    """Return ``"exact"`` where one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
+    """Return ``"exact"`` if one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
-    The prediction hangs on sizes, kind of device and number of threads alone, not on what is
-    installed nor on a measurement, so that the same command makes the same choice each time.
+    The prediction depends on sizes, kind of device and number of threads only, not on installed
+    packages or measurements, so the same command always makes the same choice.
     """
     kind = torch.device(device).type
     rate = _rate("triton" if kind == "cuda" else "compiled", kind, latent_channels)

@@ -1,4 +1,4 @@
-"""Sparse CSR matrices of torch: made from edges, normalised for a graph convolution."""
+"""Sparse CSR matrices of torch: conversion from edges, normalisation, checks of edges."""
 
 import warnings
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from vgae.errors import DataError
 
 
 def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return a torch sparse CSR matrix; the caller vouches for the indices.
+    """Return a torch sparse CSR matrix; the indices are not checked.
 
     Args:
-        crow: Where each row begins, shape ``(rows + 1,)``.
+        crow: Start of each row, shape ``(rows + 1,)``.
         col: Column of each entry, ascending within a row, shape ``(nnz,)``.
         values: Value of each entry, shape ``(nnz,)``.
         shape: Rows and columns.
@@ -45,7 +45,7 @@ def edges_to_csr(edge_index: Tensor, num_nodes: int, values: Tensor | None = Non
     merged = values.new_zeros(code.shape).index_add_(0, inverse, values[order])
     row_starts = torch.arange(num_nodes + 1, device=code.device) * num_nodes
     crow = torch.searchsorted(code, row_starts)
-    # int32 halves the traffic of indices, and both MKL and cuSPARSE take it.
+    # int32 halves the memory traffic of indices; both MKL and cuSPARSE support it.
     index = torch.int32 if code.numel() < 2**31 else torch.int64
     return csr_tensor(crow.to(index), (code % num_nodes).to(index), merged, (num_nodes, num_nodes))
 
@@ -62,10 +62,9 @@ def gcn_norm(
 
     .. math:: \hat A = D^{-1/2} (A + c I) D^{-1/2}, \quad D_{ii} = \sum_j (A + c I)_{ij}
 
-    A self-loop in ``edge_index`` keeps its weight instead of getting c, as in
+    A self-loop in ``edge_index`` keeps its weight instead of c, as in
     ``torch_geometric.nn.conv.gcn_conv.gcn_norm`` (where ``improved=True`` is c = 2). Row i gathers
-    from the sources of the edges that end in i, so a directed graph is normalised by its
-    in-degrees.
+    from the sources of the edges into i, so a directed graph is normalised by its in-degrees.
 
     Source: Kipf & Welling (2017), `Semi-Supervised Classification with Graph Convolutional
     Networks <https://arxiv.org/abs/1609.02907>`_, equation 2.
@@ -73,9 +72,9 @@ def gcn_norm(
     Args:
         edge_index: Source and target of every edge, shape ``(2, E)``.
         num_nodes: N.
-        edge_weight: One per edge, finite and not negative, shape ``(E,)``; ones if not given.
+        edge_weight: Weight of each edge, finite, not negative, shape ``(E,)``; ones if not given.
         self_loop_weight: c.
-        dtype: Of the result; that of ``edge_weight`` if it has one, else float32.
+        dtype: Dtype of the result; by default that of a floating ``edge_weight``, else float32.
 
     Returns:
         Sparse CSR matrix, shape ``(N, N)``.
@@ -114,22 +113,20 @@ def gcn_norm_entries(
     src, dst = torch.cat([src[~loop], nodes]), torch.cat([dst[~loop], nodes])
     weight = torch.cat([edge_weight[~loop], loop_weight])
     degree = weight.new_zeros(num_nodes).index_add(0, dst, weight)
-    # A node without weight coming in passes none on: 1 / sqrt(inf) = 0.
+    # A node without incoming weight has the scale 1 / sqrt(inf) = 0.
     scale = degree.masked_fill(degree == 0, torch.inf).rsqrt()
     return torch.stack([src, dst]), scale[dst] * weight * scale[src]
 
 
 class EdgePattern(NamedTuple):
-    """Undirected edges and self-loops as the pattern of a CSR matrix, for weights that change.
-
-    What :func:`gcn_norm` sorts each time is sorted once.
+    """CSR pattern of undirected edges and self-loops, sorted once, for weights that change.
 
     Args:
-        crow: Where each row begins, shape ``(N + 1,)``.
+        crow: Start of each row, shape ``(N + 1,)``.
         col: Column of each entry, shape ``(E + N,)``.
-        row: Row of each entry, likewise.
-        place: Where the weight of each entry stands among those of the edges, followed by one of
-            all self-loops; likewise.
+        row: Row of each entry, shape ``(E + N,)``.
+        place: Index of the weight of each entry in the weights of the edges followed by that of
+            the self-loops, shape ``(E + N,)``.
     """
 
     crow: Tensor
@@ -146,7 +143,7 @@ class EdgePattern(NamedTuple):
             num_nodes: N.
 
         Raises:
-            DataError: If they are not that.
+            DataError: If the edges are not of this form.
         """
         matrix = adjacency(edge_index, num_nodes)
         nodes = torch.arange(num_nodes, device=edge_index.device)
@@ -154,7 +151,7 @@ class EdgePattern(NamedTuple):
         order = (row * num_nodes + col).argsort()
         index = matrix.col_indices().dtype
         crow = matrix.crow_indices() + torch.arange(num_nodes + 1, device=edge_index.device)
-        place = order.clamp_max(edge_index.shape[1])  # all self-loops have one weight
+        place = order.clamp_max(edge_index.shape[1])  # one weight for all self-loops
         return cls(crow.to(index), col[order].to(index), row[order], place)
 
     def gcn_norm(self, edge_weight: Tensor, *, self_loop_weight: float = 1.0) -> Tensor:
@@ -165,10 +162,11 @@ class EdgePattern(NamedTuple):
             self_loop_weight: c, above zero.
         """
         num_nodes = len(self.crow) - 1
-        if edge_weight.shape != (len(self.place) - num_nodes,) or edge_weight.requires_grad:
+        num_edges = len(self.place) - num_nodes
+        if edge_weight.shape != (num_edges,) or edge_weight.requires_grad:
             raise ValueError(
-                f"edge_weight must have shape ({len(self.place) - num_nodes},) and no gradient,"
-                f" got {tuple(edge_weight.shape)}; pass edge_index for weights that are learned."
+                f"edge_weight must have shape ({num_edges},) and no gradient, got"
+                f" {tuple(edge_weight.shape)}; pass edge_index for weights that are learned."
             )
         loop = edge_weight.new_full((1,), self_loop_weight)
         weight = torch.cat([edge_weight, loop])[self.place]
@@ -178,7 +176,7 @@ class EdgePattern(NamedTuple):
 
 
 def adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """Return the adjacency of ones of an undirected graph as sparse CSR, shape ``(N, N)``.
+    """Return the adjacency of an undirected graph as sparse CSR with ones, shape ``(N, N)``.
 
     Raises:
         DataError: If an index is out of range, or the edges are not in both directions, once
@@ -192,13 +190,13 @@ def adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
         raise DataError(
             "NOT_UNDIRECTED",
             "edge_index must list every edge in both directions, once each, without self-loops;"
-            " torch_geometric.utils.to_undirected and remove_self_loops make it so.",
+            " use torch_geometric.utils.to_undirected and remove_self_loops.",
         )
     return edges_to_csr(edge_index, num_nodes)
 
 
 def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:
-    """Return ``edge_index``, or raise: a bad index must not reach native code."""
+    """Return ``edge_index`` as int64, or raise: a bad index must not reach native code."""
     if edge_index.dim() != 2 or edge_index.shape[0] != 2:
         raise DataError(
             "EDGE_INDEX_SHAPE",
@@ -212,14 +210,15 @@ def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None
             f"edge_index must lie in [0, {num_nodes}), got values from {int(edge_index.min())}"
             f" to {int(edge_index.max())}.",
         )
-    if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
-        raise DataError(
-            "WEIGHT_SHAPE",
-            f"edge_weight must have shape ({edge_index.shape[1]},), one per edge,"
-            f" got {tuple(edge_weight.shape)}.",
-        )
-    if edge_weight is not None and not bool(((edge_weight >= 0) & edge_weight.isfinite()).all()):
-        raise DataError(
-            "NEGATIVE_WEIGHT", "edge_weight must be finite and not negative; drop such edges."
-        )
+    if edge_weight is not None:
+        if edge_weight.shape != edge_index.shape[1:]:
+            raise DataError(
+                "WEIGHT_SHAPE",
+                f"edge_weight must have shape ({edge_index.shape[1]},), one per edge,"
+                f" got {tuple(edge_weight.shape)}.",
+            )
+        if not ((edge_weight >= 0) & edge_weight.isfinite()).all():
+            raise DataError(
+                "NEGATIVE_WEIGHT", "edge_weight must be finite and not negative; drop such edges."
+            )
     return edge_index.long()

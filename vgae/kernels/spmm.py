@@ -1,4 +1,4 @@
-"""Sparse times dense, with a backward pass that never transposes a matrix."""
+"""Products of sparse and dense matrices; the backward pass transposes nothing."""
 
 from typing import Any, NamedTuple
 
@@ -9,15 +9,15 @@ from vgae.kernels.csr import csr_tensor, transposed
 
 
 class SparseOperator(NamedTuple):
-    """A constant sparse matrix that can be multiplied with a dense one and differentiated.
+    """Constant sparse matrix with its transpose, for differentiable products with dense ones.
 
-    torch transposes a CSR matrix anew in each backward pass; this keeps the transpose. That of a
-    symmetric matrix, such as the normalised adjacency, is the matrix itself.
+    torch transposes a CSR matrix in each backward pass; this class stores the transpose, which
+    is the matrix itself if that is symmetric, like the normalised adjacency.
 
     Args:
         matrix: Sparse CSR matrix, shape ``(n, m)``.
         transpose: Its transpose as CSR, shape ``(m, n)``.
-        order: Where each entry of the transpose stands in the matrix, shape ``(nnz,)``; only
+        order: Index in the matrix of each entry of the transpose, shape ``(nnz,)``; only
             :meth:`scaled` needs it.
     """
 
@@ -27,7 +27,7 @@ class SparseOperator(NamedTuple):
 
     @classmethod
     def of(cls, matrix: Tensor) -> "SparseOperator":
-        """Wrap any sparse CSR matrix; transposes it, once."""
+        """Wrap any sparse CSR matrix and transpose it once."""
         return cls(matrix, transposed(matrix))
 
     @classmethod
@@ -39,14 +39,14 @@ class SparseOperator(NamedTuple):
 
     @classmethod
     def symmetric(cls, matrix: Tensor) -> "SparseOperator":
-        """Wrap a symmetric sparse CSR matrix; the caller vouches for the symmetry."""
+        """Wrap a sparse CSR matrix whose symmetry is not checked."""
         return cls(matrix, matrix)
 
     def scaled(self, factors: Tensor) -> "SparseOperator":
         """Return the matrix with each entry times its factor, shape ``(nnz,)``.
 
         Raises:
-            ValueError: If the operator was not made by :meth:`scalable`.
+            ValueError: If :meth:`scalable` did not make the operator.
         """
         if self.order is None:
             raise ValueError("scaled needs an operator made by SparseOperator.scalable.")
@@ -68,8 +68,8 @@ class SparseOperator(NamedTuple):
     def __matmul__(self, dense: Tensor) -> Tensor:
         """Return the product with a dense matrix of shape ``(m, k)``, shape ``(n, k)``.
 
-        Half precision is computed in that of the matrix, as no sparse product exists for it. The
-        result has the dtype of ``dense``.
+        The result has the dtype of ``dense``. Half precision, for which no sparse product exists,
+        is computed in the dtype of the matrix.
         """
         dtype = torch.promote_types(self.matrix.dtype, dense.dtype)
         matrix, transpose = self.matrix.to(dtype), self.transpose.to(dtype)
@@ -78,12 +78,12 @@ class SparseOperator(NamedTuple):
 
 
 class EdgeOperator(NamedTuple):
-    """A sparse matrix as a list of entries whose values get gradients too; slower.
+    """Sparse matrix as a list of entries whose values get gradients too; slower.
 
     Args:
         edge_index: Source (column) and target (row) of every entry, shape ``(2, E)``.
-        values: One per entry, shape ``(E,)``.
-        num_nodes: Rows and columns.
+        values: Value of each entry, shape ``(E,)``.
+        num_nodes: Number of rows and of columns.
     """
 
     edge_index: Tensor
@@ -103,7 +103,7 @@ class EdgeOperator(NamedTuple):
 
 
 def _diagonal(row: Tensor, col: Tensor, values: Tensor, size: int) -> Tensor:
-    # All entries are added, those off the diagonal as zeros, so that no shape depends on values.
+    # Entries off the diagonal are added as zeros, so no shape depends on values.
     return values.new_zeros(size).index_add(0, row, values * (row == col))
 
 
@@ -113,10 +113,10 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
 
 
 def added_in_order(matrix: Tensor, dense: Tensor) -> Tensor:
-    """Return ``matrix @ dense``, added by what torch vouches for on a GPU.
+    """Return ``matrix @ dense`` by ``index_add``, which torch can make deterministic on a GPU.
 
-    cuSPARSE's product, which is faster, may add in another order each time, and torch's flag for
-    deterministic algorithms does not tell. ``index_add`` heeds it.
+    The product of cuSPARSE is faster, but its order of summation may differ between calls, and
+    torch's flag for deterministic algorithms has no effect on it.
     """
     col, counts = matrix.col_indices(), matrix.crow_indices().diff()
     row = torch.repeat_interleave(counts, output_size=len(col))
