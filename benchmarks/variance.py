@@ -23,7 +23,7 @@ from torch_geometric.utils import negative_sampling
 import vgae
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import split_links
-from vgae.kernels import PAIRS_PER_NODE, _sampled, _tiled, inner_product_nll
+from vgae.kernels import PAIRS_PER_NODE, Sampled, _sampled, _tiled, inner_product_nll
 from vgae.kernels._all_pairs import Wanted
 from vgae.kernels.csr import adjacency
 from vgae.models.embedding import encoder_inputs
@@ -93,7 +93,7 @@ def estimators_of(problem: Problem, z: Tensor, per_node: int) -> dict[str, tuple
     rest = exact_gradient(problem, z) - all_pairs_gradient(z)
 
     def ours(block: int, *, control_variate: bool = True) -> tuple[int, Draw]:
-        settings = {"per_node": block, "generator": generator, "control_variate": control_variate}
+        settings = {"sampled": Sampled(block, generator), "control_variate": control_variate}
         bias = z.new_zeros(())
         num_pairs = num_nodes // block * block**2
         return (

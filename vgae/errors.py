@@ -1,18 +1,18 @@
-"""What the package raises when an input, a file or a machine is at fault.
+"""Errors of the package for faulty inputs, files and machines.
 
-Every error is a ``ValueError`` with a stable ``code`` and the exit status that the command line
-ends with. The message is one line: what is wrong, where, and how to mend it.
+Every error is a ``ValueError`` with a stable ``code`` and the exit status of the command line.
+The message is one line: what is wrong, where, and how to mend it.
 """
 
 from typing import Self
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """Return a text that does nothing to a terminal: what cannot be seen is escaped.
+    """Return a text that is safe for a terminal: unprintable characters are escaped.
 
     Args:
         text: Any text.
-        keep: Characters to be left as they are.
+        keep: Characters that are not escaped.
     """
     if text.isprintable():
         return text
@@ -26,8 +26,8 @@ class VgaeError(ValueError):
 
     Args:
         code: Stable name of the fault, in capitals, such as ``"NO_EDGES"``.
-        message: One line: what is wrong, where, how to mend it. It may quote a file: what a
-            terminal would obey is escaped.
+        message: One line: what is wrong, where, how to mend it. Control characters, as of a
+            quoted file, are escaped.
     """
 
     exit_code: int = 1
@@ -37,7 +37,7 @@ class VgaeError(ValueError):
         self.code = code
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
-        """Let it pass from one process to another, code and all."""
+        """Support pickling, so that an error passes between processes with its code."""
         return type(self), (self.code, str(self))
 
 

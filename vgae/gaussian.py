@@ -1,4 +1,4 @@
-"""Approximate posteriors: what an encoder returns."""
+"""Approximate posteriors, the results of encoders."""
 
 import math
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class DiagGaussian:
         Gradients pass to ``mu`` and ``logvar``.
 
         Args:
-            generator: Where the noise comes from; on the device of ``mu``.
+            generator: Source of the noise, on the device of ``mu``.
 
         Returns:
             One sample per latent vector, shape ``(*, d)``.
@@ -45,13 +45,13 @@ class DiagGaussian:
         return self.mu + eps * (0.5 * self.logvar).exp()
 
     def log_prob(self, z: Tensor) -> Tensor:
-        r"""Log-density at given latent vectors, in nats.
+        r"""Return the log-density of given latent vectors, in nats.
 
         .. math:: \log q(z) =
             -\tfrac{1}{2} \sum_k (\log 2\pi + \log\sigma_k^2 + (z_k - \mu_k)^2 / \sigma_k^2)
 
         Args:
-            z: Shape ``(*k, *, d)``: any number of samples of each latent vector.
+            z: Any number of samples of each latent vector, shape ``(*k, *, d)``.
 
         Returns:
             One value per sample and latent vector, shape ``(*k, *)``.
@@ -61,7 +61,7 @@ class DiagGaussian:
         return -0.5 * (math.log(2 * math.pi) + self.logvar + eps * eps).sum(dim=-1)
 
     def kl(self) -> Tensor:
-        r"""KL divergence to the standard normal prior, in nats.
+        r"""Return the KL divergence to the standard normal prior, in nats.
 
         .. math:: KL(q \,\|\, p) = -\tfrac{1}{2} \sum_k (1 + \log\sigma_k^2 - \mu_k^2 - \sigma_k^2)
 
@@ -93,9 +93,9 @@ class PointMass:
         return cls(mu)
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:  # noqa: ARG002
-        """Return the point itself, shape ``(*, d)``; the generator is left alone."""
+        """Return the point itself, shape ``(*, d)``; the generator is not used."""
         return self.mu
 
     def kl(self) -> Tensor:
-        """Return zero per latent vector, shape ``(*,)``: a plain auto-encoder pays no KL."""
+        """Return zero per latent vector, shape ``(*,)``: a plain auto-encoder has no KL term."""
         return self.mu.new_zeros(self.mu.shape[:-1])

@@ -1,4 +1,4 @@
-"""Layers of the image encoders and decoders; their weights come from a given generator."""
+"""Layers of the image encoders and decoders, initialized from a given generator."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 Shape = tuple[int, int, int]
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-TAPS = 9  # weights of a kernel for one pair of channels
-SHARE = 4  # of the pixels on the fine side of a stride of 2 to those on the coarse side
+TAPS = 9  # weights of a 3 x 3 kernel for one pair of channels
+DOWNSAMPLING = 4  # pixels before a convolution with a stride of 2 per pixel after it
 
 
 def check_options(shape: Shape, widths: Sequence[int], activation: Activation) -> None:
-    """Raise ``ValueError`` unless an image network can be built of these."""
+    """Raise ``ValueError`` unless the options of an image network are valid."""
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"shape must be (c, h, w), each at least 1, got {tuple(shape)}.")
     if min(widths) < 1:
@@ -31,7 +31,7 @@ def check_options(shape: Shape, widths: Sequence[int], activation: Activation) -
 
 
 def halved(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
-    """Return the sizes (h, w) of an image before, between and after so many convolutions."""
+    """Return the sizes (h, w) of an image before and after each of ``times`` convolutions."""
     sizes = [size]
     for _ in range(times):
         h, w = sizes[-1]
@@ -47,14 +47,14 @@ def dense(
     *,
     heads: int = 1,
 ) -> nn.Linear:
-    """Return a linear layer whose outputs are ``heads`` heads side by side.
+    """Return a linear layer with the outputs of ``heads`` heads side by side.
 
     Args:
-        in_features: Width of what goes in.
+        in_features: Width of the input.
         out_features: Width of one head.
-        activation: Of the network; it decides how wide the weights are drawn.
-        generator: Where the weights come from; torch's default if not given.
-        heads: How many there are; each is drawn as if it were alone.
+        activation: Activation of the network, which sets the range of the weights.
+        generator: Source of the weights; by default torch's own generator.
+        heads: Number of heads; each is initialized like a single one.
     """
     layer = nn.Linear(in_features, heads * out_features, device="meta")
     return _drawn(layer, (in_features, out_features), activation, generator)
@@ -63,7 +63,7 @@ def dense(
 def hidden_layers(
     widths: Sequence[int], activation: Activation, generator: torch.Generator | None
 ) -> list[nn.Module]:
-    """Return linear layers from each width to the next, an activation after each."""
+    """Return a linear layer from each width to the next, each followed by an activation."""
     layers = []
     for in_features, out_features in pairwise(widths):
         layers.append(dense(in_features, out_features, activation, generator))
@@ -74,9 +74,9 @@ def hidden_layers(
 def convolution(
     in_channels: int, out_channels: int, activation: Activation, generator: torch.Generator | None
 ) -> nn.Conv2d:
-    """Return a convolution with a 3 x 3 kernel that halves the size, rounded up."""
+    """Return a convolution with a 3 x 3 kernel that halves the size, rounding up."""
     layer = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, device="meta")
-    fans = (TAPS * in_channels, TAPS * out_channels / SHARE)
+    fans = (TAPS * in_channels, TAPS * out_channels / DOWNSAMPLING)
     return _drawn(layer, fans, activation, generator)
 
 
@@ -89,20 +89,20 @@ def transposed_convolution(
     *,
     heads: int = 1,
 ) -> nn.ConvTranspose2d:
-    """Return the transpose of :func:`convolution`, which gives back the size it had halved.
+    """Return the transpose of :func:`convolution`, which restores the size before it.
 
     Source: Dumoulin & Visin (2016), `A guide to convolution arithmetic for deep learning
     <https://arxiv.org/abs/1603.07285>`_, chapter 4.
 
     Args:
-        in_channels: Channels that go in.
-        out_channels: Channels of one head.
-        size: (h, w) of what comes out; ``halved(size, 1)[1]`` goes in.
-        activation: As for :func:`dense`.
-        generator: As for :func:`dense`.
-        heads: As for :func:`dense`.
+        in_channels: Number of input channels.
+        out_channels: Number of channels of one head.
+        size: (h, w) of the output; the input has ``halved(size, 1)[1]``.
+        activation: See :func:`dense`.
+        generator: See :func:`dense`.
+        heads: See :func:`dense`.
     """
-    # Odd and even sizes halve to the same; without padding the odd one comes back.
+    # An odd and an even size halve to the same; without output padding the odd one is restored.
     padding = ((size[0] + 1) % 2, (size[1] + 1) % 2)
     layer = nn.ConvTranspose2d(
         in_channels,
@@ -113,7 +113,7 @@ def transposed_convolution(
         output_padding=padding,
         device="meta",
     )
-    fans = (TAPS * in_channels / SHARE, TAPS * out_channels)
+    fans = (TAPS * in_channels / DOWNSAMPLING, TAPS * out_channels)
     return _drawn(layer, fans, activation, generator)
 
 
@@ -123,7 +123,7 @@ def _drawn(
     activation: Activation,
     generator: torch.Generator | None,
 ) -> Layer:
-    r"""Draw the weights of a layer, and set its offsets to zero.
+    r"""Draw the weights of a layer, and set its biases to zero.
 
     Uniform on plus or minus :math:`\sqrt{6 / (n_{in} + n_{out})}` for tanh, which is odd, and
     :math:`\sqrt{6 / n_{in}}` for the others, which lose about half of the signal.
@@ -132,12 +132,12 @@ def _drawn(
     Rectifiers <https://arxiv.org/abs/1502.01852>`_, equation 10.
 
     Args:
-        layer: On the meta device: elsewhere torch would draw weights from its own generator.
-        fans: Terms in the sum that makes one output, and sums that one input enters.
-        activation: Of the network.
-        generator: Where the weights come from.
+        layer: Layer on the meta device, where torch draws no weights from its own generator.
+        fans: Number of inputs of one output, and number of outputs of one input.
+        activation: Activation of the network.
+        generator: Source of the weights.
     """
-    # On the meta device there is nothing to draw; whoever builds there wants the shapes.
+    # With the meta device as default, a model has shapes only.
     meta = torch.get_default_device().type == "meta"
     layer = layer.to_empty(device="meta" if meta else "cpu")
     fan_in, fan_out = fans

@@ -1,4 +1,4 @@
-"""The core: an encoder returns a posterior, a decoder scores a target, the VAE couples them."""
+"""Variational auto-encoder and the protocols of its encoder, decoder and posterior."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Posterior(Protocol):
-    """What an encoder returns: a distribution over latent vectors."""
+    """Distribution over latent vectors, the result of an encoder."""
 
     @property
     def mu(self) -> Tensor:
@@ -16,19 +16,19 @@ class Posterior(Protocol):
         ...
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw one sample per latent vector, differentiably, shape ``(*, d)``."""
+        """Draw one differentiable sample per latent vector, shape ``(*, d)``."""
         ...
 
     def kl(self) -> Tensor:
-        """KL divergence to the prior in nats, one value per latent vector, shape ``(*,)``."""
+        """Return the KL divergence to the prior in nats per latent vector, shape ``(*,)``."""
         ...
 
 
 class Encoder(Protocol):
-    """Maps its inputs to a posterior; any ``nn.Module`` of this form will do.
+    """Map from inputs to a posterior: any ``nn.Module`` of this form.
 
-    A graph encoder may also have ``prepare(x, edge_index)``: asked once before training, it
-    returns a form of the two, of its own choice, that it is called with from then on.
+    A graph encoder may also have ``prepare(x, edge_index)``, called once before training, which
+    returns a faster form of the two for all later calls of the encoder.
     """
 
     def __call__(self, *inputs: Any) -> Posterior:
@@ -37,19 +37,19 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """Scores a target given a sample; any ``nn.Module`` of this form will do.
+    """Score of a target given a sample: any ``nn.Module`` of this form.
 
-    A decoder of links may also have ``prepare(edge_index, num_nodes)``, asked once likewise for
-    the form of the target.
+    A decoder of links may also have ``prepare(edge_index, num_nodes)``, called once before
+    training, which returns a faster form of the target.
     """
 
     def log_prob(self, z: Tensor, target: Any, /) -> Tensor:
-        """Log-likelihood of ``target`` given ``z`` in nats, of any shape; its sum is used."""
+        """Return the log-likelihood of ``target`` in nats, of any shape; its sum is used."""
         ...
 
 
 class LinkDecoder(Decoder, Protocol):
-    """A decoder of links: it also scores pairs, which :func:`vgae.evaluate` needs.
+    """Decoder of links, which also scores single pairs for :func:`vgae.evaluate`.
 
     A decoder may also have ``factors(z)``, which returns left and right of shape ``(N, k)`` such
     that the logit of pair (u, v) is left[u] . right[v]; all pairs are then scored by matrix
@@ -62,7 +62,7 @@ class LinkDecoder(Decoder, Protocol):
 
 
 class ElboTerms(NamedTuple):
-    """The two terms of the evidence lower bound, both in nats and both summed."""
+    """The two terms of the evidence lower bound, both summed, in nats."""
 
     log_likelihood: Tensor
     kl: Tensor
@@ -73,7 +73,7 @@ class ElboTerms(NamedTuple):
 
 
 class VAE(nn.Module):
-    r"""Couples an encoder and a decoder under a standard normal prior.
+    r"""Variational auto-encoder: an encoder and a decoder under a standard normal prior.
 
     .. math:: \log p(x) \ge E_{q(z|x)}[\log p(x|z)] - KL(q(z|x) \,\|\, p(z))
 
@@ -97,9 +97,9 @@ class VAE(nn.Module):
         """Estimate both terms with one sample of the posterior.
 
         Args:
-            inputs: What the encoder takes: ``(x, edge_index)`` for a graph, ``(x,)`` for images.
-            target: What the decoder scores: edges, or the images themselves.
-            generator: Where the noise of the sample comes from.
+            inputs: Inputs of the encoder: ``(x, edge_index)`` for a graph, ``(x,)`` for images.
+            target: Target of the decoder: edges, or the images themselves.
+            generator: Source of the noise of the sample.
         """
         q = self.encoder(*inputs)
         return ElboTerms(self.decoder.log_prob(q.rsample(generator), target).sum(), q.kl().sum())

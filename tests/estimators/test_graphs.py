@@ -376,7 +376,7 @@ def test_proposals_are_those_of_predict_links_with_probabilities(sbm, predictor)
         ({"calibration": "plat"}, UsageError, "method must be one of platt"),
         ({"prior": "even"}, UsageError, "prior must be one of balanced"),
         ({"goal": "recall"}, UsageError, "goal must be f1"),
-        ({"validation_fraction": 1.0}, UsageError, "must be a share of the links"),
+        ({"validation_fraction": 1.0}, UsageError, "must be a fraction of the links"),
         (
             {"validation_fraction": 0},
             DataError,

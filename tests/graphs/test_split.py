@@ -135,7 +135,7 @@ def test_the_counts_are_rounded_down(links, val, test, expected):
 )
 def test_shares_out_of_range_are_refused(val, test):
     """G18."""
-    with pytest.raises(UsageError, match=r"share of the links in \[0, 1\)") as caught:
+    with pytest.raises(UsageError, match=r"fraction of the links in \[0, 1\)") as caught:
         split_links(graph_of(30, path(30)), val=val, test=test)
     assert caught.value.code == "SPLIT_SHARE"
 

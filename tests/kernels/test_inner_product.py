@@ -241,3 +241,17 @@ def test_under_autocast_it_is_computed_in_float32():
 def test_shapes_that_do_not_fit_are_named(z, edge_index, message):
     with pytest.raises(ValueError, match=message):
         inner_product_nll(z, edge_index)
+
+
+@pytest.mark.parametrize("with_z", [False, True])
+@pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize("enabled", [False, True])
+def test_only_gradients_that_are_needed_are_computed(with_z, with_bias, enabled, monkeypatch):
+    z, edge_index, bias = random_case(5)
+    wanted = []
+    sweep = _tiled.sweep
+    monkeypatch.setattr(_tiled, "sweep", lambda *a: (wanted.append(a[2]), sweep(*a))[1])
+    with torch.set_grad_enabled(enabled):
+        z, bias = z.requires_grad_(with_z), bias.requires_grad_(with_bias)
+        inner_product_nll(z, edge_index, bias, impl="tiled")
+    assert wanted == [(True, with_z and enabled, with_bias and enabled)]

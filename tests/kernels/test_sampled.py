@@ -11,12 +11,10 @@ def latent(num_nodes, d=3, scale=1.0):
     return scale * torch.randn(num_nodes, d, generator=generator, dtype=torch.float64)
 
 
-def draws(z, bias, count, **options):
+def draws(z, bias, count, per_node=32, **options):
     """Return the estimates of ``count`` draws, each as one vector of value and gradients."""
-    generator = torch.Generator().manual_seed(1)
-    sweeps = (
-        _sampled.sweep(z, bias, Wanted(), generator=generator, **options) for _ in range(count)
-    )
+    sampled = Sampled(per_node, torch.Generator().manual_seed(1))
+    sweeps = (_sampled.sweep(z, bias, Wanted(), sampled=sampled, **options) for _ in range(count))
     return torch.stack([flat(sweep) for sweep in sweeps])
 
 
@@ -101,7 +99,7 @@ def test_edges_and_self_pairs_stay_exact():
 def test_only_the_value_can_be_asked_for():
     z, bias = latent(60), torch.tensor(0.0, dtype=torch.float64)
     both, value = (
-        _sampled.sweep(z, bias, wanted, generator=torch.Generator().manual_seed(0))
+        _sampled.sweep(z, bias, wanted, sampled=Sampled(32, torch.Generator().manual_seed(0)))
         for wanted in (Wanted(), Wanted(grad_z=False, grad_bias=False))
     )
     assert both.total == value.total

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vgae.errors import Interrupted, Terminated
-from vgae.runtime.signals import ended_by_signals, told_of_signals
+from vgae.runtime.signals import ended_by_signals, exit_on_signals
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_has_nothing_to_finish_tells_of_the_signal_and_ends(number, status)
     before, told = signal.getsignal(number), []
 
     def work():
-        with told_of_signals(told.append):
+        with exit_on_signals(told.append):
             os.kill(os.getpid(), number)
 
     signal.signal(number, signal.default_int_handler)  # not ignored, as in a background job
@@ -47,7 +47,7 @@ def test_what_has_nothing_to_finish_tells_of_the_signal_and_ends(number, status)
     finally:
         signal.signal(number, before)
     assert end.value.code == status
-    assert told == [f"{number.name} ended it; what was written before is whole"]
+    assert told == [f"{number.name} ended it; files written before are complete"]
 
 
 def test_a_second_signal_ends_it_at_once():

@@ -40,7 +40,7 @@ from vgae.cli.train import draw_figures, train
 from vgae.errors import UsageError, VgaeError
 from vgae.recipes import recipe_named
 from vgae.runtime.atomic import writing
-from vgae.runtime.signals import told_of_signals
+from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
 app = typer.Typer(
@@ -281,7 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments  # wherever it stands
     try:
-        with told_of_signals(partial(_tell, "INTERRUPTED")):
+        with exit_on_signals(partial(_tell, "INTERRUPTED")):
             app([word for word in arguments if word != "--debug"], prog_name="vgae")
     except VgaeError as error:
         if debug:

@@ -1,1 +1,1 @@
-"""Graphs: canonical form, conversion from and to other libraries, audited splits."""
+"""Graphs: canonical form, conversion from and to other libraries, audited link splits."""

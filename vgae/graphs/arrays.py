@@ -1,4 +1,4 @@
-"""Arrays of any origin, checked before anything is computed with them."""
+"""Conversion and checks of arrays from other libraries."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from vgae.kernels.csr import csr_tensor
 
 
 def dense_array(value: Any, name: str, code: str) -> np.ndarray:
-    """Return a dense tensor, array or nested list as an array, or say that it is none."""
+    """Return a dense tensor, array or nested list as an array, or raise."""
     if isinstance(value, Tensor) and value.layout != torch.strided:
         raise DataError(code, f"{name} must be dense, got a tensor of layout {value.layout}.")
     if isinstance(value, Tensor):
@@ -28,7 +28,7 @@ def dense_array(value: Any, name: str, code: str) -> np.ndarray:
 
 
 def feature_tensor(x: Any) -> Tensor:
-    """Return the features as float32, dense or CSR, without touching what was given."""
+    """Return a copy of the features as float32, dense or CSR."""
     if isinstance(x, Tensor) and x.layout in (torch.sparse_csr, torch.sparse_coo):
         given: Any = _scipy_from_tensor(x.detach().cpu())
     else:
@@ -41,7 +41,7 @@ def feature_tensor(x: Any) -> Tensor:
         raise DataError("FEATURE_DTYPE", f"x must be numbers, got dtype {given.dtype}.")
     csr = checked_csr(given, np.float32) if sp.issparse(given) else None
     with np.errstate(over="ignore"):
-        # A copy in row-major order: a later change of the caller's array must not reach in here.
+        # A copy in row-major order, independent of the caller's array.
         values = given.astype(np.float32, order="C") if csr is None else csr.data
     if not np.isfinite(values).all():
         row, column = _first_nonfinite(values, csr)
@@ -70,29 +70,32 @@ def _first_nonfinite(x: Any, csr: sp.csr_array | None) -> tuple[int, int]:
 
 
 def _scipy_from_tensor(x: Tensor) -> Any:
-    """Return a sparse tensor as a matrix of scipy, which is still to be checked."""
+    """Return a sparse tensor as an unchecked matrix of scipy."""
     csr = x.layout == torch.sparse_csr
     values = x.values() if csr else x._values()
     # scipy has no matrices of half precision.
-    values = dense_array(
-        values.float() if values.is_floating_point() else values, "x", "FEATURE_SHAPE"
-    )
+    values = values.float() if values.is_floating_point() else values
+    values = dense_array(values, "x", "FEATURE_SHAPE")
     if csr:
         return csr_matrix(values, x.col_indices().numpy(), x.crow_indices().numpy(), x.shape)
     try:
         return sp.coo_array((values, x._indices().numpy()), shape=tuple(x.shape))
     except ValueError as error:
-        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+        raise _corrupt(error) from None
+
+
+def _corrupt(error: Exception) -> DataError:
+    return DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.")
 
 
 def csr_matrix(data: Any, indices: Any, indptr: Any, shape: Sequence[int]) -> sp.csr_array:
-    """Return the CSR matrix of scipy with these parts, or raise if they cannot be one.
+    """Return the CSR matrix of scipy with these parts.
 
     Raises:
-        DataError: If the number of entries is unclear, or an index is out of range.
+        DataError: If the number of entries is inconsistent, or an index is out of range.
     """
     try:
-        # scipy itself would cut surplus entries off, and round an index.
+        # scipy itself drops surplus entries and rounds indices.
         if not (data.shape == indices.shape == (indptr[-1],) and indptr.dtype.kind in "iu"):
             raise ValueError("data, indices and indptr disagree on the number of entries")
         if indices.dtype.kind not in "iu":
@@ -100,13 +103,13 @@ def csr_matrix(data: Any, indices: Any, indptr: Any, shape: Sequence[int]) -> sp
         matrix = sp.csr_array((data, indices, indptr), shape=tuple(shape))
         check_format(matrix)
     except (IndexError, OverflowError, TypeError, ValueError) as error:
-        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+        raise _corrupt(error) from None
     return matrix
 
 
 def check_format(matrix: Any) -> None:
-    """Raise ``ValueError`` unless native code can take a compressed matrix: its indices fit."""
-    # scipy looks at the starts of rows only where there are entries.
+    """Raise ``ValueError`` unless the indices of a compressed matrix are safe for native code."""
+    # scipy checks the starts of rows only if there are entries.
     if (matrix.indptr[1:] < matrix.indptr[:-1]).any():
         raise ValueError("indptr must not fall")
     matrix.check_format(full_check=True)
@@ -115,8 +118,7 @@ def check_format(matrix: Any) -> None:
 def checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
     """Return a sorted CSR copy without repeats and explicit zeros.
 
-    The indices are checked in the format in which they came: to convert a corrupt matrix is
-    already a write to foreign memory.
+    The indices are checked before the conversion, which could write to foreign memory.
     """
     try:
         if sp.issparse(matrix) and matrix.format == "coo":
@@ -129,14 +131,14 @@ def checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
         with np.errstate(over="ignore"):
             csr = sp.csr_array(matrix, dtype=dtype, copy=True)
     except ValueError as error:
-        raise DataError("SPARSE_CORRUPT", f"the sparse matrix is corrupt: {error}.") from None
+        raise _corrupt(error) from None
     csr.sum_duplicates()
     csr.eliminate_zeros()
     return csr
 
 
 def sha256(head: str, *arrays: np.ndarray) -> str:
-    """Return the digest of a text and of arrays, alike on every machine."""
+    """Return the digest of a text and of arrays, independent of the machine's byte order."""
     digest = hashlib.sha256(head.encode())
     for array in arrays:
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)

@@ -1,4 +1,4 @@
-"""The one form of a graph: each link once, its weight, nodes by number; or why there is none."""
+"""Canonical form of links, weights, labels and node names, with checks of the input."""
 
 import math
 from collections import Counter
@@ -23,9 +23,9 @@ class CanonicalLinks(NamedTuple):
     """Links in canonical form.
 
     Attributes:
-        links: Each once with ``u < v``, ascending, int64, shape ``(2, M)``.
-        weight: Of each link, float32, shape ``(M,)``; ``None`` where all are 1.
-        notes: Counts of what was dropped or merged, those above zero.
+        links: Each link once with ``u < v``, ascending, int64, shape ``(2, M)``.
+        weight: Weight of each link, float32, shape ``(M,)``; ``None`` if all are 1.
+        notes: Counts of dropped and merged edges, those above zero.
     """
 
     links: Tensor
@@ -44,16 +44,13 @@ def edge_array(edges: Any) -> np.ndarray:
             "EDGE_INDEX_SHAPE", f"edges must have shape (2, E), got {edges.shape}.{hint}"
         )
     if edges.dtype.kind in "OT" and all(isinstance(node, str) for node in edges.flat):
-        edges = np.array(edges.tolist())  # as pandas hands over a column of strings
+        edges = np.array(edges.tolist())  # a column of strings from pandas
     if edges.dtype.kind not in "iuU":
-        hint = (
-            "; a float column has already lost digits, so read it as integers or strings in the"
-            " first place."
-        )
+        hint = "; floats may have lost digits, so read the file as integers or strings"
         raise DataError(
             "EDGE_INDEX_DTYPE",
             f"edges must be integers of at most 64 bits or strings, got {edges.dtype}"
-            + (hint if edges.dtype.kind == "f" else "."),
+            f"{hint if edges.dtype.kind == 'f' else ''}.",
         )
     return edges
 
@@ -72,14 +69,14 @@ def canonical_links(
     Args:
         edges: Integers in ``[0, N)``, shape ``(2, E)``.
         num_nodes: N.
-        edge_weight: One per edge, above zero, shape ``(E,)``.
-        merge: What a link weighs that is given several times, in one direction or in both.
-        directed: ``"error"`` refuses edges that do not say the same in both directions.
-        ordered: Whether the edges are directed by what they come from, so that even a graph all
-            of whose edges go one way is a directed one.
+        edge_weight: Weight of each edge, above zero, shape ``(E,)``.
+        merge: How the weights of repeated edges, in either direction, become one.
+        directed: ``"error"`` refuses edges that lack their reverse.
+        ordered: Whether the source of the edges is directed, so that edges are one-way even if
+            all of them are.
 
     Raises:
-        DataError: If an index or a weight is out of range, or the graph is directed and may not.
+        DataError: If an index or a weight is out of range, or the graph is directed and must not.
         UsageError: If an option has no such value.
     """
     for name, value, choices in (
@@ -91,16 +88,15 @@ def canonical_links(
     _check_range(edges, num_nodes)
     u, v = edges.astype(np.int64)
     loops = u == v
-    # One number per ordered pair: sorting numbers is many times faster than sorting columns.
+    # Sorting one number per ordered pair is many times faster than sorting columns.
     code = (u * num_nodes + v)[~loops]
     distinct = _sorted_distinct(code)
-    low, high = _ascending(distinct, num_nodes)
-    links = _sorted_distinct(low * num_nodes + high)
+    links = _sorted_distinct(_undirected(distinct, num_nodes))
     one_way = 2 * len(links) - len(distinct)
     notes = {
         "self_loops": int(loops.sum()),
         "repeats": len(code) - len(distinct),
-        # All in one direction is the usual list of undirected edges, all in both the other one.
+        # All edges in one direction, or all in both, is a usual list of undirected edges.
         "both_ways": len(links) - one_way if one_way else 0,
         "one_way": one_way if ordered or one_way < len(links) else 0,
     }
@@ -109,8 +105,7 @@ def canonical_links(
     weight = None
     if edge_weight is not None:
         given = _weights(edge_weight, edges)[~loops]
-        low, high = _ascending(code, num_nodes)
-        weight = _merged(low * num_nodes + high, given, merge)
+        weight = _merged(_undirected(code, num_nodes), given, merge)
         weight = None if (weight == 1).all() else torch.from_numpy(weight)
     pairs = torch.from_numpy(np.stack(np.divmod(links, num_nodes)))
     return CanonicalLinks(pairs, weight, {name: count for name, count in notes.items() if count})
@@ -154,11 +149,11 @@ def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...]
 
 
 def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
-    """Return where each pair stands among canonical links, -1 where it is none.
+    """Return the index of each pair in the canonical links, -1 for a non-link.
 
     Args:
-        pairs: In either direction, shape ``(2, P)``.
-        links: In canonical form, shape ``(2, M)``.
+        pairs: Pairs in either direction, shape ``(2, P)``.
+        links: Links in canonical form, shape ``(2, M)``.
         num_nodes: N.
     """
     low, high = pairs.sort(dim=0).values
@@ -170,11 +165,11 @@ def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
 
 
 def _check_range(edges: np.ndarray, num_nodes: int) -> None:
-    """Raise unless there are nodes and every edge names two of them by number."""
+    """Raise unless there are nodes and every edge holds two node numbers."""
     if num_nodes < 1:
         raise DataError("GRAPH_EMPTY", "the graph has no nodes; it must have at least one.")
     if num_nodes > _MOST_NODES:
-        raise DataError("GRAPH_SIZE", f"at most {_MOST_NODES} nodes can be told apart.")
+        raise DataError("GRAPH_SIZE", f"num_nodes must be at most {_MOST_NODES}.")
     if edges.dtype.kind == "U":
         raise DataError(
             "EDGE_INDEX_DTYPE",
@@ -201,7 +196,7 @@ def _refuse_directed(distinct: np.ndarray, num_nodes: int, one_way: int) -> None
 
 
 def _weights(edge_weight: Any, edges: np.ndarray) -> np.ndarray:
-    """Return the weights as float32, shape ``(E,)``, or say which one cannot be used."""
+    """Return the weights as float32, shape ``(E,)``, or raise with the first bad ones."""
     given = dense_array(edge_weight, "edge_weight", "BAD_WEIGHT")
     if given.shape != edges.shape[1:] or given.dtype.kind not in "biuf":
         raise DataError(
@@ -245,10 +240,10 @@ def _merged(code: np.ndarray, weight: np.ndarray, merge: Merge) -> np.ndarray:
     return total.astype(np.float32)
 
 
-def _ascending(code: np.ndarray, num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return both nodes of each pair, the lower one first."""
+def _undirected(code: np.ndarray, num_nodes: int) -> np.ndarray:
+    """Return the number of each pair with its lower node first."""
     u, v = np.divmod(code, num_nodes)
-    return np.minimum(u, v), np.maximum(u, v)
+    return np.minimum(u, v) * num_nodes + np.maximum(u, v)
 
 
 def _sorted_distinct(code: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Graph: undirected, canonical, immutable."""
+"""Undirected, canonical, immutable graphs."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -33,27 +33,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """An undirected graph with optional node features and labels.
+    """Undirected graph with optional node features and labels.
 
-    Make one through :meth:`from_edges`, :meth:`from_networkx`, :meth:`from_scipy`,
-    :meth:`from_pyg`, :func:`vgae.read_graph` or :func:`vgae.load_dataset`: they bring it to the
-    one form in which each graph is written in exactly one way.
+    :meth:`from_edges`, :meth:`from_networkx`, :meth:`from_scipy`, :meth:`from_pyg`,
+    :func:`vgae.read_graph` and :func:`vgae.load_dataset` bring a graph to its canonical form.
 
     Attributes:
-        links: Each undirected link once, as ``(u, v)`` with ``u < v``, ascending, int64, shape
-            ``(2, M)``.
+        links: Each link once with ``u < v``, ascending, int64, shape ``(2, M)``.
         num_nodes: N.
-        link_weight: Weight of each link, float32, above zero, shape ``(M,)``; ``None`` where all
-            weigh 1.
+        link_weight: Weight of each link, float32, above zero, shape ``(M,)``; ``None`` if all
+            are 1.
         x: Node features, float32, shape ``(N, F)``, dense or sparse CSR; ``None`` without.
         feature_names: Name of each column of ``x``, of length F; empty if unknown.
-        y: Label of each node, int64 in ``[0, C)``, or -1 where unknown, shape ``(N,)``.
+        y: Label of each node, int64 in ``[0, C)``, or -1 if unknown, shape ``(N,)``.
         label_names: Name of each label, of length C.
-        node_ids: Name of each node; ``None`` where the names are 0 to N - 1.
-        name: What messages and run folders call it.
-        notes: What was dropped or merged on the way in: ``self_loops``, ``repeats`` (the same
-            ordered pair again), and where some links were given in both directions and others in
-            one, ``both_ways`` and ``one_way``, how many of each. Of E edges given in such a way,
+        node_ids: Name of each node; ``None`` if the names are 0 to N - 1.
+        name: Name of the graph in messages and run folders.
+        notes: Counts of dropped and merged edges: ``self_loops``, ``repeats`` (of an ordered
+            pair) and, if only some links were given in both directions, the numbers of links
+            given ``both_ways`` and ``one_way``. Of E edges then
             ``M = E - self_loops - repeats - both_ways``.
     """
 
@@ -85,26 +83,26 @@ class Graph:
         ordered: bool = False,
         name: str = "graph",
     ) -> "Graph":
-        """Bring a list of edges to canonical form.
+        """Make a graph from a list of edges.
 
         Args:
             edges: Integers of shape ``(2, E)``, in any order, each edge once or in both
-                directions. Without ``num_nodes``, ``x`` and ``node_ids`` they are names, which
-                may be strings too: the nodes are those named, in ascending order.
-            edge_weight: One per edge, above zero, shape ``(E,)``; ones if not given.
-            num_nodes: N; otherwise the rows of ``x`` or the length of ``node_ids`` say it.
+                directions. Without ``num_nodes``, ``x`` and ``node_ids`` they are names, integers
+                or strings, and the nodes are the distinct names in ascending order.
+            edge_weight: Weight of each edge, above zero, shape ``(E,)``; ones if not given.
+            num_nodes: N; by default the rows of ``x`` or the length of ``node_ids``.
             x: Node features, shape ``(N, F)``: array, tensor, or sparse matrix of scipy.
-            feature_names: Name of each column of ``x``; a model remembers them.
-            y: Integer labels, -1 where unknown, shape ``(N,)``.
+            feature_names: Name of each column of ``x``, which a model stores.
+            y: Integer labels, -1 if unknown, shape ``(N,)``.
             label_names: Name of each label.
             node_ids: Name of each node, all different.
-            merge: What a link weighs that is given several times, in one direction or in both:
-                the ``"mean"``, ``"sum"``, ``"max"`` or ``"first"`` of its weights.
-            directed: What becomes of edges given in one direction only where others are given in
-                both: ``"symmetrize"`` makes links of them and counts them, ``"error"`` refuses.
-            ordered: Whether the edges have a direction by what they come from; then that holds
-                even if all are given in one direction only.
-            name: What messages call the graph.
+            merge: Weight of a repeated link, in either direction: the ``"mean"``, ``"sum"``,
+                ``"max"`` or ``"first"`` of its weights.
+            directed: Treatment of edges in one direction while others are in both:
+                ``"symmetrize"`` makes links of them and counts them, ``"error"`` refuses them.
+            ordered: Whether the source of the edges is directed, so that ``directed`` applies
+                even if all edges are in one direction.
+            name: Name of the graph in messages.
 
         Raises:
             DataError: If shapes, dtypes or ranges do not fit, or features are not finite.
@@ -148,22 +146,21 @@ class Graph:
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
     ) -> "Graph":
-        """Take nodes and edges of a networkx graph of any kind; it is not changed.
+        """Make a graph from a networkx graph of any kind.
 
-        Directed edges become links, parallel ones are merged.
+        Directed edges become links; parallel edges are merged.
 
         Args:
-            graph: Nodes must be strings or integers.
-            x: Names of the node attributes that are the features, such as ``["age", "height"]``,
-                each a number or a list of numbers; or an array whose rows are in the order of
-                ``graph.nodes``.
-            y: Name of the node attribute that is the label; or the labels, in that order.
-            weight: Edge attribute that is the weight; an edge without it weighs 1.
-            merge: As for :meth:`from_edges`.
-            directed: Likewise.
+            graph: networkx graph whose nodes are strings or integers.
+            x: Names of the node attributes with the features, such as ``["age", "height"]``, each
+                a number or a list of numbers; or an array in the order of ``graph.nodes``.
+            y: Name of the node attribute with the label; or the labels in that order.
+            weight: Name of the edge attribute with the weight; an edge without it has weight 1.
+            merge: See :meth:`from_edges`.
+            directed: See :meth:`from_edges`.
 
         Raises:
-            DataError: If a node lacks an attribute, besides what :meth:`from_edges` refuses.
+            DataError: If a node lacks an attribute, or :meth:`from_edges` refuses the input.
         """
         parts = from_networkx(graph, x, y, weight)
         return cls.from_edges(**parts, merge=merge, directed=directed)
@@ -179,20 +176,19 @@ class Graph:
         directed: Directed = "symmetrize",
         name: str = "graph",
     ) -> "Graph":
-        """Take the non-zero entries of a square sparse matrix as links, their values as weights.
+        """Make a graph from the non-zero entries of a square matrix; their values are weights.
 
         Args:
-            adj: Sparse matrix or array of scipy, or a dense array, shape ``(N, N)``; it is not
-                changed. Truth values, and ones alone, are no weights.
+            adj: Sparse matrix of scipy or dense array, shape ``(N, N)``. Booleans, and values
+                that are all 1, make an unweighted graph.
             x: Features, shape ``(N, F)``.
             y: Labels, shape ``(N,)``.
-            merge: As for :meth:`from_edges`.
-            directed: Likewise.
-            name: What messages call the graph.
+            merge: See :meth:`from_edges`.
+            directed: See :meth:`from_edges`.
+            name: Name of the graph in messages.
         """
-        return cls.from_edges(
-            **from_scipy(adj), x=x, y=y, merge=merge, directed=directed, name=name
-        )
+        parts = from_scipy(adj)
+        return cls.from_edges(**parts, x=x, y=y, merge=merge, directed=directed, name=name)
 
     @classmethod
     def from_pyg(
@@ -203,21 +199,19 @@ class Graph:
         directed: Directed = "symmetrize",
         name: str = "graph",
     ) -> "Graph":
-        """Take ``edge_index``, ``edge_weight``, ``x``, ``y`` and ``num_nodes`` of a PyG ``Data``.
+        """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
-        Directed edges become links. Other attributes are left out, and ``y`` too if it is not an
-        integer per node. ``merge`` and ``directed`` are as for :meth:`from_edges`.
+        Directed edges become links. Other attributes are left out, and so is ``y`` unless it has
+        an integer per node. For ``merge`` and ``directed`` see :meth:`from_edges`.
         """
         return cls.from_edges(**from_pyg(data), merge=merge, directed=directed, name=name)
 
     def to_networkx(self, *, features: bool = False) -> "nx.Graph":
-        """Return a ``networkx.Graph`` whose nodes bear their names.
-
-        Nodes have the attribute ``y`` if there are labels, links ``weight`` if there are weights.
+        """Return a ``networkx.Graph`` with the names of the nodes, labels ``y`` and ``weight``.
 
         Args:
-            features: Whether nodes get their features too: an attribute for each of
-                ``feature_names``, else one, ``x``, with a list of all.
+            features: Whether nodes get their features: an attribute for each of
+                ``feature_names``, or without names one list ``x``.
         """
         return to_networkx(self, features=features)
 
@@ -229,20 +223,12 @@ class Graph:
         return sp.coo_array((values, (src, dst)), shape=(self.num_nodes, self.num_nodes)).tocsr()
 
     def to_pyg(self) -> "Data":
-        """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight`` and ``y``.
-
-        Whatever the graph has none of is left out.
-        """
+        """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight``, ``y``."""
         from torch_geometric.data import Data
 
         weight = {} if self.edge_weight is None else {"edge_weight": self.edge_weight}
-        return Data(
-            x=self.dense_x,
-            edge_index=self.edge_index,
-            y=self.y,
-            num_nodes=self.num_nodes,
-            **weight,
-        )
+        n = self.num_nodes
+        return Data(x=self.dense_x, edge_index=self.edge_index, y=self.y, num_nodes=n, **weight)
 
     @property
     def num_links(self) -> int:
@@ -256,12 +242,12 @@ class Graph:
 
     @property
     def ids(self) -> Sequence[NodeId]:
-        """Name of each node, 0 to N - 1 if it has no other."""
+        """Name of each node, by default 0 to N - 1."""
         return range(self.num_nodes) if self.node_ids is None else self.node_ids
 
     @property
     def dense_x(self) -> Tensor | None:
-        """Features as a dense tensor, as most layers of other libraries take them."""
+        """Features as a dense tensor."""
         return None if self.x is None else self.x.to_dense()
 
     @cached_property
@@ -275,13 +261,10 @@ class Graph:
         return self.weights_of(self.edge_index)
 
     def weights_of(self, pairs: Tensor) -> Tensor | None:
-        """Return the weights of links; ``None`` if all links of the graph weigh 1.
+        """Return the weights of links, float32, shape ``(P,)``; ``None`` if all weights are 1.
 
         Args:
             pairs: Links in either direction, shape ``(2, P)``.
-
-        Returns:
-            float32, shape ``(P,)``.
 
         Raises:
             DataError: If a pair is no link.
@@ -293,8 +276,7 @@ class Graph:
             u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()
             raise DataError(
                 "NOT_A_LINK",
-                f"nodes {u} and {v} are not linked in {self.name}, so no weight is known; pass"
-                " edge_weight.",
+                f"nodes {u} and {v} are not linked in {self.name}; pass edge_weight.",
             )
         return self.link_weight[place]
 
@@ -305,7 +287,7 @@ class Graph:
 
     @cached_property
     def num_components(self) -> int:
-        """Number of connected parts; an isolated node is one."""
+        """Number of connected components, isolated nodes included."""
         shape = (self.num_nodes, self.num_nodes)
         pattern = sp.coo_array((np.ones(self.num_links, bool), self.links.numpy()), shape=shape)
         return int(sp.csgraph.connected_components(pattern, directed=False)[0])
@@ -369,9 +351,8 @@ def both_directions(links: Tensor) -> Tensor:
 
 
 def _check_lengths(graph: Graph) -> None:
-    """Raise unless features, labels and names count as many nodes as there are."""
-    given = {"x": graph.x, "y": graph.y, "node_ids": graph.node_ids}
-    for name, value in given.items():
+    """Raise unless features, labels and names fit the number of nodes."""
+    for name, value in {"x": graph.x, "y": graph.y, "node_ids": graph.node_ids}.items():
         if value is not None and len(value) != graph.num_nodes:
             raise DataError(
                 "NODE_SET_MISMATCH",

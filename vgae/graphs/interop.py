@@ -1,4 +1,4 @@
-"""Graphs of networkx, scipy and PyG, taken apart into what a Graph is made of."""
+"""Conversion of graphs of networkx, scipy and PyG."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,24 +13,25 @@ if TYPE_CHECKING:
     import networkx as nx
     from torch_geometric.data import Data
 
-# What the functions return are arguments of Graph.from_edges by name.
-Parts = dict[str, Any]
+Parts = dict[str, Any]  # keyword arguments of Graph.from_edges
 
 
 def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str) -> Parts:
-    """Take a graph of networkx apart; arguments as for :meth:`vgae.Graph.from_networkx`."""
+    """Return the parts of a networkx graph; see :meth:`vgae.Graph.from_networkx`."""
     ids = list(graph.nodes)
     position = {node: i for i, node in enumerate(ids)}
     edges = np.array([(position[u], position[v]) for u, v in graph.edges()], dtype=np.int64)
     weights = [value for _, _, value in graph.edges.data(weight, default=1)]
-    parts: Parts = {}
-    if _are_names(x):
-        x, parts["feature_names"] = _node_attributes(graph, x)
-    return parts | {
+    names: list[str] = []
+    is_list = isinstance(x, (list, tuple))
+    if isinstance(x, str) or (is_list and isinstance(next(iter(x), 0), str)):
+        x, names = _node_attributes(graph, x)
+    return {
         "edges": edges.reshape(-1, 2).T,
         "edge_weight": weights or None,
         "num_nodes": len(ids),
         "x": x,
+        "feature_names": names,
         "y": [graph.nodes[node].get(y, -1) for node in ids] if isinstance(y, str) else y,
         "node_ids": ids,
         "ordered": graph.is_directed(),
@@ -39,7 +40,7 @@ def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str) -> Parts:
 
 
 def from_scipy(adj: Any) -> Parts:
-    """Take an adjacency apart; argument and errors as for :meth:`vgae.Graph.from_scipy`."""
+    """Return the parts of an adjacency; see :meth:`vgae.Graph.from_scipy`."""
     if not sp.issparse(adj):
         adj = dense_array(adj, "adj", "NOT_SQUARE")
     if adj.ndim != 2 or adj.shape[0] != adj.shape[1]:
@@ -56,9 +57,9 @@ def from_scipy(adj: Any) -> Parts:
 
 
 def from_pyg(data: "Data") -> Parts:
-    """Take a ``Data`` of PyG apart; errors as for :meth:`vgae.Graph.from_pyg`."""
+    """Return the parts of a PyG ``Data``; see :meth:`vgae.Graph.from_pyg`."""
     if data.edge_index is None:
-        raise DataError("NO_EDGES", "data.edge_index is missing; nothing says who is linked.")
+        raise DataError("NO_EDGES", "data.edge_index is missing; the links come from it.")
     y = data.y if isinstance(data.y, Tensor) else None
     if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
         y = None
@@ -73,40 +74,33 @@ def from_pyg(data: "Data") -> Parts:
 
 
 def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":
-    """Return a :class:`vgae.Graph` as :meth:`vgae.Graph.to_networkx` describes it."""
+    """Return a :class:`vgae.Graph` as a networkx graph; see :meth:`vgae.Graph.to_networkx`."""
     import networkx as nx
 
     ids = graph.ids
-    there = nx.Graph(name=graph.name)
-    there.add_nodes_from(ids)
+    result = nx.Graph(name=graph.name)
+    result.add_nodes_from(ids)
     columns = {} if graph.y is None else {"y": graph.y.tolist()}
     if features and graph.x is not None:
         x = graph.dense_x
         names = graph.feature_names
         columns |= dict(zip(names, x.T.tolist(), strict=True)) if names else {"x": x.tolist()}
     for name, values in columns.items():
-        nx.set_node_attributes(there, dict(zip(ids, values, strict=True)), name)
+        nx.set_node_attributes(result, dict(zip(ids, values, strict=True)), name)
     links = [(ids[u], ids[v]) for u, v in graph.links.T.tolist()]
     if graph.link_weight is None:
-        there.add_edges_from(links)
+        result.add_edges_from(links)
     else:
         weights = graph.link_weight.tolist()
-        there.add_weighted_edges_from((*link, w) for link, w in zip(links, weights, strict=True))
-    return there
-
-
-def _are_names(x: Any) -> bool:
-    """Tell names of attributes from an array of features."""
-    return isinstance(x, str) or (
-        isinstance(x, (list, tuple)) and isinstance(next(iter(x), 0), str)
-    )
+        result.add_weighted_edges_from((*link, w) for link, w in zip(links, weights, strict=True))
+    return result
 
 
 def _node_attributes(graph: "nx.Graph", names: Any) -> tuple[np.ndarray, list[str]]:
-    """Return attributes of the nodes of a networkx graph as columns, and the names of these.
+    """Return node attributes as columns, and the names of the columns.
 
     Raises:
-        DataError: If a node lacks an attribute, or has one that is no number or list of numbers.
+        DataError: If an attribute of a node is missing, or is no number or list of numbers.
     """
     blocks, columns = [], []
     for name in [names] if isinstance(names, str) else names:
@@ -115,8 +109,7 @@ def _node_attributes(graph: "nx.Graph", names: Any) -> tuple[np.ndarray, list[st
             if name not in attributes:
                 raise DataError(
                     "NODE_ATTRIBUTE",
-                    f"node {node!r:.60} has no attribute {name!r}; give it one, or leave the name"
-                    " out.",
+                    f"node {node!r:.60} has no attribute {name!r}; add it, or omit the name.",
                 )
             values.append(attributes[name])
         block = dense_array(values, f"attribute {name!r}", "NODE_ATTRIBUTE")

@@ -1,4 +1,4 @@
-"""split_links: hold links out to be predicted, and prove that nothing leaks."""
+"""Link splits: held-out links, sampled non-links, and an audit of their invariants."""
 
 import math
 import operator
@@ -19,7 +19,11 @@ from vgae.runtime.streams import stream
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
+VAL_FRACTION, TEST_FRACTION = 0.05, 0.10
+"""Default fractions of the links for validation and test."""
+
 _FORMAT = "vgae-split-1"
+_PARTS = ("train", "val_pos", "val_neg", "test_pos", "test_neg")
 
 
 class LabelledPairs(NamedTuple):
@@ -40,7 +44,7 @@ class LabelledPairs(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One invariant of a split: its number, what it says, and what was counted."""
+    """One invariant of a split: its number, its statement, and the count of violations."""
 
     invariant: str
     statement: str
@@ -49,17 +53,16 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LinkSplit:
-    """Links of a graph in three parts, with non-links for two of them.
+    """Links of a graph in three parts, two of them with non-links.
 
     Attributes:
         num_nodes: N.
-        train: Links to learn from; the only ones that carry messages, ``u < v``, shape
+        train: Training links, the only ones that carry messages, ``u < v``, shape
             ``(2, M_train)``.
-        val: Links and non-links for choosing a model.
-        test: Links and non-links for judging it, once.
-        fingerprint: :attr:`vgae.Graph.link_fingerprint` of the graph that was split; features may
-            change without making it another split.
-        seed: What the split was drawn with.
+        val: Validation links and non-links, for the choice of a model.
+        test: Test links and non-links, for its final evaluation.
+        fingerprint: :attr:`vgae.Graph.link_fingerprint` of the graph, independent of features.
+        seed: Seed of the split.
     """
 
     num_nodes: int
@@ -71,24 +74,22 @@ class LinkSplit:
 
     @cached_property
     def message_edge_index(self) -> Tensor:
-        """Edges that messages travel on: the training links both ways, shape ``(2, 2M_train)``."""
+        """Both directions of the training links, which carry messages, ``(2, 2M_train)``."""
         return both_directions(self.train)
 
     def audit(self, graph: Graph) -> list[Check]:
-        """Prove that the split belongs to ``graph`` and that nothing held out leaks.
+        """Check that the split belongs to ``graph`` and that no held-out link leaks.
 
-        That messages travel on the training links only (S2) needs no check: they are derived
-        from nothing else.
+        S2, messages on the training links only, needs no check: it holds by construction.
 
         Returns:
-            The invariants that hold, each with its count of violations, which is 0.
+            The invariants, each with 0 violations.
 
         Raises:
-            LeakageError: If one does not hold; the message lists all that do not.
+            LeakageError: If an invariant is violated; the message lists all that are.
         """
         checks = _checks(self, graph)
-        broken = [c for c in checks if c.violations]
-        if broken:
+        if broken := [c for c in checks if c.violations]:
             listed = "; ".join(f"{c.invariant} ({c.statement}): {c.violations}" for c in broken)
             raise LeakageError(
                 "SPLIT_LEAKS",
@@ -97,12 +98,11 @@ class LinkSplit:
         return checks
 
     def to_pyg(self, graph: Graph) -> tuple["Data", "Data", "Data"]:
-        """Return train, val and test as PyG ``Data``, for code made for ``RandomLinkSplit``.
+        """Return train, val and test as PyG ``Data``, as ``RandomLinkSplit`` does.
 
-        ``edge_index`` holds the training links in all three, also where ``RandomLinkSplit`` adds
-        the validation links to the test graph. ``edge_label_index`` and ``edge_label`` hold the
-        pairs to be scored; those of train are all links, as with
-        ``add_negative_train_samples=False``.
+        ``edge_index`` holds the training links in all three, whereas ``RandomLinkSplit`` adds the
+        validation links to the test graph. ``edge_label_index`` and ``edge_label`` hold the pairs
+        to be scored; those of train are links only, as with ``add_negative_train_samples=False``.
         """
         from torch_geometric.data import Data
 
@@ -126,19 +126,22 @@ class LinkSplit:
         return train, val, test
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the split as npz, whole or not at all; :meth:`load` brings it back exactly."""
-        # Given a name, numpy would add .npz to one that lacks it.
-        head = {"num_nodes": self.num_nodes, "seed": self.seed, "fingerprint": self.fingerprint}
-        head = {name: np.array(value) for name, value in {"format": _FORMAT, **head}.items()}
-        parts = {name: part.numpy() for name, part in self._parts().items()}
-        write_arrays(path, {**head, **parts})
+        """Write the split as npz, atomically; :meth:`load` reads it back exactly."""
+        head = {
+            "format": _FORMAT,
+            "num_nodes": self.num_nodes,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+        }
+        content = {**head, **self._parts()}
+        write_arrays(path, {name: np.array(value) for name, value in content.items()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LinkSplit":
         """Read a split written by :meth:`save`.
 
         Raises:
-            ArtifactError: If the file is missing, damaged or something else.
+            ArtifactError: If the file is missing, damaged or of another kind.
         """
         try:
             content = read_arrays(path)
@@ -146,24 +149,14 @@ class LinkSplit:
                 raise ValueError(f"format is {content['format']}, expected {_FORMAT}")
             num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
             fingerprint = str(content["fingerprint"])
-            pairs = {name: _pairs(content[name], num_nodes) for name in _PARTS}
-        except KeyError as error:
+            train, *held = (_pairs(content[name], num_nodes) for name in _PARTS)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             raise ArtifactError(
-                "SPLIT_CORRUPT", f"{path} is not a readable link split: it lacks {error}."
+                "SPLIT_CORRUPT", f"{path} is not a readable link split: {reason}."
             ) from None
-        except (TypeError, ValueError) as error:
-            raise ArtifactError(
-                "SPLIT_CORRUPT",
-                f"{path} is not a readable link split: {str(error).rstrip('.')}.",
-            ) from None
-        return cls(
-            num_nodes=num_nodes,
-            train=pairs["train"],
-            val=LabelledPairs(pairs["val_pos"], pairs["val_neg"]),
-            test=LabelledPairs(pairs["test_pos"], pairs["test_neg"]),
-            fingerprint=fingerprint,
-            seed=seed,
-        )
+        val, test = LabelledPairs(*held[:2]), LabelledPairs(*held[2:])
+        return cls(num_nodes, train, val, test, fingerprint, seed)
 
     def _parts(self) -> dict[str, Tensor]:
         values = (self.train, self.val.pos, self.val.neg, self.test.pos, self.test.neg)
@@ -177,37 +170,32 @@ class LinkSplit:
         )
 
 
-_PARTS = ("train", "val_pos", "val_neg", "test_pos", "test_neg")
-
-
 def split_links(
-    graph: Graph, *, val: float = 0.05, test: float = 0.10, seed: int = 0
+    graph: Graph, *, val: float = VAL_FRACTION, test: float = TEST_FRACTION, seed: int = 0
 ) -> LinkSplit:
-    """Hide a share of the links, and draw as many non-links to rank them against.
+    """Hold out a fraction of the links, and draw as many non-links to rank them against.
 
-    Both directions of a hidden link leave the training graph. Non-links are distinct, never
-    self-pairs, never a link of *any* part, and no non-link stands in two parts. The result
-    depends on the canonical graph and the seed alone.
+    Both directions of a held-out link leave the training graph. Non-links are distinct pairs of
+    different nodes, links of no part, and in one part only. The result depends on the canonical
+    graph and the seed alone.
 
     Source: Kipf & Welling (2016), section 2 (5 % validation, 10 % test).
 
     Args:
         graph: The graph; its links are split, its nodes and features are not.
-        val: Share of the M links, in ``[0, 1)``; the count is rounded down. 0 leaves the part
-            empty.
-        test: Likewise; ``val + test < 1``.
-        seed: Of the stream ``"split"``; see :func:`vgae.runtime.streams.stream`.
+        val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
+        test: Fraction for test, likewise; ``val + test < 1``.
+        seed: Seed of the stream ``"split"``; see :func:`vgae.runtime.streams.stream`.
 
     Raises:
-        UsageError: If the shares are out of range.
+        UsageError: If the fractions are out of range.
         DataError: If there are too few links for a part, or too few non-links.
     """
     num_val, num_test = _part_sizes(graph, val, test)
     generator = stream(seed, "split")
     order = torch.randperm(graph.num_links, generator=generator)
-    held_test, held_val, rest = order.split(
-        [num_test, num_val, graph.num_links - num_test - num_val]
-    )
+    sizes = [num_test, num_val, graph.num_links - num_test - num_val]
+    held_test, held_val, rest = order.split(sizes)
     neg = sample_non_links(graph.links, graph.num_nodes, num_test + num_val, generator)
     return LinkSplit(
         num_nodes=graph.num_nodes,
@@ -222,17 +210,16 @@ def split_links(
 def sample_non_links(
     links: Tensor, num_nodes: int, num_samples: int, generator: torch.Generator
 ) -> Tensor:
-    """Draw distinct pairs of different nodes that are not linked, each set equally likely.
+    """Draw distinct non-links, each set of them equally likely.
 
-    The non-links are numbered from 0 on; distinct numbers are drawn and each is turned into its
-    pair by a binary search among the links. Nothing is rejected for being a link, so a dense
-    graph takes no longer than a sparse one.
+    Distinct numbers of non-links are drawn, and a binary search among the links turns each into
+    its pair. No draw is rejected, so a dense graph takes no longer than a sparse one.
 
     Args:
-        links: Each link once with ``u < v``, no repeats, shape ``(2, M)``.
+        links: Each link once with ``u < v``, shape ``(2, M)``.
         num_nodes: N.
-        num_samples: How many pairs to draw.
-        generator: Where they come from.
+        num_samples: Number of pairs.
+        generator: Source of the random numbers.
 
     Returns:
         Pairs with ``u < v``, shape ``(2, num_samples)``.
@@ -253,7 +240,7 @@ def sample_non_links(
     code = (v * (v - 1) // 2 + u).sort().values
     non_links_before = code - torch.arange(len(code))
     code_drawn = rank + torch.searchsorted(non_links_before, rank, right=True)
-    # The square root may be off by one once the number needs more than 53 bits.
+    # The square root may be off by one for numbers of more than 53 bits.
     v = ((1 + (1 + 8 * code_drawn.double()).sqrt()) / 2).long()
     v = torch.where(v * (v - 1) // 2 > code_drawn, v - 1, v)
     v = torch.where((v + 1) * v // 2 <= code_drawn, v + 1, v)
@@ -266,7 +253,7 @@ def _distinct(population: int, count: int, generator: torch.Generator) -> Tensor
         return torch.randperm(population, generator=generator)[:count]
     drawn = torch.empty(0, dtype=torch.int64)
     while len(drawn) < count:
-        # randint takes a 32-bit remainder: of a large population, low numbers come too often.
+        # randint uses a 32-bit remainder, which favours low numbers of a large population.
         more = torch.randint(2**62, (2 * count,), generator=generator)
         more = more[more < 2**62 // population * population] % population
         drawn = torch.cat([drawn, more])
@@ -276,34 +263,34 @@ def _distinct(population: int, count: int, generator: torch.Generator) -> Tensor
 
 
 def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
-    """Return how many links validation and test get, or say why that cannot be."""
-    for name, share in {"val": val, "test": test, "val + test": val + test}.items():
-        if not 0 <= share < 1:
+    """Return the numbers of validation and test links, or raise."""
+    for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
+        if not 0 <= fraction < 1:
             raise UsageError(
-                "SPLIT_SHARE", f"{name} must be a share of the links in [0, 1), got {share}."
+                "SPLIT_SHARE", f"{name} must be a fraction of the links in [0, 1), got {fraction}."
             )
     if graph.num_links == 0:
         dropped = graph.notes.get("self_loops", 0)
         raise DataError(
             "NO_EDGES",
-            f"{graph.name} has no links ({dropped} self-loops were dropped), so there is nothing"
-            " to predict; features alone are for other methods, such as PCA.",
+            f"{graph.name} has no links to predict ({dropped} self-loops were dropped); for"
+            " features alone use another method, such as PCA.",
         )
     sizes = {}
-    for name, share in {"val": val, "test": test}.items():
+    for name, fraction in {"val": val, "test": test}.items():
         # The tiny factor undoes rounding: 100 * 0.29 is 28.999999999999996.
-        sizes[name] = math.floor(graph.num_links * share * (1 + 1e-12))
-        if share > 0 and sizes[name] == 0:
+        sizes[name] = math.floor(graph.num_links * fraction * (1 + 1e-12))
+        if fraction > 0 and sizes[name] == 0:
             raise DataError(
                 "SPLIT_TOO_SMALL",
-                f"{share:.3g} of {graph.num_links} links is less than one; {name} needs at least"
-                f" {1 / share:.6g} links, or a larger share, or 0 to go without.",
+                f"{fraction:.3g} of {graph.num_links} links is less than one; {name} needs at"
+                f" least {1 / fraction:.6g} links, a larger fraction, or 0 for none.",
             )
     if sum(sizes.values()) >= graph.num_links:
         raise DataError(
             "SPLIT_TOO_SMALL",
-            f"val and test take all {graph.num_links} links and leave none to train on; take"
-            " smaller shares.",
+            f"val and test take all {graph.num_links} links and leave none to train on; use"
+            " smaller fractions.",
         )
     return sizes["val"], sizes["test"]
 
@@ -321,7 +308,7 @@ def _count_in(values: np.ndarray, among: np.ndarray) -> int:
 
 
 def _checks(split: LinkSplit, graph: Graph) -> list[Check]:
-    """Count the violations of each invariant that can be read off a split and its graph."""
+    """Count the violations of each invariant."""
     n = split.num_nodes
     train, val, val_neg, test, test_neg = (_code(p, n) for p in split._parts().values())
     held, neg = np.concatenate([val, test]), np.concatenate([val_neg, test_neg])
@@ -334,7 +321,7 @@ def _checks(split: LinkSplit, graph: Graph) -> list[Check]:
         Check(
             "S1",
             "training, validation and test links are the links of the graph, each once",
-            # Both are sorted: a split as it should be needs no more than a look.
+            # Both are sorted: a correct split needs a comparison only.
             0
             if np.array_equal(parts, links)
             else len(np.setxor1d(parts, links)) + len(parts) - len(np.unique(parts)),
@@ -366,7 +353,7 @@ def _checks(split: LinkSplit, graph: Graph) -> list[Check]:
 
 
 def _pairs(array: np.ndarray, num_nodes: int) -> Tensor:
-    """Return a stored part as a tensor, or raise: it indexes memory later on."""
+    """Return a stored part as a tensor, or raise: its numbers index memory later."""
     if array.ndim != 2 or array.shape[0] != 2 or array.dtype != np.int64:
         raise ValueError(f"a part has shape {array.shape} of {array.dtype}, expected (2, P) int64")
     if array.size and (array.min() < 0 or array.max() >= num_nodes):

@@ -8,10 +8,9 @@ from their computation to their last use. softplus is
 and the factors of 64 rows are multiplied as the product minus one, :math:`q \leftarrow q + e (1 +
 q)`, which keeps the precision of very negative logits, the usual ones of a sparse graph.
 
-Reason for numba: it is a wheel and compiles once per machine, in seconds. ``torch.compile`` of the
-torch tiles needs a C++ compiler on the user's machine and took 1.3 times as long as the tiles,
-numba 0.7 times (one thread, AVX-512, N = 9,728, d = 16). A C++ extension needs a build step, or a
-wheel for every platform.
+numba is a wheel and compiles once per machine, in seconds. ``torch.compile`` needs the user's C++
+compiler and took 1.3 times as long as the torch tiles, numba 0.7 times (one thread, AVX-512,
+N = 9,728, d = 16). A C++ extension needs a build step, or a wheel per platform.
 """
 
 import ctypes
@@ -112,8 +111,8 @@ if hasattr(os, "register_at_fork"):
 def _stop_idle_threads() -> None:
     """Stop torch's own threads, which busy-wait for milliseconds after an operation.
 
-    ``omp_pause_resource_all`` is part of OpenMP 5.0, section 3.6; the next parallel operation of
-    torch starts the threads again, in microseconds. A torch without OpenMP does not need it.
+    ``omp_pause_resource_all`` (OpenMP 5.0, section 3.6) does so; the next parallel operation
+    starts them again, in microseconds. A torch without OpenMP does not need it.
     """
     # The symbols loaded by this process; Windows has no such handle.
     pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None) if _IS_POSIX else None
@@ -164,8 +163,7 @@ def _visit_tiles(
     sums = np.zeros((3, room.shape[1]), np.float64)
     total, total_p = 0.0, 0.0
     for block in range(-(-num_nodes // ROWS)):
-        turn = block % (2 * num_workers)
-        if turn != worker and turn != 2 * num_workers - 1 - worker:
+        if block % (2 * num_workers) not in (worker, 2 * num_workers - 1 - worker):
             continue
         top, bottom = block * ROWS, min((block + 1) * ROWS, num_nodes)
         left = top

@@ -1,12 +1,8 @@
 r"""Unbiased estimate of the sum over all pairs, for graphs too large for the exact sum.
 
 The nodes are shuffled and cut into blocks of B; each block is paired with the next one. All
-ordered pairs of two different nodes are equally likely, so for m drawn pairs and any function f
-of a logit
-
-.. math:: \sum_{i \ne j} f(s_{ij}) = E \Big[ \frac{N (N - 1)}{m} \sum_{drawn} f(s_{ij}) \Big]
-
-The drawn function is softplus minus a quadratic (a control variate):
+ordered pairs of two different nodes are equally likely, so for m drawn pairs, and a quadratic q
+as control variate,
 
 .. math::
     \sum_{i \ne j} \mathrm{softplus}(s_{ij}) = \sum_{i \ne j} q(s_{ij})
@@ -47,8 +43,7 @@ class Sampled:
 
     Attributes:
         pairs_per_node: B, at least 1; values below 16 save little.
-        generator: Generator of the sampled pairs, on the device of ``z``; torch's default if not
-            given.
+        generator: Source of the pairs, on the device of ``z``; by default torch's own generator.
     """
 
     pairs_per_node: int = PAIRS_PER_NODE
@@ -64,23 +59,17 @@ def sweep(
     bias: Tensor,
     wanted: Wanted,
     *,
-    per_node: int = PAIRS_PER_NODE,
-    generator: torch.Generator | None = None,
+    sampled: Sampled = Sampled(),
     control_variate: bool = True,
 ) -> Sweep:
     """Estimate the sum over all pairs and its gradients; each is unbiased.
 
-    Args:
-        z: Latent vectors, shape ``(N, d)``.
-        bias: Bias of the logits, shape ``()``.
-        wanted: Results to compute.
-        per_node: B, number of pairs drawn per node; at most half the number of nodes is used.
-        generator: Generator of the shuffle, on the device of ``z``.
-        control_variate: ``False`` draws softplus itself, for comparison.
+    Half the number of nodes limits ``pairs_per_node``. ``control_variate=False`` draws softplus
+    itself, for comparison.
     """
     num_nodes, width = z.shape
-    num_blocks, block, step = sampled_blocks(num_nodes, per_node, z.device.type)
-    order = torch.randperm(num_nodes, generator=generator, device=z.device)
+    num_blocks, block, step = sampled_blocks(num_nodes, sampled.pairs_per_node, z.device.type)
+    order = torch.randperm(num_nodes, generator=sampled.generator, device=z.device)
     order = order[: num_blocks * block]
     # The first block also follows the last one.
     order = torch.cat([order, order[:block]])
@@ -159,8 +148,7 @@ def _exact_part(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs."""
     intercept, slope = line
-    num_nodes = z.shape[0]
-    z_sum = z.sum(0)
+    num_nodes, z_sum = z.shape[0], z.sum(0)
     # Sums of z_i . z_j and of its square, where s = z_i . z_j + bias.
     first, second = z_sum.double().square().sum(), gram.double().square().sum()
     sum_s = first + num_nodes**2 * bias.double()

@@ -36,7 +36,7 @@ def edges_to_csr(edge_index: Tensor, num_nodes: int, values: Tensor | None = Non
     Args:
         edge_index: Row and column of each entry, in ``[0, N)``, shape ``(2, E)``.
         num_nodes: N.
-        values: One per column of ``edge_index``, shape ``(E,)``; ones if not given.
+        values: Value of each edge, shape ``(E,)``; ones if not given.
     """
     if values is None:
         values = torch.ones(edge_index.shape[1], device=edge_index.device)
@@ -58,7 +58,7 @@ def gcn_norm(
     self_loop_weight: float = 1.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    r"""Return the normalised adjacency of a graph convolution, with self-loops of weight c.
+    r"""Return the normalised adjacency of a graph convolution as CSR, shape ``(N, N)``.
 
     .. math:: \hat A = D^{-1/2} (A + c I) D^{-1/2}, \quad D_{ii} = \sum_j (A + c I)_{ij}
 
@@ -73,11 +73,8 @@ def gcn_norm(
         edge_index: Source and target of every edge, shape ``(2, E)``.
         num_nodes: N.
         edge_weight: Weight of each edge, finite, not negative, shape ``(E,)``; ones if not given.
-        self_loop_weight: c.
+        self_loop_weight: Weight c of the self-loops.
         dtype: Dtype of the result; by default that of a floating ``edge_weight``, else float32.
-
-    Returns:
-        Sparse CSR matrix, shape ``(N, N)``.
 
     Raises:
         DataError: If a weight is negative or not finite, or an index is out of range.
@@ -136,11 +133,7 @@ class EdgePattern(NamedTuple):
 
     @classmethod
     def of(cls, edge_index: Tensor, num_nodes: int) -> "EdgePattern":
-        """Sort the edges.
-
-        Args:
-            edge_index: Both directions of every edge, once each, without self-loops, ``(2, E)``.
-            num_nodes: N.
+        """Sort the edges, given in both directions, once each, without self-loops, ``(2, E)``.
 
         Raises:
             DataError: If the edges are not of this form.
@@ -155,11 +148,9 @@ class EdgePattern(NamedTuple):
         return cls(crow.to(index), col[order].to(index), row[order], place)
 
     def gcn_norm(self, edge_weight: Tensor, *, self_loop_weight: float = 1.0) -> Tensor:
-        r"""Return :math:`\hat A` as :func:`gcn_norm` does.
+        r"""Return :math:`\hat A` as :func:`gcn_norm` does, with c above zero.
 
-        Args:
-            edge_weight: Not negative, equal for both directions of an edge, shape ``(E,)``.
-            self_loop_weight: c, above zero.
+        ``edge_weight`` is not negative and equal for both directions of an edge, shape ``(E,)``.
         """
         num_nodes = len(self.crow) - 1
         num_edges = len(self.place) - num_nodes

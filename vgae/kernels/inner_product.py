@@ -29,9 +29,8 @@ _NEEDS = {"compiled": "a CPU and numba", "triton": "a GPU of compute capability 
 class PairNll(NamedTuple):
     """Summed cost in nats of the edges, of the non-edges and of the self-pairs, unweighted.
 
-    The first two count ordered pairs of two different nodes, so each link and each non-link
-    twice. The third is the cost of the N self-pairs counted as edges, as in Kipf & Welling's
-    code; the likelihood of a graph leaves them out.
+    The first two count each link and each non-link twice, once per direction. The third counts the
+    N self-pairs as edges, as Kipf & Welling's code does; the likelihood of a graph excludes them.
     """
 
     edges: Tensor
@@ -93,12 +92,10 @@ def inner_product_nll(
     """
     if z.dim() != 2:
         raise ValueError(f"z must have shape (N, d), got {tuple(z.shape)}.")
-    for name, given, choices in (
-        ("impl", impl, get_args(Impl)),
-        ("precision", precision, get_args(Precision)),
-    ):
-        if given not in choices:
-            raise ValueError(f"{name} must be one of {choices}, got {given!r}.")
+    if impl not in get_args(Impl):
+        raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}.")
     z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
     bias = z.new_zeros(()) if bias is None else bias.to(z.dtype)
     n = z.shape[0]
@@ -110,9 +107,8 @@ def inner_product_nll(
         )
     adj = edge_index if is_csr else adjacency(edge_index, n)
     if sampled is not None:
-        options = {"per_node": sampled.pairs_per_node, "generator": sampled.generator}
-        sweep = partial(_sampled.sweep, **options)
-    elif (impl := chosen_impl(impl, *z.shape, z.device, z.dtype)) == "dense":
+        sweep = partial(_sampled.sweep, sampled=sampled)
+    elif (impl := chosen_impl(impl, n, z.shape[1], z.device, z.dtype)) == "dense":
         sweep = None
     else:
         # Imported on first use: "compiled" and "triton" load a compiler.
@@ -160,7 +156,6 @@ def chosen_impl(
 
 
 def _is_possible(impl: Impl, device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether ``"compiled"`` or ``"triton"`` can run."""
     if impl == "compiled":
         fits = device.type == "cpu"
     else:

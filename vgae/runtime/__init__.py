@@ -1,1 +1,1 @@
-"""Devices, random streams, progress, signals, and files that are read and written safely."""
+"""Devices, random streams, progress, signals, and safe reading and writing of files."""

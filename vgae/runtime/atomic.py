@@ -1,4 +1,4 @@
-"""Write a file whole or not at all; say what stands in the way."""
+"""Atomic writing of files, and errors of the file system."""
 
 import errno
 import os
@@ -14,10 +14,10 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system says while a file is written into an error of the package.
+    """Turn an ``OSError`` during writing into an error of the package.
 
     Raises:
-        ResourceError: ``NO_SPACE`` if the disk is full; ``CANNOT_WRITE`` for any other reason.
+        ResourceError: ``NO_SPACE`` if the disk is full, else ``CANNOT_WRITE``.
     """
     try:
         yield
@@ -26,8 +26,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.errno in _FULL:
             raise ResourceError(
                 "NO_SPACE",
-                f"{path} cannot be written ({reason}); make room, and do the same again. What"
-                " was written before is whole.",
+                f"{path} cannot be written ({reason}); make room and repeat the command."
+                " Files written before are complete.",
             ) from error
         raise ResourceError(
             "CANNOT_WRITE", f"{path} cannot be written ({reason}); choose another place."
@@ -36,21 +36,18 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; on success it takes the place of ``path``.
+    """Yield a temporary path for the caller to write; on success it replaces ``path``.
 
-    The bytes reach the disk (``fsync``) before the rename and the name after it, so that a
-    reader sees the old file or the new one and never a part. On an exception the temporary file
-    is removed and ``path`` stays as it was. A failed ``fsync`` is a failure: what the system then
-    has in its cache says nothing about the disk.
-
-    Yields:
-        A path with the suffix of ``path``, to be written by the caller.
+    The temporary path has the folder and suffix of ``path``. The bytes reach the disk (``fsync``)
+    before the rename and the name after it, so a reader sees the old file or the new one and
+    never a part. On an exception, also of ``fsync``, the temporary file is removed and ``path``
+    is unchanged.
 
     Raises:
         ResourceError: See :func:`writing`.
     """
     path = Path(path)
-    # Not mkstemp, which makes files that nobody else may read.
+    # Not mkstemp, whose files only their owner can read.
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}{path.suffix}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +63,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new name itself to the disk; Windows has no such call and needs none."""
+    """Write the new name itself to the disk; Windows neither has nor needs this call."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

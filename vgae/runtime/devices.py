@@ -1,4 +1,4 @@
-"""Where to compute, whether to the same bits each time, and what is said if memory lacks."""
+"""Device selection, deterministic mode, out-of-memory errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +43,8 @@ def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:
     """Return the device; ``"auto"`` is a GPU if there is one, else the CPU.
 
     Raises:
-        ResourceError: If it is not there.
-        UsageError: If it must be a GPU, for ``cuda_graph``, and is none.
+        ResourceError: If the device does not exist.
+        UsageError: If ``cuda_graph`` is set and the device is no GPU.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -64,12 +64,11 @@ def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:
 
 @contextmanager
 def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
-    """Have torch take the same bits each time, or refuse to, if that is wanted.
+    """Make torch use deterministic algorithms if ``wanted``, and restore the setting afterwards.
 
-    Where an operation on a GPU adds in any order and has no other way, torch raises
-    ``RuntimeError``; products with sparse matrices take another way by themselves. On a CPU all
-    operations of this package are deterministic as they are. The setting is afterwards what it
-    was before.
+    If an operation on a GPU has no deterministic algorithm, torch raises ``RuntimeError``;
+    products with sparse matrices switch to one by themselves. On a CPU all operations of this
+    package are always deterministic.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -83,7 +82,7 @@ def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def memory_named(device: torch.device) -> Iterator[None]:
-    """Say in one line that the memory did not suffice; torch says it in many ways."""
+    """Turn the various out-of-memory errors of torch into one ``ResourceError``."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,7 +1,7 @@
-"""showing: on stderr, how far long work is, how fast it goes, what is left, and how it does.
+"""Progress on stderr: count, rate, remaining time and a text.
 
-A terminal gets one line that is drawn anew. A file or a pipe gets a plain line every ten seconds,
-the first after five, so that short work leaves none.
+A terminal gets one line that is redrawn. A file or a pipe gets a plain line every ten seconds,
+the first after five, so short work writes none.
 """
 
 import os
@@ -14,21 +14,20 @@ from vgae.errors import printable
 
 _FIRST, _BETWEEN = 5.0, 10.0  # seconds before a plain line
 _REDRAWN = 4  # times a second
-_WITH_BAR = 60  # columns of a terminal, at least
+_WITH_BAR = 60  # columns of the narrowest terminal with a bar
 
 Text = Callable[[], str]
 
 
 class Pace:
-    """How far work is, and how fast it goes.
+    """Progress and rate of work.
 
-    A call notes how much is done, and costs a fraction of a microsecond: whoever draws or writes
-    looks at it when it is time.
+    A call stores the current count, in a fraction of a microsecond; the display reads it.
 
     Args:
-        total: What there is to do, at least 1.
-        unit: What is counted, in the plural; ``"bytes"`` are told in MB.
-        clock: Returns seconds.
+        total: Total count, at least 1.
+        unit: Unit of the count, in the plural; ``"bytes"`` are shown in MB.
+        clock: Function that returns seconds.
     """
 
     def __init__(
@@ -39,24 +38,24 @@ class Pace:
         self.begin(0)
 
     def begin(self, done: int) -> None:
-        """Start the clock; what was done in another life says nothing of the pace of this one."""
+        """Start the clock, excluding work done before a resume from the rate."""
         self.first = self.done = done
         self.start = self.seen = self.clock()
 
     def __call__(self, done: int, text: Text | None = None) -> None:
-        """Note how much is done; ``text`` is asked for how it does, and only when it is shown."""
+        """Store the count; ``text`` is called only when it is shown."""
         self.done, self.seen = done, self.clock()
         if text is not None:
             self.text = text
 
     def counts(self) -> str:
-        """Return how much of how much: ``"120/200"``."""
+        """Return the count and the total: ``"120/200"``."""
         if self.unit == "bytes":
             return f"{self.done / 1e6:.1f}/{self.total / 1e6:.1f} MB"
         return f"{self.done:,}/{self.total:,}"
 
     def rate(self) -> str:
-        """Return how fast it goes: ``"24/s"``, or ``"3.1 s each"``; nothing before the first."""
+        """Return the rate, ``"24/s"`` or ``"3.1 s each"``; empty before the first count."""
         per_second = self._per_second()
         if not per_second:
             return ""
@@ -67,17 +66,17 @@ class Pace:
         return f"{per_second:,.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"
 
     def time(self) -> str:
-        """Return how long the rest will take or, when all is done, how long it took."""
+        """Return the remaining time or, at the end, the total time."""
         if self.done >= self.total:
             return f"in {_clock_time(self.seen - self.start)}"
         per_second = self._per_second()
         if not per_second:
             return ""
-        # It goes down while the next one is waited for.
+        # It decreases while the next count is awaited.
         left = (self.total - self.done) / per_second - (self.clock() - self.seen)
         return f"{_clock_time(max(left, 0))} left"
 
-    def said(self) -> str:
+    def message(self) -> str:
         """Return the text, on one line."""
         return printable(" ".join(self.text().split()))
 
@@ -88,13 +87,13 @@ class Pace:
 
 @contextmanager
 def showing(total: int, unit: str, *, wanted: bool | None = None) -> Iterator[Pace]:
-    """Yield what is to be called with how much is done; it is shown on stderr meanwhile.
+    """Yield a :class:`Pace` to call with the current count; stderr shows it meanwhile.
 
     Args:
-        total: What there is to do.
-        unit: What is counted, in the plural; ``"bytes"`` are told in MB.
-        wanted: Whether it is shown. By default as fits stderr, a line that is redrawn or plain
-            lines; if True, as on a terminal, whatever stderr is.
+        total: Total count.
+        unit: Unit of the count, in the plural; ``"bytes"`` are shown in MB.
+        wanted: ``False`` shows nothing, ``True`` a redrawn line. By default a terminal gets a
+            redrawn line, any other stderr plain lines.
     """
     pace = Pace(max(total, 1), unit)
     if wanted is False or total < 1 or sys.stderr is None:
@@ -110,14 +109,14 @@ def showing(total: int, unit: str, *, wanted: bool | None = None) -> Iterator[Pa
 
 @contextmanager
 def _drawn(pace: Pace) -> Iterator[None]:
-    """Draw it on a terminal, again and again."""
+    """Redraw the progress on a terminal."""
     from rich.console import Console, RenderableType
     from rich.progress import Progress, ProgressColumn, Task
     from rich.progress_bar import ProgressBar
     from rich.table import Column
     from rich.text import Text as Line
 
-    class Said(ProgressColumn):
+    class Cell(ProgressColumn):
         def __init__(self, say: Callable[[], RenderableType], column: Column) -> None:
             super().__init__(column)
             self.say = say
@@ -125,13 +124,13 @@ def _drawn(pace: Pace) -> Iterator[None]:
         def render(self, task: Task) -> RenderableType:  # noqa: ARG002
             return self.say()
 
-    def fixed(words: Callable[[], str]) -> Said:
-        return Said(lambda: Line(words()), Column(no_wrap=True))
+    def fixed(words: Callable[[], str]) -> Cell:
+        return Cell(lambda: Line(words()), Column(no_wrap=True))
 
     console = Console(stderr=True)
-    bar = Said(lambda: ProgressBar(pace.total, pace.done, width=5), Column(no_wrap=True))
-    # It is the text that is cut where there is no room, not the numbers.
-    rest = Said(lambda: Line(pace.said()), Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+    bar = Cell(lambda: ProgressBar(pace.total, pace.done, width=5), Column(no_wrap=True))
+    # On a narrow terminal the text is cut, not the numbers.
+    rest = Cell(lambda: Line(pace.message()), Column(ratio=1, no_wrap=True, overflow="ellipsis"))
     numbers = fixed(pace.counts), fixed(lambda: " ".join(filter(None, (pace.rate(), pace.time()))))
     columns = (numbers[0], bar, numbers[1]) if console.width >= _WITH_BAR else numbers
     with Progress(
@@ -140,7 +139,7 @@ def _drawn(pace: Pace) -> Iterator[None]:
         console=console,
         expand=True,
         refresh_per_second=_REDRAWN,
-        # What is printed to a file meanwhile must go there.
+        # Output to a file must not be redirected to the terminal.
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as progress:
         progress.add_task("", total=pace.total)
@@ -148,7 +147,7 @@ def _drawn(pace: Pace) -> Iterator[None]:
 
 
 class _Lines(Pace):
-    """Writes a plain line now and then."""
+    """Progress that writes a plain line at intervals."""
 
     def __init__(self, pace: Pace) -> None:
         super().__init__(pace.total, pace.unit, clock=pace.clock)
@@ -162,14 +161,14 @@ class _Lines(Pace):
             self.due = self.seen + _BETWEEN
 
     def end(self) -> None:
-        """Say how it ended, if anything was said before."""
+        """Write the final line if any line was written before."""
         if 0 <= self.written < self.done:
             self._write()
 
     def _write(self) -> None:
         self.written = self.done
         unit = "" if self.unit == "bytes" else f" {self.unit}"
-        parts = (self.counts() + unit, self.rate(), self.time(), self.said())
+        parts = (self.counts() + unit, self.rate(), self.time(), self.message())
         sys.stderr.write(", ".join(filter(None, parts)) + "\n")
         sys.stderr.flush()
 

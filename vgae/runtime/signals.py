@@ -1,4 +1,4 @@
-"""ended_by_signals: SIGTERM and SIGINT end a training between two epochs, not within one."""
+"""Handlers of SIGTERM and SIGINT that end a training between two epochs."""
 
 import signal
 import threading
@@ -14,27 +14,27 @@ _USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_
 
 
 class SignalNote:
-    """Which signal came, if one did.
+    """Record of a received signal.
 
     Attributes:
-        received: Its number; 0 before.
+        received: Number of the signal; 0 without one.
     """
 
     def __init__(self) -> None:
         self.received = 0
 
     def note(self, number: int, _: Any) -> None:
-        """Remember a signal, and let the next one end the process as it usually does."""
+        """Record a signal, and restore the usual handlers for the next one."""
         self.received = number
         for known in _SIGNALS:
             signal.signal(known, _USUAL[known])
 
     def check(self, epoch: int, folder: Path) -> None:
-        """Raise ``Interrupted``, or ``Terminated``, if a signal came.
+        """Raise ``Interrupted`` or ``Terminated`` if a signal was received.
 
         Args:
-            epoch: Number of the one that is over.
-            folder: Of the checkpoints.
+            epoch: Number of the completed epoch.
+            folder: Folder of the checkpoints.
         """
         if self.received:
             kind = Terminated if self.received == signal.SIGTERM else Interrupted
@@ -47,16 +47,16 @@ class SignalNote:
 
 
 @contextmanager
-def told_of_signals(tell: Callable[[str], object]) -> Iterator[None]:
-    """End the process with 130 or 143 on SIGINT or SIGTERM, and tell so first.
+def exit_on_signals(report: Callable[[str], object]) -> Iterator[None]:
+    """Report SIGINT or SIGTERM and exit with status 130 or 143; for commands without a training.
 
-    For a command that has nothing to finish: while it trains, :func:`ended_by_signals` takes over.
+    During a training, :func:`ended_by_signals` replaces the handlers.
     """
 
     def end(number: int, _: Any) -> None:
         for known in _SIGNALS:
             signal.signal(known, _USUAL[known])
-        tell(f"{signal.Signals(number).name} ended it; what was written before is whole")
+        report(f"{signal.Signals(number).name} ended it; files written before are complete")
         raise SystemExit(128 + number)
 
     with _handled(end):
@@ -65,10 +65,10 @@ def told_of_signals(tell: Callable[[str], object]) -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals(*, wanted: bool) -> Iterator[SignalNote]:
-    """Yield what notes signals meanwhile; handlers are afterwards what they were before.
+    """Yield a record of signals, and restore the handlers afterwards.
 
-    Python runs handlers in the main thread only; elsewhere, and where it is not wanted, nothing
-    is noted. A signal that was ignored before, as in a background job, stays ignored.
+    Without ``wanted``, and outside the main thread, where Python runs no handlers, no signal is
+    recorded. A signal that was ignored before, as in a background job, stays ignored.
     """
     signals = SignalNote()
     with _handled(signals.note) if wanted else nullcontext():

@@ -25,10 +25,9 @@ StreamName = Literal[
 
 
 def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return the generator of one purpose, derived from ``seed`` and ``name`` by SHA-256.
+    """Return the generator for one purpose, derived from ``seed`` and ``name`` by SHA-256.
 
-    Streams of one seed do not depend on each other: drawing more from one leaves the others as
-    they were, so that a change of the split never changes the initial weights.
+    Streams of one seed are independent: a change of the split never changes the initial weights.
 
     Args:
         seed: Any integer in ``[0, 2**63)``.
@@ -39,7 +38,7 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
             ``"dropout"``, ``"hard-negatives"`` (order of equals), ``"calibration"`` (non-links
             beyond those of the split), ``"batches"`` (order of the images) or ``"binarize"``
             (pixels drawn by their grey value).
-        device: Where the generator draws.
+        device: Device of the generator.
 
     Raises:
         UsageError: If ``seed`` is out of range.
