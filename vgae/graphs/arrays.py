@@ -44,7 +44,11 @@ def feature_tensor(x: Any) -> Tensor:
         # A copy in row-major order, independent of the caller's array.
         values = given.astype(np.float32, order="C") if csr is None else csr.data
     if not np.isfinite(values).all():
-        row, column = _first_nonfinite(values, csr)
+        first = np.flatnonzero(~np.isfinite(values))[0]
+        if csr is None:
+            row, column = np.divmod(first, given.shape[1])
+        else:
+            row, column = np.searchsorted(csr.indptr, first, "right") - 1, csr.indices[first]
         raise DataError(
             "FEATURE_NONFINITE",
             f"x must be finite in float32, got {np.count_nonzero(~np.isfinite(values))} other"
@@ -59,14 +63,6 @@ def feature_tensor(x: Any) -> Tensor:
         torch.from_numpy(csr.data),
         given.shape,
     )
-
-
-def _first_nonfinite(x: Any, csr: sp.csr_array | None) -> tuple[int, int]:
-    if csr is None:
-        row, column = np.argwhere(~np.isfinite(x))[0]
-        return int(row), int(column)
-    at = int(np.flatnonzero(~np.isfinite(csr.data))[0])
-    return int(np.searchsorted(csr.indptr, at, side="right")) - 1, int(csr.indices[at])
 
 
 def _scipy_from_tensor(x: Tensor) -> Any:

@@ -72,18 +72,14 @@ def canonical_links(
         edge_weight: Weight of each edge, above zero, shape ``(E,)``.
         merge: How the weights of repeated edges, in either direction, become one.
         directed: ``"error"`` refuses edges that lack their reverse.
-        ordered: Whether the source of the edges is directed, so that edges are one-way even if
-            all of them are.
+        ordered: Whether the source is directed, so that edges may all be one-way.
 
     Raises:
         DataError: If an index or a weight is out of range, or the graph is directed and must not.
         UsageError: If an option has no such value.
     """
-    for name, value, choices in (
-        ("merge", merge, get_args(Merge)),
-        ("directed", directed, get_args(Directed)),
-    ):
-        if value not in choices:
+    for name, value, kind in (("merge", merge, Merge), ("directed", directed, Directed)):
+        if value not in (choices := get_args(kind)):
             raise UsageError(name.upper(), f"{name} must be one of {choices}, got {value!r}.")
     _check_range(edges, num_nodes)
     u, v = edges.astype(np.int64)
@@ -101,7 +97,13 @@ def canonical_links(
         "one_way": one_way if ordered or one_way < len(links) else 0,
     }
     if directed == "error" and notes["one_way"]:
-        _refuse_directed(distinct, num_nodes, one_way)
+        u, v = np.divmod(distinct, num_nodes)
+        first = int((~np.isin(v * num_nodes + u, distinct)).argmax())
+        raise DataError(
+            "DIRECTED",
+            f"{one_way} links go one way only, the first from node {u[first]} to node {v[first]}"
+            " (counted from 0 in the order of the nodes); use directed='symmetrize' to keep them.",
+        )
     weight = None
     if edge_weight is not None:
         given = _weights(edge_weight, edges)[~loops]
@@ -184,17 +186,6 @@ def _check_range(edges: np.ndarray, num_nodes: int) -> None:
         )
 
 
-def _refuse_directed(distinct: np.ndarray, num_nodes: int, one_way: int) -> None:
-    u, v = np.divmod(distinct, num_nodes)
-    lonely = ~np.isin(v * num_nodes + u, distinct)
-    first = int(lonely.argmax())
-    raise DataError(
-        "DIRECTED",
-        f"{one_way} links go one way only, the first from node {u[first]} to node {v[first]}"
-        " (counted from 0 in the order of the nodes); directed='symmetrize' makes links of them.",
-    )
-
-
 def _weights(edge_weight: Any, edges: np.ndarray) -> np.ndarray:
     """Return the weights as float32, shape ``(E,)``, or raise with the first bad ones."""
     given = dense_array(edge_weight, "edge_weight", "BAD_WEIGHT")
@@ -209,11 +200,7 @@ def _weights(edge_weight: Any, edges: np.ndarray) -> np.ndarray:
     for code, bad, rule in (
         ("BAD_WEIGHT", ~np.isfinite(weight), "must be finite in float32"),
         ("NEGATIVE_WEIGHT", weight < 0, "must not be negative"),
-        (
-            "ZERO_WEIGHT",
-            weight == 0,
-            "must not be zero in float32; leave such edges out (vgae convert --drop-zero)",
-        ),
+        ("ZERO_WEIGHT", weight == 0, "must not be zero in float32 (see vgae convert --drop-zero)"),
     ):
         if bad.any():
             first = np.flatnonzero(bad)[:3]

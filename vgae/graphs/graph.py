@@ -41,8 +41,7 @@ class Graph:
     Attributes:
         links: Each link once with ``u < v``, ascending, int64, shape ``(2, M)``.
         num_nodes: N.
-        link_weight: Weight of each link, float32, above zero, shape ``(M,)``; ``None`` if all
-            are 1.
+        link_weight: Weight of each link, float32, above zero, ``(M,)``; ``None`` if all are 1.
         x: Node features, float32, shape ``(N, F)``, dense or sparse CSR; ``None`` without.
         feature_names: Name of each column of ``x``, of length F; empty if unknown.
         y: Label of each node, int64 in ``[0, C)``, or -1 if unknown, shape ``(N,)``.
@@ -201,8 +200,8 @@ class Graph:
     ) -> "Graph":
         """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
-        Directed edges become links. Other attributes are left out, and so is ``y`` unless it has
-        an integer per node. For ``merge`` and ``directed`` see :meth:`from_edges`.
+        Directed edges become links; ``y`` is left out unless it has an integer per node. For
+        ``merge`` and ``directed`` see :meth:`from_edges`.
         """
         return cls.from_edges(**from_pyg(data), merge=merge, directed=directed, name=name)
 
@@ -275,8 +274,7 @@ class Graph:
         if bool((place < 0).any()):
             u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()
             raise DataError(
-                "NOT_A_LINK",
-                f"nodes {u} and {v} are not linked in {self.name}; pass edge_weight.",
+                "NOT_A_LINK", f"nodes {u} and {v} are not linked in {self.name}; pass edge_weight."
             )
         return self.link_weight[place]
 
@@ -305,7 +303,11 @@ class Graph:
             head += " " + sha256("weights", self.link_weight.numpy())
         if self.x is None:
             return sha256(head)
-        x = _scipy_features(self.x)
+        if self.x.layout == torch.sparse_csr:
+            parts = (self.x.values(), self.x.col_indices(), self.x.crow_indices())
+            x = sp.csr_array(tuple(part.numpy() for part in parts), shape=tuple(self.x.shape))
+        else:
+            x = sp.csr_array(self.x.numpy())
         return sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
 
     def summary(self) -> dict[str, Any]:
@@ -334,13 +336,6 @@ class Graph:
             f"Graph({self.name!r}, {self.num_nodes} nodes, {self.num_links} links,"
             f" {self.num_features} features)"
         )
-
-
-def _scipy_features(x: Tensor) -> sp.csr_array:
-    if x.layout != torch.sparse_csr:
-        return sp.csr_array(x.numpy())
-    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
-    return sp.csr_array(parts, shape=tuple(x.shape))
 
 
 def both_directions(links: Tensor) -> Tensor:

@@ -24,6 +24,14 @@ VAL_FRACTION, TEST_FRACTION = 0.05, 0.10
 
 _FORMAT = "vgae-split-1"
 _PARTS = ("train", "val_pos", "val_neg", "test_pos", "test_neg")
+_INVARIANTS = {
+    "S1": "training, validation and test links are the links of the graph, each once",
+    "S3": "no held-out link is trained on or carries messages, in either direction",
+    "S4": "non-links are pairs u < v of nodes, links of no part, all different",
+    "S5": "each held-out part has as many non-links as links",
+    "S6": "there are links to train on",
+    "S12": "the split was made from the links of this graph",
+}
 
 
 class LabelledPairs(NamedTuple):
@@ -57,8 +65,7 @@ class LinkSplit:
 
     Attributes:
         num_nodes: N.
-        train: Training links, the only ones that carry messages, ``u < v``, shape
-            ``(2, M_train)``.
+        train: Training links, which alone carry messages, ``u < v``, shape ``(2, M_train)``.
         val: Validation links and non-links, for the choice of a model.
         test: Test links and non-links, for its final evaluation.
         fingerprint: :attr:`vgae.Graph.link_fingerprint` of the graph, independent of features.
@@ -100,9 +107,9 @@ class LinkSplit:
     def to_pyg(self, graph: Graph) -> tuple["Data", "Data", "Data"]:
         """Return train, val and test as PyG ``Data``, as ``RandomLinkSplit`` does.
 
-        ``edge_index`` holds the training links in all three, whereas ``RandomLinkSplit`` adds the
-        validation links to the test graph. ``edge_label_index`` and ``edge_label`` hold the pairs
-        to be scored; those of train are links only, as with ``add_negative_train_samples=False``.
+        All three hold the training links only, whereas ``RandomLinkSplit`` adds the validation
+        links to the test graph. The labelled pairs of train are links only, as with
+        ``add_negative_train_samples=False``.
         """
         from torch_geometric.data import Data
 
@@ -127,13 +134,8 @@ class LinkSplit:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the split as npz, atomically; :meth:`load` reads it back exactly."""
-        head = {
-            "format": _FORMAT,
-            "num_nodes": self.num_nodes,
-            "seed": self.seed,
-            "fingerprint": self.fingerprint,
-        }
-        content = {**head, **self._parts()}
+        head = {name: getattr(self, name) for name in ("num_nodes", "seed", "fingerprint")}
+        content = {"format": _FORMAT, **head, **self._parts()}
         write_arrays(path, {name: np.array(value) for name, value in content.items()})
 
     @classmethod
@@ -317,39 +319,21 @@ def _checks(split: LinkSplit, graph: Graph) -> list[Check]:
     held_reversed = _code(torch.cat([split.val.pos, split.test.pos], dim=1).flip(0), n)
     u, v = torch.cat([split.val.neg, split.test.neg], dim=1).numpy()
     parts = np.sort(np.concatenate([train, held]))
-    return [
-        Check(
-            "S1",
-            "training, validation and test links are the links of the graph, each once",
-            # Both are sorted: a correct split needs a comparison only.
-            0
-            if np.array_equal(parts, links)
-            else len(np.setxor1d(parts, links)) + len(parts) - len(np.unique(parts)),
-        ),
-        Check(
-            "S3",
-            "no held-out link is trained on or carries messages, in either direction",
-            _count_in(np.concatenate([held, held_reversed]), messages),
-        ),
-        Check(
-            "S4",
-            "non-links are pairs u < v of nodes, links of no part, all different",
-            _count_in(neg, links)
-            + int(((u < 0) | (u >= v) | (v >= n)).sum())
-            + (len(neg) - len(np.unique(neg))),
-        ),
-        Check(
-            "S5",
-            "each held-out part has as many non-links as links",
-            abs(len(val) - len(val_neg)) + abs(len(test) - len(test_neg)),
-        ),
-        Check("S6", "there are links to train on", int(len(train) == 0)),
-        Check(
-            "S12",
-            "the split was made from the links of this graph",
-            int(split.fingerprint != graph.link_fingerprint or n != graph.num_nodes),
-        ),
-    ]
+    # Both are sorted: a correct split needs a comparison only.
+    differ = 0
+    if not np.array_equal(parts, links):
+        differ = len(np.setxor1d(parts, links)) + len(parts) - len(np.unique(parts))
+    counts = {
+        "S1": differ,
+        "S3": _count_in(np.concatenate([held, held_reversed]), messages),
+        "S4": _count_in(neg, links)
+        + int(((u < 0) | (u >= v) | (v >= n)).sum())
+        + (len(neg) - len(np.unique(neg))),
+        "S5": abs(len(val) - len(val_neg)) + abs(len(test) - len(test_neg)),
+        "S6": int(len(train) == 0),
+        "S12": int(split.fingerprint != graph.link_fingerprint or n != graph.num_nodes),
+    }
+    return [Check(name, _INVARIANTS[name], count) for name, count in counts.items()]
 
 
 def _pairs(array: np.ndarray, num_nodes: int) -> Tensor:

@@ -93,7 +93,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
 def _apart(rows: int, columns: int) -> tuple[int, int]:
     """Return the shape with enough columns that a row is an odd number of cache lines long.
 
-    Rows that are a multiple of 4096 bytes apart map to the same few lines of the cache.
+    Rows a multiple of 4096 bytes apart would map to the same few lines of the cache.
     """
     return rows, (-(-columns // _LINE) | 1) * _LINE
 
@@ -103,8 +103,7 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="vgae-pairs")
 
 
-# A forked process has none of its parent's threads; Windows has no fork.
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 

@@ -50,8 +50,8 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted, *, precision: Precision = "hi
     (``high``). For logits of order one they stay below 1e-5 and 5e-4 (``tf32``), or 1e-4 and 4e-3
     (``bf16``, averaged over hundreds of nodes); a logit's error grows with its size.
 
-    The first call for a kind of input compiles and tunes the kernel; Triton caches both on disk.
-    After that the host never waits for the device, and a CUDA graph can be captured.
+    The first call for a kind of input compiles and tunes the kernel, cached on disk by Triton.
+    Later calls never make the host wait, so a CUDA graph can be captured.
 
     Args:
         z: float32, on a GPU of compute capability 8.0 or more, shape ``(N, d)`` with d at most

@@ -84,8 +84,7 @@ def pairs_cost(
 def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:
     """Return ``"exact"`` if one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
-    The prediction depends on sizes, kind of device and number of threads only, not on installed
-    packages or measurements, so the same command always makes the same choice.
+    The choice depends on sizes, kind of device and number of threads only.
     """
     kind = torch.device(device).type
     rate = _rate("triton" if kind == "cuda" else "compiled", kind, latent_channels)

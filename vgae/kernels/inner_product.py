@@ -57,9 +57,8 @@ def inner_product_nll(
         \mathrm{edges} = \sum_{(i,j) \in E} \mathrm{softplus}(-s_{ij}), \quad
         \mathrm{non\_edges} = \sum_{i \ne j,\, (i,j) \notin E} \mathrm{softplus}(s_{ij})
 
-    The second sum is the sum over all pairs, exact in O(N d) memory, minus those over the edges
-    and the self-pairs; in float32 its rounding error is about 1e-8 nats per pair. ``z`` and
-    ``bias`` get gradients; a second derivative raises.
+    The sum over all pairs needs O(N d) memory; in float32 its rounding error is about 1e-8 nats
+    per pair. ``z`` and ``bias`` get gradients; a second derivative raises.
 
     Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
     <https://arxiv.org/abs/1611.07308>`_, equation 2.

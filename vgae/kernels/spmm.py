@@ -11,8 +11,7 @@ from vgae.kernels.csr import csr_tensor, transposed
 class SparseOperator(NamedTuple):
     """Constant sparse matrix with its transpose, for differentiable products with dense ones.
 
-    torch transposes a CSR matrix in each backward pass; this class stores the transpose, which
-    is the matrix itself if that is symmetric, like the normalised adjacency.
+    torch would transpose a CSR matrix in each backward pass. A symmetric one is its transpose.
 
     Args:
         matrix: Sparse CSR matrix, shape ``(n, m)``.

@@ -23,15 +23,10 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
+        code, hint = "CANNOT_WRITE", "choose another place"
         if error.errno in _FULL:
-            raise ResourceError(
-                "NO_SPACE",
-                f"{path} cannot be written ({reason}); make room and repeat the command."
-                " Files written before are complete.",
-            ) from error
-        raise ResourceError(
-            "CANNOT_WRITE", f"{path} cannot be written ({reason}); choose another place."
-        ) from error
+            code, hint = "NO_SPACE", "make room and try again; files written before are complete"
+        raise ResourceError(code, f"{path} cannot be written ({reason}); {hint}.") from error
 
 
 @contextmanager
@@ -57,16 +52,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
-            _sync_folder(path.parent)
+            if os.name == "posix":  # Windows neither has nor needs a sync of the folder
+                handle = os.open(path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write the new name itself to the disk; Windows neither has nor needs this call."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

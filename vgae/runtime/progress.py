@@ -20,9 +20,7 @@ Text = Callable[[], str]
 
 
 class Pace:
-    """Progress and rate of work.
-
-    A call stores the current count, in a fraction of a microsecond; the display reads it.
+    """Progress and rate of work; a call stores the current count for the display.
 
     Args:
         total: Total count, at least 1.
@@ -92,8 +90,7 @@ def showing(total: int, unit: str, *, wanted: bool | None = None) -> Iterator[Pa
     Args:
         total: Total count.
         unit: Unit of the count, in the plural; ``"bytes"`` are shown in MB.
-        wanted: ``False`` shows nothing, ``True`` a redrawn line. By default a terminal gets a
-            redrawn line, any other stderr plain lines.
+        wanted: ``False`` shows nothing, ``True`` a redrawn line; by default stderr decides.
     """
     pace = Pace(max(total, 1), unit)
     if wanted is False or total < 1 or sys.stderr is None:

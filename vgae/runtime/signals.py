@@ -9,16 +9,11 @@ from typing import Any
 
 from vgae.errors import Interrupted, Terminated
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 class SignalNote:
-    """Record of a received signal.
-
-    Attributes:
-        received: Number of the signal; 0 without one.
-    """
+    """Record of a received signal: its number in ``received``, 0 without one."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -26,15 +21,13 @@ class SignalNote:
     def note(self, number: int, _: Any) -> None:
         """Record a signal, and restore the usual handlers for the next one."""
         self.received = number
-        for known in _SIGNALS:
-            signal.signal(known, _USUAL[known])
+        for known, usual in _USUAL.items():
+            signal.signal(known, usual)
 
     def check(self, epoch: int, folder: Path) -> None:
         """Raise ``Interrupted`` or ``Terminated`` if a signal was received.
 
-        Args:
-            epoch: Number of the completed epoch.
-            folder: Folder of the checkpoints.
+        The message has the number of the completed epoch and the folder of its checkpoint.
         """
         if self.received:
             kind = Terminated if self.received == signal.SIGTERM else Interrupted
@@ -48,14 +41,11 @@ class SignalNote:
 
 @contextmanager
 def exit_on_signals(report: Callable[[str], object]) -> Iterator[None]:
-    """Report SIGINT or SIGTERM and exit with status 130 or 143; for commands without a training.
-
-    During a training, :func:`ended_by_signals` replaces the handlers.
-    """
+    """Report SIGINT or SIGTERM and exit with status 130 or 143, outside of a training."""
 
     def end(number: int, _: Any) -> None:
-        for known in _SIGNALS:
-            signal.signal(known, _USUAL[known])
+        for known, usual in _USUAL.items():
+            signal.signal(known, usual)
         report(f"{signal.Signals(number).name} ended it; files written before are complete")
         raise SystemExit(128 + number)
 
@@ -80,7 +70,7 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {s: signal.getsignal(s) for s in _SIGNALS}
+    before = {s: signal.getsignal(s) for s in _USUAL}
     for number, usual in before.items():
         if usual is not signal.SIG_IGN:
             signal.signal(number, handler)
