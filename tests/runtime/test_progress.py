@@ -129,7 +129,7 @@ def test_what_was_done_before_it_was_interrupted_does_not_count_as_fast():
 def test_a_text_can_do_nothing_to_a_terminal():
     pace = Pace(2, "trials")
     pace(1, lambda: "a\x1b[2Jb\nc [red]d[/red]")
-    assert pace.said() == r"a\x1b[2Jb c [red]d[/red]"
+    assert pace.message() == r"a\x1b[2Jb c [red]d[/red]"
 
 
 def drawn(capsys, monkeypatch, columns, text):

@@ -135,8 +135,8 @@ class LinkSplit:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the split as npz, atomically; :meth:`load` reads it back exactly."""
         head = {name: getattr(self, name) for name in ("num_nodes", "seed", "fingerprint")}
-        content = {"format": _FORMAT, **head, **self._parts()}
-        write_arrays(path, {name: np.array(value) for name, value in content.items()})
+        content = {"format": _FORMAT, **head} | {k: v.numpy() for k, v in self._parts().items()}
+        write_arrays(path, {name: np.asarray(value) for name, value in content.items()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LinkSplit":
