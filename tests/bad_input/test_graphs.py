@@ -161,10 +161,10 @@ def test_a_graph_that_cannot_be_is_one_line(refused, files, command_line, code, 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        pytest.param("--val 1.5", "val must be a share .* got 1.5", id="G18-above-1"),
-        pytest.param("--val=-0.1", "val must be a share .* got -0.1", id="G18-negative"),
-        pytest.param("--test nan", "test must be a share .* got nan", id="G18-nan"),
-        pytest.param("--val 5", "val must be a share .* got 5", id="G18-a-number-of-links"),
+        pytest.param("--val 1.5", "val must be a fraction .* got 1.5", id="G18-above-1"),
+        pytest.param("--val=-0.1", "val must be a fraction .* got -0.1", id="G18-negative"),
+        pytest.param("--test nan", "test must be a fraction .* got nan", id="G18-nan"),
+        pytest.param("--val 5", "val must be a fraction .* got 5", id="G18-a-number-of-links"),
         pytest.param("--val 0.6 --test 0.6", r"val \+ test must be .* 1.2", id="G18-together"),
     ],
 )

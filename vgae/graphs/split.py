@@ -276,7 +276,7 @@ def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
         raise DataError(
             "NO_EDGES",
             f"{graph.name} has no links to predict ({dropped} self-loops were dropped); for"
-            " features alone use another method, such as PCA.",
+            " features alone use other methods, such as PCA.",
         )
     sizes = {}
     for name, fraction in {"val": val, "test": test}.items():
