@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import vgae.cli.train
-import vgae.runs.graphs
+import vgae.runs.lifecycle
 import vgae.training.checkpoint
 from vgae.recipes import recipe_named
 from vgae.runtime.npz import read_arrays
@@ -35,10 +35,10 @@ def broken_off(sbm_file, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vgae.training.checkpoint, "SECONDS", 0)
 
-        def die(*_):
+        def die(*_, **options):
             raise Killed
 
-        patch.setattr(vgae.runs.graphs, "_write_result", die)
+        patch.setattr(vgae.runs.lifecycle, "_write_result", die)
         with pytest.raises(Killed):
             train_run(str(sbm_file), folder, recipe=recipe, seed=3, progress=False)
     assert [path.name for path in checkpoints(folder)] == [
@@ -190,7 +190,7 @@ def test_a_graph_that_has_changed_is_refused(run, refused):
     config["graph"]["source"] = "stdlib"
     (run / "config.json").write_text(json.dumps(config))
     line = refused(run, "DATA_CHANGED", "train", "--resume", run)
-    assert "bring that one back" in line
+    assert "restore the data" in line
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,18 @@ from vgae.graphs.split import LabelledPairs
 from vgae.recipes import PAPER
 from vgae.report.pages.compared_links import compared_links, logits_of_test, same_test, warnings
 from vgae.report.pages.compared_runs import NO_BEST
-from vgae.runs.graphs import train_run
+from vgae.runs.graphs import GraphSource, train_run
 
 NAMES = ["one", "two"]
 
 
 @pytest.fixture(scope="module")
 def make(sbm_file, tmp_path_factory):
-    def train(**options):
+    def train(val=0.05, test=0.10, **options):
         recipe = replace(PAPER, epochs=options.pop("epochs", 10))
         folder = tmp_path_factory.mktemp("runs") / "run"
-        return train_run(str(sbm_file), folder, recipe=recipe, progress=False, **options)
+        source = GraphSource(str(sbm_file), val=val, test=test)
+        return train_run(source, folder, recipe=recipe, progress=False, **options)
 
     return train
 

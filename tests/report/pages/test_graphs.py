@@ -26,7 +26,8 @@ from vgae.report.pages.graphs import (
     verdict,
 )
 from vgae.report.pages.proposals import TopPairs, best_links
-from vgae.runs.graphs import load_run, train_run
+from vgae.runs.graphs import GraphSource, train_run
+from vgae.runs.lifecycle import load_run
 
 TEST = {
     "auc": 0.97,
@@ -134,7 +135,8 @@ def test_names_from_strangers_stay_text(tmp_path):
 @pytest.mark.parametrize(("val", "test"), [(0.0, 0.1), (0.1, 0.0), (0.0, 0.0)])
 def test_runs_that_held_nothing_out_have_pages_too(sbm_file, tmp_path, val, test):
     recipe = replace(PAPER, epochs=2)
-    run = train_run(str(sbm_file), tmp_path / "run", recipe=recipe, val=val, test=test)
+    source = GraphSource(str(sbm_file), val=val, test=test)
+    run = train_run(source, tmp_path / "run", recipe=recipe)
     words = words_of(graph_page(run, top_k=5))
     assert ("so there is no evaluation" in words) == (test == 0)
     assert ("so there are no probabilities" in words) == (val == 0)
@@ -151,7 +153,7 @@ def test_damaged_metrics_are_one_error(graph_run, tmp_path):
     shutil.copytree(graph_run.folder, folder)
     metrics = graph_run.metrics | {"test": {"auc": "high"}}
     write_json(folder / "metrics.json", metrics)
-    with pytest.raises(ArtifactError, match="says what no run says"):
+    with pytest.raises(ArtifactError, match="has content that no run has"):
         graph_page(load_run(folder))
 
 

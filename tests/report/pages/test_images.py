@@ -26,7 +26,8 @@ from vgae.report.pages.images import (
     stills,
     verdict,
 )
-from vgae.runs.images import load_image_run, train_image_run
+from vgae.runs.images import train_image_run
+from vgae.runs.lifecycle import load_run
 
 TINY = ImageRecipe(name="tiny", hidden_channels=(8,), latent_channels=2, epochs=1)
 
@@ -61,7 +62,7 @@ def data_of(html):
 
 def test_the_page_has_each_part_once_and_is_the_same_each_time(image_run, quick):
     html = image_page(image_run)
-    assert html == image_page(load_image_run(image_run.folder))
+    assert html == image_page(load_run(image_run.folder))
     for anchor in ("summary", "learning", "quality", "space", "explore", "repeat"):
         assert html.count(f'id="{anchor}"') == 1
         assert f'href="#{anchor}"' in html
@@ -240,7 +241,7 @@ def test_a_name_of_markup_stays_text(tmp_path, quick, rng_pixels):
 
 def test_a_damaged_run_is_one_error(image_run, quick):
     run = replace(image_run, metrics={})
-    with pytest.raises(ArtifactError, match="says what no run says"):
+    with pytest.raises(ArtifactError, match="has content that no run has"):
         image_page(run)
 
 

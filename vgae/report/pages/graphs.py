@@ -34,7 +34,7 @@ from vgae.report.pages.repeating import (
     shell_command,
 )
 from vgae.runs.folder import stored_recipe, understood
-from vgae.runs.graphs import Run, calibration_at
+from vgae.runs.graphs import GRAPHS, Run, calibration_at
 from vgae.runtime.npz import read_arrays
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _page(run: Run, top_k: int) -> str:
             "audit": scores.audit_rows(run.split, graph),
             "settings": settings(run),
             "command": command(run),
-            "files": folder_files(run.folder, _FILES),
+            "files": folder_files(run.folder, GRAPHS.files),
             "stills": stills(run),
             "drawn": drawn,
         },

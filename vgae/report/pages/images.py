@@ -27,7 +27,7 @@ from vgae.report.pages.repeating import (
 )
 from vgae.report.pages.sprites import latent_grid, spaced_sprite, sprite, thumbnails, tiling
 from vgae.runs.folder import understood
-from vgae.runs.images import ImageRun
+from vgae.runs.images import IMAGES, ImageRun
 from vgae.runtime.streams import stream
 
 _MODELS = {"vae": "variational auto-encoder", "ae": "plain auto-encoder"}
@@ -40,15 +40,6 @@ _DOT_PIXELS = 1 << 22  # of all images of the map
 _FIGURES = {
     "training.png": "Training curves",
     "latent.png": "Test images in the latent space",
-}
-_FILES = {
-    "metrics.json": "ELBO, log p(x), active dimensions",
-    "embeddings.npz": "mean and variance of the posterior of each test image",
-    "figures/reconstructions.png": "figure: test images and their reconstructions",
-    "figures/samples.png": "figure: samples from the prior",
-    "figures/interpolation.png": "figure: interpolation between test images",
-    "figures/manifold.png": "figure: decoded latent plane",
-    **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
 }
 _SECTIONS = {
     "summary": "Summary",
@@ -121,7 +112,7 @@ def _page(run: ImageRun) -> str:
         "explorer_sprite": explorer_sprite,
         "settings": settings(run),
         "command": command(run),
-        "files": folder_files(run.folder, _FILES),
+        "files": folder_files(run.folder, IMAGES.files),
         "stills": stills(run),
     }
     if dimensions.kl is not None:
