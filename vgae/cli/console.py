@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from vgae.report.text import columns, per_cent
+from vgae.report.text import per_cent
+from vgae.runtime.text import columns
 
 if TYPE_CHECKING:
     from vgae.evaluation.calibration import Calibration

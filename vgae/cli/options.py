@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from vgae.errors import UsageError
+from vgae.models.registry import model_names
 from vgae.recipes import PAPER, RECIPES, Recipe
 from vgae.recipes.images import IMAGE_RECIPES, KERAS2D, SMALL2D
 
@@ -69,7 +70,7 @@ MaxMemory = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help="vgae, gae, linear-vgae or linear-gae; for images vae or ae  [default: vgae, vae]",
+        help=f"{', '.join(model_names())}; for images vae or ae  [default: vgae, vae]",
         show_default=False,
     ),
 ]

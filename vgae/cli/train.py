@@ -11,7 +11,7 @@ import typer
 from vgae.cli import options as o
 from vgae.cli.console import print_json
 from vgae.errors import ArtifactError, UsageError
-from vgae.runs.defaults import TEST, VAL
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 
 if TYPE_CHECKING:
     from vgae.runs.kind import FinishedRun, RunKind
@@ -27,8 +27,8 @@ def train(
     features: o.GraphFeatures = "raw",  # noqa: ARG001
     directed: o.Directed = "symmetrize",  # noqa: ARG001
     seed: o.SplitSeed = 0,
-    val: o.Val = VAL,  # noqa: ARG001
-    test: o.Test = TEST,  # noqa: ARG001
+    val: o.Val = VAL_FRACTION,  # noqa: ARG001
+    test: o.Test = TEST_FRACTION,  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
     max_memory: o.MaxMemory = None,

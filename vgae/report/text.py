@@ -1,21 +1,10 @@
 """Scores and data as aligned text, for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from vgae.errors import printable
-
-
-def columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return aligned columns; those in ``right`` are flush right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if k in right else cell.ljust(width)
-            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+from vgae.runtime.text import columns
 
 
 def per_cent(fraction: float) -> str:

@@ -12,6 +12,7 @@ from vgae.errors import UsageError
 from vgae.evaluation.calibration import Calibration, Prior
 from vgae.evaluation.links import Messages, calibrate, evaluate
 from vgae.graphs.canonical import Directed
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
@@ -20,7 +21,6 @@ from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.export import node_labels, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
-from vgae.runs.defaults import TEST, VAL
 from vgae.runs.folder import is_named
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
 from vgae.runs.lifecycle import train
@@ -42,8 +42,8 @@ class GraphSource(Source):
 
     features: str = "raw"
     directed: Directed = "symmetrize"
-    val: float = VAL
-    test: float = TEST
+    val: float = VAL_FRACTION
+    test: float = TEST_FRACTION
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,8 +146,8 @@ class GraphRuns(RunKind[Run]):
             source=str(graph["source"]),
             features=str(graph["features"]),
             directed=graph.get("directed", "symmetrize"),
-            val=split.get("val", VAL),
-            test=split.get("test", TEST),
+            val=split.get("val", VAL_FRACTION),
+            test=split.get("test", TEST_FRACTION),
         )
 
     def divide(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vgae.errors import printable
 from vgae.evaluation.calibration import Calibration
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.registry import graph_model
 from vgae.prediction.links import LinkTable
 from vgae.recipes import RECIPES, Recipe
@@ -48,12 +49,6 @@ _FILES = {
     "metrics.json": "AUC, AP, ranks, calibration",
     "embeddings.npz": "name and embedding of each node",
     **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
-}
-_MODELS = {
-    "vgae": "variational graph auto-encoder",
-    "gae": "graph auto-encoder",
-    "linear-vgae": "linear variational graph auto-encoder",
-    "linear-gae": "linear graph auto-encoder",
 }
 _SECTIONS = {
     "summary": "Summary",
@@ -289,8 +284,8 @@ def command(run: Run) -> str:
     given = {
         "--features": (config["graph"]["features"], "raw"),
         "--directed": (config["graph"].get("directed", "symmetrize"), "symmetrize"),
-        "--val": (config["split"]["val"], 0.05),
-        "--test": (config["split"]["test"], 0.10),
+        "--val": (config["split"]["val"], VAL_FRACTION),
+        "--test": (config["split"]["test"], TEST_FRACTION),
     }
     for option, (value, default) in given.items():
         if value != default:
