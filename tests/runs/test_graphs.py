@@ -10,7 +10,7 @@ from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.evaluation.links import evaluate
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import embed
-from vgae.models.graphs import MODELS
+from vgae.models.registry import MODELS
 from vgae.recipes import BEST, PAPER
 from vgae.runs.folder import Output
 from vgae.runs.graphs import GraphSource, open_graph, train_run

@@ -13,7 +13,9 @@ from vgae.runs.images import IMAGES, ImageRun
 from vgae.runs.lifecycle import load_run, resume, train
 
 
-@pytest.mark.parametrize(("kind", "run_class"), [(GRAPHS, Run), (IMAGES, ImageRun)], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "run_class"), [(GRAPHS, Run), (IMAGES, ImageRun)], ids=["graph", "images"]
+)
 def test_runs_of_both_kinds_are_trained_loaded_and_replaced(kind, run_class, sbm_file, tmp_path):
     source, recipe = sbm_file, replace(PAPER, epochs=1)
     if kind is IMAGES:
