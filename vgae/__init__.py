@@ -1,6 +1,6 @@
 """Variational graph auto-encoders: an encoder returns a posterior, a decoder scores a target.
 
-The names below are loaded when they are first used, so that ``import vgae`` is instant.
+The names below are imported on first use, so that ``import vgae`` is instant.
 """
 
 from importlib import import_module

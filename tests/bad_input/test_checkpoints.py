@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     status, _, err = command("train", "--resume", run)
     assert status == 0, err
     assert "epoch-000000006.ckpt" in caplog.text
-    assert "The training goes on from the one before." in caplog.text
+    assert "The training continues from the one before." in caplog.text
     assert np.array_equal(read_arrays(run / "embeddings.npz")["mu"], whole)
 
 
@@ -127,7 +127,7 @@ def test_without_a_whole_checkpoint_nothing_is_begun_anew_unasked(
     for path in checkpoints(run):
         damage(path)
     line = refused(run, "CKPT_CORRUPT", "train", "--resume", run)
-    assert "bring one back, or remove them to begin anew" in line
+    assert "restore one, or remove them to start again" in line
     for path in checkpoints(run):
         path.unlink()
     assert command("train", "--resume", run)[0] == 0

@@ -34,7 +34,7 @@ class PyGEncoder(nn.Module):
         """Infer mean and log deviation of every node, each of shape ``(N, d)``.
 
         Args:
-            inputs: Arguments of the encoder: ``(x, edge_index)`` or ``(x, edge_index, edge_weight)``.
+            inputs: Arguments of the encoder, such as ``(x, edge_index)``.
         """
         q = self.encoder(*inputs)
         return (q.mu, 0.5 * q.logvar) if isinstance(q, DiagGaussian) else q.mu

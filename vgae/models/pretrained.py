@@ -1,13 +1,13 @@
-"""Models in folders, in the layout of Hugging Face: save_pretrained and from_pretrained."""
+"""Folders of models in the layout of Hugging Face."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vgae.errors import UsageError
 from vgae.graphs.graph import NodeId
-from vgae.models.files import read_model, write_json, write_model
+from vgae.models.files import Calibration, read_model, write_calibration, write_json, write_model
 from vgae.models.graphs import from_config as graph_from_config
 from vgae.models.graphs import model_config
 from vgae.models.images import from_config as images_from_config
@@ -15,37 +15,29 @@ from vgae.models.images import image_config, is_image_model
 from vgae.vae import VAE
 
 
-class Storable(Protocol):
-    """A value that is stored as JSON, such as a calibration."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        ...
-
-
 def save_pretrained(
     model: VAE,
     folder: str | os.PathLike[str],
     *,
     node_ids: Sequence[NodeId] | None = None,
-    calibration: Storable | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
-    """Write a model: all that is needed to embed and score with it elsewhere.
+    """Write a model to a folder, for embeddings and scores elsewhere.
 
-    ``config.json`` has the arguments that rebuild the model, ``model.safetensors`` its weights,
-    the two files of ``huggingface_hub``'s ``PyTorchModelHubMixin``: its ``upload_folder`` uploads
-    them, and :func:`from_pretrained` reads what its ``snapshot_download`` returns. Beside them
-    ``node_ids.json`` and ``calibration.json``, if they are given. Nothing is pickled.
+    ``config.json`` has the arguments that rebuild the model, ``model.safetensors`` its weights, as
+    for ``huggingface_hub``'s ``PyTorchModelHubMixin``: its ``upload_folder`` uploads the folder,
+    and :func:`from_pretrained` reads the result of its ``snapshot_download``. The optional
+    ``node_ids.json`` and ``calibration.json`` are beside them. Nothing is pickled.
 
     Args:
         model: A graph model of registered parts, see :mod:`vgae.models.registry`; or an image
             model of this package's encoders and decoders.
         folder: New folder.
-        node_ids: Names of the nodes that it was trained on.
-        calibration: From its logits to probabilities; see :func:`vgae.calibrate`.
+        node_ids: Names of the nodes in training.
+        calibration: Map of its logits to probabilities; see :func:`vgae.calibrate`.
 
     Raises:
-        UsageError: If the folder exists, or nothing rebuilds a model of such parts.
+        UsageError: If the folder exists, or the model cannot be rebuilt.
     """
     folder = Path(folder)
     config = image_config(model) if is_image_model(model) else model_config(model)
@@ -55,11 +47,11 @@ def save_pretrained(
     if node_ids is not None:
         write_json(folder / "node_ids.json", list(node_ids))
     if calibration is not None:
-        write_json(folder / "calibration.json", calibration.to_dict())
+        write_calibration(folder, calibration)
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
-    """Load a model that :func:`save_pretrained` wrote, or the ``model`` folder of a run.
+    """Load a model of :func:`save_pretrained`, or the ``model`` folder of a run.
 
     Raises:
         ArtifactError: If a file is missing or damaged.
@@ -68,5 +60,5 @@ def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
 
 
 def _built(config: Mapping[str, Any]) -> VAE:
-    """Build the model that a configuration describes; that of images has their shape."""
+    """Build a model from its configuration; that of an image model has a shape."""
     return images_from_config(config) if "shape" in config else graph_from_config(config)
