@@ -87,8 +87,9 @@ def from_config(config: Mapping[str, Any]) -> VAE:
     options = {name: config[name] for name in config.keys() - _RECIPE - _OTHERS}
     recipe, size = Recipe(**{**values, "name": "saved"}), config["in_channels"]
     model = build_model(config["model"], size, recipe, stream(0, "init"), **options)
-    for name in model_config(model).keys() - _LATER:
-        config[name]
+    for name in model_config(model):
+        if name not in _LATER:
+            config[name]
     names = config.get("feature_names", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise TypeError("feature_names must be a list of strings")
