@@ -22,8 +22,8 @@ def test_the_first_sixteen_runs_look_different():
 
 def test_only_settings_that_differ_are_kept_under_names_that_people_know():
     settings = [
-        {"name": "paper", "lr": "0.01", "seed": "0", "chosen": "lr"},
-        {"name": "best", "lr": "0.01", "seed": "0", "chosen": "", "mask": "0.7"},
+        {"name": "paper", "lr": "0.01", "seed": "0"},
+        {"name": "best", "lr": "0.01", "seed": "0", "mask": "0.7"},
     ]
     assert differing(settings) == {"recipe": ["paper", "best"], "mask": ["", "0.7"]}
     assert differing(settings[:1] * 3) == {}

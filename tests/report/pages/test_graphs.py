@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from vgae.errors import ArtifactError
-from vgae.evaluation.calibration import Calibration
 from vgae.graphs.graph import Graph
 from vgae.models.files import write_json
 from vgae.recipes import BEST_LINKS, PAPER, RECIPES
@@ -20,7 +19,7 @@ from vgae.report.pages.graphs import command as command_of
 from vgae.report.pages.graphs import (
     evaluation_sentence,
     graph_page,
-    prior_sentence,
+    link_rate,
     stills,
     top_proposal,
     verdict,
@@ -239,11 +238,12 @@ def test_few_pairs_give_no_calibration_error():
         assert "1.8 points" not in said
 
 
-def test_the_prior_is_the_rate_of_links_among_unknown_pairs(graph_run):
-    calibration = Calibration("platt", "density", -5.0, "f1", 0.5, 0.5, 0.5, 0.5)
+def test_the_prior_is_the_rate_of_links_among_unknown_pairs(html, graph_run):
     graph, train = graph_run.graph, graph_run.split.train.shape[1]
     odds = (120 * 119 // 2 - train) / (graph.num_links - train)
-    assert f"one in {round(odds):,} is a link" in prior_sentence(graph_run, calibration)
+    assert f"one in {round(odds):,} is a link" in words_of(html)
+    nothing = replace(graph_run.split, train=graph_run.graph.links)
+    assert link_rate(replace(graph_run, split=nothing)) == "none"
 
 
 def test_the_command_trains_the_same(graph_run, tmp_path, command):
@@ -255,7 +255,7 @@ def test_the_command_trains_the_same(graph_run, tmp_path, command):
 
 
 def test_the_command_names_a_variant_and_what_was_changed(graph_run):
-    recipe = vars(replace(BEST_LINKS, lr=0.5, average=False, chosen=("lr", "average")))
+    recipe = vars(replace(BEST_LINKS, lr=0.5, average=False))
     config = graph_run.config | {"recipe": recipe, "split": {"val": 0.2, "test": 0.1}}
     config["graph"] = config["graph"] | {"features": "none", "source": "a b.csv"}
     words = shlex.split(command_of(replace(graph_run, config=config)))
