@@ -113,28 +113,20 @@ def _scores(
     # The best error is the lowest one.
     ranked = [[*row[:4], None if row[4] is None else -row[4]] for row in values]
     best = [shared.best_of(column, comparable=comparable) for column in zip(*ranked, strict=True)]
-    cells = []
+    cells, units = [], [(100, 2)] * 4 + [(1, 3)]  # scale and decimals
     for i, run in enumerate(runs):
         found, test = apart[i] if i else None, _test(run)
         auc, ap, mrr, hits, ece = (
-            _cell(value, is_best=best[k] == i, is_percent=k < 4)
-            for k, value in enumerate(values[i])
+            shared.score_cell(value, None, unit, is_best=winner == i)
+            for value, winner, unit in zip(values[i], best, units, strict=True)
         )
-        difference: Cell = shared.difference_text(found, 100, 2)
-        if found:
-            difference = difference, found.value
+        text = shared.difference_text(found, 100, 2)
+        difference: Cell = (text, found.value) if found else text
         intervals = [
             percent_interval(test[key]) if test else "–" for key in ("auc_interval", "ap_interval")
         ]
         cells.append([auc, intervals[0], difference, ap, intervals[1], mrr, hits, ece])
     return shared.scores_of_runs(runs, names, columns, cells, "test links", comparable=comparable)
-
-
-def _cell(value: float | None, *, is_best: bool, is_percent: bool) -> Cell:
-    if value is None:
-        return "–"
-    text = f"{100 * value:.2f}" if is_percent else f"{value:.3f}"
-    return shared.marked(text, is_best=is_best), value
 
 
 def _values(run: Run) -> list[float | None]:

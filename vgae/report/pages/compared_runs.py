@@ -78,9 +78,15 @@ def best_of(values: Sequence[float | None], *, comparable: bool) -> int | None:
     return max(known, key=known.__getitem__) if comparable and len(known) > 1 else None
 
 
-def marked(text: str, *, is_best: bool) -> str:
-    """Return a score as text, with a star if it is the best."""
-    return "★ " * is_best + text
+def score_cell(
+    value: float | None, error: float | None, unit: tuple[int, int] = (1, 2), *, is_best: bool
+) -> Cell:
+    """Return a score, in a unit of a scale and a number of decimals; a star marks the best."""
+    scale, digits = unit
+    if value is None:
+        return "–"
+    text = minus(f"{scale * value:.{digits}f}") + ("" if error is None else f" ± {error:.2f}")
+    return "★ " * is_best + text, value
 
 
 def scores_of_runs(

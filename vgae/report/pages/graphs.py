@@ -73,7 +73,7 @@ def _page(run: Run, top_k: int) -> str:
     scored = scored_test_pairs(run)
     charts = scores.learning_charts(run.history, metrics["epoch"])
     learning, text, reliability = [*charts], None, None
-    if len(scored.label):
+    if scored.label.any():
         simple = scores.baseline(scored, run.split).auc
         fitted = scores.num_pairs(metrics["val"]) if "val" in metrics else 0
         text = verdict(metrics["test"], simple, fitted)

@@ -104,11 +104,7 @@ class Dimensions:
         return (self.variance > _ACTIVE).tolist()
 
     def chart(self, name: str) -> Chart:
-        """Return the KL divergences over images of a given name as bars.
-
-        Raises:
-            ValueError: If there is no KL divergence.
-        """
+        """Return the mean KL divergences as bars; raise ``ValueError`` if there are none."""
         if self.kl is None:
             raise ValueError("a plain auto-encoder has no KL divergence")
         drawn, active = self.order[:_MOST_BARS], self.is_active

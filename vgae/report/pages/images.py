@@ -171,8 +171,8 @@ def verdict(run: ImageRun, simple: float) -> str:
         )
     else:
         # The Bernoulli likelihood of a grey pixel is no probability, and so no code length.
-        what = "log-likelihood given the latent vector" if is_plain else "log-density"
-        what = "score" if is_grey and not is_plain else what
+        what = "score" if is_grey else "log-density"
+        what = "log-likelihood given the latent vector" if is_plain else what
         text = (
             f"The {what} of an unseen image is {_nats(value)} nats, and {_nats(simple)} for a"
             " baseline that predicts the average training image."

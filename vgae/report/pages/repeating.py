@@ -3,7 +3,7 @@
 import logging
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,11 +49,6 @@ def setting(value: object) -> str:
     return printable(str(value))
 
 
-def recipe_settings(recipe: Training) -> dict[str, Any]:
-    """Return every field of a recipe."""
-    return {field.name: getattr(recipe, field.name) for field in fields(recipe)}
-
-
 def all_settings(
     config: Mapping[str, Any],
     recipe: Training,
@@ -69,21 +64,15 @@ def all_settings(
         "threads": config.get("threads", ""),
         **{f"version of {name}": text for name, text in config.get("versions", {}).items()},
         **{f"fingerprint of {name}": text for name, text in fingerprints.items()},
-        **recipe_settings(recipe),
+        **asdict(recipe),
     }
     return [(name, setting(value)) for name, value in rows.items()]
 
 
 def shell_command(words: Sequence[object], recipe: Training, named: Training) -> str:
-    """Return a command that names a recipe, and sets the fields in which another one differs.
-
-    Args:
-        words: Beginning of the command.
-        recipe: The recipe to run.
-        named: The recipe that ``words`` name.
-    """
+    """Return a command that runs a recipe: ``words`` name another, of which it sets fields."""
     line = [str(word) for word in words]
-    for name, value in recipe_settings(recipe).items():
+    for name, value in asdict(recipe).items():
         if name == "name" or value == getattr(named, name):
             continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else setting(value)
@@ -114,12 +103,9 @@ def file_size(count: int) -> str:
 def figure_images(
     folder: Path, titles: Mapping[str, str], draw: Callable[[Path], object]
 ) -> dict[str, tuple[str, str]]:
-    """Return title and data URI of the figures of a run; draw them if the run lacks one.
+    """Return title and data URI of the figures of a run, whose titles are given by file name.
 
-    Args:
-        folder: Folder of the run.
-        titles: Titles by file name.
-        draw: Draws the figures into ``figures/`` of the folder that it receives.
+    If the run lacks one, ``draw`` draws them into ``figures/`` of the folder that it receives.
     """
     with TemporaryDirectory() as temporary:
         if not all((folder / "figures" / name).is_file() for name in titles):

@@ -281,11 +281,7 @@ def degree_chart(
 
 
 def audit_rows(split: LinkSplit, graph: Graph) -> list[tuple[str, str, str]]:
-    """Check the invariants of the split again; return code, statement and count of each.
-
-    Raises:
-        LeakageError: If an invariant does not hold.
-    """
+    """Return code, statement and count of each invariant; raise ``LeakageError`` if one fails."""
     train, val, test = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
     val_neg, test_neg = split.val.neg.shape[1], split.test.neg.shape[1]
     counted = {
