@@ -50,8 +50,8 @@ def write_image_figures(
     ``interpolation.png`` and, if the latent space is a plane, ``manifold.png``. Reconstructions
     and latent space need a test image, the interpolation needs two.
 
-    The folder is made if it does not exist. The encoder has ``latent_channels``. Return the paths
-    of the files.
+    The folder is made if it does not exist. The encoder must have ``latent_channels``. Return the
+    paths of the files.
     """
     channels = cast("int", model.encoder.latent_channels)  # pyright: ignore
     pixels, labels = images.test, images.y_test
@@ -141,7 +141,7 @@ def manifold_figure(model: VAE, size: int = 20) -> Figure:
     <https://arxiv.org/abs/1312.6114>`_, figure 4.
 
     Raises:
-        ValueError: If the encoder has not 2 ``latent_channels``, or ``size`` is less than 1.
+        ValueError: If ``latent_channels`` of the encoder is not 2, or ``size`` is less than 1.
     """
     channels = model.encoder.latent_channels  # pyright: ignore
     if channels != 2:

@@ -133,10 +133,9 @@ def lead_text(ahead: Difference, second: str, unit: tuple[float, int, str], item
     scale, digits, name = unit
     value, low, high = (minus(f"{scale * end:.{digits}f}") for end in ahead)
     text = f", {value}{name} above that of {second} ({low} to {high} with 95 % confidence)"
-    doubt = (
-        "" if is_significant(ahead) else f": the difference is not significant on these {items}"
-    )
-    return f"{text}{doubt}."
+    if is_significant(ahead):
+        return f"{text}."
+    return f"{text}: the difference is not significant on these {items}."
 
 
 def is_significant(found: Difference) -> bool:

@@ -52,7 +52,7 @@ class Shown(NamedTuple):
 
 
 def image_page(run: ImageRun) -> str:
-    """Return the page of a finished run on images as self-contained HTML; they are read again.
+    """Return the page of a finished run as self-contained HTML; its images are read again.
 
     Raises:
         ArtifactError: If a file of the run is damaged, or its images have changed since.
