@@ -45,11 +45,6 @@ _FIGURES = {
     "embedding.png": "Embeddings of the nodes",
     "links.png": "ROC curve, precision and recall, reliability",
 }
-_FILES = {
-    "metrics.json": "AUC, AP, ranks, calibration",
-    "embeddings.npz": "name and embedding of each node",
-    **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
-}
 
 
 def graph_page(run: Run, *, top_k: int = 200) -> str:

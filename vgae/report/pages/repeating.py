@@ -15,21 +15,6 @@ from vgae.runtime.reading import read_regular
 
 log = logging.getLogger(__name__)
 
-# Files of all kinds of runs, which not every run has.
-_FILES = {
-    "config.json": "every setting and version",
-    "split.npz": "held-out links and their non-links",
-    "history.jsonl": "loss, its parts and validation scores, one row per epoch",
-    "metrics.json": "scores",
-    "model/config.json": "constructor arguments of the model",
-    "model/model.safetensors": "weights of the model",
-    "model/calibration.json": "map from scores to probabilities, and the threshold",
-    "model/node_ids.json": "names of the nodes",
-    "checkpoints/best.safetensors": "weights of the best epoch",
-    "checkpoints/last.safetensors": "weights of the last epoch",
-    "embeddings.npz": "embeddings",
-}
-
 
 def duration(seconds: float) -> str:
     """Return a time in seconds, minutes or hours."""
@@ -80,16 +65,11 @@ def shell_command(words: Sequence[object], recipe: Training, named: Training) ->
     return shlex.join(printable(word) for word in line)
 
 
-def folder_files(folder: Path, own: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return name, description and size of the files that a run has.
-
-    Args:
-        folder: Folder of the run.
-        own: Descriptions of the files that only this kind of run has, or describes otherwise.
-    """
+def folder_files(folder: Path, known: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return name, description and size of the known files that a run has."""
     return [
         (name, text, file_size((folder / name).stat().st_size))
-        for name, text in {**_FILES, **own}.items()
+        for name, text in known.items()
         if (folder / name).is_file()
     ]
 
