@@ -34,12 +34,10 @@ def predict(
         bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
     ] = False,
     nodes: Annotated[
-        str | None,
-        typer.Option(help="Names of the nodes to propose links for, separated by commas."),
+        str | None, typer.Option(help="Names of the nodes to propose for, separated by commas.")
     ] = None,
     pairs: Annotated[
-        Path | None,
-        typer.Option(help="Score these pairs instead: a file with two names per line."),
+        Path | None, typer.Option(help="Score these pairs instead: a file, two names per line.")
     ] = None,
     metric: Annotated[
         str, typer.Option(help="Score that ranks links: 'inner_product', as trained, or 'cosine'.")
