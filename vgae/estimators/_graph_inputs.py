@@ -31,9 +31,7 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
     """
     if _is_graph(X):
         if graph is not None:
-            raise UsageError(
-                "GRAPH", "X is a graph, so graph must be None; or pass features as X."
-            )
+            raise UsageError("GRAPH", "X is a graph, so graph must be None; or pass a matrix X.")
         X = _as_graph(X)
         if reset:  # set the attributes that validate_data sets for a matrix
             estimator._links_neighbours = False
@@ -42,14 +40,9 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
             if X.feature_names:
                 estimator.feature_names_in_ = np.array(X.feature_names, dtype=object)
         return X
-    X = validate_data(
-        estimator,
-        X,
-        accept_sparse="csr",
-        dtype=np.float32,
-        ensure_min_samples=2 if reset and graph is None else 1,
-        reset=reset,
-    )
+    least = 2 if reset and graph is None else 1
+    options: Any = {"accept_sparse": "csr", "dtype": np.float32, "ensure_min_samples": least}
+    X = validate_data(estimator, X, reset=reset, **options)
     if reset:
         estimator._links_neighbours = graph is None
     names = tuple(getattr(estimator, "feature_names_in_", ()))

@@ -1,22 +1,16 @@
 """VGAEEmbedder and LinkPredictor: the graph models as estimators of scikit-learn."""
 
-from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from vgae.errors import DataError, UsageError
-from vgae.estimators._common import check_validation_fraction, recipe_changes, seed_from
+from vgae.estimators._common import LatentTransformer, RandomState, seed_from
 from vgae.estimators._graph_inputs import validate_graph
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
@@ -25,14 +19,11 @@ from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
 from vgae.prediction.links import LinkTable, predict_links, score_links
 from vgae.recipes import Recipe, for_graph, recipe_named
-from vgae.training.history import HistoryRow
 from vgae.training.links import fit
-from vgae.vae import VAE
-
-_FIELDS = {"n_components": "latent_channels", "max_epochs": "epochs", "learning_rate": "lr"}
 
 
-class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class VGAEEmbedder(LatentTransformer):
     """Variational graph auto-encoder as a transformer from nodes to latent vectors.
 
     A row of ``X`` has the features of a node. ``graph`` has the links: a :class:`~vgae.Graph`, a
@@ -82,40 +73,16 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         (1797, 8)
     """
 
-    model: str
-    model_: VAE
-    graph_: Graph
-    embedding_: np.ndarray
-    history_: list[HistoryRow]
-    n_iter_: int
-    n_features_in_: int
-    recipe_: Recipe
-    seed_: int
+    recipe: str = "paper"
+    _: KW_ONLY
+    model: str = "vgae"
+    validation_fraction: float = 0.05
+    n_neighbors: int = 10
 
-    def __init__(
-        self,
-        recipe: str = "paper",
-        *,
-        model: str = "vgae",
-        n_components: int | None = None,
-        max_epochs: int | None = None,
-        learning_rate: float | None = None,
-        validation_fraction: float = 0.05,
-        n_neighbors: int = 10,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.model = model
-        self.n_components = n_components
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.n_neighbors = n_neighbors
-        self.device = device
-        self.random_state = random_state
-        self.settings = settings
+    graph_: Graph = field(init=False)
+    embedding_: np.ndarray = field(init=False)
+    n_features_in_: int = field(init=False)
+    recipe_: Recipe = field(init=False)
 
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new model.
@@ -169,23 +136,15 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.recipe_.latent_channels
 
     def _recipe(self) -> Recipe:
         """Return the recipe, changed by the settings and then by the given parameters."""
-        given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
-        return recipe_named(self.recipe).override(recipe_changes(self.settings, given))
+        return recipe_named(self.recipe).override(self._changes())
 
     def _held_out(self, graph: Graph) -> float:
         """Return the fraction of validation links; 0 if they choose no epoch, or would be none."""
-        fraction = self.validation_fraction
-        check_validation_fraction(fraction)
-        recipe = self._recipe()
+        fraction, recipe = self._checked_fraction(), self._recipe()
         chosen = recipe.keep == "best" or recipe.patience > 0
         return fraction if chosen and fraction * graph.num_links >= 1 else 0
 
@@ -194,13 +153,11 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         recipe = for_graph(self._recipe(), graph)
         options: Any = {"model": self.model, "device": self.device, "progress": False}
         result = fit(graph, split, recipe=recipe, seed=seed, **options)
-        self.model_, self.history_ = result.model, result.history
-        self.n_iter_ = len(result.history)
-        self.recipe_, self.seed_ = recipe, seed
         self.graph_, self.embedding_ = graph, embed(result.model, graph).mu.numpy()
-        return self
+        return self._fitted(result, recipe, seed)
 
 
+@dataclass(eq=False, repr=False)
 class LinkPredictor(ClassifierMixin, BaseEstimator):
     """Classifier of pairs of nodes as linked or not, with calibrated probabilities.
 
@@ -235,28 +192,19 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         (2, 2)
     """
 
-    embedder_: VGAEEmbedder
-    graph_: Graph
-    calibration_: Calibration
-    threshold_: float
-    classes_: np.ndarray
+    embedder: VGAEEmbedder | None = None
+    _: KW_ONLY
+    calibration: Method = "platt"
+    prior: Prior = "balanced"
+    goal: str = "f1"
+    validation_fraction: float = 0.05
+    random_state: RandomState = None
 
-    def __init__(
-        self,
-        embedder: VGAEEmbedder | None = None,
-        *,
-        calibration: Method = "platt",
-        prior: Prior = "balanced",
-        goal: str = "f1",
-        validation_fraction: float = 0.05,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.embedder = embedder
-        self.calibration = calibration
-        self.prior = prior
-        self.goal = goal
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
+    embedder_: VGAEEmbedder = field(init=False)
+    graph_: Graph = field(init=False)
+    calibration_: Calibration = field(init=False)
+    threshold_: float = field(init=False)
+    classes_: np.ndarray = field(init=False)
 
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new embedder and calibrate it.

@@ -16,6 +16,7 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from vgae.errors import ArtifactError, DataError, UsageError
 from vgae.evaluation.metrics import finite_array, labelled_scores
+from vgae.models.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +189,12 @@ def fit_calibration(
             " probability; train for longer, or check the validation AUC"
         )
     return replace(draft, **_threshold(probability, labels, prior_weight, least_precision))
+
+
+def load_calibration(folder: Path) -> Calibration | None:
+    """Return the calibration in the folder of a model, or None if it has none."""
+    path = folder / "calibration.json"
+    return Calibration.from_dict(read_json(path)) if path.exists() else None
 
 
 def _linear(

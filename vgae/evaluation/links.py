@@ -251,6 +251,11 @@ class PairScorer:
             chunks = pairs.to(self.z.device).split(_PAIRS_AT_ONCE, dim=1)
             return torch.cat([self.decoder.logits(self.z, chunk).cpu() for chunk in chunks])
 
+    def probability(self, pairs: Tensor, calibration: Calibration | None = None) -> Tensor | None:
+        """Return the calibrated probability of each pair, or None without a calibration."""
+        calibration = calibration or self.calibration
+        return calibration and calibration.probability(self.logits(pairs))
+
     def logits_of(self, nodes: Tensor) -> Tensor:
         """Return the logits of all nodes as partners of ``nodes``, shape ``(B, N)``."""
         nodes = nodes.to(self.z.device)

@@ -1,4 +1,4 @@
-"""The files of a model: weights as safetensors, what rebuilds it as JSON, its calibration."""
+"""The files of a model: weights as safetensors, and what rebuilds it as JSON."""
 
 import hashlib
 import json
@@ -13,7 +13,6 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from vgae.errors import ArtifactError, VgaeError
-from vgae.evaluation.calibration import Calibration
 from vgae.runtime.atomic import replacing
 from vgae.runtime.reading import parsed_json, read_regular
 from vgae.vae import VAE
@@ -88,17 +87,6 @@ def _corrupt(path: Path, error: Exception) -> ArtifactError:
         "MODEL_CORRUPT",
         f"{path} cannot be loaded: {reason:.200}; bring the file back, or train anew.",
     )
-
-
-def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Store a calibration beside a model."""
-    write_json(folder / "calibration.json", calibration.to_dict())
-
-
-def load_calibration(folder: Path) -> Calibration | None:
-    """Bring the calibration of a model back, if it has one."""
-    path = folder / "calibration.json"
-    return Calibration.from_dict(read_json(path)) if path.exists() else None
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

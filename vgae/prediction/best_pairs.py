@@ -24,6 +24,9 @@ _ONE_THREAD = 1 << 15
 _MOST_NEIGHBOURS = 1024  # requested of an index; nodes with more links are searched without it
 
 
+Show = Callable[[int], object]
+
+
 class Scores(Protocol):
     """A function that scores pairs block by block."""
 
@@ -47,10 +50,11 @@ class InnerProducts:
     def __call__(self, nodes: Tensor, first: int) -> Tensor:
         """Return float64 scores, shape ``(B, N - first)``, valid until the next call."""
         shape = len(nodes), len(self.right) - first
-        if self._buffer.numel() < math.prod(shape):
+        size = math.prod(shape)
+        if len(self._buffer) < size:
             # Reused, because the system zeroes the pages of every new allocation of this size.
-            self._buffer = self.left.new_empty(math.prod(shape))
-        out = self._buffer[: math.prod(shape)].view(shape)
+            self._buffer = self.left.new_empty(size)
+        out = self._buffer[:size].view(shape)
         return torch.mm(self.left.index_select(0, nodes), self.right[first:].T, out=out)
 
     def of_pairs(self, pairs: Tensor) -> Tensor:
@@ -84,13 +88,7 @@ class Pairs(NamedTuple):
 
 
 def best_partners(
-    scores: Scores,
-    known: sp.csr_array,
-    nodes: Tensor,
-    k: int,
-    *,
-    max_entries: int = _PARTNERS_BLOCK,
-    show: Callable[[int], None] = lambda _: None,
+    scores: Scores, known: sp.csr_array, nodes: Tensor, k: int, show: Show = lambda _: None
 ) -> Partners:
     """Find the k best partners of each node among those without a known link to it.
 
@@ -99,13 +97,11 @@ def best_partners(
         known: Matrix that is non-zero where a pair is no candidate, shape ``(N, N)``.
         nodes: Nodes that get partners, shape ``(B,)``, on the device of the scores.
         k: Number of partners, at most N.
-        max_entries: Largest number of scores held at once; the result does not depend on it.
         show: Called with the number of nodes done.
     """
-    size = max(1, max_entries // _size(known))
     found = [Partners(nodes.new_empty(0, k), torch.empty(0, k, device=nodes.device))]
     done = 0
-    for chunk in nodes.split(size):
+    for chunk in nodes.split(max(1, _PARTNERS_BLOCK // _size(known))):
         block = scores(chunk, 0)
         rows, columns = _entries(known, chunk)
         block[rows, columns] = -torch.inf
@@ -116,13 +112,7 @@ def best_partners(
 
 
 def best_pairs(
-    scores: Scores,
-    known: sp.csr_array,
-    k: int,
-    *,
-    device: torch.device,
-    max_entries: int = _PAIRS_BLOCK,
-    show: Callable[[int], None] = lambda _: None,
+    scores: Scores, known: sp.csr_array, k: int, device: torch.device, show: Show = lambda _: None
 ) -> Pairs:
     """Find the k best pairs u < v without a known link.
 
@@ -134,14 +124,13 @@ def best_pairs(
         known: Matrix that is non-zero where a pair is no candidate, shape ``(N, N)``.
         k: Number of pairs.
         device: Device of the scores.
-        max_entries: Largest number of scores held at once; the result does not depend on it.
         show: Called with the number of nodes done.
     """
     num_nodes = _size(known)
     code = torch.empty(0, dtype=torch.int64, device=device)
     score = torch.empty(0, device=device)
-    least, most = -math.inf, k + max(k, max_entries)
-    for nodes in _triangle(num_nodes, max_entries, device):
+    least, most = -math.inf, k + max(k, _PAIRS_BLOCK)
+    for nodes in _triangle(num_nodes, device):
         first = int(nodes[0])
         block = scores(nodes, first)
         square = block[:, : len(nodes)]
@@ -166,12 +155,7 @@ def best_pairs(
 
 
 def indexed_partners(
-    scores: InnerProducts,
-    known: sp.csr_array,
-    nodes: Tensor,
-    k: int,
-    *,
-    show: Callable[[int], None] = lambda _: None,
+    scores: InnerProducts, known: sp.csr_array, nodes: Tensor, k: int, show: Show = lambda _: None
 ) -> Partners:
     """Return the result of :func:`best_partners` by an exact index of FAISS, on the CPU.
 
@@ -227,11 +211,11 @@ def pairs_bytes(num_nodes: int, k: int) -> int:
     return 60 * block + 50 * (k + max(k, block))
 
 
-def _triangle(num_nodes: int, max_entries: int, device: torch.device) -> Iterator[Tensor]:
+def _triangle(num_nodes: int, device: torch.device) -> Iterator[Tensor]:
     """Yield blocks of nodes, each to be scored with itself and the nodes after it."""
     first = 0
     while first < num_nodes:
-        last = min(first + max(1, max_entries // (num_nodes - first)), num_nodes)
+        last = min(first + max(1, _PAIRS_BLOCK // (num_nodes - first)), num_nodes)
         yield torch.arange(first, last, device=device)
         first = last
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vgae.errors import UsageError
-from vgae.testing import _checks, _life
+from vgae.testing import _checks
 from vgae.testing._cases import Check, ConformanceError, Make, restoring
 
 __all__ = [
@@ -20,10 +20,7 @@ __all__ = [
 ]
 
 _CHECKS: dict[str, Check] = {
-    name: restoring(value)
-    for module in (_checks, _life)
-    for name, value in vars(module).items()
-    if name.startswith("check_")
+    name: restoring(value) for name, value in vars(_checks).items() if name.startswith("check_")
 }
 
 
