@@ -1,6 +1,6 @@
 """VGAEEmbedder and LinkPredictor: the graph models as estimators of scikit-learn."""
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from vgae.errors import DataError, UsageError
 from vgae.estimators._common import LatentTransformer, RandomState, seed_from
 from vgae.estimators._graph_inputs import validate_graph
-from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
+from vgae.evaluation.calibration import Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
@@ -79,11 +79,6 @@ class VGAEEmbedder(LatentTransformer):
     validation_fraction: float = 0.05
     n_neighbors: int = 10
 
-    graph_: Graph = field(init=False)
-    embedding_: np.ndarray = field(init=False)
-    n_features_in_: int = field(init=False)
-    recipe_: Recipe = field(init=False)
-
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new model.
 
@@ -94,8 +89,7 @@ class VGAEEmbedder(LatentTransformer):
 
         Raises:
             ValueError: If ``X`` is invalid, with scikit-learn's message.
-            DataError: If the numbers of rows and nodes differ, or :class:`~vgae.Graph` rejects
-                the graph.
+            DataError: If rows and nodes differ in number, or :class:`~vgae.Graph` rejects a graph.
             UsageError: If a parameter is invalid.
             ResourceError: If the device is missing, or has too little memory.
             NumericalError: If the loss becomes NaN or infinite.
@@ -115,15 +109,12 @@ class VGAEEmbedder(LatentTransformer):
         """Infer the posterior mean of each node, with messages over all links.
 
         The nodes may differ from those of :meth:`fit`, since the encoder is a function of features
-        and links; without features they must be the same.
+        and links; without features they must be the same. The result is float32, ``(N, d)``.
 
         Args:
             X: Features or graph as for :meth:`fit`, with the same columns.
             graph: Links as for :meth:`fit`. After a fit with a graph, it is required for other
                 rows than the fitted ones; after a fit without, the rows are linked to each other.
-
-        Returns:
-            Posterior means, float32, shape ``(N, d)``.
 
         Raises:
             ValueError: If the features are not those of :meth:`fit`, with scikit-learn's message;
@@ -200,12 +191,6 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     validation_fraction: float = 0.05
     random_state: RandomState = None
 
-    embedder_: VGAEEmbedder = field(init=False)
-    graph_: Graph = field(init=False)
-    calibration_: Calibration = field(init=False)
-    threshold_: float = field(init=False)
-    classes_: np.ndarray = field(init=False)
-
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new embedder and calibrate it.
 
@@ -223,12 +208,10 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         embedder = self._new_embedder(seed)
         found = validate_graph(embedder, X, graph, reset=True)
         split = split_links(found, val=self.validation_fraction, test=0, seed=seed)
-        if split.val.pos.shape[1] < 2:
-            raise DataError(
-                "TOO_FEW_PAIRS",
-                f"a calibration needs 2 held-out links, got {split.val.pos.shape[1]} with"
-                f" validation_fraction = {self.validation_fraction} of {found.num_links} links.",
-            )
+        if (num_val := split.val.pos.shape[1]) < 2:
+            given = f"validation_fraction = {self.validation_fraction} of {found.num_links} links"
+            got = f"got {num_val} with {given}"
+            raise DataError("TOO_FEW_PAIRS", f"a calibration needs 2 held-out links, {got}.")
         self.embedder_ = embedder._train(found, split, seed_from(embedder.random_state))
         self.graph_ = self.embedder_.graph_
         self.calibration_ = calibrate(self.embedder_.model_, found, split, **options)
@@ -237,13 +220,12 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logits of the decoder; higher means more likely a link.
+        """Return the logits of the decoder, float64, shape ``(P,)``.
+
+        The threshold of :meth:`predict` need not be 0 here.
 
         Args:
             X: Names of two different nodes each, array or list, shape ``(P, 2)``.
-
-        Returns:
-            Logits, float64, shape ``(P,)``. The threshold of :meth:`predict` need not be 0 here.
 
         Raises:
             DataError: If a node is unknown, or paired with itself.
@@ -271,14 +253,11 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     def predict_links(self, k: int = 10, **options: Any) -> LinkTable:
         """Propose the best unlinked pairs, with calibrated probabilities.
 
-        Args:
-            k: Number of partners of each node.
-            options: Other options of :func:`vgae.predict_links`, such as ``per_node=False``.
+        ``k`` and ``options``, such as ``per_node=False``, are those of :func:`vgae.predict_links`.
         """
         check_is_fitted(self, "calibration_")
-        return predict_links(
-            self.embedder_.model_, self.graph_, k, calibration=self.calibration_, **options
-        )
+        options["calibration"] = self.calibration_
+        return predict_links(self.embedder_.model_, self.graph_, k, **options)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

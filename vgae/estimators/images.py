@@ -2,7 +2,7 @@
 
 import math
 import operator
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from vgae.errors import DataError
 from vgae.estimators._common import LatentTransformer, seed_from
 from vgae.evaluation.images import elbo_terms
 from vgae.models.embedding import embed_images, evaluating, parameter_like
-from vgae.recipes.images import ImageRecipe, image_recipe_named
+from vgae.recipes.images import image_recipe_named
 from vgae.runtime.streams import stream
 from vgae.training.images import fit_images
 
@@ -71,10 +71,6 @@ class ImageVAE(LatentTransformer):
     batch_size: int | None = None
     validation_fraction: float = 0.1
 
-    n_features_in_: int = field(init=False)
-    shape_: tuple[int, int, int] = field(init=False)
-    recipe_: ImageRecipe = field(init=False)
-
     _fields: ClassVar = {**LatentTransformer._fields, "batch_size": "batch_size"}
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
@@ -102,23 +98,14 @@ class ImageVAE(LatentTransformer):
         return self._fitted(result, recipe, seed)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Infer the posterior mean of each image, float32, shape ``(n, d)``.
-
-        Args:
-            X: Images as for :meth:`fit`, with the same number of columns.
-        """
+        """Infer the posterior mean of each image as for :meth:`fit`, float32, ``(n, d)``."""
         pixels = self._fitted_pixels(X)
         return embed_images(self.model_, pixels).mu.numpy()
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Decode latent vectors.
+        """Return E[x | z] of latent vectors of shape ``(n, d)``, float32, shape ``(n, c h w)``.
 
-        Args:
-            X: Latent vectors, shape ``(n, d)``.
-
-        Returns:
-            E[x | z] of each vector, float32, shape ``(n, c h w)``; with the likelihood
-            ``"normal"`` possibly outside [0, 1].
+        With the likelihood ``"normal"``, values may lie outside [0, 1].
 
         Raises:
             ValueError: If a vector is not finite, or not of width d.
@@ -132,14 +119,9 @@ class ImageVAE(LatentTransformer):
         return self._decoded(torch.tensor(z))
 
     def sample(self, n_samples: int = 1) -> np.ndarray:
-        """Generate images: E[x | z] for z drawn from the prior.
+        """Generate images, E[x | z] for z from the prior, float32, shape ``(n_samples, c h w)``.
 
-        Args:
-            n_samples: Number of images, at least 1.
-
-        Returns:
-            Images, float32, shape ``(n_samples, c h w)``; the same each time if ``random_state``
-            is an integer.
+        They are the same each time if ``random_state`` is an integer.
 
         Raises:
             ValueError: If ``n_samples`` is less than 1.
@@ -155,11 +137,7 @@ class ImageVAE(LatentTransformer):
         """Estimate the mean ELBO of images in nats per image, from one posterior sample of each.
 
         The noise is the same each time. Pixels are not binarised, even if those of the training
-        are.
-
-        Args:
-            X: Images as for :meth:`fit`, with the same number of columns.
-            y: Ignored.
+        are. ``X`` is as for :meth:`fit`; ``y`` is ignored.
         """
         pixels = self._fitted_pixels(X)
         noise = stream(self.seed_, "evaluation", parameter_like(self.model_).device)

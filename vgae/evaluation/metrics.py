@@ -106,9 +106,8 @@ def link_scores(scores: Tensor, edge_label: Tensor) -> LinkScores:
         NumericalError: If a score is NaN or infinite.
     """
     values, labels = labelled_scores(scores, edge_label)
-    return LinkScores(
-        float(roc_auc_score(labels, values)), float(average_precision_score(labels, values))
-    )
+    auc, ap = roc_auc_score(labels, values), average_precision_score(labels, values)
+    return LinkScores(float(auc), float(ap))
 
 
 def bootstrap_intervals(
@@ -136,8 +135,7 @@ def bootstrap_intervals(
         seed: Seed of the resamples, at least 0.
 
     Raises:
-        DataError: If the shapes differ, or a class is missing.
-        NumericalError: If a score is NaN or infinite.
+        DataError, NumericalError: As for :func:`link_scores`.
         UsageError: If ``level``, ``num_resamples`` or ``seed`` is out of range.
     """
     if not 0 < level < 1:

@@ -5,7 +5,7 @@ exactly, for any size of a block and any order of the sum.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,7 +22,6 @@ _PRODUCTS_AT_ONCE, _FOUND_AT_ONCE = 1 << 17, 1 << 19
 # many small steps.
 _ONE_THREAD = 1 << 15
 _MOST_NEIGHBOURS = 1024  # requested of an index; nodes with more links are searched without it
-
 
 Show = Callable[[int], object]
 
@@ -101,7 +100,7 @@ def best_partners(
     """
     found = [Partners(nodes.new_empty(0, k), torch.empty(0, k, device=nodes.device))]
     done = 0
-    for chunk in nodes.split(max(1, _PARTNERS_BLOCK // _size(known))):
+    for chunk in nodes.split(max(1, _PARTNERS_BLOCK // (len(known.indptr) - 1))):
         block = scores(chunk, 0)
         rows, columns = _entries(known, chunk)
         block[rows, columns] = -torch.inf
@@ -126,12 +125,14 @@ def best_pairs(
         device: Device of the scores.
         show: Called with the number of nodes done.
     """
-    num_nodes = _size(known)
+    num_nodes = len(known.indptr) - 1
     code = torch.empty(0, dtype=torch.int64, device=device)
     score = torch.empty(0, device=device)
     least, most = -math.inf, k + max(k, _PAIRS_BLOCK)
-    for nodes in _triangle(num_nodes, device):
-        first = int(nodes[0])
+    first = 0
+    while first < num_nodes:  # each block of nodes is scored with itself and the nodes after it
+        last = min(first + max(1, _PAIRS_BLOCK // (num_nodes - first)), num_nodes)
+        nodes = torch.arange(first, last, device=device)
         block = scores(nodes, first)
         square = block[:, : len(nodes)]
         square.masked_fill_(torch.ones_like(square, dtype=torch.bool).tril(), -torch.inf)
@@ -147,7 +148,8 @@ def best_pairs(
             kept = _highest(score[None], k)[0]
             code, score = code[kept], score[kept]
             least = float(score.min())
-        show(int(nodes[-1]) + 1)
+        first = last
+        show(last)
     # Codes are ascending, so that the first of equal scores have the lowest numbers.
     score, order = score.sort(descending=True, stable=True)
     code = code[order[:k]]
@@ -211,24 +213,10 @@ def pairs_bytes(num_nodes: int, k: int) -> int:
     return 60 * block + 50 * (k + max(k, block))
 
 
-def _triangle(num_nodes: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield blocks of nodes, each to be scored with itself and the nodes after it."""
-    first = 0
-    while first < num_nodes:
-        last = min(first + max(1, _PAIRS_BLOCK // (num_nodes - first)), num_nodes)
-        yield torch.arange(first, last, device=device)
-        first = last
-
-
 def _entries(known: sp.csr_array, nodes: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows and columns of the non-zero entries in the rows ``nodes``."""
     rows, columns = map(torch.from_numpy, known[nodes.cpu().numpy()].nonzero())
     return rows.long().to(nodes.device), columns.long().to(nodes.device)
-
-
-def _size(known: sp.csr_array) -> int:
-    """Return N, which scipy annotates as unknown."""
-    return known.indptr.size - 1
 
 
 def _best_columns(block: Tensor, k: int) -> Partners:

@@ -108,11 +108,7 @@ class LinkTable:
         return {"links": [dict(zip(columns, row, strict=True)) for row in rows]}
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the columns as a data frame.
-
-        Raises:
-            UsageError: If pandas is not installed.
-        """
+        """Return the columns as a data frame; without pandas raise ``UsageError``."""
         return optional_module("pandas", "pandas").DataFrame(self.columns())
 
     def to_networkx(self) -> "nx.Graph":
