@@ -82,11 +82,8 @@ def hard_negatives(
     available = num_nodes - np.diff(excluded.indptr)[ends.numpy()]
     if available.size and (fewest := int(available.min())) < half:
         possible = f"at most {2 * fewest} are possible" if fewest else "no per_link is possible"
-        raise DataError(
-            "NO_NEGATIVES",
-            f"per_link is {per_link}, but an end of a held-out link has only {fewest} nodes it is"
-            f" not linked to; {possible}.",
-        )
+        end = f"an end of a held-out link has only {fewest} nodes it is not linked to"
+        raise DataError("NO_NEGATIVES", f"per_link is {per_link}, but {end}; {possible}.")
     others = torch.empty(len(ends), half, dtype=torch.int64)
     # Equal ends are adjacent, so that the heuristics of a node are computed once.
     order = ends.argsort(stable=True)
@@ -110,9 +107,7 @@ class _Heuristics:
         adj.eliminate_zeros()
         adj.data = np.ones(adj.nnz)
         self.adj, self.num_nodes = adj, num_nodes
-        degree = adj.sum(axis=1)
-        inverse = np.divide(1, degree, out=np.zeros_like(degree), where=degree > 0)
-        self.transition = sp.csr_array(adj.multiply(inverse))  # A D^-1: columns add up to 1
+        self.transition = sp.csr_array(normalize(adj, "l1", axis=0))  # A D^-1
         self.scores = [self.resource_allocation, self.pagerank]
         if x is not None:
             x = x.detach().cpu()

@@ -233,11 +233,11 @@ def hits_at_k(pos: Tensor, neg: Tensor, k: int) -> float:
 
 
 def ranks_among(pos: Tensor, neg: Tensor) -> Tensor:
-    r"""Rank each link among its own non-links; 1 is best, ties count half.
+    r"""Rank each link among its own non-links, from 1, the best, to K + 1; ties count half.
 
     .. math:: r_i = 1 + \#\{j: n_{ij} > s_i\} + \tfrac{1}{2} \#\{j: n_{ij} = s_i\}
 
-    A model that scores all pairs equally gets the middle rank.
+    Ranks are float64 on the CPU, shape ``(P,)``; equal scores of all pairs give the middle rank.
 
     Source: Bordes et al. (2013), section 4.1 (the protocol); Sun et al. (2020), `A Re-evaluation
     of Knowledge Graph Completion Methods <https://arxiv.org/abs/1911.03903>`_ (ties).
@@ -245,9 +245,6 @@ def ranks_among(pos: Tensor, neg: Tensor) -> Tensor:
     Args:
         pos: Scores of links, shape ``(P,)``.
         neg: Scores of the non-links of each link, shape ``(P, K)``.
-
-    Returns:
-        Ranks in ``[1, K + 1]``, float64 on the CPU, shape ``(P,)``.
 
     Raises:
         DataError: If the shapes do not match.

@@ -212,17 +212,15 @@ def score_links(
     *,
     calibration: Calibration | None = None,
 ) -> LinkTable:
-    """Score given pairs, and mark those that are links of the graph.
+    """Score given pairs, one row each in their order, and mark those that are links of the graph.
 
     Args:
         model: Model or scorer, as for :func:`predict_links`. Over a link that carries messages, a
             pair is scored by a model that has seen it.
         graph: Nodes and features.
-        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)``.
+        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)``; they are
+            ranked among each other.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
-
-    Returns:
-        One row per pair, in the given order; ranks are among all pairs.
 
     Raises:
         DataError: If a node is unknown, or paired with itself, or the scorer has another number

@@ -53,14 +53,10 @@ def check_graph_model(make: Make, *, expected_failures: Mapping[str, str] | None
         >>> check_graph_model(GCNEncoder)
     """
     expected = _known(expected_failures)
-    found = []
-    for name, check in graph_model_checks():
-        seen = failure(check, make)
-        if name in expected:
-            seen = "passes, but is expected to fail" if seen is None else None
-        if seen is not None:
-            found.append(f"{name}: {seen}")
-    if found:
+    seen = {name: failure(check, make) for name, check in graph_model_checks()}
+    for name in expected:
+        seen[name] = "passes, but is expected to fail" if seen[name] is None else None
+    if found := [f"{name}: {text}" for name, text in seen.items() if text is not None]:
         head = f"{len(found)} of {len(_CHECKS)} checks failed:"
         raise ConformanceError("\n  ".join([head, *found]))
 
