@@ -1,6 +1,6 @@
 """Variational graph auto-encoders: an encoder returns a posterior, a decoder scores a target.
 
-The names below are loaded when they are first used, so that ``import vgae`` is instant.
+The names below are imported on first use, so that ``import vgae`` is instant.
 """
 
 from importlib import import_module
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from vgae.prediction.links import LinkTable as LinkTable
     from vgae.prediction.links import predict_links as predict_links
     from vgae.prediction.links import score_links as score_links
-    from vgae.runs.graphs import load_run as load_run
+    from vgae.runs.lifecycle import load_run as load_run
     from vgae.training.images import fit_images as fit_images
     from vgae.training.links import fit as fit
     from vgae.training.loop import epochs as epochs
@@ -73,7 +73,7 @@ _HOME = {
     "from_pretrained": "vgae.models.pretrained",
     "load_dataset": "vgae.data.named",
     "load_images": "vgae.data.named_images",
-    "load_run": "vgae.runs.graphs",
+    "load_run": "vgae.runs.lifecycle",
     "predict_links": "vgae.prediction.links",
     "read_graph": "vgae.data.files",
     "save_pretrained": "vgae.models.pretrained",

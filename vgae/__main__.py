@@ -1,4 +1,4 @@
-"""python -m vgae: the command line."""
+"""Command line of ``python -m vgae``."""
 
 from vgae.cli.app import main
 

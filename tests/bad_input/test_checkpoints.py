@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import vgae.cli.train
-import vgae.runs.graphs
+import vgae.runs.lifecycle
 import vgae.training.checkpoint
 from vgae.recipes import recipe_named
 from vgae.runtime.npz import read_arrays
@@ -35,10 +35,10 @@ def broken_off(sbm_file, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vgae.training.checkpoint, "SECONDS", 0)
 
-        def die(*_):
+        def die(*_, **options):
             raise Killed
 
-        patch.setattr(vgae.runs.graphs, "_write_result", die)
+        patch.setattr(vgae.runs.lifecycle, "_write_result", die)
         with pytest.raises(Killed):
             train_run(str(sbm_file), folder, recipe=recipe, seed=3, progress=False)
     assert [path.name for path in checkpoints(folder)] == [
@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     status, _, err = command("train", "--resume", run)
     assert status == 0, err
     assert "epoch-000000006.ckpt" in caplog.text
-    assert "The training goes on from the one before." in caplog.text
+    assert "The training continues from the one before." in caplog.text
     assert np.array_equal(read_arrays(run / "embeddings.npz")["mu"], whole)
 
 
@@ -127,7 +127,7 @@ def test_without_a_whole_checkpoint_nothing_is_begun_anew_unasked(
     for path in checkpoints(run):
         damage(path)
     line = refused(run, "CKPT_CORRUPT", "train", "--resume", run)
-    assert "bring one back, or remove them to begin anew" in line
+    assert "restore one, or remove them to start again" in line
     for path in checkpoints(run):
         path.unlink()
     assert command("train", "--resume", run)[0] == 0
@@ -190,7 +190,7 @@ def test_a_graph_that_has_changed_is_refused(run, refused):
     config["graph"]["source"] = "stdlib"
     (run / "config.json").write_text(json.dumps(config))
     line = refused(run, "DATA_CHANGED", "train", "--resume", run)
-    assert "bring that one back" in line
+    assert "restore the data" in line
 
 
 @pytest.mark.parametrize(

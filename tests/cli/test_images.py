@@ -94,7 +94,7 @@ def test_a_latent_vector_that_is_none_is_named(run, z, command):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--features", "none"), "--features, --directed, --val"),
+        (("--features", "none"), "a run on images has no --features"),
         (("--recipe", "paper"), "no recipe 'paper' for images"),
         (("--model", "gae"), "no model 'gae' for images"),
         (("--set", "mask=0.5"), "'mask' is no field"),

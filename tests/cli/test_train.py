@@ -34,9 +34,43 @@ def test_images_take_the_same_options_and_refuse_those_of_graphs(tmp_path, comma
     assert (status, json.loads(out)["epochs"]) == (0, 1)
     status, out, _ = command(*words, "--resume", tmp_path / "run", "--json")
     assert (status, json.loads(out)["epochs"]) == (0, 1)
-    status, _, err = command(*words, "--val", 0.3)
-    assert status == 2
-    assert err.startswith("error[IMAGES]: ")
+    status, _, err = command("train", "--resume", tmp_path / "run", "--max-memory", 500)
+    assert (status, err.split(":")[0]) == (2, "error[IMAGES]")
+    status, _, err = command("train", "--resume", tmp_path / "run", "--val", 0.3)
+    assert (status, err.split(":")[0]) == (4, "error[RUN_OTHER]")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--val", 0.3),
+        ("--val", 0.05),
+        ("--test", 0.1),
+        ("--features", "raw"),
+        ("--directed", "symmetrize"),
+        ("--max-memory", 500),
+        ("--max-memory", 0),
+        ("--cuda-graph",),
+    ],
+    ids=str,
+)
+def test_images_refuse_the_options_of_graphs_whatever_their_values(option, tmp_path, command):
+    status, out, err = command("train", "digits", *option, "-o", tmp_path / "run")
+    assert (status, out) == (2, "")
+    expected = f"a run on images has no {option[0]}; leave that out for digits.\n"
+    assert err == f"error[IMAGES]: {expected}"
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_of_graphs_that_are_not_given_are_not_refused(tmp_path, command):
+    status, _, err = command(
+        *("train", "digits", "--epochs", 0, "--set", "hidden_channels=8"),
+        *("-o", tmp_path / "run", "-q", "--val", 0.05, "--test", 0.1),
+    )
+    assert (status, err) == (
+        2,
+        "error[IMAGES]: a run on images has no --val, --test; leave that out for digits.\n",
+    )
 
 
 def test_a_recipe_field_that_is_no_setting_is_not_offered(command):

@@ -144,7 +144,7 @@ def test_a_graph_without_features_knows_its_own_nodes_only(sbm):
     embedder = VGAEEmbedder(**SMALL).fit(sbm.to_networkx())
     assert embedder.n_features_in_ == 0
     np.testing.assert_array_equal(embedder.transform(sbm.without_features()), embedder.embedding_)
-    with pytest.raises(DataError, match="knows no others"):
+    with pytest.raises(DataError, match="embeds no others"):
         embedder.transform(Graph.from_edges([[0], [1]]))
     with pytest.raises(ValueError, match="X has 40 features, but VGAEEmbedder is expecting 0"):
         embedder.transform(sbm.x)

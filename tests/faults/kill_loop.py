@@ -35,10 +35,8 @@ from pathlib import Path
 import torch
 
 import vgae.cli.train
-import vgae.report.figures.images
 import vgae.runs.folder
-import vgae.runs.graphs
-import vgae.runs.images
+import vgae.runs.lifecycle
 import vgae.runtime.atomic
 import vgae.training.checkpoint
 import vgae.training.history
@@ -105,7 +103,7 @@ def instrument(point, passes, acknowledged, *, in_place, figures):
     if in_place:
         _save_in_place()
     if not figures:
-        vgae.cli.train.draw_figures = vgae.report.figures.images.write_image_figures = _nothing
+        vgae.cli.train.draw_figures = _nothing
     save = Checkpoints.save
 
     def acknowledging(self, epoch, checkpoint):
@@ -167,15 +165,15 @@ def _kill_in_training(countdown):
 
             yield dying_write
 
-    for module in (vgae.runs.graphs, vgae.runs.images):
-        write_result, module.history_file = module._write_result, dying_history
+    write_result = vgae.runs.lifecycle._write_result
 
-        def exporting(*arguments, write_result=write_result, **options):
-            if countdown.point == "mid_export":
-                countdown.point = "before_replace"
-            return write_result(*arguments, **options)
+    def exporting(*arguments, **options):
+        if countdown.point == "mid_export":
+            countdown.point = "before_replace"
+        return write_result(*arguments, **options)
 
-        module._write_result = exporting
+    vgae.runs.lifecycle.history_file = dying_history
+    vgae.runs.lifecycle._write_result = exporting
 
 
 def _save_in_place():

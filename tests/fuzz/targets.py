@@ -35,17 +35,21 @@ from vgae.errors import UsageError
 from vgae.evaluation.calibration import load_calibration
 from vgae.graphs.arrays import checked_csr, csr_matrix, feature_tensor
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LinkSplit
+from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.files import read_json
 from vgae.models.images import load_image_model, save_image_model
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.recipes import BEST, PAPER, Recipe
 from vgae.recipes.images import SMALL2D, ImageRecipe
 from vgae.runs.folder import read_history
-from vgae.runs.graphs import load_run, train_run
+from vgae.runs.graphs import GraphSource, train_run
+from vgae.runs.lifecycle import load_run
+from vgae.runs.lifecycle import resume as resume_run
+from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
 from vgae.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from vgae.training.history import HistoryRow
+from vgae.training.links import fit
 from vgae.training.state import TrainingState
 
 logging.disable(logging.CRITICAL)
@@ -202,7 +206,7 @@ TARGETS = {
     "csr": Target(csr, [CSR_SEED]),
     "split": Target(
         through("split.npz", LinkSplit.load),
-        [written(vgae.runs.graphs.split_links(GRAPH, val=0.2, test=0.2, seed=0).save, "s.npz")],
+        [written(split_links(GRAPH, val=0.2, test=0.2, seed=0).save, "s.npz")],
     ),
 }
 if importlib.util.find_spec("pyarrow"):
@@ -300,9 +304,7 @@ TARGETS |= {
     "checkpoint-state": Target(lambda data: restored(framed(data, STATE_REST)), [STATE_HEADER]),
 }
 
-MODEL = vgae.runs.graphs.fit(
-    GRAPH, vgae.runs.graphs.split_links(GRAPH, val=0, test=0, seed=0), recipe=RECIPE
-).model
+MODEL = fit(GRAPH, split_links(GRAPH, val=0, test=0, seed=0), recipe=RECIPE).model
 save_pretrained(MODEL, HOME / "model")
 IMAGE_RECIPE = replace(SMALL2D, epochs=1, hidden_channels=(4,))
 from vgae.models.images import build_image_model  # noqa: E402
@@ -315,7 +317,8 @@ save_image_model(
     build_image_model("vae", (1, 4, 4), IMAGE_RECIPE, stream(0, "init")),
 )
 write_npz(GRAPH, HOME / "graph.npz")
-train_run(str(HOME / "graph.npz"), HOME / "run", recipe=RECIPE, val=0.2, test=0.2, progress=False)
+SOURCE = GraphSource(str(HOME / "graph.npz"), val=0.2, test=0.2)
+train_run(SOURCE, HOME / "run", recipe=RECIPE, progress=False)
 shutil.copytree(HOME / "run", HOME / "unfinished")
 (HOME / "unfinished" / "metrics.json").unlink()
 
@@ -348,18 +351,18 @@ def use_run(folder: Path) -> None:
 
 def resume(folder: Path) -> None:
     """Go on with a run for at most one epoch, whatever it says of epochs."""
-    fit = vgae.runs.graphs.fit
+    prepare = vgae.runs.graphs.prepare
     content = (folder / "config.json").read_bytes()
 
     def short(graph: Any, split: Any, *, recipe: Recipe, **options: Any) -> Any:
         few = {"epochs": min(recipe.epochs, 1), "warmup": 0, "patience": 0}
-        return fit(graph, split, recipe=replace(recipe, **few), **options)
+        return prepare(graph, split, recipe=replace(recipe, **few), **options)
 
-    vgae.runs.graphs.fit = short
+    vgae.runs.graphs.prepare = short
     try:
-        vgae.runs.graphs.resume_run(folder, device="cpu", max_bytes=400_000_000, progress=False)
+        resume_run(folder, device=Compute("cpu", 400_000_000), progress=False)
     finally:
-        vgae.runs.graphs.fit = fit
+        vgae.runs.graphs.prepare = prepare
         shutil.rmtree(folder)
         shutil.copytree(HOME / "run", folder)
         (folder / "metrics.json").unlink()

@@ -65,7 +65,7 @@ def test_another_graph_is_embedded_if_its_features_are_those_of_the_training(nam
     for x, feature_names, code, words in (
         (sbm.x[:5], names, "FEATURE_NAMES", "column 2 .* 'another', .* 'word 2'"),
         (sbm.x[:5, :3], [], "FEATURE_DIM_MISMATCH", "has 3 features"),
-        (None, [], "NO_FEATURES", "knows no others"),
+        (None, [], "NO_FEATURES", "embeds no others"),
     ):
         other = vgae.Graph.from_edges(
             [[0, 1], [1, 2]], num_nodes=5, x=x, feature_names=feature_names
@@ -138,6 +138,6 @@ def test_a_model_of_images_comes_back_from_itself_alone(name, recipe, tmp_path, 
 def test_a_model_of_images_that_no_recipe_builds_is_refused(tmp_path):
     generator = vgae.decoders.MLPGenerator(2, [5], (1, 4, 4), num_heads=1)
     model = vgae.VAE(vgae.MLPEncoder((1, 4, 4), [3], 2), vgae.BernoulliDecoder(generator))
-    with pytest.raises(UsageError, match="no recipe builds an image model"):
+    with pytest.raises(UsageError, match="no recipe rebuilds this image model"):
         vgae.save_pretrained(model, tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -37,8 +37,9 @@ from vgae.models.images import load_image_model
 from vgae.models.pretrained import from_pretrained
 from vgae.recipes import PAPER
 from vgae.recipes.images import SMALL2D
-from vgae.runs.graphs import load_run, train_run
+from vgae.runs.graphs import GraphSource, train_run
 from vgae.runs.images import train_image_run
+from vgae.runs.lifecycle import load_run
 from vgae.training.checkpoint import Checkpoints, read_checkpoint
 
 RUN_FILES = (
@@ -71,8 +72,8 @@ def prepare(home: Path) -> None:
     write_npz(Graph.from_edges(np.hstack([ring, chords]), x=np.eye(12)), home / "graph.npz")
     np.save(home / "images.npy", (np.arange(20 * 16) % 255).astype(np.uint8).reshape(20, 4, 4))
     recipe = replace(PAPER, epochs=1)
-    source = str(home / "graph.npz")
-    train_run(source, home / "run", recipe=recipe, val=0.2, test=0.2, progress=False)
+    source = GraphSource(str(home / "graph.npz"), val=0.2, test=0.2)
+    train_run(source, home / "run", recipe=recipe, progress=False)
     images = replace(SMALL2D, epochs=1, hidden_channels=(4,))
     train_image_run(str(home / "images.npy"), home / "pictures", recipe=images, progress=False)
     toy().write_toy(home / "planetoid")

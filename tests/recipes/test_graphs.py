@@ -68,7 +68,7 @@ def test_the_declared_type_counts_and_not_that_of_the_present_value():
         ("mask", "1", r"mask must lie in \[0, 0.99\], got 1.0"),
         ("self_loop_weight", "0", "self_loop_weight must lie in"),
         ("initial_logstd", "1", "initial_logstd must lie in"),
-        ("initial_logstd", "-1", "initial_logstd is set by an offset; set bias"),
+        ("initial_logstd", "-1", "initial_logstd needs a bias; set bias"),
         ("activation", "gelu", "activation must be one of"),
         ("drop", "0.5", "'drop' is no field of a recipe; they are name, optimizer, lr"),
     ],

@@ -7,11 +7,12 @@ from vgae.runs.folder import (
     FORMAT,
     free_path,
     history_file,
-    is_image_run,
     is_named,
     read_config,
     read_history,
 )
+from vgae.runs.images import IMAGES
+from vgae.runs.kind import kind_of
 from vgae.training.history import HistoryRow
 
 
@@ -41,7 +42,7 @@ def test_a_history_that_is_none_is_one_error(tmp_path):
 def test_the_configuration_says_what_kind_of_run_it_is(tmp_path):
     content = {"format": FORMAT, "images": {}, "model": "vae"}
     (tmp_path / "config.json").write_text(json.dumps(content))
-    assert is_image_run(tmp_path)
+    assert kind_of(tmp_path) is IMAGES
     assert read_config(tmp_path, {"images": dict, "model": str}) == content
     with pytest.raises(ArtifactError, match="lacks graph"):
         read_config(tmp_path, {"graph": dict, "model": str})

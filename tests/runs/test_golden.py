@@ -14,7 +14,7 @@ import torch
 
 import vgae
 from vgae.models.files import read_json
-from vgae.runs.resume import resume_run
+from vgae.runs.lifecycle import resume
 from vgae.runtime.npz import read_arrays
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "runs"
@@ -70,7 +70,7 @@ def test_a_model_is_read_and_written_again_with_the_same_weights(folder, tmp_pat
 
 @pytest.mark.parametrize("folder", [f"{n}-interrupted" for n in GRAPHS + IMAGES], indirect=True)
 def test_a_checkpoint_is_resumed_to_the_weights_of_the_whole_training(folder):
-    run = resume_run(folder, device="cpu", progress=False)
+    run = resume(folder, device="cpu", progress=False)
     whole = vgae.from_pretrained(GOLDEN / folder.name.removesuffix("-interrupted") / "model")
     assert [row.epoch for row in run.history] == list(range(1, len(run.history) + 1))
     weights = run.model.state_dict()

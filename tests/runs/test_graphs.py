@@ -10,9 +10,11 @@ from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.evaluation.links import evaluate
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import embed
-from vgae.models.graphs import MODELS
+from vgae.models.registry import MODELS
 from vgae.recipes import BEST, PAPER
-from vgae.runs.graphs import load_run, open_graph, train_run
+from vgae.runs.folder import Output
+from vgae.runs.graphs import GraphSource, open_graph, train_run
+from vgae.runs.lifecycle import load_run
 
 SHORT = replace(PAPER, epochs=6)
 
@@ -74,7 +76,7 @@ def test_the_same_settings_write_the_same_files_bit_for_bit(sbm_file, tmp_path):
 
 
 def test_links_alone_can_be_trained_on(sbm_file, tmp_path):
-    run = train_run(str(sbm_file), tmp_path / "run", recipe=SHORT, features="none")
+    run = train_run(GraphSource(str(sbm_file), "none"), tmp_path / "run", recipe=SHORT)
     assert load_run(run.folder).graph.x is None
 
 
@@ -93,15 +95,18 @@ def test_a_folder_that_cannot_be_made_is_named(sbm_file, tmp_path):
 
 
 def test_overwrite_replaces_runs_and_nothing_else(run, sbm_file, tmp_path):
-    again = train_run(str(sbm_file), run.folder, recipe=SHORT, seed=6, overwrite=True)
+    again = train_run(str(sbm_file), Output(run.folder, overwrite=True), recipe=SHORT, seed=6)
     assert load_run(run.folder).config["seed"] == again.config["seed"] == 6
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").touch()
     for _ in range(2):
         with pytest.raises(UsageError, match="holds no run that could be replaced"):
-            train_run(str(sbm_file), tmp_path / "thesis", recipe=SHORT, overwrite=True)
+            train_run(str(sbm_file), Output(tmp_path / "thesis", overwrite=True), recipe=SHORT)
         assert (tmp_path / "thesis" / "chapter1.txt").exists()
         (tmp_path / "thesis" / "config.json").write_text("{}")
+
+
+OF_SOURCE = ("features", "val")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +122,10 @@ def test_overwrite_replaces_runs_and_nothing_else(run, sbm_file, tmp_path):
 )
 def test_a_wrong_argument_deletes_nothing_and_writes_nothing(run, sbm_file, tmp_path, wrong):
     for folder in (run.folder, tmp_path / "new"):
+        source = GraphSource(str(sbm_file), **{k: wrong[k] for k in wrong if k in OF_SOURCE})
+        rest = {k: wrong[k] for k in wrong if k not in OF_SOURCE}
         with pytest.raises(ValueError, match=r"must|no model|cannot be used"):
-            train_run(str(sbm_file), folder, recipe=SHORT, overwrite=True, **wrong)
+            train_run(source, Output(folder, overwrite=True), recipe=SHORT, **rest)
     assert load_run(run.folder).metrics == run.metrics
     assert not (tmp_path / "new").exists()
 
@@ -133,7 +140,7 @@ def test_a_graph_that_changed_since_is_refused(sbm_file, tmp_path, changed):
     run = train_run(str(path), tmp_path / "run", recipe=SHORT)
     links, x = changed(graph)
     write_npz(Graph.from_edges(links, num_nodes=120, x=x), path)
-    with pytest.raises(ArtifactError, match="not the graph that") as error:
+    with pytest.raises(ArtifactError, match="no longer holds the graph that") as error:
         load_run(run.folder).graph  # noqa: B018
     assert (error.value.code, error.value.exit_code) == ("DATA_CHANGED", 4)
 

@@ -7,8 +7,10 @@ import torch
 
 from vgae.errors import ArtifactError, UsageError
 from vgae.recipes.images import ImageRecipe
-from vgae.runs.graphs import load_run
-from vgae.runs.images import evaluate_run, load_image_run, train_image_run
+from vgae.runs.commands import EvaluationOptions
+from vgae.runs.graphs import GRAPHS
+from vgae.runs.images import IMAGES, train_image_run
+from vgae.runs.lifecycle import load_run
 
 RECIPE = ImageRecipe(
     name="short", hidden_channels=(16,), latent_channels=2, epochs=3, binarize="static"
@@ -46,12 +48,12 @@ def test_a_run_folder_holds_all_that_was_trained(run):
 
 
 def test_a_run_comes_back_with_the_images_as_they_were_drawn(run):
-    loaded = load_image_run(run.folder)
+    loaded = load_run(run.folder)
     assert loaded.history == run.history
     assert loaded.recipe == RECIPE
     assert set(loaded.images.test.unique().tolist()) == {0, 1}
     assert torch.equal(loaded.images.test, run.images.test)
-    assert evaluate_run(loaded, num_samples=3) == run.metrics["test"]
+    assert IMAGES.evaluate(loaded, EvaluationOptions(samples=3)) == {"test": run.metrics["test"]}
     assert repr(loaded).endswith("/run', short)")
 
 
@@ -62,13 +64,13 @@ def test_images_that_changed_are_named(run, source, tmp_path):
     config = json.loads((run.folder / "config.json").read_text())
     config["images"]["source"] = str(other)
     (run.folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ArtifactError, match=r"other\.npy has not the images"):
-        load_image_run(run.folder).images  # noqa: B018
+    with pytest.raises(ArtifactError, match=r"other\.npy no longer holds the images"):
+        load_run(run.folder).images  # noqa: B018
 
 
 def test_a_run_of_one_kind_is_not_one_of_the_other(run):
-    with pytest.raises(ArtifactError, match="lacks graph, split"):
-        load_run(run.folder)
+    with pytest.raises(ArtifactError, match="is a run on images, not on a graph"):
+        GRAPHS.load(run.folder)
 
 
 def test_nothing_is_written_where_the_arguments_are_wrong(source, tmp_path):

@@ -155,11 +155,11 @@ def test_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tmp_path, caplog
     with caplog.at_level(logging.WARNING, "vgae.training.checkpoint"):
         assert kept.load().values["epoch"] == 2  # C01
     assert "epoch-000000010.ckpt is damaged" in caplog.text
-    assert "The training goes on from the one before" in caplog.text
+    assert "The training continues from the one before" in caplog.text
     newest.write_bytes(b"")  # C03
     assert kept.load().values["epoch"] == 2
     before.write_bytes(b"VGAECKPT")
-    with pytest.raises(ArtifactError, match="remove them to begin anew"):
+    with pytest.raises(ArtifactError, match="remove them to start again"):
         kept.load()
 
 

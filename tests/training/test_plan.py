@@ -13,7 +13,7 @@ from vgae.errors import ResourceError
 from vgae.graphs.graph import Graph
 from vgae.recipes import PAPER
 from vgae.runtime.devices import Compute
-from vgae.training.links import plan_fit
+from vgae.training.links import prepare
 from vgae.training.plan import _left_in_group, available_bytes, plan_training
 
 CPU = torch.device("cpu")
@@ -62,8 +62,8 @@ def test_fit_does_what_was_planned(sbm):
 
 def test_a_narrower_model_is_predicted_to_take_less(sbm):
     split = split_links(sbm)
-    sizes = [plan_fit(sbm, split, name, PAPER, CPU).num_bytes for name in ("vgae", "linear-gae")]
-    assert sizes[0] > sizes[1]
+    plans = [prepare(sbm, split, model=name, device="cpu").plan for name in ("vgae", "linear-gae")]
+    assert plans[0].num_bytes > plans[1].num_bytes
 
 
 def test_free_memory_is_within_the_limit_of_the_control_group(tmp_path):
@@ -98,7 +98,6 @@ from dataclasses import replace
 from pathlib import Path
 import vgae
 from vgae.recipes import for_graph, recipe_named
-from vgae.training.links import plan_fit
 
 name, nodes, links, columns, pairs, hidden = json.loads(sys.argv[1])
 generator = torch.Generator().manual_seed(0)
@@ -116,9 +115,8 @@ before = status("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
 recipe = for_graph(replace(recipe_named(name), epochs=3, pairs=pairs, eval_every=2), graph)
 recipe = replace(recipe, hidden_channels=hidden or recipe.hidden_channels)
-planned = plan_fit(graph, split, "vgae", recipe, torch.device("cpu"))
-vgae.fit(graph, split, recipe=recipe, progress=False)
-print(json.dumps([planned.num_bytes, status("VmHWM") - before]))
+plan = vgae.fit(graph, split, recipe=recipe, progress=False).plan
+print(json.dumps([plan.num_bytes, status("VmHWM") - before]))
 """
 
 

@@ -8,7 +8,9 @@ import pytest
 import vgae
 from vgae.errors import ResourceError, UsageError
 from vgae.recipes import PAPER
-from vgae.runs.graphs import resume_run, train_run
+from vgae.runs.folder import Output
+from vgae.runs.graphs import train_run
+from vgae.runs.lifecycle import resume
 from vgae.training.history import HistoryRow
 from vgae.training.tensorboard import tensorboard_log
 
@@ -53,11 +55,13 @@ def test_every_number_of_a_training_is_a_scalar_of_its_epoch(sbm, tmp_path):
 
 def test_a_run_that_goes_on_has_each_epoch_once(sbm_file, tmp_path):
     folder = tmp_path / "run"
-    logged = train_run(str(sbm_file), folder, recipe=SHORT, tensorboard=True, progress=False)
+    logged = train_run(
+        str(sbm_file), Output(folder, tensorboard=True), recipe=SHORT, progress=False
+    )
     assert scalars(folder / "tensorboard") == expected(logged.history)
     # As after a kill: what comes last is not there yet.
     (folder / "metrics.json").unlink()
-    resumed = resume_run(folder, progress=False)
+    resumed = resume(folder, progress=False)
     assert len(list((folder / "tensorboard").iterdir())) == 2
     assert scalars(folder / "tensorboard") == expected(resumed.history)
 

@@ -1,25 +1,18 @@
-"""The command line: one short function a command; heavy imports inside, so that --help is fast."""
+"""Command line: one short function per command, which imports slow modules itself."""
 
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from vgae.cli.console import (
-    print_calibration,
-    print_json,
-    print_scores,
-    print_table,
-    print_tasks,
-)
+from vgae.cli.console import print_calibration, print_json, print_table
 from vgae.cli.datasets import datasets_app
 from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
-from vgae.cli.images import embed_images, evaluate_images
 from vgae.cli.links import COMMANDS as LINK_COMMANDS
 from vgae.cli.options import (
     Device,
@@ -61,7 +54,7 @@ def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
 ) -> None:
-    """Options of all commands; ``--debug`` is for :func:`main`, and stands here for the help."""
+    """Options of all commands; :func:`main` reads ``--debug``, which is here for the help."""
     if version:
         typer.echo(f"vgae {__version__}")
         raise typer.Exit
@@ -71,59 +64,40 @@ def root(
 def evaluate(
     run: RunArgument,
     tasks: Annotated[
-        str, typer.Option(help="What to judge by: links, classes, clusters; commas between.")
+        str, typer.Option(help="Tasks: links, classes, clusters; separated by commas.")
     ] = "links",
     messages: Annotated[
         str,
         typer.Option(help="Links that messages travel on for test: 'train', or 'train+val'."),
     ] = "train",
     hard: Annotated[
-        int, typer.Option(min=0, help="Rank links among as many hard non-links, such as 500.")
+        int,
+        typer.Option(min=0, help="Rank links among this number of hard non-links, such as 500."),
     ] = 0,
     samples: Annotated[
-        int, typer.Option(min=1, help="Of a run on images: samples an image, for log p(x).")
+        int, typer.Option(min=1, help="Images: samples per image in the estimate of log p(x).")
     ] = 500,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score what a run held out anew; judge the embedding of nodes by classes and clusters."""
-    from vgae.evaluation.links import evaluate as evaluate_model
-    from vgae.evaluation.tasks import evaluate_embedding
-    from vgae.models.embedding import embed as embed_nodes
-    from vgae.runs.folder import is_image_run
-    from vgae.runs.graphs import load_run
+    """Score a run on its held-out data; evaluate node embeddings on classes and clusters."""
+    from vgae.report.view import view_of
+    from vgae.runs.commands import EvaluationOptions
+    from vgae.runs.kind import kind_of
 
     wanted = _names(tasks)
     if not wanted or set(wanted) - {"links", "classes", "clusters"}:
         raise UsageError("TASKS", f"--tasks must be of links, classes, clusters, got {tasks!r}.")
     if hard % 2:
         raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
-    if is_image_run(run):
-        evaluate_images(run, samples=samples, quiet=quiet, as_json=as_json)
-        return
-    loaded = load_run(run)
-    result: dict[str, Any] = {}
-    if "links" in wanted:
-        scores = evaluate_model(
-            loaded.model,
-            loaded.graph,
-            loaded.split,
-            messages=messages,  # pyright: ignore[reportArgumentType]
-            calibration=loaded.calibration,
-            hard=hard,
-        )
-        result |= {part: score.to_dict() for part, score in scores.items()}
-    others = {}
-    if {"classes", "clusters"} & set(wanted):
-        mu = embed_nodes(loaded.model, loaded.graph).mu
-        others = evaluate_embedding(mu, loaded.graph, wanted)
+    kind = kind_of(run)
+    progress = False if quiet else None
+    options = EvaluationOptions(wanted, messages, hard, samples, progress)
+    found = kind.evaluate(kind.load(run), options)
     if as_json:
-        print_json(result | others)
-        return
-    if "links" in wanted:
-        print_scores(result)
-    if others:
-        print_tasks(others)
+        print_json(found)
+    else:
+        typer.echo(view_of(kind).scores(found))
 
 
 @app.command()
@@ -132,25 +106,27 @@ def calibrate(
     method: Annotated[
         str | None,
         typer.Option(
-            help="'platt', 'isotonic' or 'temperature'  [default: platt; of the density isotonic]",
+            help="'platt', 'isotonic' or 'temperature'  [default: platt; isotonic for density]",
             show_default=False,
         ),
     ] = None,
     prior: Annotated[
         str,
         typer.Option(
-            help="Share of links: 'balanced' (one half), or their 'density' among all pairs"
+            help="Fraction of links: 'balanced' (one half), or their 'density' among all pairs"
             " that are not known from training."
         ),
     ] = "balanced",
-    goal: Annotated[str, typer.Option(help="Of the threshold: 'f1', or 'precision=0.9'.")] = "f1",
+    goal: Annotated[
+        str, typer.Option(help="Goal of the threshold: 'f1', or 'precision=0.9'.")
+    ] = "f1",
     as_json: Json = False,
 ) -> None:
-    """Fit probabilities to the validation pairs of a run; store and judge them with its model."""
+    """Fit probabilities to the validation pairs of a run; evaluate and store them."""
     from vgae.evaluation.links import calibrate as calibrate_model
-    from vgae.runs.graphs import load_run, recalibrate
+    from vgae.runs.graphs import GRAPHS, recalibrate
 
-    loaded = load_run(run)
+    loaded = GRAPHS.load(run)
     calibration = calibrate_model(
         loaded.model,
         loaded.graph,
@@ -190,31 +166,23 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Write the embedding of every node with its name, of another graph, or of test images."""
-    from vgae.runs.folder import is_image_run
+    from vgae.prediction.export import write_embeddings
+    from vgae.runs.commands import EmbeddingOptions
+    from vgae.runs.kind import kind_of
 
-    if is_image_run(run):
-        embed_images(run, out, as_json=as_json)
-        return
-    from vgae.models.embedding import embed as embed_nodes
-    from vgae.prediction.export import node_labels, write_embeddings
-    from vgae.runs.graphs import load_run, open_graph
-
-    if messages not in ("train", "all"):
-        raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
     announce(quiet=as_json)
-    loaded = load_run(run)
-    nodes_of = loaded.graph if graph is None else open_graph(graph, features)
-    edge_index = loaded.split.message_edge_index if graph is None and messages == "train" else None
-    q = embed_nodes(loaded, nodes_of, edge_index)
+    kind = kind_of(run)
+    found = kind.embed(kind.load(run), EmbeddingOptions(graph, features, messages))
     path = out or (
         run / "embeddings.npz" if graph is None else Path(f"{Path(graph).stem}-embeddings.npz")
     )
-    write_embeddings(path, nodes_of.ids, q, labels=node_labels(nodes_of))
-    nodes, dimensions = q.mu.shape
+    write_embeddings(path, found.ids, found.q, labels=found.labels)
+    count, dimensions = found.q.mu.shape
     if as_json:
-        print_json({"path": str(path), "nodes": nodes, "dimensions": dimensions})
+        items = found.items.split()[-1]
+        print_json({"path": str(path), items: count, "dimensions": dimensions})
     else:
-        typer.echo(f"{path}: {nodes} nodes, {dimensions} dimensions")
+        typer.echo(f"{path}: {count} {found.items}, {dimensions} dimensions")
 
 
 @app.command()
@@ -225,7 +193,7 @@ def table(
     set_: Set = [],
     epochs: Epochs = None,
     features: Features = "raw",
-    seeds: Annotated[int, typer.Option(min=1, help="How many: 0 to SEEDS - 1.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0 to SEEDS - 1.")] = 10,
     device: Device = "auto",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="JSON file  [default: runs/table-N.json]")
@@ -241,8 +209,8 @@ def table(
 
     text = protocol(settings, features, seeds)
     path = out or free_path("runs/table", ".json")
-    # A folder that cannot be written is found out before the first training, a table that is
-    # there already is not touched before the first result.
+    # Fail before the first training if the folder cannot be written; keep an existing table until
+    # the first result.
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=path.parent).close()
@@ -250,9 +218,9 @@ def table(
 
     def show(trial: Trial) -> None:
         done.append(trial)
-        # Written each time: an interrupted table keeps its rows.
+        # Write each time, so that an interrupted table keeps its rows.
         write_json(path, to_json(summarise(done, features), settings, text))
-        # In a log there is a line every ten seconds instead, of a training that lasts longer too.
+        # A log has a line every ten seconds instead.
         if not quiet and sys.stderr.isatty():
             scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
             name = f"{trial.dataset} {trial.model} seed {trial.seed}"
@@ -273,13 +241,13 @@ def table(
         print_json(to_json(summaries, settings, text))
     else:
         print_table(summaries, text)
-        typer.echo(f"\n{path}: the same with every seed's own row")
+        typer.echo(f"\n{path}: the same, with one row per seed")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; every error of the package is one line and an exit status."""
+    """Run the command line; print errors of the package as one line and exit with their status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments  # wherever it stands
+    debug = "--debug" in arguments  # in any place
     try:
         with exit_on_signals(partial(_tell, "INTERRUPTED")):
             app([word for word in arguments if word != "--debug"], prog_name="vgae")
@@ -300,5 +268,5 @@ def _tell(code: str, what: object) -> None:
 
 
 def _names(text: str) -> list[str]:
-    """Return what is between the commas."""
+    """Return the names in a text, separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]

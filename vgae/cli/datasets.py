@@ -1,4 +1,4 @@
-"""The commands of the catalogue: list, verify or fetch data sets."""
+"""The commands on data sets: list, verify, fetch."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ datasets_app = typer.Typer(help="List, verify or fetch data sets.", no_args_is_h
 
 @datasets_app.command("list")
 def list_datasets(as_json: Json = False) -> None:
-    """List the data sets and say which are at hand."""
+    """List the data sets and whether their files are present."""
     from vgae.data.catalog import catalogue, data_home, locate
 
     rows = []
@@ -39,7 +39,7 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets; all if not given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check the files at hand against their SHA-256; exit status 3 if one is damaged."""
+    """Check the files that are present against their SHA-256; exit status 3 if one is damaged."""
     from vgae.data.catalog import catalogue, entry
     from vgae.data.catalog import verify as verify_entry
 

@@ -1,17 +1,13 @@
-"""The command figure: one figure of a run, or of several, for a paper."""
+"""The command figure: a figure of one or several runs for a paper."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vgae.cli.console import print_json
 from vgae.cli.options import Json
 from vgae.errors import UsageError
-
-if TYPE_CHECKING:
-    from vgae.runs.graphs import Run
-    from vgae.runs.images import ImageRun
 
 
 def figure(
@@ -24,7 +20,7 @@ def figure(
     kind: Annotated[
         str,
         typer.Argument(
-            help="Of graphs roc, pr, reliability, histogram, curves, embedding; of images curves,"
+            help="Graphs: roc, pr, reliability, histogram, curves, embedding; images: curves,"
             " embedding, reconstructions, manifold."
         ),
     ],
@@ -32,22 +28,27 @@ def figure(
         Path | None,
         typer.Option("--out", "-o", help=".pdf, .svg or .png  [default: RUN/figures/KIND.pdf]"),
     ] = None,
-    width: Annotated[float, typer.Option(help="Inches; 3.3 is a column of two.")] = 3.3,
+    width: Annotated[
+        float, typer.Option(help="Width in inches; 3.3 is one of two columns.")
+    ] = 3.3,
     dpi: Annotated[
         int,
-        typer.Option(min=50, max=2400, help="Dots an inch of .png, and of images in the others."),
+        typer.Option(min=50, max=2400, help="Dots per inch of .png, and of images in the others."),
     ] = 600,
     labels: Annotated[
         str | None,
-        typer.Option(help="Names of the runs for the legend, commas between  [default: folders]"),
+        typer.Option(
+            help="Names of the runs for the legend, separated by commas  [default: folders]"
+        ),
     ] = None,
     title: Annotated[
-        str | None, typer.Option(help="Above the figure  [default: none]", show_default=False)
+        str | None, typer.Option(help="Title of the figure  [default: none]", show_default=False)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a figure for a paper: as wide as a column, vectors, letters of 8 points."""
+    """Draw a figure for a paper: column width, vector graphics, font size 8 points."""
     from vgae.report.figures.paper import check_kind, check_suffix, paper_figure
+    from vgae.runs.lifecycle import load_run
 
     path = out or runs[0] / "figures" / f"{kind}.pdf"
     check_suffix(path)
@@ -56,21 +57,11 @@ def figure(
         raise UsageError(
             "LABELS", f"--labels must name each of the {len(runs)} runs, got {len(names)}."
         )
-    # Before any of them is opened: a folder is no kind, in whatever place it stands.
+    # Before any run is opened: the kind may be missing, and a folder in its place.
     check_kind(kind, [])
-    drawn = paper_figure(
-        kind, *(_opened(run) for run in runs), labels=names, title=title, width=width
-    )
+    drawn = paper_figure(kind, *map(load_run, runs), labels=names, title=title, width=width)
     drawn.save(path, dpi=dpi)
     if as_json:
         print_json({"path": str(path), "kind": kind, "caption": drawn.caption})
     else:
         typer.echo(f"{path}: {drawn.caption}")
-
-
-def _opened(folder: Path) -> "Run | ImageRun":
-    from vgae.runs.folder import is_image_run
-    from vgae.runs.graphs import load_run
-    from vgae.runs.images import load_image_run
-
-    return load_image_run(folder) if is_image_run(folder) else load_run(folder)

@@ -1,124 +1,32 @@
-"""The commands on images: sample, reconstruct and decode; and train, evaluate, embed for them."""
+"""The commands sample, reconstruct and decode of runs on images."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vgae.cli.console import print_image_end, print_image_run, print_image_scores, print_json
+from vgae.cli.console import print_json
 from vgae.cli.options import Json
 from vgae.errors import UsageError
-from vgae.recipes.images import default_recipe, image_recipe_named
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vgae.runs.images import ImageRun
 
-_WIDTH = 56  # pixels of the file that an image is wide on a sheet, or more
+_WIDTH = 56  # minimum width of an image on a sheet, in pixels of the file
 
 RunArgument = Annotated[Path, typer.Argument(help="Run folder of images.")]
-Number = Annotated[int, typer.Option("--number", "-n", min=1, max=10_000, help="How many.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn.")]
+Number = Annotated[
+    int, typer.Option("--number", "-n", min=1, max=10_000, help="Number of images.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
 Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", help=".png for a sheet, .npy for the pixels  [default: in RUN]"),
 ]
-
-
-def train_images(
-    source: str,
-    *,
-    model: str | None,
-    recipe: str | None,
-    settings: Mapping[str, str],
-    seed: int,
-    device: str,
-    deterministic: bool,
-    out: Path | None,
-    overwrite: bool,
-    tensorboard: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Train on images and write a run folder: what ``vgae train`` does where they are given."""
-    from vgae.data.named_images import load_images
-    from vgae.runs.folder import free_path
-    from vgae.runs.images import train_image_run
-
-    progress = False if quiet else None
-    named = (
-        image_recipe_named(recipe)
-        if recipe
-        else default_recipe(len(load_images(source, progress=progress).train))
-    )
-    chosen = named.override(settings)
-    folder = out or free_path(f"runs/{Path(source).stem}-{chosen.name}")
-    run = train_image_run(
-        source,
-        folder,
-        model=model or "vae",  # pyright: ignore[reportArgumentType]
-        recipe=chosen,
-        seed=seed,
-        device=device,
-        deterministic=deterministic,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        progress=progress,
-    )
-    _show_run(run, as_json=as_json)
-
-
-def resume_images(folder: Path, *, as_json: bool, **options: Any) -> None:
-    """Go on with a run on images: what ``vgae train --resume`` does for one."""
-    from vgae.runs.folder import understood
-    from vgae.runs.images import resume_image_run
-
-    run = resume_image_run(folder, **options)
-    with understood(folder):
-        _show_run(run, as_json=as_json)
-
-
-def _show_run(run: "ImageRun", *, as_json: bool) -> None:
-    """Draw the figures of a run that was just trained, and print what came out."""
-    from vgae.report.figures.images import write_image_figures
-
-    if len(run.images.test):
-        write_image_figures(run.folder / "figures", run.model, run.images, run.history)
-    if as_json:
-        print_json({"run": str(run.folder), **run.metrics})
-    else:
-        print_image_run(run)
-        print_image_end(run)
-
-
-def evaluate_images(folder: Path, *, samples: int, quiet: bool, as_json: bool) -> None:
-    """Score the test images of a run anew: what ``vgae evaluate`` does for a run on images."""
-    from vgae.runs.images import evaluate_run
-
-    scores = evaluate_run(_run(folder), num_samples=samples, progress=False if quiet else None)
-    if as_json:
-        print_json({"test": scores})
-    else:
-        print_image_scores(scores)
-
-
-def embed_images(folder: Path, out: Path | None, *, as_json: bool) -> None:
-    """Write the latent means of the test images: what ``vgae embed`` does for them."""
-    from vgae.models.embedding import embed_images as embed
-    from vgae.prediction.export import write_embeddings
-
-    run = _run(folder)
-    q = embed(run.model, run.images.test)
-    path = out or folder / "embeddings.npz"
-    write_embeddings(path, range(len(q.mu)), q)
-    images, dimensions = q.mu.shape
-    if as_json:
-        print_json({"path": str(path), "images": images, "dimensions": dimensions})
-    else:
-        typer.echo(f"{path}: {images} test images, {dimensions} dimensions")
 
 
 def sample(
@@ -143,7 +51,7 @@ def reconstruct(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Encode images and decode their latent means; a sheet has the originals above."""
+    """Encode images and decode their latent means; a sheet shows the originals above."""
     import torch
 
     from vgae.data.named_images import load_images
@@ -165,12 +73,12 @@ def decode(
     run: RunArgument,
     z: Annotated[
         list[str],
-        typer.Option(metavar="Z", help="Latent vector, commas between; may be repeated."),
+        typer.Option(metavar="Z", help="Latent vector, separated by commas; may be repeated."),
     ],
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Decode latent vectors of your own: the mean of p(x | z) for each."""
+    """Decode given latent vectors: the mean of p(x | z) for each."""
     import torch
 
     loaded = _run(run)
@@ -190,9 +98,9 @@ def _vector(text: str, length: int) -> list[float]:
 
 
 def _run(folder: Path) -> "ImageRun":
-    from vgae.runs.images import load_image_run
+    from vgae.runs.images import IMAGES
 
-    return load_image_run(folder)
+    return IMAGES.load(folder)
 
 
 def _decoded(run: "ImageRun", z: "Tensor") -> "Tensor":
@@ -205,7 +113,7 @@ def _decoded(run: "ImageRun", z: "Tensor") -> "Tensor":
 def _write(
     run: "ImageRun", images: "Tensor", path: Path, *, as_json: bool, columns: int | None = None
 ) -> None:
-    """Write images as a sheet or as an array, whole or not at all."""
+    """Write images as a sheet or an array, atomically."""
     import numpy as np
 
     from vgae.report.figures.sheets import sheet

@@ -1,12 +1,11 @@
-"""The commands on links: predict those that are missing; read a graph and write it as npz."""
+"""The commands predict, for missing links, and convert, for graph files."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vgae.cli.console import graph_line, print_columns, print_json
+from vgae.cli.console import print_columns, print_json
 from vgae.cli.options import (
     Directed,
     GraphArgument,
@@ -18,6 +17,7 @@ from vgae.cli.options import (
     announce,
 )
 from vgae.errors import UsageError, printable
+from vgae.report.text import graph_line
 
 if TYPE_CHECKING:
     from vgae.graphs.graph import Graph
@@ -34,18 +34,20 @@ def predict(
         bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
     ] = False,
     nodes: Annotated[
-        str | None, typer.Option(help="Names of the nodes to propose for, commas between.")
+        str | None,
+        typer.Option(help="Names of the nodes to propose links for, separated by commas."),
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="Score these pairs instead: a file with two names a line.")
+        Path | None,
+        typer.Option(help="Score these pairs instead: a file with two names per line."),
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="What ranks them: 'inner_product', as trained, or 'cosine'.")
+        str, typer.Option(help="Score that ranks links: 'inner_product', as trained, or 'cosine'.")
     ] = "inner_product",
     prior: Annotated[
         str,
         typer.Option(
-            help="Share of links that probabilities refer to: their 'density' among all pairs"
+            help="Fraction of links that probabilities refer to: their 'density' among all pairs"
             " that are not known, or 'balanced' (one half)."
         ),
     ] = "density",
@@ -59,13 +61,12 @@ def predict(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Propose links that a graph lacks, or score given pairs, with probabilities."""
-    from vgae.data.edge_lists import read_edge_list
+    """Propose missing links, or score given pairs, with probabilities."""
     from vgae.prediction.links import predict_links, score_links
-    from vgae.runs.graphs import calibration_at, load_run, open_graph
+    from vgae.runs.graphs import GRAPHS, calibration_at, open_graph
 
     announce(quiet=quiet or as_json)
-    loaded = load_run(run)
+    loaded = GRAPHS.load(run)
     progress = False if quiet else None
     scored = loaded.graph if graph is None else open_graph(graph, features, progress=progress)
     calibration = calibration_at(loaded, prior)  # pyright: ignore[reportArgumentType]
@@ -81,20 +82,13 @@ def predict(
             progress=progress,
         )
     else:
-        given = read_edge_list(pairs)
-        names = [[given.names[u], given.names[v]] for u, v in given.edges.T.tolist()]
-        table = score_links(loaded, scored, names, calibration=calibration)
+        table = score_links(loaded, scored, _named_pairs(pairs), calibration=calibration)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:
         print_json({"path": str(path), "links": len(table)})
-        return
-    if pairs is None:
-        _print_links(table, _best_rows(table))
-        typer.echo(f"\n{path}: {len(table):,} links, of which these have the highest scores")
     else:
-        _print_links(table, list(range(min(len(table), _SHOWN))))
-        typer.echo(f"\n{path}: {len(table):,} pairs")
+        _print_links(table, path, proposed=pairs is None)
 
 
 def convert(
@@ -104,34 +98,34 @@ def convert(
     directed: Directed = "symmetrize",
     merge: Annotated[
         str,
-        typer.Option(help="Weight of a link given several times: 'mean', 'sum', 'max', 'first'."),
+        typer.Option(help="Weight of a repeated link: 'mean', 'sum', 'max', 'first'."),
     ] = "mean",
     delimiter: Annotated[
-        str | None, typer.Option(help="Of an edge list in text  [default: detected]")
+        str | None, typer.Option(help="Delimiter of an edge list in text  [default: detected]")
     ] = None,
     header: Annotated[
         bool | None,
         typer.Option(
             "--header/--no-header",
-            help="Its first line names the columns.",
+            help="The first line of the list names the columns.",
             show_default="detected",
         ),
     ] = None,
-    encoding: Annotated[str, typer.Option(help="Of files of text.")] = "utf-8",
+    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     drop_zero: Annotated[
         bool, typer.Option("--drop-zero", help="Leave out edges of weight zero.")
     ] = False,
     missing_features: Annotated[
         str,
-        typer.Option(help="Nodes without features are an 'error', or get 'zero' features."),
+        typer.Option(help="Nodes without features: 'error', or 'zero' features."),
     ] = "error",
     normalize: Annotated[
         str,
-        typer.Option(help="'nfc' makes one of names that differ in Unicode normalisation only."),
+        typer.Option(help="'nfc' merges names that differ only in Unicode normalisation."),
     ] = "none",
     as_json: Json = False,
 ) -> None:
-    """Read a graph with care, and write it as .npz, which every command takes."""
+    """Read a graph with the given options, and write it as .npz, which every command takes."""
     from vgae.data.files import read_graph, write_npz
     from vgae.data.text import TextFormat
 
@@ -157,13 +151,21 @@ def convert(
 
 
 def _named_nodes(text: str, graph: "Graph") -> list[Any]:
-    """Return the nodes that a text names, with commas between, as the graph names them."""
+    """Return the names of nodes in a text, separated by commas, in the type of the graph."""
     ids = {str(node): node for node in graph.ids}
     return [ids.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
 
 
+def _named_pairs(path: Path) -> list[list[Any]]:
+    """Return the pairs of names in a file."""
+    from vgae.data.edge_lists import read_edge_list
+
+    given = read_edge_list(path)
+    return [[given.names[u], given.names[v]] for u, v in given.edges.T.tolist()]
+
+
 def _best_rows(table: "LinkTable") -> list[int]:
-    """Return the rows of the highest scores; a pair that both ends propose counts once."""
+    """Return the rows with the highest scores; a pair that both ends propose counts once."""
     rows: dict[frozenset[int], int] = {}
     source, target = table.source.tolist(), table.target.tolist()
     for row in table.score.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
@@ -171,18 +173,21 @@ def _best_rows(table: "LinkTable") -> list[int]:
     return list(rows.values())[:_SHOWN]
 
 
-def _print_links(table: "LinkTable", rows: Sequence[int]) -> None:
-    """Print some rows of a table."""
+def _print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
+    """Print the best proposed links, or the first given pairs, and the path of the table."""
+    rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
     lines = [["", "", "score", "probability"]]
     for row in rows:
         names = [_shown(table.ids[int(ends[row])]) for ends in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
         lines.append([*names, f"{table.score[row]:.3f}", probability])
     print_columns(lines, right=(2, 3))
+    rest = "links; those shown have the highest scores" if proposed else "pairs"
+    typer.echo(f"\n{path}: {len(table):,} {rest}")
 
 
 def _shown(name: Any) -> str:
-    """Return a name that does nothing to a terminal: controls escaped, not too long."""
+    """Return a name with control characters escaped, cut if too long."""
     text = printable(str(name))
     return text if len(text) <= 40 else text[:39] + "…"
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and what they tell while they work."""
+"""Arguments and options of the commands, and their messages on stderr."""
 
 import logging
 import sys
@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from vgae.errors import UsageError
-from vgae.recipes import RECIPES, Recipe
+from vgae.models.registry import model_names
+from vgae.recipes import PAPER, RECIPES, Recipe
+from vgae.recipes.images import IMAGE_RECIPES, KERAS2D, SMALL2D
 
 GraphArgument = Annotated[
     str,
@@ -35,7 +37,7 @@ GraphFeatures = Annotated[
     ),
 ]
 Directed = Annotated[
-    str, typer.Option(help="What one-way edges are: 'symmetrize' makes links of them, or 'error'.")
+    str, typer.Option(help="One-way edges: 'symmetrize' turns them into links, or 'error'.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
@@ -63,26 +65,70 @@ Pairs = Annotated[
     ),
 ]
 MaxMemory = Annotated[
-    float | None, typer.Option(min=0, help="Most memory to take, in MB  [default: what is free]")
+    float | None, typer.Option(min=0, help="Maximum memory in MB  [default: all that is free]")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help=f"{', '.join(model_names())}; for images vae or ae  [default: vgae, vae]",
+        show_default=False,
+    ),
+]
+TrainRecipe = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Named settings: {', '.join(RECIPES)}; for images {', '.join(IMAGE_RECIPES)}; see"
+        f" --set  [default: {PAPER.name}; {KERAS2D.name} or, for few images, {SMALL2D.name}]",
+        show_default=False,
+    ),
+]
+SplitSeed = Annotated[
+    int, typer.Option(min=0, help="Seed of the split, the initial weights and the noise.")
+]
+Val = Annotated[float, typer.Option(help="Fraction of the links for validation.")]
+Test = Annotated[float, typer.Option(help="Fraction of the links for test.")]
+CudaGraph = Annotated[
+    bool, typer.Option("--cuda-graph", help="Launch each epoch on a GPU as a whole.")
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Same bits each time on a GPU too, or an error.")
+]
+NewRun = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Run folder  [default: runs/GRAPH-MODEL-N]")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an old run.")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        help="Continue this interrupted run with its own settings; other options must have the"
+        " same values, except --epochs and options that do not change the result. With GRAPH,"
+        " begin the run if it does not exist."
+    ),
+]
+Override = Annotated[
+    bool, typer.Option("--override", help="With --resume: let --set change other fields.")
+]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Log each epoch to RUN/tensorboard for TensorBoard.")
 ]
 
 
 class _ToStderr(logging.Handler):
-    """Writes to what stderr is at the time: a bar that is drawn meanwhile makes room."""
+    """Handler that writes to the current stderr, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         typer.echo(self.format(record), file=sys.stderr)
 
 
 def announce(*, quiet: bool) -> None:
-    """Let the package say on stderr what it found and what it is about to do."""
+    """Log the messages of the package to stderr."""
     if not quiet:
         logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_ToStderr()])
         logging.getLogger("vgae").setLevel(logging.INFO)
 
 
 def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:
-    """Return the changes of ``--set`` and of options that are short for it, as text by field."""
+    """Return the changes by ``--set`` and by its short options: text by field."""
     changes = {}
     for setting in settings:
         field, equals, value = setting.partition("=")

@@ -1,4 +1,4 @@
-"""report: a page about a run or several, in one file that opens anywhere."""
+"""The command report: a page about one or several runs, in one file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Run folders, as 'vgae train' wrote them. Of several, a page that compares them;"
+            help="Run folders, as 'vgae train' wrote them. For several, a page that compares them;"
             " differences are to the first.",
             metavar="RUN",
         ),
@@ -24,16 +24,16 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="An .html file  [default: RUN/report.html; of several, compare-RUN1-RUN2.html]",
+            help="An .html file  [default: RUN/report.html; for several, compare-RUN1-RUN2.html]",
         ),
     ] = None,
     top_k: Annotated[
-        int, typer.Option("--top-k", "-k", min=1, help="Proposed links in its table.")
+        int, typer.Option("--top-k", "-k", min=1, help="Number of proposed links in the table.")
     ] = 200,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write a page about a run, or one that compares several: HTML that loads nothing else."""
+    """Write a page about a run, or one that compares several, as self-contained HTML."""
     from vgae.report.pages.frame import plotly_js, write_page
 
     several = len(runs) > 1
@@ -41,7 +41,7 @@ def report(
     if path.suffix not in (".html", ".htm"):
         raise UsageError("REPORT_FORMAT", f"--out must end in .html, got {path}.")
     announce(quiet=quiet or as_json)
-    plotly_js()  # what is missing is told before any work
+    plotly_js()  # raises before any work if plotly is missing
     size = write_page(path, _page(runs, path, top_k))
     if as_json:
         print_json({"path": str(path), "bytes": size})
@@ -50,24 +50,19 @@ def report(
 
 
 def _beside(runs: list[Path]) -> Path:
-    """Return where a comparison goes: its name has those of the runs, as far as there is room."""
+    """Return the default path of a comparison, with the names of the runs, cut if too long."""
     names = "-".join(run.resolve().name for run in runs)
     return runs[0].parent / f"compare-{names:.100}.html"
 
 
 def _page(runs: list[Path], path: Path, top_k: int) -> str:
     from vgae.report.pages.comparison import comparison_page
-    from vgae.report.pages.graphs import graph_page
-    from vgae.report.pages.images import image_page
-    from vgae.runs.folder import is_image_run
-    from vgae.runs.graphs import load_run
-    from vgae.runs.images import load_image_run
+    from vgae.report.view import view_of
+    from vgae.runs.lifecycle import load_run
 
     if len(runs) > 1:
         return comparison_page(runs, path)
-    if is_image_run(runs[0]):
-        return image_page(load_image_run(runs[0]))
-    return graph_page(load_run(runs[0]), top_k=top_k)
+    return view_of(runs[0]).page(load_run(runs[0]), top_k=top_k)
 
 
 COMMANDS = (report,)

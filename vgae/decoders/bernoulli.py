@@ -1,4 +1,4 @@
-"""BernoulliDecoder: black and white pixels, each with a probability of its own."""
+"""Image decoder with Bernoulli pixels."""
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,8 @@ class BernoulliDecoder(nn.Module):
         p = \sigma(g(z))
 
     A grey pixel x in (0, 1) counts as a probability: the sum is then the *expected*
-    log-likelihood of a black and white image whose pixels are drawn with the probabilities x. That
-    is no density of grey values, and cannot be compared with one.
+    log-likelihood of a black and white image whose pixels are drawn with the probabilities x. It
+    cannot be compared with a density of grey values.
 
     Source: Kingma & Welling (2014), `Auto-Encoding Variational Bayes
     <https://arxiv.org/abs/1312.6114>`_, equation 11.
@@ -24,7 +24,7 @@ class BernoulliDecoder(nn.Module):
         network: g, one value per pixel, such as :class:`vgae.decoders.MLPGenerator`.
 
     Raises:
-        ValueError: If the network has another number of heads than 1.
+        ValueError: If the network has more than one head.
     """
 
     def __init__(self, network: ImageNetwork) -> None:
@@ -48,7 +48,7 @@ class BernoulliDecoder(nn.Module):
             shape ``(*k, B)``.
 
         Raises:
-            DataError: If there are more or fewer images than latent vectors, or of another shape.
+            DataError: If the number or the shape of the images differs from the decoded ones.
         """
         logits = self.logits(z)
         check_target(x, logits)
@@ -60,13 +60,8 @@ class BernoulliDecoder(nn.Module):
         return self.logits(z).sigmoid()
 
     def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw images of zeros and ones given latent vectors ``(*, d)``.
+        """Draw an image of zeros and ones, shape ``(*, c, h, w)``, per latent vector ``(*, d)``.
 
-        Args:
-            z: Latent vectors, shape ``(*, d)``.
-            generator: Where the pixels are drawn from, on the device of ``z``.
-
-        Returns:
-            One image per latent vector, shape ``(*, c, h, w)``; without gradients.
+        The images have no gradients; ``generator`` is on the device of ``z``.
         """
         return self.mean(z).detach().bernoulli(generator=generator)

@@ -1,5 +1,6 @@
-"""The networks g of the image decoders: from latent vectors to one or more values per pixel."""
+"""Networks of the image decoders: from latent vectors to one or more values per pixel."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
@@ -21,7 +22,7 @@ from vgae.layers import (
 
 
 class ImageNetwork(Protocol):
-    """What an image decoder needs of its network; any ``nn.Module`` of this form will do."""
+    """Network of an image decoder: any ``nn.Module`` of this form."""
 
     num_heads: int
 
@@ -39,11 +40,11 @@ def check_heads(network: ImageNetwork, num_heads: int) -> None:
 
 
 def check_target(x: Tensor, like: Tensor) -> None:
-    """Raise ``DataError`` unless ``x`` holds one image per latent vector, as decoded in ``like``.
+    """Raise ``DataError`` unless ``x``, shape ``(B, c, h, w)``, has one image per latent vector.
 
     Args:
-        x: Images, to be of shape ``(B, c, h, w)``.
-        like: What was decoded, shape ``(*k, B, c, h, w)``.
+        x: Images to score.
+        like: Decoded images, shape ``(*k, B, c, h, w)``.
     """
     if x.shape != like.shape[-4:]:
         raise DataError(
@@ -65,18 +66,14 @@ class MLPGenerator(nn.Module):
         latent_channels: Width d of the latent vectors.
         hidden_channels: Widths of the hidden layers, from the latent vector on.
         shape: (c, h, w) of the images.
-        activation: f; the initial weights are drawn to suit it, as those of
+        activation: f, which also decides the distribution of the initial weights; see
             :class:`vgae.encoders.MLPEncoder`.
         num_heads: Values per pixel: 1 for :class:`vgae.decoders.BernoulliDecoder`; see
             :class:`vgae.decoders.NormalDecoder` for 2.
-        generator: Where the initial weights come from; torch's default if not given.
-
-    Attributes:
-        num_heads: As given.
-        shape: (c, h, w) of the images.
+        generator: Source of the initial weights; torch's default if not given.
 
     Raises:
-        ValueError: If an option is none of these.
+        ValueError: If an option is not one of these.
 
     Example:
         >>> network = MLPGenerator(20, [400], (1, 28, 28))
@@ -96,13 +93,11 @@ class MLPGenerator(nn.Module):
     ) -> None:
         super().__init__()
         check_options(shape, [latent_channels, *hidden_channels, num_heads], activation)
-        c, h, w = shape
-        self.shape = (c, h, w)
-        self.num_heads = num_heads
+        self.shape, self.num_heads = tuple(shape), num_heads
         widths = [latent_channels, *hidden_channels]
         self.layers = nn.Sequential(
             *hidden_layers(widths, activation, generator),
-            dense(widths[-1], c * h * w, activation, generator, heads=num_heads),
+            dense(widths[-1], math.prod(shape), activation, generator, heads=num_heads),
         )
 
     def forward(self, z: Tensor) -> Tensor:
@@ -111,28 +106,24 @@ class MLPGenerator(nn.Module):
 
 
 class ConvGenerator(nn.Module):
-    """Convolutional network from latent vectors to pixels: ``ConvEncoder`` the other way round.
+    """Convolutional network from latent vectors to pixels: ``ConvEncoder`` in reverse.
 
     Two fully connected layers, then transposed convolutions with 3 x 3 kernels and a stride of 2,
-    f after all but the last. They give back exactly the heights and widths that the convolutions
-    of :class:`vgae.encoders.ConvEncoder` have on their way, odd ones too.
+    f after all but the last. They restore the heights and widths, odd ones too, of the layers of
+    :class:`vgae.encoders.ConvEncoder`.
 
     Args:
         latent_channels: Width d of the latent vectors.
-        channels: What goes into each transposed convolution, from the latent vector on: those
-            of the encoder in reverse, ``(64, 32)`` for its ``(32, 64)``.
+        channels: Input channels of the transposed convolutions: those of the encoder in reverse,
+            ``(64, 32)`` for its ``(32, 64)``.
         shape: (c, h, w) of the images, of any height and width.
         hidden_channels: Width of the first fully connected layer.
-        activation: f; see :class:`MLPGenerator`, as for the other options.
+        activation: f; see :class:`MLPGenerator`, also for the other options.
         num_heads: Values per pixel.
-        generator: Where the initial weights come from; torch's default if not given.
-
-    Attributes:
-        num_heads: As given.
-        shape: (c, h, w) of the images.
+        generator: Source of the initial weights; torch's default if not given.
 
     Raises:
-        ValueError: If an option is none of these.
+        ValueError: If an option is not one of these.
 
     Example:
         >>> network = ConvGenerator(20, (64, 32), (3, 32, 32))
@@ -156,20 +147,17 @@ class ConvGenerator(nn.Module):
         check_options(shape, widths, activation)
         if not channels:
             raise ValueError("channels must name at least one convolution; MLPGenerator has none.")
-        c, h, w = shape
-        self.shape = (c, h, w)
-        self.num_heads = num_heads
-        *sizes, smallest = halved((h, w), len(channels))
+        self.shape, self.num_heads = tuple(shape), num_heads
+        *sizes, smallest = halved(shape[1:], len(channels))
         start = (channels[0], *smallest)
-        widths = [latent_channels, hidden_channels, start[0] * start[1] * start[2]]
+        widths = [latent_channels, hidden_channels, math.prod(start)]
         layers = [*hidden_layers(widths, activation, generator), nn.Unflatten(-1, start)]
         for pair, size in zip(pairwise(channels), reversed(sizes[1:]), strict=True):
             layers.append(transposed_convolution(*pair, size, activation, generator))
             layers.append(ACTIVATIONS[activation]())
-        last = transposed_convolution(
-            channels[-1], c, sizes[0], activation, generator, heads=num_heads
-        )
-        self.layers = nn.Sequential(*layers, last)
+        last = (channels[-1], shape[0], sizes[0], activation, generator)
+        layers.append(transposed_convolution(*last, heads=num_heads))
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return g(z) of latent vectors ``(*, d)``, shape ``(*, num_heads, c, h, w)``."""

@@ -1,4 +1,4 @@
-"""InnerProductDecoder: links from the inner products of latent vectors."""
+"""Link decoder by inner products of latent vectors."""
 
 from typing import Any, Literal, Self
 
@@ -21,20 +21,20 @@ class InnerProductDecoder(GraphDecoder):
     <https://arxiv.org/abs/1611.07308>`_, equation 2.
 
     Args:
-        weighting: What :meth:`log_prob` adds up. ``"likelihood"`` is the log-likelihood of the
-            graph: each pair of two different nodes once, all weights 1. ``"kipf"`` is the
-            objective of the paper's code, with its sign turned: all N^2 ordered pairs, self-pairs
-            counted as links, links weighted by ``pos_weight`` = (N^2 - E) / E and everything by
-            ``norm`` = N^2 / (2 (N^2 - E)), where E counts both directions and no self-pairs. It
-            is an objective to raise, not a likelihood.
-        bias: ``True`` learns the scalar b, a prior on the density of links, from zero on;
+        weighting: Sum of :meth:`log_prob`. ``"likelihood"`` is the log-likelihood of the graph:
+            each pair of two different nodes once, all weights 1. ``"kipf"`` is the negative
+            objective of the paper's code: all N^2 ordered pairs, self-pairs counted as links,
+            links weighted by ``pos_weight`` = (N^2 - E) / E and everything by ``norm`` =
+            N^2 / (2 (N^2 - E)), where E counts both directions and no self-pairs. It is not a
+            likelihood.
+        bias: ``True`` learns the scalar b, initially zero, a prior on the density of links;
             ``False`` keeps it at zero. It changes no ranking.
         pairs: ``"exact"`` visits every pair in :meth:`log_prob`; ``"sampled"`` estimates their sum
             without bias from ``pairs_per_node`` pairs a node, for graphs of very many nodes.
-        pairs_per_node: For ``"sampled"``.
-        precision: Of the Triton kernel; see :func:`vgae.kernels.inner_product_nll`.
-        generator: Where sampled pairs come from, on the device of ``z``. Without one,
-            :func:`vgae.fit` derives one from its seed while it trains; else it is torch's default.
+        pairs_per_node: Number of sampled pairs per node.
+        precision: Precision of the Triton kernel; see :func:`vgae.kernels.inner_product_nll`.
+        generator: Source of sampled pairs, on the device of ``z``; ``None`` is torch's default.
+            :func:`vgae.fit` lends one during training.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class InnerProductDecoder(GraphDecoder):
     def factors(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return left and right, shape ``(N, d + 1)``: the logit of (u, v) is left[u] . right[v].
 
-        They are ``z`` with a column of the bias, and ``z`` with a column of ones.
+        Left is ``z`` with a column of the bias, right is ``z`` with a column of ones.
         """
         one = z.new_ones(len(z), 1)
         bias = 0 * one if self.bias is None else self.bias * one
@@ -109,7 +109,7 @@ class InnerProductDecoder(GraphDecoder):
     def prepare(
         self, edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
     ) -> Tensor:
-        """Bring the target of :meth:`log_prob` into its fastest form, once before training.
+        """Convert the target of :meth:`log_prob` into its fastest form, once before training.
 
         Args:
             edge_index: Both directions of every edge, shape ``(2, E)``.
@@ -125,21 +125,20 @@ class InnerProductDecoder(GraphDecoder):
         return csr_tensor(adj.crow_indices(), adj.col_indices(), weight, tuple(adj.shape))
 
     def log_prob(self, z: Tensor, target: Tensor | MaskedLinks) -> Tensor:
-        """Score the whole graph, every pair of nodes, as ``weighting`` says.
+        """Score the whole graph, every pair of nodes, by ``weighting``.
 
         Args:
             z: Latent vectors, shape ``(N, d)``.
             target: Both directions of every edge, shape ``(2, E)``; or the adjacency as a sparse
-                CSR matrix, whose values say how often each link counts; or :class:`MaskedLinks`,
-                of whose links only those to be predicted count, each as much more as there are
-                fewer of them.
+                CSR matrix, whose values weight the links; or :class:`MaskedLinks`, of which only
+                the masked links count, with weights that keep the total.
 
         Returns:
             The weighted sum in nats, shape ``()``, at most zero but for rounding; its estimate,
             which may be above, if ``pairs`` is ``"sampled"``.
 
         Raises:
-            DataError: If ``target`` is not what it must be, or ``"kipf"`` finds no edge in it.
+            DataError: If ``target`` is not valid, or ``"kipf"`` finds no edge in it.
         """
         adj, weight, num_edges = target if isinstance(target, MaskedLinks) else (target, None, 0)
         if adj.layout != torch.sparse_csr:

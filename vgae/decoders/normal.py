@@ -1,15 +1,14 @@
-"""NormalDecoder: grey and coloured pixels with Gaussian noise."""
+"""Image decoder with Gaussian pixels."""
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgae.decoders.generators import ImageNetwork, check_heads, check_target
+from vgae.recipes.images import Variance
 
-Variance = Literal["fixed", "scalar", "pixel"]
 _MIN_SIGMA = 1e-3  # a quarter of one step of 255 grey values: nothing finer is in the data
 
 
@@ -19,7 +18,7 @@ class NormalDecoder(nn.Module):
     .. math:: \log p(x \mid z) = -\tfrac{1}{2} \sum_i
         (\log 2\pi + \log\sigma_i^2 + (x_i - g_i(z))^2 / \sigma_i^2)
 
-    It is the density of the pixels as they are scaled, [0, 1], and may be above zero.
+    This is the density of pixels scaled to [0, 1]; it may be above zero.
 
     Source: Kingma & Welling (2014), `Auto-Encoding Variational Bayes
     <https://arxiv.org/abs/1312.6114>`_, appendix C.2; one learned sigma: Rybkin, Daniilidis &
@@ -29,21 +28,20 @@ class NormalDecoder(nn.Module):
     Args:
         network: g, with one value per pixel, such as :class:`vgae.decoders.MLPGenerator`; with
             two for the variance ``"pixel"``, of which the second is s below.
-        variance: ``"fixed"`` keeps sigma as it is given. ``"scalar"`` learns one sigma for all
-            pixels and images, by its logarithm. ``"pixel"`` lets each pixel of each z have its
-            own, :math:`\sigma_i = \sigma_{min} + \sigma e^{s_i(z)}`. The lower bound is there
-            because many data sets have pixels that are the same in every image: their likelihood
-            has no maximum, it grows without end as sigma goes to zero. It is added to sigma
-            because a clamped one would have no gradient, and never come back.
-        sigma: The standard deviation that is kept or, otherwise, where learning starts.
-        min_sigma: The lower bound, above 0. Where most pixels are the same in most images, a
-            small one leaves the model nothing to gain from the others: MNIST wants 0.1.
+        variance: ``"fixed"`` keeps ``sigma``. ``"scalar"`` learns one log sigma for all pixels and
+            images. ``"pixel"`` decodes one per pixel from z,
+            :math:`\sigma_i = \sigma_{min} + \sigma e^{s_i(z)}`. It needs the lower bound: the
+            likelihood of pixels that are the same in every image grows without bound as sigma
+            goes to zero. The bound is added because a clamped sigma has no gradient.
+        sigma: Standard deviation; the initial one if it is learned.
+        min_sigma: Lower bound, above 0. Where most pixels are the same in most images, a small
+            one leaves the model nothing to gain from the others: use 0.1 for MNIST.
 
     Attributes:
         log_sigma: Logarithm of ``sigma``, shape ``()``; a parameter if it is learned.
 
     Raises:
-        ValueError: If an option is none of these, or the network has another number of heads.
+        ValueError: If an option is not one of these, or the number of heads is wrong.
     """
 
     log_sigma: Tensor
@@ -79,8 +77,8 @@ class NormalDecoder(nn.Module):
             z: Latent vectors, shape ``(*, d)``.
 
         Returns:
-            The mean, shape ``(*, c, h, w)``, and log sigma, of the same shape for the variance
-            ``"pixel"`` and else of shape ``()``.
+            The mean, shape ``(*, c, h, w)``, and log sigma: of the same shape for the variance
+            ``"pixel"``, of shape ``()`` otherwise.
         """
         mean, *others = self.network(z).unbind(dim=-4)
         if not others:
@@ -100,7 +98,7 @@ class NormalDecoder(nn.Module):
             Log-density in nats, one per sample and image, shape ``(*k, B)``.
 
         Raises:
-            DataError: If there are more or fewer images than latent vectors, or of another shape.
+            DataError: If the number or the shape of the images differs from the decoded ones.
         """
         mean, log_sigma = self.moments(z)
         check_target(x, mean)
@@ -114,14 +112,9 @@ class NormalDecoder(nn.Module):
         return self.moments(z)[0]
 
     def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw images, noise and all, given latent vectors.
+        """Draw an image with noise, shape ``(*, c, h, w)``, per latent vector ``(*, d)``.
 
-        Args:
-            z: Latent vectors, shape ``(*, d)``.
-            generator: Where the noise comes from, on the device of ``z``.
-
-        Returns:
-            One image per latent vector, shape ``(*, c, h, w)``; without gradients.
+        The images have no gradients; ``generator`` is on the device of ``z``.
         """
         mean, log_sigma = self.moments(z)
         eps = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)

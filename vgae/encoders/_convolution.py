@@ -1,20 +1,22 @@
-"""Graph convolution on the normalised adjacency, with degrees, dropout and message norm."""
+"""Graph convolution on the normalised adjacency, and the base class of encoders of such layers."""
 
 import math
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Self, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgae.encoders.base import GraphEncoder
 from vgae.errors import DataError
+from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.csr import EdgePattern, gcn_norm, gcn_norm_entries
 from vgae.recipes.graphs import Recipe
 
 
 class Propagated(NamedTuple):
-    """Node features that are averaged over the neighbours already, shape ``(N, F)``."""
+    """Node features that are already averaged over the neighbours, shape ``(N, F)``."""
 
     x: Tensor
 
@@ -24,7 +26,7 @@ class Propagated(NamedTuple):
         return self.x.shape
 
 
-DEGREE_COLUMNS = 16  # the last one is that of 32,767 neighbours and more
+DEGREE_COLUMNS = 16  # the last one stands for 32,767 neighbours and more
 Features = Tensor | SparseOperator | Propagated | None
 Edges = Tensor | SparseOperator | EdgePattern
 Propagation = SparseOperator | EdgeOperator
@@ -95,49 +97,8 @@ class GraphConvolution(nn.Module):
 
     def add_degrees(self, generator: torch.Generator | None) -> None:
         """Add the weights W_d of the degrees; without them, the layer has no degree columns."""
-        heads = self.heads
-        columns = self.weight.shape[1] // heads
-        self.degree_weight = glorot(DEGREE_COLUMNS, columns, heads, generator)
-
-    def prepare(
-        self,
-        x: Tensor | None,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        *,
-        masked: bool = False,
-    ) -> tuple[Any, ...]:
-        """Return features and edges in the form that costs least per pass.
-
-        Dense features are averaged over the neighbours once, where nothing is dropped, masked or
-        normed: this saves two sparse products a pass. The average of sparse features has several
-        times the entries, and would cost more than it saves.
-
-        Args:
-            x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
-            edge_index: Both directions of every edge, shape ``(2, E)``.
-            edge_weight: Weight of each edge, shape ``(E,)``.
-            masked: Whether :meth:`forward` will get another ``edge_weight`` each time.
-        """
-        num_nodes = self.weight.shape[0] if x is None else x.shape[0]
-        sparse = x if x is not None and x.layout == torch.sparse_csr else None
-        if masked or (self.training and self.dropout > 0):
-            features = x if sparse is None else SparseOperator.scalable(sparse)
-            pattern = EdgePattern.of(edge_index, num_nodes)
-            return (features, pattern) if edge_weight is None else (features, pattern, edge_weight)
-        adj_norm = SparseOperator.symmetric(
-            gcn_norm(
-                edge_index,
-                num_nodes,
-                edge_weight,
-                self_loop_weight=self.self_loop_weight,
-                dtype=_precision(self.weight),
-            )
-        )
-        if x is None or sparse is not None:
-            return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
-        averaged = self.norm is None and self.degree_weight is None
-        return (Propagated(adj_norm @ x) if averaged else x), adj_norm
+        columns = self.weight.shape[1] // self.heads
+        self.degree_weight = glorot(DEGREE_COLUMNS, columns, self.heads, generator)
 
     def propagation(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
@@ -202,33 +163,93 @@ class GraphConvolution(nn.Module):
         return mu, *((o + b).clamp_max(0) for o, b in zip(others, biases[1:], strict=True))
 
 
-def convolution_options(recipe: Recipe) -> ConvolutionOptions:
-    """Return the options that a recipe has for the convolutions."""
-    return {
-        "bias": recipe.bias,
-        "self_loop_weight": recipe.self_loop_weight,
-        "latent_norm": recipe.latent_norm or None,
-        "degrees": recipe.degrees,
-    }
+class ConvolutionalEncoder(GraphEncoder):
+    """Encoder whose modules are graph convolutions, the first of which reads the features."""
 
+    @property
+    def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:
+        layers: list[Any] = [*self.children()]
+        return layers[0], layers[-1]
 
-def convolution_config(first: GraphConvolution, last: GraphConvolution) -> dict[str, Any]:
-    """Return the fields of a recipe that rebuild the first and the last convolution."""
-    return {
-        "latent_channels": last.weight.shape[1] // last.heads,
-        "bias": first.bias is not None,
-        "feature_dropout": first.dropout,
-        "self_loop_weight": first.self_loop_weight,
-        "latent_norm": last.norm or 0.0,
-        "degrees": first.degree_weight is not None,
-    }
+    @staticmethod
+    def _options(recipe: Recipe) -> dict[str, Any]:
+        """Return the arguments that a recipe sets for this class only."""
+        raise NotImplementedError
 
+    @classmethod
+    def from_recipe(
+        cls,
+        recipe: Recipe,
+        in_channels: int,
+        *,
+        posterior: type[DiagGaussian] | type[PointMass],
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Build an encoder with fresh weights; see :meth:`GraphEncoder.from_recipe`."""
+        options = {
+            "posterior": posterior,
+            "generator": generator,
+            "latent_channels": recipe.latent_channels,
+            "bias": recipe.bias,
+            "self_loop_weight": recipe.self_loop_weight,
+            "latent_norm": recipe.latent_norm or None,
+            "degrees": recipe.degrees,
+            **cls._options(recipe),
+        }
+        encoder = cls(in_channels, **options)
+        _, last = encoder._ends
+        if recipe.initial_logstd and last.heads > 1:
+            assert last.bias is not None  # the recipe is checked for it
+            nn.init.constant_(last.bias[recipe.latent_channels :], recipe.initial_logstd)
+        return encoder
 
-def initialise_logstd(last: GraphConvolution, recipe: Recipe) -> None:
-    """Set the bias of log sigma before training, if the recipe says so and there is one."""
-    if recipe.initial_logstd and last.heads > 1:
-        assert last.bias is not None  # the recipe is checked for it
-        nn.init.constant_(last.bias[recipe.latent_channels :], recipe.initial_logstd)
+    def config(self) -> dict[str, Any]:
+        """Return the fields of the recipe that rebuild the encoder."""
+        first, last = self._ends
+        return {
+            "latent_channels": self.latent_channels,
+            "bias": first.bias is not None,
+            "feature_dropout": first.dropout,
+            "self_loop_weight": first.self_loop_weight,
+            "latent_norm": last.norm or 0.0,
+            "degrees": first.degree_weight is not None,
+        }
+
+    def prepare(
+        self,
+        x: Tensor | None,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        *,
+        masked: bool = False,
+    ) -> tuple[Any, ...]:
+        """Convert the arguments of ``forward`` into their fastest form, once.
+
+        Dense features are averaged over the neighbours once, where nothing is dropped, masked or
+        normed: this saves two sparse products a pass. The average of sparse features has several
+        times the entries, and would cost more than it saves.
+
+        Args:
+            x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
+            edge_index: Both directions of every edge, shape ``(2, E)``.
+            edge_weight: Weight of each edge, shape ``(E,)``.
+            masked: Whether ``forward`` will receive another ``edge_weight`` each time.
+        """
+        first, _ = self._ends
+        num_nodes = first.weight.shape[0] if x is None else x.shape[0]
+        sparse = x if x is not None and x.layout == torch.sparse_csr else None
+        if masked or (first.training and first.dropout > 0):
+            features = x if sparse is None else SparseOperator.scalable(sparse)
+            pattern = EdgePattern.of(edge_index, num_nodes)
+            return (features, pattern) if edge_weight is None else (features, pattern, edge_weight)
+        options = {"self_loop_weight": first.self_loop_weight, "dtype": _precision(first.weight)}
+        adj_norm = SparseOperator.symmetric(
+            gcn_norm(edge_index, num_nodes, edge_weight, **options)
+        )
+        if x is None or sparse is not None:
+            return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
+        averaged = first.norm is None and first.degree_weight is None
+        return (Propagated(adj_norm @ x) if averaged else x), adj_norm
 
 
 def glorot(
@@ -254,15 +275,15 @@ def degree_features(adj_norm: Propagation, self_loop_weight: float) -> Tensor:
 
     .. math:: \phi_k(d_i) = \max(0, 1 - |\log_2(1 + d_i) - k|), \quad k = 0, \dots, 15
 
-    Degrees 0, 1, 3, 7, ... have a column each, and those between weigh on two. The degree is read
-    off the diagonal of :math:`\hat A`, which is :math:`c / (d_i + c)`: it counts the edges that
-    the encoder receives, and no masked ones.
+    Degrees 0, 1, 3, 7, ... have one column each, those between have two. The degree is read off
+    the diagonal of :math:`\hat A`, which is :math:`c / (d_i + c)`: it counts the edges that the
+    encoder receives, without masked ones.
 
     Returns:
         Shape ``(N, 16)``; rows sum to 1.
     """
     diagonal = adj_norm.diagonal()
-    degree = (self_loop_weight * (1 / diagonal - 1)).clamp_min(0)  # rounded, zero can be below
+    degree = (self_loop_weight * (1 / diagonal - 1)).clamp_min(0)  # rounding errors
     bucket = torch.arange(DEGREE_COLUMNS, device=diagonal.device)
     place = (1 + degree).log2().clamp_max(DEGREE_COLUMNS - 1)
     return (1 - (place[:, None] - bucket).abs()).clamp_min(0)
@@ -279,7 +300,7 @@ def dropped(
         Features and weight of the layer.
 
     Raises:
-        ValueError: If the features are averaged over the neighbours already.
+        ValueError: If the features are already averaged over the neighbours.
     """
     if isinstance(x, Propagated):
         raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
@@ -304,7 +325,7 @@ def feature_scale(x: Tensor) -> Tensor:
     .. math:: s_j = c / \max_i |x_{ij}|, \quad
         c: \tfrac{1}{N} \sum_i \| (s_j x_{ij})_j \|^2 = 16
 
-    Binary features keep their values but for c. A column of zeros gets zero.
+    Binary features keep their values, up to the factor c. The factor of a column of zeros is 0.
 
     Args:
         x: Node features, dense or sparse CSR, shape ``(N, F)``.

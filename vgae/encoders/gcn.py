@@ -1,29 +1,25 @@
 """Graph convolutional encoder with two layers."""
 
-from typing import Any, ClassVar, Literal, Self, Unpack
+from typing import Any, ClassVar, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.encoders._convolution import (
+    ConvolutionalEncoder,
     ConvolutionOptions,
     Edges,
     Features,
     GraphConvolution,
-    convolution_config,
-    convolution_options,
-    initialise_logstd,
 )
-from vgae.encoders.base import GraphEncoder
 from vgae.gaussian import DiagGaussian, PointMass
-from vgae.recipes.graphs import Recipe
+from vgae.recipes.graphs import Activation, Recipe
 
-Activation = Literal["relu", "elu"]
 ACTIVATIONS = {"relu": F.relu, "elu": F.elu}
 
 
-class GCNEncoder(GraphEncoder):
+class GCNEncoder(ConvolutionalEncoder):
     r"""Two-layer graph convolutional network that infers a posterior for every node.
 
     .. math::
@@ -103,71 +99,28 @@ class GCNEncoder(GraphEncoder):
         drop_x, drop_h = dropout
         self.conv0 = GraphConvolution(in_channels, hidden_channels, dropout=drop_x, **common)
         # One product for all heads: mu and log sigma stand side by side.
-        self.conv1 = GraphConvolution(
-            hidden_channels,
-            latent_channels,
-            posterior.num_heads,
-            dropout=drop_h,
-            norm=norm,
-            **common,
-        )
+        sizes = (hidden_channels, latent_channels, posterior.num_heads)
+        self.conv1 = GraphConvolution(*sizes, dropout=drop_h, norm=norm, **common)
         if degrees:
             self.conv0.add_degrees(generator)
 
-    @classmethod
-    def from_recipe(
-        cls,
-        recipe: Recipe,
-        in_channels: int,
-        *,
-        posterior: type[DiagGaussian] | type[PointMass],
-        generator: torch.Generator | None = None,
-    ) -> Self:
-        """Build an encoder with fresh weights; see :meth:`GraphEncoder.from_recipe`."""
-        encoder = cls(
-            in_channels,
-            recipe.hidden_channels,
-            recipe.latent_channels,
-            posterior=posterior,
-            activation=recipe.activation,
-            dropout=(recipe.feature_dropout, recipe.dropout),
-            generator=generator,
-            **convolution_options(recipe),
-        )
-        initialise_logstd(encoder.conv1, recipe)
-        return encoder
+    @staticmethod
+    def _options(recipe: Recipe) -> dict[str, Any]:
+        return {
+            "hidden_channels": recipe.hidden_channels,
+            "activation": recipe.activation,
+            "dropout": (recipe.feature_dropout, recipe.dropout),
+        }
 
     def config(self) -> dict[str, Any]:
         """Return the fields of the recipe that rebuild the encoder."""
-        return {
-            "hidden_channels": self.conv0.weight.shape[1],
-            "activation": self.activation,
-            "dropout": self.conv1.dropout,
-            **convolution_config(self.conv0, self.conv1),
-        }
+        own = {"activation": self.activation, "dropout": self.conv1.dropout}
+        return {"hidden_channels": self.conv0.weight.shape[1], **own, **super().config()}
 
     @property
     def widths(self) -> list[int]:
         """Columns of the output of both layers."""
         return [self.conv0.weight.shape[1], self.conv1.weight.shape[1]]
-
-    def prepare(
-        self,
-        x: Tensor | None,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        *,
-        masked: bool = False,
-    ) -> tuple[Any, ...]:
-        """Convert the arguments of :meth:`forward` into their fastest form, once.
-
-        Args:
-            x: As for :meth:`forward`.
-            edge_index: Both directions of every edge, shape ``(2, E)``.
-            edge_weight: As for :meth:`forward`.
-            masked: Whether :meth:`forward` will get another ``edge_weight`` each time.
-        """
-        return self.conv0.prepare(x, edge_index, edge_weight, masked=masked)
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
@@ -175,11 +128,11 @@ class GCNEncoder(GraphEncoder):
         """Infer the posterior of every node.
 
         Args:
-            x: Node features, shape ``(N, in_channels)``: dense, sparse CSR, or ``None`` for none
-                at all (the identity, which is never built).
+            x: Node features, shape ``(N, in_channels)``: dense, sparse CSR, or ``None`` (the
+                identity, which is never built).
             edge_index: Both directions of every edge, shape ``(2, E)``; self-loops are added. Or
                 the adjacency as a sparse matrix, whose row i gathers from its columns (PyG's
-                ``adj_t``); or the result of :meth:`prepare`, which is normalised already.
+                ``adj_t``); or the result of :meth:`prepare`, which is already normalised.
             edge_weight: One per column of ``edge_index``, not negative, shape ``(E,)``.
 
         Returns:

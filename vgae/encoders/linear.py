@@ -1,25 +1,22 @@
 """Graph convolutional encoder with one linear layer."""
 
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
 from vgae.encoders._convolution import (
+    ConvolutionalEncoder,
     ConvolutionOptions,
     Edges,
     Features,
     GraphConvolution,
-    convolution_config,
-    convolution_options,
-    initialise_logstd,
 )
-from vgae.encoders.base import GraphEncoder
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Recipe
 
 
-class LinearGCNEncoder(GraphEncoder):
+class LinearGCNEncoder(ConvolutionalEncoder):
     r"""One graph convolution without activation: an average over the neighbours.
 
     .. math:: (\mu, \log \sigma) = \hat A X W + b, \quad \hat A = D^{-1/2} (A + c I) D^{-1/2}
@@ -66,52 +63,22 @@ class LinearGCNEncoder(GraphEncoder):
         if degrees:
             self.conv.add_degrees(generator)
 
-    @classmethod
-    def from_recipe(
-        cls,
-        recipe: Recipe,
-        in_channels: int,
-        *,
-        posterior: type[DiagGaussian] | type[PointMass],
-        generator: torch.Generator | None = None,
-    ) -> Self:
-        """Build an encoder with fresh weights; see :meth:`GraphEncoder.from_recipe`."""
-        encoder = cls(
-            in_channels,
-            recipe.latent_channels,
-            posterior=posterior,
-            dropout=recipe.feature_dropout,
-            generator=generator,
-            **convolution_options(recipe),
-        )
-        initialise_logstd(encoder.conv, recipe)
-        return encoder
+    @staticmethod
+    def _options(recipe: Recipe) -> dict[str, Any]:
+        return {"dropout": recipe.feature_dropout}
 
     def config(self) -> dict[str, Any]:
         """Return the fields of the recipe that rebuild the encoder."""
         # Readers of earlier versions expect the width of a hidden layer.
-        hidden = Recipe.hidden_channels
-        return {"hidden_channels": hidden, **convolution_config(self.conv, self.conv)}
-
-    def prepare(
-        self,
-        x: Tensor | None,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        *,
-        masked: bool = False,
-    ) -> tuple[Any, ...]:
-        """Convert the arguments of :meth:`forward` into their fastest form, once."""
-        return self.conv.prepare(x, edge_index, edge_weight, masked=masked)
+        return {"hidden_channels": Recipe.hidden_channels, **super().config()}
 
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
         adj_norm = self.conv.propagation(x, edge_index, edge_weight)
-        return self.posterior.from_heads(
-            *self.conv(x, adj_norm, self.generator, self.feature_scale)
-        )
+        heads = self.conv(x, adj_norm, self.generator, self.feature_scale)
+        return self.posterior.from_heads(*heads)
 
     def __repr__(self) -> str:
         return f"LinearGCNEncoder({self.in_channels} -> {self.latent_channels})"

@@ -1,4 +1,4 @@
-"""PyGEncoder: an encoder of this package inside ``torch_geometric.nn.VGAE`` or ``GAE``."""
+"""Adapter of an encoder of this package for ``torch_geometric.nn.VGAE`` and ``GAE``."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from vgae.vae import Encoder
 
 
 class PyGEncoder(nn.Module):
-    r"""Return what PyG's auto-encoders expect of an encoder, instead of a posterior.
+    r"""Encoder that returns the outputs that PyG's auto-encoders expect instead of a posterior.
 
-    For ``torch_geometric.nn.VGAE`` that is :math:`(\mu, \log \sigma)`, where this package has
-    log sigma squared; for ``torch_geometric.nn.GAE``, of a :class:`~vgae.PointMass`, it is mu.
+    For ``torch_geometric.nn.VGAE`` these are :math:`(\mu, \log \sigma)`, where this package has
+    log sigma squared; for ``torch_geometric.nn.GAE`` and a :class:`~vgae.PointMass`, mu.
 
     Args:
-        encoder: Such as :class:`vgae.GCNEncoder`; it is shared, not copied.
+        encoder: Encoder such as :class:`vgae.GCNEncoder`; it is shared, not copied.
 
     Example:
         >>> import torch
@@ -34,7 +34,7 @@ class PyGEncoder(nn.Module):
         """Infer mean and log deviation of every node, each of shape ``(N, d)``.
 
         Args:
-            inputs: Of the encoder: ``(x, edge_index)``, and perhaps ``edge_weight``.
+            inputs: Arguments of the encoder, such as ``(x, edge_index)``.
         """
         q = self.encoder(*inputs)
         return (q.mu, 0.5 * q.logvar) if isinstance(q, DiagGaussian) else q.mu

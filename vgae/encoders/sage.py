@@ -110,10 +110,10 @@ class SAGEEncoder(GraphEncoder):
             x: Node features, shape ``(N, in_channels)``, or ``None`` (the identity, which is
                 never built).
             edge_index: Both directions of every edge, shape ``(2, E)``.
-            edge_weight: Must be ``None``, but for ones: the mean has no weights.
+            edge_weight: ``None``, or equal weights: the mean has none.
 
         Raises:
-            UsageError: If the edges have weights.
+            UsageError: If the weights differ.
         """
         if edge_weight is not None and not bool((edge_weight == edge_weight[:1]).all()):
             raise UsageError(
@@ -132,9 +132,8 @@ class SAGEEncoder(GraphEncoder):
             x = self.scaled(x)
             return self.conv0(x * kept(x, drop, self.generator) if drop > 0 else x, edge_index)
         left, right = self.conv0.lin_l, self.conv0.lin_r.weight.T
-        rows = (
-            kept(right[:, :1], drop, self.generator) if drop > 0 else torch.ones_like(right[:, :1])
-        )
+        one = right[:, :1]
+        rows = kept(one, drop, self.generator) if drop > 0 else torch.ones_like(one)
         columns = left.weight.T * rows
         h = self.conv0.propagate(edge_index, x=(columns, columns), size=None) + right * rows
         return h if left.bias is None else h + left.bias

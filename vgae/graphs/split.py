@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph, both_directions
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.streams import stream
@@ -19,7 +20,6 @@ from vgae.runtime.streams import stream
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-VAL_FRACTION, TEST_FRACTION = 0.05, 0.10
 """Default fractions of the links for validation and test."""
 
 _FORMAT = "vgae-split-1"

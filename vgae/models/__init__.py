@@ -1,1 +1,1 @@
-"""Named models: built by a recipe, stored in folders, called on graphs and images."""
+"""Named models: construction from recipes, storage, embeddings."""

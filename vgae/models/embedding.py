@@ -1,4 +1,4 @@
-"""embed: the posterior of every node under a trained model."""
+"""Embeddings: the posterior of every node or image under a trained model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from vgae.vae import VAE, Posterior
 
 
 class Trained(Protocol):
-    """What holds a trained model: a ``FitResult``, a ``Run``."""
+    """Object with a trained model, such as a ``FitResult`` or a ``Run``."""
 
     @property
     def model(self) -> VAE:
@@ -24,28 +24,27 @@ class Trained(Protocol):
 
 
 def model_of(trained: VAE | Trained) -> VAE:
-    """Return the model itself."""
+    """Return the model of a training result, or the model itself."""
     return trained if isinstance(trained, VAE) else trained.model
 
 
 def embed(model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None) -> Posterior:
     """Infer the posterior of every node; ``.mu`` is the embedding.
 
-    The graph need not be the one that the model was trained on: the encoder is a function of
-    features and links, and embeds nodes that it never saw. Only without features it knows no
-    others.
+    A model with features also embeds nodes and graphs that it was not trained on, as the encoder
+    is a function of features and links. A model without features embeds its own nodes only.
 
     Args:
-        model: A trained model, or what :func:`vgae.fit` or :func:`vgae.load_run` returned.
-        graph: Nodes and features, the same ones that the model was trained with: if both have
-            names of features, they are compared.
+        model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
+        graph: Nodes with the same features as in training; names of features, if both have them,
+            are compared.
         edge_index: Edges that messages travel on, both directions, shape ``(2, E)``; all links of
-            the graph if not given. To judge held-out links, give ``split.message_edge_index``.
+            the graph if not given. To evaluate held-out links, pass ``split.message_edge_index``.
             In a weighted graph they must be links of it.
 
     Returns:
-        What the encoder returns, ``.mu`` of shape ``(N, d)``; a :class:`~vgae.DiagGaussian` or
-        :class:`~vgae.PointMass` is brought to the CPU.
+        The posterior, ``.mu`` of shape ``(N, d)``; a :class:`~vgae.DiagGaussian` or
+        :class:`~vgae.PointMass` is on the CPU.
 
     Raises:
         DataError: If the features are not those that the model was trained with.
@@ -61,9 +60,7 @@ def embed(model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None) 
 
 
 def check_features(model: VAE, graph: Graph) -> None:
-    """Raise unless the features of a graph are those that the encoder of a model was built for.
-
-    Encoders that do not say how many they take are left to say so themselves.
+    """Check the features of a graph against those of a :class:`~vgae.encoders.GraphEncoder`.
 
     Raises:
         DataError: If their number or their names differ, or one of the two has none.
@@ -76,7 +73,7 @@ def check_features(model: VAE, graph: Graph) -> None:
             "NO_FEATURES",
             f"{graph.name} has no features and {graph.num_nodes} nodes, and this model takes"
             f" {encoder.in_channels} features, or was trained without any on a graph of as many"
-            " nodes and knows no others; give features (--features FILE), or train with some to"
+            " nodes and embeds no others; give features (--features FILE), or train with some to"
             " embed other graphs.",
         )
     if graph.x is not None and encoder.in_channels != graph.num_features:
@@ -97,10 +94,7 @@ def check_features(model: VAE, graph: Graph) -> None:
 
 
 def input_names(graph: Graph) -> tuple[str, ...]:
-    """Return the names of what an encoder reads: features or, without any, the nodes themselves.
-
-    Empty where nothing has a name.
-    """
+    """Return the names of the features or, without features, of the nodes; empty without names."""
     if graph.x is not None or graph.node_ids is None:
         return graph.feature_names
     return tuple(str(node) for node in graph.node_ids)
@@ -108,7 +102,7 @@ def input_names(graph: Graph) -> tuple[str, ...]:
 
 @contextmanager
 def evaluating(model: VAE) -> Iterator[None]:
-    """Switch dropout and gradients off for a while, and the model back to its mode."""
+    """Switch dropout and gradients off, and restore the mode of the model at the end."""
     was_training = model.training
     model.eval()
     try:
@@ -121,31 +115,29 @@ def evaluating(model: VAE) -> Iterator[None]:
 def encoder_inputs(
     model: VAE, graph: Graph, edge_index: Tensor, *, masked: bool = False
 ) -> tuple[Any, ...]:
-    """Return what the encoder of ``model`` is called with, on its device and in its precision.
+    """Return the arguments of the encoder of ``model``, on its device and in its precision.
 
-    That is ``(x, edge_index)``, both dense, and of a weighted graph ``edge_weight`` too. An
-    encoder with a method ``prepare``, of the same arguments, is asked once for a form of them
-    that it takes faster; its ``x`` is sparse where the graph's is. ``masked`` says that links
-    will be hidden from it, other ones each time: then an encoder of your own gets the arguments
-    as they are.
+    They are ``(x, edge_index)``, both dense, and ``edge_weight`` for a weighted graph. If the
+    encoder has a method ``prepare``, they are its result; its ``x`` is sparse where the graph's
+    is. ``masked`` means that other links will be hidden each time: ``prepare`` is then called only
+    for a :class:`~vgae.encoders.GraphEncoder`.
     """
     like = parameter_like(model)
     prepare = getattr(model.encoder, "prepare", None)
     if masked and not isinstance(model.encoder, GraphEncoder):
-        prepare = None  # its result for some edges does not serve for others
+        prepare = None  # its result holds for these edges only
     x = graph.dense_x if prepare is None else graph.x
-    x = None if x is None else x.to(device=like.device, dtype=like.dtype)
-    edge_weight = graph.weights_of(edge_index)
-    edges = [edge_index.to(like.device)]
+    x = None if x is None else x.to(like.device, like.dtype)
+    edges, edge_weight = [edge_index.to(like.device)], graph.weights_of(edge_index)
     if edge_weight is not None:
-        edges.append(edge_weight.to(device=like.device, dtype=like.dtype))
+        edges.append(edge_weight.to(like.device, like.dtype))
     if prepare is None:
         return x, *edges
     return prepare(x, *edges, masked=True) if masked else prepare(x, *edges)
 
 
 def parameter_like(model: VAE) -> Tensor:
-    """Return a tensor of the device and dtype of the model: its first parameter, if it has one."""
+    """Return the first parameter of a model, for its device and dtype; without any, a tensor."""
     return next(model.parameters(), torch.empty(0))
 
 
@@ -154,8 +146,8 @@ def embed_images(model: VAE, pixels: Tensor, *, batch_size: int = 1000) -> Poste
 
     Args:
         model: A trained model.
-        pixels: In [0, 1], shape ``(n, c, h, w)``.
-        batch_size: Images at a time.
+        pixels: Images with pixels in [0, 1], shape ``(n, c, h, w)``.
+        batch_size: Images per batch.
 
     Returns:
         A :class:`~vgae.DiagGaussian` or :class:`~vgae.PointMass` on the CPU, ``.mu`` of shape

@@ -1,4 +1,4 @@
-"""The files of a model: weights as safetensors, and what rebuilds it as JSON."""
+"""Files of a model: weights as safetensors, configuration as JSON."""
 
 import hashlib
 import json
@@ -19,6 +19,11 @@ from vgae.vae import VAE
 from vgae.version import __version__
 
 _SCALE = "encoder.feature_scale"
+# Errors that settings and weights of another form cause.
+_BROKEN = (
+    *(AttributeError, ArithmeticError, OSError, LookupError),
+    *(TypeError, ValueError, RuntimeError, SafetensorError),
+)
 
 
 def write_model(folder: Path, model: VAE, settings: Mapping[str, Any]) -> None:
@@ -26,22 +31,22 @@ def write_model(folder: Path, model: VAE, settings: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True)
     path = folder / "model.safetensors"
     save_weights(path, model.state_dict())
-    # The format of the weights has no checksum of its own: a flipped bit would be a weight.
+    # Safetensors files have no checksum.
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     content = {**settings, "vgae_version": __version__, "weights_sha256": digest}
     write_json(folder / "config.json", content)
 
 
 def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
-    """Bring a model back, which ``build`` makes from its settings.
+    """Load a model, which ``build`` builds from its settings.
 
     Raises:
         ArtifactError: If a file is missing or damaged.
     """
-    settings = read_json(folder / "config.json")
     path = folder / "config.json"
+    settings = read_json(path)
     try:
-        # Settings from a stranger may ask for any amount of memory; on this device it is none.
+        # Untrusted settings may describe a model of any size; this device allocates nothing.
         with torch.device("meta"):
             shell = build(settings)
         path = folder / "model.safetensors"
@@ -56,15 +61,18 @@ def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
         model.load_state_dict(weights)
     except VgaeError as error:
         raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
-    except (AttributeError, ArithmeticError, OSError, LookupError) as error:
-        raise _corrupt(path, error) from None
-    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _corrupt(path, error) from None
+    except _BROKEN as error:
+        reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")
+        reason = f"it lacks {reason}" if isinstance(error, KeyError) else reason
+        raise ArtifactError(
+            "MODEL_CORRUPT",
+            f"{path} cannot be loaded: {reason:.200}; bring the file back, or train again.",
+        ) from None
     return model.eval()
 
 
 def _check_weights(model: VAE, weights: Mapping[str, Tensor]) -> None:
-    """Raise ``ValueError`` unless a file has the weights of a model, all of them numbers."""
+    """Raise ``ValueError`` unless the weights are finite and of the shapes of a model."""
     shapes = {name: value.shape for name, value in model.state_dict().items()}
     if _SCALE in weights:
         shapes[_SCALE] = torch.Size([model.encoder.in_channels])  # pyright: ignore
@@ -80,21 +88,12 @@ def _check_weights(model: VAE, weights: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} is not finite numbers")
 
 
-def _corrupt(path: Path, error: Exception) -> ArtifactError:
-    reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")
-    reason = f"it lacks {reason}" if isinstance(error, KeyError) else reason
-    return ArtifactError(
-        "MODEL_CORRUPT",
-        f"{path} cannot be loaded: {reason:.200}; bring the file back, or train anew.",
-    )
-
-
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors; equal weights give equal bytes."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     with replacing(path) as temporary:
-        # One entry: safetensors writes several in an order that changes from run to run. As
-        # bytes: its own writing to a file does not say that the disk is full as Python does.
+        # One entry of metadata, as safetensors writes several in a random order. As bytes, as its
+        # function for files does not raise OSError for a full disk.
         temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
@@ -102,22 +101,22 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write strict JSON, whole or not at all."""
     try:
         text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # a path that is no text; JSON has a way to write it
+    except UnicodeEncodeError:  # a path that is not valid Unicode
         text = json.dumps(content, indent=2, allow_nan=False).encode()
     with replacing(path) as temporary:
         temporary.write_bytes(text + b"\n")
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file of a finished run, or say that it is none."""
+    """Return the text of a file of a finished run; raise ``ArtifactError`` if it has none."""
     try:
         return read_regular(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ArtifactError(
             "NOT_A_RUN",
-            f"{path}: {reason}; what has no such file is no finished run: give the folder of one,"
-            " or train anew.",
+            f"{path}: {reason}; this folder is not a finished run: pass the folder of one, such as"
+            " runs/NAME, or train again.",
         ) from None
 
 

@@ -19,7 +19,7 @@ POSTERIORS = {"gaussian": DiagGaussian, "point": PointMass}
 _RECIPE = {field.name for field in fields(Recipe)}
 # Absent from the files of the first models, whose values are the defaults.
 _LATER = {
-    *("activation", "feature_dropout", "dropout"),
+    *("activation", "feature_dropout", "dropout", "feature_names"),
     *("self_loop_weight", "latent_norm", "degrees"),
 }
 # Keys of the files beside the configuration of encoder and decoder.
@@ -32,13 +32,12 @@ def build_model(
     """Build a named model with fresh weights.
 
     Args:
-        name: ``"vgae"``, ``"gae"`` (no noise, no KL), the same with one linear layer,
-            ``"linear-vgae"``, ``"linear-gae"``, or a registered one; see
-            :mod:`vgae.models.registry`.
+        name: ``"vgae"``, ``"gae"`` (no noise, no KL), ``"linear-vgae"``, ``"linear-gae"`` (with
+            one linear layer), or another registered one; see :mod:`vgae.models.registry`.
         in_channels: Columns of the features; without features, the number of nodes.
         recipe: Settings of encoder and decoder.
         generator: Source of the initial weights.
-        options: Arguments of the encoder's own, beyond the recipe.
+        options: Further arguments of the encoder.
     """
     model = graph_model(name)
     encoder = model.encoder_class.from_recipe(
@@ -52,40 +51,20 @@ def build_model(
 
 
 def widths(name: str, in_channels: int, recipe: Recipe) -> list[int]:
-    """Return the columns of each layer's output of a named model, which is not allocated."""
+    """Return the columns of each layer's output of a named model, without allocating it."""
     with torch.device("meta"):
         shell = build_model(name, in_channels, recipe, stream(0, "init"))
     return [*graph_encoder(shell).widths]
 
 
 def graph_encoder(model: VAE) -> GraphEncoder:
-    """Return the encoder of a model.
-
-    Raises:
-        UsageError: If it is no :class:`~vgae.encoders.base.GraphEncoder`.
-    """
-    if not isinstance(model.encoder, GraphEncoder):
-        raise UsageError(
-            "MODEL",
-            f"an encoder {type(model.encoder).__name__} cannot be rebuilt; make it a GraphEncoder"
-            " (vgae.encoders.base), or save its state_dict() with safetensors.",
-        )
-    return model.encoder
+    """Return the encoder; raise ``UsageError`` unless it is a ``GraphEncoder``."""
+    return _part(model.encoder, GraphEncoder, "encoder")
 
 
 def model_config(model: VAE) -> dict[str, Any]:
-    """Return the plain values that rebuild a model.
-
-    Raises:
-        UsageError: If nothing rebuilds it.
-    """
-    encoder, decoder = graph_encoder(model), model.decoder
-    if not isinstance(decoder, GraphDecoder):
-        raise UsageError(
-            "MODEL",
-            f"a decoder {type(decoder).__name__} cannot be rebuilt; make it a GraphDecoder"
-            " (vgae.decoders.base), or save its state_dict() with safetensors.",
-        )
+    """Return the plain values that rebuild a model; raise ``UsageError`` if there are none."""
+    encoder, decoder = graph_encoder(model), _part(model.decoder, GraphDecoder, "decoder")
     posterior = next(name for name, kind in POSTERIORS.items() if kind is encoder.posterior)
     return {
         "model": name_of(type(encoder), posterior, type(decoder)),
@@ -106,15 +85,25 @@ def from_config(config: Mapping[str, Any]) -> VAE:
     """
     values = {name: config[name] for name in _RECIPE & config.keys()}
     options = {name: config[name] for name in config.keys() - _RECIPE - _OTHERS}
-    recipe = Recipe(**{**values, "name": "saved"})
-    model = build_model(
-        config["model"], config["in_channels"], recipe, stream(0, "init"), **options
-    )
+    recipe, size = Recipe(**{**values, "name": "saved"}), config["in_channels"]
+    model = build_model(config["model"], size, recipe, stream(0, "init"), **options)
     for name in model_config(model):
-        if name not in _LATER | {"feature_names"}:
+        if name not in _LATER:
             config[name]
     names = config.get("feature_names", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise TypeError("feature_names must be a list of strings")
     graph_encoder(model).feature_names = tuple(names)
     return model
+
+
+def _part(part: Any, kind: type, role: str) -> Any:
+    """Return an encoder or decoder; raise ``UsageError`` unless it can be rebuilt."""
+    if not isinstance(part, kind):
+        raise UsageError(
+            "MODEL",
+            f"{'an' if role == 'encoder' else 'a'} {role} {type(part).__name__} cannot be rebuilt;"
+            f" make it a {kind.__name__} (vgae.{role}s.base), or save its state_dict() with"
+            " safetensors.",
+        )
+    return part

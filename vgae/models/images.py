@@ -36,8 +36,8 @@ def build_image_model(
     Args:
         name: ``"vae"``, or ``"ae"`` for a plain auto-encoder: no noise, no KL.
         shape: Channels, height and width of an image.
-        recipe: What the encoder and the decoder are made with.
-        generator: Where the initial weights come from.
+        recipe: Settings of encoder and decoder.
+        generator: Source of the initial weights.
     """
     check_image_model(name)
     learned_per_pixel = recipe.likelihood == "normal" and recipe.variance == "pixel"
@@ -53,13 +53,8 @@ def build_image_model(
         network = MLPGenerator(latent, widths[::-1], shape, **heads)
     if recipe.likelihood == "bernoulli":
         return VAE(encoder, BernoulliDecoder(network))
-    decoder = NormalDecoder(
-        network,
-        variance=recipe.variance,
-        sigma=recipe.pixel_sigma,
-        min_sigma=recipe.min_pixel_sigma,
-    )
-    return VAE(encoder, decoder)
+    sigma = {"sigma": recipe.pixel_sigma, "min_sigma": recipe.min_pixel_sigma}
+    return VAE(encoder, NormalDecoder(network, variance=recipe.variance, **sigma))
 
 
 def is_image_model(model: VAE) -> bool:
@@ -68,11 +63,7 @@ def is_image_model(model: VAE) -> bool:
 
 
 def image_config(model: VAE) -> dict[str, Any]:
-    """Return the plain values that rebuild a model of images.
-
-    Raises:
-        UsageError: If no recipe builds such a model.
-    """
+    """Return the plain values that rebuild a model; raise ``UsageError`` if there are none."""
     encoder, decoder = model.encoder, model.decoder
     assert isinstance(encoder, (MLPEncoder, ConvEncoder))
     fields: dict[str, Any] = {
@@ -86,9 +77,8 @@ def image_config(model: VAE) -> dict[str, Any]:
         fields |= {"likelihood": "normal", "variance": decoder.variance}
         fields |= {"min_pixel_sigma": decoder.min_sigma}
     posterior = encoder.head.posterior
-    name = next(name for name, kind in POSTERIORS.items() if kind is posterior)
     config = {
-        "model": name,
+        "model": next(name for name, kind in POSTERIORS.items() if kind is posterior),
         "shape": list(encoder.shape),
         "recipe": asdict(ImageRecipe(name="saved", **fields)),
     }
@@ -97,8 +87,8 @@ def image_config(model: VAE) -> dict[str, Any]:
     if repr(shell) != repr(model):
         raise UsageError(
             "MODEL",
-            f"no recipe builds an image model with the decoder {type(decoder).__name__} of these"
-            " parts, so that it could not be rebuilt; save its state_dict() with safetensors.",
+            f"no recipe rebuilds this image model with the decoder {type(decoder).__name__}; save"
+            " its state_dict() with safetensors.",
         )
     return config
 
@@ -111,7 +101,7 @@ def save_image_model(
 
 
 def from_config(config: Mapping[str, Any]) -> VAE:
-    """Build a model from what :func:`image_config` returned."""
+    """Build a model from the result of :func:`image_config`."""
     channels, height, width = config["shape"]
     recipe = ImageRecipe.from_dict(config["recipe"])
     shape = int(channels), int(height), int(width)
@@ -119,9 +109,5 @@ def from_config(config: Mapping[str, Any]) -> VAE:
 
 
 def load_image_model(folder: Path) -> VAE:
-    """Load a model.
-
-    Raises:
-        ArtifactError: If a file is missing or damaged.
-    """
+    """Load a model; raise ``ArtifactError`` if a file is missing or damaged."""
     return read_model(folder, from_config)

@@ -1,4 +1,4 @@
-"""Models in folders, in the layout of Hugging Face: save_pretrained and from_pretrained."""
+"""Folders of models in the layout of Hugging Face."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -30,22 +30,22 @@ def save_pretrained(
     node_ids: Sequence[NodeId] | None = None,
     calibration: Storable | None = None,
 ) -> None:
-    """Write a model: all that is needed to embed and score with it elsewhere.
+    """Write a model to a folder, for embeddings and scores elsewhere.
 
-    ``config.json`` has the arguments that rebuild the model, ``model.safetensors`` its weights,
-    the two files of ``huggingface_hub``'s ``PyTorchModelHubMixin``: its ``upload_folder`` uploads
-    them, and :func:`from_pretrained` reads what its ``snapshot_download`` returns. Beside them
-    ``node_ids.json`` and ``calibration.json``, if they are given. Nothing is pickled.
+    ``config.json`` has the arguments that rebuild the model, ``model.safetensors`` its weights, as
+    for ``huggingface_hub``'s ``PyTorchModelHubMixin``: its ``upload_folder`` uploads the folder,
+    and :func:`from_pretrained` reads the result of its ``snapshot_download``. The optional
+    ``node_ids.json`` and ``calibration.json`` are beside them. Nothing is pickled.
 
     Args:
         model: A graph model of registered parts, see :mod:`vgae.models.registry`; or an image
             model of this package's encoders and decoders.
         folder: New folder.
-        node_ids: Names of the nodes that it was trained on.
-        calibration: From its logits to probabilities; see :func:`vgae.calibrate`.
+        node_ids: Names of the nodes in training.
+        calibration: Map of its logits to probabilities; see :func:`vgae.calibrate`.
 
     Raises:
-        UsageError: If the folder exists, or nothing rebuilds a model of such parts.
+        UsageError: If the folder exists, or the model cannot be rebuilt.
     """
     folder = Path(folder)
     config = image_config(model) if is_image_model(model) else model_config(model)
@@ -59,7 +59,7 @@ def save_pretrained(
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
-    """Load a model that :func:`save_pretrained` wrote, or the ``model`` folder of a run.
+    """Load a model of :func:`save_pretrained`, or the ``model`` folder of a run.
 
     Raises:
         ArtifactError: If a file is missing or damaged.
@@ -68,5 +68,5 @@ def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
 
 
 def _built(config: Mapping[str, Any]) -> VAE:
-    """Build the model that a configuration describes; that of images has their shape."""
+    """Build a model from its configuration; that of an image model has a shape."""
     return images_from_config(config) if "shape" in config else graph_from_config(config)

@@ -1,23 +1,10 @@
-"""Named settings: plain frozen values that print as TOML."""
+"""Named settings: frozen values that print as TOML."""
 
-from vgae.recipes.graphs import (
-    BEST,
-    BEST_DENSE,
-    BEST_LINKS,
-    PAPER,
-    RECIPES,
-    Recipe,
-    for_graph,
-    recipe_named,
-)
-
-__all__ = [
-    "BEST",
-    "BEST_DENSE",
-    "BEST_LINKS",
-    "PAPER",
-    "RECIPES",
-    "Recipe",
-    "for_graph",
-    "recipe_named",
-]
+from vgae.recipes.graphs import BEST as BEST
+from vgae.recipes.graphs import BEST_DENSE as BEST_DENSE
+from vgae.recipes.graphs import BEST_LINKS as BEST_LINKS
+from vgae.recipes.graphs import PAPER as PAPER
+from vgae.recipes.graphs import RECIPES as RECIPES
+from vgae.recipes.graphs import Recipe as Recipe
+from vgae.recipes.graphs import for_graph as for_graph
+from vgae.recipes.graphs import recipe_named as recipe_named

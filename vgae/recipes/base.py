@@ -1,4 +1,4 @@
-"""Training: how long and how fast, whatever is trained; the base of the named recipes."""
+"""Settings of every training, the base class of the named recipes."""
 
 import json
 import math
@@ -17,23 +17,23 @@ MOST = 1_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Settings that every training has; a recipe adds those of its model.
+    """Settings of every training; a recipe adds those of its model.
 
     Attributes:
-        name: What tables and run folders call it.
-        optimizer: ``"adam"``, ``"rmsprop"`` or ``"adagrad"``, each as torch has it.
-        lr: Its learning rate.
-        weight_decay: Times a weight, it is added to the weight's gradient.
-        epochs: Passes over the data, at most; 0 leaves the initial weights.
+        name: Name in tables and run folders.
+        optimizer: Optimizer of torch, ``"adam"``, ``"rmsprop"`` or ``"adagrad"``.
+        lr: Learning rate.
+        weight_decay: L2 penalty: its product with a weight is added to the gradient.
+        epochs: Maximum number of passes over the data; 0 keeps the initial weights.
         beta: Weight of the KL divergence.
-        warmup: Epochs over which beta rises from 0, in a straight line.
+        warmup: Number of epochs over which beta rises linearly from 0.
         average: Whether the model is the average of the weights over the later epochs; see
             :func:`vgae.training.averaging.averaged`.
-        keep: Which weights become the model: those of the epoch that is ``best`` on what is held
-            out for validation, or of the ``last``.
-        patience: Epochs without a better validation score after which training stops; 0 never
-            stops early.
-        eval_every: Epochs between two looks at what is held out for validation.
+        keep: Epoch whose weights become the model: the ``best`` one on the validation data, or the
+            ``last``.
+        patience: Number of epochs without a better validation score after which training stops;
+            0 never stops early.
+        eval_every: Number of epochs between two validations.
     """
 
     name: str
@@ -49,12 +49,7 @@ class Training:
     eval_every: int = 5
 
     ranges: ClassVar[Ranges] = {
-        "lr": (0, MOST),
-        "weight_decay": (0, MOST),
-        "epochs": (0, MOST),
-        "beta": (0, MOST),
-        "warmup": (0, MOST),
-        "patience": (0, MOST),
+        **dict.fromkeys(("lr", "weight_decay", "epochs", "beta", "warmup", "patience"), (0, MOST)),
         "eval_every": (1, MOST),
     }
 
@@ -64,17 +59,14 @@ class Training:
 
     @property
     def chosen(self) -> frozenset[str]:
-        """Names of the fields that :meth:`override` set, which is no setting itself."""
+        """Names of the fields that :meth:`override` changed."""
         return self.__dict__.get("_chosen", frozenset())
 
     def override(self, settings: Mapping[str, Any]) -> Self:
-        """Return a copy with some fields changed.
-
-        Args:
-            settings: Fields and their values, or the values as text.
+        """Return a copy with some fields changed, to values or to the text of values.
 
         Raises:
-            UsageError: If a field does not exist or its value is of another type.
+            UsageError: If a field does not exist, or its value is of another type.
         """
         types = {f.name: f.type for f in fields(self)}
         values = {}
@@ -91,7 +83,7 @@ class Training:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return settings from what JSON made of ``asdict``: lists become tuples again.
+        """Return settings from the JSON of ``asdict``, in which tuples are lists.
 
         Raises:
             TypeError: If a field does not exist, or is missing and has no default.
@@ -99,52 +91,51 @@ class Training:
         """
         if not isinstance(values, Mapping):
             raise TypeError("a recipe must be a JSON object")
-        # Earlier versions wrote the names of the fields that were set.
-        tuples: dict[str, Any] = {
+        # Earlier versions wrote the names of the changed fields as "chosen".
+        given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "chosen"
         }
-        return cls(**tuples)
+        return cls(**given)
 
     def identity(self) -> dict[str, Any]:
-        """Return what must be the same for a training to go on from another's checkpoint."""
-        free = ("name", "epochs", "patience")  # how long, not how
+        """Return the fields that must be equal to continue from a checkpoint."""
+        free = ("name", "epochs", "patience")
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def __str__(self) -> str:
         """Return the recipe as TOML, one ``field = value`` per line."""
-        # A string, number, list or truth value is written alike in JSON and in TOML.
+        # Strings, numbers, lists and booleans are the same in JSON and TOML.
         return "\n".join(f"{name} = {json.dumps(v)}" for name, v in asdict(self).items())
 
 
 def _check(name: str, kind: Any, value: Any, span: tuple[float, float] | None) -> None:
-    """Raise ``UsageError`` unless a value is of its kind and in its range."""
+    """Raise ``UsageError`` unless a value is of its type and in its range."""
     if get_origin(kind) is Literal and value not in get_args(kind):
         raise UsageError("RECIPE", f"{name} must be one of {get_args(kind)}, got {value!r}.")
     if kind in (bool, str) and type(value) is not kind:
         raise UsageError("RECIPE", f"{name} must be of type {kind.__name__}, got {value!r:.60}.")
     if span is None:
         return
+    low, high = span
+    outside = f"{name} must lie in [{low}, {high}], got "
     if isinstance(value, tuple) != (kind == tuple[int, ...]):
-        raise UsageError(
-            "RECIPE", f"{name} must lie in [{span[0]}, {span[1]}], got {value!r:.60}."
-        )
+        raise UsageError("RECIPE", f"{outside}{value!r:.60}.")
     for number in value if isinstance(value, tuple) else (value,):
         if kind in (int, tuple[int, ...]) and type(number) is not int:
             raise UsageError("RECIPE", f"{name} must be an integer, got {number!r:.60}.")
-        low, high = span
         inside = isinstance(number, Real) and low <= number <= high  # pyright: ignore
         if not inside:  # NaN fails too
-            raise UsageError("RECIPE", f"{name} must lie in [{low}, {high}], got {number!r:.60}.")
+            raise UsageError("RECIPE", f"{outside}{number!r:.60}.")
 
 
 def _plain(value: Any) -> Any:
-    """Return Python's own numbers and tuples for those of numpy and for lists."""
+    """Convert numpy's numbers to Python's, and lists and arrays to tuples."""
     value = value.tolist() if hasattr(value, "tolist") else value
     return tuple(map(_plain, value)) if isinstance(value, (tuple, list)) else value
 
 
 def _parse(name: str, text: str, kind: Any) -> object:
-    """Read a value from text; widths are integers with commas between."""
+    """Parse a value; widths are integers separated by commas."""
     if kind == tuple[int, ...]:
         return tuple(_parse(name, part, int) for part in text.split(",") if part.strip())
     if get_origin(kind) is Literal:

@@ -1,4 +1,4 @@
-"""Named settings of graph models: plain frozen values that print as TOML."""
+"""Named settings of graph models: frozen values that print as TOML."""
 
 import logging
 from dataclasses import asdict, dataclass, replace
@@ -20,34 +20,31 @@ Precision = Literal["high", "tf32", "bf16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Training):
-    """How a graph model is built and trained; :class:`~vgae.recipes.base.Training` has the rest.
+    """Settings of a graph model and its training, beside those of ``Training``.
 
     Attributes:
         hidden_channels: Width of the hidden layer (not used by the linear encoder).
         latent_channels: Width d of the latent vectors.
-        weighting: Of the pairs; see :class:`vgae.InnerProductDecoder`.
-        bias: Whether the encoder learns offsets.
-        activation: Of the hidden layer, ``relu`` or ``elu``.
-        scale_features: Whether columns are brought to a common scale; see
-            :func:`vgae.encoders.feature_scale`.
-        feature_dropout: Share of the features' entries that is dropped in each epoch.
-        dropout: Share of the hidden layer that is dropped.
-        self_loop_weight: What a node's own features weigh beside those of a neighbour.
-        latent_norm: Length that the messages of the means are scaled to; 0 leaves them as they
-            are.
-        degrees: Whether the encoder is told how many neighbours a node has.
-        initial_logstd: What the offset of log sigma is before training; other than 0, it needs
-            ``bias``.
-        mask: Share of the training links that the encoder does not see in an epoch, and that
-            are then the ones to be predicted; 0 shows and predicts all. See
+        weighting: Weights of the pairs; see :class:`vgae.InnerProductDecoder`.
+        bias: Whether the encoder learns biases.
+        activation: Activation of the hidden layer, ``relu`` or ``elu``.
+        scale_features: Whether features are scaled; see :func:`vgae.encoders.feature_scale`.
+        feature_dropout: Dropout rate of the features.
+        dropout: Dropout rate of the hidden layer.
+        self_loop_weight: Weight of a node's own features; those of a neighbour have 1.
+        latent_norm: Norm that the messages of the means are scaled to; 0 leaves them unscaled.
+        degrees: Whether the encoder receives the number of neighbours of each node.
+        initial_logstd: Initial bias of log sigma; other than 0, it needs ``bias``.
+        mask: Fraction of the training links that the encoder does not receive in an epoch, and the
+            decoder predicts; with 0, all links are both. See
             :class:`vgae.training.masking.LinkMasking`.
-        weighted: Whether a link counts in the objective as much as it weighs, relative to the
-            others; weights always count in the messages.
-        logit_bias: Whether the decoder learns one.
-        pairs: Whether the loss visits every pair of nodes, ``exact``, or estimates their sum,
-            ``sampled``; ``auto`` is ``exact`` where an epoch's pairs take no longer than a second.
-        pairs_per_node: How many a node if they are sampled.
-        precision: Of the decoder's products on a GPU: ``high``, ``tf32`` or ``bf16``.
+        weighted: Whether links in the objective are weighted by their weights, relative to the
+            others; in the messages they always are.
+        logit_bias: Whether the decoder learns a bias.
+        pairs: ``exact`` visits every pair of nodes in the loss, ``sampled`` estimates their sum,
+            ``auto`` is ``exact`` where an epoch's pairs take at most a second.
+        pairs_per_node: Number of sampled pairs per node.
+        precision: Precision of the decoder's products on a GPU: ``high``, ``tf32`` or ``bf16``.
     """
 
     hidden_channels: int = 32
@@ -85,12 +82,12 @@ class Recipe(Training):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.initial_logstd and not self.bias:
-            raise UsageError("RECIPE", "initial_logstd is set by an offset; set bias = true too.")
+            raise UsageError("RECIPE", "initial_logstd needs a bias; set bias = true too.")
 
 
 PAPER = Recipe(name="paper")
 """Kipf & Welling (2016), as in their code: 32 hidden, 16 latent, Adam 0.01, 200 epochs, raw
-features, no dropout, no offsets, links weighted, the last epoch kept."""
+features, no dropout, no biases, links weighted, the last epoch kept."""
 
 BEST = Recipe(
     name="best",
@@ -115,14 +112,12 @@ BEST = Recipe(
     keep="best",
     eval_every=10,
 )
-"""The highest link-prediction scores: the paper's model and objective, trained on links that are
-hidden from the encoder, with messages of one length and degrees beside the features. What each
-setting is worth was measured on validation links: ``benchmarks/results/ablation.md``.
-:func:`for_graph` says for which graphs other settings take its place."""
+"""The highest link-prediction scores: the paper's model and objective, trained on masked links,
+with normed messages and degrees as features. ``benchmarks/results/ablation.md`` has the effect of
+each setting on validation links. :func:`for_graph` replaces it for some graphs."""
 
 BEST_DENSE = replace(BEST, name="best-dense", feature_dropout=0.2)
-"""What :data:`BEST` is for graphs whose features are measurements, of which each says something,
-and not words, of which few suffice."""
+""":data:`BEST` for dense real-valued features."""
 
 BEST_LINKS = replace(
     BEST,
@@ -134,19 +129,18 @@ BEST_LINKS = replace(
     latent_norm=2.2,
     mask=0.1,
 )
-"""What :data:`BEST` is for graphs without features, where a node is known by its links alone and
-hiding many hides the node; ``feature_dropout`` then drops whole nodes, of which the degree is
-left."""
+""":data:`BEST` for graphs without features: fewer masks, as a node has nothing but its links;
+``feature_dropout`` drops whole nodes but for their degrees."""
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, BEST_DENSE, BEST_LINKS)}
-_DENSE = 0.25  # share of a feature matrix that is not zero
+_DENSE = 0.25  # fraction of nonzero entries of a feature matrix
 
 
 def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
-    """Return the recipe as it is meant for a graph, and say so: the rule of ``best`` alone.
+    """Return the recipe for a graph, which differs for ``best`` only, and log a replacement.
 
-    Fields of :data:`BEST` that were not changed are those of :data:`BEST_LINKS` without features,
-    and those of :data:`BEST_DENSE` if a quarter of their entries or more are not zero.
+    Unchanged fields of :data:`BEST` become those of :data:`BEST_LINKS` without features, and those
+    of :data:`BEST_DENSE` if at least a quarter of the features' entries are not zero.
     """
     if recipe.name != BEST.name:
         return recipe
@@ -156,16 +150,13 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     base = BEST_LINKS if density is None else BEST_DENSE
     reason = "no features" if density is None else f"features that are {density:.0%} dense"
     log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
-    changed = {
-        name: value
-        for name, value in asdict(recipe).items()
-        if name in recipe.chosen or value != getattr(BEST, name)
-    }
+    best, chosen = asdict(BEST), recipe.chosen
+    changed = {k: v for k, v in asdict(recipe).items() if k in chosen or v != best[k]}
     return replace(base, **changed)
 
 
 def _feature_density(graph: "Graph") -> float | None:
-    """Return the share of the feature matrix that is not zero; ``None`` without features."""
+    """Return the fraction of nonzero features; ``None`` without features."""
     if graph.x is None:
         return None
     values = graph.x.values() if graph.x.is_sparse_csr else graph.x
@@ -173,11 +164,7 @@ def _feature_density(graph: "Graph") -> float | None:
 
 
 def recipe_named(name: str) -> Recipe:
-    """Return a recipe by name.
-
-    Raises:
-        UsageError: If there is none of that name.
-    """
+    """Return a recipe by name; raise ``UsageError`` if there is none."""
     if name not in RECIPES:
         raise UsageError("RECIPE", f"no recipe {name!r}; there are {', '.join(RECIPES)}.")
     return RECIPES[name]

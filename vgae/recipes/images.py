@@ -1,4 +1,4 @@
-"""Named settings of image models: the designs that introductions to the field describe."""
+"""Named settings of image models, from publications and tutorials."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -16,25 +16,23 @@ Binarize = Literal["none", "static", "dynamic"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecipe(Training):
-    """How an image model is built and trained; :class:`~vgae.recipes.base.Training` has the rest.
+    """Settings of an image model and its training, beside those of ``Training``.
 
     Attributes:
         network: ``"mlp"``, or ``"conv"`` with a decoder of transposed convolutions.
-        hidden_channels: Widths of the hidden layers of the encoder; the decoder has them the
-            other way round. Of ``"conv"``: channels of its convolutions, each of which halves
-            the image.
+        hidden_channels: Widths of the hidden layers of the encoder, in reverse those of the
+            decoder. For ``"conv"``: channels of the convolutions, each of which halves the image.
         latent_channels: Width d of the latent vectors.
-        activation: Of the hidden layers.
-        sigma: How deviations are made positive, ``"exp"`` or ``"softplus"``.
-        likelihood: Of a pixel given z.
-        variance: Of the normal likelihood: ``"fixed"``, ``"scalar"`` (one, learned) or
+        activation: Activation of the hidden layers.
+        sigma: Function that makes deviations positive, ``"exp"`` or ``"softplus"``.
+        likelihood: Distribution of a pixel given z.
+        variance: Variance of the normal likelihood: ``"fixed"``, ``"scalar"`` (one, learned) or
             ``"pixel"`` (decoded from z).
-        pixel_sigma: The fixed deviation of a pixel, or where the learned one starts.
-        min_pixel_sigma: Lower bound of the variance ``"pixel"``; see
-            :class:`vgae.NormalDecoder`.
-        binarize: Whether pixels are drawn as 0 or 1 by their grey value: ``"static"`` once,
-            ``"dynamic"`` anew in each epoch (held-out images once); ``"none"`` leaves them grey.
-        batch_size: Images a step.
+        pixel_sigma: Standard deviation of a pixel; the initial one if it is learned.
+        min_pixel_sigma: Lower bound of it for ``"pixel"``; see :class:`vgae.NormalDecoder`.
+        binarize: Drawing of pixels as 0 or 1 by their grey value: ``"static"`` once, ``"dynamic"``
+            again in each epoch (held-out images once); ``"none"`` leaves them grey.
+        batch_size: Images per step.
     """
 
     lr: float = 1e-3
@@ -76,21 +74,17 @@ KINGMA2013_NORMAL = replace(
     pixel_sigma=0.2,
     min_pixel_sigma=0.1,
 )
-"""The variant that Kingma & Welling (2014), appendix C.2, use for continuous data: mean and
-deviation of each pixel are decoded. The deviation is at least 0.1: without a bound, pixels that
-are black in every image outweigh all others."""
+"""The variant of Kingma & Welling (2014), appendix C.2, for continuous data: mean and deviation of
+each pixel are decoded. The deviation is at least 0.1: without a bound, pixels that are black in
+every image outweigh all others."""
 
 KERAS2D = ImageRecipe(
-    name="keras2d",
-    network="mlp",
-    hidden_channels=(256, 128),
-    latent_channels=2,
-    activation="relu",
+    name="keras2d", hidden_channels=(256, 128), latent_channels=2, activation="relu"
 )
-"""A latent plane that can be looked at."""
+"""Two latent variables, for pictures of the latent plane."""
 
 SMALL2D = replace(KERAS2D, name="small2d", epochs=400)
-"""The same for some thousand images, of which an epoch has few steps."""
+""":data:`KERAS2D` for a few thousand images, with few steps per epoch."""
 
 CONV64 = ImageRecipe(
     name="conv64",
@@ -124,39 +118,28 @@ IWAE50 = ImageRecipe(
     hidden_channels=(200, 200),
     latent_channels=50,
     binarize="dynamic",
-    batch_size=100,
     epochs=700,
     warmup=50,
     average=True,
 )
-"""784-200-200-50 with tanh units on pixels drawn anew in each epoch, the architecture of
-Burda, Grosse & Salakhutdinov (2016), whose VAE with k = 1 has log p(x) = -86.76 after 3,280
-epochs at falling learning rates. The warm-up keeps latent dimensions from collapsing early; the
-average of the weights stands in for the falling rates."""
+"""784-200-200-50 with tanh units on pixels drawn again in each epoch, the architecture of Burda,
+Grosse & Salakhutdinov (2016), whose VAE with k = 1 has log p(x) = -86.76 after 3,280 epochs at
+falling learning rates. The warm-up prevents an early collapse of latent dimensions; the average of
+the weights replaces the falling rates."""
 
-IMAGE_RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        *(KINGMA2013, KINGMA2013_NORMAL, KERAS2D, SMALL2D, CONV64),
-        *(BERNOULLI200, IWAE50),
-    )
-}
+_ALL = (KINGMA2013, KINGMA2013_NORMAL, KERAS2D, SMALL2D, CONV64, BERNOULLI200, IWAE50)
+IMAGE_RECIPES = {recipe.name: recipe for recipe in _ALL}
 _SMALL = 10_000  # images
 
 
 def default_recipe(num_train: int) -> ImageRecipe:
-    """Return what is meant for so many training images: :data:`KERAS2D`, or :data:`SMALL2D`."""
+    """Return the recipe for a number of training images: :data:`KERAS2D` or :data:`SMALL2D`."""
     return KERAS2D if num_train >= _SMALL else SMALL2D
 
 
 def image_recipe_named(name: str) -> ImageRecipe:
-    """Return a recipe by name.
-
-    Raises:
-        UsageError: If there is none of that name.
-    """
+    """Return a recipe by name; raise ``UsageError`` if there is none."""
     if name not in IMAGE_RECIPES:
-        raise UsageError(
-            "RECIPE", f"no recipe {name!r} for images; there are {', '.join(IMAGE_RECIPES)}."
-        )
+        names = ", ".join(IMAGE_RECIPES)
+        raise UsageError("RECIPE", f"no recipe {name!r} for images; there are {names}.")
     return IMAGE_RECIPES[name]

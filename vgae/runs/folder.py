@@ -1,11 +1,13 @@
-"""The folder of a run: what all kinds of runs write and read alike."""
+"""Files of a run folder that are the same for all kinds of runs."""
 
 import itertools
 import json
+import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,57 +28,59 @@ FORMAT = "vgae-run-1"
 R = TypeVar("R", bound=Training)
 
 
+@dataclass(frozen=True)
+class Output:
+    """Folder of a new run.
+
+    Attributes:
+        folder: Path of a new or empty folder.
+        overwrite: Replace a run in this folder, after all arguments have been validated.
+        tensorboard: Log each epoch for TensorBoard in ``tensorboard/``.
+    """
+
+    folder: str | os.PathLike[str]
+    overwrite: bool = False
+    tensorboard: bool = False
+
+
 def is_named(source: str) -> bool:
-    """Tell the name of a data set from the path of a file."""
+    """Return whether a source is the name of a data set, not a path."""
     return not Path(source).suffix and Path(source).name == source
 
 
-def read_config(folder: Path, keys: Mapping[str, type]) -> dict[str, Any]:
-    """Return the content of ``config.json``, which must have certain keys, each of its type.
+def read_config(folder: Path, keys: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """Return the content of ``config.json``.
+
+    Args:
+        folder: Folder of a run.
+        keys: Required keys and their types.
 
     Raises:
-        ArtifactError: If the folder is not a run of this version, or of another kind.
+        ArtifactError: If the folder is not a run of this format, or a key is missing or of
+            another type.
     """
-    config = read_json(folder / "config.json")
+    path = folder / "config.json"
+    config = read_json(path)
     if config.get("format") != FORMAT:
         raise ArtifactError(
             "RUN_FORMAT",
             f"{folder} has format {config.get('format')!r:.40}, this version reads {FORMAT!r}.",
         )
+    keys = keys or {}
     if lacking := keys.keys() - config.keys():
-        raise ArtifactError(
-            "RUN_CORRUPT", f"{folder / 'config.json'} lacks {', '.join(sorted(lacking))}."
-        )
-    if wrong := [key for key, kind in keys.items() if type(config[key]) is not kind]:
-        raise ArtifactError(
-            "RUN_CORRUPT",
-            f"in {folder / 'config.json'} {wrong[0]} must be of type {keys[wrong[0]].__name__}.",
-        )
-    return config
-
-
-def read_finished(folder: Path, keys: Mapping[str, type]) -> dict[str, Any]:
-    """Return what :func:`read_config` does, of a run whose training is over.
-
-    Raises:
-        ArtifactError: Also if the training was interrupted.
-    """
-    config = read_config(folder, keys)
-    if not (folder / "metrics.json").exists():
-        raise ArtifactError(
-            "NOT_COMPLETE",
-            f"the training of {folder} was interrupted; go on with it first: vgae train --resume"
-            f" {folder}",
-        )
+        raise ArtifactError("RUN_CORRUPT", f"{path} lacks {', '.join(sorted(lacking))}.")
+    for key, kind in keys.items():
+        if type(config[key]) is not kind:
+            raise ArtifactError("RUN_CORRUPT", f"in {path} {key} must be of type {kind.__name__}.")
     return config
 
 
 @contextmanager
 def understood(folder: Path) -> Iterator[None]:
-    """Say of what is wrong with the content of a run's JSON files that it is.
+    """Convert errors that come from the content of a run's JSON files.
 
     Raises:
-        ArtifactError: If a value is missing, or of another kind than this package writes.
+        ArtifactError: If a value is missing, or of another type than this package writes.
     """
     try:
         yield
@@ -85,19 +89,19 @@ def understood(folder: Path) -> Iterator[None]:
             raise
         reason = f"{type(error).__name__}: {error}"
         raise ArtifactError(
-            "RUN_CORRUPT", f"a file of {folder} says what no run says ({reason:.100})."
-        ) from error  # --debug shows where
+            "RUN_CORRUPT", f"a file of {folder} has content that no run has ({reason:.100})."
+        ) from error  # for --debug
 
 
 @contextmanager
 def history_file(
     folder: Path, *, tensorboard: bool = False
 ) -> Iterator[Callable[[HistoryRow], None]]:
-    """Open ``history.jsonl``, and yield what writes a row.
+    """Open ``history.jsonl``, and yield the function that writes a row.
 
     Args:
-        folder: Of the run.
-        tensorboard: Whether to write ``tensorboard/`` too; a run that has it goes on with it.
+        folder: Folder of the run.
+        tensorboard: Write ``tensorboard/`` as well; a folder that has one is always continued.
     """
     path, logs = folder / "history.jsonl", folder / "tensorboard"
     with ExitStack() as opened:
@@ -131,7 +135,7 @@ def read_history(folder: Path) -> list[HistoryRow]:
 
 
 def free_path(stem: str, suffix: str = "") -> Path:
-    """Return the first of ``stem-1``, ``stem-2``, ... that is not there yet."""
+    """Return the first of ``stem-1``, ``stem-2``, ... that does not exist."""
     return next(
         path for n in itertools.count(1) if not (path := Path(f"{stem}-{n}{suffix}")).exists()
     )
@@ -139,14 +143,14 @@ def free_path(stem: str, suffix: str = "") -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep every other process from training in the same folder meanwhile.
+    """Lock a folder, so that no other process trains in it.
 
-    The system takes the lock back from a process that dies, however it dies.
+    The system releases the lock when the process dies, for any reason.
 
     Raises:
-        ArtifactError: If something in the folder is a link to elsewhere: a folder from a stranger
-            must not say which files of yours are written or removed.
-        ResourceError: If another process has it.
+        ArtifactError: If the folder contains a symbolic link: an untrusted folder must not decide
+            which files elsewhere are written or removed.
+        ResourceError: If another process has the lock.
     """
     if links := [path for path in folder.rglob("*") if path.is_symlink()]:
         raise ArtifactError(
@@ -163,10 +167,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def new_folder(folder: Path, *, overwrite: bool) -> Path:
-    """Make the folder, or say at once why it cannot be used."""
+    """Create the folder of a run, or raise an error if it cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Hidden ones are left of a process that was killed before it had written anything.
+        # Hidden files remain from a process that was killed before it had written anything.
         if any(not path.name.startswith(".") for path in folder.iterdir()):
             _clear(folder, overwrite=overwrite)
         (folder / ".probe").touch()
@@ -179,7 +183,7 @@ def new_folder(folder: Path, *, overwrite: bool) -> Path:
 
 
 def _clear(folder: Path, *, overwrite: bool) -> None:
-    """Empty a folder if it holds a run, finished or not, and that may be deleted."""
+    """Empty a folder that holds a run, finished or not, if it may be overwritten."""
     if not overwrite:
         raise UsageError(
             "RUN_EXISTS",
@@ -199,40 +203,37 @@ def _clear(folder: Path, *, overwrite: bool) -> None:
     folder.mkdir()
 
 
-def stored_recipe(kind: type[R], config: dict[str, Any]) -> R:
-    """Return the recipe that ``config.json`` has.
+def stored_recipe(kind: type[R], config: Mapping[str, Any]) -> R:
+    """Return the recipe in the content of ``config.json``.
 
     Raises:
-        ArtifactError: If it is none.
+        ArtifactError: If it is not a recipe.
     """
     try:
         return kind.from_dict(config["recipe"])
     except (AttributeError, TypeError, UsageError) as error:
-        raise ArtifactError("RUN_CORRUPT", f"the recipe of the run is none: {error}.") from None
+        raise ArtifactError(
+            "RUN_CORRUPT", f"the recipe of the run is not valid: {error}."
+        ) from None
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while it wrote."""
+    """Remove the temporary files of a process that was killed during a write."""
     for path in folder.rglob(".tmp-*"):
         path.unlink(missing_ok=True)
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of a training that is over."""
+    """Remove the checkpoints of a finished training."""
     for path in (folder / "checkpoints").glob("epoch-*.ckpt"):
         path.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+    """Return the versions of the software that a result depends on."""
     return {
         "vgae": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-
-
-def is_image_run(folder: Path) -> bool:
-    """Tell a run on images from one on a graph."""
-    return "images" in read_json(folder / "config.json")

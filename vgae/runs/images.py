@@ -1,293 +1,177 @@
-"""A run on images: the folder of vgae.runs.folder, with an image model in it."""
+"""Runs on images."""
 
-import operator
 import os
-import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
+from torch import Tensor
 
 from vgae.data.catalog import catalogue
 from vgae.data.images import Images
-from vgae.data.named_images import load_images
-from vgae.errors import ArtifactError
+from vgae.data.named_images import is_images, load_images
 from vgae.evaluation.images import evaluate_images
 from vgae.models.embedding import embed_images
-from vgae.models.files import read_json, save_weights, write_json
-from vgae.models.images import (
-    ImageModelName,
-    check_image_model,
-    load_image_model,
-    save_image_model,
-)
+from vgae.models.images import load_image_model, save_image_model
 from vgae.prediction.export import write_embeddings
-from vgae.recipes.images import ImageRecipe, default_recipe
-from vgae.runs.folder import (
-    FORMAT,
-    history_file,
-    locked,
-    new_folder,
-    read_config,
-    read_finished,
-    read_history,
-    remove_checkpoints,
-    remove_stale,
-    stored_recipe,
-    versions,
-)
-from vgae.runs.resume import recipe_to_resume, tell_changes
+from vgae.recipes.base import Training
+from vgae.recipes.images import ImageRecipe, default_recipe, image_recipe_named
+from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
+from vgae.runs.folder import Output, stored_recipe
+from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
+from vgae.runs.lifecycle import train
 from vgae.runtime.devices import Compute
-from vgae.training.history import HistoryRow
 from vgae.training.images import prepare
-from vgae.training.prepared import FitResult
-from vgae.training.tensorboard import check_tensorboard
+from vgae.training.prepared import FitResult, PreparedTraining
 from vgae.vae import VAE
-
-_CONFIG_KEYS = {"images": dict, "model": str, "recipe": dict, "seed": int}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ImageRun:
-    """A finished training on images, as it lies in its folder.
-
-    Attributes:
-        folder: Where it lies.
-        config: Content of ``config.json``.
-        model: The trained model, on the CPU.
-        history: One row per epoch.
-        metrics: Content of ``metrics.json``.
-    """
-
-    folder: Path
-    config: dict[str, Any]
-    model: VAE
-    history: list[HistoryRow]
-    metrics: dict[str, Any]
+class ImageRun(FinishedRun):
+    """A finished training on images, in its folder."""
 
     def __repr__(self) -> str:
         return f"ImageRun({str(self.folder)!r}, {self.recipe.name})"
 
     @property
     def recipe(self) -> ImageRecipe:
-        """What it was trained with."""
+        """Recipe of the training."""
         return stored_recipe(ImageRecipe, self.config)
 
     @cached_property
     def images(self) -> Images:
-        """The images, read anew from where the run had them, drawn as its recipe says.
+        """The images, read again from their source and binarised as in the training.
 
         Raises:
-            ArtifactError: If they are no longer the same.
+            ArtifactError: If the images have changed.
         """
-        images = _images_of(self.folder, self.config)
+        images = IMAGES.reopen(self.folder, self.config)
         return images.binarised(self.recipe.binarize, self.config["seed"])
 
 
-def _images_of(folder: Path, config: dict[str, Any], *, progress: bool | None = None) -> Images:
-    """Return the images that a run is of, read anew and compared."""
-    source = str(config["images"].get("source"))
-    images = load_images(source, progress=progress)
-    if images.fingerprint != config["images"].get("fingerprint"):
-        raise ArtifactError(
-            "DATA_CHANGED",
-            f"{source} has not the images that {folder} was trained on; bring those back, or"
-            " train anew.",
-        )
-    return images
+@dataclass(frozen=True)
+class ImageRuns(RunKind[ImageRun]):
+    """Runs on images.
 
-
-def train_image_run(  # noqa: PLR0913
-    source: str,
-    folder: str | os.PathLike[str],
-    *,
-    model: ImageModelName = "vae",
-    recipe: ImageRecipe | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    deterministic: bool = False,
-    num_samples: int = 100,
-    overwrite: bool = False,
-    tensorboard: bool = False,
-    progress: bool | None = None,
-) -> ImageRun:
-    """Train on images, evaluate on those held out for it, and write the run folder.
-
-    Args:
-        source: Name of a data set of images, or path of a file or folder of them.
-        folder: New or empty, unless ``overwrite``.
-        model: ``"vae"``, or ``"ae"`` for a plain auto-encoder.
-        recipe: Settings; those of :func:`vgae.recipes.images.default_recipe` if not given.
-        seed: Of the initial weights, the noise, the order of the images and drawn pixels.
-        device: See :func:`vgae.fit`.
-        deterministic: See :func:`vgae.fit`.
-        num_samples: Per test image, for the estimate of log p(x).
-        overwrite: See :func:`vgae.runs.graphs.train_run`.
-        tensorboard: See :func:`vgae.runs.graphs.train_run`.
-        progress: See :func:`vgae.fit`.
-
-    Raises:
-        DataError: If the images cannot be read.
-        ResourceError: If the folder cannot be written; before any work is done.
-        UsageError: If the folder holds something already.
+    Attributes:
+        num_samples: Samples per test image in the estimate of log p(x) after training.
     """
-    seed = operator.index(seed)
-    images = load_images(source, progress=progress)
-    recipe = recipe or default_recipe(len(images.train))
-    check_image_model(model)
-    torch_device = Compute(device).resolved()
-    if tensorboard:
-        check_tensorboard()
-    config = {
-        "format": FORMAT,
-        "images": {
-            "source": source if source in catalogue() else str(Path(source).resolve()),
-            "name": images.name,
-            "shape": list(images.shape),
-            "num_train": len(images.train),
-            "num_val": len(images.val),
-            "num_test": len(images.test),
-            "fingerprint": images.fingerprint,
-        },
-        "model": model,
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "device": str(torch_device),
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-    }
-    folder = new_folder(Path(folder), overwrite=overwrite)
-    write_json(folder / "config.json", config)
-    return _trained(
-        folder,
-        config,
-        images,
-        recipe,
-        num_samples=num_samples,
-        device=device,
-        deterministic=deterministic,
-        tensorboard=tensorboard,
-        progress=progress,
+
+    num_samples: int = 100
+
+    name, title, model = "images", "images", "vae"
+    keys: ClassVar = {"images": dict, "model": str, "recipe": dict, "seed": int}
+    recipe, run = ImageRecipe, ImageRun
+    files: ClassVar = files_with(
+        {
+            "metrics.json": "ELBO, log p(x), active dimensions",
+            "embeddings.npz": "posterior of each test image",
+            "figures/reconstructions.png": "figure: test images and their reconstructions",
+            "figures/samples.png": "figure: samples from the prior",
+            "figures/interpolation.png": "figure: interpolation between test images",
+            "figures/manifold.png": "figure: decoded latent plane",
+            "figures/latent.png": "figure: test images in the latent space",
+        }
     )
+    view = "vgae.report.views:IMAGES"
+
+    def recognises(self, source: str) -> bool:
+        """Return whether a name or path is one of images."""
+        return is_images(source)
+
+    def label(self, model: str, recipe: Training) -> str:  # noqa: ARG002
+        """Return the name of the recipe."""
+        return recipe.name
+
+    def named_recipe(self, name: str | None, source: str, *, progress: bool | None) -> ImageRecipe:
+        """Return a recipe by name, by default the one for the number of images."""
+        if name:
+            return image_recipe_named(name)
+        return default_recipe(len(load_images(source, progress=progress).train))
+
+    def open(self, source: Source, *, progress: bool | None = None) -> Images:
+        """Return the images, before they are binarised."""
+        return load_images(source.source, progress=progress)
+
+    def prepare(
+        self, data: Images, *, model: Any, recipe: Any, seed: int, device: Compute
+    ) -> PreparedTraining:
+        """Return the training."""
+        return prepare(data, model=model, recipe=recipe, seed=seed, device=device)
+
+    def describe(
+        self, source: Source, data: Images, model: str, prepared: PreparedTraining
+    ) -> dict[str, Any]:
+        """Return the entries of ``config.json``; the images can be found and verified by them."""
+        text = source.source
+        return {
+            "images": {
+                "source": text if text in catalogue() else str(Path(text).resolve()),
+                "name": data.name,
+                "shape": list(data.shape),
+                "num_train": len(data.train),
+                "num_val": len(data.val),
+                "num_test": len(data.test),
+                "fingerprint": data.fingerprint,
+            },
+            "model": model,
+            "recipe": asdict(prepared.recipe),
+            "seed": prepared.seed,
+        }
+
+    def write(
+        self,
+        folder: Path,
+        config: Config,
+        data: Images,
+        result: FitResult,
+        *,
+        progress: bool | None,
+    ) -> dict[str, Any]:
+        """Write model and embeddings; return the scores."""
+        recipe, seed = stored_recipe(ImageRecipe, config), config["seed"]
+        save_image_model(folder / "model", config["model"], data.shape, recipe, result.model)
+        test = data.binarised(recipe.binarize, seed).test
+        scores = _scores(result.model, test, self.num_samples, seed, progress=progress)
+        result.model.cpu()
+        q = embed_images(result.model, test)
+        write_embeddings(folder / "embeddings.npz", range(len(test)), q)
+        return {"test": scores}
+
+    def load_parts(self, folder: Path) -> dict[str, Any]:
+        """Return the model."""
+        return {"model": load_image_model(folder / "model")}
+
+    def attach(self, run: ImageRun, data: Images) -> None:
+        """Store the images, binarised."""
+        vars(run)["images"] = data.binarised(run.recipe.binarize, run.config["seed"])
+
+    def evaluate(self, run: ImageRun, options: EvaluationOptions) -> dict[str, Any]:
+        """Return the scores of the test images; ``None`` if there are none."""
+        samples, seed, test = options.samples, run.config["seed"], run.images.test
+        return {"test": _scores(run.model, test, samples, seed, progress=options.progress)}
+
+    def embed(self, run: ImageRun, options: EmbeddingOptions) -> Embedding:  # noqa: ARG002
+        """Return the embedding of the test images."""
+        q = embed_images(run.model, run.images.test)
+        return Embedding(q, range(len(q.mu)), "test images")
 
 
-def resume_image_run(
-    folder: str | os.PathLike[str],
-    *,
-    changes: Mapping[str, str] | None = None,
-    override: bool = False,
-    device: str = "auto",
-    deterministic: bool = False,
-    num_samples: int = 100,
-    tensorboard: bool = False,
-    progress: bool | None = None,
-) -> ImageRun:
-    """Go on with an interrupted run on images, as :func:`vgae.runs.graphs.resume_run` does."""
-    folder = Path(folder)
-    config = read_config(folder, _CONFIG_KEYS)
-    recipe = recipe_to_resume(folder, config, ImageRecipe, changes or {}, override=override)
-    if recipe is None:
-        return load_image_run(folder)
-    tell_changes(config, Compute(device).resolved())
-    return _trained(
-        folder,
-        config,
-        _images_of(folder, config, progress=progress),
-        recipe,
-        num_samples=num_samples,
-        device=device,
-        deterministic=deterministic,
-        tensorboard=tensorboard,
-        progress=progress,
-    )
+IMAGES = ImageRuns()
 
 
-def _trained(
-    folder: Path,
-    config: dict[str, Any],
-    images: Images,
-    recipe: ImageRecipe,
-    *,
-    num_samples: int,
-    tensorboard: bool,
-    **options: Any,
-) -> ImageRun:
-    """Train, or go on training, in a folder that has its configuration, and write the rest."""
-    with locked(folder):
-        remove_stale(folder)
-        with history_file(folder, tensorboard=tensorboard) as write_row:
-            prepared = prepare(
-                images,
-                model=config["model"],
-                recipe=recipe,
-                seed=config["seed"],
-                device=Compute(options["device"], deterministic=options["deterministic"]),
-            )
-            result = prepared.train(
-                on_row=write_row,
-                progress=options["progress"],
-                checkpoints=folder / "checkpoints",
-            )
-        run = ImageRun(folder, config, result.model, result.history, {})
-        progress = options["progress"]
-        metrics = _write_result(run, result, images, num_samples=num_samples, progress=progress)
-        remove_checkpoints(folder)
-    return replace(run, metrics=metrics)
-
-
-def _write_result(
-    run: ImageRun, result: FitResult, images: Images, **options: Any
-) -> dict[str, Any]:
-    """Write weights, embeddings and scores; return the scores."""
-    folder, recipe = run.folder, run.recipe
-    (folder / "checkpoints").mkdir(exist_ok=True)
-    # Half a model may be left of a process that was killed while it wrote.
-    shutil.rmtree(folder / "model", ignore_errors=True)
-    save_weights(folder / "checkpoints" / "best.safetensors", result.best)
-    save_weights(folder / "checkpoints" / "last.safetensors", result.last)
-    save_image_model(folder / "model", run.config["model"], images.shape, recipe, result.model)
-    metrics = {
-        "kept": recipe.keep,
-        "epoch": result.best_epoch if recipe.keep == "best" else len(result.history),
-        "best_epoch": result.best_epoch,
-        "epochs": len(result.history),
-        "seconds": round(result.seconds, 3),
-        "test": evaluate_run(run, **options),
-    }
-    result.model.cpu()
-    q = embed_images(result.model, run.images.test)
-    write_embeddings(folder / "embeddings.npz", range(len(images.test)), q)
-    # Last: with it the run is complete.
-    write_json(folder / "metrics.json", metrics)
-    return metrics
-
-
-def evaluate_run(
-    run: ImageRun, *, num_samples: int, progress: bool | None = None
+def _scores(
+    model: VAE, test: Tensor, num_samples: int, seed: int, *, progress: bool | None
 ) -> dict[str, Any] | None:
-    """Score the test images of a run; ``None`` if there are none."""
-    test = run.images.test
     if len(test) == 0:
         return None
-    return evaluate_images(
-        run.model, test, num_samples=num_samples, seed=run.config["seed"], progress=progress
-    ).to_dict()
+    found = evaluate_images(model, test, num_samples=num_samples, seed=seed, progress=progress)
+    return found.to_dict()
 
 
-def load_image_run(folder: str | os.PathLike[str]) -> ImageRun:
-    """Bring a run back from its folder.
-
-    Raises:
-        ArtifactError: If the folder is not a finished run on images, or a file of it is damaged.
-    """
-    folder = Path(folder)
-    return ImageRun(
-        folder=folder,
-        config=read_finished(folder, _CONFIG_KEYS),
-        model=load_image_model(folder / "model"),
-        history=read_history(folder),
-        metrics=read_json(folder / "metrics.json"),
-    )
+def train_image_run(
+    source: str, folder: str | os.PathLike[str] | Output, *, num_samples: int = 100, **options: Any
+) -> ImageRun:
+    """Train on images; see :class:`ImageRuns` and :func:`vgae.runs.lifecycle.train`."""
+    return train(replace(IMAGES, num_samples=num_samples), source, folder, **options)

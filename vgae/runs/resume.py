@@ -1,4 +1,4 @@
-"""What graph and image runs do before they go on: may they, with what, and is it the same."""
+"""Validation of the changes and of the environment of a resumed run."""
 
 import logging
 from collections.abc import Mapping
@@ -11,13 +11,7 @@ import torch
 from vgae.errors import ArtifactError, printable
 from vgae.models.files import write_json
 from vgae.recipes.base import Training
-from vgae.runs.folder import (
-    locked,
-    remove_checkpoints,
-    remove_stale,
-    stored_recipe,
-    versions,
-)
+from vgae.runs.folder import locked, remove_checkpoints, remove_stale, stored_recipe, versions
 from vgae.training.checkpoint import forget_identity
 
 log = logging.getLogger(__name__)
@@ -33,40 +27,37 @@ def recipe_to_resume(
     *,
     override: bool,
 ) -> R | None:
-    """Return the recipe to go on with, after storing what is changed of it.
+    """Return the changed recipe of a run, after storing the changes.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         config: Content of ``config.json``; changed in place.
-        kind: Of the recipe.
-        changes: Fields and their values as text, as :meth:`vgae.recipes.base.Training.override`
-            has them.
-        override: Whether fields may change that make another training of it; ``epochs`` and
-            ``patience`` always may.
+        kind: Class of the recipe.
+        changes: Fields and values, as for :meth:`vgae.recipes.base.Training.override`.
+        override: Allow changes of fields other than ``epochs`` and ``patience``.
 
     Returns:
-        The recipe; ``None`` if the run is complete, and what a kill left beside it is removed.
+        The recipe; ``None`` if the run is complete, after removing what a kill left in its folder.
 
     Raises:
-        ArtifactError: If a field changes that may not, or any field of a complete run.
+        ArtifactError: If a change is not allowed; in a complete run none is.
     """
     stored = stored_recipe(kind, config)
     recipe = stored.override(changes)
     complete = (folder / "metrics.json").exists()
     before, after, identity = asdict(stored), asdict(recipe), stored.identity()
     changed = [name for name in before if before[name] != after[name]]
-    told = ", ".join(f"{name} = {before[name]}" for name in changed)
+    began = ", ".join(f"{name} = {before[name]}" for name in changed)
     if changed and complete:
         raise ArtifactError(
             "RUN_COMPLETE",
-            f"{folder} is complete, with {told}; train anew, with another --out.",
+            f"{folder} is complete, with {began}; train again with another --out.",
         )
     differing = [name for name in changed if name in identity]
     if differing and not override:
         raise ArtifactError(
             "RUN_OTHER",
-            f"{folder} began with {told}; leave that as it is, or change it on the way with"
-            " --override.",
+            f"{folder} began with {began}; leave that as it is, or change it with --override.",
         )
     if complete:
         with locked(folder):
@@ -76,7 +67,7 @@ def recipe_to_resume(
         return None
     if changed:
         if differing:
-            # First: a kill between the two leaves what the same command mends.
+            # First: after a kill between the two steps, the same command repeats both.
             forget_identity(folder / "checkpoints", ("recipe", "model"))
         config["recipe"] = asdict(recipe)
         write_json(folder / "config.json", config)
@@ -84,7 +75,7 @@ def recipe_to_resume(
 
 
 def tell_changes(config: Mapping[str, Any], device: torch.device) -> None:
-    """Say what is no longer as it was when a run began, and may change the last bits."""
+    """Log differences to the start of a run that may change the last bits of its results."""
     now = {"device": str(device), "threads": torch.get_num_threads()} | versions()
     stored = config.get("versions")
     before = {**config, **(stored if isinstance(stored, dict) else {})}
@@ -95,6 +86,6 @@ def tell_changes(config: Mapping[str, Any], device: torch.device) -> None:
     ]
     if changed:
         log.warning(
-            "%s: the run goes on, but not to the same last bits as without a break",
+            "%s: the run continues, but not to the same last bits as without interruption",
             ", ".join(changed),
         )

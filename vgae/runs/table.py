@@ -1,4 +1,4 @@
-"""table: several data sets, models and seeds; mean and deviation beside published figures."""
+"""Table of scores over data sets, models and seeds, beside published scores."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ PUBLISHED = {
 
 
 class Trial(NamedTuple):
-    """One training: data set, model, seed and the recipe as meant for the graph; how it did."""
+    """One training: data set, model, seed, recipe for this graph, scores."""
 
     dataset: str
     model: str
@@ -50,14 +50,7 @@ class Trial(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """All seeds of one data set and model.
-
-    Attributes:
-        mean: Of the test scores.
-        deviation: Standard deviation of a single seed (n - 1 in the denominator), 0 for one.
-        published: From :data:`PUBLISHED`; ``None`` where nothing was.
-        trials: The seeds' own results.
-    """
+    """Mean and standard deviation (n - 1; 0 for one seed) of the test scores over the seeds."""
 
     dataset: str
     model: str
@@ -84,14 +77,14 @@ def run_table(
     Args:
         datasets: Names of data sets or paths of graph files.
         models: Names of models; see :func:`vgae.models.graphs.build_model`.
-        num_seeds: How many, at least 1.
+        num_seeds: Number of seeds, at least 1.
         recipe: Settings of all trainings.
         features: ``"none"`` trains on the links alone.
         device: See :func:`vgae.fit`.
         on_trial: Called after each training.
-        progress: Whether to show progress on stderr; see :func:`vgae.fit`.
+        progress: See :func:`vgae.fit`.
     """
-    # Whatever is wrong with a name is found out before hours of training, not after.
+    # Names are validated before hours of training, not after.
     graphs = [open_graph(dataset, features, progress=progress) for dataset in datasets]
     for model in models:
         graph_model(model)
@@ -108,7 +101,7 @@ def run_table(
 
 
 def _so_far(trials: Sequence[Trial], dataset: str, model: str, seed: int) -> str:
-    """Say which trial is at work, and how those like it did."""
+    """Return the current trial, and the mean scores of the earlier ones like it."""
     like = [trial.test for trial in trials if (trial.dataset, trial.model) == (dataset, model)]
     done = len(like) and (
         f"mean AUC {100 * mean(row.auc for row in like):.1f}"
@@ -139,30 +132,22 @@ def _trial(graph: Graph, model: str, seed: int, recipe: Recipe, device: str) -> 
 
 
 def summarise(trials: Sequence[Trial], features: str) -> list[Summary]:
-    """Return mean and deviation of the test scores, per data set and model, over the seeds."""
+    """Return mean and deviation of the test scores over the seeds, per data set and model."""
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.dataset, trial.model), []).append(trial)
     summaries = []
     for (dataset, model), rows in groups.items():
         columns = list(zip(*(row.test for row in rows), strict=True))
-        deviations = [stdev(column) if len(column) > 1 else 0.0 for column in columns]
-        summaries.append(
-            Summary(
-                dataset=dataset,
-                model=model,
-                features=features,
-                mean=LinkScores(*(mean(column) for column in columns)),
-                deviation=LinkScores(*deviations),
-                published=PUBLISHED.get((dataset, model, features)),
-                trials=rows,
-            )
-        )
+        means = LinkScores(*map(mean, columns))
+        deviation = LinkScores(*(stdev(c) if len(c) > 1 else 0.0 for c in columns))
+        published = PUBLISHED.get((dataset, model, features))
+        summaries.append(Summary(dataset, model, features, means, deviation, published, rows))
     return summaries
 
 
 def protocol(recipe: Recipe, features: str, num_seeds: int) -> str:
-    """Say in one paragraph how the figures of a table came about."""
+    """Return the protocol of a table as one paragraph."""
     kept = "the last epoch" if recipe.keep == "last" else "the best epoch by validation AUC + AP"
     return (
         f"Test AUC / AP in per cent, mean ± standard deviation over {num_seeds} seeds, each with"
@@ -176,7 +161,7 @@ def protocol(recipe: Recipe, features: str, num_seeds: int) -> str:
 
 
 def to_json(summaries: Sequence[Summary], recipe: Recipe, text: str) -> dict[str, Any]:
-    """Return the whole table as plain values, with the seeds' own rows."""
+    """Return the table as plain values, with a row per seed."""
     rows = []
     for summary in summaries:
         row: dict[str, Any] = summary._asdict()

@@ -1,1 +1,1 @@
-"""Training: the loop, fit for graphs, fit_images for images, checkpoints."""
+"""Training: the loop, graphs, images, checkpoints."""

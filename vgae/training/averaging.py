@@ -1,4 +1,4 @@
-"""averaged: the average of a model's weights over the later part of a training."""
+"""Average of the weights of a model over the later part of a training."""
 
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
@@ -11,8 +11,8 @@ def averaged(model: VAE) -> AveragedModel:
 
     .. math:: \bar\theta_t = \bar\theta_{t-1} + \frac{9}{t + 8} (\theta_t - \bar\theta_{t-1})
 
-    The t-th weights count as t^8, about: the average is over the last ninth of the training,
-    however long that is, and needs no decay to be chosen.
+    The t-th weights have a weight of about t^8: the average covers about the last ninth of a
+    training of any length, without a decay rate to choose.
 
     Source: Shamir & Zhang (2013), `Stochastic Gradient Descent for Non-smooth Optimization
     <https://arxiv.org/abs/1212.1824>`_, section 3.2 (polynomial-decay averaging, eta = 8).

@@ -1,16 +1,16 @@
-r"""Checkpoints: tensors and plain values in one file that proves that it is whole.
+r"""Checkpoint files: tensors and plain values in one file with a checksum.
 
 =============  =====================================================================
 8 bytes        ``VGAECKPT``
 8 bytes        length of the header, little-endian
-header         JSON: format, version of the package, values, and of each tensor its
-               name, dtype, shape and place; padded with blanks
+header         JSON: format, version of the package, values, and name, dtype, shape
+               and place of each tensor; padded with blanks
 tensors        little-endian, one after the other, without gaps
 32 bytes       SHA-256 of everything before
 =============  =====================================================================
 
-Nothing in it is code: no pickle, no sparse or strided tensors. A file with one bit changed, or cut
-off anywhere, is refused before anything is made of it.
+A file has no code, no pickle, no sparse or strided tensors. A file with one bit changed, or cut
+off anywhere, is rejected before its content is used.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ import shutil
 import struct
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +38,22 @@ from vgae.version import __version__
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-SECONDS = 10.0  # between two checkpoints of a training, at least
+SECONDS = 10.0  # minimum between two checkpoints of a training
 _MAGIC = b"VGAECKPT"
 _HEAD = struct.Struct("<8sQ")
 _DIGEST = hashlib.sha256().digest_size
-_DTYPES = {
-    name: getattr(torch, name)
-    for name in ("float32", "float64", "int64", "int32", "uint8", "bool")
-}
+_NAMES = ("float32", "float64", "int64", "int32", "uint8", "bool")
+_DTYPES = {name: getattr(torch, name) for name in _NAMES}
 _KEPT = 2
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """Content of a checkpoint file.
 
     Attributes:
-        values: Whatever JSON can say: numbers, text, lists, dicts.
-        tensors: Dense, on the CPU.
+        values: JSON values: numbers, text, lists, dicts.
+        tensors: Dense tensors by name.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -67,7 +65,7 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
 
     Raises:
         TypeError: If a tensor is sparse, or of a type that is not stored.
-        OSError: If the file cannot be written; what was there stays.
+        OSError: If the file cannot be written; an earlier file stays.
     """
     content = _encoded(checkpoint)
     with replacing(path) as temporary:
@@ -75,12 +73,12 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a checkpoint, or refuse it as a whole.
+    """Read a checkpoint, all or nothing.
 
     Raises:
-        ArtifactError: ``CANNOT_READ``; ``NOT_A_CHECKPOINT`` if it is something else;
-            ``CKPT_CORRUPT`` if it is damaged, or says what no version of this package
-            writes; ``CKPT_VERSION`` if a later version wrote it.
+        ArtifactError: ``CANNOT_READ``; ``NOT_A_CHECKPOINT`` if it is another file;
+            ``CKPT_CORRUPT`` if it is damaged, or has content that no version of this
+            package writes; ``CKPT_VERSION`` if a later version wrote it.
     """
     path = Path(path)
     try:
@@ -95,7 +93,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             "CKPT_CORRUPT",
             f"{path} is damaged: its checksum is wrong; remove it, or take an earlier one.",
         )
-    # A checksum tells damage, not malice: whoever made the file may have computed it too.
+    # A checksum detects damage, not malice.
     try:
         return _decoded(path, body)
     except (KeyError, TypeError, ValueError) as error:
@@ -108,11 +106,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder: the last two that were written.
+    """Folder with the last two checkpoints of one training.
 
     Args:
-        folder: Where they are; made if it is not there.
-        identity: What the training is: whatever must be the same for another to go on from here.
+        folder: Folder, which is created if it does not exist.
+        identity: Values that must be equal for a training to continue from a checkpoint.
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
@@ -121,14 +119,11 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def load(self) -> Checkpoint | None:
-        """Return the newest one that is whole; ``None`` if there is none.
-
-        Says so where a newer one has to be passed over.
+        """Return the newest undamaged checkpoint, with a warning for each damaged newer one.
 
         Raises:
-            ArtifactError: ``CKPT_OTHER`` if it is of another training; ``CKPT_CORRUPT`` if there
-                are some and none is whole: to begin anew unasked would be to lose what may yet
-                be brought back.
+            ArtifactError: ``CKPT_OTHER`` if it is of another training; ``CKPT_CORRUPT`` if all
+                are damaged: a new start would overwrite files that can perhaps be repaired.
         """
         damaged = []
         for path in self.stored():
@@ -140,28 +135,28 @@ class Checkpoints:
                 damaged.append(error)
                 continue
             for error in damaged:
-                log.warning("%s The training goes on from the one before.", error)
+                log.warning("%s The training continues from the one before.", error)
             theirs = found.values.get("identity")
             theirs = theirs if isinstance(theirs, dict) else {}
-            # What forget_identity took away may be anything.
+            # Parts that forget_identity removed may differ.
             differing = [k for k, v in theirs.items() if self.identity.get(k) != v]
             if differing:
                 raise ArtifactError(
                     "CKPT_OTHER",
-                    f"{path} is of a training with another {', '.join(differing)}; go on with"
-                    " what it had, or take another folder.",
+                    f"{path} is of a training with another {', '.join(differing)}; continue"
+                    " with the earlier values, or take another folder.",
                 )
             return found
         if damaged:
             raise ArtifactError(
                 "CKPT_CORRUPT",
-                f"no checkpoint in {self.folder} is whole; bring one back, or remove them to"
-                f" begin anew. Of the newest: {damaged[0]}",
+                f"no checkpoint in {self.folder} is whole; restore one, or remove them to start"
+                f" again. The newest: {damaged[0]}",
             )
         return None
 
     def check_space(self, checkpoint: Checkpoint) -> None:
-        """Warn if the disk has no room for the checkpoints to come, each as large as this one."""
+        """Warn if the disk has no room for further checkpoints of this size."""
         there = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
         free = shutil.disk_usage(there).free
         need = (_KEPT + 1) * sum(tensor.nbytes for tensor in checkpoint.tensors.values())
@@ -175,15 +170,15 @@ class Checkpoints:
             )
 
     def due(self) -> bool:
-        """Tell whether it is time for another one."""
+        """Return whether the next checkpoint is due."""
         return time.monotonic() - self._written >= SECONDS
 
     def save(self, epoch: int, checkpoint: Checkpoint) -> None:
         """Write the checkpoint of an epoch, and remove all but the last two."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        values = {**checkpoint.values, "identity": self.identity}
         path = self.folder / f"epoch-{epoch:09d}.ckpt"
-        write_checkpoint(path, Checkpoint(values, checkpoint.tensors))
+        values = {**checkpoint.values, "identity": self.identity}
+        write_checkpoint(path, replace(checkpoint, values=values))
         for old in [p for p in self.stored() if p.name <= path.name][_KEPT:]:
             old.unlink(missing_ok=True)
         self._written = time.monotonic()
@@ -194,16 +189,15 @@ class Checkpoints:
 
 
 def forget_identity(folder: str | os.PathLike[str], parts: Collection[str]) -> None:
-    """Let a training that differs in some parts of its identity go on from these checkpoints."""
+    """Remove parts of the identity, so that a training that differs in them can continue."""
     for path in Checkpoints(folder, {}).stored():
         try:
             found = read_checkpoint(path)
         except ArtifactError as error:
-            log.warning("%s It is left as it is.", error)
+            log.warning("%s It is not changed.", error)
             continue
         identity = {k: v for k, v in found.values["identity"].items() if k not in parts}
-        values = {**found.values, "identity": identity}
-        write_checkpoint(path, Checkpoint(values, found.tensors))
+        write_checkpoint(path, replace(found, values={**found.values, "identity": identity}))
 
 
 def _encoded(checkpoint: Checkpoint) -> bytes:
@@ -218,20 +212,16 @@ def _encoded(checkpoint: Checkpoint) -> bytes:
         table.append({"name": name, "dtype": dtype, "shape": list(tensor.shape), "place": place})
         parts.append(part)
         place += len(part)
-    content = {
-        "format": FORMAT,
-        "version": __version__,
-        "values": checkpoint.values,
-        "tensors": table,
-    }
+    content = {"format": FORMAT, "version": __version__}
+    content |= {"values": checkpoint.values, "tensors": table}
     header = json.dumps(content, sort_keys=True, allow_nan=False).encode()
-    header += b" " * (-(_HEAD.size + len(header)) % 16)  # so that arrays are aligned
+    header += b" " * (-(_HEAD.size + len(header)) % 16)  # aligns the arrays
     body = b"".join([_HEAD.pack(_MAGIC, len(header)), header, *parts])
     return body + hashlib.sha256(body).digest()
 
 
 def _decoded(path: Path, body: bytes) -> Checkpoint:
-    """Return what a body says; ``KeyError``, ``TypeError`` or ``ValueError`` if it is none."""
+    """Return the content of a body; ``KeyError``, ``TypeError`` or ``ValueError`` if not valid."""
     start = _HEAD.size + _HEAD.unpack_from(body)[1]
     if start > len(body):
         raise ValueError("its header is longer than itself")
@@ -248,9 +238,9 @@ def _decoded(path: Path, body: bytes) -> Checkpoint:
 
 
 def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dict[str, Tensor]:
-    """Return the tensors that lie one after the other from ``start`` to the end of the body.
+    """Return the tensors, which fill the body from ``start`` to its end.
 
-    As there are no gaps and no overlaps, they take no more memory than the file does.
+    Without gaps and overlaps, they take no more memory than the file.
     """
     tensors, place = {}, 0
     for row in table:
@@ -260,7 +250,7 @@ def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dic
         if type(shape) is not list or any(type(n) is not int or n < 0 for n in shape):
             raise ValueError("the shape of a tensor is no list of sizes")
         stored = np.dtype(dtype).newbyteorder("<")
-        # Python's integers: no shape, however large, wraps around to the right number.
+        # Python's integers do not overflow.
         count = math.prod(shape)
         end = place + count * stored.itemsize
         if row["place"] != place or start + end > len(body):
@@ -268,10 +258,9 @@ def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dic
         array = np.frombuffer(body, stored, count, start + place)
         if dtype == "bool" and (array.view(np.uint8) > 1).any():
             raise ValueError("a truth value is neither 0 nor 1")
-        # A copy: the bytes are read-only, and in the machine's own order.
-        tensors[name] = torch.tensor(
-            array.astype(array.dtype.newbyteorder("=")), dtype=_DTYPES[dtype]
-        ).reshape(shape)
+        # A copy, as the bytes are read-only; in the byte order of the machine.
+        native = array.astype(array.dtype.newbyteorder("="))
+        tensors[name] = torch.tensor(native, dtype=_DTYPES[dtype]).reshape(shape)
         place = end
     if start + place != len(body):
         raise ValueError("something is left over at the end")

@@ -1,4 +1,4 @@
-"""Replayed: a training step recorded once as a CUDA graph and launched whole from then on."""
+"""A training step that is recorded as a CUDA graph and replayed."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,25 +10,23 @@ _ORDINARY = 3  # calls before the recording: kernels are compiled and tuned, mom
 
 
 class Replayed:
-    """Call a step on a GPU as one launch instead of one per kernel.
+    """Step on a GPU that is one launch instead of one per kernel.
 
-    A step on a small graph is some dozens of kernels that each run for microseconds: launching
-    them one by one takes longer than running them. The first calls are made as usual, and count;
-    the next is recorded, and all from then on are replays of it: same tensors, new random numbers.
+    A step on a small graph has dozens of kernels that run for microseconds each: to launch them
+    takes longer than to run them. The first three calls run as usual, the fourth is recorded, and
+    all from then on are replays of it: same tensors, new random numbers.
 
     Args:
-        step: Takes one step and returns tensors. Its shapes never change, it never waits for the
-            device, and its optimizer was made with ``capturable=True``.
-        generators: All that the step draws from, on the device.
-        device: Where the step runs.
+        step: Function that takes one step and returns tensors. Its shapes never change, it never
+            waits for the device, and its optimizer was made with ``capturable=True``.
+        generators: All generators that the step draws from, on the device.
+        device: Device of the step.
     """
 
     def __init__(
         self, step: Step, generators: Sequence[torch.Generator], device: torch.device
     ) -> None:
-        self.step = step
-        self.device = device
-        self.calls = 0
+        self.step, self.device, self.calls = step, device, 0
         self.graph = torch.cuda.CUDAGraph()
         for generator in generators:
             self.graph.register_generator_state(generator)
@@ -36,21 +34,18 @@ class Replayed:
         self.results: tuple[Tensor, ...] = ()
 
     def __call__(self) -> tuple[Tensor, ...]:
-        """Take a step; the results are copies, which no later step overwrites."""
+        """Take a step; return copies of its results, which no later step overwrites."""
         self.calls += 1
         with torch.cuda.device(self.device):
             if self.calls <= _ORDINARY:
-                return self._ordinary()
+                # On the stream of the recording, as gradients of leaves are bound to one.
+                self.stream.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(self.stream):
+                    results = self.step()
+                torch.cuda.current_stream().wait_stream(self.stream)
+                return results
             if self.calls == _ORDINARY + 1:
                 with torch.cuda.graph(self.graph, stream=self.stream):
                     self.results = self.step()
             self.graph.replay()
             return tuple(result.clone() for result in self.results)
-
-    def _ordinary(self) -> tuple[Tensor, ...]:
-        # On the stream of the recording, as gradients of leaves are bound to one.
-        self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream):
-            results = self.step()
-        torch.cuda.current_stream().wait_stream(self.stream)
-        return results

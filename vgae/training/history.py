@@ -1,20 +1,20 @@
-"""HistoryRow: one epoch in numbers. row_text: the newest ones in words."""
+"""History of a training: one row of numbers per epoch, and its text for progress displays."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class HistoryRow(NamedTuple):
-    """One epoch in numbers; ``val_...`` are ``None`` where nothing held out was looked at.
+    """One epoch in numbers; ``val_...`` are ``None`` in epochs without validation.
 
     Attributes:
-        epoch: 1 for the first.
-        loss: What was minimised.
+        epoch: Number of the epoch, from 1.
+        loss: Loss that is minimised.
         recon: Negative log-likelihood, with the decoder's weights, summed over the epoch.
-        kl: In nats, summed.
-        val_auc: Of the validation links.
-        val_ap: Of the validation links.
-        val_elbo: Of the validation images, in nats per image.
+        kl: KL divergence in nats, summed over the epoch.
+        val_auc: ROC AUC of the validation links.
+        val_ap: Average precision of the validation links.
+        val_elbo: ELBO of the validation images, in nats per image.
     """
 
     epoch: int
@@ -27,11 +27,7 @@ class HistoryRow(NamedTuple):
 
 
 def checked_row(row: HistoryRow) -> HistoryRow:
-    """Return a row that a file says, if it is numbers.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Return a row from a file; raise ``ValueError`` unless it is numbers."""
     numbers = row[1:4] + tuple(value for value in row[4:] if value is not None)
     if type(row.epoch) is not int or any(type(value) not in (int, float) for value in numbers):
         raise ValueError("a row of the history is not numbers")
@@ -39,11 +35,11 @@ def checked_row(row: HistoryRow) -> HistoryRow:
 
 
 def row_text(history: Sequence[HistoryRow], num_items: int) -> str:
-    """Return how a training does: the newest scores of what is held out first, then the loss.
+    """Return the newest validation scores and the newest loss as text.
 
     Args:
-        history: Rows that were fetched already: to fetch one for this would make a GPU wait.
-        num_items: What the parts of the loss are summed over.
+        history: Rows that are already fetched from the GPU.
+        num_items: Divisor of the parts of the loss.
     """
     if not history:
         return ""
@@ -54,6 +50,6 @@ def row_text(history: Sequence[HistoryRow], num_items: int) -> str:
     if seen is not None and seen.val_elbo is not None:
         words.append(f"val ELBO {seen.val_elbo:.2f}")
     parts = {"loss": row.loss, "recon": row.recon / num_items, "KL": row.kl / num_items}
-    # As many digits each time, so that nothing moves about.
+    # A fixed number of digits, so that the text does not move.
     words += [f"{name} {value:.{1 if value >= 10 else 3}f}" for name, value in parts.items()]
     return " ".join(words)

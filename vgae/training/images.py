@@ -1,7 +1,9 @@
-"""fit_images: the training of vgae.training.loop on images."""
+"""Training of an image model on the images of a data set."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,12 +21,12 @@ from vgae.vae import VAE
 
 
 class ImageBatches:
-    """All images once, in a new order each epoch, some at a time.
+    """Batches of all images, in a new order in each epoch.
 
     Args:
-        batch_size: Images a step; the last one of an epoch may have fewer.
-        generator: Where the order comes from, on the device of the images; and pixels, if drawn.
-        draw: Whether to draw pixels anew each time, 0 or 1 with their grey value as probability.
+        batch_size: Images per step; the last batch of an epoch may have fewer.
+        generator: Source of the order and of drawn pixels, on the device of the images.
+        draw: Whether pixels are drawn each time, 0 or 1 with their grey value as probability.
     """
 
     def __init__(self, batch_size: int, generator: torch.Generator, *, draw: bool = False) -> None:
@@ -34,7 +36,7 @@ class ImageBatches:
         """Return the batches of one epoch, each ``((x,), x)``.
 
         Args:
-            inputs: Of the encoder; the images are its target too.
+            inputs: Inputs of the encoder; not used, as the images are its target too.
             target: All images, shape ``(n, c, h, w)``.
         """
         order = torch.randperm(len(target), generator=self.generator, device=target.device)
@@ -42,11 +44,11 @@ class ImageBatches:
         return _Epoch(target, parts, self.generator if self.draw else None)
 
 
+@dataclass(frozen=True, eq=False)
 class _Epoch(Sequence[tuple[tuple[Tensor], Tensor]]):
-    def __init__(
-        self, pixels: Tensor, parts: Sequence[Tensor], draw: torch.Generator | None
-    ) -> None:
-        self.pixels, self.parts, self.draw = pixels, parts, draw
+    pixels: Tensor
+    parts: Sequence[Tensor]
+    draw: torch.Generator | None
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -73,13 +75,13 @@ def fit_images(
     On a CPU, the same arguments and thread count give the same weights, bit for bit.
 
     Args:
-        images: From :func:`vgae.load_images` or :meth:`vgae.Images.from_arrays`, as they are: the
-            recipe says whether their pixels are drawn as 0 or 1.
+        images: From :func:`vgae.load_images` or :meth:`vgae.Images.from_arrays`, with grey pixels:
+            ``binarize`` of the recipe draws them as 0 or 1.
         model: ``"vae"``, or ``"ae"`` for a plain auto-encoder, built with fresh weights; or a
             :class:`~vgae.VAE` of your own, which is trained in place.
         recipe: Settings, such as :data:`vgae.recipes.images.KINGMA2013`; those of
             :func:`vgae.recipes.images.default_recipe` if not given.
-        seed: Seed of the initial weights, the noise, the order of the images and drawn pixels.
+        seed: Seed of the initial weights, noise, order of the images and drawn pixels.
         device: As for :func:`vgae.fit`, without CUDA graphs.
         on_row: Called with each row of the history.
         progress: As for :func:`vgae.fit`.
@@ -118,14 +120,14 @@ def prepare(
     if isinstance(model, str):
         model = build_image_model(model, images.shape, recipe, stream(seed, "init"))
     model.to(torch_device)
-    pixels = images.train.to(torch_device)
+    pixels, val = images.train.to(torch_device), images.val.to(torch_device)
     order = stream(seed, "batches", torch_device)
     problem = Problem(
         (pixels,),
         pixels,
         num_items=len(pixels),
         steps=ImageBatches(recipe.batch_size, order, draw=recipe.binarize == "dynamic"),
-        evaluate=_image_evaluation(images.val.to(torch_device), seed),
+        evaluate=partial(_mean_elbo, images=val, seed=seed) if len(val) else None,
     )
     return PreparedTraining(
         model=model,
@@ -133,23 +135,12 @@ def prepare(
         recipe=recipe,
         seed=seed,
         compute=compute,
-        identity={
-            "images": images.fingerprint,
-            "seed": seed,
-            "recipe": recipe.identity(),
-            "model": repr(model),
-        },
+        identity={"images": images.fingerprint},
     )
 
 
-def _image_evaluation(val: Tensor, seed: int) -> Callable[[VAE], dict[str, float]] | None:
-    """Return the function that estimates the ELBO of validation images, always with one noise."""
-    if len(val) == 0:
-        return None
-
-    def evaluate(model: VAE) -> dict[str, float]:
-        noise = stream(seed, "evaluation", val.device)
-        log_likelihood, kl = elbo_terms(model, val, generator=noise)
-        return {"val_elbo": float((log_likelihood - kl).mean())}
-
-    return evaluate
+def _mean_elbo(model: VAE, *, images: Tensor, seed: int) -> dict[str, float]:
+    """Estimate the ELBO of the validation images, always with the same noise."""
+    noise = stream(seed, "evaluation", images.device)
+    log_likelihood, kl = elbo_terms(model, images, generator=noise)
+    return {"val_elbo": float((log_likelihood - kl).mean())}

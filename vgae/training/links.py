@@ -1,9 +1,10 @@
-"""fit: the training of vgae.training.loop on the links of a graph."""
+"""Training of a graph model on the links of a graph."""
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -14,14 +15,14 @@ from vgae.encoders import feature_scale
 from vgae.errors import UsageError
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LabelledPairs, LinkSplit
+from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import encoder_inputs, input_names
 from vgae.models.graphs import build_model, graph_encoder, widths
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
 from vgae.training.masking import LinkMasking
-from vgae.training.plan import Plan, plan_training
+from vgae.training.plan import plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE, LinkDecoder
 
@@ -56,7 +57,7 @@ def fit(
             :class:`~vgae.InnerProductDecoder`. In a weighted graph the encoder gets
             ``edge_weight`` too.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
-        seed: Seed of the initial weights, the noise, masks and dropout, and of sampled pairs.
+        seed: Seed of the initial weights, noise, masks, dropout and sampled pairs.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``; or
             a :class:`vgae.runtime.devices.Compute`, which also limits memory, records CUDA graphs
             and asks for deterministic algorithms.
@@ -73,7 +74,7 @@ def fit(
         LeakageError: If the split is not one of this graph, or leaks.
         ResourceError: If the device is not there, or has too little memory.
         NumericalError: If the loss is no longer finite.
-        UsageError: If links are to be masked and the decoder does not support it.
+        UsageError: If the decoder does not support ``mask`` or ``weighted``.
     """
     prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=device)
     return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
@@ -94,14 +95,14 @@ def prepare(
     torch_device = compute.resolved()
     recipe, plan = for_graph(recipe, graph), None
     if isinstance(model, str):
-        max_bytes = compute.max_bytes
-        plan = plan_fit(graph, split, model, recipe, torch_device, max_bytes=max_bytes)
-        # A warning if pairs are sampled without having been asked for.
+        in_channels, limit = graph.num_features or graph.num_nodes, compute.max_bytes
+        sizes = split.train.shape[1], widths(model, in_channels, recipe)
+        plan = plan_training(graph, *sizes, recipe, torch_device, max_bytes=limit)
+        # Sampled pairs that the recipe does not name are a warning.
         changed = recipe.pairs == "auto" and plan.pairs == "sampled"
         log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
         if graph.x is None:
             log.info("no features: each node has weights of its own, without an N x N matrix")
-        in_channels = graph.num_features or graph.num_nodes
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
         encoder = graph_encoder(model)
@@ -110,77 +111,41 @@ def prepare(
         encoder.feature_names = input_names(graph)
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
+    pairs, labels = split.val.edge_label_index.to(torch_device), split.val.edge_label
+    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
     problem = Problem(
         inputs,
         _target(model, graph, split, torch_device, weighted=recipe.weighted),
         # The mean over all ordered pairs, on the scale of the paper's code.
         num_items=graph.num_nodes**2,
         steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
-        evaluate=_link_evaluation(inputs, split.val, torch_device),
+        evaluate=score if split.val.pos.shape[1] else None,
     )
+    links = [part.shape[1] for part in (split.train, split.val.pos, split.test.pos)]
     return PreparedTraining(
         model=model,
         problem=problem,
         recipe=recipe,
         seed=seed,
         compute=compute,
-        identity=_identity(graph, split, recipe, seed, model),
+        identity={"graph": graph.fingerprint, "split": [split.seed, *links]},
         plan=plan,
     )
 
 
-def _identity(
-    graph: Graph, split: LinkSplit, recipe: Recipe, seed: int, model: VAE
-) -> dict[str, Any]:
-    """Return what makes a training the same one."""
-    parts = (split.train, split.val.pos, split.test.pos)
-    return {
-        "graph": graph.fingerprint,
-        "split": [split.seed, *(part.shape[1] for part in parts)],
-        "seed": seed,
-        "recipe": recipe.identity(),
-        "model": repr(model),
-    }
-
-
-def plan_fit(
-    graph: Graph,
-    split: LinkSplit,
-    model: str,
-    recipe: Recipe,
-    device: torch.device,
-    *,
-    max_bytes: int | None = None,
-) -> Plan:
-    """Say what :func:`fit` will do with a named model, and refuse what the memory cannot hold.
-
-    Raises:
-        ResourceError: If more memory is needed than there is.
-    """
-    outputs = widths(model, graph.num_features or graph.num_nodes, recipe)
-    return plan_training(graph, split.train.shape[1], outputs, recipe, device, max_bytes=max_bytes)
-
-
-def _link_evaluation(
-    inputs: Sequence[Any], val: LabelledPairs, device: torch.device
-) -> Callable[[VAE], dict[str, float]] | None:
-    """Return the function that scores the validation links, if there are any."""
-    if val.pos.shape[1] == 0:
-        return None
-    pairs, labels = val.edge_label_index.to(device), val.edge_label
-
-    def evaluate(model: VAE) -> dict[str, float]:
-        logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
-        scores = link_scores(logits, labels)
-        return {"val_auc": scores.auc, "val_ap": scores.ap}
-
-    return evaluate
+def _link_scores(
+    model: VAE, *, inputs: Sequence[Any], pairs: Tensor, labels: Tensor
+) -> dict[str, float]:
+    """Score the validation links."""
+    logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
+    scores = link_scores(logits, labels)
+    return {"val_auc": scores.auc, "val_ap": scores.ap}
 
 
 def _target(
     model: VAE, graph: Graph, split: LinkSplit, device: torch.device, *, weighted: bool
 ) -> Tensor:
-    """Return what the decoder scores, in the form that it takes fastest."""
+    """Return the target of the decoder, in its fastest form."""
     edge_index = split.message_edge_index.to(device)
     weight = graph.weights_of(split.message_edge_index) if weighted else None
     if weight is not None:
@@ -191,7 +156,7 @@ def _target(
 
 
 def _graph_decoder(model: VAE, setting: str) -> GraphDecoder:
-    """Return the decoder, which must be able to predict some links and to weight them."""
+    """Return the decoder; raise ``UsageError`` unless it supports masks and weights."""
     if not isinstance(model.decoder, GraphDecoder):
         raise UsageError(
             "DECODER",
@@ -202,10 +167,10 @@ def _graph_decoder(model: VAE, setting: str) -> GraphDecoder:
 
 
 def _masking(
-    model: VAE, split: LinkSplit, share: float, generator: torch.Generator
+    model: VAE, split: LinkSplit, rate: float, generator: torch.Generator
 ) -> LinkMasking | None:
-    """Return what hides links in each epoch, if any are to be hidden."""
-    if share == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
+    """Return the masks of the training links, if there are any."""
+    if rate == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
         return None
     _graph_decoder(model, "mask > 0")
-    return LinkMasking(split.message_edge_index.to(generator.device), share, generator)
+    return LinkMasking(split.message_edge_index.to(generator.device), rate, generator)

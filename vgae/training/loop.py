@@ -19,7 +19,7 @@ class Epoch(NamedTuple):
     """One pass over the data: tensors of shape ``()``, not yet fetched from a GPU.
 
     Attributes:
-        number: 1 for the first.
+        number: Number of the epoch, from 1.
         loss: ``(recon + beta * kl) / num_items``, which is minimised.
         recon: Sum of the decoder's ``log_prob``, with its weights and the opposite sign.
         kl: Sum of the KL divergence, in nats.
@@ -42,15 +42,15 @@ def epochs(
     generator: torch.Generator | None = None,
     steps: Steps | None = None,
 ) -> Iterator[Epoch]:
-    """Train without end, one full pass an iteration; the caller's loop is the callback.
+    """Train without end, one full pass per iteration; the caller's loop is the callback.
 
-    On a GPU, an optimizer with ``capturable=True`` has an epoch recorded as a CUDA graph, which
-    is replayed from the fourth epoch on; see :class:`vgae.training.cuda_graph.Replayed`. ``beta``
-    is then a number.
+    On a GPU with an optimizer of ``capturable=True``, the fourth epoch is recorded as a CUDA graph
+    and replayed from then on, with the ``beta`` of the first epoch; see
+    :class:`vgae.training.cuda_graph.Replayed`.
 
     Args:
-        model: Changed in place.
-        optimizer: Over the parameters of ``model``.
+        model: Model to train, in place.
+        optimizer: Optimizer of the parameters of ``model``.
         inputs: Arguments of the encoder, ``(x, edge_index)`` for a graph.
         target: Target of the decoder, ``edge_index`` for a graph.
         beta: Weight of the KL divergence, or a function of the number of the epoch.

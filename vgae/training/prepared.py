@@ -1,4 +1,4 @@
-"""A training that is ready to begin, and its result: validation, early stopping, checkpoints."""
+"""Prepared training and its result: validation, early stopping, checkpoints."""
 
 import copy
 import logging
@@ -93,7 +93,8 @@ class PreparedTraining:
         recipe: Settings, as they apply to the data.
         seed: Seed of the noise, of dropout and of the pairs that the decoder samples.
         compute: Device and execution options.
-        identity: Values that must be equal for a training to continue from a checkpoint.
+        identity: Identity of the data. With seed, recipe and model, it must be equal for a
+            training to continue from a checkpoint.
         plan: Predicted cost, if it is known.
     """
 
@@ -140,7 +141,9 @@ class PreparedTraining:
             ResourceError: If the memory does not suffice, or a checkpoint cannot be written.
         """
         model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
-        kept = None if checkpoints is None else Checkpoints(checkpoints, self.identity)
+        identity = {"seed": self.seed, "recipe": recipe.identity(), "model": repr(model)}
+        identity |= self.identity
+        kept = None if checkpoints is None else Checkpoints(checkpoints, identity)
         trainer = _Trainer(model, problem.evaluate, recipe, on_row)
         optimizer = _optimizer(model, recipe, capturable=self.compute.cuda_graph)
         noise = stream(self.seed, "noise", device)
@@ -163,7 +166,8 @@ class PreparedTraining:
                 optimizer,
                 problem.inputs,
                 problem.target,
-                beta=_warmed_up(recipe, done),
+                # Beta rises linearly during the first epochs.
+                beta=lambda n: recipe.beta * min(1.0, (done + n) / max(recipe.warmup, 1)),
                 num_items=problem.num_items,
                 generator=noise,
                 steps=problem.steps,
@@ -190,13 +194,6 @@ def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:
     return 0.0 if found is None else state.restore(found)
 
 
-def _warmed_up(recipe: Training, done: int) -> float | Callable[[int], float]:
-    """Return beta, or the function by which it rises linearly during the first epochs."""
-    if recipe.warmup == 0:
-        return recipe.beta
-    return lambda epoch: recipe.beta * min(1.0, (done + epoch) / recipe.warmup)
-
-
 def _optimizer(model: VAE, recipe: Training, *, capturable: bool) -> torch.optim.Optimizer:
     options: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     # Checkpoints number the parameters, in the order in which the state dict names them.
@@ -220,20 +217,15 @@ class _Trainer:
         self.average = averaged(model) if recipe.average else None
         # The model whose weights are evaluated and kept.
         self.evaluated = cast(VAE, self.average.module) if self.average else model
+        self.modules: dict[str, nn.Module] = {"model": model}
+        if self.average is not None:
+            self.modules["average"] = self.average
         self.history: list[HistoryRow] = []
         self.pending: list[Epoch] = []
-        self.best_score = -math.inf
-        self.best_epoch = 0
-        self.best = _weights(model)
+        self.best, self.best_score, self.best_epoch = _weights(model), -math.inf, 0
         self.stopped = False
         if recipe.patience and evaluate is None:
             log.warning("nothing to validate on: patience is ignored, the last epoch is kept")
-
-    @property
-    def modules(self) -> dict[str, nn.Module]:
-        """Modules with weights, by name."""
-        average = {} if self.average is None else {"average": self.average}
-        return {"model": self.model, **average}
 
     def resume(self) -> int:
         """Report the rows of earlier epochs; return how many there are."""
@@ -244,7 +236,7 @@ class _Trainer:
         return done
 
     def step(self, epoch: Epoch) -> None:
-        """Record an epoch; ``stopped`` says whether it was the last."""
+        """Record an epoch; set ``stopped`` if it is the last."""
         self.pending.append(epoch)
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -267,7 +259,7 @@ class _Trainer:
         return 0 < patience <= evaluated_at - self.best_epoch
 
     def flush(self) -> None:
-        """Bring the history up to date."""
+        """Record the pending epochs."""
         if self.pending:
             self._record(self.fetch())
 
@@ -282,9 +274,7 @@ class _Trainer:
 
     def fetch(self) -> list[HistoryRow]:
         """Fetch the pending epochs at once, so that the CPU seldom waits for a GPU."""
-        numbers = torch.stack(
-            [torch.stack([e.loss, e.recon, e.kl]).double() for e in self.pending]
-        ).tolist()
+        numbers = torch.stack([torch.stack(e[1:]).double() for e in self.pending]).tolist()
         rows = [HistoryRow(e.number, *n) for e, n in zip(self.pending, numbers, strict=True)]
         self.pending.clear()
         for row in rows:
@@ -306,9 +296,8 @@ class _Trainer:
         )
 
     def result(self, seconds: float, plan: Plan | None) -> FitResult:
-        """Load the weights that the recipe keeps into the model; return everything."""
-        last = _weights(self.evaluated)
-        best, best_epoch = self.best, self.best_epoch
+        """Load the weights that the recipe keeps into the model; return the result."""
+        last, best, best_epoch = _weights(self.evaluated), self.best, self.best_epoch
         if self.evaluate is None:
             best, best_epoch = last, len(self.history)
         self.model.load_state_dict(best if self.recipe.keep == "best" else last)
@@ -324,11 +313,11 @@ def _weights(model: VAE) -> dict[str, Tensor]:
 @contextmanager
 def _drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
     """Lend a generator to an encoder or decoder that draws random numbers without its own."""
-    if getattr(part, "generator", generator) is not None:
-        yield
-        return
-    part.generator = generator
+    lent = getattr(part, "generator", generator) is None
+    if lent:
+        part.generator = generator
     try:
         yield
     finally:
-        part.generator = None  # it is bound to the device; the model may go elsewhere
+        if lent:
+            part.generator = None  # it is bound to the device; the model may go elsewhere

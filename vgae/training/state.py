@@ -1,7 +1,8 @@
-"""TrainingState: all that a training is between two epochs, to a checkpoint and back."""
+"""State of a training between two epochs, as a checkpoint and back."""
 
 import operator
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -13,7 +14,7 @@ from vgae.training.history import HistoryRow, checked_row
 
 
 class Progress(Protocol):
-    """What is remembered between epochs, besides weights."""
+    """State between epochs, besides the current weights."""
 
     history: list[HistoryRow]
     best: dict[str, Tensor]
@@ -21,28 +22,24 @@ class Progress(Protocol):
     best_score: float
 
 
+@dataclass(frozen=True, eq=False)
 class TrainingState:
-    """A training, as far as it is needed to go on bit for bit.
+    """State from which a training continues bit for bit.
 
-    Args:
-        modules: By name: the model, and the average of its weights if there is one.
-        optimizer: Over the parameters of the model.
-        generators: All that is drawn from, by name.
+    Attributes:
+        modules: The model, and the average of its weights if there is one, by name.
+        optimizer: Optimizer of the parameters of the model.
+        generators: All generators that the training draws from, by name.
         progress: History and best weights.
     """
 
-    def __init__(
-        self,
-        modules: Mapping[str, nn.Module],
-        optimizer: torch.optim.Optimizer,
-        generators: Mapping[str, torch.Generator],
-        progress: Progress,
-    ) -> None:
-        self.modules, self.optimizer = modules, optimizer
-        self.generators, self.progress = generators, progress
+    modules: Mapping[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+    generators: Mapping[str, torch.Generator]
+    progress: Progress
 
     def snapshot(self, seconds: float) -> Checkpoint:
-        """Return the state; ``seconds`` is how long it took to come so far."""
+        """Return the state after ``seconds`` of training."""
         progress = self.progress
         tensors = {f"best/{name}": value for name, value in progress.best.items()}
         for module, part in self.modules.items():
@@ -54,14 +51,14 @@ class TrainingState:
         values = {
             "history": [list(row) for row in progress.history],
             "best_epoch": progress.best_epoch,
-            # Minus infinity before the first look, which JSON cannot say.
+            # Minus infinity before the first evaluation, which is no JSON.
             "best_score": progress.best_score if progress.best_epoch else None,
             "seconds": seconds,
         }
         return Checkpoint(values, tensors)
 
     def restore(self, checkpoint: Checkpoint) -> float:
-        """Go back to a state; return how long it took to come there.
+        """Restore a state; return the seconds of training until then.
 
         Raises:
             ArtifactError: If it is of another model or optimizer, or not finite.
@@ -72,7 +69,7 @@ class TrainingState:
                 raise ArtifactError(
                     "CKPT_NONFINITE",
                     f"{name} of the checkpoint is not finite numbers; take an earlier one, or"
-                    " train anew.",
+                    " train again.",
                 )
         try:
             for module, part in self.modules.items():
@@ -80,9 +77,9 @@ class TrainingState:
             self._restore_optimizer(_below("optimizer", tensors))
             for name, generator in self.generators.items():
                 generator.set_state(tensors[f"generator/{name}"])
-            self.progress.best = _like(self.progress.best, _below("best", tensors))
-            rows = [checked_row(HistoryRow(*row)) for row in values["history"]]
-            self.progress.history = rows
+            best = _below("best", tensors)
+            self.progress.best = {k: best[k].to(v.device) for k, v in self.progress.best.items()}
+            self.progress.history = [checked_row(HistoryRow(*r)) for r in values["history"]]
             self.progress.best_epoch = operator.index(values["best_epoch"])
             if values["best_score"] is not None:
                 self.progress.best_score = float(values["best_score"])
@@ -98,12 +95,12 @@ class TrainingState:
         for name, value in tensors.items():
             number, field = name.split("/", 1)
             states.setdefault(int(number), {})[field] = value
-        groups = self.optimizer.state_dict()["param_groups"]
         self._check_optimizer(states)
+        groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
     def _check_optimizer(self, states: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Raise unless each parameter has the state that a step leaves: torch does not look."""
+        """Raise unless each parameter has the state of a step, which torch does not check."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         probe = nn.Parameter(torch.zeros_like(parameters[0]))
         probe.grad = torch.zeros_like(probe)
@@ -118,19 +115,12 @@ class TrainingState:
 
 
 def named_generators(parts: Mapping[str, Any]) -> dict[str, torch.Generator]:
-    """Return the generators of parts of a training that draw: their attribute ``generator``."""
+    """Return the generators of the parts of a training: their attribute ``generator``."""
     found = {name: getattr(part, "generator", None) for name, part in parts.items()}
     return {name: generator for name, generator in found.items() if generator is not None}
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(f"{prefix}/"): value
-        for name, value in tensors.items()
-        if name.startswith(f"{prefix}/")
-    }
-
-
-def _like(given: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return stored tensors by the names, and on the devices, of the given ones."""
-    return {name: stored[name].to(value.device) for name, value in given.items()}
+    """Return the tensors whose names begin with ``prefix/``, without it."""
+    start = f"{prefix}/"
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -1,4 +1,4 @@
-"""tensorboard_log: the rows of a training as scalars that TensorBoard shows."""
+"""Log of a training for TensorBoard."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,20 +11,19 @@ from vgae.training.history import HistoryRow
 
 
 def check_tensorboard() -> None:
-    """Raise ``UsageError`` if TensorBoard is not installed: before a training, not in it."""
+    """Raise ``UsageError`` if TensorBoard is not installed."""
     optional_module("tensorboard", "tensorboard")
 
 
 @contextmanager
 def tensorboard_log(folder: str | os.PathLike[str]) -> Iterator[Callable[[HistoryRow], None]]:
-    """Yield what writes a row of the history, for ``on_row`` of :func:`vgae.fit`.
+    """Yield a function that writes a row of the history, for ``on_row`` of :func:`vgae.fit`.
 
-    Scalars are named as the fields of a row; those that are ``None`` are left out. A training
-    that goes on tells its rows from the first again: TensorBoard is told to forget those from
-    before, so that no epoch is shown twice.
+    Scalars have the names of the fields of a row; ``None`` is not written. A resumed training
+    reports its rows from the first again: earlier rows are purged, so that no epoch appears twice.
 
     Args:
-        folder: What ``tensorboard --logdir`` takes; made with the first row.
+        folder: Argument of ``tensorboard --logdir``; created with the first row.
 
     Raises:
         UsageError: If TensorBoard is not installed.

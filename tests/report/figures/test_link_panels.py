@@ -2,9 +2,18 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from vgae.report.figures.link_panels import Scored, draw_histogram, draw_precision_recall, draw_roc
+from vgae.report.figures.link_panels import (
+    ScoredPairs,
+    draw_histogram,
+    draw_precision_recall,
+    draw_roc,
+)
 
-TEST = Scored(torch.tensor([2.0, 1.0, 0.0, -1.0]), torch.tensor([1.0, 0.0, 1.0, 0.0]))
+TEST = ScoredPairs(
+    torch.zeros(2, 4, dtype=torch.long),
+    torch.tensor([2.0, 1.0, 0.0, -1.0]),
+    torch.tensor([1.0, 0.0, 1.0, 0.0]),
+)
 
 
 def test_curves_worked_by_hand():

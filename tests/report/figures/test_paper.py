@@ -11,7 +11,8 @@ from matplotlib.text import Text
 from vgae.errors import ResourceError, UsageError
 from vgae.recipes import PAPER
 from vgae.recipes.images import SMALL2D
-from vgae.report.figures.paper import KINDS, check_kind, kinds_of, paper_figure
+from vgae.report.figures.paper import check_kind, figure_kinds, paper_figure
+from vgae.report.views import GRAPHS, IMAGES
 from vgae.runs.graphs import train_run
 from vgae.runs.images import train_image_run
 
@@ -206,12 +207,12 @@ def test_the_user_keeps_their_settings_and_they_change_no_figure(run, tmp_path):
 
 
 def test_the_kinds_of_a_run_are_those_that_it_has_data_for(run, image_run):
-    assert kinds_of(run) == GRAPH_KINDS
-    assert kinds_of(image_run) == IMAGE_KINDS
-    assert set(KINDS) == {*GRAPH_KINDS, *IMAGE_KINDS}
+    assert GRAPHS.drawable(run) == GRAPH_KINDS
+    assert IMAGES.drawable(image_run) == IMAGE_KINDS
+    assert set(figure_kinds()) == {*GRAPH_KINDS, *IMAGE_KINDS}
     untested = run.split.test._replace(pos=run.split.test.pos[:, :0])
     bare = replace(run, split=replace(run.split, test=untested), history=[])
-    assert kinds_of(bare) == ["embedding"]
+    assert GRAPHS.drawable(bare) == ["embedding"]
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,21 @@ import torch
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.split import LabelledPairs
 from vgae.recipes import PAPER
-from vgae.report.pages.compared_links import compared_links, logits_of_test, same_test, warnings
+from vgae.report.figures.link_panels import scored_test_pairs
+from vgae.report.pages.compared_links import compared_links, same_test, warnings
 from vgae.report.pages.compared_runs import NO_BEST
-from vgae.runs.graphs import train_run
+from vgae.runs.graphs import GraphSource, train_run
 
 NAMES = ["one", "two"]
 
 
 @pytest.fixture(scope="module")
 def make(sbm_file, tmp_path_factory):
-    def train(**options):
+    def train(val=0.05, test=0.10, **options):
         recipe = replace(PAPER, epochs=options.pop("epochs", 10))
         folder = tmp_path_factory.mktemp("runs") / "run"
-        return train_run(str(sbm_file), folder, recipe=recipe, progress=False, **options)
+        source = GraphSource(str(sbm_file), val=val, test=test)
+        return train_run(source, folder, recipe=recipe, progress=False, **options)
 
     return train
 
@@ -102,14 +104,15 @@ def test_the_order_of_pairs_does_not_make_them_others(short):
     other = replace(short, split=replace(short.split, test=turned))
     assert same_test(short, other)
     # Scores follow the first run's order, so that they can be paired.
-    torch.testing.assert_close(logits_of_test(other, short), logits_of_test(short, short))
+    logits = [scored_test_pairs(run, short).logits for run in (other, short)]
+    torch.testing.assert_close(*logits)
     one_less = LabelledPairs(test.pos[:, 1:], test.neg[:, 1:])
     assert not same_test(short, replace(short, split=replace(short.split, test=one_less)))
 
 
 def test_the_scores_are_those_of_the_evaluation_of_the_run(graph_run):
-    logits = logits_of_test(graph_run, graph_run)
-    auc = link_scores(logits, graph_run.split.test.edge_label).auc
+    scored = scored_test_pairs(graph_run)
+    auc = link_scores(scored.logits, graph_run.split.test.edge_label).auc
     assert auc == pytest.approx(graph_run.metrics["test"]["auc"], abs=1e-6)
 
 

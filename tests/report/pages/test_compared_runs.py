@@ -10,7 +10,7 @@ from vgae.report.pages.compared_runs import (
     is_dashed,
     is_significant,
     listed,
-    marked,
+    score_cell,
 )
 
 
@@ -22,8 +22,8 @@ def test_the_first_sixteen_runs_look_different():
 
 def test_only_settings_that_differ_are_kept_under_names_that_people_know():
     settings = [
-        {"name": "paper", "lr": "0.01", "seed": "0", "chosen": "lr"},
-        {"name": "best", "lr": "0.01", "seed": "0", "chosen": "", "mask": "0.7"},
+        {"name": "paper", "lr": "0.01", "seed": "0"},
+        {"name": "best", "lr": "0.01", "seed": "0", "mask": "0.7"},
     ]
     assert differing(settings) == {"recipe": ["paper", "best"], "mask": ["", "0.7"]}
     assert differing(settings[:1] * 3) == {}
@@ -49,8 +49,10 @@ def test_the_best_is_the_highest_of_what_can_be_compared(values, comparable, bes
 
 
 def test_texts_of_scores_and_differences():
-    assert marked("1.0", is_best=True) == "★ 1.0"
-    assert marked("1.0", is_best=False) == "1.0"
+    assert score_cell(1.0, None, is_best=True) == ("★ 1.00", 1.0)
+    assert score_cell(-0.5, 0.25, is_best=False) == ("−0.50 ± 0.25", -0.5)
+    assert score_cell(0.875, None, (100, 1), is_best=False) == ("87.5", 0.875)
+    assert score_cell(None, None, is_best=False) == "–"
     assert difference_text(None, 1, 2) == "–"
     found = Difference(0.0125, -0.005, 0.03)
     assert difference_text(found, 100, 1) == "+1.2 (−0.5 to +3.0)"

@@ -86,7 +86,7 @@ def test_a_damaged_run_is_one_error(folders, tmp_path):
     metrics = json.loads((folders[1] / "metrics.json").read_text())
     metrics["test"]["ranks"] = 5
     (folders[1] / "metrics.json").write_text(json.dumps(metrics))
-    with pytest.raises(ArtifactError, match="says what no run says"):
+    with pytest.raises(ArtifactError, match="has content that no run has"):
         comparison_page(folders, tmp_path / "compare.html")
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from vgae.errors import ArtifactError
-from vgae.evaluation.calibration import Calibration
 from vgae.graphs.graph import Graph
 from vgae.models.files import write_json
 from vgae.recipes import BEST_LINKS, PAPER, RECIPES
@@ -20,13 +19,14 @@ from vgae.report.pages.graphs import command as command_of
 from vgae.report.pages.graphs import (
     evaluation_sentence,
     graph_page,
-    prior_sentence,
+    link_rate,
     stills,
     top_proposal,
     verdict,
 )
 from vgae.report.pages.proposals import TopPairs, best_links
-from vgae.runs.graphs import load_run, train_run
+from vgae.runs.graphs import GraphSource, train_run
+from vgae.runs.lifecycle import load_run
 
 TEST = {
     "auc": 0.97,
@@ -134,7 +134,8 @@ def test_names_from_strangers_stay_text(tmp_path):
 @pytest.mark.parametrize(("val", "test"), [(0.0, 0.1), (0.1, 0.0), (0.0, 0.0)])
 def test_runs_that_held_nothing_out_have_pages_too(sbm_file, tmp_path, val, test):
     recipe = replace(PAPER, epochs=2)
-    run = train_run(str(sbm_file), tmp_path / "run", recipe=recipe, val=val, test=test)
+    source = GraphSource(str(sbm_file), val=val, test=test)
+    run = train_run(source, tmp_path / "run", recipe=recipe)
     words = words_of(graph_page(run, top_k=5))
     assert ("so there is no evaluation" in words) == (test == 0)
     assert ("so there are no probabilities" in words) == (val == 0)
@@ -151,7 +152,7 @@ def test_damaged_metrics_are_one_error(graph_run, tmp_path):
     shutil.copytree(graph_run.folder, folder)
     metrics = graph_run.metrics | {"test": {"auc": "high"}}
     write_json(folder / "metrics.json", metrics)
-    with pytest.raises(ArtifactError, match="says what no run says"):
+    with pytest.raises(ArtifactError, match="has content that no run has"):
         graph_page(load_run(folder))
 
 
@@ -237,11 +238,12 @@ def test_few_pairs_give_no_calibration_error():
         assert "1.8 points" not in said
 
 
-def test_the_prior_is_the_rate_of_links_among_unknown_pairs(graph_run):
-    calibration = Calibration("platt", "density", -5.0, "f1", 0.5, 0.5, 0.5, 0.5)
+def test_the_prior_is_the_rate_of_links_among_unknown_pairs(html, graph_run):
     graph, train = graph_run.graph, graph_run.split.train.shape[1]
     odds = (120 * 119 // 2 - train) / (graph.num_links - train)
-    assert f"one in {round(odds):,} is a link" in prior_sentence(graph_run, calibration)
+    assert f"one in {round(odds):,} is a link" in words_of(html)
+    nothing = replace(graph_run.split, train=graph_run.graph.links)
+    assert link_rate(replace(graph_run, split=nothing)) == "none"
 
 
 def test_the_command_trains_the_same(graph_run, tmp_path, command):
@@ -253,7 +255,7 @@ def test_the_command_trains_the_same(graph_run, tmp_path, command):
 
 
 def test_the_command_names_a_variant_and_what_was_changed(graph_run):
-    recipe = vars(replace(BEST_LINKS, lr=0.5, average=False, chosen=("lr", "average")))
+    recipe = vars(replace(BEST_LINKS, lr=0.5, average=False))
     config = graph_run.config | {"recipe": recipe, "split": {"val": 0.2, "test": 0.1}}
     config["graph"] = config["graph"] | {"features": "none", "source": "a b.csv"}
     words = shlex.split(command_of(replace(graph_run, config=config)))

@@ -15,7 +15,7 @@ from vgae.report.pages.proposals import (
     TopPairs,
     best_links,
     evaluate_proposals,
-    evaluation_table,
+    evaluation_rows,
     map_data,
     percent,
     probability_cell,
@@ -101,18 +101,18 @@ def test_the_predicted_probability_is_beside_the_interval_of_the_observed_fracti
     sure = replace(calibration, log_odds_shift=50.0)
     rows = evaluate_proposals(graph_run, sure)
     assert all(row.probability > row.interval()[1] for row in rows)
-    assert evaluation_table(rows).rows[0][4] == "100.0"
+    assert evaluation_rows(rows)[0][4] == "100.0"
 
 
 def test_the_interval_of_two_in_ten_is_wilsons():
     assert TopPairs(10, 2, None).interval() == pytest.approx((0.0567, 0.5098), abs=1e-4)
-    assert evaluation_table([TopPairs(10, 2, None)]).rows[0][2:] == ["20.0", "5.7 – 51.0", ""]
+    assert evaluation_rows([TopPairs(10, 2, None)])[0][2:] == ["20.0", "5.7 – 51.0", ""]
 
 
 def test_without_a_calibration_there_is_no_predicted_probability(graph_run):
     rows = evaluate_proposals(replace(graph_run, calibration=None), None)
     assert {row.probability for row in rows} == {None}
-    assert evaluation_table(rows).rows[0][4] == ""
+    assert evaluation_rows(rows)[0][4] == ""
 
 
 def test_the_test_of_a_weighted_graph_uses_its_weights(graph_run, calibration):

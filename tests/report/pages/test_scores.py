@@ -7,19 +7,18 @@ import torch
 from vgae.errors import LeakageError
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.split import LabelledPairs
+from vgae.report.figures.link_panels import ScoredPairs, scored_test_pairs
 from vgae.report.pages.scores import (
-    ScoredPairs,
     audit_rows,
     baseline,
     common_neighbours,
     degree_chart,
     leakage_check,
     learning_charts,
-    probability_table,
+    probability_rows,
     ranking_charts,
     reliability_chart,
-    score_table,
-    scored_test_pairs,
+    score_rows,
 )
 from vgae.training.history import HistoryRow
 
@@ -32,7 +31,7 @@ HISTORY = [
 
 @pytest.fixture(scope="module")
 def scored(graph_run):
-    return scored_test_pairs(graph_run.model, graph_run.graph, graph_run.split)
+    return scored_test_pairs(graph_run)
 
 
 def series(chart):
@@ -47,7 +46,8 @@ def test_the_scored_pairs_have_the_scores_of_the_run(graph_run, scored):
 def test_without_test_links_nothing_is_scored(graph_run):
     nothing = graph_run.split.train.new_empty(2, 0)
     split = replace(graph_run.split, test=LabelledPairs(nothing, nothing))
-    assert scored_test_pairs(graph_run.model, graph_run.graph, split) is None
+    found = scored_test_pairs(replace(graph_run, split=split))
+    assert len(found.logits) == len(found.label) == 0
 
 
 def test_the_curves_are_the_history():
@@ -58,6 +58,14 @@ def test_the_curves_are_the_history():
     assert charts["validation"].series[0].x == [2, 3]
     assert charts["validation"].series[0].y == [70.0, 80.0]
     assert {chart.marks for chart in charts.values()} == {((2, "kept: epoch 2"),)}
+
+
+def test_one_epoch_is_drawn_as_a_dot():
+    charts = learning_charts(HISTORY[1:2], 2)
+    assert [*charts] == ["loss", "parts", "validation"]
+    assert {s.kind for chart in charts.values() for s in chart.series} == {"line+dots"}
+    many = [HISTORY[1]._replace(epoch=k) for k in range(1, 11)]
+    assert learning_charts(many, 2)["validation"].series[0].kind == "line"
 
 
 def test_curves_that_are_not_there_are_left_out():
@@ -98,13 +106,13 @@ def test_equal_scores_can_be_drawn(scored):
 
 
 def test_the_table_has_the_scores_of_the_metrics(graph_run):
-    table = score_table(graph_run.metrics)
-    assert [row[0] for row in table.rows] == ["test", "validation"]
+    rows = score_rows(graph_run.metrics)
+    assert [row[0] for row in rows] == ["test", "validation"]
     test = graph_run.metrics["test"]
-    assert table.rows[0][2] == f"{100 * test['auc']:.2f}"
-    assert table.rows[0][-1] == f"{test['calibrated']['ece']:.3f}"
+    assert rows[0][2] == f"{100 * test['auc']:.2f}"
+    assert rows[0][-1] == f"{test['calibrated']['ece']:.3f}"
     bare = {"test": test | {"calibrated": None}}
-    assert score_table(bare).rows[0][-1] == f"{test['sigmoid']['ece']:.3f}"
+    assert score_rows(bare)[0][-1] == f"{test['sigmoid']['ece']:.3f}"
 
 
 def test_scores_of_few_pairs_come_with_their_number():
@@ -113,7 +121,7 @@ def test_scores_of_few_pairs_come_with_their_number():
         part |= {"auc_interval": [0, 1], "ap_interval": [0, 1], "num_links": links}
         part |= {"ranks": {"mrr": 0.5, "hits_at_10": 0.5}, "calibrated": None}
         part["sigmoid"] = {"ece": 0.25, "reliability": {"num_pairs": [links, others]}}
-        cells = score_table({"test": part}).rows[0]
+        cells = score_rows({"test": part})[0]
         return cells[6], cells[9]
 
     assert row(51, 51) == ("100.00", "0.250")
@@ -156,30 +164,30 @@ def test_the_diagram_has_the_series_before_and_after(graph_run):
     assert "These are only" not in chart.summary
     bare = metrics | {"calibrated": None}
     assert [*series(reliability_chart(bare))] == ["exact", "before calibration"]
-    assert len(probability_table(bare).rows) == 1
-    assert probability_table(metrics).rows[1][1] == f"{metrics['calibrated']['ece']:.4f}"
+    assert len(probability_rows(bare)) == 1
+    assert probability_rows(metrics)[1][1] == f"{metrics['calibrated']['ece']:.4f}"
 
 
 def test_links_are_grouped_by_the_training_links_of_the_end_that_has_fewer(graph_run, scored):
-    chart, table = degree_chart(scored, graph_run.split, graph_run.calibration)
-    counts = [int(row[1]) for row in table.rows]
+    chart, rows = degree_chart(scored, graph_run.split, graph_run.calibration)
+    counts = [int(row[1]) for row in rows]
     assert sum(counts) == graph_run.split.test.pos.shape[1]
     found = graph_run.calibration.predict(scored.logits)[scored.label == 1]
-    recalls = np.array([float(row[3]) for row in table.rows])
+    recalls = np.array([float(row[3]) for row in rows])
     rate = found.double().mean().item()
     assert recalls @ counts / sum(counts) == pytest.approx(100 * rate, abs=0.1)
     points = chart.series[0]
     assert all(
         low <= y <= high for low, y, high in zip(points.low, points.y, points.high, strict=True)
     )
-    outranked = np.array([float(row[2]) for row in table.rows])
+    outranked = np.array([float(row[2]) for row in rows])
     auc = graph_run.metrics["test"]["auc"]
     assert outranked @ counts / sum(counts) == pytest.approx(100 * auc, abs=0.1)
 
 
 def test_without_a_threshold_the_ranking_is_shown(graph_run, scored):
-    chart, table = degree_chart(scored, graph_run.split, None)
-    assert len(table.columns) == 3
+    chart, rows = degree_chart(scored, graph_run.split, None)
+    assert {len(row) for row in rows} == {3}
     assert chart.series[0].low == []
 
 

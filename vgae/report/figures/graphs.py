@@ -70,7 +70,7 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
 def links_figure(run: Run) -> Figure:
     """Draw ROC, precision and recall, and reliability of the test links and non-links."""
     test = scored_test_pairs(run)
-    scores = link_scores(*test)
+    scores = link_scores(test.logits, test.label)
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     roc, precision_recall, calibration = figure.subplots(1, 3)
     draw_roc(roc, {"": test})

@@ -50,14 +50,8 @@ def write_image_figures(
     ``interpolation.png`` and, if the latent space is a plane, ``manifold.png``. Reconstructions
     and latent space need a test image, the interpolation needs two.
 
-    Args:
-        folder: Folder of the figures; it is made if it does not exist.
-        model: Model whose encoder has ``latent_channels``.
-        images: Images that the model was trained on.
-        history: One row per epoch.
-
-    Returns:
-        The paths of the files.
+    The folder is made if it does not exist. The encoder must have ``latent_channels``. Return the
+    paths of the files.
     """
     channels = cast("int", model.encoder.latent_channels)  # pyright: ignore
     pixels, labels = images.test, images.y_test
@@ -81,12 +75,8 @@ def reconstructions_figure(
 ) -> Figure:
     """Draw images above the decoded means of their posteriors, E[x | mu].
 
-    Args:
-        model: The model.
-        pixels: Images in [0, 1], shape ``(n, c, h, w)``, of which ``rows * columns`` at most,
-            evenly spaced, are drawn.
-        columns: Largest number of pairs in a row.
-        rows: Largest number of rows of pairs.
+    Of images in [0, 1], shape ``(n, c, h, w)``, at most ``rows * columns``, evenly spaced, are
+    drawn.
 
     Raises:
         DataError: If there are no images, or ``pixels`` has another number of dimensions.
@@ -121,12 +111,8 @@ def samples_figure(
 ) -> Figure:
     """Draw samples: E[x | z] for z ~ N(0, I), and beside it x drawn from p(x | z).
 
-    Args:
-        model: The model.
-        latent_channels: Width d of its latent vectors.
-        rows: Number of rows of each of the two sheets.
-        columns: Number of columns of each sheet.
-        generator: Generator of z, and then of x, on the device of the model.
+    Each of the two sheets has ``rows * columns`` images. The generator, on the device of the
+    model, draws z and then x.
 
     Raises:
         ValueError: If ``rows`` or ``columns`` is less than 1.
@@ -149,17 +135,13 @@ def manifold_figure(model: VAE, size: int = 20) -> Figure:
     .. math:: z_{ij} = (\Phi^{-1}(\tfrac{i + 1/2}{n}), \Phi^{-1}(\tfrac{j + 1/2}{n})), \quad
         i, j = 0, \dots, n - 1
 
-    The first coordinate grows to the right, the second one upwards.
+    The first coordinate grows to the right, the second one upwards; n is ``size``.
 
     Source: Kingma & Welling (2014), `Auto-Encoding Variational Bayes
     <https://arxiv.org/abs/1312.6114>`_, figure 4.
 
-    Args:
-        model: Model whose encoder has 2 ``latent_channels``.
-        size: n, the number of images in a row and in a column.
-
     Raises:
-        ValueError: If the latent space is not a plane, or ``size`` is less than 1.
+        ValueError: If ``latent_channels`` of the encoder is not 2, or ``size`` is less than 1.
     """
     channels = model.encoder.latent_channels  # pyright: ignore
     if channels != 2:
@@ -204,12 +186,8 @@ def interpolation_figure(model: VAE, pixels: Tensor, *, steps: int = 10, pairs: 
 
     .. math:: E[x \mid (1 - t) \mu_a + t \mu_b], \quad t = 0, \dots, 1
 
-    Args:
-        model: The model.
-        pixels: Images in [0, 1], shape ``(n, c, h, w)`` with n at least 2, of which the pairs
-            are an evenly spaced selection.
-        steps: Number of values of t, with 0 and 1.
-        pairs: Largest number of pairs of images.
+    At most ``pairs`` pairs, evenly spaced, are drawn of images in [0, 1], shape ``(n, c, h, w)``
+    with n at least 2; ``steps`` is the number of values of t, with 0 and 1.
 
     Raises:
         DataError: If there are fewer than 2 images, or ``pixels`` has another number of
@@ -239,9 +217,7 @@ def training_figure(history: Sequence[HistoryRow], num_items: int) -> Figure:
     of each step and with beta 1. A plain auto-encoder has no KL divergence: its negative ELBO is
     the negative log-likelihood.
 
-    Args:
-        history: One row per epoch.
-        num_items: Number of training images, over which each row sums.
+    Each row of the history sums over ``num_items`` training images.
 
     Raises:
         ValueError: If ``num_items`` is less than 1.

@@ -40,11 +40,8 @@ def latent_figure(
     Two latent dimensions are the plane. Of more, the first two principal components are drawn;
     a single one is drawn against the KL divergence of each posterior to the prior.
 
-    Args:
-        model: The model.
-        pixels: Images in [0, 1], shape ``(n, c, h, w)``; at most 5,000, evenly spaced, are drawn.
-        labels: Integers, -1 where unknown, shape ``(n,)``.
-        name: Name of the images in the title.
+    At most 5,000 images, evenly spaced, are drawn. They are in [0, 1] and have shape
+    ``(n, c, h, w)``; labels are integers of shape ``(n,)``, -1 where unknown.
 
     Raises:
         DataError: If there are no images, ``pixels`` has another number of dimensions, or there

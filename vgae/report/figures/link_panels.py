@@ -17,32 +17,36 @@ from vgae.runs.graphs import Run
 _BINS = 40
 
 
-class Scored(NamedTuple):
-    """Logits of pairs of nodes, and their labels: 1 for a link, 0 for a non-link."""
+class ScoredPairs(NamedTuple):
+    """Pairs of nodes, shape ``(2, P)``, with logits and labels (1: link), shape ``(P,)``."""
 
+    pairs: Tensor
     logits: Tensor
     label: Tensor
 
 
-def scored_test_pairs(run: Run) -> Scored:
-    """Score the test links and non-links of a run."""
+def scored_test_pairs(run: Run, of: Run | None = None) -> ScoredPairs:
+    """Score the test pairs of a run, or of another one; messages travel on the training links."""
+    test = (of or run).split.test
     scorer = PairScorer(run.model, run.graph, run.split.message_edge_index)
-    return Scored(scorer.logits(run.split.test.edge_label_index), run.split.test.edge_label)
+    return ScoredPairs(
+        test.edge_label_index, scorer.logits(test.edge_label_index), test.edge_label
+    )
 
 
-def draw_roc(axes: Axes, tests: Mapping[str, Scored]) -> None:
+def draw_roc(axes: Axes, tests: Mapping[str, ScoredPairs]) -> None:
     """Draw the ROC curve of each test; its name, unless empty, is for a legend."""
     for place, (name, test) in enumerate(tests.items()):
-        points = curves(*test)
+        points = curves(test.logits, test.label)
         axes.plot(points.fpr, points.tpr, label=name, **line_look(place))
     _diagonal(axes)
     label_axes(axes, "false positive rate", "true positive rate")
 
 
-def draw_precision_recall(axes: Axes, tests: Mapping[str, Scored]) -> None:
+def draw_precision_recall(axes: Axes, tests: Mapping[str, ScoredPairs]) -> None:
     """Draw precision over recall of each test; names are as for :func:`draw_roc`."""
     for place, (name, test) in enumerate(tests.items()):
-        points = curves(*test)
+        points = curves(test.logits, test.label)
         axes.plot(points.recall, points.precision, label=name, **line_look(place))
     label_axes(axes, "recall", "precision")
 
@@ -59,7 +63,7 @@ def draw_operating_point(
     precision_recall.plot(links, precision, color=ORANGE, marker="o", linestyle="")
 
 
-def draw_reliability(axes: Axes, run: Run, test: Scored) -> None:
+def draw_reliability(axes: Axes, run: Run, test: ScoredPairs) -> None:
     """Draw the fraction of links over the predicted probability, plain and calibrated."""
     sets = {"sigmoid of the logit": (test.logits.double().sigmoid(), ORANGE, "o")}
     if run.calibration is not None:
@@ -74,7 +78,7 @@ def draw_reliability(axes: Axes, run: Run, test: Scored) -> None:
     label_axes(axes, "predicted probability", "fraction of links")
 
 
-def draw_histogram(axes: Axes, test: Scored) -> None:
+def draw_histogram(axes: Axes, test: ScoredPairs) -> None:
     """Draw the histograms of the logits of links and of non-links."""
     logits, label = test.logits.double().cpu().numpy(), test.label.cpu().numpy()
     edges = np.histogram_bin_edges(logits, _BINS).tolist()

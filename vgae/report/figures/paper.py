@@ -17,18 +17,16 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from vgae.errors import UsageError, printable
-from vgae.report.figures.paper_layouts import LINE, OF_GRAPHS, OF_IMAGES, compared
+from vgae.report.figures.paper_layouts import LINE
 from vgae.report.figures.style import TEXT
-from vgae.runs.graphs import Run
-from vgae.runs.images import ImageRun
+from vgae.report.view import view_of
+from vgae.runs.kind import FinishedRun, kind_of, kinds
 from vgae.runtime.atomic import replacing
 
 log = logging.getLogger(__name__)
 
 COLUMN = 3.3  # inches, in a page with two columns
 SUFFIXES = (".pdf", ".png", ".svg")
-_SEVERAL = ("roc", "pr")  # kinds of several runs
-KINDS = (*_SEVERAL, *dict.fromkeys((*OF_GRAPHS, *OF_IMAGES)))
 _STYLE = {
     "font.size": TEXT,
     "axes.linewidth": 0.6,
@@ -84,40 +82,38 @@ def check_suffix(path: Path) -> None:
         raise UsageError("EXPORT_FORMAT", f"{path} must end in {' or '.join(SUFFIXES)}.")
 
 
-def kinds_of(run: Run | ImageRun) -> list[str]:
-    """Return the kinds of figures that a run has data for."""
-    kinds = ["curves"] if run.history else []
-    if isinstance(run, ImageRun):
-        held_out = run.config["images"].get("num_test", 0)
-        kinds += ["embedding", "reconstructions"] if held_out else []
-        return kinds + (["manifold"] if run.recipe.latent_channels == 2 else [])
-    tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
-    return kinds + ["embedding"] + (["roc", "pr", "reliability", "histogram"] if tested else [])
+def figure_kinds() -> list[str]:
+    """Return all kinds of figures: those of several runs first, then those of one run."""
+    views = [view_of(kind) for kind in kinds()]
+    shared = [name for view in views for name in view.shared_figures()]
+    return list(dict.fromkeys([*shared, *(name for view in views for name in view.figures())]))
 
 
-def check_kind(kind: str, runs: Sequence[Run | ImageRun]) -> None:
+def check_kind(kind: str, runs: Sequence[FinishedRun]) -> None:
     """Raise ``UsageError`` unless all runs have data for a kind of figure."""
-    if kind not in KINDS:
-        raise UsageError("FIGURE", f"there is no figure {kind!r}; there are {', '.join(KINDS)}.")
-    if len(runs) > 1 and kind not in _SEVERAL:
+    known = figure_kinds()
+    if kind not in known:
+        raise UsageError("FIGURE", f"there is no figure {kind!r}; there are {', '.join(known)}.")
+    views = [view_of(run.config) for run in runs]
+    shared = list(dict.fromkeys(name for view in views for name in view.shared_figures()))
+    if len(runs) > 1 and kind not in shared:
         raise UsageError(
             "FIGURE",
-            f"{kind!r} is of one run, not of {len(runs)}; of several are {', '.join(_SEVERAL)}.",
+            f"{kind!r} is of one run, not of {len(runs)}; of several are {', '.join(shared)}.",
         )
-    for run in runs:
-        fitting = kinds_of(run)
+    for run, view in zip(runs, views, strict=True):
+        fitting = view.drawable(run)
         if kind not in fitting:
-            what = "images" if isinstance(run, ImageRun) else "a graph"
             raise UsageError(
                 "FIGURE",
-                f"{run.folder} is a run on {what} and has nothing for {kind!r}; it has"
-                f" {', '.join(fitting) or 'nothing to draw'}.",
+                f"{run.folder} is a run on {kind_of(run.config).title} and has nothing for"
+                f" {kind!r}; it has {', '.join(fitting) or 'nothing to draw'}.",
             )
 
 
 def paper_figure(
     kind: str,
-    *runs: Run | ImageRun,
+    *runs: FinishedRun,
     labels: Sequence[str] | None = None,
     title: str | None = None,
     width: float = COLUMN,
@@ -125,7 +121,7 @@ def paper_figure(
     """Draw one figure of a run, or of several runs in the same axes.
 
     Args:
-        kind: One of :func:`kinds_of` the runs.
+        kind: Name of a figure; see :meth:`vgae.report.view.RunView.drawable`.
         runs: Several for ``"roc"`` and ``"pr"``, else one.
         labels: Names of the runs in a legend; by default, the names of their folders.
         title: Title, which is not typeset; papers have a caption instead.
@@ -142,13 +138,10 @@ def paper_figure(
     if labels is not None and len(labels) != len(runs):
         raise UsageError("LABELS", f"there must be a label for each run, got {len(labels)}.")
     with _paper_style(), _missing_glyphs_logged():
-        if kind in _SEVERAL:
-            names = labels or [run.folder.name for run in runs]
-            drawn = compared(kind, runs, names, width)  # pyright: ignore[reportArgumentType]
-        elif isinstance(runs[0], ImageRun):
-            drawn = OF_IMAGES[kind](runs[0], width)
+        if kind in (shared := view_of(runs[0].config).shared_figures()):
+            drawn = shared[kind](runs, labels or [run.folder.name for run in runs], width)
         else:
-            drawn = OF_GRAPHS[kind](runs[0], width)
+            drawn = view_of(runs[0].config).figures()[kind](runs[0], width)
         if title is not None:
             _add_title(drawn.figure, title)
         # Axes of one scale get their limits, and so their tick labels, when they are drawn; the

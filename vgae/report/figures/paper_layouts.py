@@ -29,7 +29,7 @@ from vgae.report.figures.link_panels import (
 )
 from vgae.report.figures.points import draw_values, projections
 from vgae.report.figures.sheets import draw_sheet
-from vgae.report.figures.style import TEXT, finish_legend
+from vgae.report.figures.style import TEXT, cut, finish_legend
 from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
@@ -73,10 +73,10 @@ def compared(kind: str, runs: Sequence[Run], labels: Sequence[str], width: float
         "roc": ("AUC", "ROC", draw_roc, "lower right"),
         "pr": ("AP", "precision and recall", draw_precision_recall, "lower left"),
     }[kind]
-    values = [100 * getattr(link_scores(*test), score.lower()) for test in tests]
+    values = [100 * getattr(link_scores(test.logits, test.label), score.lower()) for test in tests]
     texts = [f"{score} {value:.2f} %" for value in values]
     if len(runs) > 1:
-        names = _distinct([_short(label) for label in labels])
+        names = _distinct([cut(printable(label), _NAME) for label in labels])
         texts = [f"{name}: {text}" for name, text in zip(names, texts, strict=True)]
     figure, axes = _axes(width, 0.8 * width)
     draw(axes, dict(zip(texts, tests, strict=True)))
@@ -198,7 +198,7 @@ def _add_legend(figure: Figure, axes: Axes, corner: str | None) -> None:
         texts = [*texts[: _LISTED - 1], f"and {len(texts) - _LISTED + 1:,} more"]
     width, height = figure.get_size_inches()
     if len(texts) > _ONE_COLUMN:
-        texts = [_short(text, int((width / 2 - _HANDLE) / _LETTER) - 1) for text in texts]
+        texts = [cut(printable(text), int((width / 2 - _HANDLE) / _LETTER) - 1) for text in texts]
     longest = max(map(len, texts))
     if corner and len(texts) <= _INSIDE and longest * _LETTER < 0.75 * width:
         look: dict[str, Any] = {"loc": corner, "facecolor": "white", "edgecolor": "none"}
@@ -225,11 +225,6 @@ def _add_legend(figure: Figure, axes: Axes, corner: str | None) -> None:
 def _dot_size(count: int, width: float) -> float:
     """Return the size of a dot in square points."""
     return float(np.clip(2500 / max(count, 1), 0.6, 10)) * (width / _COLUMN) ** 2
-
-
-def _short(name: str, most: int = _NAME) -> str:
-    name = printable(name)
-    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

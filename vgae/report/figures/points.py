@@ -57,15 +57,10 @@ def draw_classes(
 ) -> None:
     """Draw points in the colour and marker of their label, named for a legend.
 
-    Args:
-        axes: Axes to draw into.
-        points: Shape ``(n, 2)``.
-        labels: Integers, negative where unknown, shape ``(n,)``.
-        size: Size of a point, in square points.
-        name_of: Returns the name of a label.
-        largest_first: Whether small classes are drawn on top of large ones, or in the order of
-            their numbers.
-        counted: Whether the names end with the number of points.
+    Points have shape ``(n, 2)`` and a size in square points. Labels are integers of shape
+    ``(n,)``, negative where unknown. Small classes are drawn on top of large ones if
+    ``largest_first``, else in the order of their numbers. Names end with the number of points if
+    ``counted``.
     """
     present, counts = np.unique(labels, return_counts=True)
     order = np.argsort(-counts, kind="stable") if largest_first else np.arange(len(present))

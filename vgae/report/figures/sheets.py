@@ -113,12 +113,8 @@ def draw_sheet(
 ) -> None:
     """Fill axes with a sheet; one of its pixels is one unit of the axes.
 
-    Args:
-        axes: Axes to draw into.
-        tiles: The sheet.
-        smooth: Whether it is scaled down; derived from ``inches`` if these are given.
-        inches: Width in print. Pixels are then repeated, to several hundred per inch, because
-            viewers of vector figures blur small images.
+    It is ``smooth`` if it is scaled down. In print, of a width in ``inches``, pixels are repeated
+    to several hundred per inch instead, because viewers of vector figures blur small images.
     """
     height, width = tiles.shape[:2]
     if inches is not None:

@@ -65,6 +65,11 @@ def titled(axes: Axes, text: str) -> None:
     axes.tick_params(labelsize=TEXT)
 
 
+def cut(text: str, most: int) -> str:
+    """Return a text, cut to a number of letters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Set the labels of both axes."""
     axes.set_xlabel(x, fontsize=TEXT)

@@ -11,7 +11,7 @@ from vgae.models.embedding import parameter_like
 from vgae.report.figures.images import decoded
 from vgae.report.figures.latent_plane import evenly_spaced, posterior_of
 from vgae.report.pages import compared_runs as shared
-from vgae.report.pages.frame import Cell, Chart, Table, minus, numeric, shown
+from vgae.report.pages.frame import Chart, Table, minus, numeric, shown
 from vgae.report.pages.sprites import spaced_sprite, thumbnails
 from vgae.runs.images import ImageRun
 from vgae.runtime.streams import stream
@@ -101,7 +101,7 @@ def _scores(runs: Sequence[ImageRun], names: Sequence[str], elbos: Sequence[Tens
     cells = []
     for i, test in enumerate(tests):
         elbo, log_px = (
-            _score(test.get(key), test.get(f"{key}_error"), is_best=winner == i)
+            shared.score_cell(test.get(key), test.get(f"{key}_error"), is_best=winner == i)
             for key, winner in zip(keys, best, strict=True)
         )
         difference = shared.difference_text(apart[i], 1, 2)
@@ -110,13 +110,6 @@ def _scores(runs: Sequence[ImageRun], names: Sequence[str], elbos: Sequence[Tens
         active = f"{test['active_units']} of {test['latent_channels']}" if test else "–"
         cells.append([elbo, difference, log_px, samples, kl, active])
     return shared.scores_of_runs(runs, names, columns, cells, "test images", comparable=comparable)
-
-
-def _score(value: float | None, error: float | None, *, is_best: bool) -> Cell:
-    if value is None:
-        return "–"
-    text = minus(f"{value:.2f}") + ("" if error is None else f" ± {error:.2f}")
-    return shared.marked(text, is_best=is_best), value
 
 
 def _pictures(runs: Sequence[ImageRun], names: Sequence[str]) -> list[tuple[str, str]]:

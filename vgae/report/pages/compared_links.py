@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from vgae.evaluation.differences import Difference, auc_difference
-from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import curves
+from vgae.report.figures.link_panels import scored_test_pairs
 from vgae.report.pages import compared_runs as shared
 from vgae.report.pages.frame import Cell, Chart, Table, numeric, shown
 from vgae.report.pages.scores import percent_interval, ranking_curves
@@ -16,18 +16,10 @@ from vgae.runs.graphs import Run
 
 
 def compared_links(runs: Sequence[Run], names: Sequence[str]) -> shared.Compared:
-    """Compare runs on graphs.
-
-    Args:
-        runs: Two or more; differences are to the first.
-        names: Names of the runs.
-
-    Raises:
-        ArtifactError: If the graph of a run has changed since.
-    """
+    """Compare two or more runs on graphs; raise ``ArtifactError`` if a graph has changed."""
     same = [same_test(run, runs[0]) for run in runs]
     logits = [
-        logits_of_test(run, runs[0] if alike else run)
+        scored_test_pairs(run, runs[0] if alike else run).logits
         for run, alike in zip(runs, same, strict=True)
     ]
     label = runs[0].split.test.edge_label
@@ -56,24 +48,8 @@ def same_test(run: Run, other: Run) -> bool:
 
 def _same_pairs(pairs: Tensor, other: Tensor, num_nodes: int) -> bool:
     """Compare undirected pairs in any order."""
-    a, b = (
-        (p.min(dim=0).values * num_nodes + p.max(dim=0).values).sort().values
-        for p in (pairs, other)
-    )
-    return torch.equal(a, b)
-
-
-def logits_of_test(run: Run, reference: Run) -> Tensor:
-    """Return the logits of test pairs; messages travel on the training links.
-
-    Args:
-        run: The run whose model scores the pairs.
-        reference: The run whose test pairs are scored, in their order.
-    """
-    pairs = reference.split.test.edge_label_index
-    if not pairs.shape[1]:
-        return torch.empty(0)
-    return PairScorer(run.model, run.graph, run.split.message_edge_index).logits(pairs)
+    codes = [p.min(dim=0).values * num_nodes + p.max(dim=0).values for p in (pairs, other)]
+    return torch.equal(codes[0].sort().values, codes[1].sort().values)
 
 
 def warnings(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
@@ -137,28 +113,20 @@ def _scores(
     # The best error is the lowest one.
     ranked = [[*row[:4], None if row[4] is None else -row[4]] for row in values]
     best = [shared.best_of(column, comparable=comparable) for column in zip(*ranked, strict=True)]
-    cells = []
+    cells, units = [], [(100, 2)] * 4 + [(1, 3)]  # scale and decimals
     for i, run in enumerate(runs):
         found, test = apart[i] if i else None, _test(run)
         auc, ap, mrr, hits, ece = (
-            _cell(value, is_best=best[k] == i, is_percent=k < 4)
-            for k, value in enumerate(values[i])
+            shared.score_cell(value, None, unit, is_best=winner == i)
+            for value, winner, unit in zip(values[i], best, units, strict=True)
         )
-        difference: Cell = shared.difference_text(found, 100, 2)
-        if found:
-            difference = difference, found.value
+        text = shared.difference_text(found, 100, 2)
+        difference: Cell = (text, found.value) if found else text
         intervals = [
             percent_interval(test[key]) if test else "–" for key in ("auc_interval", "ap_interval")
         ]
         cells.append([auc, intervals[0], difference, ap, intervals[1], mrr, hits, ece])
     return shared.scores_of_runs(runs, names, columns, cells, "test links", comparable=comparable)
-
-
-def _cell(value: float | None, *, is_best: bool, is_percent: bool) -> Cell:
-    if value is None:
-        return "–"
-    text = f"{100 * value:.2f}" if is_percent else f"{value:.3f}"
-    return shared.marked(text, is_best=is_best), value
 
 
 def _values(run: Run) -> list[float | None]:
@@ -179,13 +147,10 @@ def _charts(
     for i, (run, name, scores) in enumerate(zip(runs, names, logits, strict=True)):
         if len(scores):
             points = curves(scores, run.split.test.edge_label)
-            roc.append(shared.curve(i, name, 100 * points.fpr, 100 * points.tpr, "line"))
-            pr.append(shared.curve(i, name, 100 * points.recall, 100 * points.precision, "line"))
+            drawn = (roc, points.fpr, points.tpr), (pr, points.recall, points.precision)
+            for series, x, y in drawn:
+                series.append(shared.curve(i, name, 100 * x, 100 * y)._replace(kind="line"))
     if roc:
-        charts |= ranking_curves(
-            roc,
-            pr,
-            "The further to the upper left, the better. The dotted line is random guessing.",
-            "The further to the upper right, the better. The dotted line is random guessing.",
-        )
+        text = "The further to the upper {}, the better. The dotted line is random guessing."
+        charts |= ranking_curves(roc, pr, text.format("left"), text.format("right"))
     return charts

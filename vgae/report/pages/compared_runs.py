@@ -1,50 +1,34 @@
 """Shared parts of the comparisons of runs on graphs and of runs on images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from vgae.evaluation.differences import Difference
-from vgae.report.pages.frame import (
-    Cell,
-    Chart,
-    Column,
-    Series,
-    Table,
-    minus,
-    numeric,
-    rounded,
-    thinned,
-)
+from vgae.report.figures.style import cut
+from vgae.report.pages import frame
+from vgae.report.pages.frame import Cell, Chart, Table, line, minus, numeric, rounded, thinned
 from vgae.report.pages.repeating import duration
 
 NUM_COLOURS = 8  # of compare.css
 NO_BEST = "No run is the best: the scores are not comparable."
 _LONGEST = 24  # characters of a setting; fingerprints are longer
 _NAMES = {"name": "recipe"}
+Values: TypeAlias = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The content of a comparison.
+    """The content of a comparison."""
 
-    Attributes:
-        kicker: Number of runs and their data.
-        verdict: The best run, in one sentence.
-        warnings: Reasons why scores are not comparable, if any.
-        scores: One row per run that begins with its name.
-        charts: Curves, one series per run.
-        pictures: Names and data URIs of images.
-    """
-
-    kicker: str
-    verdict: str
-    warnings: Sequence[str]
-    scores: Table
-    charts: Mapping[str, Chart]
-    pictures: Sequence[tuple[str, str]] = field(default=())
+    kicker: str  # number of runs and their data
+    verdict: str  # the best run, in one sentence
+    warnings: Sequence[str]  # reasons why scores are not comparable
+    scores: Table  # one row per run that begins with its name
+    charts: Mapping[str, Chart]  # one series per run
+    pictures: Sequence[tuple[str, str]] = ()  # names and data URIs of images
 
 
 def colour_of(index: int) -> str:
@@ -57,17 +41,11 @@ def is_dashed(index: int) -> bool:
     return index // NUM_COLOURS % 2 == 1
 
 
-def curve(
-    index: int,
-    name: str,
-    x: Sequence[float] | np.ndarray,
-    y: Sequence[float] | np.ndarray,
-    kind: str = "",
-) -> Series:
-    """Return the line of a run, thinned to at most 500 points; dots make a short one visible."""
-    some, kind = thinned(len(x), 500), kind or ("line" if len(x) > 9 else "line+dots")
+def curve(index: int, name: str, x: Values, y: Values) -> frame.Series:
+    """Return the line of a run, thinned to at most 500 points."""
+    some = thinned(len(x), 500)
     x, y = rounded(np.asarray(x)[some]), rounded(np.asarray(y)[some])
-    return Series(name, x, y, kind, colour_of(index), dash=is_dashed(index))
+    return line(name, x, y, colour_of(index), is_dashed(index))
 
 
 def validation_chart(
@@ -88,33 +66,33 @@ def differing(settings: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for one in settings for name in one)
     values = {name: [one.get(name, "") for one in settings] for name in names}
     return {
-        _NAMES.get(name, name): [_short(value) for value in several]
+        _NAMES.get(name, name): [cut(value, _LONGEST) for value in several]
         for name, several in values.items()
         if len(set(several)) > 1
     }
 
 
-def _short(value: str) -> str:
-    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"
-
-
 def best_of(values: Sequence[float | None], *, comparable: bool) -> int | None:
     """Return the index of the highest value; ``None`` if values are not comparable."""
-    known = [i for i, value in enumerate(values) if value is not None]
-    if not comparable or len(known) < 2:
-        return None
-    return max(known, key=lambda i: values[i] or 0.0)
+    known = {i: value for i, value in enumerate(values) if value is not None}
+    return max(known, key=known.__getitem__) if comparable and len(known) > 1 else None
 
 
-def marked(text: str, *, is_best: bool) -> str:
-    """Return a score as text, with a star if it is the best."""
-    return f"★ {text}" if is_best else text
+def score_cell(
+    value: float | None, error: float | None, unit: tuple[int, int] = (1, 2), *, is_best: bool
+) -> Cell:
+    """Return a score, in a unit of a scale and a number of decimals; a star marks the best."""
+    scale, digits = unit
+    if value is None:
+        return "–"
+    text = minus(f"{scale * value:.{digits}f}") + ("" if error is None else f" ± {error:.2f}")
+    return "★ " * is_best + text, value
 
 
 def scores_of_runs(
     runs: Sequence[Any],
     names: Sequence[str],
-    columns: Sequence[Column],
+    columns: Sequence[frame.Column],
     cells: Sequence[Sequence[Cell]],
     items: str,
     *,
@@ -125,7 +103,7 @@ def scores_of_runs(
     for run, name, row in zip(runs, names, cells, strict=True):
         epoch, seconds = run.metrics["epoch"], run.metrics["seconds"]
         rows.append([name, *row, (f"{epoch:,}", epoch), (duration(seconds), seconds)])
-    columns = [Column("run"), *columns, numeric("epoch kept"), numeric("time")]
+    columns = [frame.Column("run"), *columns, numeric("epoch kept"), numeric("time")]
     caption = f"Scores of the {items}" + ("; ★ is the best of a column" if comparable else "")
     return Table(caption, columns, rows, sortable=True)
 
@@ -150,11 +128,7 @@ def difference_text(found: Difference | None, scale: float, digits: int) -> str:
 def lead_text(ahead: Difference, second: str, unit: tuple[float, int, str], items: str) -> str:
     """Return the end of a verdict: the lead of the best run, and whether it is significant.
 
-    Args:
-        ahead: Difference to the second run.
-        second: Name of the second run.
-        unit: Scale, number of decimals and name of the unit.
-        items: Plural noun for the test data.
+    ``unit`` is scale, number of decimals and name; ``items`` is a plural noun for the test data.
     """
     scale, digits, name = unit
     value, low, high = (minus(f"{scale * end:.{digits}f}") for end in ahead)

@@ -2,38 +2,24 @@
 
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
 from vgae.errors import UsageError
 from vgae.report.figures.style import CLASS_COLOURS, titled
-from vgae.report.pages.compared_images import compared_images
-from vgae.report.pages.compared_links import compared_links
-from vgae.report.pages.compared_runs import Compared, colour_of, differing, is_dashed, listed
+from vgae.report.pages.compared_runs import colour_of, differing, is_dashed, listed
 from vgae.report.pages.frame import Chart, Column, Table, image_uri, render, shown
-from vgae.report.pages.graphs import settings as link_settings
-from vgae.report.pages.images import settings as image_settings
-from vgae.runs.folder import is_image_run, understood
-from vgae.runs.graphs import load_run
-from vgae.runs.images import load_image_run
+from vgae.report.view import view_of
+from vgae.runs.folder import understood
+from vgae.runs.kind import kind_of
+from vgae.runs.lifecycle import load_run
 
-
-class _Kind(NamedTuple):
-    """Functions that load, describe and compare the runs of one kind."""
-
-    load: Callable[[Path], Any]
-    settings: Callable[[Any], list[tuple[str, str]]]
-    compare: Callable[[Sequence[Any], Sequence[str]], Compared]
-
-
-_IMAGES = _Kind(load_image_run, image_settings, compared_images)
-_LINKS = _Kind(load_run, link_settings, compared_links)
 _MOST_COLUMNS = 3  # settings that fit beside the scores
 
 
@@ -41,25 +27,24 @@ def comparison_page(folders: Sequence[Path], path: Path) -> str:
     """Return the page that compares runs as self-contained HTML.
 
     Args:
-        folders: Folders of two or more finished runs, all on graphs or all on images.
-            Differences are to the first.
-        path: Path of the page, for links to the pages of the runs.
+        folders: Of finished runs, two or more, all of one kind. Differences are to the first.
+        path: Where the page is going to be, for links to the runs' own pages.
 
     Raises:
-        ArtifactError: If a file of a run is damaged, or its data have changed since.
-        UsageError: If a run is given twice, if runs are of both kinds, or if plotly is not
+        ArtifactError: If a file of a run is damaged, or its data are others now.
+        UsageError: If a run is given twice, if runs are of several kinds, or if plotly is not
             installed.
     """
     check_folders(folders)
     names = names_of(folders)
-    kind = _IMAGES if is_image_run(folders[0]) else _LINKS
+    view = view_of(folders[0])
     runs, settings = [], []
     for folder in folders:
         with understood(folder):
-            runs.append(kind.load(folder))
-            settings.append(dict(kind.settings(runs[-1])))
+            runs.append(load_run(folder))
+            settings.append(dict(view.settings(runs[-1])))
     with understood(Path(os.path.commonpath([folder.resolve() for folder in folders]))):
-        found = kind.compare(runs, names)
+        found = view.compare(runs, names)
     different = differing(settings)
     content = {
         "title": f"{len(folders)} runs compared · vgae",
@@ -105,13 +90,12 @@ def check_folders(folders: Sequence[Path]) -> None:
         if folder.resolve() in seen:
             raise UsageError("REPORT_TWICE", f"{folder} is given twice; give each run once.")
         seen[folder.resolve()] = folder
-    kinds = [is_image_run(folder) for folder in folders]
-    for (one, kind), (other, other_kind) in pairwise(zip(folders, kinds, strict=True)):
-        if kind != other_kind:
-            images, links = (one, other) if kind else (other, one)
+    for pair in pairwise((folder, kind_of(folder).title) for folder in folders):
+        (one, title), (other, other_title) = sorted(pair, key=itemgetter(1), reverse=True)
+        if title != other_title:
             raise UsageError(
                 "REPORT_KINDS",
-                f"{images} is a run on images and {links} one on a graph; compare runs of one"
+                f"{one} is a run on {title} and {other} one on {other_title}; compare runs of one"
                 " kind.",
             )
 

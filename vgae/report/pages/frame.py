@@ -23,6 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vgae.errors import printable
+from vgae.report.figures.style import cut
 from vgae.runtime.atomic import replacing
 from vgae.runtime.tables import optional_module
 
@@ -33,54 +34,37 @@ PERCENT = (-2.0, 102.0)  # an axis from 0 to 100 % with margins
 
 
 class Series(NamedTuple):
-    """One line, or one set of dots or bars, of a chart.
+    """One line, or one set of dots or bars, of a chart."""
 
-    Attributes:
-        name: Name in the legend; an empty one is left out.
-        x: Positions.
-        y: Values.
-        kind: ``"line"``, ``"step"``, ``"dots"``, ``"line+dots"`` or ``"bars"``.
-        colour: ``"accent"``, ``"second"``, ``"third"``, ``"muted"``, or another colour that a
-            style sheet of the page defines.
-        dash: Whether the line is dashed.
-        text: Tooltips of the values.
-        low, high: Ends of error bars, one per value, or empty.
-    """
-
-    name: str
+    name: str  # in the legend; an empty one is left out
     x: Sequence[float | str]
     y: Sequence[float | None]
-    kind: str = "line"
-    colour: str = "accent"
+    kind: str = "line"  # or "step", "dots", "line+dots", "bars"
+    colour: str = "accent"  # or "second", "third", "muted", or one that a style sheet defines
     dash: bool = False
-    text: Sequence[str] = ()
-    low: Sequence[float] = ()
+    text: Sequence[str] = ()  # tooltips of the values
+    low: Sequence[float] = ()  # ends of error bars, one per value, or none
     high: Sequence[float] = ()
+
+
+def line(name: str, x: Sequence[float], y: Sequence[float | None], *look: Any) -> Series:
+    """Return a line in a given look: colour and dashes. Dots make a short one visible."""
+    return Series(name, x, y, "line" if len(x) > 9 else "line+dots", *look)
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, drawn by ``page.js``.
-
-    Attributes:
-        title: Heading.
-        summary: Description in one or two sentences, also for screen readers.
-        series: Lines, dots and bars.
-        x_title, y_title: Labels of the axes.
-        x_range, y_range: Limits of the axes; ``None`` fits them to the values.
-        log_y: Whether the y axis is logarithmic.
-        marks: Vertical lines: position and label of each.
-    """
+    """A chart, drawn by ``page.js``."""
 
     title: str
-    summary: str
+    summary: str  # one or two sentences, also for screen readers
     series: Sequence[Series]
     x_title: str = ""
     y_title: str = ""
-    x_range: tuple[float, float] | None = None
+    x_range: tuple[float, float] | None = None  # fitted to the values by default
     y_range: tuple[float, float] | None = None
     log_y: bool = False
-    marks: Sequence[tuple[float, str]] = ()
+    marks: Sequence[tuple[float, str]] = ()  # position and label of vertical lines
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -90,7 +74,7 @@ class Chart:
 def training_chart(
     title: str, summary: str, series: Sequence[Series], y_title: str, kept: int, **options: Any
 ) -> Chart:
-    """Return a chart over the epochs in which the kept one, if any, is marked."""
+    """Return a chart over the epochs; the kept one, unless it is 0, is marked."""
     marks = ((kept, f"kept: epoch {kept}"),) if kept else ()
     return Chart(title, summary, series, "epoch", y_title, marks=marks, **options)
 
@@ -130,7 +114,7 @@ def render(
     scripts: Sequence[str] = (),
     styles: Sequence[str] = (),
 ) -> str:
-    """Return a page as HTML.
+    """Return a page as HTML; raise ``UsageError`` if plotly is not installed.
 
     Args:
         template: File in ``templates/`` that extends ``base.html.j2``.
@@ -139,25 +123,18 @@ def render(
         data: Further data of the scripts: plain values and :func:`packed` arrays.
         scripts: Files in ``templates/`` that run after ``page.js``.
         styles: Files in ``templates/`` that follow ``page.css``.
-
-    Raises:
-        UsageError: If plotly is not installed.
     """
-    sources = [plotly_js(), *(_text(name) for name in ("page.js", *scripts))]
+    sources = [plotly_js(), *map(_text, ("page.js", *scripts))]
     inline = [_script(source) for source in sources]
     embedded = {"charts": {name: chart.to_dict() for name, chart in charts.items()}, **data}
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            **content,
-            charts=charts,
-            data=json_markup(embedded),
-            policy=_policy(inline),
-            scripts=[Markup(source) for source in inline],
-            style=Markup("".join(_text(name) for name in ("page.css", *styles))),
-        )
-    )
+    rest = {
+        "charts": charts,
+        "data": json_markup(embedded),
+        "policy": _policy(inline),
+        "scripts": [*map(Markup, inline)],
+        "style": Markup("".join(map(_text, ("page.css", *styles)))),
+    }
+    return _environment().get_template(template).render(**content, **rest)
 
 
 def write_page(path: Path, html: str) -> int:
@@ -190,8 +167,7 @@ def packed(array: np.ndarray) -> dict[str, str]:
 
 def shown(name: object) -> str:
     """Return a name as pages show it: cut to 80 characters, invisible ones escaped."""
-    text = printable(str(name)[: _LONGEST + 1])
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return cut(printable(str(name)[: _LONGEST + 1]), _LONGEST)
 
 
 def minus(text: str) -> str:
@@ -216,13 +192,11 @@ def thinned(count: int, most: int = 400) -> np.ndarray:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("vgae.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = PackageLoader("vgae.report")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    made.trim_blocks = made.lstrip_blocks = True
+    made.globals |= {"Table": Table, "Column": Column, "numeric": numeric}
+    return made
 
 
 def _text(name: str) -> str:

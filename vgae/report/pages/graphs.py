@@ -9,11 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from vgae.errors import printable
-from vgae.evaluation.calibration import Calibration
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.registry import graph_model
 from vgae.prediction.links import LinkTable
 from vgae.recipes import RECIPES, Recipe
 from vgae.report.figures.graphs import write_figures
+from vgae.report.figures.link_panels import scored_test_pairs
 from vgae.report.figures.style import CLASS_COLOURS, DARK_CLASS_COLOURS
 from vgae.report.pages import scores
 from vgae.report.pages.frame import render, shown
@@ -21,7 +22,7 @@ from vgae.report.pages.proposals import (
     TopPairs,
     best_links,
     evaluate_proposals,
-    evaluation_table,
+    evaluation_rows,
     map_data,
     probability_cell,
     proposal_table,
@@ -34,7 +35,7 @@ from vgae.report.pages.repeating import (
     shell_command,
 )
 from vgae.runs.folder import stored_recipe, understood
-from vgae.runs.graphs import Run, calibration_at
+from vgae.runs.graphs import GRAPHS, Run, calibration_at
 from vgae.runtime.npz import read_arrays
 
 log = logging.getLogger(__name__)
@@ -43,33 +44,6 @@ _FIGURES = {
     "training.png": "Training curves",
     "embedding.png": "Embeddings of the nodes",
     "links.png": "ROC curve, precision and recall, reliability",
-}
-_FILES = {
-    "metrics.json": "AUC, AP, ranks, calibration",
-    "embeddings.npz": "name and embedding of each node",
-    **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
-}
-_MODELS = {
-    "vgae": "variational graph auto-encoder",
-    "gae": "graph auto-encoder",
-    "linear-vgae": "linear variational graph auto-encoder",
-    "linear-gae": "linear graph auto-encoder",
-}
-_SECTIONS = {
-    "summary": "Summary",
-    "learning": "Training",
-    "quality": "Evaluation",
-    "space": "Latent space",
-    "proposed": "Proposed links",
-    "checks": "Reliability",
-    "repeat": "Reproduction",
-}
-_HELP = {
-    "auc": "Probability that a held-out link has a higher score than a pair of nodes without a"
-    " link. Random scores get 50.",
-    "ap": "Average precision: the test pairs are sorted by score; the precision at a link is the"
-    " fraction of links among the pairs down to it, and this is its mean over all links. Random"
-    " scores get 50, as there are as many non-links as links.",
 }
 
 
@@ -89,17 +63,20 @@ def graph_page(run: Run, *, top_k: int = 200) -> str:
 
 
 def _page(run: Run, top_k: int) -> str:
-    graph, metrics = run.graph, run.metrics
+    graph, metrics, recipe = run.graph, run.metrics, stored_recipe(Recipe, dict(run.config))
     log.info("scoring the test links")
-    scored = scores.scored_test_pairs(run.model, graph, run.split)
+    scored = scored_test_pairs(run)
     charts = scores.learning_charts(run.history, metrics["epoch"])
-    learning, reliability = [*charts], None
-    if scored is not None:
+    learning, text, reliability = [*charts], None, None
+    if scored.label.any():
+        simple = scores.baseline(scored, run.split).auc
+        fitted = scores.num_pairs(metrics["val"]) if "val" in metrics else 0
+        text = verdict(metrics["test"], simple, fitted)
         charts |= scores.ranking_charts(scored, run.calibration)
         charts["reliability"] = scores.reliability_chart(metrics["test"])
         charts["degrees"], degrees = scores.degree_chart(scored, run.split, run.calibration)
         reliability = {
-            "probabilities": scores.probability_table(metrics["test"]),
+            "probabilities": scores.probability_rows(metrics["test"]),
             "degrees": degrees,
             "leakage": scores.leakage_check(scored, run.split),
         }
@@ -112,23 +89,29 @@ def _page(run: Run, top_k: int) -> str:
         "graph.html.j2",
         {
             "title": f"{printable(graph.name)} · {run.config['model']} · vgae",
-            "sections": [*_SECTIONS.items()],
             "name": shown(graph.name),
             "model": shown(graph_model(run.config["model"]).title),
-            "head": headline(run, scored),
+            "verdict": text,
+            "test": metrics.get("test"),
             "top": top_proposal(found, tested),
-            "facts": facts(run),
+            "graph": graph,
+            "channels": recipe.latent_channels,
+            "recipe": shown(recipe.name),
+            "time": duration(metrics["seconds"]),
+            "kept": f"{metrics['epoch']:,} of {metrics['epochs']:,}",
             "learning": learning,
-            "score_table": scores.score_table(metrics),
+            "scores": scores.score_rows(metrics),
             "proposals": proposal_table(found, graph),
-            "tested": evaluation_table(tested) if tested else None,
-            "tested_lead": evaluation_sentence(tested) if tested else "",
-            "prior": prior_sentence(run, calibration),
+            "tested": evaluation_rows(tested),
+            "evaluation": evaluation_sentence(tested) if tested else "",
+            "has_probabilities": calibration is not None,
+            "rate": link_rate(run),
+            "num_val": f"{run.split.val.pos.shape[1]:,}",
             "reliability": reliability,
             "audit": scores.audit_rows(run.split, graph),
             "settings": settings(run),
             "command": command(run),
-            "files": folder_files(run.folder, _FILES),
+            "files": folder_files(run.folder, GRAPHS.files),
             "stills": stills(run),
             "drawn": drawn,
         },
@@ -138,28 +121,11 @@ def _page(run: Run, top_k: int) -> str:
     )
 
 
-def headline(run: Run, scored: scores.ScoredPairs | None) -> dict[str, Any] | None:
-    """Return AUC and AP with their intervals, and a sentence that explains them."""
-    if scored is None:
-        return None
-    test = run.metrics["test"]
-    rows = []
-    for key, name in (("auc", "AUC"), ("ap", "Average precision")):
-        low, high = test[f"{key}_interval"]
-        row = {"name": name, "help": _HELP[key], "value": test[key], "low": low, "high": high}
-        rows.append(row)
-    simple = scores.baseline(scored, run.split)
-    fitted = scores.num_pairs(run.metrics["val"]) if "val" in run.metrics else 0
-    return {"scores": rows, "verdict": verdict(test, simple.auc, fitted)}
-
-
 def verdict(test: Mapping[str, Any], simple: float, fitted: int) -> str:
     """Return the test scores in plain words.
 
-    Args:
-        test: Scores from ``metrics.json``.
-        simple: AUC of the number of common neighbours.
-        fitted: Number of validation pairs that the calibration is fitted to.
+    ``simple`` is the AUC of the number of common neighbours, and ``fitted`` the number of
+    validation pairs that the calibration is fitted to.
     """
     text = (
         "Given one held-out link and one pair without a link, the model ranks the link first in"
@@ -224,39 +190,12 @@ def _ties(probability: Tensor) -> str:
     return f" {least}{count:,} {pairs} the same probability and no higher score."
 
 
-def facts(run: Run) -> list[tuple[str, str]]:
-    """Return sizes of the graph and the model, training time and kept epoch."""
-    graph, metrics, config = run.graph, run.metrics, run.config
-    return [
-        ("nodes", f"{graph.num_nodes:,}"),
-        ("links", f"{graph.num_links:,}"),
-        ("features", f"{graph.num_features:,}" if graph.num_features else "none"),
-        ("latent dimensions", f"{config['recipe']['latent_channels']:,}"),
-        ("recipe", shown(config["recipe"]["name"])),
-        ("training time", duration(metrics["seconds"])),
-        ("epoch kept", f"{metrics['epoch']:,} of {metrics['epochs']:,}"),
-    ]
-
-
-def prior_sentence(run: Run, calibration: Calibration | None) -> str:
-    """Return the rate of links that the probabilities of proposals assume, in plain words."""
-    if calibration is None:
-        return (
-            "No links were held out for validation, so there are no probabilities; pairs are"
-            " listed by their score."
-        )
+def link_rate(run: Run) -> str:
+    """Return the rate of links among the pairs that are not training links, in words."""
     graph, num_train = run.graph, run.split.train.shape[1]
     unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - num_train
-    rate = (graph.num_links - num_train) / unknown
-    one_in = f"one in {round(1 / rate):,}" if rate > 0 else "none"
-    return (
-        f"Links are rare: of the pairs that are not training links, {one_in} is a link. The"
-        " probabilities of proposals assume this rate, as if as many links were missing as were"
-        " held out. Those of the test pairs below assume as many non-links as links. The"
-        f" calibration is fitted to {run.split.val.pos.shape[1]:,} validation links and to random"
-        " pairs without a link. The best of all pairs differ from these: where the evaluation"
-        " above disagrees with the probabilities, trust the evaluation."
-    )
+    found = graph.num_links - num_train
+    return f"one in {round(unknown / found):,}" if found else "none"
 
 
 def evaluation_sentence(tested: Sequence[TopPairs]) -> str:
@@ -289,8 +228,8 @@ def command(run: Run) -> str:
     given = {
         "--features": (config["graph"]["features"], "raw"),
         "--directed": (config["graph"].get("directed", "symmetrize"), "symmetrize"),
-        "--val": (config["split"]["val"], 0.05),
-        "--test": (config["split"]["test"], 0.10),
+        "--val": (config["split"]["val"], VAL_FRACTION),
+        "--test": (config["split"]["test"], TEST_FRACTION),
     }
     for option, (value, default) in given.items():
         if value != default:

@@ -52,13 +52,12 @@ def charts_of(
         return {}
     some = [history[i] for i in thinned(len(history), 1000)]
     epoch = [row.epoch for row in some]
-    kind = "line" if len(some) > 9 else "line+dots"  # a line needs two points
 
     def chart(title: str, summary: str, *series: Series) -> Chart:
         return frame.training_chart(title, summary, series, "nats per image", kept)
 
-    def curve(name: str, values: Sequence[float], colour: str = "accent") -> Series:
-        return Series(name, epoch, rounded(values), kind, colour)
+    def curve(name: str, values: Sequence[float]) -> Series:
+        return frame.line(name, epoch, rounded(values))
 
     recon, kl = ([getattr(row, name) / num_train for row in some] for name in ("recon", "kl"))
     total = [a + b for a, b in zip(recon, kl, strict=True)]
@@ -68,7 +67,7 @@ def charts_of(
     course = f"It went from {total[0]:.1f} to {total[-1]:.1f} in training"
     if seen:
         at, values = zip(*(seen[i] for i in thinned(len(seen), 1000)), strict=True)
-        series.append(Series("validation", at, rounded(values), kind, "second"))
+        series.append(frame.line("validation", at, rounded(values), "second"))
         course += f"; the best value of the validation images was {min(values):.1f}"
     name = "Negative ELBO" if with_kl else "Negative log-likelihood"
     charts = {"elbo": chart(name, f"Mean over the images. {course}. Lower is better.", *series)}
@@ -105,11 +104,7 @@ class Dimensions:
         return (self.variance > _ACTIVE).tolist()
 
     def chart(self, name: str) -> Chart:
-        """Return the KL divergences over images of a given name as bars.
-
-        Raises:
-            ValueError: If there is no KL divergence.
-        """
+        """Return the mean KL divergences as bars; raise ``ValueError`` if there are none."""
         if self.kl is None:
             raise ValueError("a plain auto-encoder has no KL divergence")
         drawn, active = self.order[:_MOST_BARS], self.is_active

@@ -27,7 +27,7 @@ from vgae.report.pages.repeating import (
 )
 from vgae.report.pages.sprites import latent_grid, spaced_sprite, sprite, thumbnails, tiling
 from vgae.runs.folder import understood
-from vgae.runs.images import ImageRun
+from vgae.runs.images import IMAGES, ImageRun
 from vgae.runtime.streams import stream
 
 _MODELS = {"vae": "variational auto-encoder", "ae": "plain auto-encoder"}
@@ -41,23 +41,6 @@ _FIGURES = {
     "training.png": "Training curves",
     "latent.png": "Test images in the latent space",
 }
-_FILES = {
-    "metrics.json": "ELBO, log p(x), active dimensions",
-    "embeddings.npz": "mean and variance of the posterior of each test image",
-    "figures/reconstructions.png": "figure: test images and their reconstructions",
-    "figures/samples.png": "figure: samples from the prior",
-    "figures/interpolation.png": "figure: interpolation between test images",
-    "figures/manifold.png": "figure: decoded latent plane",
-    **{f"figures/{name}": f"figure: {title}" for name, title in _FIGURES.items()},
-}
-_SECTIONS = {
-    "summary": "Summary",
-    "learning": "Training",
-    "quality": "Reconstructions",
-    "space": "Latent space",
-    "explore": "Latent traversal",
-    "repeat": "Reproduction",
-}
 
 
 class Shown(NamedTuple):
@@ -69,10 +52,7 @@ class Shown(NamedTuple):
 
 
 def image_page(run: ImageRun) -> str:
-    """Return the page of a run on images as self-contained HTML.
-
-    Args:
-        run: A finished run; its images are read again.
+    """Return the page of a finished run as self-contained HTML; its images are read again.
 
     Raises:
         ArtifactError: If a file of the run is damaged, or its images have changed since.
@@ -83,8 +63,8 @@ def image_page(run: ImageRun) -> str:
 
 
 def _page(run: ImageRun) -> str:
-    seen, recipe = shown_images(run), run.recipe
-    like = parameter_like(run.model)
+    seen, recipe, images = shown_images(run), run.recipe, run.images
+    metrics, test = run.metrics, run.metrics["test"]
     q = posterior_of(run.model, seen.pixels)
     dimensions = dimensions_of(q)
     drawn, map_note = map_data(run, seen)
@@ -95,19 +75,22 @@ def _page(run: ImageRun) -> str:
     explorer = data["explorer"]
     pictures = evenly_spaced(seen.pixels, _COLUMNS)
     rebuilt = decoded(run.model, posterior_of(run.model, pictures).mu)
-    noise = torch.randn(
-        _SAMPLES, recipe.latent_channels, generator=stream(0, "noise"), dtype=like.dtype
-    )
-    charts = charts_of(
-        run.history, run.metrics["epoch"], run.config["images"]["num_train"], recipe
-    )
+    shape, dtype = (_SAMPLES, recipe.latent_channels), parameter_like(run.model).dtype
+    noise = torch.randn(shape, generator=stream(0, "noise"), dtype=dtype)
+    charts = charts_of(run.history, metrics["epoch"], run.config["images"]["num_train"], recipe)
     content = {
-        "title": f"{printable(run.images.name)} · {recipe.name} · vgae",
-        "sections": [s for s in _SECTIONS.items() if s[0] != "explore" or explorer],
-        "name": shown(run.images.name),
+        "title": f"{printable(images.name)} · {recipe.name} · vgae",
+        "name": shown(images.name),
         "model": _MODELS.get(run.config["model"], shown(run.config["model"])),
         "head": headline(run),
-        "facts": facts(run),
+        "sizes": [len(part) for part in (images.train, images.val, images.test)],
+        "shape": images.shape,
+        "recipe": shown(recipe.name),
+        "channels": recipe.latent_channels,
+        "active": test and _of_all(test["active_units"], recipe.latent_channels),
+        "kl": test and test["kl"],
+        "time": duration(metrics["seconds"]),
+        "kept": f"{metrics['epoch']:,} of {metrics['epochs']:,}",
         "learning": [*charts],
         "seen": seen.name,
         "pictures": spaced_sprite(thumbnails(pictures), _COLUMNS),
@@ -121,19 +104,13 @@ def _page(run: ImageRun) -> str:
         "explorer_sprite": explorer_sprite,
         "settings": settings(run),
         "command": command(run),
-        "files": folder_files(run.folder, _FILES),
+        "files": folder_files(run.folder, IMAGES.files),
         "stills": stills(run),
     }
     if dimensions.kl is not None:
         charts["kl-bars"] = dimensions.chart(seen.name)
-    return render(
-        "image.html.j2",
-        content,
-        charts=charts,
-        data=data,
-        scripts=["map.js", "image.js"],
-        styles=["image.css"],
-    )
+    files = {"scripts": ["map.js", "image.js"], "styles": ["image.css"]}
+    return render("image.html.j2", content, charts=charts, data=data, **files)
 
 
 def shown_images(run: ImageRun) -> Shown:
@@ -181,9 +158,7 @@ def _nats(value: float) -> str:
 def verdict(run: ImageRun, simple: float) -> str:
     """Return the test scores in plain words.
 
-    Args:
-        run: A run with test images.
-        simple: Log-likelihood of the test images under the average training image.
+    ``simple`` is the log-likelihood of the test images under the average training image.
     """
     test = run.metrics["test"]
     value = test["elbo"] if test["log_marginal"] is None else test["log_marginal"]
@@ -207,8 +182,12 @@ def verdict(run: ImageRun, simple: float) -> str:
     channels, active = test["latent_channels"], test["active_units"]
     if channels == 1:
         return f"{text} It has a single latent dimension{'' if active else ', which is unused'}."
-    used = "all" if active == channels else active or "none"
+    used = _of_all(active, channels)
     return f"{text} It has {channels:,} latent dimensions, {used} of them in use."
+
+
+def _of_all(count: int, total: int) -> int | str:
+    return "all" if count == total else count or "none"
 
 
 def _has_grey_pixels(run: ImageRun) -> bool:
@@ -216,28 +195,6 @@ def _has_grey_pixels(run: ImageRun) -> bool:
     pixels = run.images.test
     is_binary = bool(((pixels == 0) | (pixels == 1)).all())
     return run.recipe.likelihood == "bernoulli" and not is_binary
-
-
-def facts(run: ImageRun) -> list[tuple[str, str]]:
-    """Return sizes of the data and the model, training time and kept epoch."""
-    images, metrics, test = run.images, run.metrics, run.metrics["test"]
-    c, h, w = images.shape
-    dimensions, kl = f"{run.recipe.latent_channels:,}", []
-    if test is not None:
-        active = test["active_units"]
-        active = "all" if active == run.recipe.latent_channels else active or "none"
-        dimensions += f", {active} active"
-        kl = [("KL to the prior", f"{test['kl']:.1f} nats")]
-    return [
-        ("training images", f"{len(images.train):,}"),
-        ("for validation, test", f"{len(images.val):,}, {len(images.test):,}"),
-        ("pixels", f"{w} × {h}" if c == 1 else f"{w} × {h}, {c} channels"),
-        ("recipe", shown(run.recipe.name)),
-        ("latent dimensions", dimensions),
-        *(kl if run.config["model"] != "ae" else []),
-        ("training time", duration(metrics["seconds"])),
-        ("epoch kept", f"{metrics['epoch']:,} of {metrics['epochs']:,}"),
-    ]
 
 
 def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
@@ -282,8 +239,7 @@ def map_data(run: ImageRun, seen: Shown) -> tuple[dict[str, Any], str]:
 def explorer_data(run: ImageRun, mu: Tensor, order: Sequence[int]) -> tuple[dict[str, Any], str]:
     """Return the data of the latent square, and its decoded images as a data URI.
 
-    The square lies in the plane of the first two latent dimensions in ``order``. The posterior
-    means have shape ``(n, d)``, d at least 2.
+    It lies in the plane of the first two latent dimensions in ``order``; ``mu`` has at least 2.
     """
     axes = (0, 1) if mu.shape[1] == 2 else (order[0], order[1])
     # Without a prior, the images alone determine the size of the square.

@@ -13,12 +13,8 @@ _UMAP_NODES = 50_000
 def maps(embedding: np.ndarray) -> dict[str, np.ndarray]:
     """Return an embedding in the plane by each method that is installed and fast enough.
 
-    Args:
-        embedding: Shape ``(N, d)``.
-
-    Returns:
-        Float32 positions of shape ``(N, 2)`` by name of the method, the first to be shown first.
-        They are centred, and the largest coordinate is 1.
+    The positions, float32 of shape ``(N, 2)``, are centred; the largest coordinate is 1. The first
+    method is shown first.
     """
     found = dict(projections(embedding))
     if UNPROJECTED not in found and find_spec("umap") and len(embedding) <= _UMAP_NODES:

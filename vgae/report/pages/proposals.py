@@ -76,16 +76,9 @@ def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPai
     return rows
 
 
-def evaluation_table(rows: Sequence[TopPairs]) -> Table:
-    """Return the evaluation of the best pairs as a table."""
-    columns = [
-        Column("best pairs"),
-        numeric("held-out links among them"),
-        numeric("fraction, %", "observed"),
-        numeric("95 % interval"),
-        numeric("probability, %", "predicted, mean"),
-    ]
-    cells = [
+def evaluation_rows(tested: Sequence[TopPairs]) -> list[list[str]]:
+    """Return the evaluation of the best pairs as rows of a table."""
+    return [
         [
             f"first {row.num_pairs:,}",
             f"{row.num_links:,}",
@@ -93,20 +86,18 @@ def evaluation_table(rows: Sequence[TopPairs]) -> Table:
             " – ".join(f"{100 * end:.1f}" for end in row.interval()),
             "" if row.probability is None else f"{100 * row.probability:.1f}",
         ]
-        for row in rows
+        for row in tested
     ]
-    return Table("Evaluation of proposals from the training links alone", columns, cells)
 
 
 def proposal_table(found: LinkTable, graph: Graph) -> Table:
     """Return proposed links with their probability, score, degrees and common neighbours."""
     degree = torch.bincount(graph.links.flatten(), minlength=graph.num_nodes)
-    shared = common_neighbours(
-        torch.stack([found.source, found.target]), graph.links, graph.num_nodes
-    )
+    pairs = torch.stack([found.source, found.target])
+    shared = common_neighbours(pairs, graph.links, graph.num_nodes)
     rows = []
     for i, (u, v) in enumerate(found.names()):
-        counts = degree[found.source[i]], degree[found.target[i]], shared[i]
+        counts = *degree[pairs[:, i]], shared[i]
         row: list[Cell] = [(str(i + 1), i + 1), shown(u), shown(v), probability_cell(found, i)]
         row += [] if found.probability is None else [_score(found, i)]
         rows.append([*row, *((f"{int(n):,}", int(n)) for n in counts)])
@@ -143,15 +134,10 @@ def percent(value: float) -> str:
 
 
 def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str, Any]:
-    """Return the data of the map of the nodes, for ``graph.js``.
+    """Return the data of the map of the nodes, for ``graph.js``; ``first`` is selected at first.
 
     The model receives all links, as it proposes new ones. The map of a very large graph has a
     random sample of the nodes, with the links and proposals among them.
-
-    Args:
-        run: A finished run.
-        calibration: Calibration of the probabilities; without one, there are scores.
-        first: Node that is selected at first.
     """
     graph = run.graph
     q = embed(run, graph)

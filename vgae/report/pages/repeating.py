@@ -3,7 +3,7 @@
 import logging
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,21 +14,6 @@ from vgae.report.pages.frame import image_uri
 from vgae.runtime.reading import read_regular
 
 log = logging.getLogger(__name__)
-
-# Files of all kinds of runs, which not every run has.
-_FILES = {
-    "config.json": "every setting and version",
-    "split.npz": "held-out links and their non-links",
-    "history.jsonl": "loss, its parts and validation scores, one row per epoch",
-    "metrics.json": "scores",
-    "model/config.json": "constructor arguments of the model",
-    "model/model.safetensors": "weights of the model",
-    "model/calibration.json": "map from scores to probabilities, and the threshold",
-    "model/node_ids.json": "names of the nodes",
-    "checkpoints/best.safetensors": "weights of the best epoch",
-    "checkpoints/last.safetensors": "weights of the last epoch",
-    "embeddings.npz": "embeddings",
-}
 
 
 def duration(seconds: float) -> str:
@@ -49,11 +34,6 @@ def setting(value: object) -> str:
     return printable(str(value))
 
 
-def recipe_settings(recipe: Training) -> dict[str, Any]:
-    """Return every field of a recipe."""
-    return {field.name: getattr(recipe, field.name) for field in fields(recipe)}
-
-
 def all_settings(
     config: Mapping[str, Any],
     recipe: Training,
@@ -69,21 +49,15 @@ def all_settings(
         "threads": config.get("threads", ""),
         **{f"version of {name}": text for name, text in config.get("versions", {}).items()},
         **{f"fingerprint of {name}": text for name, text in fingerprints.items()},
-        **recipe_settings(recipe),
+        **asdict(recipe),
     }
     return [(name, setting(value)) for name, value in rows.items()]
 
 
 def shell_command(words: Sequence[object], recipe: Training, named: Training) -> str:
-    """Return a command that names a recipe, and sets the fields in which another one differs.
-
-    Args:
-        words: Beginning of the command.
-        recipe: The recipe to run.
-        named: The recipe that ``words`` name.
-    """
+    """Return a command that runs a recipe: ``words`` name another, of which it sets fields."""
     line = [str(word) for word in words]
-    for name, value in recipe_settings(recipe).items():
+    for name, value in asdict(recipe).items():
         if name == "name" or value == getattr(named, name):
             continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else setting(value)
@@ -91,16 +65,11 @@ def shell_command(words: Sequence[object], recipe: Training, named: Training) ->
     return shlex.join(printable(word) for word in line)
 
 
-def folder_files(folder: Path, own: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return name, description and size of the files that a run has.
-
-    Args:
-        folder: Folder of the run.
-        own: Descriptions of the files that only this kind of run has, or describes otherwise.
-    """
+def folder_files(folder: Path, known: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return name, description and size of the known files that a run has."""
     return [
         (name, text, file_size((folder / name).stat().st_size))
-        for name, text in {**_FILES, **own}.items()
+        for name, text in known.items()
         if (folder / name).is_file()
     ]
 
@@ -114,12 +83,9 @@ def file_size(count: int) -> str:
 def figure_images(
     folder: Path, titles: Mapping[str, str], draw: Callable[[Path], object]
 ) -> dict[str, tuple[str, str]]:
-    """Return title and data URI of the figures of a run; draw them if the run lacks one.
+    """Return title and data URI of the figures of a run, whose titles are given by file name.
 
-    Args:
-        folder: Folder of the run.
-        titles: Titles by file name.
-        draw: Draws the figures into ``figures/`` of the folder that it receives.
+    If the run lacks one, ``draw`` draws them into ``figures/`` of the folder that it receives.
     """
     with TemporaryDirectory() as temporary:
         if not all((folder / "figures" / name).is_file() for name in titles):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,23 +10,13 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
-from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import LinkScores, curves, link_scores
 from vgae.evaluation.ranking import known_pairs
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
-from vgae.report.pages.frame import (
-    PERCENT,
-    Chart,
-    Column,
-    Series,
-    Table,
-    numeric,
-    rounded,
-    thinned,
-    training_chart,
-)
+from vgae.report.figures.link_panels import ScoredPairs
+from vgae.report.pages.frame import PERCENT, Chart, Series, line, rounded, thinned, training_chart
 from vgae.training.history import HistoryRow
 
 _BINS = 40
@@ -37,24 +27,6 @@ _HITS = 50  # the non-link of this rank is the threshold of Hits@50
 _SIGMOID, _CALIBRATED = ("sigmoid", "before calibration"), ("calibrated", "calibrated")
 # Training links of the end that has fewer of them, first and last number of each group.
 _DEGREES = ((0, 0), (1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, None))
-
-
-class ScoredPairs(NamedTuple):
-    """Pairs of nodes, shape ``(2, P)``, with logits and labels (1: link), shape ``(P,)``."""
-
-    pairs: Tensor
-    logits: Tensor
-    label: Tensor
-
-
-def scored_test_pairs(model: Any, graph: Graph, split: LinkSplit) -> ScoredPairs | None:
-    """Score the test pairs, messages over training links only; ``None`` if there are none."""
-    part = split.test
-    if not part.pos.shape[1]:
-        return None
-    scorer = PairScorer(model, graph, split.message_edge_index)
-    pairs = part.edge_label_index
-    return ScoredPairs(pairs, scorer.logits(pairs), part.edge_label)
 
 
 def learning_charts(history: Sequence[HistoryRow], kept: int) -> dict[str, Chart]:
@@ -69,14 +41,14 @@ def learning_charts(history: Sequence[HistoryRow], kept: int) -> dict[str, Chart
             "Loss",
             "Training minimises the reconstruction error of the links and, in a variational model,"
             f" the KL divergence to the prior. {_course(history)} Lower is better.",
-            [Series("loss", epoch, rounded([row.loss for row in some]))],
+            [line("loss", epoch, rounded([row.loss for row in some]))],
             "nats per pair",
         )
     }
-    parts = [Series("reconstruction of links", epoch, rounded([row.recon for row in some]))]
+    parts = [line("reconstruction of links", epoch, rounded([row.recon for row in some]))]
     if any(row.kl for row in history):
         kl = [float(f"{row.kl:.6g}") if row.kl > 0 else None for row in some]
-        parts.append(Series("KL divergence to the prior", epoch, kl, colour="second"))
+        parts.append(line("KL divergence to the prior", epoch, kl, "second"))
     text = "The two sums that the loss combines, over the whole graph, on a logarithmic scale."
     charts["parts"] = chart("Parts of the loss", text, parts, "nats", log_y=True)
     seen = [row for row in history if row.val_auc is not None and row.val_ap is not None]
@@ -88,7 +60,7 @@ def learning_charts(history: Sequence[HistoryRow], kept: int) -> dict[str, Chart
             "Validation links",
             "Scores of links that are not used for training."
             f" The AUC began at {auc[0]:.1f} and ended at {auc[-1]:.1f} %.",
-            [Series("AUC", at, auc), Series("AP", at, ap, colour="second")],
+            [line("AUC", at, auc), line("AP", at, ap, "second")],
             "per cent",
         )
     return charts
@@ -112,9 +84,10 @@ def num_pairs(metrics: Mapping[str, Any]) -> int:
 def ranking_charts(scored: ScoredPairs, calibration: Calibration | None) -> dict[str, Chart]:
     """Return the ROC and precision-recall curves and the histograms of scores."""
     points, scores = curves(scored.logits, scored.label), link_scores(scored.logits, scored.label)
-    at, pr_at = thinned(len(points.fpr)), thinned(len(points.recall))
-    fpr, tpr = rounded(100 * points.fpr[at]), rounded(100 * points.tpr[at])
-    recall, precision = (rounded(100 * v[pr_at]) for v in (points.recall, points.precision))
+    fpr, tpr, recall, precision = (
+        rounded(100 * values[thinned(len(values))])
+        for values in (points.fpr, points.tpr, points.recall, points.precision)
+    )
     roc, pr = [Series("the model", fpr, tpr)], [Series("the model", recall, precision)]
     marks, text = (), ""
     if calibration is not None:
@@ -184,20 +157,8 @@ def _threshold_mark(logits: Tensor, found: Tensor) -> tuple[tuple[float, str], .
     return ((float(f"{place:.6g}"), "threshold"),)
 
 
-def score_table(metrics: Mapping[str, Any]) -> Table:
-    """Return the scores of validation and test."""
-    columns = [
-        Column("held-out links"),
-        numeric("number"),
-        numeric("AUC, %", "P(link ranks above non-link)"),
-        numeric("95 % interval"),
-        numeric("AP, %", "average precision"),
-        numeric("95 % interval"),
-        numeric("Hits@50, %", "fraction of links above all but 49 of the non-links"),
-        numeric("MRR, %", "mean of 1 / rank among all nodes"),
-        numeric("hit@10, %", "fraction of links ranked in the first ten of all nodes"),
-        numeric("ECE", "calibration error"),
-    ]
+def score_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Return the scores of test and validation as rows of a table."""
     rows = []
     for part, name in (("test", "test"), ("val", "validation")):
         if part not in metrics:
@@ -214,7 +175,7 @@ def score_table(metrics: Mapping[str, Any]) -> Table:
         few = f" ({num_pairs(row)} pairs)" if num_pairs(row) < FEW_PAIRS else ""
         cells = [name, f"{row['num_links']:,}", texts[0], auc, texts[1], ap, *texts[2:]]
         rows.append([*cells, f"{ece:.3f}{few}"])
-    return Table("Scores of the held-out links", columns, rows)
+    return rows
 
 
 def percent_interval(ends: Sequence[float]) -> str:
@@ -267,25 +228,18 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
     )
 
 
-def probability_table(metrics: Mapping[str, Any]) -> Table:
-    """Return Brier score, calibration error and log loss, before and after calibration."""
-    rows = [
+def probability_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Return calibration error, Brier score and log loss, before and after calibration."""
+    return [
         [name, *(f"{metrics[key][score]:.4f}" for score in ("ece", "brier", "log_loss"))]
         for key, name in (_SIGMOID, _CALIBRATED)
         if metrics[key]
     ]
-    columns = [
-        Column("probabilities"),
-        numeric("ECE", "expected calibration error"),
-        numeric("Brier score", "mean squared error"),
-        numeric("log loss", "nats"),
-    ]
-    return Table("Errors of the probabilities of test pairs; 0 is best", columns, rows)
 
 
 def degree_chart(
     scored: ScoredPairs, split: LinkSplit, calibration: Calibration | None
-) -> tuple[Chart, Table]:
+) -> tuple[Chart, list[list[str]]]:
     """Return the recall of test links by the lower degree of their two ends in training."""
     degree = torch.bincount(split.train.flatten(), minlength=split.num_nodes)
     is_link = scored.label == 1
@@ -323,18 +277,11 @@ def degree_chart(
         "per cent",
         y_range=(-3.0, 103.0),
     )
-    columns = [Column("training links"), numeric("test links"), numeric("non-links below, %")]
-    columns += [] if found is None else [numeric("recall, %")]
-    caption = "Test links by the training links of the end that has fewer of them"
-    return chart, Table(caption, columns, rows)
+    return chart, rows
 
 
 def audit_rows(split: LinkSplit, graph: Graph) -> list[tuple[str, str, str]]:
-    """Check the invariants of the split again; return code, statement and count of each.
-
-    Raises:
-        LeakageError: If an invariant does not hold.
-    """
+    """Return code, statement and count of each invariant; raise ``LeakageError`` if one fails."""
     train, val, test = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
     val_neg, test_neg = split.val.neg.shape[1], split.test.neg.shape[1]
     counted = {

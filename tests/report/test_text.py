@@ -1,0 +1,71 @@
+import pytest
+
+from vgae.graphs.graph import Graph
+from vgae.report.text import (
+    columns,
+    graph_line,
+    image_scores_text,
+    link_scores_text,
+    tasks_text,
+)
+
+RANKS = {"mrr": 0.25, "hits_at_10": 0.5, "num_links": 7}
+ROW = {
+    "auc": 0.9,
+    "ap": 0.8,
+    "auc_interval": [0.85, 0.95],
+    "ap_interval": [0.7, 0.9],
+    "hits_at_50": 1.0,
+    "num_links": 7,
+    "ranks": RANKS,
+    "hard": None,
+    "sigmoid": {"ece": 0.25},
+    "calibrated": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"),
+    [(3, ""), (5, " (2 nodes without a link, 3 components, 1 self-loops dropped)")],
+)
+def test_a_graph_in_one_piece_is_not_worth_a_word(nodes, told):
+    edges = [[0, 1], [1, 2]] if nodes == 3 else [[0, 1, 4], [1, 2, 4]]
+    line = graph_line(Graph.from_edges(edges, num_nodes=nodes, name="g").summary())
+    assert line == f"g: {nodes} nodes, 2 links, 0 features{told}"
+
+
+def test_numbers_are_flush_right():
+    assert columns([["a", "1"], ["bcd", "100"]], right=[1]) == "a      1\nbcd  100"
+
+
+def test_scores_name_what_their_probabilities_are():
+    out = link_scores_text({"val": ROW, "test": ROW})
+    assert "validation  90.00  85.00 - 95.00  80.00" in out
+    assert "hard MRR" not in out
+    assert "ECE: of the bare sigmoid" in out
+    out = link_scores_text(
+        {"test": ROW | {"calibrated": {"ece": 0.01}, "hard": RANKS | {"mrr": 0.125}}}
+    )
+    assert "12.50  0.010" in out
+    assert "the bare sigmoid has 0.250" in out
+    assert "first of all" not in out
+    assert "7 test links, the first of all" in link_scores_text(
+        {"test": ROW | {"num_links": 9000}}
+    )
+
+
+def test_nothing_held_out_is_said():
+    assert "nothing to score" in image_scores_text(None)
+    assert "nothing to score" in link_scores_text({})
+
+
+def test_tasks_leave_out_what_there_is_not():
+    figures = dict.fromkeys(
+        ("accuracy", "accuracy_deviation", "macro_f1", "macro_f1_deviation"), 0.5
+    )
+    out = tasks_text({"classes": {"public": None, "random": figures}})
+    assert "public" not in out
+    assert "50.00 ± 50.00" in out
+    assert "50.00  25.00  12.50" in tasks_text(
+        {"clusters": {"acc": 0.5, "nmi": 0.25, "ari": 0.125}}
+    )

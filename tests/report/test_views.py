@@ -1,0 +1,17 @@
+from vgae.report.views import GRAPHS, IMAGES
+
+
+def test_the_summary_has_data_model_and_scores(graph_run, image_run):
+    assert "audited, nothing leaks\nmodel   vgae" in GRAPHS.summary(graph_run)
+    assert "images  digits: 8 x 8, grey; 1,258 for training" in IMAGES.summary(image_run)
+
+
+def test_scores_of_tasks_alone_have_no_scores_of_links():
+    clusters = {"clusters": {"acc": 0.5, "nmi": 0.25, "ari": 0.125}}
+    assert GRAPHS.scores(clusters).startswith("\nEmbedding of the whole graph")
+    assert "nothing to score" in GRAPHS.scores({})
+
+
+def test_figures_are_those_that_can_be_drawn(graph_run, image_run):
+    assert {*GRAPHS.drawable(graph_run)} == {*GRAPHS.figures(), *GRAPHS.shared_figures()}
+    assert {*IMAGES.drawable(image_run)} <= {*IMAGES.figures()}

@@ -1,0 +1,112 @@
+"""Scores and data as aligned text, for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgae.errors import printable
+from vgae.runtime.text import columns
+
+
+def per_cent(fraction: float) -> str:
+    """Return a fraction in per cent with two decimals."""
+    return f"{100 * fraction:.2f}"
+
+
+def graph_line(graph: Mapping[str, Any]) -> str:
+    """Return the entry on the graph in ``config.json``, with counts of edges left out."""
+    text = (
+        f"{printable(str(graph['name']))}: {graph['num_nodes']:,} nodes, {graph['num_links']:,}"
+        f"{' weighted' if graph.get('weighted') else ''} links, {graph['num_features']:,} features"
+    )
+    words = {
+        "self_loops": "{:,} self-loops dropped",
+        "num_isolated": "{:,} nodes without a link",
+        "num_components": "{:,} components",
+        "repeats": "{:,} repeated edges merged",
+        "both_ways": "{:,} links given in both directions",
+        "one_way": "{:,} in one",
+    }
+    # Runs of earlier versions lack these entries.
+    shape = {"num_isolated": graph.get("num_isolated", 0)}
+    if graph.get("num_components", 1) > 1:
+        shape["num_components"] = graph["num_components"]
+    counts = {**shape, **graph["notes"]}
+    notes = [
+        words[name].format(count) for name, count in counts.items() if count and name in words
+    ]
+    return text + (f" ({', '.join(notes)})" if notes else "")
+
+
+def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the scores on links, given :meth:`LinkEvaluation.to_dict` of each part of a split."""
+    if not scores:
+        return "no links were held out, so there is nothing to score"
+    is_calibrated = all(row["calibrated"] for row in scores.values())
+    hard = all(row["hard"] for row in scores.values())
+    probabilities = "calibrated" if is_calibrated else "sigmoid"
+    lines = [["", "AUC", "95 %", "AP", "95 %", "Hits@50", "MRR", "hit@10"]]
+    lines[0] += [*(["hard MRR"] if hard else []), "ECE"]
+    for part, row in scores.items():
+        line = ["validation" if part == "val" else part]
+        for name in ("auc", "ap"):
+            low, high = row[f"{name}_interval"]
+            line += [per_cent(row[name]), f"{per_cent(low)} - {per_cent(high)}"]
+        ranks = [row["ranks"]["mrr"], row["ranks"]["hits_at_10"]]
+        ranks += [row["hard"]["mrr"]] if hard else []
+        line += [per_cent(value) for value in (row["hits_at_50"], *ranks)]
+        lines.append([*line, f"{row[probabilities]['ece']:.3f}"])
+    ranked = "".join(
+        f"; {row['ranks']['num_links']:,} {part} links, the first of all"
+        for part, row in scores.items()
+        if row["ranks"]["num_links"] < row["num_links"]
+    )
+    sigmoid = ", ".join(f"{row['sigmoid']['ece']:.3f}" for row in scores.values())
+    error = (
+        "of calibrated probabilities, on as many non-links as links; the bare sigmoid has"
+        f" {sigmoid}"
+        if is_calibrated
+        else "of the bare sigmoid"
+    )
+    return (
+        f"{columns(lines, right=range(1, len(lines[0])))}\n\n"
+        "MRR, hit@10: rank of the end of a link among all nodes, without the known links"
+        f"{ranked}.\nECE: {error}."
+    )
+
+
+def tasks_text(tasks: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the scores of an embedding on classes and clusters."""
+    texts = ["\nEmbedding of the whole graph, messages over all of its links:"]
+    if "classes" in tasks:
+        lines = [["classes by logistic regression", "accuracy", "macro F1"]]
+        names = {"public": "the public split", "random": "ten random splits"}
+        for name, row in tasks["classes"].items():
+            if row is not None:
+                lines.append([names[name]])
+                for score in ("accuracy", "macro_f1"):
+                    deviation = per_cent(row[score + "_deviation"])
+                    lines[-1].append(f"{per_cent(row[score])} ± {deviation}")
+        texts.append(columns(lines, right=(1, 2)))
+    if "clusters" in tasks:
+        values = [per_cent(tasks["clusters"][name]) for name in ("acc", "nmi", "ari")]
+        lines = [["clusters by k-means", "ACC", "NMI", "ARI"], ["all labelled nodes", *values]]
+        texts.append(columns(lines, right=(1, 2, 3)))
+    return "\n".join(texts)
+
+
+def image_scores_text(scores: Mapping[str, Any] | None) -> str:
+    """Return the scores on test images, given :meth:`ImageEvaluation.to_dict`."""
+    if scores is None:
+        return "no images were held out for test, so there is nothing to score"
+
+    def row(title: str, name: str, error: str = "") -> list[str]:
+        values = (scores[name], scores.get(error))
+        return [title, *("" if value is None else f"{value:.2f}" for value in values)]
+
+    lines = [["nats per test image", "", "± s.e."], row("ELBO", "elbo", "elbo_error")]
+    lines += [row("  log p(x | z)", "log_likelihood"), row("  KL", "kl")]
+    if scores["log_marginal"] is not None:
+        title = f"log p(x), {scores['num_samples']:,} samples"
+        lines.append(row(title, "log_marginal", "log_marginal_error"))
+    active = f"{scores['active_units']} of {scores['latent_channels']}"
+    return f"{columns(lines, right=(1, 2))}\n\n{active} latent dimensions are active."

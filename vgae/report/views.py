@@ -1,0 +1,121 @@
+"""Presentation of runs on graphs and on images."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from vgae.errors import printable
+from vgae.report.text import graph_line, image_scores_text, link_scores_text, tasks_text
+from vgae.report.view import RunView, SharedLayout
+from vgae.runs.graphs import Run
+from vgae.runs.images import ImageRun
+
+
+class _GraphView(RunView):
+    places: ClassVar = {
+        "settings": "vgae.report.pages.graphs:settings",
+        "compare": "vgae.report.pages.compared_links:compared_links",
+        "figures": "vgae.report.figures.paper_layouts:OF_GRAPHS",
+    }
+
+    def summary(self, run: Run) -> str:
+        metrics, split = run.metrics, run.split
+        return (
+            f"graph   {graph_line(run.config['graph'])}\n"
+            f"split   {split.train.shape[1]:,} links for training,"
+            f" {split.val.pos.shape[1]:,} for validation, {split.test.pos.shape[1]:,} for test;"
+            " audited, nothing leaks\n"
+            f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
+            f" epoch {metrics['epoch']} of {metrics['epochs']} kept,"
+            f" {metrics['seconds']:.1f} s\n\n{self.scores(metrics)}"
+        )
+
+    def scores(self, scores: Mapping[str, Any]) -> str:
+        links = {part: scores[part] for part in ("val", "test") if part in scores}
+        tasks = {task: scores[task] for task in ("classes", "clusters") if task in scores}
+        texts = [link_scores_text(links)] if links or not tasks else []
+        return "\n".join([*texts, tasks_text(tasks)] if tasks else texts)
+
+    def commands(self, run: Run) -> Mapping[str, str]:
+        folder = run.folder
+        commands = {
+            f"vgae report {folder}": "a page about the run, for a browser",
+            f"vgae predict {folder}": "proposed links",
+            f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+        }
+        if run.graph.y is not None:
+            tasks = f"vgae evaluate {folder} --tasks links,classes"
+            commands[tasks] = "and the accuracy of a classifier of the nodes"
+        table = f"vgae table --datasets {run.config['graph']['source']} --seeds 3"
+        return commands | {table: "mean and deviation of GAE and VGAE"}
+
+    def draw(self, run: Run) -> None:
+        from vgae.report.figures.graphs import write_figures
+        from vgae.runtime.npz import read_arrays
+
+        write_figures(run, read_arrays(run.folder / "embeddings.npz")["mu"])
+
+    def page(self, run: Run, *, top_k: int = 200) -> str:
+        from vgae.report.pages.graphs import graph_page
+
+        return graph_page(run, top_k=top_k)
+
+    def shared_figures(self) -> Mapping[str, SharedLayout]:
+        from vgae.report.figures.paper_layouts import compared
+
+        return {name: partial(compared, name) for name in ("roc", "pr")}
+
+    def drawable(self, run: Run) -> list[str]:
+        names = [*(["curves"] if run.history else []), "embedding"]
+        tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
+        return names + (["roc", "pr", "reliability", "histogram"] if tested else [])
+
+
+class _ImageView(RunView):
+    places: ClassVar = {
+        "page": "vgae.report.pages.images:image_page",
+        "settings": "vgae.report.pages.images:settings",
+        "compare": "vgae.report.pages.compared_images:compared_images",
+        "figures": "vgae.report.figures.paper_layouts:OF_IMAGES",
+    }
+
+    def summary(self, run: ImageRun) -> str:
+        images, metrics, recipe = run.config["images"], run.metrics, run.recipe
+        channels, height, width = images["shape"]
+        colours = "grey" if channels == 1 else f"{channels} channels"
+        return (
+            f"images  {printable(str(images['name']))}: {height} x {width}, {colours};"
+            f" {images['num_train']:,} for training, {images['num_val']:,} for validation,"
+            f" {images['num_test']:,} for test\n"
+            f"model   {run.config['model']}, recipe {recipe.name}, {recipe.latent_channels} latent"
+            f" dimensions, epoch {metrics['epoch']} of {metrics['epochs']} kept,"
+            f" {metrics['seconds']:.1f} s\n\n{self.scores(metrics)}"
+        )
+
+    def scores(self, scores: Mapping[str, Any]) -> str:
+        return image_scores_text(scores["test"])
+
+    def commands(self, run: ImageRun) -> Mapping[str, str]:
+        commands = {
+            f"vgae sample {run.folder}": "new images",
+            f"vgae reconstruct {run.folder}": "test images, encoded and decoded",
+            f"vgae evaluate {run.folder} --samples 500": "a closer estimate of log p(x)",
+        }
+        if run.recipe.latent_channels == 2:
+            commands[f"vgae decode {run.folder} --z 0,0"] = "the image at a point of the plane"
+        return commands
+
+    def draw(self, run: ImageRun) -> None:
+        from vgae.report.figures.images import write_image_figures
+
+        if len(run.images.test):
+            write_image_figures(run.folder / "figures", run.model, run.images, run.history)
+
+    def drawable(self, run: ImageRun) -> list[str]:
+        names = ["curves"] if run.history else []
+        held_out = run.config["images"].get("num_test", 0)
+        names += ["embedding", "reconstructions"] if held_out else []
+        return names + (["manifold"] if run.recipe.latent_channels == 2 else [])
+
+
+GRAPHS, IMAGES = _GraphView(), _ImageView()

@@ -1,0 +1,36 @@
+"""Options and results of the commands that kinds of runs implement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vgae.vae import Posterior
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Options of ``vgae evaluate``, where they are described; a kind uses those of its data."""
+
+    tasks: Sequence[str] = ("links",)
+    messages: str = "train"
+    hard: int = 0
+    samples: int = 500
+    progress: bool | None = None
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """Options of ``vgae embed``, where they are described; a kind uses those of its data."""
+
+    graph: str | None = None
+    features: str = "raw"
+    messages: str = "train"
+
+
+class Embedding(NamedTuple):
+    """Posterior, name and label of each item, and the word for the items: ``"nodes"``."""
+
+    q: Posterior
+    ids: Sequence[int | str]
+    items: str
+    labels: Sequence[int | str | None] | None = None

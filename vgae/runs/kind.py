@@ -1,0 +1,247 @@
+"""Kinds of runs: the interface of a kind, and the registry."""
+
+import os
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from vgae.errors import ArtifactError
+from vgae.models.files import read_json
+from vgae.recipes.base import Training
+from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
+from vgae.runs.folder import read_config, read_history
+from vgae.runtime.devices import Compute
+from vgae.training.history import HistoryRow
+from vgae.training.prepared import FitResult, PreparedTraining
+from vgae.vae import VAE
+
+Config = Mapping[str, Any]
+FILES = {
+    "config.json": "all settings and versions",
+    "history.jsonl": "loss, its parts and validation scores, one row per epoch",
+    "metrics.json": "scores",
+    "model/config.json": "architecture of the model",
+    "model/model.safetensors": "weights of the model",
+    "checkpoints/best.safetensors": "weights of the best epoch",
+    "checkpoints/last.safetensors": "weights of the last epoch",
+    "embeddings.npz": "posteriors",
+    "figures/training.png": "figure: training curves",
+}
+"""Files of a run folder of any kind, and their descriptions."""
+
+
+def files_with(more: Mapping[str, str]) -> dict[str, str]:
+    """Return :data:`FILES` with those of a kind, sorted by name."""
+    return dict(sorted({**FILES, **more}.items()))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Name or path of the data of a run; a kind may add fields."""
+
+    source: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FinishedRun:
+    """A finished training in its folder; a kind adds attributes.
+
+    Attributes:
+        folder: Path of the folder.
+        config: Content of ``config.json``.
+        model: The trained model, on the CPU.
+        history: One row per epoch.
+        metrics: Content of ``metrics.json``.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    model: VAE
+    history: list[HistoryRow]
+    metrics: dict[str, Any]
+
+
+R = TypeVar("R", bound=FinishedRun)
+
+
+class RunKind(ABC, Generic[R]):
+    """One kind of runs: its data, its training, its files.
+
+    :mod:`vgae.runs.lifecycle` trains, resumes and loads runs of every kind through this interface.
+
+    Attributes:
+        name: Key of ``config.json`` that describes the data, and name in :data:`KINDS`.
+        title: Name of the data in messages: ``"a graph"``.
+        model: Name of the default model.
+        keys: Required keys of ``config.json`` and their types.
+        source: Class of the description of the data.
+        recipe: Class of the recipes.
+        run: Class of the runs.
+        options: Options of ``vgae train`` that not every kind has: fields of ``source``,
+            ``max_memory``, ``cuda_graph``.
+        files: Files of a run folder and their descriptions.
+        view: A :class:`vgae.report.view.RunView`, or its place as ``"module:attribute"``, which
+            is imported at its first use.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    model: ClassVar[str]
+    keys: ClassVar[Mapping[str, type]]
+    source: ClassVar[type[Source]] = Source
+    recipe: ClassVar[type[Training]]
+    run: ClassVar[type[FinishedRun]]
+    options: ClassVar[Sequence[str]] = ()
+    files: ClassVar[Mapping[str, str]] = FILES
+    view: ClassVar[Any]
+
+    @abstractmethod
+    def recognises(self, source: str) -> bool:
+        """Return whether a name or path is one of data of this kind."""
+
+    def label(self, model: str, recipe: Training) -> str:  # noqa: ARG002
+        """Return the middle of the default name of a run folder: ``runs/SOURCE-LABEL-N``."""
+        return model
+
+    @abstractmethod
+    def named_recipe(self, name: str | None, source: str, *, progress: bool | None) -> Training:
+        """Return a recipe by name, or the default one for a source."""
+
+    @abstractmethod
+    def open(self, source: Any, *, progress: bool | None = None) -> Any:
+        """Return the data of a source; they have a ``fingerprint``."""
+
+    def source_of(self, config: Config) -> Source:
+        """Return the source in the content of ``config.json``."""
+        return self.source(str(config[self.name]["source"]))
+
+    def reopen(self, folder: Path, config: Config, *, progress: bool | None = None) -> Any:
+        """Return the data of a run, read again.
+
+        Raises:
+            ArtifactError: If ``config.json`` does not name them, or they have changed.
+        """
+        try:
+            source, fingerprint = self.source_of(config), config[self.name].get("fingerprint")
+        except (AttributeError, KeyError, TypeError):
+            raise ArtifactError(
+                "RUN_CORRUPT", f"{folder / 'config.json'} does not name the data ({self.name})."
+            ) from None
+        data = self.open(source, progress=progress)
+        if data.fingerprint != fingerprint:
+            raise ArtifactError(
+                "DATA_CHANGED",
+                f"{source.source} no longer holds the {self.name} that {folder} was trained on;"
+                " restore the data, or train again with another --out.",
+            )
+        return data
+
+    def divide(self, data: Any, source: Any, seed: int, folder: Path | None = None) -> Any:  # noqa: ARG002
+        """Return the data with the held-out part that a folder stores, or else a new one."""
+        return data
+
+    def write_data(self, folder: Path, data: Any) -> None:
+        """Write the part of the data that a run stores, if it is not there yet."""
+
+    @abstractmethod
+    def prepare(
+        self, data: Any, *, model: Any, recipe: Any, seed: int, device: Compute
+    ) -> PreparedTraining:
+        """Return the training; ``recipe`` may be ``None``. Nothing has been written before."""
+
+    @abstractmethod
+    def describe(
+        self, source: Any, data: Any, model: str, prepared: PreparedTraining
+    ) -> dict[str, Any]:
+        """Return the entries of ``config.json`` on data, model, recipe and seed."""
+
+    @abstractmethod
+    def write(
+        self, folder: Path, config: Config, data: Any, result: FitResult, *, progress: bool | None
+    ) -> dict[str, Any]:
+        """Write model and embeddings; return the entries of ``metrics.json`` of this kind."""
+
+    @abstractmethod
+    def load_parts(self, folder: Path) -> dict[str, Any]:
+        """Return the model of a run, and the attributes that only this kind has."""
+
+    def attach(self, run: R, data: Any) -> None:
+        """Store data that are in memory in a run, which would read them again."""
+
+    def load(self, folder: str | os.PathLike[str]) -> R:
+        """Return the run in a folder.
+
+        Raises:
+            ArtifactError: If the folder is not a finished run of this kind, or a file is damaged.
+        """
+        folder = Path(folder)
+        kind = kind_of(folder)
+        if kind.name != self.name:
+            raise ArtifactError(
+                "RUN_CORRUPT", f"{folder} is a run on {kind.title}, not on {self.title}."
+            )
+        config = read_config(folder, self.keys)
+        if not (folder / "metrics.json").exists():
+            raise ArtifactError(
+                "NOT_COMPLETE",
+                f"the training of {folder} was interrupted; continue it first: vgae train"
+                f" --resume {folder}",
+            )
+        run: Any = self.run
+        return run(
+            folder=folder,
+            config=config,
+            history=read_history(folder),
+            metrics=read_json(folder / "metrics.json"),
+            **self.load_parts(folder),
+        )
+
+    @abstractmethod
+    def evaluate(self, run: R, options: EvaluationOptions) -> dict[str, Any]:
+        """Return the scores of a run as plain values for JSON."""
+
+    @abstractmethod
+    def embed(self, run: R, options: EmbeddingOptions) -> Embedding:
+        """Return the embedding of the data of a run, or of other data."""
+
+
+KINDS: dict[str, "RunKind[Any] | str"] = {
+    "graph": "vgae.runs.graphs:GRAPHS",
+    "images": "vgae.runs.images:IMAGES",
+}
+"""Kinds of runs by name: a kind, or its place as ``"module:attribute"``. Later ones take
+precedence; graphs, the first, take every source that no other kind recognises."""
+
+
+def register_kind(kind: RunKind[Any]) -> None:
+    """Add a kind to :data:`KINDS`."""
+    KINDS[kind.name] = kind
+
+
+def kinds() -> list[RunKind[Any]]:
+    """Return all kinds, in the order of their registration."""
+    return [
+        pkgutil.resolve_name(kind) if isinstance(kind, str) else kind for kind in KINDS.values()
+    ]
+
+
+def kind_of(run: Path | Mapping[str, Any]) -> RunKind[Any]:
+    """Return the kind of a run, given its folder or the content of its ``config.json``.
+
+    Raises:
+        ArtifactError: If the folder is not a run, or a run of no known kind.
+    """
+    config = read_config(run) if isinstance(run, Path) else run
+    for kind in reversed(kinds()):
+        if kind.name in config:
+            return kind
+    path = run / "config.json" if isinstance(run, Path) else "config.json"
+    raise ArtifactError("RUN_CORRUPT", f"{path} lacks {' or '.join(KINDS)}.")
+
+
+def kind_for(source: str) -> RunKind[Any]:
+    """Return the kind of the data that a name or path stands for."""
+    return next(kind for kind in reversed(kinds()) if kind.recognises(source))

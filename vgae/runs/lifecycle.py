@@ -1,0 +1,190 @@
+"""Train, resume and load runs of every kind."""
+
+import operator
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from vgae.models.files import save_weights, write_json
+from vgae.recipes.base import Training
+from vgae.runs.folder import (
+    FORMAT,
+    Output,
+    history_file,
+    locked,
+    new_folder,
+    read_config,
+    remove_checkpoints,
+    remove_stale,
+    stored_recipe,
+    understood,
+    versions,
+)
+from vgae.runs.kind import FinishedRun, RunKind, Source, kind_of
+from vgae.runs.resume import recipe_to_resume, tell_changes
+from vgae.runtime.devices import Compute
+from vgae.training.prepared import FitResult, PreparedTraining
+from vgae.training.tensorboard import check_tensorboard
+
+R = TypeVar("R", bound=FinishedRun)
+
+
+def train(
+    kind: RunKind[R],
+    source: str | Source,
+    folder: str | os.PathLike[str] | Output,
+    *,
+    model: str | None = None,
+    recipe: Training | None = None,
+    seed: int = 0,
+    device: str | Compute = "auto",
+    progress: bool | None = None,
+) -> R:
+    """Train a model, evaluate it on held-out data, and write the run folder.
+
+    Args:
+        kind: Kind of the run.
+        source: Name or path of the data, or a value of the class ``kind.source``.
+        folder: New or empty folder, or an :class:`~vgae.runs.folder.Output`.
+        model: Name of the model; by default, that of the kind.
+        recipe: Settings; by default, those of the kind for these data.
+        seed: Seed of the split, the initial weights and the noise.
+        device: See :func:`vgae.fit`.
+        progress: See :func:`vgae.fit`.
+
+    Raises:
+        DataError: If the data cannot be read.
+        ResourceError: If the folder cannot be written, or the memory does not suffice.
+        UsageError: If an argument is not valid, or the folder is not empty.
+    """
+    output = folder if isinstance(folder, Output) else Output(folder)
+    source = kind.source(source) if isinstance(source, str) else source
+    model, seed, compute = model or kind.model, operator.index(seed), Compute.of(device)
+    data = kind.divide(kind.open(source, progress=progress), source, seed)
+    if output.tensorboard:
+        check_tensorboard()
+    # Every argument is validated before anything is written.
+    prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
+    config = {
+        "format": FORMAT,
+        **kind.describe(source, data, model, prepared),
+        "device": str(compute.resolved()),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+    path = new_folder(Path(output.folder), overwrite=output.overwrite)
+    # First: a folder with a configuration is a run that can be resumed.
+    write_json(path / "config.json", config)
+    log = {"tensorboard": output.tensorboard, "progress": progress}
+    return _trained(kind, path, config, data, prepared, **log)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    changes: Mapping[str, str] | None = None,
+    override: bool = False,
+    device: str | Compute = "auto",
+    tensorboard: bool = False,
+    progress: bool | None = None,
+) -> Any:
+    """Continue an interrupted run of any kind from its newest intact checkpoint.
+
+    On a CPU, with the same versions and number of threads, its files become those of a run
+    without interruption, bit for bit, except the seconds in ``metrics.json``. Without a checkpoint
+    it begins again; a finished run is returned as it is.
+
+    Args:
+        folder: Folder of the run, whose ``config.json`` has all settings.
+        changes: Changes of the recipe; see :meth:`vgae.recipes.base.Training.override`. Without
+            ``override``, only of ``epochs`` and ``patience``.
+        override: Allow changes of the other fields.
+        device: See :func:`vgae.fit`.
+        tensorboard: See :class:`~vgae.runs.folder.Output`.
+        progress: See :func:`vgae.fit`.
+
+    Raises:
+        ArtifactError: If the folder is not a run, its data have changed, or ``changes`` are not
+            allowed.
+        ResourceError: If another process is training in it.
+    """
+    folder, compute = Path(folder), Compute.of(device)
+    kind = kind_of(folder)
+    config = read_config(folder, kind.keys)
+    recipe = recipe_to_resume(folder, config, kind.recipe, changes or {}, override=override)
+    if recipe is None:
+        return kind.load(folder)
+    tell_changes(config, compute.resolved())
+    model, seed = config["model"], config["seed"]
+    data = kind.reopen(folder, config, progress=progress)
+    with understood(folder):
+        data = kind.divide(data, kind.source_of(config), seed, folder)
+    prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
+    log = {"tensorboard": tensorboard, "progress": progress}
+    return _trained(kind, folder, config, data, prepared, **log)
+
+
+def load_run(folder: str | os.PathLike[str]) -> Any:
+    """Return the run in a folder: a ``Run`` on a graph, an ``ImageRun`` on images.
+
+    Raises:
+        ArtifactError: If the folder is not a finished run, or a file in it is damaged.
+    """
+    return kind_of(Path(folder)).load(folder)
+
+
+def _trained(
+    kind: RunKind[R],
+    folder: Path,
+    config: dict[str, Any],
+    data: Any,
+    prepared: PreparedTraining,
+    *,
+    tensorboard: bool,
+    progress: bool | None,
+) -> R:
+    """Train, or continue training, in a folder with a configuration, and write the results."""
+    with locked(folder):
+        remove_stale(folder)
+        kind.write_data(folder, data)
+        with history_file(folder, tensorboard=tensorboard) as write_row:
+            result = prepared.train(
+                on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
+            )
+        _write_result(kind, folder, config, data, result, progress=progress)
+        remove_checkpoints(folder)
+    run = kind.load(folder)
+    kind.attach(run, data)
+    return run
+
+
+def _write_result(
+    kind: RunKind[Any],
+    folder: Path,
+    config: dict[str, Any],
+    data: Any,
+    result: FitResult,
+    *,
+    progress: bool | None,
+) -> None:
+    """Write weights, embeddings and scores."""
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    # A process that was killed during the write may have left half of a model.
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    save_weights(folder / "checkpoints" / "best.safetensors", result.best)
+    save_weights(folder / "checkpoints" / "last.safetensors", result.last)
+    kept = stored_recipe(kind.recipe, config).keep
+    metrics = {
+        "kept": kept,
+        "epoch": result.best_epoch if kept == "best" else len(result.history),
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "seconds": round(result.seconds, 3),
+        **kind.write(folder, config, data, result, progress=progress),
+    }
+    # Last: with it, the run is complete.
+    write_json(folder / "metrics.json", metrics)
