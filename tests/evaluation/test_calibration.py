@@ -12,8 +12,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from vgae.errors import ArtifactError, DataError, NumericalError, UsageError
-from vgae.evaluation.calibration import Calibration, fit_calibration
+from vgae.evaluation.calibration import Calibration, fit_calibration, load_calibration
 from vgae.evaluation.reliability import reliability
+from vgae.models.files import write_json
 
 METHODS = ("platt", "isotonic", "temperature")
 
@@ -256,6 +257,19 @@ def test_json_brings_the_same_calibration_back(method, prior):
     back = Calibration.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))
     assert back == found
     assert torch.equal(back.probability(LOGITS), found.probability(LOGITS))
+
+
+def test_the_calibration_of_a_folder_comes_back_exactly(tmp_path):
+    assert load_calibration(tmp_path) is None
+    found = fit_calibration(LOGITS, LABELS)
+    write_json(tmp_path / "calibration.json", found.to_dict())
+    assert load_calibration(tmp_path) == found
+
+
+def test_a_damaged_file_is_one_error(tmp_path):
+    write_json(tmp_path / "calibration.json", PLATT | {"threshold": "high"})
+    with pytest.raises(ArtifactError, match="threshold must be a finite number, got 'high'"):
+        load_calibration(tmp_path)
 
 
 PLATT = fit_calibration(LOGITS, LABELS).to_dict()

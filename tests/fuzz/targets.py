@@ -32,10 +32,11 @@ from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
 from vgae.errors import UsageError
+from vgae.evaluation.calibration import load_calibration
 from vgae.graphs.arrays import checked_csr, csr_matrix, feature_tensor
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
-from vgae.models.files import load_calibration, read_json
+from vgae.models.files import read_json
 from vgae.models.images import load_image_model, save_image_model
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.recipes import BEST, PAPER, Recipe

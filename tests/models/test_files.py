@@ -1,38 +1,11 @@
-"""Weights and calibration by themselves; as parts of a run they are in test_run.py."""
+"""Weights and JSON by themselves; as parts of a run they are in test_run.py."""
 
 import json
 
 import pytest
 import torch
 
-from vgae.errors import ArtifactError
-from vgae.evaluation.calibration import fit_calibration
-from vgae.models.files import (
-    load_calibration,
-    read_json,
-    save_weights,
-    write_calibration,
-    write_json,
-)
-
-
-@pytest.fixture
-def calibration(generator):
-    logits = torch.randn(40, generator=generator)
-    return fit_calibration(logits, (logits > 0).float().roll(1))
-
-
-def test_a_calibration_comes_back_exactly(tmp_path, calibration):
-    assert load_calibration(tmp_path) is None
-    write_calibration(tmp_path, calibration)
-    assert load_calibration(tmp_path) == calibration
-
-
-def test_a_damaged_calibration_is_one_error(tmp_path, calibration):
-    content = calibration.to_dict() | {"threshold": "high"}
-    write_json(tmp_path / "calibration.json", content)
-    with pytest.raises(ArtifactError, match="threshold must be a finite number, got 'high'"):
-        load_calibration(tmp_path)
+from vgae.models.files import read_json, save_weights, write_json
 
 
 def test_equal_weights_are_equal_bytes_in_whatever_order(tmp_path):

@@ -12,8 +12,8 @@ import vgae.decoders
 from vgae.decoders import BernoulliDecoder, InnerProductDecoder, MLPGenerator
 from vgae.encoders import GCNEncoder, LinearGCNEncoder
 from vgae.errors import ArtifactError, DataError, UsageError
+from vgae.evaluation.calibration import load_calibration
 from vgae.gaussian import PointMass
-from vgae.models.files import load_calibration
 from vgae.models.images import build_image_model
 from vgae.recipes import BEST, PAPER
 from vgae.recipes.images import IMAGE_RECIPES

@@ -30,9 +30,9 @@ from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
 from vgae.errors import VgaeError
+from vgae.evaluation.calibration import load_calibration
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
-from vgae.models.files import load_calibration
 from vgae.models.images import load_image_model
 from vgae.models.pretrained import from_pretrained
 from vgae.recipes import PAPER

@@ -1,5 +1,7 @@
 """The best pairs, however they are looked for, are those that a sort of all pairs gives."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,15 @@ from hypothesis import strategies as st
 
 from vgae.evaluation.ranking import known_pairs
 from vgae.prediction.best_pairs import InnerProducts, best_pairs, best_partners, indexed_partners
+
+
+@contextmanager
+def block_of(max_entries):
+    """Limit the scores that are held at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_PARTNERS_BLOCK", "_PAIRS_BLOCK"):
+            patch.setattr(f"vgae.prediction.best_pairs.{name}", max_entries)
+        yield
 
 
 @st.composite
@@ -41,7 +52,8 @@ def listed(partners):
 def test_partners_are_those_of_a_sort_whatever_the_size_of_a_block(case, max_entries):
     z, known, k = case
     nodes = torch.arange(len(z))
-    found = best_partners(InnerProducts(z, z), known, nodes, k, max_entries=max_entries)
+    with block_of(max_entries):
+        found = best_partners(InnerProducts(z, z), known, nodes, k)
     assert listed(found) == listed(by_sorting(z, known, k))
 
 
@@ -71,9 +83,8 @@ def test_an_index_finds_the_same_among_many_nodes_and_hubs(generator):
 @given(cases(), st.sampled_from([1, 7, 1 << 22]))
 def test_the_best_of_all_pairs_are_those_of_a_sort(case, max_entries):
     z, known, k = case
-    found = best_pairs(
-        InnerProducts(z, z), known, k, device=torch.device("cpu"), max_entries=max_entries
-    )
+    with block_of(max_entries):
+        found = best_pairs(InnerProducts(z, z), known, k, device=torch.device("cpu"))
     u, v = np.triu_indices(len(z), 1)
     free = known.toarray()[u, v] == 0
     u, v = u[free], v[free]
@@ -87,15 +98,12 @@ def test_progress_reaches_all_nodes(generator):
     z = torch.randn(30, 2, generator=generator)
     known = known_pairs(torch.empty(2, 0, dtype=torch.int64), 30)
     for find in (
-        lambda show: best_partners(
-            InnerProducts(z, z), known, torch.arange(30), 3, max_entries=100, show=show
-        ),
-        lambda show: best_pairs(
-            InnerProducts(z, z), known, 3, device=z.device, max_entries=100, show=show
-        ),
+        lambda show: best_partners(InnerProducts(z, z), known, torch.arange(30), 3, show=show),
+        lambda show: best_pairs(InnerProducts(z, z), known, 3, device=z.device, show=show),
     ):
         seen = []
-        find(seen.append)
+        with block_of(100):
+            find(seen.append)
         assert seen == sorted(seen)
         assert seen[-1] == 30
         assert len(seen) > 3

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Recipe
 
@@ -104,7 +105,17 @@ class GraphEncoder(nn.Module):
         return (x, edge_index) if edge_weight is None else (x, edge_index, edge_weight)
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Return dense features with each column multiplied by ``feature_scale``."""
+        """Return dense features with each column multiplied by ``feature_scale``.
+
+        Raises:
+            DataError: If the width of ``x`` is not that of the encoder.
+        """
+        if x.shape[-1] != self.in_channels:
+            raise DataError(
+                "FEATURE_DIM_MISMATCH",
+                f"x must have {self.in_channels} columns, as this encoder was built for,"
+                f" got shape {tuple(x.shape)}.",
+            )
         return x if self.feature_scale is None else x * self.feature_scale
 
 

@@ -31,9 +31,7 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
     """
     if _is_graph(X):
         if graph is not None:
-            raise UsageError(
-                "GRAPH", "X is a graph, so graph must be None; or pass features as X."
-            )
+            raise UsageError("GRAPH", "X is a graph, so graph must be None; or pass a matrix X.")
         X = _as_graph(X)
         if reset:  # set the attributes that validate_data sets for a matrix
             estimator._links_neighbours = False
@@ -42,22 +40,26 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
             if X.feature_names:
                 estimator.feature_names_in_ = np.array(X.feature_names, dtype=object)
         return X
-    X = validate_data(
-        estimator,
-        X,
-        accept_sparse="csr",
-        dtype=np.float32,
-        ensure_min_samples=2 if reset and graph is None else 1,
-        reset=reset,
-    )
+    least = 2 if reset and graph is None else 1
+    options: Any = {"accept_sparse": "csr", "dtype": np.float32, "ensure_min_samples": least}
+    X = validate_data(estimator, X, reset=reset, **options)
     if reset:
         estimator._links_neighbours = graph is None
     names = tuple(getattr(estimator, "feature_names_in_", ()))
     if graph is not None:
         return _with_features(_as_graph(graph, X.shape[0]), X, names)
     if estimator._links_neighbours:
-        return _with_features(_nearest_rows(X, estimator.n_neighbors), X, names)
-    return _fitted_graph(estimator.graph_, X, names)
+        others = X.shape[0] - 1
+        num = min(estimator.n_neighbors, others)
+        adj = kneighbors_graph(X, num) if others else sp.csr_array((1, 1))
+        return _with_features(Graph.from_scipy(adj, name="X"), X, names)
+    fitted = estimator.graph_
+    has_rows = X.shape[0] == fitted.num_nodes
+    # The fingerprint is the same for dense and sparse features.
+    if has_rows and _with_features(fitted, X, names).fingerprint == fitted.fingerprint:
+        return fitted
+    rule = "after a fit with a graph, other rows need their own graph"
+    raise UsageError("GRAPH", f"{rule}; pass it as graph=.")
 
 
 def _is_graph(given: Any) -> bool:
@@ -76,23 +78,6 @@ def _as_graph(given: Any, num_nodes: int | None = None) -> Graph:
     if sp.issparse(given):
         return Graph.from_scipy(given)
     return Graph.from_edges(given, num_nodes=num_nodes)
-
-
-def _nearest_rows(X: Any, n_neighbors: int) -> Graph:
-    """Link each row of a matrix to at most ``n_neighbors`` nearest rows."""
-    others = X.shape[0] - 1
-    adj = kneighbors_graph(X, min(n_neighbors, others)) if others else sp.csr_array((1, 1))
-    return Graph.from_scipy(adj, name="X")
-
-
-def _fitted_graph(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
-    """Return the graph of the fit if X has its features."""
-    has_rows = X.shape[0] == graph.num_nodes
-    # The fingerprint is the same for dense and sparse features.
-    if has_rows and _with_features(graph, X, names).fingerprint == graph.fingerprint:
-        return graph
-    rule = "after a fit with a graph, other rows need their own graph"
-    raise UsageError("GRAPH", f"{rule}; pass it as graph=.")
 
 
 def _with_features(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:

@@ -1,38 +1,29 @@
 """VGAEEmbedder and LinkPredictor: the graph models as estimators of scikit-learn."""
 
-from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from vgae.errors import DataError, UsageError
-from vgae.estimators._common import check_validation_fraction, recipe_changes, seed_from
+from vgae.estimators._common import LatentTransformer, RandomState, seed_from
 from vgae.estimators._graph_inputs import validate_graph
-from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
+from vgae.evaluation.calibration import Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
 from vgae.prediction.links import LinkTable, predict_links, score_links
 from vgae.recipes import Recipe, for_graph, recipe_named
-from vgae.training.history import HistoryRow
 from vgae.training.links import fit
-from vgae.vae import VAE
-
-_FIELDS = {"n_components": "latent_channels", "max_epochs": "epochs", "learning_rate": "lr"}
 
 
-class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class VGAEEmbedder(LatentTransformer):
     """Variational graph auto-encoder as a transformer from nodes to latent vectors.
 
     A row of ``X`` has the features of a node. ``graph`` has the links: a :class:`~vgae.Graph`, a
@@ -82,40 +73,11 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         (1797, 8)
     """
 
-    model: str
-    model_: VAE
-    graph_: Graph
-    embedding_: np.ndarray
-    history_: list[HistoryRow]
-    n_iter_: int
-    n_features_in_: int
-    recipe_: Recipe
-    seed_: int
-
-    def __init__(
-        self,
-        recipe: str = "paper",
-        *,
-        model: str = "vgae",
-        n_components: int | None = None,
-        max_epochs: int | None = None,
-        learning_rate: float | None = None,
-        validation_fraction: float = 0.05,
-        n_neighbors: int = 10,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.model = model
-        self.n_components = n_components
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.n_neighbors = n_neighbors
-        self.device = device
-        self.random_state = random_state
-        self.settings = settings
+    recipe: str = "paper"
+    _: KW_ONLY
+    model: str = "vgae"
+    validation_fraction: float = 0.05
+    n_neighbors: int = 10
 
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new model.
@@ -127,8 +89,7 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
         Raises:
             ValueError: If ``X`` is invalid, with scikit-learn's message.
-            DataError: If the numbers of rows and nodes differ, or :class:`~vgae.Graph` rejects
-                the graph.
+            DataError: If rows and nodes differ in number, or :class:`~vgae.Graph` rejects a graph.
             UsageError: If a parameter is invalid.
             ResourceError: If the device is missing, or has too little memory.
             NumericalError: If the loss becomes NaN or infinite.
@@ -148,15 +109,12 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Infer the posterior mean of each node, with messages over all links.
 
         The nodes may differ from those of :meth:`fit`, since the encoder is a function of features
-        and links; without features they must be the same.
+        and links; without features they must be the same. The result is float32, ``(N, d)``.
 
         Args:
             X: Features or graph as for :meth:`fit`, with the same columns.
             graph: Links as for :meth:`fit`. After a fit with a graph, it is required for other
                 rows than the fitted ones; after a fit without, the rows are linked to each other.
-
-        Returns:
-            Posterior means, float32, shape ``(N, d)``.
 
         Raises:
             ValueError: If the features are not those of :meth:`fit`, with scikit-learn's message;
@@ -169,23 +127,15 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.recipe_.latent_channels
 
     def _recipe(self) -> Recipe:
         """Return the recipe, changed by the settings and then by the given parameters."""
-        given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
-        return recipe_named(self.recipe).override(recipe_changes(self.settings, given))
+        return recipe_named(self.recipe).override(self._changes())
 
     def _held_out(self, graph: Graph) -> float:
         """Return the fraction of validation links; 0 if they choose no epoch, or would be none."""
-        fraction = self.validation_fraction
-        check_validation_fraction(fraction)
-        recipe = self._recipe()
+        fraction, recipe = self._checked_fraction(), self._recipe()
         chosen = recipe.keep == "best" or recipe.patience > 0
         return fraction if chosen and fraction * graph.num_links >= 1 else 0
 
@@ -194,13 +144,11 @@ class VGAEEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         recipe = for_graph(self._recipe(), graph)
         options: Any = {"model": self.model, "device": self.device, "progress": False}
         result = fit(graph, split, recipe=recipe, seed=seed, **options)
-        self.model_, self.history_ = result.model, result.history
-        self.n_iter_ = len(result.history)
-        self.recipe_, self.seed_ = recipe, seed
         self.graph_, self.embedding_ = graph, embed(result.model, graph).mu.numpy()
-        return self
+        return self._fitted(result, recipe, seed)
 
 
+@dataclass(eq=False, repr=False)
 class LinkPredictor(ClassifierMixin, BaseEstimator):
     """Classifier of pairs of nodes as linked or not, with calibrated probabilities.
 
@@ -235,28 +183,13 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         (2, 2)
     """
 
-    embedder_: VGAEEmbedder
-    graph_: Graph
-    calibration_: Calibration
-    threshold_: float
-    classes_: np.ndarray
-
-    def __init__(
-        self,
-        embedder: VGAEEmbedder | None = None,
-        *,
-        calibration: Method = "platt",
-        prior: Prior = "balanced",
-        goal: str = "f1",
-        validation_fraction: float = 0.05,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.embedder = embedder
-        self.calibration = calibration
-        self.prior = prior
-        self.goal = goal
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
+    embedder: VGAEEmbedder | None = None
+    _: KW_ONLY
+    calibration: Method = "platt"
+    prior: Prior = "balanced"
+    goal: str = "f1"
+    validation_fraction: float = 0.05
+    random_state: RandomState = None
 
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new embedder and calibrate it.
@@ -275,12 +208,10 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         embedder = self._new_embedder(seed)
         found = validate_graph(embedder, X, graph, reset=True)
         split = split_links(found, val=self.validation_fraction, test=0, seed=seed)
-        if split.val.pos.shape[1] < 2:
-            raise DataError(
-                "TOO_FEW_PAIRS",
-                f"a calibration needs 2 held-out links, got {split.val.pos.shape[1]} with"
-                f" validation_fraction = {self.validation_fraction} of {found.num_links} links.",
-            )
+        if (num_val := split.val.pos.shape[1]) < 2:
+            given = f"validation_fraction = {self.validation_fraction} of {found.num_links} links"
+            got = f"got {num_val} with {given}"
+            raise DataError("TOO_FEW_PAIRS", f"a calibration needs 2 held-out links, {got}.")
         self.embedder_ = embedder._train(found, split, seed_from(embedder.random_state))
         self.graph_ = self.embedder_.graph_
         self.calibration_ = calibrate(self.embedder_.model_, found, split, **options)
@@ -289,13 +220,12 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logits of the decoder; higher means more likely a link.
+        """Return the logits of the decoder, float64, shape ``(P,)``.
+
+        The threshold of :meth:`predict` need not be 0 here.
 
         Args:
             X: Names of two different nodes each, array or list, shape ``(P, 2)``.
-
-        Returns:
-            Logits, float64, shape ``(P,)``. The threshold of :meth:`predict` need not be 0 here.
 
         Raises:
             DataError: If a node is unknown, or paired with itself.
@@ -323,14 +253,11 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     def predict_links(self, k: int = 10, **options: Any) -> LinkTable:
         """Propose the best unlinked pairs, with calibrated probabilities.
 
-        Args:
-            k: Number of partners of each node.
-            options: Other options of :func:`vgae.predict_links`, such as ``per_node=False``.
+        ``k`` and ``options``, such as ``per_node=False``, are those of :func:`vgae.predict_links`.
         """
         check_is_fitted(self, "calibration_")
-        return predict_links(
-            self.embedder_.model_, self.graph_, k, calibration=self.calibration_, **options
-        )
+        options["calibration"] = self.calibration_
+        return predict_links(self.embedder_.model_, self.graph_, k, **options)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

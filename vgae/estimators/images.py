@@ -2,37 +2,29 @@
 
 import math
 import operator
-from collections.abc import Mapping
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from vgae.data.images import Images
 from vgae.errors import DataError
-from vgae.estimators._common import check_validation_fraction, recipe_changes, seed_from
+from vgae.estimators._common import LatentTransformer, seed_from
 from vgae.evaluation.images import elbo_terms
 from vgae.models.embedding import embed_images, evaluating, parameter_like
-from vgae.recipes.images import ImageRecipe, image_recipe_named
+from vgae.recipes.images import image_recipe_named
 from vgae.runtime.streams import stream
-from vgae.training.history import HistoryRow
 from vgae.training.images import fit_images
-from vgae.vae import VAE
 
 _DECODED_AT_ONCE = 1000  # images
-_FIELDS = {
-    "n_components": "latent_channels",
-    "max_epochs": "epochs",
-    "batch_size": "batch_size",
-    "learning_rate": "lr",
-}
 
 
-class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class ImageVAE(LatentTransformer):
     """Variational auto-encoder of images, for scikit-learn pipelines and grid searches.
 
     Each row of ``X`` has the pixels of an image in row-major order, in [0, 1];
@@ -73,38 +65,13 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         (1797, 2)
     """
 
-    model_: VAE
-    history_: list[HistoryRow]
-    n_iter_: int
-    n_features_in_: int
-    shape_: tuple[int, int, int]
-    recipe_: ImageRecipe
-    seed_: int
+    recipe: str = "small2d"
+    _: KW_ONLY
+    shape: tuple[int, int, int] | None = None
+    batch_size: int | None = None
+    validation_fraction: float = 0.1
 
-    def __init__(
-        self,
-        recipe: str = "small2d",
-        *,
-        shape: tuple[int, int, int] | None = None,
-        n_components: int | None = None,
-        max_epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        validation_fraction: float = 0.1,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.shape = shape
-        self.n_components = n_components
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.random_state = random_state
-        self.settings = settings
+    _fields: ClassVar = {**LatentTransformer._fields, "batch_size": "batch_size"}
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Train a new model.
@@ -122,34 +89,23 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             NumericalError: If the loss becomes NaN or infinite.
         """
         X = self._validated(X, reset=True)
-        recipe = self._recipe()
+        recipe = image_recipe_named(self.recipe).override(self._changes())
         shape = _image_shape(self.shape, X.shape[1])
         seed = seed_from(self.random_state)
-        images = _parts(_pixels(X, shape), self.validation_fraction, seed)
+        images = _parts(_pixels(X, shape), self._checked_fraction(), seed)
         result = fit_images(images, recipe=recipe, seed=seed, device=self.device, progress=False)
-        self.recipe_, self.shape_, self.seed_ = recipe, shape, seed
-        self.model_, self.history_ = result.model, result.history
-        self.n_iter_ = len(result.history)
-        return self
+        self.shape_ = shape
+        return self._fitted(result, recipe, seed)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Infer the posterior mean of each image, float32, shape ``(n, d)``.
-
-        Args:
-            X: Images as for :meth:`fit`, with the same number of columns.
-        """
+        """Infer the posterior mean of each image as for :meth:`fit`, float32, ``(n, d)``."""
         pixels = self._fitted_pixels(X)
         return embed_images(self.model_, pixels).mu.numpy()
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Decode latent vectors.
+        """Return E[x | z] of latent vectors of shape ``(n, d)``, float32, shape ``(n, c h w)``.
 
-        Args:
-            X: Latent vectors, shape ``(n, d)``.
-
-        Returns:
-            E[x | z] of each vector, float32, shape ``(n, c h w)``; with the likelihood
-            ``"normal"`` possibly outside [0, 1].
+        With the likelihood ``"normal"``, values may lie outside [0, 1].
 
         Raises:
             ValueError: If a vector is not finite, or not of width d.
@@ -157,21 +113,15 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         check_is_fitted(self, "model_")
         z = check_array(X, dtype=np.float32)  # pyright: ignore[reportArgumentType]
         if z.shape[1] != (d := self._n_features_out):
-            raise ValueError(
-                f"X must have {d} columns, one per latent dimension, got {z.shape[1]}."
-            )
+            what = f"{d} columns, one per latent dimension"
+            raise ValueError(f"X must have {what}, got {z.shape[1]}.")
         # A copy, because torch warns about read-only arrays.
         return self._decoded(torch.tensor(z))
 
     def sample(self, n_samples: int = 1) -> np.ndarray:
-        """Generate images: E[x | z] for z drawn from the prior.
+        """Generate images, E[x | z] for z from the prior, float32, shape ``(n_samples, c h w)``.
 
-        Args:
-            n_samples: Number of images, at least 1.
-
-        Returns:
-            Images, float32, shape ``(n_samples, c h w)``; the same each time if ``random_state``
-            is an integer.
+        They are the same each time if ``random_state`` is an integer.
 
         Raises:
             ValueError: If ``n_samples`` is less than 1.
@@ -187,11 +137,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """Estimate the mean ELBO of images in nats per image, from one posterior sample of each.
 
         The noise is the same each time. Pixels are not binarised, even if those of the training
-        are.
-
-        Args:
-            X: Images as for :meth:`fit`, with the same number of columns.
-            y: Ignored.
+        are. ``X`` is as for :meth:`fit`; ``y`` is ignored.
         """
         pixels = self._fitted_pixels(X)
         noise = stream(self.seed_, "evaluation", parameter_like(self.model_).device)
@@ -201,17 +147,7 @@ class ImageVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
-        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.recipe_.latent_channels
-
-    def _recipe(self) -> ImageRecipe:
-        """Return the recipe, changed by the settings and then by the given parameters."""
-        given = {name: getattr(self, parameter) for parameter, name in _FIELDS.items()}
-        return image_recipe_named(self.recipe).override(recipe_changes(self.settings, given))
 
     def _validated(self, X: Any, *, reset: bool) -> np.ndarray:
         """Return X as float32 in [0, 1], with the columns of ``fit`` unless ``reset``."""
@@ -259,7 +195,6 @@ def _image_shape(shape: tuple[int, int, int] | None, num_pixels: int) -> tuple[i
 
 def _parts(pixels: Tensor, validation_fraction: float, seed: int) -> Images:
     """Split the images into training and validation images."""
-    check_validation_fraction(validation_fraction)
     num_val = int(len(pixels) * validation_fraction)
     order = torch.randperm(len(pixels), generator=stream(seed, "split"))
     val, train = (index.sort().values for index in order.tensor_split([num_val]))

@@ -16,6 +16,7 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from vgae.errors import ArtifactError, DataError, UsageError
 from vgae.evaluation.metrics import finite_array, labelled_scores
+from vgae.models.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -158,11 +160,9 @@ def fit_calibration(
     num_links = int(labels.sum())
     num_non_links = len(labels) - num_links
     if min(num_links, num_non_links) < 2:
-        raise DataError(
-            "TOO_FEW_PAIRS",
-            "a calibration needs at least 2 links and 2 non-links, got"
-            f" {num_links} and {num_non_links}; hold more links out for validation.",
-        )
+        rule = "a calibration needs at least 2 links and 2 non-links"
+        got = f"got {num_links} and {num_non_links}"
+        raise DataError("TOO_FEW_PAIRS", f"{rule}, {got}; hold more links out for validation.")
     # Both classes have the same total weight.
     weight = np.where(labels == 1, 1.0, num_links / num_non_links)
     prior_weight = weight * np.where(labels == 1, 1.0, (1 - fraction) / fraction)
@@ -189,14 +189,19 @@ def fit_calibration(
     return replace(draft, **_threshold(probability, labels, prior_weight, least_precision))
 
 
+def load_calibration(folder: Path) -> Calibration | None:
+    """Return the calibration in the folder of a model, or None if it has none."""
+    path = folder / "calibration.json"
+    return Calibration.from_dict(read_json(path)) if path.exists() else None
+
+
 def _linear(
     values: np.ndarray, labels: np.ndarray, weight: np.ndarray, *, has_intercept: bool
 ) -> dict[str, Any]:
     """Fit slope and intercept to smoothed labels: each pair counts in part for both classes."""
     num_links = labels.sum()
-    target = np.where(
-        labels == 1, (num_links + 1) / (num_links + 2), 1 / (len(labels) - num_links + 2)
-    )
+    smoothed = (num_links + 1) / (num_links + 2), 1 / (len(labels) - num_links + 2)
+    target = np.where(labels == 1, *smoothed)
     center = float(values.mean()) if has_intercept else 0.0
     scale = float(np.sqrt(np.mean((values - center) ** 2)))
     slope = intercept = 0.0
@@ -227,11 +232,9 @@ def _threshold(
         merit = np.where(precision >= least_precision, recall, -1)
         if merit.max() < 0:
             top = len(precision) - 1 - int(np.argmax(precision[::-1]))
-            raise UsageError(
-                "GOAL_UNREACHABLE",
-                f"no threshold reaches precision {least_precision:g}: the highest is"
-                f" {precision[top]:.4g}, at recall {recall[top]:.4g}; choose a lower precision.",
-            )
+            rule = f"no threshold reaches precision {least_precision:g}"
+            highest = f"the highest is {precision[top]:.4g}, at recall {recall[top]:.4g}"
+            raise UsageError("GOAL_UNREACHABLE", f"{rule}: {highest}; choose a lower precision.")
     # On ties take the highest threshold, which predicts the fewest links.
     best = len(merit) - 1 - int(np.argmax(merit[::-1]))
     # Midway to the next lower probability: rounding must not move a pair across.

@@ -5,6 +5,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 from torch import Tensor
 
 from vgae.errors import DataError
@@ -80,11 +81,6 @@ def _difference(value: float, variance: float) -> Difference:
 def _placements(scores: Tensor, edge_label: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return the fraction of non-links below each link, and of links above each non-link."""
     values, labels = labelled_scores(scores, edge_label)
-    links, others = values[labels == 1], values[labels == 0]
-    return _fraction_below(links, others), 1 - _fraction_below(others, links)
-
-
-def _fraction_below(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    among = np.sort(among)
-    counts = np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")
-    return counts / (2 * len(among))
+    # Among all pairs minus among those of its class, a rank counts the pairs of the other class.
+    links, others = (rankdata(values)[labels == k] - rankdata(values[labels == k]) for k in (1, 0))
+    return links / len(others), 1 - others / len(links)

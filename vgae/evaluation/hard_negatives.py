@@ -1,20 +1,21 @@
 """Hard negatives: non-links that look like links, to rank each held-out link against (HeaRT)."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import safe_sparse_dot
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.evaluation.ranking import known_pairs
+from vgae.graphs.arrays import scipy_from_tensor
 from vgae.kernels.csr import checked_edges
 
-_RESTART = 0.15
-_MOST_STEPS = 50
-_SMALLEST_CHANGE = 1e-6
+_RESTART, _MOST_STEPS, _SMALLEST_CHANGE = 0.15, 50, 1e-6  # of PageRank
+_BLOCK = 1 << 21  # largest size of a dense (nodes, N) matrix; about ten are held at once
 
 
 def hard_negatives(
@@ -26,7 +27,6 @@ def hard_negatives(
     *,
     per_link: int = 500,
     generator: torch.Generator,
-    max_entries: int = 1 << 21,
 ) -> Tensor:
     r"""Return the K non-links of each held-out link that heuristics score highest (HeaRT).
 
@@ -61,8 +61,6 @@ def hard_negatives(
         num_nodes: N.
         per_link: K, even.
         generator: Generator of the order of equal ranks.
-        max_entries: Largest size of a dense ``(nodes, N)`` matrix, about ten of which are held
-            at once; the result does not depend on it.
 
     Returns:
         Source and target of each pair, int64, shape ``(2, P, K)``. ``[:, p, : K // 2]`` keep
@@ -84,15 +82,12 @@ def hard_negatives(
     available = num_nodes - np.diff(excluded.indptr)[ends.numpy()]
     if available.size and (fewest := int(available.min())) < half:
         possible = f"at most {2 * fewest} are possible" if fewest else "no per_link is possible"
-        raise DataError(
-            "NO_NEGATIVES",
-            f"per_link is {per_link}, but an end of a held-out link has only {fewest} nodes it is"
-            f" not linked to; {possible}.",
-        )
+        end = f"an end of a held-out link has only {fewest} nodes it is not linked to"
+        raise DataError("NO_NEGATIVES", f"per_link is {per_link}, but {end}; {possible}.")
     others = torch.empty(len(ends), half, dtype=torch.int64)
     # Equal ends are adjacent, so that the heuristics of a node are computed once.
     order = ends.argsort(stable=True)
-    for chunk in order.split(max(1, max_entries // num_nodes)) if len(order) else ():
+    for chunk in order.split(max(1, _BLOCK // num_nodes)) if len(order) else ():
         nodes, place = ends[chunk].unique(return_inverse=True)
         rank = heuristics.ranks(nodes.numpy(), excluded)[place]
         # Ranks are integers, so a random fraction orders equal ranks only.
@@ -112,11 +107,13 @@ class _Heuristics:
         adj.eliminate_zeros()
         adj.data = np.ones(adj.nnz)
         self.adj, self.num_nodes = adj, num_nodes
-        degree = adj.sum(axis=1)
-        inverse = np.divide(1, degree, out=np.zeros_like(degree), where=degree > 0)
-        self.transition = sp.csr_array(adj.multiply(inverse))  # A D^-1: columns add up to 1
-        cosine = [] if x is None else [partial(_cosine, _unit_rows(x))]
-        self.scores = [self.resource_allocation, self.pagerank, *cosine]
+        self.transition = sp.csr_array(normalize(adj, "l1", axis=0))  # A D^-1
+        self.scores = [self.resource_allocation, self.pagerank]
+        if x is not None:
+            x = x.detach().cpu()
+            rows = x.numpy() if x.layout == torch.strided else scipy_from_tensor(x)
+            self.unit_x: Any = normalize(rows.astype(np.float64))
+            self.scores.append(self.cosine)
 
     def ranks(self, nodes: np.ndarray, excluded: sp.csr_array) -> Tensor:
         """Return the lowest rank of each candidate, infinite elsewhere, shape ``(B, N)``."""
@@ -156,23 +153,9 @@ class _Heuristics:
             total += term
         return np.ascontiguousarray(total.T)
 
-
-def _cosine(unit_x: Any, nodes: np.ndarray) -> np.ndarray:
-    """Return the cosine of the features, at least 0, shape ``(B, N)``."""
-    similarity = unit_x[nodes] @ unit_x.T
-    return np.maximum(similarity.toarray() if sp.issparse(similarity) else similarity, 0)
-
-
-def _unit_rows(x: Tensor) -> Any:
-    """Return the rows of x divided by their norms, float64; zero rows stay zero."""
-    x = x.detach().cpu().double()
-    if x.layout == torch.strided:
-        return torch.nn.functional.normalize(x).numpy()
-    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
-    rows = sp.csr_array(parts, shape=tuple(x.shape))
-    norm = np.sqrt(rows.multiply(rows).sum(axis=1))
-    scale = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
-    return sp.csr_array(sp.diags_array(scale) @ rows)
+    def cosine(self, nodes: np.ndarray) -> np.ndarray:
+        """Return the cosine of the features, at least 0, shape ``(B, N)``."""
+        return np.maximum(safe_sparse_dot(self.unit_x[nodes], self.unit_x.T, dense_output=True), 0)
 
 
 def _rank_rows(scores: Tensor) -> Tensor:

@@ -162,6 +162,8 @@ def log_marginal(
 ) -> Tensor:
     r"""Estimate log p(x) of each image by importance sampling from its posterior.
 
+    The result is in nats, float64 on the CPU, shape ``(n,)``.
+
     .. math:: \log p(x) \approx \log \frac{1}{k} \sum_{j=1}^k
         \frac{p(x \mid z_j) \, p(z_j)}{q(z_j \mid x)}, \qquad z_j \sim q(z \mid x)
 
@@ -187,9 +189,6 @@ def log_marginal(
         batch_size: Largest number of images at once.
         max_pixels: Largest number of pixels decoded at once.
         show: Called with the number of images done.
-
-    Returns:
-        Estimates in nats, float64 on the CPU, shape ``(n,)``.
 
     Raises:
         DataError: If ``pixels`` is empty or not 4-dimensional.
@@ -282,11 +281,9 @@ def _check_samples(num_samples: int) -> None:
 def _finite(values: Tensor) -> Tensor:
     """Return the values of the images, or raise an error if one is NaN or infinite."""
     if broken := int((~values.isfinite()).sum()):
-        raise NumericalError(
-            "LIKELIHOOD_NONFINITE",
-            f"the likelihood of {broken} of {len(values)} images is not finite; look for NaN in"
-            " the weights of the model and in the pixels.",
-        )
+        got = f"the likelihood of {broken} of {len(values)} images is not finite"
+        hint = "look for NaN in the weights of the model and in the pixels"
+        raise NumericalError("LIKELIHOOD_NONFINITE", f"{got}; {hint}.")
     return values
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -21,12 +21,7 @@ from vgae.evaluation.metrics import (
     ranks_among,
 )
 from vgae.evaluation.ranking import link_ranks
-from vgae.evaluation.reliability import (
-    ProbabilityScores,
-    Reliability,
-    probability_scores,
-    reliability,
-)
+from vgae.evaluation.reliability import Probabilities
 from vgae.graphs.graph import Graph, both_directions
 from vgae.graphs.split import LabelledPairs, LinkSplit, sample_non_links
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
@@ -38,23 +33,6 @@ _HITS = (10, 50, 100)
 _MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
 _PAIRS_AT_ONCE = 2**17  # some 200 MB at 128 dimensions
 _NON_LINKS = 1_000_000  # enough to count those above a threshold that few reach
-
-
-class Probabilities(NamedTuple):
-    """Scores of probabilities, and the bins of a reliability diagram."""
-
-    scores: ProbabilityScores
-    reliability: Reliability
-
-    @classmethod
-    def of(cls, probability: Tensor, label: Tensor) -> "Probabilities":
-        """Evaluate probabilities of pairs on labels, both of shape ``(P,)``."""
-        return cls(probability_scores(probability, label), reliability(probability, label))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        bins = {name: value.tolist() for name, value in self.reliability._asdict().items()}
-        return {**self.scores._asdict(), "reliability": bins}
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,9 +183,8 @@ def calibrate(
     """
     split.audit(graph)
     if split.val.pos.shape[1] < 2:
-        raise DataError(
-            "TOO_FEW_PAIRS", "a calibration needs validation links; split with val above 0."
-        )
+        rule = "a calibration needs validation links"
+        raise DataError("TOO_FEW_PAIRS", f"{rule}; split with val above 0.")
     scorer = PairScorer(model, graph, split.message_edge_index)
     pairs = split.val
     unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - split.train.shape[1]
@@ -251,6 +228,11 @@ class PairScorer:
             chunks = pairs.to(self.z.device).split(_PAIRS_AT_ONCE, dim=1)
             return torch.cat([self.decoder.logits(self.z, chunk).cpu() for chunk in chunks])
 
+    def probability(self, pairs: Tensor, calibration: Calibration | None = None) -> Tensor | None:
+        """Return the calibrated probability of each pair, or None without a calibration."""
+        calibration = calibration or self.calibration
+        return calibration and calibration.probability(self.logits(pairs))
+
     def logits_of(self, nodes: Tensor) -> Tensor:
         """Return the logits of all nodes as partners of ``nodes``, shape ``(B, N)``."""
         nodes = nodes.to(self.z.device)
@@ -282,14 +264,9 @@ def _hard_ranks(
     scorer: PairScorer, graph: Graph, split: LinkSplit, links: Tensor, per_link: int
 ) -> RankScores:
     """Rank links of shape ``(2, P)``, each among its own hard non-links."""
+    options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
     negatives = hard_negatives(
-        graph.links,
-        links,
-        split.train,
-        graph.x,
-        graph.num_nodes,
-        per_link=per_link,
-        generator=stream(split.seed, "hard-negatives"),
+        graph.links, links, split.train, graph.x, graph.num_nodes, **options
     )
     neg = scorer.logits(negatives.flatten(1)).view(links.shape[1], per_link)
     return rank_scores(ranks_among(scorer.logits(links), neg))

@@ -106,9 +106,8 @@ def link_scores(scores: Tensor, edge_label: Tensor) -> LinkScores:
         NumericalError: If a score is NaN or infinite.
     """
     values, labels = labelled_scores(scores, edge_label)
-    return LinkScores(
-        float(roc_auc_score(labels, values)), float(average_precision_score(labels, values))
-    )
+    auc, ap = roc_auc_score(labels, values), average_precision_score(labels, values)
+    return LinkScores(float(auc), float(ap))
 
 
 def bootstrap_intervals(
@@ -136,8 +135,7 @@ def bootstrap_intervals(
         seed: Seed of the resamples, at least 0.
 
     Raises:
-        DataError: If the shapes differ, or a class is missing.
-        NumericalError: If a score is NaN or infinite.
+        DataError, NumericalError: As for :func:`link_scores`.
         UsageError: If ``level``, ``num_resamples`` or ``seed`` is out of range.
     """
     if not 0 < level < 1:
@@ -235,11 +233,11 @@ def hits_at_k(pos: Tensor, neg: Tensor, k: int) -> float:
 
 
 def ranks_among(pos: Tensor, neg: Tensor) -> Tensor:
-    r"""Rank each link among its own non-links; 1 is best, ties count half.
+    r"""Rank each link among its own non-links, from 1, the best, to K + 1; ties count half.
 
     .. math:: r_i = 1 + \#\{j: n_{ij} > s_i\} + \tfrac{1}{2} \#\{j: n_{ij} = s_i\}
 
-    A model that scores all pairs equally gets the middle rank.
+    Ranks are float64 on the CPU, shape ``(P,)``; equal scores of all pairs give the middle rank.
 
     Source: Bordes et al. (2013), section 4.1 (the protocol); Sun et al. (2020), `A Re-evaluation
     of Knowledge Graph Completion Methods <https://arxiv.org/abs/1911.03903>`_ (ties).
@@ -247,9 +245,6 @@ def ranks_among(pos: Tensor, neg: Tensor) -> Tensor:
     Args:
         pos: Scores of links, shape ``(P,)``.
         neg: Scores of the non-links of each link, shape ``(P, K)``.
-
-    Returns:
-        Ranks in ``[1, K + 1]``, float64 on the CPU, shape ``(P,)``.
 
     Raises:
         DataError: If the shapes do not match.

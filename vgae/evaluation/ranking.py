@@ -10,14 +10,11 @@ from torch import Tensor
 from vgae.errors import DataError, NumericalError
 from vgae.kernels.csr import checked_edges
 
+_BLOCK = 1 << 24  # largest number of scores held at once, if at least 2 N
+
 
 def link_ranks(
-    scores: Callable[[Tensor], Tensor],
-    links: Tensor,
-    graph_links: Tensor,
-    num_nodes: int,
-    *,
-    max_entries: int = 1 << 24,
+    scores: Callable[[Tensor], Tensor], links: Tensor, graph_links: Tensor, num_nodes: int
 ) -> Tensor:
     r"""Rank the far end of each link among all nodes without a known link to its near end.
 
@@ -41,8 +38,6 @@ def link_ranks(
         graph_links: All known links, of training, validation and test, in either or both
             directions, shape ``(2, M)``, with or without the ranked links.
         num_nodes: N.
-        max_entries: Largest number of scores held at once, if at least ``2 N``; the result does
-            not depend on it.
 
     Returns:
         Ranks from 1, the best, to the number of candidates plus 1, float64, shape ``(2, P)``:
@@ -58,7 +53,7 @@ def link_ranks(
     ranks = torch.ones(len(near), dtype=torch.float64, device=links.device)
     # Equal ends are adjacent, so that a node is scored once; its scores are copied for each end.
     order = near.argsort(stable=True)
-    for ends in order.split(max(1, max_entries // (2 * num_nodes))) if len(order) else ():
+    for ends in order.split(max(1, _BLOCK // (2 * num_nodes))) if len(order) else ():
         nodes, place = near[ends].unique(return_inverse=True)
         block = _checked(scores(nodes), len(nodes), num_nodes)[place]
         ranks[ends] = _ranks(block, far[ends], excluded[near[ends].cpu().numpy()]).to(ranks)

@@ -1,6 +1,6 @@
 """Scores of probabilities: Brier score, calibration error, log loss, reliability bins."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import brier_score_loss, log_loss
@@ -51,6 +51,23 @@ class ProbabilityScores(NamedTuple):
     log_loss: float
 
 
+class Probabilities(NamedTuple):
+    """Scores of probabilities, and the bins of a reliability diagram."""
+
+    scores: ProbabilityScores
+    reliability: Reliability
+
+    @classmethod
+    def of(cls, probability: Tensor, label: Tensor) -> "Probabilities":
+        """Evaluate probabilities of pairs on labels, both of shape ``(P,)``."""
+        return cls(probability_scores(probability, label), reliability(probability, label))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        bins = {name: value.tolist() for name, value in self.reliability._asdict().items()}
+        return {**self.scores._asdict(), "reliability": bins}
+
+
 def reliability(probability: Tensor, edge_label: Tensor, *, bins: int = 10) -> Reliability:
     r"""Compare probabilities with the fraction of links, in bins of equal width.
 
@@ -99,10 +116,8 @@ def probability_scores(probability: Tensor, edge_label: Tensor) -> ProbabilitySc
     )
 
 
-def _labelled_probabilities(
-    probability: Tensor, edge_label: Tensor
-) -> tuple[np.ndarray, np.ndarray]:
-    values, labels = labelled_scores(probability, edge_label)
+def _labelled_probabilities(probability: Tensor, label: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    values, labels = labelled_scores(probability, label)
     if values.min() < 0 or values.max() > 1:
         got = f"got [{values.min():.4g}, {values.max():.4g}]"
         hint = "a calibration converts logits to probabilities"

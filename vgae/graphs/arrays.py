@@ -30,7 +30,7 @@ def dense_array(value: Any, name: str, code: str) -> np.ndarray:
 def feature_tensor(x: Any) -> Tensor:
     """Return a copy of the features as float32, dense or CSR."""
     if isinstance(x, Tensor) and x.layout in (torch.sparse_csr, torch.sparse_coo):
-        given: Any = _scipy_from_tensor(x.detach().cpu())
+        given: Any = scipy_from_tensor(x.detach().cpu())
     else:
         given = x if sp.issparse(x) else dense_array(x, "x", "FEATURE_SHAPE")
     if given.ndim != 2 or given.shape[1] == 0:
@@ -65,7 +65,7 @@ def feature_tensor(x: Any) -> Tensor:
     )
 
 
-def _scipy_from_tensor(x: Tensor) -> Any:
+def scipy_from_tensor(x: Tensor) -> Any:
     """Return a sparse tensor as an unchecked matrix of scipy."""
     csr = x.layout == torch.sparse_csr
     values = x.values() if csr else x._values()

@@ -1,4 +1,4 @@
-"""Files of a model: weights as safetensors, configuration and calibration as JSON."""
+"""Files of a model: weights as safetensors, configuration as JSON."""
 
 import hashlib
 import json
@@ -13,7 +13,6 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from vgae.errors import ArtifactError, VgaeError
-from vgae.evaluation.calibration import Calibration
 from vgae.runtime.atomic import replacing
 from vgae.runtime.reading import parsed_json, read_regular
 from vgae.vae import VAE
@@ -87,17 +86,6 @@ def _check_weights(model: VAE, weights: Mapping[str, Tensor]) -> None:
             )
         if not value.is_floating_point() or not value.isfinite().all():
             raise ValueError(f"{name} is not finite numbers")
-
-
-def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Store a calibration beside a model."""
-    write_json(folder / "calibration.json", calibration.to_dict())
-
-
-def load_calibration(folder: Path) -> Calibration | None:
-    """Load the calibration of a model, if it has one."""
-    path = folder / "calibration.json"
-    return Calibration.from_dict(read_json(path)) if path.exists() else None
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

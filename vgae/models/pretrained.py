@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vgae.errors import UsageError
 from vgae.graphs.graph import NodeId
-from vgae.models.files import Calibration, read_model, write_calibration, write_json, write_model
+from vgae.models.files import read_model, write_json, write_model
 from vgae.models.graphs import from_config as graph_from_config
 from vgae.models.graphs import model_config
 from vgae.models.images import from_config as images_from_config
@@ -15,12 +15,20 @@ from vgae.models.images import image_config, is_image_model
 from vgae.vae import VAE
 
 
+class Storable(Protocol):
+    """A value that is stored as JSON, such as a calibration."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        ...
+
+
 def save_pretrained(
     model: VAE,
     folder: str | os.PathLike[str],
     *,
     node_ids: Sequence[NodeId] | None = None,
-    calibration: Calibration | None = None,
+    calibration: Storable | None = None,
 ) -> None:
     """Write a model to a folder, for embeddings and scores elsewhere.
 
@@ -47,7 +55,7 @@ def save_pretrained(
     if node_ids is not None:
         write_json(folder / "node_ids.json", list(node_ids))
     if calibration is not None:
-        write_calibration(folder, calibration)
+        write_json(folder / "calibration.json", calibration.to_dict())
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> VAE:

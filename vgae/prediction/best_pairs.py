@@ -5,7 +5,7 @@ exactly, for any size of a block and any order of the sum.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +22,8 @@ _PRODUCTS_AT_ONCE, _FOUND_AT_ONCE = 1 << 17, 1 << 19
 # many small steps.
 _ONE_THREAD = 1 << 15
 _MOST_NEIGHBOURS = 1024  # requested of an index; nodes with more links are searched without it
+
+Show = Callable[[int], object]
 
 
 class Scores(Protocol):
@@ -47,10 +49,11 @@ class InnerProducts:
     def __call__(self, nodes: Tensor, first: int) -> Tensor:
         """Return float64 scores, shape ``(B, N - first)``, valid until the next call."""
         shape = len(nodes), len(self.right) - first
-        if self._buffer.numel() < math.prod(shape):
+        size = math.prod(shape)
+        if len(self._buffer) < size:
             # Reused, because the system zeroes the pages of every new allocation of this size.
-            self._buffer = self.left.new_empty(math.prod(shape))
-        out = self._buffer[: math.prod(shape)].view(shape)
+            self._buffer = self.left.new_empty(size)
+        out = self._buffer[:size].view(shape)
         return torch.mm(self.left.index_select(0, nodes), self.right[first:].T, out=out)
 
     def of_pairs(self, pairs: Tensor) -> Tensor:
@@ -84,13 +87,7 @@ class Pairs(NamedTuple):
 
 
 def best_partners(
-    scores: Scores,
-    known: sp.csr_array,
-    nodes: Tensor,
-    k: int,
-    *,
-    max_entries: int = _PARTNERS_BLOCK,
-    show: Callable[[int], None] = lambda _: None,
+    scores: Scores, known: sp.csr_array, nodes: Tensor, k: int, show: Show = lambda _: None
 ) -> Partners:
     """Find the k best partners of each node among those without a known link to it.
 
@@ -99,13 +96,11 @@ def best_partners(
         known: Matrix that is non-zero where a pair is no candidate, shape ``(N, N)``.
         nodes: Nodes that get partners, shape ``(B,)``, on the device of the scores.
         k: Number of partners, at most N.
-        max_entries: Largest number of scores held at once; the result does not depend on it.
         show: Called with the number of nodes done.
     """
-    size = max(1, max_entries // _size(known))
     found = [Partners(nodes.new_empty(0, k), torch.empty(0, k, device=nodes.device))]
     done = 0
-    for chunk in nodes.split(size):
+    for chunk in nodes.split(max(1, _PARTNERS_BLOCK // (len(known.indptr) - 1))):
         block = scores(chunk, 0)
         rows, columns = _entries(known, chunk)
         block[rows, columns] = -torch.inf
@@ -116,13 +111,7 @@ def best_partners(
 
 
 def best_pairs(
-    scores: Scores,
-    known: sp.csr_array,
-    k: int,
-    *,
-    device: torch.device,
-    max_entries: int = _PAIRS_BLOCK,
-    show: Callable[[int], None] = lambda _: None,
+    scores: Scores, known: sp.csr_array, k: int, device: torch.device, show: Show = lambda _: None
 ) -> Pairs:
     """Find the k best pairs u < v without a known link.
 
@@ -134,15 +123,16 @@ def best_pairs(
         known: Matrix that is non-zero where a pair is no candidate, shape ``(N, N)``.
         k: Number of pairs.
         device: Device of the scores.
-        max_entries: Largest number of scores held at once; the result does not depend on it.
         show: Called with the number of nodes done.
     """
-    num_nodes = _size(known)
+    num_nodes = len(known.indptr) - 1
     code = torch.empty(0, dtype=torch.int64, device=device)
     score = torch.empty(0, device=device)
-    least, most = -math.inf, k + max(k, max_entries)
-    for nodes in _triangle(num_nodes, max_entries, device):
-        first = int(nodes[0])
+    least, most = -math.inf, k + max(k, _PAIRS_BLOCK)
+    first = 0
+    while first < num_nodes:  # each block of nodes is scored with itself and the nodes after it
+        last = min(first + max(1, _PAIRS_BLOCK // (num_nodes - first)), num_nodes)
+        nodes = torch.arange(first, last, device=device)
         block = scores(nodes, first)
         square = block[:, : len(nodes)]
         square.masked_fill_(torch.ones_like(square, dtype=torch.bool).tril(), -torch.inf)
@@ -158,7 +148,8 @@ def best_pairs(
             kept = _highest(score[None], k)[0]
             code, score = code[kept], score[kept]
             least = float(score.min())
-        show(int(nodes[-1]) + 1)
+        first = last
+        show(last)
     # Codes are ascending, so that the first of equal scores have the lowest numbers.
     score, order = score.sort(descending=True, stable=True)
     code = code[order[:k]]
@@ -166,12 +157,7 @@ def best_pairs(
 
 
 def indexed_partners(
-    scores: InnerProducts,
-    known: sp.csr_array,
-    nodes: Tensor,
-    k: int,
-    *,
-    show: Callable[[int], None] = lambda _: None,
+    scores: InnerProducts, known: sp.csr_array, nodes: Tensor, k: int, show: Show = lambda _: None
 ) -> Partners:
     """Return the result of :func:`best_partners` by an exact index of FAISS, on the CPU.
 
@@ -227,24 +213,10 @@ def pairs_bytes(num_nodes: int, k: int) -> int:
     return 60 * block + 50 * (k + max(k, block))
 
 
-def _triangle(num_nodes: int, max_entries: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield blocks of nodes, each to be scored with itself and the nodes after it."""
-    first = 0
-    while first < num_nodes:
-        last = min(first + max(1, max_entries // (num_nodes - first)), num_nodes)
-        yield torch.arange(first, last, device=device)
-        first = last
-
-
 def _entries(known: sp.csr_array, nodes: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows and columns of the non-zero entries in the rows ``nodes``."""
     rows, columns = map(torch.from_numpy, known[nodes.cpu().numpy()].nonzero())
     return rows.long().to(nodes.device), columns.long().to(nodes.device)
-
-
-def _size(known: sp.csr_array) -> int:
-    """Return N, which scipy annotates as unknown."""
-    return known.indptr.size - 1
 
 
 def _best_columns(block: Tensor, k: int) -> Partners:

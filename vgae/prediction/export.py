@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian
+from vgae.graphs.arrays import scipy_from_tensor
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.atomic import replacing
 from vgae.runtime.npz import write_arrays
@@ -26,21 +27,13 @@ if TYPE_CHECKING:
 _WORD2VEC = (".txt", ".vec", ".w2v")
 FORMATS = (".npz", ".npy", *TABLE_FORMATS, *_WORD2VEC, ".projector")
 
-_PROJECTOR_CONFIG = """\
-embeddings {
-  tensor_name: "mu"
-  tensor_path: "vectors.tsv"
-  metadata_path: "metadata.tsv"
-}
-"""
+_PROJECTOR_FILES = 'tensor_name: "mu" tensor_path: "vectors.tsv" metadata_path: "metadata.tsv"'
+
+Labels = Sequence[NodeId | None] | None
 
 
 def write_embeddings(
-    path: str | os.PathLike[str],
-    ids: Sequence[NodeId],
-    q: Posterior,
-    *,
-    labels: Sequence[NodeId | None] | None = None,
+    path: str | os.PathLike[str], ids: Sequence[NodeId], q: Posterior, *, labels: Labels = None
 ) -> None:
     """Write one row per node atomically, in the format of the suffix.
 
@@ -66,28 +59,23 @@ def write_embeddings(
     suffix = checked_suffix(path, FORMATS)
     _check_lengths(q, ids, labels)
     arrays = _arrays(q)
-    mu = arrays["mu"]
     if suffix == ".projector":
         write_projector(path, ids, q, labels=labels)
     elif suffix == ".npz":
         write_arrays(path, {"ids": _id_array(ids), **arrays})
     elif suffix == ".npy":
         with replacing(path) as temporary:
-            np.save(temporary, mu, allow_pickle=False)
+            np.save(temporary, arrays["mu"], allow_pickle=False)
     elif suffix in _WORD2VEC:
-        _write_word2vec(path, ids, mu)
+        _write_word2vec(path, ids, arrays["mu"])
     else:
         label = {} if labels is None else {"label": labels}
-        z = {f"z_{k}": column for k, column in enumerate(mu.T)}
+        z = {f"z_{k}": column for k, column in enumerate(arrays["mu"].T)}
         write_table(path, {"id": ids, **label, **z})
 
 
 def write_projector(
-    folder: str | os.PathLike[str],
-    ids: Sequence[NodeId],
-    q: Posterior,
-    *,
-    labels: Sequence[NodeId | None] | None = None,
+    folder: str | os.PathLike[str], ids: Sequence[NodeId], q: Posterior, *, labels: Labels = None
 ) -> None:
     """Write a folder for the projector of ``tensorboard --logdir FOLDER``.
 
@@ -106,10 +94,10 @@ def write_projector(
     if labels is not None:
         # TensorBoard takes a first line with a tab as the header.
         cells = ("" if label is None else _metadata_cell(label) for label in labels)
-        pairs = zip(["name", *metadata], ["label", *cells], strict=True)
-        metadata = ["\t".join(pair) for pair in pairs]
+        rows = zip(["name", *metadata], ["label", *cells], strict=True)
+        metadata = map("\t".join, rows)
     _write_lines(folder / "metadata.tsv", metadata)
-    _write_lines(config, _PROJECTOR_CONFIG.splitlines())
+    _write_lines(config, [f"embeddings {{ {_PROJECTOR_FILES} }}"])
 
 
 def networkx_with_embeddings(graph: Graph, q: Posterior) -> "nx.Graph":
@@ -140,18 +128,15 @@ def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
         ones or weights.
     """
     _check_lengths(q, graph.ids)
-    arrays = {name: array.copy() for name, array in _arrays(q).items()}
     labels = node_labels(graph)
     features = graph.feature_names or [f"x_{k}" for k in range(graph.num_features)]
     obs = {"obs_names": [str(node) for node in graph.ids]}
+    obsm_names = {"mu": "X_vgae", "logvar": "vgae_logvar"}
     return {
         "X": _feature_matrix(graph),
         "obs": obs if labels is None else {**obs, "label": labels},
         "var": {"var_names": list(features)},
-        "obsm": {
-            "X_vgae": arrays.pop("mu"),
-            **{f"vgae_{name}": array for name, array in arrays.items()},
-        },
+        "obsm": {obsm_names[name]: array.copy() for name, array in _arrays(q).items()},
         # Not a csr_array, which anndata takes only since version 0.11.
         "obsp": {"connectivities": sp.csr_matrix(graph.to_scipy())},
     }
@@ -173,12 +158,8 @@ def word2vec_name(node: NodeId) -> str:
 
     A character is invisible if it is not ``str.isprintable``. The empty name becomes ``%``.
     """
-    text = str(node)
-    if not text:
-        return "%"
-    return "".join(
-        char if char.isprintable() and char not in " %" else quote(char, safe="") for char in text
-    )
+    encoded = (c if c.isprintable() and c not in " %" else quote(c, safe="") for c in str(node))
+    return "".join(encoded) or "%"
 
 
 def node_from_word2vec(text: str) -> str:
@@ -186,9 +167,7 @@ def node_from_word2vec(text: str) -> str:
     return "" if text == "%" else unquote(text)
 
 
-def _check_lengths(
-    q: Posterior, ids: Sequence[NodeId], labels: Sequence[NodeId | None] | None = None
-) -> None:
+def _check_lengths(q: Posterior, ids: Sequence[NodeId], labels: Labels = None) -> None:
     for name, given in {"ids": ids, "labels": labels}.items():
         if given is not None and len(given) != len(q.mu):
             raise ValueError(f"{name} must name all {len(q.mu)} nodes, got {len(given)}.")
@@ -208,24 +187,20 @@ def _id_array(ids: Sequence[NodeId]) -> np.ndarray:
 
 def _feature_matrix(graph: Graph) -> np.ndarray | sp.csr_matrix:
     """Return a copy of the features; without features, a matrix without columns."""
-    x = graph.x
-    if x is None:
+    if graph.x is None:
         return np.zeros((graph.num_nodes, 0), dtype=np.float32)
-    if not x.is_sparse_csr:
-        return x.numpy().copy()
-    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
-    return sp.csr_matrix(parts, shape=tuple(x.shape), copy=True)
+    if graph.x.is_sparse_csr:
+        return sp.csr_matrix(scipy_from_tensor(graph.x), copy=True)
+    return graph.x.numpy().copy()
 
 
 def _write_word2vec(path: Path, ids: Sequence[NodeId], mu: np.ndarray) -> None:
     names = [word2vec_name(node) for node in ids]
-    if len(set(names)) != len(names):
-        # gensim keeps only the first of equal names.
-        name = next(name for name, count in Counter(names).items() if count > 1)
-        raise DataError("NODE_ID", f"node ids must differ as text, got {name!r:.60} twice.")
+    # gensim keeps only the first of equal names.
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError("NODE_ID", f"node ids must differ as text, got {repeated[0]!r:.60} twice.")
     rows = zip(names, _number_lines(mu, " "), strict=True)
-    lines = (f"{name} {numbers}" for name, numbers in rows)
-    _write_lines(path, chain([f"{len(mu)} {mu.shape[1]}"], lines))
+    _write_lines(path, chain([f"{len(mu)} {mu.shape[1]}"], map(" ".join, rows)))
 
 
 def _metadata_cell(node: NodeId) -> str:

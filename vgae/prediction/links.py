@@ -108,11 +108,7 @@ class LinkTable:
         return {"links": [dict(zip(columns, row, strict=True)) for row in rows]}
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the columns as a data frame.
-
-        Raises:
-            UsageError: If pandas is not installed.
-        """
+        """Return the columns as a data frame; without pandas raise ``UsageError``."""
         return optional_module("pandas", "pandas").DataFrame(self.columns())
 
     def to_networkx(self) -> "nx.Graph":
@@ -198,15 +194,15 @@ def predict_links(
         else:
             num_pairs = num_nodes * (num_nodes - 1) // 2
             _announce(scorer, scores, known.nnz, num_pairs, pairs_bytes(num_nodes, k))
-            pairs = best_pairs(scores, known, k, device=device, show=show)
-            (source, target), score = pairs.nodes, pairs.score
+            (source, target), score = best_pairs(scores, known, k, device=device, show=show)
             rank = torch.arange(1, len(score) + 1)
             lacking = int(len(score) < k)
     if lacking:
         whose = f"{lacking:,} nodes have" if per_node else "the graph has"
         log.info("%s fewer than %d pairs that are not linked; all of them are proposed", whose, k)
-    probability = _probability(scorer, torch.stack([source, target]), calibration)
-    return LinkTable(source.cpu(), target.cpu(), score.cpu(), probability, rank, graph.ids)
+    pairs = torch.stack([source, target]).cpu()
+    probability = scorer.probability(pairs, calibration)
+    return LinkTable(pairs[0], pairs[1], score.cpu(), probability, rank, graph.ids)
 
 
 def score_links(
@@ -216,17 +212,15 @@ def score_links(
     *,
     calibration: Calibration | None = None,
 ) -> LinkTable:
-    """Score given pairs, and mark those that are links of the graph.
+    """Score given pairs, one row each in their order, and mark those that are links of the graph.
 
     Args:
         model: Model or scorer, as for :func:`predict_links`. Over a link that carries messages, a
             pair is scored by a model that has seen it.
         graph: Nodes and features.
-        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)``.
+        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)``; they are
+            ranked among each other.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
-
-    Returns:
-        One row per pair, in the given order; ranks are among all pairs.
 
     Raises:
         DataError: If a node is unknown, or paired with itself, or the scorer has another number
@@ -237,9 +231,8 @@ def score_links(
     scorer = _scorer(model, graph)
     score = _finite(scorer.logits(numbers)).float()
     order = score.argsort(descending=True, stable=True)
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(1, len(order) + 1)
-    probability = _probability(scorer, numbers, calibration)
+    rank = order.argsort() + 1
+    probability = scorer.probability(numbers, calibration)
     is_known = link_positions(numbers, graph.links, graph.num_nodes) >= 0
     source, target = numbers
     return LinkTable(source, target, score, probability, rank, graph.ids, is_known)
@@ -252,9 +245,8 @@ def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:
         rule = f"the scorer must have the {graph.num_nodes} nodes of {graph.name}"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(scorer.z)}.")
     if not bool(scorer.z.isfinite().all()):
-        raise NumericalError(
-            "EMBEDDING_NONFINITE", "the embedding is not finite; look for NaN in the weights."
-        )
+        rule = "the embedding is not finite; look for NaN in the weights."
+        raise NumericalError("EMBEDDING_NONFINITE", rule)
     return scorer
 
 
@@ -292,12 +284,9 @@ def _announce(
     fixed, slope = _PRODUCT if isinstance(scores, InnerProducts) else _DECODER
     # The vectors twice in float64; the known pairs and the arrays that their matrix is built from.
     num_bytes += 16 * num_nodes * (num_channels + 1) + 40 * num_known
-    log.info(
-        "%s pairs to be scored: about %.1f s on one core; takes about %s MB",
-        f"{num_pairs:,}",
-        1e-9 * num_pairs * (fixed + slope * num_channels),
-        f"{num_bytes / 1e6:,.0f}",
-    )
+    seconds = 1e-9 * num_pairs * (fixed + slope * num_channels)
+    cost = f"about {seconds:.1f} s on one core; takes about {num_bytes / 1e6:,.0f} MB"
+    log.info("%s pairs to be scored: %s", f"{num_pairs:,}", cost)
 
 
 def _numbers(graph: Graph, names: Iterable[NodeId]) -> list[int]:
@@ -320,22 +309,12 @@ def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray |
     # A string of two letters is no pair of names.
     given = [(pair,) if isinstance(pair, str) else tuple(pair) for pair in listed]
     if wrong := [pair for pair in given if len(pair) != 2]:
-        raise DataError(
-            "PAIR_SHAPE", f"pairs must be two names each, shape (P, 2), got {wrong[0]!r:.60}."
-        )
+        rule = "pairs must be two names each, shape (P, 2)"
+        raise DataError("PAIR_SHAPE", f"{rule}, got {wrong[0]!r:.60}.")
     flat = _numbers(graph, [name for pair in given for name in pair])
     numbers = torch.tensor(flat, dtype=torch.int64).view(-1, 2).T.contiguous()
     if alike := [pair for pair, (u, v) in zip(given, numbers.T.tolist(), strict=True) if u == v]:
         first = ", ".join(f"{pair[0]!r:.60}" for pair in alike[:_SHOWN])
-        raise DataError(
-            "SELF_PAIR", f"{len(alike)} pairs link a node to itself, first {first}; drop them."
-        )
+        rule = f"{len(alike)} pairs link a node to itself"
+        raise DataError("SELF_PAIR", f"{rule}, first {first}; drop them.")
     return numbers
-
-
-def _probability(
-    scorer: PairScorer, pairs: Tensor, calibration: Calibration | None
-) -> Tensor | None:
-    """Return the calibrated probability of pairs, or None without a calibration."""
-    calibration = calibration or scorer.calibration
-    return None if calibration is None else calibration.probability(scorer.logits(pairs))

@@ -9,14 +9,14 @@ from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.errors import UsageError
-from vgae.evaluation.calibration import Calibration, Prior
+from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
 from vgae.graphs.canonical import Directed
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
-from vgae.models.files import load_calibration, write_calibration, write_json
+from vgae.models.files import write_json
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.export import node_labels, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
@@ -262,7 +262,7 @@ train_run = partial(train, GRAPHS)
 
 def recalibrate(run: Run, calibration: Calibration) -> Run:
     """Store a calibration with the model of a run, and evaluate the run with it."""
-    write_calibration(run.folder / "model", calibration)
+    write_json(run.folder / "model" / "calibration.json", calibration.to_dict())
     scores = evaluate(run.model, run.graph, run.split, calibration=calibration)
     metrics = run.metrics | {part: score.to_dict() for part, score in scores.items()}
     write_json(run.folder / "metrics.json", metrics)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vgae.errors import UsageError
-from vgae.testing import _checks, _life
+from vgae.testing import _checks
 from vgae.testing._cases import Check, ConformanceError, Make, restoring
 
 __all__ = [
@@ -20,10 +20,7 @@ __all__ = [
 ]
 
 _CHECKS: dict[str, Check] = {
-    name: restoring(value)
-    for module in (_checks, _life)
-    for name, value in vars(module).items()
-    if name.startswith("check_")
+    name: restoring(value) for name, value in vars(_checks).items() if name.startswith("check_")
 }
 
 
@@ -56,14 +53,10 @@ def check_graph_model(make: Make, *, expected_failures: Mapping[str, str] | None
         >>> check_graph_model(GCNEncoder)
     """
     expected = _known(expected_failures)
-    found = []
-    for name, check in graph_model_checks():
-        seen = failure(check, make)
-        if name in expected:
-            seen = "passes, but is expected to fail" if seen is None else None
-        if seen is not None:
-            found.append(f"{name}: {seen}")
-    if found:
+    seen = {name: failure(check, make) for name, check in graph_model_checks()}
+    for name in expected:
+        seen[name] = "passes, but is expected to fail" if seen[name] is None else None
+    if found := [f"{name}: {text}" for name, text in seen.items() if text is not None]:
         head = f"{len(found)} of {len(_CHECKS)} checks failed:"
         raise ConformanceError("\n  ".join([head, *found]))
 

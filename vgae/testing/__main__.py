@@ -11,18 +11,18 @@ import typer
 from vgae.encoders import GCNEncoder, LinearGCNEncoder, PyGEncoder
 from vgae.errors import UsageError, VgaeError
 from vgae.gaussian import PointMass
+from vgae.models.registry import MODELS
 from vgae.runtime.text import columns
 from vgae.testing import failure, graph_model_checks
 from vgae.testing._cases import Make
 
 _OPTIONS: Mapping[str, Any] = {"self_loop_weight": 6.0, "latent_norm": 1.8, "degrees": True}
-OURS: Mapping[str, Make] = {
-    "GCNEncoder": GCNEncoder,
+OURS: Mapping[str, Any] = {
+    **{model.encoder_class.__name__: model.encoder_class for model in MODELS.values()},
     "GCNEncoder, all options": partial(
         GCNEncoder, activation="elu", dropout=(0.2, 0.2), **_OPTIONS
     ),
     "GCNEncoder, PointMass": partial(GCNEncoder, posterior=PointMass, bias=False),
-    "LinearGCNEncoder": LinearGCNEncoder,
     "LinearGCNEncoder, all options": partial(LinearGCNEncoder, dropout=0.2, **_OPTIONS),
     "PyGEncoder": lambda in_channels: PyGEncoder(GCNEncoder(in_channels)),
 }

@@ -90,6 +90,11 @@ def heads(q: Posterior) -> dict[str, Tensor]:
     return {"mean": q.mu} | ({} if logvar is None else {"log-variance": logvar})
 
 
+def encoded_heads(model: VAE, *given: Any) -> dict[str, Tensor]:
+    """Return the :func:`heads` of given inputs or of :func:`inputs`, in evaluation mode."""
+    return heads(encoded(model, *(given or inputs())))
+
+
 def expect(condition: object, message: str) -> None:
     """Raise ``ConformanceError`` with the message unless the condition holds."""
     if not condition:
@@ -156,11 +161,9 @@ def global_state_kept() -> Iterator[None]:
         torch.set_rng_state(generators[0])
         np.random.set_state(generators[1])  # noqa: NPY002
         random.setstate(kept["python's generator"])
-        torch.use_deterministic_algorithms(kept["torch.use_deterministic_algorithms"])
-        torch.set_default_dtype(kept["torch.set_default_dtype"])
-        if torch.get_num_threads() != kept["torch.set_num_threads"]:
-            torch.set_num_threads(kept["torch.set_num_threads"])
-        torch.set_grad_enabled(kept["torch.set_grad_enabled"])
+        for name, value in kept.items():
+            if name.startswith("torch."):
+                getattr(torch, name.removeprefix("torch."))(value)
 
 
 def restoring(check: Check) -> Check:

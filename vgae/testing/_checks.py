@@ -1,16 +1,21 @@
-"""Checks of single calls; each docstring gives the requirement, then its reason."""
+"""Checks of encoders; each docstring gives the requirement, then its reason."""
 
 import copy
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from pickle import dumps
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 
 from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.split import split_links
 from vgae.models.embedding import embed
+from vgae.recipes import PAPER
 from vgae.testing._cases import (
     IN_CHANNELS,
     NUM_NODES,
@@ -19,15 +24,20 @@ from vgae.testing._cases import (
     Make,
     built,
     encoded,
+    encoded_heads,
     expect,
     expect_finite,
     expect_same,
     features,
+    global_state,
     graph,
     heads,
     inputs,
     links,
+    seed_all,
 )
+from vgae.training.links import fit
+from vgae.training.state import named_generators
 from vgae.vae import VAE
 
 
@@ -68,8 +78,8 @@ def check_node_order(make: Make) -> None:
     """
     model, (x, edge_index) = built(make), inputs()
     order = torch.randperm(NUM_NODES, generator=torch.Generator().manual_seed(2))
-    want = {name: v[order] for name, v in heads(encoded(copy.deepcopy(model), *inputs())).items()}
-    got = heads(encoded(model, x[order], order.argsort()[edge_index]))
+    want = {name: value[order] for name, value in encoded_heads(copy.deepcopy(model)).items()}
+    got = encoded_heads(model, x[order], order.argsort()[edge_index])
     expect_same(got, want, "nodes renumbered", TOLERANCE)
 
 
@@ -81,8 +91,8 @@ def check_link_order(make: Make) -> None:
     """
     model, (x, edge_index) = built(make), inputs()
     order = torch.randperm(edge_index.shape[1], generator=torch.Generator().manual_seed(3))
-    want = heads(encoded(copy.deepcopy(model), *inputs()))
-    got = heads(encoded(copy.deepcopy(model), x, edge_index[:, order]))
+    want = encoded_heads(copy.deepcopy(model))
+    got = encoded_heads(copy.deepcopy(model), x, edge_index[:, order])
     expect_same(got, want, "columns of edge_index in another order", TOLERANCE)
     want = heads(embed(copy.deepcopy(model), graph()))
     shuffled = links()[:, torch.randperm(links().shape[1], generator=torch.Generator())]
@@ -131,9 +141,8 @@ def check_feature_memory(make: Make) -> None:
             q = embed(copy.deepcopy(model), Graph.from_edges(links(), x=given))
             expect_same(heads(q), want, what)
     turned = features().T.contiguous().T
-    got = heads(encoded(copy.deepcopy(model), turned, inputs()[1]))
-    want = heads(encoded(model, *inputs()))
-    expect_same(got, want, "x as a transposed tensor", TOLERANCE)
+    got = encoded_heads(copy.deepcopy(model), turned, inputs()[1])
+    expect_same(got, encoded_heads(model), "x as a transposed tensor", TOLERANCE)
 
 
 def check_prepared_inputs(make: Make) -> None:
@@ -142,12 +151,9 @@ def check_prepared_inputs(make: Make) -> None:
     ``fit`` and ``embed`` use the prepared form, other code the plain one.
     """
     model = built(make).eval()
-    prepare = getattr(model.encoder, "prepare", None)
-    if prepare is None:
-        return
-    with torch.no_grad():
-        got = heads(copy.deepcopy(model).encoder(*prepare(*inputs())))
-    expect_same(got, heads(encoded(model, *inputs())), "prepared inputs", TOLERANCE)
+    if prepare := getattr(model.encoder, "prepare", None):
+        got = encoded_heads(copy.deepcopy(model), *prepare(*inputs()))
+        expect_same(got, encoded_heads(model), "prepared inputs", TOLERANCE)
 
 
 def _odd_graphs() -> dict[str, tuple[Tensor, Tensor]]:
@@ -177,7 +183,7 @@ def check_finite_on_odd_graphs(make: Make) -> None:
     Real graphs have such parts, and a NaN of one node spreads to all nodes through the loss.
     """
     for what, given in _odd_graphs().items():
-        expect_finite(heads(encoded(built(make), *given)), what)
+        expect_finite(encoded_heads(built(make), *given), what)
 
 
 def check_finite_on_odd_features(make: Make) -> None:
@@ -186,7 +192,7 @@ def check_finite_on_odd_features(make: Make) -> None:
     Word counts have empty rows, for which a norm or a deviation in a denominator is zero.
     """
     for what, given in _odd_features().items():
-        expect_finite(heads(encoded(built(make), *given)), what)
+        expect_finite(encoded_heads(built(make), *given), what)
 
 
 def _gradients(model: VAE, given: tuple[Any, ...]) -> dict[str, Tensor | None]:
@@ -216,11 +222,10 @@ def check_finite_gradients(make: Make) -> None:
     """
     for what, given in {"an ordinary graph": inputs(), **_odd_graphs(), **_odd_features()}.items():
         model = built(make)
-        q = heads(encoded(copy.deepcopy(model), *given))
-        if not all(bool(value.isfinite().all()) for value in q.values()):
-            continue  # reported by other checks
-        grads = _gradients(model, given).items()
-        expect_finite({f"the gradient of {n}": g for n, g in grads if g is not None}, what)
+        q = encoded_heads(copy.deepcopy(model), *given)
+        if all(bool(value.isfinite().all()) for value in q.values()):  # else another check fails
+            grads = _gradients(model, given).items()
+            expect_finite({f"the gradient of {n}": g for n, g in grads if g is not None}, what)
 
 
 def check_wrong_width(make: Make) -> None:
@@ -237,3 +242,125 @@ def check_wrong_width(make: Make) -> None:
             expect(named, f"the error does not name the widths {wrong} and {IN_CHANNELS}: {error}")
         else:
             raise ConformanceError(f"a model of {IN_CHANNELS} features accepts {wrong} columns")
+
+
+def check_evaluation_is_deterministic(make: Make) -> None:
+    """In evaluation mode, two calls give the same bits for any state of the generators.
+
+    An embedding that changes between calls cannot be stored, compared or tested. Modes of modules
+    and the model's own generators do not change either.
+    """
+    model = built(make).eval()
+    own = named_generators({"encoder": model.encoder})
+    drawn = {name: generator.get_state() for name, generator in own.items()}
+    want = encoded_heads(model)
+    seed_all(1)
+    expect_same(encoded_heads(model), want, "a second call in evaluation mode")
+    for name, generator in own.items():
+        unmoved = torch.equal(generator.get_state(), drawn[name])
+        expect(unmoved, f"evaluation mode draws random numbers from {name}")
+    with torch.no_grad():
+        model.encoder(*inputs())
+    training = [name for name, part in model.named_modules() if part.training]
+    expect(not training, f"{training} are in training mode after a call in evaluation mode")
+
+
+def check_no_memory_of_other_graphs(make: Make) -> None:
+    """The result of a call does not depend on the graph of the previous call.
+
+    A cached adjacency, as in ``GCNConv(cached=True)``, silently gives results for another graph.
+    """
+    model = built(make)
+    other = copy.deepcopy(model)
+    path = both_directions(torch.stack([torch.arange(NUM_NODES - 1), torch.arange(1, NUM_NODES)]))
+    encoded_heads(model, 1 - features(), path)
+    encoded_heads(other)  # the same number of calls; another check covers repeated calls
+    want = encoded_heads(other)
+    expect_same(encoded_heads(model), want, "after a call with another graph")
+
+
+def check_save_and_load(make: Make) -> None:
+    """``state_dict`` through safetensors into another new model gives the same bits.
+
+    State outside of parameters and buffers is lost when a model is saved.
+    """
+    model, other = built(make), built(make, seed=1)
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    other.load_state_dict(load(save(weights)))
+    expect_same(encoded_heads(other), encoded_heads(model), "weights saved and loaded")
+
+
+def check_copies(make: Make) -> None:
+    """``copy.deepcopy`` gives an independent model with the same bits, and pickle accepts it.
+
+    Averaged weights are kept in a deep copy; worker processes receive a pickled model.
+    """
+    model = built(make)
+    other = copy.deepcopy(model)
+    dumps(model)
+    want = encoded_heads(model)
+    expect_same(encoded_heads(copy.deepcopy(other)), want, "a deep copy")
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            value.zero_()
+    expect_same(encoded_heads(other), want, "a deep copy whose original has changed")
+
+
+def check_same_seed(make: Make) -> None:
+    """Two models from the same seed have the same bits.
+
+    Without reproducible initial weights an experiment cannot be repeated.
+    """
+    want = encoded_heads(built(make))
+    expect_same(encoded_heads(built(make)), want, "made again from the same seed")
+
+
+def check_global_state(make: Make) -> None:
+    """A call does not change global generators, torch's settings or warning filters.
+
+    In training, dropout may draw from torch's generator, but not from those of numpy and Python,
+    which ``torch.manual_seed`` does not seed.
+    """
+    for training in (False, True):
+        model, given = built(make).train(training), inputs()
+        before = global_state()
+        model.encoder(*given)
+        after, mode = global_state(), "training" if training else "evaluation"
+        for name, value in before.items():
+            allowed = training and name == "torch's generator"
+            expect(allowed or after[name] == value, f"a call in {mode} mode changed {name}")
+
+
+def _trained(model: VAE) -> dict[str, Tensor]:
+    """Fit for three epochs, in place; return the weights."""
+    seed_all(0)  # dropout of torch and PyG draws from the global generator
+    split = split_links(graph(), val=0.1, test=0.1)
+    recipe = replace(PAPER, epochs=3, eval_every=1)
+    fit(graph(), split, model=model, recipe=recipe, device="cpu", progress=False)
+    return copy.deepcopy(model.state_dict())
+
+
+def check_fit_repeats(make: Make) -> None:
+    """Two copies of a model, fitted from the same seed, have the same weights, bit for bit.
+
+    A difference between two runs must come from a change, not from chance.
+    """
+    model = built(make)
+    want = _trained(copy.deepcopy(model))
+    expect_same(_trained(copy.deepcopy(model)), want, "fitted again from the same seed")
+    moved = any(not torch.equal(value, want[name]) for name, value in model.state_dict().items())
+    expect(moved, "fitting changed no weight at all")
+
+
+def check_refit_forgets(make: Make) -> None:
+    """After a reset to its initial weights, a model is fitted to the same weights again.
+
+    State that a training leaves outside of ``state_dict`` affects the next one.
+    """
+    model = built(make)
+    initial = copy.deepcopy(model.state_dict())
+    again = _trained(copy.deepcopy(model))
+    want = _trained(model)
+    if all(torch.equal(value, want[name]) for name, value in again.items()):  # see the last check
+        model.load_state_dict(initial)
+        expect_same(_trained(model), want, "fitted again from the initial weights")
