@@ -4,7 +4,7 @@ Every error is a ``ValueError`` with a stable ``code`` and the exit status of th
 The message is one line: what is wrong, where, and how to mend it.
 """
 
-from typing import Self
+from typing import Any, Self, get_args
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -45,6 +45,13 @@ class UsageError(VgaeError):
     """An option or argument that makes no sense (exit status 2)."""
 
     exit_code = 2
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Raise ``UsageError`` unless an argument is one of the values of a ``Literal``."""
+    if value not in get_args(choices):
+        listed = ", ".join(map(repr, get_args(choices)))
+        raise UsageError(name.upper(), f"{name} must be one of {listed}, got {value!r}.")
 
 
 class DataError(VgaeError):

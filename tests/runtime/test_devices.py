@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from vgae.errors import ResourceError
-from vgae.runtime.devices import deterministic_algorithms, memory_named, resolve_device
+from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
 
 
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(ResourceError, match="device 'cuda:77' cannot be used") as error:
-        resolve_device("cuda:77")
+        Compute("cuda:77").resolved()
     assert error.value.exit_code == 5
     with pytest.raises(ResourceError, match="device 'gpu'"):
-        resolve_device("gpu")
+        Compute("gpu").resolved()
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -38,7 +38,7 @@ _LINE = 16  # float32 of a cache line
 _IS_POSIX = os.name == "posix"
 _FACTORS = 64  # each at most 2, so that a product stays far below 2^128, the limit of float32
 
-_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _LOG2E = np.float32(1 / math.log(2))
 _LARGEST = np.float32(126)  # 2^-126 is the smallest normal float32
 # 2^f on [-1/2, 1/2], relative error 8e-8: the polynomial through the Chebyshev nodes.
@@ -85,7 +85,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     grad_bias = sum(grad_biases) - added * expit(np.float64(bias_value))
     return Sweep(
         bias.new_tensor(total, dtype=torch.float64),
-        grad[:num_nodes, :width],
+        2 * grad[:num_nodes, :width],  # s_ij and s_ji both contain z_i
         bias.new_tensor(grad_bias),
     )
 
@@ -254,7 +254,7 @@ def _add_probabilities(s: Any, lanes: Any, width: int) -> None:
 
 @_jit
 def _row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) -> None:
-    """Add ``2 p @ z`` of a tile to rows i to i + 3 of the gradient."""
+    """Add ``p @ z`` of a tile to rows i to i + 3 of the gradient."""
     w = right - left
     s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
     for k in range(0, z_t.shape[0], 4):
@@ -280,29 +280,24 @@ def _row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) ->
 
 @_jit
 def _add_four(row: Any, k: int, x0: Any, x1: Any, x2: Any, x3: Any) -> None:
-    """Add twice these numbers: s_ij and s_ji both contain z_i."""
-    row[k] += _TWO * x0
-    row[k + 1] += _TWO * x1
-    row[k + 2] += _TWO * x2
-    row[k + 3] += _TWO * x3
+    row[k] += x0
+    row[k + 1] += x1
+    row[k + 2] += x2
+    row[k + 3] += x3
 
 
 @_jit
 def _column_gradient(z: Any, grad_t: Any, i: int, left: int, right: int, s: Any) -> None:
-    """Add ``2 p.T @ z`` of a tile, whose rows are i to i + 3, to some columns of the transpose."""
+    """Add ``p.T @ z`` of a tile, whose rows are i to i + 3, to some columns of the transpose."""
     w = right - left
     s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
     for k in range(0, z.shape[1], 4):
         u0, u1 = grad_t[k, left:right], grad_t[k + 1, left:right]
         u2, u3 = grad_t[k + 2, left:right], grad_t[k + 3, left:right]
-        a0, a1 = _TWO * z[i, k], _TWO * z[i, k + 1]
-        a2, a3 = _TWO * z[i, k + 2], _TWO * z[i, k + 3]
-        b0, b1 = _TWO * z[i + 1, k], _TWO * z[i + 1, k + 1]
-        b2, b3 = _TWO * z[i + 1, k + 2], _TWO * z[i + 1, k + 3]
-        c0, c1 = _TWO * z[i + 2, k], _TWO * z[i + 2, k + 1]
-        c2, c3 = _TWO * z[i + 2, k + 2], _TWO * z[i + 2, k + 3]
-        d0, d1 = _TWO * z[i + 3, k], _TWO * z[i + 3, k + 1]
-        d2, d3 = _TWO * z[i + 3, k + 2], _TWO * z[i + 3, k + 3]
+        a0, a1, a2, a3 = z[i, k], z[i, k + 1], z[i, k + 2], z[i, k + 3]
+        b0, b1, b2, b3 = z[i + 1, k], z[i + 1, k + 1], z[i + 1, k + 2], z[i + 1, k + 3]
+        c0, c1, c2, c3 = z[i + 2, k], z[i + 2, k + 1], z[i + 2, k + 2], z[i + 2, k + 3]
+        d0, d1, d2, d3 = z[i + 3, k], z[i + 3, k + 1], z[i + 3, k + 2], z[i + 3, k + 3]
         for v in range(w):
             p0, p1, p2, p3 = s0[v], s1[v], s2[v], s3[v]
             u0[v] += a0 * p0 + b0 * p1 + c0 * p2 + d0 * p3

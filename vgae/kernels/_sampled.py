@@ -55,12 +55,7 @@ class Sampled:
 
 
 def sweep(
-    z: Tensor,
-    bias: Tensor,
-    wanted: Wanted,
-    *,
-    sampled: Sampled = Sampled(),
-    control_variate: bool = True,
+    z: Tensor, bias: Tensor, wanted: Wanted, *, sampled: Sampled, control_variate: bool = True
 ) -> Sweep:
     """Estimate the sum over all pairs and its gradients; each is unbiased.
 
@@ -78,7 +73,7 @@ def sweep(
     line = _best_line(z, gram, bias) if control_variate else bias.new_zeros(2)
     total, grad_z, grad_bias = _exact_part(z, gram, bias, line)
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
-    drawn, slopes, grad_blocks = _residuals(blocks, bias, line, wanted, step)
+    drawn, grad_blocks, slopes = _residuals(blocks, bias, line, wanted, step)
     if wanted.grad_z:
         grad_z.index_add_(0, order, grad_blocks.mul_(weight).view(-1, width))
     return Sweep(total + weight * drawn, grad_z, (grad_bias + weight * slopes).to(bias.dtype))
@@ -92,10 +87,8 @@ def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int
     return num_blocks, block, max(min(at_once // block**2, num_blocks), 1)
 
 
-def _residuals(
-    blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum softplus minus the quadratic over neighbouring blocks; return the gradients too."""
+def _residuals(blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step: int) -> Sweep:
+    """Sum softplus minus the quadratic over neighbouring blocks."""
     intercept, slope = line
     grad = torch.zeros_like(blocks)
     total = torch.zeros((), dtype=torch.float64, device=blocks.device)
@@ -119,7 +112,7 @@ def _residuals(
             squares = torch.linalg.vector_norm(s, dim=-1).square()
             total -= (intercept * s.sum(-1) + slope / 2 * squares).sum(dtype=torch.float64)
             total += softplus_sum(s.view(-1, block), p.view(-1, block), residual.view(-1, block))
-    return total, slopes, grad
+    return Sweep(total, grad, slopes)
 
 
 def _best_line(z: Tensor, gram: Tensor, bias: Tensor) -> Tensor:
@@ -143,9 +136,7 @@ def _normal(device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(device, dtype)
 
 
-def _exact_part(
-    z: Tensor, gram: Tensor, bias: Tensor, line: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _exact_part(z: Tensor, gram: Tensor, bias: Tensor, line: Tensor) -> Sweep:
     """Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs."""
     intercept, slope = line
     num_nodes, z_sum = z.shape[0], z.sum(0)
@@ -155,12 +146,10 @@ def _exact_part(
     sum_s2 = second + 2 * bias.double() * first + num_nodes**2 * bias.double() ** 2
     self_s = z.square().sum(dim=-1) + bias
     self_residual = torch.sigmoid(self_s) - (intercept + slope * self_s)
-    self_total = (softplus(self_s) - (intercept + slope / 2 * self_s) * self_s).sum(
-        dtype=torch.float64
-    )
-    total = intercept * sum_s + slope / 2 * sum_s2 + self_total
-    grad_z = 2 * (
+    self_cost = softplus(self_s) - (intercept + slope / 2 * self_s) * self_s
+    total = intercept * sum_s + slope / 2 * sum_s2 + self_cost.sum(dtype=torch.float64)
+    half_grad = (
         (intercept + slope * bias) * z_sum + slope * (z @ gram) + self_residual[:, None] * z
     )
     grad_bias = intercept * num_nodes**2 + slope * sum_s + self_residual.sum(dtype=torch.float64)
-    return total, grad_z, grad_bias
+    return Sweep(total, 2 * half_grad, grad_bias)

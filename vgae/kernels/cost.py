@@ -60,25 +60,23 @@ def pairs_cost(
         impl: Implementation; see :func:`vgae.kernels.inner_product_nll`.
     """
     kind = torch.device(device).type
-    threads = torch.get_num_threads() if kind == "cpu" else 1
     rows = 4 * num_nodes * latent_channels  # bytes of z
     if pairs == "sampled":
         num_blocks, block, step = sampled_blocks(num_nodes, pairs_per_node, kind)
         num_pairs = num_blocks * block**2
         # Each pair has a gradient in both directions, and no symmetry saves half of them.
-        nanoseconds = 2 * _rate("tiled", kind, latent_channels) * num_pairs
+        seconds = _seconds("tiled", kind, latent_channels, 2 * num_pairs)
         # Blocks, their gradient, that of z and temporaries of these; three buffers of a step.
-        return Cost(num_pairs, 1e-9 * nanoseconds / threads, 7 * rows + 12 * step * block**2)
+        return Cost(num_pairs, seconds, 7 * rows + 12 * step * block**2)
     impl = chosen_impl(impl, num_nodes, latent_channels, torch.device(device))
     num_pairs = num_nodes**2
-    seconds = 1e-9 * _rate(impl, kind, latent_channels) * num_pairs / threads
     num_bytes = {
         "dense": 28 * num_pairs,
         "tiled": 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind)),
-        "compiled": (5 + threads) * rows + (110 << 20),  # with the compiler
+        "compiled": (5 + torch.get_num_threads()) * rows + (110 << 20),  # with the compiler
         "triton": 12 * rows + (16 << 20),
     }
-    return Cost(num_pairs, seconds, num_bytes[impl])
+    return Cost(num_pairs, _seconds(impl, kind, latent_channels, num_pairs), num_bytes[impl])
 
 
 def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:
@@ -87,12 +85,12 @@ def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | st
     The choice depends on sizes, kind of device and number of threads only.
     """
     kind = torch.device(device).type
-    rate = _rate("triton" if kind == "cuda" else "compiled", kind, latent_channels)
-    threads = torch.get_num_threads() if kind == "cpu" else 1
-    return "exact" if 1e-9 * rate * num_nodes**2 <= EXACT_SECONDS * threads else "sampled"
+    impl = "triton" if kind == "cuda" else "compiled"
+    seconds = _seconds(impl, kind, latent_channels, num_nodes**2)
+    return "exact" if seconds <= EXACT_SECONDS else "sampled"
 
 
-def _rate(impl: str, kind: str, latent_channels: int) -> float:
-    """Return nanoseconds per ordered pair."""
+def _seconds(impl: str, kind: str, latent_channels: int, num_pairs: int) -> float:
     fixed, slope = _NANOSECONDS.get((impl, kind), _NANOSECONDS["tiled", "cpu"])
-    return fixed + slope * latent_channels
+    threads = torch.get_num_threads() if kind == "cpu" else 1
+    return 1e-9 * (fixed + slope * latent_channels) * num_pairs / threads

@@ -1,8 +1,9 @@
-"""Sparse CSR matrices of torch: conversion from edges, normalisation, checks of edges."""
+"""Sparse CSR matrices of torch: conversion, normalisation, checks of edges."""
 
 import warnings
 from typing import NamedTuple
 
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -21,6 +22,14 @@ def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, ...]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(crow, col, values, shape, check_invariants=False)
+
+
+def scipy_csr(matrix: Tensor) -> sp.csr_array:
+    """Return a matrix of torch, sparse CSR or dense, on the CPU, as one of scipy."""
+    if matrix.layout == torch.strided:
+        return sp.csr_array(matrix.numpy())
+    parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
+    return sp.csr_array(tuple(part.numpy() for part in parts), shape=tuple(matrix.shape))
 
 
 def transposed(matrix: Tensor) -> Tensor:

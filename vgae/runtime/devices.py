@@ -35,40 +35,34 @@ class Compute:
         return device if isinstance(device, Compute) else cls(device)
 
     def resolved(self) -> torch.device:
-        """Return the device; see :func:`resolve_device`."""
-        return resolve_device(self.device, cuda_graph=self.cuda_graph)
+        """Return the device.
 
-
-def resolve_device(device: str, *, cuda_graph: bool = False) -> torch.device:
-    """Return the device; ``"auto"`` is a GPU if there is one, else the CPU.
-
-    Raises:
-        ResourceError: If the device does not exist.
-        UsageError: If ``cuda_graph`` is set and the device is no GPU.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        resolved = torch.device(device)
-        torch.empty(1, device=resolved).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        reason = "there is none of that kind" if "Expected one of" in reason else reason
-        raise ResourceError(
-            "DEVICE", f"device {device!r} cannot be used ({reason}); use --device cpu or auto."
-        ) from None
-    if cuda_graph and resolved.type != "cuda":
-        raise UsageError("CUDA_GRAPH", f"cuda_graph needs a GPU, and this runs on {resolved}.")
-    return resolved
+        Raises:
+            ResourceError: If it does not exist.
+            UsageError: If ``cuda_graph`` is set and it is no GPU.
+        """
+        found = "cuda" if torch.cuda.is_available() else "cpu"
+        name = found if self.device == "auto" else self.device
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            reason = "there is none of that kind" if "Expected one of" in reason else reason
+            raise ResourceError(
+                "DEVICE", f"device {name!r} cannot be used ({reason}); use --device cpu or auto."
+            ) from None
+        if self.cuda_graph and device.type != "cuda":
+            raise UsageError("CUDA_GRAPH", f"cuda_graph needs a GPU, and this runs on {device}.")
+        return device
 
 
 @contextmanager
 def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
     """Make torch use deterministic algorithms if ``wanted``, and restore the setting afterwards.
 
-    If an operation on a GPU has no deterministic algorithm, torch raises ``RuntimeError``;
-    products with sparse matrices switch to one by themselves. On a CPU all operations of this
-    package are always deterministic.
+    If an operation on a GPU has none, torch raises ``RuntimeError``; products with sparse matrices
+    switch to one by themselves.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

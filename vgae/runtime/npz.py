@@ -44,7 +44,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
                 _check_members(members, path.stat().st_size)
-                return {_name(member): _array(archive, member) for member in members}
+                return {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
     except DataError:
         raise
     # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
@@ -64,11 +64,9 @@ def check_header(file: BinaryIO, size: int) -> None:
             another length.
         Exception: If there is no header; of several kinds.
     """
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    is_first = np.lib.format.read_magic(file) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
     if dtype.hasobject:
         raise DataError("PICKLE_REFUSED", "it holds pickled objects.")
     # Integers of Python do not overflow, whatever the shape.
@@ -87,13 +85,9 @@ def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:
     limits.NPZ.check(sum(member.file_size for member in members), packed)
 
 
-def _name(member: zipfile.ZipInfo) -> str:
-    return member.filename.removesuffix(".npy")
-
-
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     if not member.filename.endswith(".npy"):
-        raise DataError("NPZ_CORRUPT", f"its member {_name(member)!a:.60} is not an array.")
+        raise DataError("NPZ_CORRUPT", f"its member {member.filename!a:.60} is not an array.")
     try:
         with archive.open(member) as file:
             check_header(file, member.file_size)  # pyright: ignore[reportArgumentType]

@@ -107,39 +107,32 @@ def showing(total: int, unit: str, *, wanted: bool | None = None) -> Iterator[Pa
 @contextmanager
 def _drawn(pace: Pace) -> Iterator[None]:
     """Redraw the progress on a terminal."""
-    from rich.console import Console, RenderableType
-    from rich.progress import Progress, ProgressColumn, Task
+    from rich.console import Console
+    from rich.live import Live
     from rich.progress_bar import ProgressBar
-    from rich.table import Column
+    from rich.table import Column, Table
     from rich.text import Text as Line
 
-    class Cell(ProgressColumn):
-        def __init__(self, say: Callable[[], RenderableType], column: Column) -> None:
-            super().__init__(column)
-            self.say = say
-
-        def render(self, task: Task) -> RenderableType:  # noqa: ARG002
-            return self.say()
-
-    def fixed(words: Callable[[], str]) -> Cell:
-        return Cell(lambda: Line(words()), Column(no_wrap=True))
-
     console = Console(stderr=True)
-    bar = Cell(lambda: ProgressBar(pace.total, pace.done, width=5), Column(no_wrap=True))
-    # On a narrow terminal the text is cut, not the numbers.
-    rest = Cell(lambda: Line(pace.message()), Column(ratio=1, no_wrap=True, overflow="ellipsis"))
-    numbers = fixed(pace.counts), fixed(lambda: " ".join(filter(None, (pace.rate(), pace.time()))))
-    columns = (numbers[0], bar, numbers[1]) if console.width >= _WITH_BAR else numbers
-    with Progress(
-        *columns,
-        rest,
+
+    def line() -> Table:
+        bar = [ProgressBar(pace.total, pace.done, width=5)] if console.width >= _WITH_BAR else []
+        speed = Line(" ".join(filter(None, (pace.rate(), pace.time()))))
+        cells = [Line(pace.counts()), *bar, speed, Line(pace.message())]
+        # On a narrow terminal the text is cut, not the numbers.
+        columns = [*(Column(no_wrap=True) for _ in cells[1:]), Column(ratio=1, no_wrap=True)]
+        row = Table.grid(*columns, padding=(0, 1), expand=True)
+        row.add_row(*cells)
+        return row
+
+    # Output to a file must not be redirected to the terminal.
+    to_terminal = sys.stdout is not None and sys.stdout.isatty()
+    with Live(
+        get_renderable=line,
         console=console,
-        expand=True,
         refresh_per_second=_REDRAWN,
-        # Output to a file must not be redirected to the terminal.
-        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
-    ) as progress:
-        progress.add_task("", total=pace.total)
+        redirect_stdout=to_terminal,
+    ):
         yield
 
 

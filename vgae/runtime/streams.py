@@ -8,20 +8,10 @@ import torch
 
 from vgae.errors import UsageError
 
-StreamName = Literal[
-    "init",
-    "split",
-    "noise",
-    "evaluation",
-    "sample",
-    "pairs",
-    "mask",
-    "dropout",
-    "hard-negatives",
-    "calibration",
-    "batches",
-    "binarize",
-]
+StreamName = (
+    Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
+    | Literal["hard-negatives", "calibration", "batches", "binarize"]
+)
 
 
 def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> torch.Generator:
