@@ -15,11 +15,11 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast, get_args
+from typing import Any, BinaryIO, Literal, cast
 from urllib.parse import urlsplit
 
 from vgae.data.download import download
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError
 
 Status = Literal["ok", "missing", "damaged"]
 Features = Literal["raw", "none"]
@@ -31,13 +31,9 @@ _IMAGE_KINDS = ("idx", "sklearn")
 
 @dataclass(frozen=True)
 class FileInfo:
-    """Required size and digest of a file of a data set.
+    """Required size and digest of the content of a file.
 
-    Attributes:
-        bytes: Size in bytes.
-        sha256: Digest in hexadecimal.
-        gzipped: Whether the file is downloaded, and may be stored, as gzip with ``.gz`` after its
-            name. Size and digest are those of the content: it has many compressed forms.
+    A ``gzipped`` one is downloaded, and may be stored, as gzip with ``.gz`` after its name.
     """
 
     bytes: int
@@ -112,12 +108,6 @@ def entry(name: str) -> Entry:
     raise DataError(
         "UNKNOWN_DATASET", f"there is no data set {name!r}; known are {', '.join(known)}.{hint}"
     )
-
-
-def check_features(features: str) -> None:
-    """Raise ``UsageError`` unless ``features`` is ``"raw"`` or ``"none"``."""
-    if features not in get_args(Features):
-        raise UsageError("FEATURES", f"features must be 'raw' or 'none', got {features!r}.")
 
 
 def data_home() -> Path:
@@ -197,11 +187,7 @@ def _content(path: Path, info: FileInfo) -> tuple[int, str]:
 
 @contextmanager
 def opened(path: Path, *, gzipped: bool = True) -> Iterator[BinaryIO]:
-    """Open a file to read its bytes, decompressed if the first two are those of gzip.
-
-    Args:
-        path: A regular file.
-        gzipped: Whether it may be gzip; if False, nothing is decompressed.
+    """Open a regular file to read its bytes, decompressed if it may be gzip and begins so.
 
     Raises:
         DataError: ``CANNOT_READ``; ``GZIP_CORRUPT`` during reading, if it is truncated, has a
@@ -229,7 +215,7 @@ def fetch(
     retries: int = 2,
     progress: bool | None = None,
 ) -> dict[str, Path]:
-    """Verify the files of ``entry``, download missing ones, and return their paths.
+    """Verify the files of ``entry``, download missing ones, and return their paths by name.
 
     Present files are never downloaded again or removed. A download gets its final name once its
     sha256 is correct, so partial files do not stay.
@@ -240,26 +226,20 @@ def fetch(
         retries: Number of further attempts after a failed download.
         progress: Whether to show a download on stderr; see :func:`vgae.runtime.progress.showing`.
 
-    Returns:
-        The path of each wanted file, by its name.
-
     Raises:
         DataError: ``CHECKSUM`` if a file does not match the catalogue; ``CANNOT_READ``;
             ``OFFLINE`` if files are missing and cannot be downloaded, with a list of them.
     """
     wanted = [file for file in entry.files if names is None or file in names]
-    found = locate(entry)
-    for file in wanted:
-        if file in found:
-            _check_intact(entry, file, found[file])
-    absent = [file for file in wanted if file not in found]
-    if absent:
+    found = {file: path for file, path in locate(entry).items() if file in wanted}
+    for file, path in found.items():
+        _check_intact(entry, entry.files[file], path)
+    if absent := [file for file in wanted if file not in found]:
         found |= _download(entry, absent, retries, progress=progress)
     return {file: found[file] for file in wanted}
 
 
-def _check_intact(entry: Entry, file: str, path: Path) -> None:
-    expected = entry.files[file]
+def _check_intact(entry: Entry, expected: FileInfo, path: Path) -> None:
     if _status(path, expected) == "ok":
         return
     size, digest = _content(path, expected)
@@ -282,25 +262,18 @@ def _download(entry: Entry, absent: list[str], retries: int, **options: Any) -> 
     import pooch
     import requests
 
-    wanted = {file: entry.files[file] for file in absent}
-    source = pooch.create(
-        path=_home(entry),
-        base_url=entry.url,
-        registry={
-            # The catalogue has no digest of compressed bytes: the downloader checks the content.
-            _stored(file, info): None if info.gzipped else f"sha256:{info.sha256}"
-            for file, info in wanted.items()
-        },
-        retry_if_failed=retries,
-    )
+    wanted = {file: (_stored(entry, file), entry.files[file]) for file in absent}
+    # The catalogue has no digest of compressed bytes: the downloader checks the content.
+    digests = {s: None if info.gzipped else f"sha256:{info.sha256}" for s, info in wanted.values()}
+    source = pooch.create(_home(entry), entry.url, registry=digests, retry_if_failed=retries)
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # errors are raised, and the caller shows the progress
     try:
-        with _quiet_pooch():
-            return {
-                file: Path(
-                    source.fetch(_stored(file, info), downloader=_downloader(info, **options))
-                )
-                for file, info in wanted.items()
-            }
+        return {
+            file: Path(source.fetch(stored, downloader=_downloader(info, **options)))
+            for file, (stored, info) in wanted.items()
+        }
     except (requests.exceptions.RequestException, OSError) as error:
         absent = [file for file in absent if file not in locate(entry)]
         unreachable = isinstance(error, requests.exceptions.ConnectionError)
@@ -312,11 +285,13 @@ def _download(entry: Entry, absent: list[str], retries: int, **options: Any) -> 
             f"the download of {entry.name} from {entry.url} was discarded ({_one_line(error)}); "
             "a proxy or a login page may have answered: try again from another network.",
         ) from error
+    finally:
+        logger.setLevel(level)
 
 
-def _stored(file: str, info: FileInfo) -> str:
+def _stored(entry: Entry, file: str) -> str:
     """Return the name of a file in the download folder."""
-    return f"{file}.gz" if info.gzipped else file
+    return f"{file}.gz" if entry.files[file].gzipped else file
 
 
 def _downloader(info: FileInfo, **options: Any) -> Any:
@@ -341,7 +316,7 @@ def _offline(entry: Entry, absent: list[str], reason: str) -> DataError:
     )
     for file in absent:
         info = entry.files[file]
-        url = f"{entry.url}{_stored(file, info)}"
+        url = f"{entry.url}{_stored(entry, file)}"
         text += f"\n  {file}  {info.bytes} bytes  sha256 {info.sha256}  {url}"
         if info.gzipped:
             text += "  (compressed or not; size and sha256 uncompressed)"
@@ -350,17 +325,3 @@ def _offline(entry: Entry, absent: list[str], reason: str) -> DataError:
 
 def _one_line(reason: Exception | str) -> str:
     return " ".join(str(reason).split()) or type(reason).__name__
-
-
-@contextmanager
-def _quiet_pooch() -> Iterator[None]:
-    """Silence the log of pooch: errors are raised, and the caller shows the progress."""
-    import pooch
-
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -10,16 +10,10 @@ _STEP = 2**16
 
 
 def download(url: str, path: Path, *, limit: int, progress: bool | None = None) -> None:
-    """Download a file, and stop once it exceeds its largest size.
-
-    Args:
-        url: Address of the file.
-        path: File to write.
-        limit: Largest size in bytes.
-        progress: Whether to show it on stderr; see :func:`vgae.runtime.progress.showing`.
+    """Download a file; for ``progress`` see :func:`vgae.runtime.progress.showing`.
 
     Raises:
-        ValueError: If the file is larger.
+        ValueError: If the file has more than ``limit`` bytes.
         requests.exceptions.RequestException: If the server or the network fails.
     """
     import requests

@@ -1,17 +1,16 @@
 """Images with pixels in [0, 1], in parts for training, validation and test."""
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError, UsageError
-from vgae.graphs.arrays import dense_array
+from vgae.errors import DataError, check_choice
+from vgae.graphs.arrays import dense_array, label_tensor, sha256
 from vgae.runtime.streams import stream
 
 Binarize = Literal["none", "static", "dynamic"]
@@ -32,8 +31,8 @@ class Images:
         test: Test pixels, which evaluate it; there may be none.
         y_train: Label of each training image, int64 from 0 on, or -1 where unknown, shape
             ``(n,)``; ``None`` without labels.
-        y_val: Labels of the validation images, as ``y_train``.
-        y_test: Labels of the test images, as ``y_train``.
+        y_val: Labels of the validation images.
+        y_test: Labels of the test images.
         name: Name in messages and run folders.
     """
 
@@ -120,16 +119,9 @@ class Images:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all pixels and labels, in hexadecimal."""
-        digest = hashlib.sha256(b"vgae-images-1")
-        for part in (self.train, self.val, self.test, self.y_train, self.y_val, self.y_test):
-            if part is None:
-                digest.update(b" None ")
-                continue
-            array = part.cpu().numpy()
-            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            digest.update(f" {array.dtype.str} {array.shape} ".encode())
-            digest.update(array.reshape(-1).data)
-        return digest.hexdigest()
+        parts = (self.train, self.val, self.test, self.y_train, self.y_val, self.y_test)
+        arrays = (None if part is None else part.cpu().numpy() for part in parts)
+        return sha256("vgae-images-1", *arrays)
 
     def binarised(self, binarize: Binarize, seed: int) -> "Images":
         """Return images with pixels 0 or 1, drawn with the grey value as probability.
@@ -148,7 +140,7 @@ class Images:
         Raises:
             UsageError: ``BINARIZE``, or if the seed is out of range.
         """
-        check_binarize(binarize)
+        check_choice("binarize", binarize, Binarize)
         if binarize == "none":
             return self
         draw = stream(seed, "binarize", self.train.device)
@@ -163,29 +155,12 @@ class Images:
 
 
 def binarised(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw each pixel as 1 with its grey value as probability, else 0.
-
-    Args:
-        pixels: Values in ``[0, 1]``, of any shape.
-        generator: Generator on the device of the pixels.
-
-    Returns:
-        Zeros and ones of the shape and type of ``pixels``.
-    """
+    """Draw each pixel, in ``[0, 1]``, as 1 with its value as probability, else as 0."""
     # torch.rand is in [0, 1): a pixel of 0 is never drawn as 1, a pixel of 1 always. It is twice
     # as fast on a CPU as torch.bernoulli.
-    chance = torch.rand(
-        pixels.shape, generator=generator, dtype=pixels.dtype, device=pixels.device
-    )
+    options = {"dtype": pixels.dtype, "device": pixels.device}
+    chance = torch.rand(pixels.shape, generator=generator, **options)
     return (chance < pixels).to(pixels.dtype)
-
-
-def check_binarize(binarize: str) -> None:
-    """Raise ``UsageError`` unless ``binarize`` is ``"none"``, ``"static"`` or ``"dynamic"``."""
-    if binarize not in get_args(Binarize):
-        raise UsageError(
-            "BINARIZE", f"binarize must be 'none', 'static' or 'dynamic', got {binarize!r}."
-        )
 
 
 class _Part(NamedTuple):
@@ -198,9 +173,10 @@ class _Part(NamedTuple):
         return _Part(self.pixels[index], None if self.labels is None else self.labels[index])
 
 
-def _checked(part: str, pixels: Any, labels: Any) -> _Part:
-    checked = _pixels(pixels, part)
-    return _Part(checked, None if labels is None else _labels(labels, part, len(checked)))
+def _checked(part: str, pixels: Any, y: Any) -> _Part:
+    pixels = _pixels(pixels, part)
+    num = len(pixels)
+    return _Part(pixels, None if y is None else label_tensor(y, f"y_{part}", num, "image"))
 
 
 def _split_off(names: list[str], part: _Part, seed: int) -> dict[str, _Part]:
@@ -287,21 +263,3 @@ def _check_values(pixels: np.ndarray, name: str) -> None:
         f"{name} must lie in [0, 1], got values from {low:g} to {high:g}; divide it by the largest"
         " possible value, or give bytes (uint8).",
     )
-
-
-def _labels(y: Any, part: str, num: int) -> Tensor:
-    array = dense_array(y, f"y_{part}", "LABELS")
-    if array.shape != (num,) or array.dtype.kind not in "iu":
-        raise DataError(
-            "LABELS",
-            f"y_{part} must be one integer per image of {part}, of shape ({num},), got shape"
-            f" {array.shape} of {array.dtype}.",
-        )
-    bad = (array < -1) | (array > np.iinfo(np.int64).max)
-    if bad.any():
-        raise DataError(
-            "LABELS",
-            f"y_{part} must be integers from 0 on, or -1 where unknown, got"
-            f" {array[bad.argmax()]} at image {bad.argmax()}.",
-        )
-    return torch.from_numpy(array.astype(np.int64))

@@ -1,9 +1,9 @@
 """Loading of a graph of the catalogue by name."""
 
-from vgae.data.catalog import Features, check_features, entry
+from vgae.data.catalog import Features, entry
 from vgae.data.files import read_npz
 from vgae.data.planetoid import load_planetoid
-from vgae.errors import UsageError
+from vgae.errors import UsageError, check_choice
 from vgae.graphs.graph import Graph
 
 
@@ -22,7 +22,7 @@ def load_dataset(name: str, *, features: Features = "raw", progress: bool | None
         UsageError: If ``features`` is invalid, or the data set is one of images.
         DataError: If the name is unknown, or files are missing or damaged.
     """
-    check_features(features)
+    check_choice("features", features, Features)
     found = entry(name)
     if found.holds_images:
         raise UsageError("IMAGES", f"{found.name} is a data set of images: use load_images.")

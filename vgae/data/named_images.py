@@ -16,8 +16,8 @@ import torch
 from vgae.data.catalog import Entry, catalogue, entry, fetch
 from vgae.data.idx import read_idx_pair
 from vgae.data.image_files import holds_images, read_images
-from vgae.data.images import Binarize, Images, check_binarize
-from vgae.errors import UsageError
+from vgae.data.images import Binarize, Images
+from vgae.errors import UsageError, check_choice
 from vgae.runtime.streams import stream
 
 _SPLIT_SEED = 0
@@ -44,7 +44,7 @@ def load_images(
         UsageError: If ``binarize`` or the seed is invalid, or the data set is a graph.
         DataError: If the data set or file is unknown, missing or damaged.
     """
-    check_binarize(binarize)
+    check_choice("binarize", binarize, Binarize)
     path = Path(source)
     # A text without suffix and folder that is not a path can only be a misspelt name.
     is_name = not path.suffix and path.name == source and not path.exists()

@@ -30,13 +30,12 @@ from vgae.data.catalog import (
     Features,
     cache_home,
     catalogue,
-    check_features,
     entry,
     fetch,
     missing,
 )
 from vgae.data.files import read_npz, write_npz
-from vgae.errors import DataError, ResourceError
+from vgae.errors import DataError, ResourceError, check_choice
 from vgae.graphs.graph import Graph
 
 _LABEL_PARTS = {"ally", "ty"}
@@ -86,7 +85,7 @@ def load_planetoid(
         UsageError: ``FEATURES``.
         DataError: ``UNKNOWN_DATASET``, or as :func:`vgae.data.catalog.fetch`.
     """
-    check_features(features)
+    check_choice("features", features, Features)
     known = entry(name)
     if known.kind != "planetoid":
         raise DataError("UNKNOWN_DATASET", f"{name!r} is of kind {known.kind}, not planetoid.")
@@ -157,7 +156,7 @@ def read_planetoid(files: Mapping[str, Path], name: str, *, features: Features =
         DataError: ``PLANETOID_MISSING``, ``CANNOT_READ``; ``PICKLE_REFUSED`` if a file holds more
             than data; ``PLANETOID_CORRUPT`` if it is damaged or the files disagree.
     """
-    check_features(features)
+    check_choice("features", features, Features)
     paths = {part: files.get(f"ind.{name}.{part}") for part in _parts(features)}
     needed = [part for part in _parts(features) if part not in _LABEL_PARTS]
     if absent := [f"ind.{name}.{part}" for part in needed if paths[part] is None]:

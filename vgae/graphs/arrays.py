@@ -43,26 +43,23 @@ def feature_tensor(x: Any) -> Tensor:
     with np.errstate(over="ignore"):
         # A copy in row-major order, independent of the caller's array.
         values = given.astype(np.float32, order="C") if csr is None else csr.data
-    if not np.isfinite(values).all():
-        first = np.flatnonzero(~np.isfinite(values))[0]
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        first = bad[0]
         if csr is None:
             row, column = np.divmod(first, given.shape[1])
         else:
             row, column = np.searchsorted(csr.indptr, first, "right") - 1, csr.indices[first]
         raise DataError(
             "FEATURE_NONFINITE",
-            f"x must be finite in float32, got {np.count_nonzero(~np.isfinite(values))} other"
-            f" values, the first in row {row}, column {column}.",
+            f"x must be finite in float32, got {bad.size} other values, the first in row {row},"
+            f" column {column}.",
         )
     if csr is None:
         return torch.from_numpy(values)
     index = np.int32 if csr.nnz < 2**31 else np.int64
-    return csr_tensor(
-        torch.from_numpy(csr.indptr.astype(index)),
-        torch.from_numpy(csr.indices.astype(index)),
-        torch.from_numpy(csr.data),
-        given.shape,
-    )
+    parts = (csr.indptr.astype(index), csr.indices.astype(index), csr.data)
+    return csr_tensor(*map(torch.from_numpy, parts), given.shape)
 
 
 def scipy_from_tensor(x: Tensor) -> Any:
@@ -133,11 +130,41 @@ def checked_csr(matrix: Any, dtype: Any = None) -> sp.csr_array:
     return csr
 
 
-def sha256(head: str, *arrays: np.ndarray) -> str:
+def sha256(head: str, *arrays: np.ndarray | None) -> str:
     """Return the digest of a text and of arrays, independent of the machine's byte order."""
     digest = hashlib.sha256(head.encode())
     for array in arrays:
+        if array is None:
+            digest.update(b" None ")
+            continue
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(f" {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.tobytes())
+        digest.update(array.reshape(-1).data)
     return digest.hexdigest()
+
+
+def label_tensor(y: Any, name: str, num: int | None, of: str) -> Tensor:
+    """Return labels as int64, shape ``(num,)`` if it is given, or raise.
+
+    Args:
+        y: Labels, 0 or above, or -1 where unknown.
+        name: Name of the labels in messages.
+        num: Required length.
+        of: Name of the labelled things, in the singular.
+    """
+    array = dense_array(y, name, "LABELS")
+    if array.ndim != 1 or array.dtype.kind not in "iu" or num not in (None, len(array)):
+        shape = "(N,)" if num is None else f"({num},)"
+        raise DataError(
+            "LABELS",
+            f"{name} must be integers of shape {shape}, one per {of}, got shape {array.shape} of"
+            f" {array.dtype}.",
+        )
+    bad = (array < -1) | (array > np.iinfo(np.int64).max)
+    if bad.any():
+        raise DataError(
+            "LABELS",
+            f"{name} must be integers from 0 on, or -1 where unknown, got {array[bad.argmax()]} at"
+            f" {of} {bad.argmax()}.",
+        )
+    return torch.from_numpy(array.astype(np.int64))

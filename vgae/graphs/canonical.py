@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import dense_array
 
 NodeId = str | int
@@ -64,23 +64,14 @@ def canonical_links(
     directed: Directed = "symmetrize",
     ordered: bool = False,
 ) -> CanonicalLinks:
-    """Bring edges to canonical form.
-
-    Args:
-        edges: Integers in ``[0, N)``, shape ``(2, E)``.
-        num_nodes: N.
-        edge_weight: Weight of each edge, above zero, shape ``(E,)``.
-        merge: How the weights of repeated edges, in either direction, become one.
-        directed: ``"error"`` refuses edges that lack their reverse.
-        ordered: Whether the source is directed, so that edges may all be one-way.
+    """Bring edges to canonical form; for the arguments see :meth:`vgae.Graph.from_edges`.
 
     Raises:
         DataError: If an index or a weight is out of range, or the graph is directed and must not.
         UsageError: If an option has no such value.
     """
-    for name, value, kind in (("merge", merge, Merge), ("directed", directed, Directed)):
-        if value not in (choices := get_args(kind)):
-            raise UsageError(name.upper(), f"{name} must be one of {choices}, got {value!r}.")
+    check_choice("merge", merge, Merge)
+    check_choice("directed", directed, Directed)
     _check_range(edges, num_nodes)
     u, v = edges.astype(np.int64)
     loops = u == v
@@ -113,24 +104,6 @@ def canonical_links(
     return CanonicalLinks(pairs, weight, {name: count for name, count in notes.items() if count})
 
 
-def label_tensor(y: Any) -> Tensor:
-    """Return labels as int64, shape ``(N,)``, or raise."""
-    array = dense_array(y, "y", "LABELS")
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(
-            "LABELS",
-            f"y must be integers of shape (N,), got shape {array.shape} of {array.dtype}.",
-        )
-    bad = (array < -1) | (array > np.iinfo(np.int64).max)
-    if bad.any():
-        raise DataError(
-            "LABELS",
-            "y must be integers from 0 on, or -1 where unknown,"
-            f" got {array[bad.argmax()]} at node {bad.argmax()}.",
-        )
-    return torch.from_numpy(array.astype(np.int64))
-
-
 def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] | None:
     """Return the names of the nodes, or None if they are 0 to N - 1."""
     ids = tuple(node.item() if isinstance(node, np.generic) else node for node in node_ids)
@@ -151,12 +124,9 @@ def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...]
 
 
 def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
-    """Return the index of each pair in the canonical links, -1 for a non-link.
+    """Return the index of each pair in the canonical links, -1 for a non-link, shape ``(P,)``.
 
-    Args:
-        pairs: Pairs in either direction, shape ``(2, P)``.
-        links: Links in canonical form, shape ``(2, M)``.
-        num_nodes: N.
+    The pairs may be in either direction, shape ``(2, P)``.
     """
     low, high = pairs.sort(dim=0).values
     code, wanted = links[0] * num_nodes + links[1], low * num_nodes + high

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError
-from vgae.graphs.arrays import feature_tensor, sha256
+from vgae.graphs.arrays import feature_tensor, label_tensor, sha256
 from vgae.graphs.canonical import (
     Directed,
     Merge,
     NodeId,
     canonical_links,
     edge_array,
-    label_tensor,
     link_positions,
     node_names,
 )
 from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx
+from vgae.kernels.csr import scipy_csr
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -125,7 +125,7 @@ class Graph:
             link_weight=links.weight,
             x=features,
             feature_names=tuple(str(name) for name in feature_names),
-            y=None if y is None else label_tensor(y),
+            y=None if y is None else label_tensor(y, "y", None, "node"),
             label_names=tuple(str(label) for label in label_names),
             node_ids=None if node_ids is None else node_names(node_ids, num_nodes),
             name=name,
@@ -155,14 +155,13 @@ class Graph:
                 a number or a list of numbers; or an array in the order of ``graph.nodes``.
             y: Name of the node attribute with the label; or the labels in that order.
             weight: Name of the edge attribute with the weight; an edge without it has weight 1.
-            merge: See :meth:`from_edges`.
-            directed: See :meth:`from_edges`.
+            merge: As for :meth:`from_edges`.
+            directed: As for :meth:`from_edges`.
 
         Raises:
             DataError: If a node lacks an attribute, or :meth:`from_edges` refuses the input.
         """
-        parts = from_networkx(graph, x, y, weight)
-        return cls.from_edges(**parts, merge=merge, directed=directed)
+        return cls.from_edges(**from_networkx(graph, x, y, weight), merge=merge, directed=directed)
 
     @classmethod
     def from_scipy(
@@ -216,10 +215,9 @@ class Graph:
 
     def to_scipy(self) -> sp.csr_array:
         """Return the symmetric adjacency, ones or weights, float32, shape ``(N, N)``."""
-        src, dst = self.edge_index.numpy()
-        weight = self.edge_weight
-        values = np.ones(len(src), np.float32) if weight is None else weight.numpy()
-        return sp.coo_array((values, (src, dst)), shape=(self.num_nodes, self.num_nodes)).tocsr()
+        pairs, weight = self.edge_index.numpy(), self.edge_weight
+        values = np.ones(pairs.shape[1], np.float32) if weight is None else weight.numpy()
+        return sp.coo_array((values, tuple(pairs)), shape=(self.num_nodes,) * 2).tocsr()
 
     def to_pyg(self) -> "Data":
         """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight``, ``y``."""
@@ -286,9 +284,7 @@ class Graph:
     @cached_property
     def num_components(self) -> int:
         """Number of connected components, isolated nodes included."""
-        shape = (self.num_nodes, self.num_nodes)
-        pattern = sp.coo_array((np.ones(self.num_links, bool), self.links.numpy()), shape=shape)
-        return int(sp.csgraph.connected_components(pattern, directed=False)[0])
+        return int(sp.csgraph.connected_components(self.to_scipy(), directed=False)[0])
 
     @cached_property
     def link_fingerprint(self) -> str:
@@ -303,11 +299,7 @@ class Graph:
             head += " " + sha256("weights", self.link_weight.numpy())
         if self.x is None:
             return sha256(head)
-        if self.x.layout == torch.sparse_csr:
-            parts = (self.x.values(), self.x.col_indices(), self.x.crow_indices())
-            x = sp.csr_array(tuple(part.numpy() for part in parts), shape=tuple(self.x.shape))
-        else:
-            x = sp.csr_array(self.x.numpy())
+        x = scipy_csr(self.x)
         return sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
 
     def summary(self) -> dict[str, Any]:
@@ -332,17 +324,14 @@ class Graph:
         return {**self.__dict__, "notes": dict(self.notes)}
 
     def __repr__(self) -> str:
-        return (
-            f"Graph({self.name!r}, {self.num_nodes} nodes, {self.num_links} links,"
-            f" {self.num_features} features)"
-        )
+        counts = f"{self.num_nodes} nodes, {self.num_links} links, {self.num_features} features"
+        return f"Graph({self.name!r}, {counts})"
 
 
 def both_directions(links: Tensor) -> Tensor:
     """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
-    src, dst = torch.cat([links, links.flip(0)], dim=1)
-    order = np.lexsort((dst.numpy(), src.numpy()))
-    return torch.stack([src, dst])[:, torch.from_numpy(order)]
+    pairs = torch.cat([links, links.flip(0)], dim=1)
+    return pairs[:, torch.from_numpy(np.lexsort(pairs.flip(0).numpy()))]
 
 
 def _check_lengths(graph: Graph) -> None:

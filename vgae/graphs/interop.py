@@ -88,11 +88,10 @@ def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":
     for name, values in columns.items():
         nx.set_node_attributes(result, dict(zip(ids, values, strict=True)), name)
     links = [(ids[u], ids[v]) for u, v in graph.links.T.tolist()]
-    if graph.link_weight is None:
-        result.add_edges_from(links)
-    else:
-        weights = graph.link_weight.tolist()
-        result.add_weighted_edges_from((*link, w) for link, w in zip(links, weights, strict=True))
+    result.add_edges_from(links)
+    if graph.link_weight is not None:
+        weights = dict(zip(links, graph.link_weight.tolist(), strict=True))
+        nx.set_edge_attributes(result, weights, "weight")
     return result
 
 

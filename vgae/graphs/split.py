@@ -165,10 +165,10 @@ class LinkSplit:
         return dict(zip(_PARTS, values, strict=True))
 
     def __repr__(self) -> str:
+        train, val, test = (p.shape[1] for p in (self.train, self.val.pos, self.test.pos))
         return (
-            f"LinkSplit(seed={self.seed}: {self.train.shape[1]} links to train on,"
-            f" {self.val.pos.shape[1]} for validation, {self.test.pos.shape[1]} for test,"
-            " each held-out part with as many non-links)"
+            f"LinkSplit(seed={self.seed}: {train} links to train on, {val} for validation, {test}"
+            " for test, each held-out part with as many non-links)"
         )
 
 
@@ -177,14 +177,13 @@ def split_links(
 ) -> LinkSplit:
     """Hold out a fraction of the links, and draw as many non-links to rank them against.
 
-    Both directions of a held-out link leave the training graph. Non-links are distinct pairs of
-    different nodes, links of no part, and in one part only. The result depends on the canonical
-    graph and the seed alone.
+    Both directions of a held-out link leave the training graph. Non-links are pairs of different
+    nodes, links of no part, each in one part. The result depends on graph and seed alone.
 
     Source: Kipf & Welling (2016), section 2 (5 % validation, 10 % test).
 
     Args:
-        graph: The graph; its links are split, its nodes and features are not.
+        graph: Graph whose links are split; all parts keep its nodes and features.
         val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
         test: Fraction for test, likewise; ``val + test < 1``.
         seed: Seed of the stream ``"split"``; see :func:`vgae.runtime.streams.stream`.
@@ -212,19 +211,11 @@ def split_links(
 def sample_non_links(
     links: Tensor, num_nodes: int, num_samples: int, generator: torch.Generator
 ) -> Tensor:
-    """Draw distinct non-links, each set of them equally likely.
+    """Draw distinct non-links, each set of them equally likely, shape ``(2, num_samples)``.
 
-    Distinct numbers of non-links are drawn, and a binary search among the links turns each into
-    its pair. No draw is rejected, so a dense graph takes no longer than a sparse one.
-
-    Args:
-        links: Each link once with ``u < v``, shape ``(2, M)``.
-        num_nodes: N.
-        num_samples: Number of pairs.
-        generator: Source of the random numbers.
-
-    Returns:
-        Pairs with ``u < v``, shape ``(2, num_samples)``.
+    ``links`` holds each link once, shape ``(2, M)``; in all pairs, ``u < v``. Distinct numbers of
+    non-links are drawn, and a binary search among the links turns each into its pair. No draw is
+    rejected, so a dense graph takes no longer than a sparse one.
 
     Raises:
         DataError: If fewer non-links exist.

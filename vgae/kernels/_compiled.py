@@ -8,9 +8,8 @@ from their computation to their last use. softplus is
 and the factors of 64 rows are multiplied as the product minus one, :math:`q \leftarrow q + e (1 +
 q)`, which keeps the precision of very negative logits, the usual ones of a sparse graph.
 
-numba is a wheel and compiles once per machine, in seconds. ``torch.compile`` needs the user's C++
-compiler and took 1.3 times as long as the torch tiles, numba 0.7 times (one thread, AVX-512,
-N = 9,728, d = 16). A C++ extension needs a build step, or a wheel per platform.
+numba compiles once per machine, in seconds, and takes 0.7 times as long as the torch tiles;
+``torch.compile`` takes 1.3 times as long (one thread, AVX-512, N = 9,728, d = 16).
 """
 
 import ctypes
@@ -110,10 +109,9 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's
 def _stop_idle_threads() -> None:
     """Stop torch's own threads, which busy-wait for milliseconds after an operation.
 
-    ``omp_pause_resource_all`` (OpenMP 5.0, section 3.6) does so; the next parallel operation
-    starts them again, in microseconds. A torch without OpenMP does not need it.
+    The next parallel operation starts them again, in microseconds.
     """
-    # The symbols loaded by this process; Windows has no such handle.
+    # OpenMP 5.0, section 3.6, from the symbols of this process; Windows has no such handle.
     pause = getattr(ctypes.CDLL(None), "omp_pause_resource_all", None) if _IS_POSIX else None
     if pause is not None:
         pause(1)  # omp_pause_soft

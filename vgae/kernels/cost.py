@@ -49,15 +49,9 @@ def pairs_cost(
     pairs_per_node: int = PAIRS_PER_NODE,
     impl: Impl = "auto",
 ) -> Cost:
-    """Predict the cost of one pass over the pairs.
+    """Predict the cost of one pass over the pairs; ``pairs_per_node`` is for ``"sampled"`` only.
 
-    Args:
-        num_nodes: N.
-        latent_channels: d.
-        device: Device of the pass.
-        pairs: ``"exact"`` or ``"sampled"``.
-        pairs_per_node: Number of pairs per node for ``"sampled"``.
-        impl: Implementation; see :func:`vgae.kernels.inner_product_nll`.
+    For ``impl`` see :func:`vgae.kernels.inner_product_nll`.
     """
     kind = torch.device(device).type
     rows = 4 * num_nodes * latent_channels  # bytes of z

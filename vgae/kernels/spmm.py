@@ -107,7 +107,6 @@ def _diagonal(row: Tensor, col: Tensor, values: Tensor, size: int) -> Tensor:
 
 
 def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
-    """Return a CSR matrix with the same pattern and other values."""
     return csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 

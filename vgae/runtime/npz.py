@@ -53,11 +53,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def check_header(file: BinaryIO, size: int) -> None:
-    """Read the header of a npy file, and compare it with the length of the file.
-
-    Args:
-        file: The file at its start; afterwards at the first number.
-        size: Number of bytes of the file.
+    """Read the header of a npy file of ``size`` bytes, and compare it with that length.
 
     Raises:
         DataError: ``PICKLE_REFUSED`` if it holds objects; ``NPY_CORRUPT`` if its header states

@@ -22,10 +22,7 @@ Text = Callable[[], str]
 class Pace:
     """Progress and rate of work; a call stores the current count for the display.
 
-    Args:
-        total: Total count, at least 1.
-        unit: Unit of the count, in the plural; ``"bytes"`` are shown in MB.
-        clock: Function that returns seconds.
+    For ``total``, at least 1, and ``unit`` see :func:`showing`; ``clock`` returns seconds.
     """
 
     def __init__(

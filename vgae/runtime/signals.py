@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,7 @@ class SignalNote:
     def note(self, number: int, _: Any) -> None:
         """Record a signal, and restore the usual handlers for the next one."""
         self.received = number
-        for known, usual in _USUAL.items():
-            signal.signal(known, usual)
+        _handle(_USUAL)
 
     def check(self, epoch: int, folder: Path) -> None:
         """Raise ``Interrupted`` or ``Terminated`` if a signal was received.
@@ -44,8 +43,7 @@ def exit_on_signals(report: Callable[[str], object]) -> Iterator[None]:
     """Report SIGINT or SIGTERM and exit with status 130 or 143, outside of a training."""
 
     def end(number: int, _: Any) -> None:
-        for known, usual in _USUAL.items():
-            signal.signal(known, usual)
+        _handle(_USUAL)
         report(f"{signal.Signals(number).name} ended it; files written before are complete")
         raise SystemExit(128 + number)
 
@@ -57,7 +55,7 @@ def exit_on_signals(report: Callable[[str], object]) -> Iterator[None]:
 def ended_by_signals(*, wanted: bool) -> Iterator[SignalNote]:
     """Yield a record of signals, and restore the handlers afterwards.
 
-    Without ``wanted``, and outside the main thread, where Python runs no handlers, no signal is
+    Without ``wanted``, and outside the main thread, where Python runs no handlers, none is
     recorded. A signal that was ignored before, as in a background job, stays ignored.
     """
     signals = SignalNote()
@@ -71,11 +69,13 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
         yield
         return
     before = {s: signal.getsignal(s) for s in _USUAL}
-    for number, usual in before.items():
-        if usual is not signal.SIG_IGN:
-            signal.signal(number, handler)
+    _handle({number: handler for number, old in before.items() if old is not signal.SIG_IGN})
     try:
         yield
     finally:
-        for number, usual in before.items():
-            signal.signal(number, usual)
+        _handle(before)
+
+
+def _handle(handlers: Mapping[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

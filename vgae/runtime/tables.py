@@ -135,14 +135,8 @@ def plain_names(names: Sequence[str]) -> list[str]:
 
 
 def _write_json(path: Path, columns: Mapping[str, Column]) -> None:
-    objects = (
-        json.dumps(
-            dict(zip(columns, map(_finite_or_none, row), strict=True)),
-            allow_nan=False,
-            default=np.generic.item,
-        )
-        for row in _rows(columns)
-    )
+    rows = (dict(zip(columns, map(_finite_or_none, row), strict=True)) for row in _rows(columns))
+    objects = (json.dumps(row, allow_nan=False, default=np.generic.item) for row in rows)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         if path.suffix == ".jsonl":
             file.writelines(f"{row}\n" for row in objects)
@@ -167,9 +161,6 @@ def _of_one_type(column: Column) -> Column:
     """Return an array of numbers unchanged, and other columns as a list of one type."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
         return column
-    if any(
-        isinstance(value, str) or (isinstance(value, int) and value.bit_length() > 63)
-        for value in column
-    ):
+    if any(isinstance(v, str) or (isinstance(v, int) and v.bit_length() > 63) for v in column):
         return [None if value is None else str(value) for value in column]
     return list(column)

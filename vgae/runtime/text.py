@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 
 def columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Return aligned columns, one line for each sequence of cells.
+    """Return aligned columns, one line for each sequence of cells, all of one length.
 
-    Args:
-        lines: Cells of the lines, the same number in each.
-        right: Numbers of the right-aligned columns, from 0.
+    ``right`` has the indices of the right-aligned columns.
     """
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
