@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vgae.data.image_files import holds_images, read_images
-from vgae.errors import DataError, ResourceError
+from vgae.errors import DataError, UsageError
 
 GREY = np.random.default_rng(0).integers(0, 256, (20, 4, 5), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (4, 6, 7, 3), dtype=np.uint8)
@@ -274,11 +274,13 @@ def test_a_picture_that_unpacks_to_far_more_than_itself_is_refused(tmp_path, mon
     assert caught.value.code == "PICTURE_CORRUPT"
 
 
+@pytest.mark.row("R18")
 def test_without_pillow_it_is_said_how_to_get_it(tmp_path, monkeypatch):
     save_pictures(tmp_path, GREY[:1])
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ResourceError, match="pip install pillow"):
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    with pytest.raises(UsageError, match=r"pip install 'vgae\[images\]'") as caught:
         read_images(tmp_path)
+    assert caught.value.code == "MISSING_PACKAGE"
 
 
 def test_files_of_images_are_told_from_others_without_being_read(tmp_path):

@@ -108,7 +108,7 @@ def test_parts_must_be_of_one_size(part):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ({"y_train": [0] * 8}, r"one integer per image of train, of shape \(9,\), got shape \(8,"),
+        ({"y_train": [0] * 8}, r"of shape \(9,\), one per image, got shape \(8,"),
         ({"y_train": [0.0] * 9}, "float64"),
         ({"y_train": [True] * 9}, "bool"),
         ({"y_train": [[0]] * 9}, r"got shape \(9, 1\)"),
@@ -247,5 +247,7 @@ def test_static_draws_all_parts_and_dynamic_leaves_the_training_images_grey():
 
 
 def test_an_unknown_way_to_draw_is_refused():
-    with pytest.raises(UsageError, match="must be 'none', 'static' or 'dynamic', got 'always'"):
+    with pytest.raises(
+        UsageError, match="must be one of 'none', 'static', 'dynamic', got 'always'"
+    ):
         Images.from_arrays(grey(20)).binarised("always", 0)

@@ -350,7 +350,7 @@ def test_every_missing_file_is_named(toy):
 
 @pytest.mark.parametrize("read", [load_planetoid, lambda **kwargs: read_planetoid({}, **kwargs)])
 def test_features_are_raw_or_none(read):
-    with pytest.raises(UsageError, match="features must be 'raw' or 'none', got 'some'"):
+    with pytest.raises(UsageError, match="features must be one of 'raw', 'none', got 'some'"):
         read(name="cora", features="some")
 
 

@@ -61,11 +61,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise DataError("CANNOT_READ", f"{path} is not a file.")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise DataError(
-                "PICKLE_REFUSED",
-                f"{path} has {path.stat().st_size} bytes; at most {MAX_FILE_BYTES} are read.",
-            )
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            what = f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are read."
+            raise DataError("PICKLE_REFUSED", what)
         return path.read_bytes()
     except OSError as error:
         raise DataError("CANNOT_READ", f"{path} cannot be read: {error.strerror}.") from error
@@ -105,10 +103,8 @@ def _naming(path: Path) -> Iterator[None]:
         raise DataError("PICKLE_REFUSED", f"{path} is refused: {error}.") from None
     except (ValueError, TypeError, IndexError, KeyError) as error:
         reason = brief(error) if isinstance(error, ValueError) else "broken structure"
-        raise DataError(
-            "PLANETOID_CORRUPT",
-            f"{path} is damaged or not of Planetoid form ({reason}); download it again.",
-        ) from None
+        what = f"{path} is damaged or not of Planetoid form ({reason}); download it again."
+        raise DataError("PLANETOID_CORRUPT", what) from None
 
 
 class _Machine:
@@ -196,11 +192,8 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": _check_protocol,
     "STOP": lambda *_: None,
     "GLOBAL": _push_global,
-    "BININT": _Machine.push,
-    "BININT1": _Machine.push,
-    "BININT2": _Machine.push,
-    "BINSTRING": _Machine.push,
-    "SHORT_BINSTRING": _Machine.push,
+    **dict.fromkeys(("BININT", "BININT1", "BININT2"), _Machine.push),
+    **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING"), _Machine.push),
     "NONE": lambda machine, _: machine.push(None),
     "NEWTRUE": lambda machine, _: machine.stack.append(True),
     "NEWFALSE": lambda machine, _: machine.stack.append(False),
@@ -216,8 +209,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "SETITEM": lambda machine, _: machine.update([machine.stack.pop(-2), machine.stack.pop()]),
     "SETITEMS": lambda machine, _: machine.update(machine.pop_to_mark()),
-    "BINPUT": _Machine.memoize,
-    "LONG_BINPUT": _Machine.memoize,
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.memoize),
     "BINGET": lambda machine, index: machine.push(machine.memo[index]),
     "REDUCE": lambda machine, _: machine.call(),
     "NEWOBJ": lambda machine, _: machine.make(),

@@ -11,15 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vgae.data.edge_lists import read_edge_list, read_parquet_edges
 from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
-from vgae.data.node_features import (
-    MissingFeatures,
-    NodeFeatures,
-    join_features,
-    read_features,
-)
+from vgae.data.node_features import MissingFeatures, NodeFeatures, join_features, read_features
 from vgae.data.text import Normalize, TextFormat, unpacked_name
 from vgae.errors import DataError, printable
 from vgae.graphs.arrays import csr_matrix
@@ -139,24 +135,16 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
         "num_nodes": np.array(graph.num_nodes),
         "edges": graph.links.numpy(),
     }
-    if graph.link_weight is not None:
-        content["link_weight"] = graph.link_weight.numpy()
-    x = graph.x
-    if x is not None and x.layout == torch.sparse_csr:
-        content["x_indptr"] = x.crow_indices().numpy()
-        content["x_indices"] = x.col_indices().numpy()
-        content["x_data"] = x.values().numpy()
-        content["x_shape"] = np.array(x.shape)
-    elif x is not None:
-        content["x"] = x.numpy()
-    if graph.feature_names:
-        content["feature_names"] = _stored_names(graph.feature_names)
-    if graph.y is not None:
-        content["y"] = graph.y.numpy()
-    if graph.label_names:
-        content["label_names"] = _stored_names(graph.label_names)
-    if graph.node_ids is not None:
-        content["node_ids"] = _stored_names(graph.node_ids)
+    x, names = {"x": graph.x}, ("feature_names", "y", "label_names", "node_ids")
+    if graph.x is not None and graph.x.layout == torch.sparse_csr:
+        x = {"x_indptr": graph.x.crow_indices(), "x_indices": graph.x.col_indices()}
+        x |= {"x_data": graph.x.values(), "x_shape": torch.tensor(graph.x.shape)}
+    stored = {"link_weight": graph.link_weight} | x | {k: getattr(graph, k) for k in names}
+    for key, part in stored.items():
+        if isinstance(part, Tensor):
+            content[key] = part.numpy()
+        elif part:
+            content[key] = _stored_names(part)
     if graph.notes:
         content["notes"] = np.array(json.dumps(dict(graph.notes)))
     # A damaged directory of the zip can silently lack members; the list of them shows it. It comes
@@ -179,9 +167,8 @@ def _with_features(
 ) -> Graph:
     """Return the graph with these features, and with the nodes that only they have."""
     joined = join_features(graph.ids, features, missing=missing, counted=counted)
-    y = None
-    if graph.y is not None:
-        y = np.full(len(joined.names), -1)
+    y = None if graph.y is None else np.full(len(joined.names), -1)
+    if y is not None:
         y[joined.place] = graph.y
     again = Graph.from_edges(
         joined.place[graph.links],

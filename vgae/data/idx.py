@@ -32,9 +32,6 @@ def read_idx(path: str | os.PathLike[str], *, dims: int) -> np.ndarray:
         path: The file, of any name.
         dims: Expected number of dimensions: 3 for grey images, 1 for labels.
 
-    Returns:
-        The numbers, uint8, with ``dims`` dimensions.
-
     Raises:
         DataError: ``CANNOT_READ``; ``FILE_EMPTY``; ``IDX_MAGIC`` if it is of another format, type
             or number of dimensions; ``IDX_SIZE`` if it is shorter or longer than it states;
@@ -63,14 +60,7 @@ def read_idx(path: str | os.PathLike[str], *, dims: int) -> np.ndarray:
 def read_idx_pair(
     images: str | os.PathLike[str], labels: str | os.PathLike[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read grey images and their labels.
-
-    Args:
-        images: IDX file of shape ``(n, h, w)``.
-        labels: IDX file of shape ``(n,)``.
-
-    Returns:
-        Both as uint8.
+    """Read grey images, shape ``(n, h, w)``, and their labels, ``(n,)``, both uint8.
 
     Raises:
         DataError: As :func:`read_idx`; ``IDX_COUNT`` if the numbers of images and labels differ.
@@ -87,8 +77,7 @@ def read_idx_pair(
 
 def _shape(path: Path, head: bytes, dims: int) -> tuple[int, ...]:
     """Return the sizes that the header states."""
-    expected = bytes([0, 0, _UNSIGNED_BYTE, dims])
-    magic = head[:4]
+    expected, magic = bytes([0, 0, _UNSIGNED_BYTE, dims]), head[:4]
     if magic != expected:
         raise DataError(
             "IDX_MAGIC",

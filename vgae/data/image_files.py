@@ -11,9 +11,10 @@ import numpy as np
 
 from vgae.data.images import Images
 from vgae.data.npy import read_npy
-from vgae.errors import DataError, ResourceError, printable
+from vgae.errors import DataError, printable
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.reading import brief, file_size, naming
+from vgae.runtime.tables import optional_module
 
 PICTURES = (".png", ".jpg", ".jpeg")
 
@@ -42,7 +43,7 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
             ``NPY_CORRUPT``, ``NPZ_CORRUPT``, ``PICTURE_CORRUPT`` if it is damaged; ``NPZ_KEYS``;
             ``PICKLE_REFUSED``; ``UNPACKED_SIZE``; ``NO_IMAGES``, ``FOLDER_LAYOUT``,
             ``PICTURE_MODE`` for a folder; or as :meth:`vgae.data.images.Images.from_arrays`.
-        ResourceError: ``PILLOW`` for pictures without Pillow.
+        UsageError: ``MISSING_PACKAGE`` for pictures without Pillow.
     """
     path = Path(path)
     with naming(path):
@@ -111,11 +112,9 @@ def _folder(path: Path) -> dict[str, Any]:
         )
     if pictures:
         return {"train": _stack(pictures)}
-    labels = np.repeat(np.arange(len(by_label)), [len(found) for found in by_label.values()])
-    return {
-        "train": _stack([picture for found in by_label.values() for picture in found]),
-        "y_train": labels,
-    }
+    groups = list(by_label.values())
+    labels = np.repeat(np.arange(len(groups)), list(map(len, groups)))
+    return {"train": _stack([picture for group in groups for picture in group]), "y_train": labels}
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -156,21 +155,16 @@ def _described(picture: np.ndarray) -> str:
 
 def _picture(path: Path) -> np.ndarray:
     """Return one picture, shape (h, w) or (h, w, 3), bytes or booleans."""
-    try:
-        from PIL import Image
-    except ModuleNotFoundError:
-        raise ResourceError("PILLOW", "Pillow is missing: pip install pillow.") from None
+    pillow = optional_module("PIL.Image", "images")
     file_size(path)
     try:
         with warnings.catch_warnings():
             # Pillow only warns of a small file that unpacks to more than 89 million pixels.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            with pillow.open(path, formats=("PNG", "JPEG")) as picture:
                 if picture.mode not in _MODES:
-                    raise DataError(
-                        "PICTURE_MODE",
-                        f"{path} is of mode {picture.mode}; convert it to grey (L) or to RGB.",
-                    )
+                    what = f"{path} is of mode {picture.mode}; convert it to grey (L) or to RGB."
+                    raise DataError("PICTURE_MODE", what)
                 return np.asarray(picture)
     except DataError:
         raise

@@ -27,9 +27,10 @@ from vgae.data.text import (
     typed_names,
     unpacked_name,
 )
-from vgae.errors import DataError, UsageError, printable
+from vgae.errors import DataError, check_choice, printable
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.graph import NodeId
+from vgae.kernels.csr import scipy_csr
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.reading import file_size, naming
 from vgae.runtime.tables import plain_names
@@ -47,7 +48,7 @@ class NodeFeatures:
     """A row of numbers for each node.
 
     Attributes:
-        x: Finite float32, shape ``(N, F)``, an array or a CSR matrix of scipy.
+        x: Finite float32, shape ``(N, F)``.
         names: Name of each row, all different; ``None`` if the file has none.
         feature_names: Name of each column; empty if the file has none.
     """
@@ -55,11 +56,6 @@ class NodeFeatures:
     x: np.ndarray | sp.csr_array
     names: tuple[NodeId, ...] | None = None
     feature_names: tuple[str, ...] = ()
-
-    @property
-    def num_rows(self) -> int:
-        """Number of rows."""
-        return cast(tuple[int, int], self.x.shape)[0]
 
 
 class Joined(NamedTuple):
@@ -148,11 +144,9 @@ def join_features(
         UsageError: ``MISSING_FEATURES`` if ``missing`` is neither ``"error"`` nor ``"zero"``.
         DataError: ``NODE_SET_MISMATCH``.
     """
-    if missing not in ("error", "zero"):
-        raise UsageError(
-            "MISSING_FEATURES", f"missing_features must be 'error' or 'zero', got {missing!r}."
-        )
-    rows: Sequence[NodeId] = features.names or range(features.num_rows)
+    check_choice("missing_features", missing, MissingFeatures)
+    num_rows, _ = cast(tuple[int, int], features.x.shape)
+    rows: Sequence[NodeId] = features.names or range(num_rows)
     if features.names and {type(name) for name in (*names[:1], *rows[:1])} == {int, str}:
         names, rows = list(map(str, names)), list(map(str, rows))
     row_of = {name: row for row, name in enumerate(rows)}
@@ -174,9 +168,8 @@ def join_features(
             " (vgae convert --missing-features zero) keeps all of them.",
         )
     if no_row or no_node:
-        log.info(
-            "%d nodes have no features, %d are in the features only", len(no_row), len(no_node)
-        )
+        counts = len(no_row), len(no_node)
+        log.info("%d nodes have no features, %d are in the features only", *counts)
     ordered = sorted(nodes.union(rows)) if no_node else names
     place_of = {name: place for place, name in enumerate(ordered)}
     place = np.fromiter((place_of[name] for name in names), np.int64, len(names))
@@ -217,11 +210,7 @@ def _checked(
         raise DataError(
             "FEATURE_SHAPE", f"it has {columns} features and {len(feature_names)} feature_names."
         )
-    if tensor.layout == torch.strided:
-        array = tensor.numpy()
-    else:
-        parts = (tensor.values(), tensor.col_indices(), tensor.crow_indices())
-        array = sp.csr_array(tuple(part.numpy() for part in parts), shape=(rows, columns))
+    array = tensor.numpy() if tensor.layout == torch.strided else scipy_csr(tensor)
     return NodeFeatures(array, None if names is None else tuple(names), tuple(feature_names))
 
 
@@ -237,11 +226,8 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
     for key in ("ids", "feature_names"):
         names = arrays.get(key, np.empty(0, int))
         if names.ndim != 1 or names.dtype.kind not in ("iuU" if key == "ids" else "iU"):
-            raise DataError(
-                "NODE_ID",
-                f"{key} must be a list of text or integers, got {names.dtype} of shape"
-                f" {names.shape}.",
-            )
+            found = f"{names.dtype} of shape {names.shape}"
+            raise DataError("NODE_ID", f"{key} must be a list of text or integers, got {found}.")
     ids = arrays.get("ids")
     feature_names = [str(name) for name in arrays.get("feature_names", ())]
     return _checked(None if ids is None else ids.tolist(), arrays["x"], feature_names)
@@ -263,22 +249,16 @@ def _from_text(path: Path, encoding: str) -> NodeFeatures:
     names, values = [], array("f")
     for number, fields in records:
         if len(fields) != len(header):
-            raise DataError(
-                "FIELDS",
-                f"{path}, line {number}: expected {len(header)} fields as in the header, got"
-                f" {len(fields)}.",
-            )
+            expected = f"expected {len(header)} fields as in the header, got {len(fields)}"
+            raise DataError("FIELDS", f"{path}, line {number}: {expected}.")
         names.append(fields[0])
         try:
             values.extend(map(parse_number, fields[1:]))
         except ValueError:
             pairs = zip(columns, fields[1:], strict=True)
             column, text = next(pair for pair in pairs if not is_number(pair[1]))
-            raise DataError(
-                "FEATURE_DTYPE",
-                f"{path}, line {number}: feature {column!r:.60} must be a number, got"
-                f" {text!r:.60}.",
-            ) from None
+            what = f"feature {column!r:.60} must be a number, got {text!r:.60}"
+            raise DataError("FEATURE_DTYPE", f"{path}, line {number}: {what}.") from None
     if "" in names:
         raise DataError("NODE_ID", "the name of a node must not be empty.")
     log.info("%s: %d features of %d nodes", path, len(columns), len(names))

@@ -1,7 +1,7 @@
 """Columns of a parquet file, as names or as numbers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,20 +14,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Coded(NamedTuple):
-    """Distinct names in order of appearance, and the place in them of each value."""
-
-    names: list[int] | list[str]
-    codes: np.ndarray
-
-
 def read_parquet(path: Path) -> "pa.Table":
     """Return the table of a parquet file.
 
     Raises:
         UsageError: ``MISSING_PACKAGE`` without pyarrow.
-        DataError: ``PARQUET_CORRUPT``; ``UNPACKED_SIZE`` by
-            :data:`vgae.runtime.limits.PARQUET`.
+        DataError: ``PARQUET_CORRUPT``; ``UNPACKED_SIZE`` by :data:`vgae.runtime.limits.PARQUET`.
     """
     pq = optional_module("pyarrow.parquet", "parquet")
     try:
@@ -46,8 +38,8 @@ def read_parquet(path: Path) -> "pa.Table":
     return table
 
 
-def coded_names(table: "pa.Table", columns: list[str]) -> Coded:
-    """Return the names in columns, one column after the other.
+def coded_names(table: "pa.Table", columns: list[str]) -> tuple[list[Any], np.ndarray]:
+    """Return the distinct names in columns, and the place among them of each value.
 
     Raises:
         DataError: ``NODE_ID`` if they are not all text or all integers below 2**63, or one is
@@ -55,7 +47,11 @@ def coded_names(table: "pa.Table", columns: list[str]) -> Coded:
     """
     import pyarrow as pa
 
-    chunks = [chunk for column in columns for chunk in _plain(table[column]).chunks]
+    plain = [
+        column.cast(column.type.value_type) if _is_one_of(column.type, "dictionary") else column
+        for column in map(table.column, columns)
+    ]
+    chunks = [chunk for column in plain for chunk in column.chunks]
     types = {pa.types.is_integer(chunk.type) for chunk in chunks if _is_name(chunk.type)}
     found = ", ".join(f"{name} ({table[name].type})" for name in columns)
     if len(types) != 1 or not all(_is_name(chunk.type) for chunk in chunks):
@@ -73,7 +69,7 @@ def coded_names(table: "pa.Table", columns: list[str]) -> Coded:
     names = coded.dictionary.to_pylist()
     if whole.null_count or "" in names:
         raise DataError("NODE_ID", f"names of nodes must not be missing or empty, in {found}.")
-    return Coded(names, coded.indices.to_numpy().astype(np.int64))
+    return names, coded.indices.to_numpy().astype(np.int64)
 
 
 def numbers(table: "pa.Table", column: str, code: str) -> np.ndarray:
@@ -86,11 +82,6 @@ def numbers(table: "pa.Table", column: str, code: str) -> np.ndarray:
     if not _is_one_of(values.type, "integer", "floating", "boolean"):
         raise DataError(code, f"column {column!r} must be numbers, got {values.type}.")
     return values.to_numpy().astype(np.float64)
-
-
-def _plain(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    is_coded = _is_one_of(column.type, "dictionary")
-    return column.cast(column.type.value_type) if is_coded else column
 
 
 def _is_name(kind: Any) -> bool:

@@ -25,15 +25,7 @@ import torch
 from torch import Tensor
 
 from vgae.data._stub_pickle import read_adjacency, read_bytes, read_csr, read_matrix
-from vgae.data.catalog import (
-    Entry,
-    Features,
-    cache_home,
-    catalogue,
-    entry,
-    fetch,
-    missing,
-)
+from vgae.data.catalog import Entry, Features, cache_home, catalogue, entry, fetch, missing
 from vgae.data.files import read_npz, write_npz
 from vgae.errors import DataError, ResourceError, check_choice
 from vgae.graphs.graph import Graph
@@ -45,19 +37,12 @@ _CONVERSION = 1
 
 
 class _Table(NamedTuple):
-    """Features or labels: rows of known nodes, of test nodes, and a row for nodes without any.
+    """Features or labels of known nodes, of test nodes, and a row for nodes without any."""
 
-    Attributes:
-        rows: Features or labels, of length ``known + tested + 1``.
-        known: Number of rows of ``allx`` or ``ally``.
-        tested: Number of rows of ``tx`` or ``ty``.
-        path: File of ``tx`` or ``ty``, for errors.
-    """
-
-    rows: Any
-    known: int
-    tested: int
-    path: Path
+    rows: Any  # known + tested + 1 of them
+    known: int  # rows of ``allx`` or ``ally``
+    tested: int  # rows of ``tx`` or ``ty``
+    path: Path  # of ``tx`` or ``ty``, for errors
 
 
 class NodeSplit(NamedTuple):
@@ -189,13 +174,11 @@ def _edges(path: Path) -> tuple[np.ndarray, int]:
     """Return the edges of a file, shape ``(2, E)``, and the number of nodes."""
     adjacency = read_adjacency(path)
     num_nodes = len(adjacency)
-    degrees = [len(neighbours) for neighbours in adjacency.values()]
-    sources = np.repeat(np.fromiter(adjacency, np.int64, num_nodes), degrees)
-    targets = np.fromiter(chain.from_iterable(adjacency.values()), np.int64, sum(degrees))
-    for node in (*adjacency, *targets.tolist()):
+    for node in chain(adjacency, *adjacency.values()):
         if not 0 <= node < num_nodes:
             raise _corrupt(path, f"it has {num_nodes} nodes, numbered from 0, and names {node}")
-    return np.stack([sources, targets]), num_nodes
+    pairs = [(u, v) for u, neighbours in adjacency.items() for v in neighbours]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2).T, num_nodes
 
 
 def _test_index(path: Path, num_nodes: int) -> np.ndarray:
@@ -253,7 +236,7 @@ def _by_node(table: _Table, test: np.ndarray, num_nodes: int) -> Any:
     if table.known > test.min():
         what = f"test.index names node {test.min()}, one of {table.known} that have a row already"
         raise _corrupt(table.path, what)
-    row = np.full(num_nodes, table.known + table.tested)
+    row = np.full(num_nodes, -1)  # the last one
     row[: table.known] = np.arange(table.known)
     row[test] = table.known + np.arange(table.tested)
     return table.rows[row]

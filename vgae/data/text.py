@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal
 
 from vgae.data.catalog import opened
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError, UsageError, check_choice
 from vgae.runtime import limits
 from vgae.runtime.reading import brief
 
@@ -86,12 +86,9 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
                     )
                 yield number, line
         except UnicodeError as error:
-            found = _undecoded(error, file.count)
-            raise DataError(
-                "ENCODING",
-                f"{path}: {found} is not {encoding}; give the encoding of the file (vgae convert"
-                " --encoding).",
-            ) from None
+            what = f"{_undecoded(error, file.count)} is not {encoding}"
+            hint = "give the encoding of the file (vgae convert --encoding)"
+            raise DataError("ENCODING", f"{path}: {what}; {hint}.") from None
 
 
 def is_blank_or_comment(line: str) -> bool:
@@ -133,11 +130,7 @@ def split_records(
 
 
 def parse_number(text: str) -> float:
-    """Return the number that a text writes in ASCII, without the underscores of Python.
-
-    Raises:
-        ValueError: If it is not a number.
-    """
+    """Return the number that a text writes in ASCII, without underscores, or ``ValueError``."""
     if "_" in text or not text.isascii():
         raise ValueError(text)
     return float(text)
@@ -158,20 +151,11 @@ def is_integer(text: str) -> bool:
 
 
 def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:
-    """Return names in a normal form of Unicode; integers, and all with ``"none"``, unchanged.
-
-    Raises:
-        UsageError: ``NORMALIZE`` if there is no such form.
-    """
-    if form not in get_args(Normalize):
-        raise UsageError(
-            "NORMALIZE", f"normalize must be one of {get_args(Normalize)}, got {form!r}."
-        )
+    """Return names in a normal form of Unicode; integers, and all with ``"none"``, unchanged."""
+    check_choice("normalize", form, Normalize)
     if form == "none":
         return list(names)
-    return [
-        unicodedata.normalize("NFC", name) if isinstance(name, str) else name for name in names
-    ]
+    return [unicodedata.normalize("NFC", n) if isinstance(n, str) else n for n in names]
 
 
 def typed_names(names: Sequence[str]) -> list[int] | list[str]:
@@ -246,7 +230,7 @@ def _quoted_fields(
     """
     for _ in range(_MOST_LINES_OF_A_RECORD):
         fields = _matched(text.rstrip(), field)
-        _, line = (0, "") if fields else next(lines, (0, ""))
+        line = "" if fields else next(lines, (0, ""))[1]
         if not line or len(text) + len(line) > _LONGEST_LINE:
             return fields
         text += line

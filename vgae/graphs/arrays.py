@@ -58,8 +58,8 @@ def feature_tensor(x: Any) -> Tensor:
     if csr is None:
         return torch.from_numpy(values)
     index = np.int32 if csr.nnz < 2**31 else np.int64
-    parts = (csr.indptr.astype(index), csr.indices.astype(index), csr.data)
-    return csr_tensor(*map(torch.from_numpy, parts), given.shape)
+    crow, col = (torch.from_numpy(part.astype(index)) for part in (csr.indptr, csr.indices))
+    return csr_tensor(crow, col, torch.from_numpy(csr.data), given.shape)
 
 
 def scipy_from_tensor(x: Tensor) -> Any:

@@ -48,12 +48,8 @@ def from_scipy(adj: Any) -> Parts:
     if adj.dtype.kind not in "biuf":
         raise DataError("ADJ_DTYPE", f"adj must hold real numbers, got dtype {adj.dtype}.")
     coo = checked_csr(adj).tocoo()
-    return {
-        "edges": np.stack([coo.row, coo.col]).astype(np.int64),
-        "edge_weight": coo.data,
-        "num_nodes": adj.shape[0],
-        "ordered": True,
-    }
+    edges = np.stack([coo.row, coo.col]).astype(np.int64)
+    return {"edges": edges, "edge_weight": coo.data, "num_nodes": adj.shape[0], "ordered": True}
 
 
 def from_pyg(data: "Data") -> Parts:
@@ -63,14 +59,8 @@ def from_pyg(data: "Data") -> Parts:
     y = data.y if isinstance(data.y, Tensor) else None
     if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
         y = None
-    return {
-        "edges": data.edge_index,
-        "edge_weight": data.edge_weight,
-        "num_nodes": data.num_nodes,
-        "x": data.x,
-        "y": y,
-        "ordered": True,
-    }
+    links = {"edges": data.edge_index, "edge_weight": data.edge_weight, "ordered": True}
+    return {**links, "num_nodes": data.num_nodes, "x": data.x, "y": y}
 
 
 def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":

@@ -115,19 +115,13 @@ class LinkSplit:
 
         if graph.link_fingerprint != self.fingerprint:
             raise DataError("SPLIT_MISMATCH", f"the split was not made from {graph!r}.")
-        nothing = self.train.new_empty(2, 0)
-        parts = (LabelledPairs(self.train, nothing), self.val, self.test)
+        parts = (LabelledPairs(self.train, self.train.new_empty(2, 0)), self.val, self.test)
         weight = graph.weights_of(self.message_edge_index)
+        given = {"x": graph.dense_x, "y": graph.y, "num_nodes": self.num_nodes}
+        given |= {"edge_index": self.message_edge_index}
+        given |= {} if weight is None else {"edge_weight": weight}
         train, val, test = (
-            Data(
-                x=graph.dense_x,
-                edge_index=self.message_edge_index,
-                **({} if weight is None else {"edge_weight": weight}),
-                y=graph.y,
-                num_nodes=self.num_nodes,
-                edge_label_index=part.edge_label_index,
-                edge_label=part.edge_label,
-            )
+            Data(**given, edge_label_index=part.edge_label_index, edge_label=part.edge_label)
             for part in parts
         )
         return train, val, test
@@ -154,9 +148,8 @@ class LinkSplit:
             train, *held = (_pairs(content[name], num_nodes) for name in _PARTS)
         except (KeyError, TypeError, ValueError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
-            raise ArtifactError(
-                "SPLIT_CORRUPT", f"{path} is not a readable link split: {reason}."
-            ) from None
+            what = f"{path} is not a readable link split: {reason}."
+            raise ArtifactError("SPLIT_CORRUPT", what) from None
         val, test = LabelledPairs(*held[:2]), LabelledPairs(*held[2:])
         return cls(num_nodes, train, val, test, fingerprint, seed)
 
@@ -259,9 +252,8 @@ def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
     """Return the numbers of validation and test links, or raise."""
     for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
         if not 0 <= fraction < 1:
-            raise UsageError(
-                "SPLIT_SHARE", f"{name} must be a fraction of the links in [0, 1), got {fraction}."
-            )
+            what = f"{name} must be a fraction of the links in [0, 1), got {fraction}."
+            raise UsageError("SPLIT_SHARE", what)
     if graph.num_links == 0:
         dropped = graph.notes.get("self_loops", 0)
         raise DataError(

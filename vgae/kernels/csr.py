@@ -42,10 +42,8 @@ def transposed(matrix: Tensor) -> Tensor:
 def edges_to_csr(edge_index: Tensor, num_nodes: int, values: Tensor | None = None) -> Tensor:
     """Return the ``(N, N)`` CSR matrix with an entry per edge; repeats are added up.
 
-    Args:
-        edge_index: Row and column of each entry, in ``[0, N)``, shape ``(2, E)``.
-        num_nodes: N.
-        values: Value of each edge, shape ``(E,)``; ones if not given.
+    ``edge_index`` has the row and column of each entry, in ``[0, N)``, shape ``(2, E)``;
+    ``values`` has shape ``(E,)``, by default ones.
     """
     if values is None:
         values = torch.ones(edge_index.shape[1], device=edge_index.device)

@@ -22,11 +22,7 @@ class Limit(NamedTuple):
     unit: str = "bytes"
 
     def check(self, size: int, packed: int, name: object = "it") -> None:
-        """Raise unless a file of ``packed`` bytes may unpack to ``size``.
-
-        Raises:
-            DataError: ``UNPACKED_SIZE``; the message begins with ``name``.
-        """
+        """Raise ``UNPACKED_SIZE`` unless a file of ``packed`` bytes may unpack to ``size``."""
         allowed = min(self.most, max(self.always, self.times * packed))
         if size > allowed:
             raise DataError(

@@ -76,6 +76,6 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
         _handle(before)
 
 
-def _handle(handlers: Mapping[int, Any]) -> None:
+def _handle(handlers: Mapping[signal.Signals, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
