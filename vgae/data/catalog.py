@@ -72,7 +72,7 @@ class Entry:
 
     @property
     def holds_images(self) -> bool:
-        """Whether the data set is of images, for :func:`vgae.load_images`."""
+        """``True`` for a data set of images, which is for :func:`vgae.load_images`."""
         return self.kind in _IMAGE_KINDS
 
 

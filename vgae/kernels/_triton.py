@@ -158,12 +158,10 @@ def _pairs_kernel(  # noqa: PLR0913
     left = tl.program_id(1) * span
     right = tl.minimum(left + span, num_nodes)
     grad = tl.zeros([ROWS, D], tl.float32)
-    value = tl.zeros([ROWS], tl.float64)
-    mass = tl.zeros([ROWS], tl.float64)
+    value, mass = tl.zeros([ROWS], tl.float64), tl.zeros([ROWS], tl.float64)
     for start in range(left, right, COLUMNS * TILES):
         q = tl.zeros([ROWS, COLUMNS], tl.float32)
-        positive = tl.zeros([ROWS], tl.float32)
-        chunk_mass = tl.zeros([ROWS], tl.float32)
+        positive, chunk_mass = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS], tl.float32)
         chunk_grad = tl.zeros([ROWS, D], tl.float32)
         for j in range(start, tl.minimum(start + COLUMNS * TILES, right), COLUMNS):
             y0, y1, y2 = _load(tile_ptr + tl.cast(j, tl.int64) * D, stride, PIECES)

@@ -11,7 +11,7 @@ from vgae.errors import ResourceError, UsageError
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how a training computes, which does not change what it computes.
+    """Device and execution options of a training, which do not change what it computes.
 
     Functions with an argument ``device`` take one, or the name of a device alone.
 

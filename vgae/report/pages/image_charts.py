@@ -100,7 +100,7 @@ class Dimensions:
 
     @property
     def is_active(self) -> list[bool]:
-        """Whether the posterior mean of each dimension varies with the image."""
+        """Per dimension, ``True`` if its posterior mean varies with the image."""
         return (self.variance > _ACTIVE).tolist()
 
     def chart(self, name: str) -> Chart:
