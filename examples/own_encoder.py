@@ -1,7 +1,5 @@
 """An encoder of your own, registered as a model: two methods beside ``forward``."""
 
-from tempfile import TemporaryDirectory
-
 from torch_geometric.nn import GATv2Conv
 
 import vgae
@@ -32,15 +30,11 @@ class GATEncoder(GraphEncoder):
 
 
 check_graph_model(GATEncoder)  # raises an error that lists what is wrong
-# In an installed package, an entry point of the group "vgae.models" takes the place of this line;
-# the command line then has it too: vgae train --model gat.
+# In an installed package, an entry point of the group "vgae.models" takes the place of this line,
+# for the command line too: vgae train --model gat. It also saves, predicts and has a page.
 register_model("gat", GraphModel("graph attention auto-encoder", GATEncoder))
-
 graph = vgae.load_dataset("stdlib")
 split = vgae.split_links(graph)
 recipe = PAPER.override({"epochs": 40, "mask": 0.5})  # half of the links are masked
 model = vgae.fit(graph, split, model="gat", recipe=recipe).model
-with TemporaryDirectory() as folder:
-    vgae.save_pretrained(model, f"{folder}/model")
-    model = vgae.from_pretrained(f"{folder}/model")
 print(vgae.evaluate(model, graph, split)["test"].scores)

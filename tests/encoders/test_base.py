@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vgae.encoders import GCNEncoder, GraphEncoder
-from vgae.gaussian import DiagGaussian
 from vgae.kernels.csr import edges_to_csr
+from vgae.recipes import PAPER
 
 
 def test_without_more_the_arguments_are_passed_on_dense(sbm):
@@ -27,8 +27,8 @@ def test_features_are_scaled_if_there_is_a_scale():
     assert [*encoder.state_dict()] == ["feature_scale"]
 
 
-def test_memory_is_predicted_from_the_heads():
-    assert GraphEncoder(5, 3, DiagGaussian).widths == [6]
+def test_memory_is_predicted_from_two_layers():
+    assert GraphEncoder.widths(PAPER, num_heads=2) == [32, 32]
 
 
 def test_a_subclass_has_to_say_how_it_is_built():

@@ -54,8 +54,8 @@ def test_the_papers_model_has_nothing_of_that(generator):
 
 
 def test_widths_are_those_of_the_layers():
-    assert widths("vgae", 7, RECIPE) == [5, 6]
-    assert widths("linear-gae", 7, RECIPE) == [3]
+    assert widths("vgae", RECIPE) == [5, 6]
+    assert widths("linear-gae", RECIPE) == [3]
 
 
 @pytest.mark.parametrize("name", NAMES)

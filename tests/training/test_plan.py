@@ -97,7 +97,9 @@ import json, sys, torch
 from dataclasses import replace
 from pathlib import Path
 import vgae
+from vgae.models.graphs import graph_encoder
 from vgae.recipes import for_graph, recipe_named
+from vgae.training.links import prepare
 
 name, nodes, links, columns, pairs, hidden = json.loads(sys.argv[1])
 generator = torch.Generator().manual_seed(0)

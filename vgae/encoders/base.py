@@ -80,10 +80,15 @@ class GraphEncoder(nn.Module):
         """
         raise NotImplementedError
 
-    @property
-    def widths(self) -> Sequence[int]:
-        """Columns of each layer's output, by which memory is predicted."""
-        return [self.posterior.num_heads * self.latent_channels]
+    @classmethod
+    def widths(cls, recipe: Recipe, num_heads: int) -> Sequence[int]:
+        """Return the columns of each layer's output, by which memory is predicted.
+
+        Args:
+            recipe: Settings of the encoder.
+            num_heads: Heads of the posterior: 2 with log sigma, else 1.
+        """
+        return [recipe.hidden_channels, num_heads * recipe.latent_channels]
 
     def prepare(
         self,

@@ -117,11 +117,6 @@ class GCNEncoder(ConvolutionalEncoder):
         own = {"activation": self.activation, "dropout": self.conv1.dropout}
         return {"hidden_channels": self.conv0.weight.shape[1], **own, **super().config()}
 
-    @property
-    def widths(self) -> list[int]:
-        """Columns of the output of both layers."""
-        return [self.conv0.weight.shape[1], self.conv1.weight.shape[1]]
-
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:

@@ -72,6 +72,11 @@ class LinearGCNEncoder(ConvolutionalEncoder):
         # Readers of earlier versions expect the width of a hidden layer.
         return {"hidden_channels": Recipe.hidden_channels, **super().config()}
 
+    @classmethod
+    def widths(cls, recipe: Recipe, num_heads: int) -> list[int]:
+        """Return the columns of the one layer's output."""
+        return [num_heads * recipe.latent_channels]
+
     def forward(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:

@@ -96,11 +96,6 @@ class SAGEEncoder(GraphEncoder):
             "bias": self.conv0.lin_l.bias is not None,
         }
 
-    @property
-    def widths(self) -> list[int]:
-        """Columns of the output of both layers."""
-        return [self.conv0.out_channels, self.conv1.out_channels]
-
     def forward(
         self, x: Tensor | None, edge_index: Tensor, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:

@@ -50,11 +50,10 @@ def build_model(
     return VAE(encoder, model.decoder_class.from_recipe(recipe))
 
 
-def widths(name: str, in_channels: int, recipe: Recipe) -> list[int]:
-    """Return the columns of each layer's output of a named model, without allocating it."""
-    with torch.device("meta"):
-        shell = build_model(name, in_channels, recipe, stream(0, "init"))
-    return [*graph_encoder(shell).widths]
+def widths(name: str, recipe: Recipe) -> list[int]:
+    """Return the columns of each layer's output of a named model, which is not built."""
+    model = graph_model(name)
+    return [*model.encoder_class.widths(recipe, POSTERIORS[model.posterior].num_heads)]
 
 
 def graph_encoder(model: VAE) -> GraphEncoder:

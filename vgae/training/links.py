@@ -96,7 +96,7 @@ def prepare(
     recipe, plan = for_graph(recipe, graph), None
     if isinstance(model, str):
         in_channels, limit = graph.num_features or graph.num_nodes, compute.max_bytes
-        sizes = split.train.shape[1], widths(model, in_channels, recipe)
+        sizes = split.train.shape[1], widths(model, recipe)
         plan = plan_training(graph, *sizes, recipe, torch_device, max_bytes=limit)
         # Sampled pairs that the recipe does not name are a warning.
         changed = recipe.pairs == "auto" and plan.pairs == "sampled"
