@@ -37,7 +37,7 @@ def test_images_take_the_same_options_and_refuse_those_of_graphs(tmp_path, comma
     status, _, err = command("train", "--resume", tmp_path / "run", "--max-memory", 500)
     assert (status, err.split(":")[0]) == (2, "error[IMAGES]")
     status, _, err = command("train", "--resume", tmp_path / "run", "--val", 0.3)
-    assert (status, err.split(":")[0]) == (4, "error[RUN_OTHER]")
+    assert (status, err.split(":")[0]) == (2, "error[IMAGES]")
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,16 @@ def test_a_recipe_field_that_is_no_setting_is_not_offered(command):
     assert "weight_decay" in out
     assert "chosen" not in out
     assert "ranges" not in out
+
+
+def test_the_same_line_after_a_kill_goes_on_where_the_rule_of_best_chose(
+    sbm_file, command, tmp_path
+):
+    run = tmp_path / "run"
+    line = ("train", sbm_file, "--features", "none", "--recipe", "best", "--epochs", "2")
+    line += ("--quiet", "--resume", run)
+    assert command(*line)[0] == 0
+    assert command(*line)[0] == 0
+    status, _, err = command(*line[:5], "paper", *line[6:])
+    assert status == 4
+    assert "began with recipe = best-links, not paper" in err

@@ -69,3 +69,13 @@ def test_it_is_a_model_of_the_command_line(sbm_file, command, tmp_path):
     for name in ("evaluate", "predict", "embed", "report"):
         assert command(name, run)[0] == 0
     assert "variational GraphSAGE auto-encoder" in (run / "report.html").read_text()
+
+
+def test_weights_are_refused_before_anything_is_written(tmp_path, command):
+    path, run = tmp_path / "weighted.csv", tmp_path / "run"
+    edges = [f"{k},{(k + step) % 30},{1 + k % 3}" for k in range(30) for step in (1, 2)]
+    path.write_text("\n".join(edges))
+    status, _, err = command("train", path, "--model", "sage", "--quiet", "-o", run)
+    assert status == 2
+    assert "GraphSAGE takes no edge weights" in err
+    assert not run.exists()

@@ -72,8 +72,11 @@ def test_a_configuration_that_lacks_a_value_is_refused(generator):
     for name in ("model", "in_channels", "hidden_channels", "weighting", "logit_bias"):
         with pytest.raises(KeyError, match=name):
             from_config({key: value for key, value in config.items() if key != name})
-    with pytest.raises(TypeError, match="colour"):
-        from_config(config | {"colour": "red"})
+    for part in ("encoder", "decoder"):
+        with pytest.raises(TypeError, match="colour"):
+            from_config(config | {f"{part}_options": {"colour": "red"}})
+    with pytest.raises(TypeError, match="in_channels an integer"):
+        from_config(config | {"in_channels": True})
 
 
 def test_only_parts_that_can_be_rebuilt_have_a_configuration():

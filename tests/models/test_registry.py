@@ -11,11 +11,13 @@ from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder, GraphEncoder
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian
+from vgae.models.files import read_json
 from vgae.models.registry import MODELS, GraphModel, graph_model, model_names, register_model
 from vgae.recipes import BEST, PAPER
 
 THEIRS = '''
 import torch
+from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GraphEncoder
 from vgae.models.registry import GraphModel
 
@@ -41,7 +43,27 @@ class MeanEncoder(GraphEncoder):
         return self.posterior.from_heads(*self.linear(mean).chunk(self.posterior.num_heads, -1))
 
 
-MEAN = GraphModel("mean encoder", MeanEncoder)
+class Tempered(InnerProductDecoder):
+    """Inner product, divided by a temperature that is no field of a recipe."""
+
+    def __init__(self, temperature=1.0, **options):
+        super().__init__(**options)
+        self.temperature = temperature
+
+    @classmethod
+    def from_recipe(cls, recipe, temperature=2.0):
+        return cls(temperature, weighting=recipe.weighting, bias=recipe.logit_bias)
+
+    def config(self):
+        return {**super().config(), "temperature": self.temperature}
+
+    def logits(self, z, edge_label_index):
+        return super().logits(z, edge_label_index) / self.temperature
+
+
+MEAN = GraphModel("mean encoder", MeanEncoder, decoder=Tempered)
+SAME = GraphModel("mean encoder", MeanEncoder, decoder=Tempered)
+LAZY = GraphModel("mean encoder", "theirs.nowhere:Encoder")
 BROKEN = 3
 '''
 
@@ -55,7 +77,9 @@ def their_package(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[vgae.models]\ntheirs = theirs:MEAN\nwrong = theirs:BROKEN\nmissing = theirs:NOTHING\n"
+        "a-same = theirs:SAME\nlazy = theirs:LAZY\na/../b = theirs:MEAN\nboom = exploding:MEAN\n"
     )
+    (tmp_path / "exploding.py").write_text("raise RuntimeError('no licence')")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
     sys.modules.pop("theirs", None)
@@ -80,6 +104,21 @@ def test_a_name_is_registered_once(monkeypatch):
         register_model("mine", GraphModel("other", GCNEncoder))
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "../up", "a\nb", 3, None])
+def test_a_name_is_letters_and_digits(name):
+    with pytest.raises(UsageError, match="named by letters"):
+        register_model(name, GraphModel("mine", GCNEncoder))
+
+
+def test_parts_are_classes_of_encoders_and_decoders():
+    with pytest.raises(UsageError, match="a model is a GraphModel"):
+        register_model("mine", GCNEncoder)
+    with pytest.raises(UsageError, match="posterior must be one of"):
+        GraphModel("mine", GCNEncoder, "cauchy")
+    with pytest.raises(UsageError, match=r"must be a subclass of vgae\.encoders\.base\.Graph"):
+        GraphModel("mine", torch.nn.Linear).encoder_class  # noqa: B018
+
+
 def test_models_of_an_installed_package_are_found_by_name(their_package):
     assert {"theirs", "wrong"} < set(model_names())
     assert issubclass(graph_model("theirs").encoder_class, GraphEncoder)
@@ -87,6 +126,12 @@ def test_models_of_an_installed_package_are_found_by_name(their_package):
         graph_model("wrong")
     with pytest.raises(UsageError, match="model 'missing'"):
         graph_model("missing")
+    with pytest.raises(UsageError, match="no licence"):
+        graph_model("boom")
+    with pytest.raises(UsageError, match=r"theirs\.nowhere:Encoder cannot be imported"):
+        graph_model("lazy").encoder_class  # noqa: B018
+    with pytest.raises(UsageError, match=r"no model 'a/\.\./b'"):
+        graph_model("a/../b")
 
 
 @pytest.mark.parametrize("recipe", [PAPER, BEST], ids=lambda recipe: recipe.name)
@@ -96,7 +141,9 @@ def test_a_model_of_theirs_trains_masks_saves_and_predicts(their_package, sbm, r
     result = vgae.fit(sbm, split, model="theirs", recipe=recipe, progress=False)
     vgae.save_pretrained(result.model, tmp_path / "model")
     again = vgae.from_pretrained(tmp_path / "model")
-    assert again.encoder.slope == 0.5
+    assert (again.encoder.slope, again.decoder.temperature) == (0.5, 2.0)
+    # The name that it was built with, of two of the same parts.
+    assert read_json(tmp_path / "model" / "config.json")["model"] == "theirs"
     assert torch.equal(vgae.embed(again, sbm).mu, vgae.embed(result.model, sbm).mu)
     assert isinstance(vgae.embed(again, sbm), DiagGaussian)
     assert len(vgae.predict_links(again, sbm, 2, nodes=["node-1"])) == 2

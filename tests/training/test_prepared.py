@@ -8,6 +8,7 @@ import torch
 from vgae import fit, split_links
 from vgae.errors import ResourceError, UsageError
 from vgae.recipes import BEST, PAPER
+from vgae.recipes.images import KINGMA2013
 from vgae.runtime.devices import Compute
 from vgae.training.links import prepare
 
@@ -35,3 +36,9 @@ def test_too_little_memory_is_refused_before_the_model_is_built(sbm, monkeypatch
 def test_a_cuda_graph_replays_the_same_epoch_each_time(sbm):
     with pytest.raises(UsageError, match="needs a GPU"):
         prepare(sbm, split_links(sbm), device=Compute("cpu", cuda_graph=True))
+
+
+@pytest.mark.parametrize("recipe", ["best", None, KINGMA2013])
+def test_a_recipe_is_a_recipe(sbm, recipe):
+    with pytest.raises(UsageError, match=r"recipe must be one of vgae\.recipes, got"):
+        fit(sbm, split_links(sbm), recipe=recipe)

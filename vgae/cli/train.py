@@ -58,8 +58,8 @@ def train(
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = _given(context)
     if _is_begun(resume, given):
-        _check_same(resume, given)
         _check_options(kind_of(resume), str(resume), given)
+        _check_same(resume, given)
         run = resume_run(
             resume, changes=changes, override=override, tensorboard=tensorboard, **how
         )
@@ -121,6 +121,7 @@ def _check_options(kind: "RunKind[Any]", source: str, given: Mapping[str, Any]) 
 
 def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
     """Raise ``ArtifactError`` if an option has another value than the run began with."""
+    from vgae.recipes.graphs import VARIANTS
     from vgae.runs.folder import is_named, read_config, understood
     from vgae.runs.kind import kind_of
 
@@ -139,6 +140,8 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
         }
     for name, value in given.items():
         is_path = name in ("graph", "features") and not is_named(value)
+        if name == "recipe" and began[name] in VARIANTS.get(value, ()):
+            continue  # the rule for the graph chose it
         if name in began and began[name] != (str(Path(value).resolve()) if is_path else value):
             raise ArtifactError(
                 "RUN_OTHER",

@@ -33,6 +33,7 @@ class GraphEncoder(nn.Module):
             (:meth:`scaled`).
         feature_names: Name of each column of ``x``, if known; :func:`vgae.fit` sets them,
             :func:`vgae.embed` compares them.
+        model_name: Name of the model that it was built for; empty if it was built alone.
     """
 
     state_names: ClassVar[Mapping[str, str]] = {}
@@ -51,6 +52,7 @@ class GraphEncoder(nn.Module):
         self.feature_scale: Tensor | None
         self.register_buffer("feature_scale", None)
         self.feature_names: tuple[str, ...] = ()
+        self.model_name = ""
         self.register_state_dict_post_hook(_to_files)
         self.register_load_state_dict_pre_hook(_from_files)
 

@@ -96,6 +96,18 @@ class SAGEEncoder(GraphEncoder):
             "bias": self.conv0.lin_l.bias is not None,
         }
 
+    def prepare(
+        self,
+        x: Tensor | None,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        *,
+        masked: bool = False,
+    ) -> tuple[Any, ...]:
+        """Convert the arguments of :meth:`forward` once; refuse weights before the training."""
+        _check_weights(edge_weight)
+        return super().prepare(x, edge_index, edge_weight, masked=masked)
+
     def forward(
         self, x: Tensor | None, edge_index: Tensor, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:
@@ -110,11 +122,7 @@ class SAGEEncoder(GraphEncoder):
         Raises:
             UsageError: If the weights differ.
         """
-        if edge_weight is not None and not bool((edge_weight == edge_weight[:1]).all()):
-            raise UsageError(
-                "EDGE_WEIGHT",
-                "GraphSAGE takes no edge weights; train another model, or drop them.",
-            )
+        _check_weights(edge_weight)
         drop_x, drop_h = self.dropout if self.training else (0.0, 0.0)
         h = getattr(F, self.activation)(self._first(x, edge_index, drop_x))
         h = h * kept(h, drop_h, self.generator) if drop_h > 0 else h
@@ -132,3 +140,12 @@ class SAGEEncoder(GraphEncoder):
         columns = left.weight.T * rows
         h = self.conv0.propagate(edge_index, x=(columns, columns), size=None) + right * rows
         return h if left.bias is None else h + left.bias
+
+
+def _check_weights(edge_weight: Tensor | None) -> None:
+    """Raise ``UsageError`` unless all edges weigh the same."""
+    if edge_weight is not None and not bool((edge_weight == edge_weight[:1]).all()):
+        raise UsageError(
+            "EDGE_WEIGHT",
+            "GraphSAGE takes no edge weights; leave them out, or train another model.",
+        )

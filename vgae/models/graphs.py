@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,18 +17,22 @@ from vgae.runtime.streams import stream
 from vgae.vae import VAE
 
 POSTERIORS = {"gaussian": DiagGaussian, "point": PointMass}
-_RECIPE = {field.name for field in fields(Recipe)}
+_RECIPE = {field.name for field in fields(Recipe)} - {"name"}
 # Absent from the files of the first models, whose values are the defaults.
 _LATER = {
     *("activation", "feature_dropout", "dropout", "feature_names"),
-    *("self_loop_weight", "latent_norm", "degrees"),
+    *("self_loop_weight", "latent_norm", "degrees", "encoder_options", "decoder_options"),
 }
-# Keys of the files beside the configuration of encoder and decoder.
-_OTHERS = {"model", "in_channels", "feature_names", "vgae_version", "weights_sha256"}
 
 
 def build_model(
-    name: str, in_channels: int, recipe: Recipe, generator: torch.Generator, **options: Any
+    name: str,
+    in_channels: int,
+    recipe: Recipe,
+    generator: torch.Generator,
+    *,
+    encoder_options: Mapping[str, Any] = MappingProxyType({}),
+    decoder_options: Mapping[str, Any] = MappingProxyType({}),
 ) -> VAE:
     """Build a named model with fresh weights.
 
@@ -37,7 +42,8 @@ def build_model(
         in_channels: Columns of the features; without features, the number of nodes.
         recipe: Settings of encoder and decoder.
         generator: Source of the initial weights.
-        options: Further arguments of the encoder.
+        encoder_options: Further arguments of the encoder's ``from_recipe``.
+        decoder_options: Further arguments of the decoder's ``from_recipe``.
     """
     model = graph_model(name)
     encoder = model.encoder_class.from_recipe(
@@ -45,9 +51,10 @@ def build_model(
         in_channels,
         posterior=POSTERIORS[model.posterior],
         generator=generator,
-        **options,
+        **encoder_options,
     )
-    return VAE(encoder, model.decoder_class.from_recipe(recipe))
+    encoder.model_name = name
+    return VAE(encoder, model.decoder_class.from_recipe(recipe, **decoder_options))
 
 
 def widths(name: str, recipe: Recipe) -> list[int]:
@@ -65,11 +72,15 @@ def model_config(model: VAE) -> dict[str, Any]:
     """Return the plain values that rebuild a model; raise ``UsageError`` if there are none."""
     encoder, decoder = graph_encoder(model), _part(model.decoder, GraphDecoder, "decoder")
     posterior = next(name for name, kind in POSTERIORS.items() if kind is encoder.posterior)
+    parts, config = {"encoder": encoder.config(), "decoder": decoder.config()}, {}
+    for part, values in parts.items():
+        config |= {name: value for name, value in values.items() if name in _RECIPE}
+        if options := {name: value for name, value in values.items() if name not in _RECIPE}:
+            config[f"{part}_options"] = options
     return {
-        "model": name_of(type(encoder), posterior, type(decoder)),
+        "model": name_of(type(encoder), posterior, type(decoder), encoder.model_name),
         "in_channels": encoder.in_channels,
-        **encoder.config(),
-        **decoder.config(),
+        **config,
         "feature_names": list(encoder.feature_names),
     }
 
@@ -82,10 +93,12 @@ def from_config(config: Mapping[str, Any]) -> VAE:
         TypeError: If a value is of another type.
         UsageError: If a value is out of range, or there is no such model.
     """
-    values = {name: config[name] for name in _RECIPE & config.keys()}
-    options = {name: config[name] for name in config.keys() - _RECIPE - _OTHERS}
-    recipe, size = Recipe(**{**values, "name": "saved"}), config["in_channels"]
-    model = build_model(config["model"], size, recipe, stream(0, "init"), **options)
+    recipe = Recipe(name="saved", **{name: config[name] for name in _RECIPE & config.keys()})
+    options = {name: config.get(name, {}) for name in ("encoder_options", "decoder_options")}
+    name, size = config["model"], config["in_channels"]
+    if type(name) is not str or type(size) is not int:
+        raise TypeError("model must be a string and in_channels an integer")
+    model = build_model(name, size, recipe, stream(0, "init"), **options)
     for name in model_config(model):
         if name not in _LATER:
             config[name]

@@ -5,12 +5,13 @@ imported when a model is built, so that reading it is instant.
 """
 
 import logging
+import pkgutil
+import re
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
-from vgae.errors import UsageError
+from vgae.errors import UsageError, check_choice
 
 log = logging.getLogger(__name__)
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from vgae.decoders.base import GraphDecoder
     from vgae.encoders.base import GraphEncoder
 
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 ENTRY_POINTS = "vgae.models"
 """Group of the entry points by which other packages register models: name = module:attribute,
 where the attribute is a :class:`GraphModel`."""
+
+
+Posterior = Literal["gaussian", "point"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,21 @@ class GraphModel:
 
     title: str
     encoder: "str | type[GraphEncoder]"
-    posterior: Literal["gaussian", "point"] = "gaussian"
+    posterior: Posterior = "gaussian"
     decoder: "str | type[GraphDecoder]" = "vgae.decoders:InnerProductDecoder"
+
+    def __post_init__(self) -> None:
+        check_choice("posterior", self.posterior, Posterior)
 
     @property
     def encoder_class(self) -> "type[GraphEncoder]":
         """Class of the encoder."""
-        return _loaded(self.encoder)
+        return _loaded(self.encoder, "vgae.encoders.base:GraphEncoder")
 
     @property
     def decoder_class(self) -> "type[GraphDecoder]":
         """Class of the decoder."""
-        return _loaded(self.decoder)
+        return _loaded(self.decoder, "vgae.decoders.base:GraphDecoder")
 
 
 MODELS: dict[str, GraphModel] = {
@@ -67,15 +75,22 @@ def register_model(name: str, model: GraphModel) -> None:
     """Add a model to the registry of this process.
 
     Raises:
-        UsageError: If another model has the name.
+        UsageError: If another model has the name, or it is not letters, digits, ``-``, ``_``.
     """
+    valid = isinstance(name, str) and re.fullmatch(_NAME, name)
+    if not valid or not isinstance(model, GraphModel):
+        raise UsageError(
+            "MODEL",
+            f"a model is a GraphModel, named by letters, digits, - and _; got {name!r:.60}.",
+        )
     if MODELS.setdefault(name, model) != model:
         raise UsageError("MODEL", f"there is a model {name!r} already; choose another name.")
 
 
 def model_names() -> list[str]:
     """Return the names of all models, those of installed packages last."""
-    return [*dict.fromkeys([*MODELS, *sorted(entry_points(group=ENTRY_POINTS).names)])]
+    others = sorted(entry_points(group=ENTRY_POINTS).names)
+    return [*dict.fromkeys([*MODELS, *(name for name in others if re.fullmatch(_NAME, name))])]
 
 
 def graph_model(name: str) -> GraphModel:
@@ -86,10 +101,10 @@ def graph_model(name: str) -> GraphModel:
     """
     if name in MODELS:
         return MODELS[name]
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
+    for entry in entry_points(group=ENTRY_POINTS, name=name) if name in model_names() else ():
         try:
             found = entry.load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the package raises when it is imported
             raise UsageError("MODEL", f"model {name!r} ({entry.value}): {error}.") from error
         if not isinstance(found, GraphModel):
             raise UsageError("MODEL", f"model {name!r}: {entry.value} must be a GraphModel.")
@@ -97,19 +112,19 @@ def graph_model(name: str) -> GraphModel:
     raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(model_names())}.")
 
 
-def name_of(encoder: Any, posterior: str, decoder: Any) -> str:
-    """Return the name of the model of these classes.
+def name_of(encoder: Any, posterior: str, decoder: Any, first: str = "") -> str:
+    """Return the name of the model of these classes; ``first`` if it is one of several.
 
     Raises:
         UsageError: If none is registered.
     """
-    for name in model_names():
+    for name in [first, *model_names()] if first else model_names():
         try:
             model = graph_model(name)
+            parts = (model.encoder_class, model.posterior, model.decoder_class)
         except UsageError as error:  # a broken package must not keep others from being saved
             log.warning("%s", error)
             continue
-        parts = (model.encoder_class, model.posterior, model.decoder_class)
         if parts == (encoder, posterior, decoder):
             return name
     raise UsageError(
@@ -120,9 +135,12 @@ def name_of(encoder: Any, posterior: str, decoder: Any) -> str:
     )
 
 
-def _loaded(part: Any) -> Any:
-    """Return a class, imported if it is given by name."""
-    if not isinstance(part, str):
-        return part
-    module, _, name = part.partition(":")
-    return getattr(import_module(module), name)
+def _loaded(part: Any, base: str) -> Any:
+    """Return a class, imported if it is given by name, which must be derived from another one."""
+    try:
+        found = pkgutil.resolve_name(part) if isinstance(part, str) else part
+    except Exception as error:  # whatever a module raises when it is imported
+        raise UsageError("MODEL", f"{part} cannot be imported: {error}.") from error
+    if not isinstance(found, type) or not issubclass(found, pkgutil.resolve_name(base)):
+        raise UsageError("MODEL", f"{part} must be a subclass of {base.replace(':', '.')}.")
+    return found

@@ -133,6 +133,8 @@ BEST_LINKS = replace(
 ``feature_dropout`` drops whole nodes but for their degrees."""
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, BEST_DENSE, BEST_LINKS)}
+VARIANTS = {BEST.name: (BEST_DENSE.name, BEST_LINKS.name)}
+"""Names of the recipes that :func:`for_graph` may put in the place of a named one."""
 _DENSE = 0.25  # fraction of nonzero entries of a feature matrix
 
 

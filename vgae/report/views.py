@@ -1,5 +1,6 @@
 """Presentation of runs on graphs and on images."""
 
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -37,7 +38,7 @@ class _GraphView(RunView):
         return "\n".join([*texts, tasks_text(tasks)] if tasks else texts)
 
     def commands(self, run: Run) -> Mapping[str, str]:
-        folder = run.folder
+        folder = shlex.quote(str(run.folder))
         commands = {
             f"vgae report {folder}": "a page about the run, for a browser",
             f"vgae predict {folder}": "proposed links",
@@ -96,13 +97,14 @@ class _ImageView(RunView):
         return image_scores_text(scores["test"])
 
     def commands(self, run: ImageRun) -> Mapping[str, str]:
+        folder = shlex.quote(str(run.folder))
         commands = {
-            f"vgae sample {run.folder}": "new images",
-            f"vgae reconstruct {run.folder}": "test images, encoded and decoded",
-            f"vgae evaluate {run.folder} --samples 500": "a closer estimate of log p(x)",
+            f"vgae sample {folder}": "new images",
+            f"vgae reconstruct {folder}": "test images, encoded and decoded",
+            f"vgae evaluate {folder} --samples 500": "a closer estimate of log p(x)",
         }
         if run.recipe.latent_channels == 2:
-            commands[f"vgae decode {run.folder} --z 0,0"] = "the image at a point of the plane"
+            commands[f"vgae decode {folder} --z 0,0"] = "the image at a point of the plane"
         return commands
 
     def draw(self, run: ImageRun) -> None:

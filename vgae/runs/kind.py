@@ -181,7 +181,7 @@ class RunKind(ABC, Generic[R]):
         kind = kind_of(folder)
         if kind.name != self.name:
             raise ArtifactError(
-                "RUN_CORRUPT", f"{folder} is a run on {kind.title}, not on {self.title}."
+                "RUN_KIND", f"{folder} is a run on {kind.title}, not on {self.title}."
             )
         config = read_config(folder, self.keys)
         if not (folder / "metrics.json").exists():

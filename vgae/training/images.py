@@ -115,6 +115,9 @@ def prepare(
     if compute.cuda_graph:
         raise UsageError("CUDA_GRAPH", "cuda_graph is for graphs: batches of images vary in size.")
     recipe = recipe or default_recipe(len(images.train))
+    if not isinstance(recipe, ImageRecipe):
+        message = f"recipe must be one of vgae.recipes.images, got {recipe!r:.60}."
+        raise UsageError("RECIPE", message)
     images = images.binarised(recipe.binarize, seed)
     torch_device = compute.resolved()
     if isinstance(model, str):

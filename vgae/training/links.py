@@ -90,6 +90,8 @@ def prepare(
     device: str | Compute = "auto",
 ) -> PreparedTraining:
     """Build the model and the data of a training; arguments and errors as for :func:`fit`."""
+    if not isinstance(recipe, Recipe):
+        raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
     split.audit(graph)
     compute = Compute.of(device)
     torch_device = compute.resolved()
