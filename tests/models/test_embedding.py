@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch_geometric.nn import GCNConv
 
-from vgae.decoders import InnerProductDecoder
+import vgae
+from vgae.decoders import InnerProductDecoder, MLPGenerator
 from vgae.encoders import GCNEncoder
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.models.embedding import embed
@@ -41,3 +42,15 @@ def test_an_encoder_of_ones_own_gets_plain_tensors(two_cliques):
             return PointMass(self.conv(x, edge_index))
 
     assert embed(VAE(Mine(), InnerProductDecoder()), two_cliques).mu.shape == (12, 3)
+
+
+def test_images_are_embedded_in_the_precision_of_the_model(generator):
+    model = vgae.VAE(
+        vgae.MLPEncoder((1, 4, 4), [3], 2, generator=generator),
+        vgae.BernoulliDecoder(MLPGenerator(2, [3], (1, 4, 4), generator=generator)),
+    )
+    x = torch.rand(5, 1, 4, 4, generator=generator)
+    single = vgae.embed_images(model, x).mu
+    double = vgae.embed_images(model.double(), x, batch_size=2).mu
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), single)

@@ -153,9 +153,9 @@ def embed_images(model: VAE, pixels: Tensor, *, batch_size: int = 1000) -> Poste
         A :class:`~vgae.DiagGaussian` or :class:`~vgae.PointMass` on the CPU, ``.mu`` of shape
         ``(n, d)``.
     """
-    device = parameter_like(model).device
+    like = parameter_like(model)
     with evaluating(model):
-        parts = [model.encoder(part.to(device)) for part in pixels.split(batch_size)]
+        parts = [model.encoder(part.to(like)) for part in pixels.split(batch_size)]
     mu = torch.cat([q.mu.cpu() for q in parts])
     logvar = [q.logvar.cpu() for q in parts if isinstance(q, DiagGaussian)]
     return DiagGaussian(mu, torch.cat(logvar)) if logvar else PointMass(mu)
