@@ -3,6 +3,7 @@ import math
 import pytest
 
 from vgae.errors import UsageError
+from vgae.recipes import PAPER
 from vgae.recipes.base import Training
 from vgae.recipes.images import KINGMA2013
 
@@ -39,3 +40,9 @@ def test_widths_are_read_with_commas_between():
         KINGMA2013.override({"hidden_channels": "200,many"})
     with pytest.raises(UsageError, match=r"hidden_channels must lie in \[1"):
         KINGMA2013.override({"hidden_channels": "200,0"})
+
+
+@pytest.mark.parametrize("field", ["lr", "beta", "epochs"])
+def test_a_truth_value_is_no_number(field):
+    with pytest.raises(UsageError, match=field):
+        PAPER.override({field: True})

@@ -268,3 +268,8 @@ def test_a_run_of_an_unknown_kind_is_one_error(run, tmp_path, command):
         status, _, err = command(*words, folder)
         assert status == 4
         assert "config.json lacks graph or images or vectors" in err
+
+
+def test_a_configuration_of_two_kinds_is_one_error():
+    with pytest.raises(ArtifactError, match="has both graph and images"):
+        kind_of({"graph": {}, "images": {}})

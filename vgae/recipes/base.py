@@ -124,7 +124,7 @@ def _check(name: str, kind: Any, value: Any, span: tuple[float, float] | None) -
         if kind in (int, tuple[int, ...]) and type(number) is not int:
             raise UsageError("RECIPE", f"{name} must be an integer, got {number!r:.60}.")
         inside = isinstance(number, Real) and low <= number <= high  # pyright: ignore
-        if not inside:  # NaN fails too
+        if not inside or type(number) is bool:  # NaN fails too
             raise UsageError("RECIPE", f"{outside}{number!r:.60}.")
 
 

@@ -232,14 +232,16 @@ def kind_of(run: Path | Mapping[str, Any]) -> RunKind[Any]:
     """Return the kind of a run, given its folder or the content of its ``config.json``.
 
     Raises:
-        ArtifactError: If the folder is not a run, or a run of no known kind.
+        ArtifactError: If the folder is not a run, or not one of exactly one known kind.
     """
     config = read_config(run) if isinstance(run, Path) else run
-    for kind in reversed(kinds()):
-        if kind.name in config:
-            return kind
+    found = [kind for kind in kinds() if kind.name in config]
+    if len(found) == 1:
+        return found[0]
     path = run / "config.json" if isinstance(run, Path) else "config.json"
-    raise ArtifactError("RUN_CORRUPT", f"{path} lacks {' or '.join(KINDS)}.")
+    names = " and ".join(kind.name for kind in found)
+    wrong = f"has both {names}" if found else f"lacks {' or '.join(KINDS)}"
+    raise ArtifactError("RUN_CORRUPT", f"{path} {wrong}.")
 
 
 def kind_for(source: str) -> RunKind[Any]:
