@@ -84,12 +84,21 @@ class VAE(nn.Module):
     Args:
         encoder: Module that returns a posterior, such as :class:`vgae.GCNEncoder`.
         decoder: Module with ``log_prob(z, target)``, such as :class:`vgae.InnerProductDecoder`.
+
+    Attributes:
+        trained_on: Digest of each set of training links that the weights come from
+            (:attr:`vgae.LinkSplit.train_digest`), so that no split is evaluated whose held-out
+            links they have seen. :func:`vgae.fit` adds to it; ``state_dict()`` carries it to
+            ``load_state_dict``. Empty for new weights, and where it is not known.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.trained_on: tuple[str, ...] = ()
+        self.register_state_dict_post_hook(_keep_trained_on)
+        self.register_load_state_dict_pre_hook(_take_trained_on)
 
     def forward(
         self, inputs: Sequence[Any], target: Any, generator: torch.Generator | None = None
@@ -103,3 +112,14 @@ class VAE(nn.Module):
         """
         q = self.encoder(*inputs)
         return ElboTerms(self.decoder.log_prob(q.rsample(generator), target).sum(), q.kl().sum())
+
+
+# In the metadata of a state dict, as its keys are those of the files.
+def _keep_trained_on(model: nn.Module, _: Any, __: str, metadata: dict[str, Any]) -> None:
+    metadata["trained_on"] = model.trained_on
+
+
+def _take_trained_on(
+    model: nn.Module, _: Any, __: str, metadata: dict[str, Any], *___: object
+) -> None:
+    model.trained_on = metadata.get("trained_on", model.trained_on)

@@ -1,5 +1,7 @@
+import copy
 import json
 import math
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch import nn
 
 from vgae.decoders import InnerProductDecoder
+from vgae.encoders import GCNEncoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.links import (
     PairScorer,
@@ -190,7 +193,37 @@ def test_the_prior_of_the_graph_is_its_density(sbm, trained):
 
 def test_without_validation_links_there_is_nothing_to_calibrate_by(sbm, trained):
     with pytest.raises(DataError, match="needs validation links"):
-        calibrate(trained[0], sbm, split_links(sbm, val=0))
+        calibrate(trained[0], sbm, split_links(sbm, val=0), allow_seen=True)
+
+
+def test_a_split_whose_held_out_links_may_have_been_seen_is_refused(sbm, trained):
+    model, other = trained[0], split_links(sbm, seed=2)
+    for use in (evaluate, evaluate_links, calibrate):
+        with pytest.raises(LeakageError, match="trained on other links") as caught:
+            use(model, sbm, other)
+        assert caught.value.code == "SPLIT_SEEN"
+        assert use(model, sbm, other, allow_seen=True)
+    # Other non-links, or fewer held-out links of the same training links, are no leak.
+    renewed = replace(trained[1], val=trained[1].test, test=trained[1].val)
+    assert evaluate_links(model, sbm, renewed)
+
+
+def test_a_model_that_was_trained_on_two_splits_is_refused_on_both(sbm):
+    first, second = split_links(sbm, seed=1), split_links(sbm, seed=2)
+    recipe = replace(PAPER, epochs=2)
+    model = VAE(GCNEncoder(sbm.num_features), InnerProductDecoder())
+    fit(sbm, first, model=model, recipe=recipe, progress=False)
+    evaluate_links(model, sbm, first)
+    fit(sbm, second, model=model, recipe=recipe, progress=False)
+    for split in (first, second):
+        with pytest.raises(LeakageError, match="trained on other links"):
+            evaluate_links(model, sbm, split)
+    # Neither a copy nor its weights in another model forget it.
+    fresh = VAE(GCNEncoder(sbm.num_features), InnerProductDecoder())
+    fresh.load_state_dict(model.state_dict())
+    for copied in (fresh, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        with pytest.raises(LeakageError, match="trained on other links"):
+            evaluate_links(copied, sbm, second)
 
 
 def test_intervals_hold_the_scores(sbm, trained):

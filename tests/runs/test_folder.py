@@ -2,12 +2,13 @@ import json
 
 import pytest
 
-from vgae.errors import ArtifactError
+from vgae.errors import ArtifactError, ResourceError, UsageError
 from vgae.runs.folder import (
     FORMAT,
-    free_path,
+    Output,
     history_file,
     is_named,
+    new_folder,
     read_config,
     read_history,
 )
@@ -16,12 +17,49 @@ from vgae.runs.kind import kind_of
 from vgae.training.history import HistoryRow
 
 
-def test_free_path_counts_on(tmp_path):
-    stem = str(tmp_path / "run{x}")
-    assert free_path(stem) == tmp_path / "run{x}-1"
-    (tmp_path / "run{x}-1").mkdir()
-    assert free_path(stem) == tmp_path / "run{x}-2"
-    assert free_path(stem, ".json") == tmp_path / "run{x}-1.json"
+def test_a_numbered_folder_is_the_next_that_is_not_there(tmp_path):
+    output = Output(tmp_path / "run{x}", numbered=True)
+    with new_folder(output) as first, new_folder(output) as second:
+        assert (first, second) == (tmp_path / "run{x}-1", tmp_path / "run{x}-2")
+
+
+def test_the_lock_of_a_new_folder_comes_before_the_question_whether_it_is_empty(tmp_path):
+    output = Output(tmp_path / "run")
+    with new_folder(output):
+        with pytest.raises(ResourceError, match="this process is writing in"), new_folder(output):
+            pass
+        (tmp_path / "run" / "config.json").write_text("{}")
+        with pytest.raises(ResourceError) as caught, new_folder(output):
+            pass
+        assert caught.value.code == "LOCKED"
+    with pytest.raises(UsageError) as caught, new_folder(output):
+        pass
+    assert caught.value.code == "RUN_EXISTS"
+
+
+def test_a_folder_of_others_gets_no_lock_file(tmp_path):
+    (tmp_path / "letter.txt").write_text("Dear")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError), new_folder(Output(tmp_path, overwrite=overwrite)):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_link_to_a_run_is_not_overwritten(tmp_path):
+    run, link = tmp_path / "run", tmp_path / "link"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"format": FORMAT}))
+    link.symlink_to(run)
+    with pytest.raises(UsageError, match="is a symbolic link"):
+        new_folder(Output(link, overwrite=True)).__enter__()
+    assert (run / "config.json").exists()
+
+
+def test_an_error_in_a_new_folder_is_not_one_of_the_folder(tmp_path):
+    with pytest.raises(FileExistsError), new_folder(Output(tmp_path / "a")):
+        raise FileExistsError
+    with pytest.raises(FileExistsError), new_folder(Output(tmp_path / "b", numbered=True)):
+        raise FileExistsError
 
 
 def test_a_history_comes_back_row_by_row(tmp_path):

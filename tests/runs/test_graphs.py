@@ -28,6 +28,7 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
     written = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
     assert written == {
         ".lock",
+        ".paths.json",
         "config.json",
         "split.npz",
         "history.jsonl",

@@ -34,7 +34,15 @@ def run(source, tmp_path):
 def test_a_run_folder_holds_all_that_was_trained(run):
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
-        *(".lock", "config.json", "history.jsonl", "metrics.json", "model", "checkpoints"),
+        *(
+            ".lock",
+            ".paths.json",
+            "config.json",
+            "history.jsonl",
+            "metrics.json",
+            "model",
+            "checkpoints",
+        ),
         "embeddings.npz",
     }
     metrics = json.loads((run.folder / "metrics.json").read_text())

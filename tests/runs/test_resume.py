@@ -9,7 +9,7 @@ import torch
 from vgae.errors import ArtifactError
 from vgae.recipes import PAPER, Recipe
 from vgae.runs.folder import versions
-from vgae.runs.resume import recipe_to_resume, tell_changes
+from vgae.runs.resume import recipe_to_resume, store_recipe, tell_changes
 from vgae.training.checkpoint import Checkpoint, Checkpoints
 
 
@@ -26,6 +26,8 @@ def test_unchanged_settings_are_those_of_the_run_and_nothing_is_written(config, 
 def test_a_longer_training_is_stored(config, tmp_path):
     recipe = recipe_to_resume(tmp_path, config, Recipe, {"epochs": "999"}, override=False)
     assert recipe.epochs == 999
+    assert not list(tmp_path.iterdir())  # until all of it is accepted
+    store_recipe(tmp_path, config, recipe)
     assert json.loads((tmp_path / "config.json").read_text())["recipe"]["epochs"] == 999
 
 
@@ -39,6 +41,7 @@ def test_another_training_is_refused_and_with_override_its_checkpoints_are_adopt
     with pytest.raises(ArtifactError, match=r"began with lr = 0\.01"):
         recipe_to_resume(tmp_path, config, Recipe, changes, override=False)
     recipe = recipe_to_resume(tmp_path, config, Recipe, changes, override=True)
+    store_recipe(tmp_path, config, recipe)
     theirs = {"graph": "a", "recipe": recipe.identity(), "model": "VAE()"}
     assert Checkpoints(folder, theirs).load() is not None
     # What the data are is never forgotten.

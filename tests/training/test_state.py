@@ -2,19 +2,24 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from vgae.data.images import Images
+from vgae.decoders import InnerProductDecoder
 from vgae.errors import ArtifactError, Interrupted
+from vgae.gaussian import DiagGaussian
 from vgae.graphs.split import split_links
 from vgae.recipes import BEST, PAPER
 from vgae.recipes.images import BERNOULLI200, KERAS2D
 from vgae.training.checkpoint import Checkpoint, Checkpoints, read_checkpoint
 from vgae.training.images import fit_images
 from vgae.training.links import fit
+from vgae.vae import VAE
 
 LINKS = {
     "paper": replace(PAPER, epochs=17),
@@ -90,6 +95,90 @@ def test_images_are_learned_as_if_nothing_had_happened(images, tmp_path, name):
 
     result, rows = with_crashes(train, tmp_path, [1, 3])
     assert_same(result, rows, train())
+
+
+class Theirs(nn.Module):
+    """Encoder of a user, whose dropout draws from torch's generator."""
+
+    def __init__(self, channels=8):
+        super().__init__()
+        torch.manual_seed(1)
+        self.lin = nn.Linear(40, channels)
+
+    def forward(self, x, edge_index):
+        heads = nn.functional.dropout(self.lin(x), 0.5, self.training)
+        return DiagGaussian(*heads.chunk(2, dim=1))
+
+
+def test_dropout_of_a_model_of_ones_own_is_seeded_and_resumed(sbm, tmp_path):
+    split = split_links(sbm)
+
+    def train(seed=3, **options):
+        torch.manual_seed(time.perf_counter_ns())  # must not matter
+        before = torch.get_rng_state()
+        model = VAE(Theirs(), InnerProductDecoder())
+        torch.set_rng_state(before)
+        result = fit(sbm, split, model=model, recipe=LINKS["paper"], seed=seed, **options)
+        assert torch.equal(torch.get_rng_state(), before)
+        return result
+
+    result, rows = with_crashes(train, tmp_path, [1, 2, 7])
+    assert_same(result, rows, train())
+    assert not torch.equal(
+        train(seed=4).last["encoder.lin.weight"], result.last["encoder.lin.weight"]
+    )
+
+
+def test_folds_of_equal_seed_and_size_are_another_split(sbm, tmp_path):
+    split = split_links(sbm, seed=1)
+    other = replace(split_links(sbm, seed=2), seed=1)
+    recipe = replace(PAPER, epochs=2)
+    fit(sbm, split, recipe=recipe, checkpoints=tmp_path)
+    with pytest.raises(ArtifactError, match="another split") as caught:
+        fit(sbm, other, recipe=recipe, checkpoints=tmp_path)
+    assert caught.value.code == "CKPT_OTHER"
+
+
+def test_a_model_of_ones_own_is_known_by_more_than_its_text(sbm, tmp_path):
+    recipe, split = replace(PAPER, epochs=2), split_links(sbm)
+
+    class Scaled(Theirs):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, x, edge_index):
+            return super().forward(self.factor * x, edge_index)
+
+    def train(factor):
+        model = VAE(Scaled(factor), InnerProductDecoder())
+        return fit(sbm, split, model=model, recipe=recipe, checkpoints=tmp_path)
+
+    assert repr(Scaled(1)) == repr(Scaled(2))
+    train(1)
+    train(1)
+    with pytest.raises(ArtifactError, match="another model"):
+        train(2)
+
+
+def test_checkpoints_of_the_first_version_are_read_with_a_warning(sbm, tmp_path, caplog):
+    split, recipe = split_links(sbm), replace(PAPER, epochs=3)
+    expected = fit(sbm, split, recipe=recipe, checkpoints=tmp_path)
+    kept = Checkpoints(tmp_path, {})
+    whole = read_checkpoint(kept.stored()[0])
+    sizes = [part.shape[1] for part in (split.train, split.val.pos, split.test.pos)]
+    former = {"split": [0, *sizes], "model": repr(expected.model)}
+    tensors = {k: v for k, v in whole.tensors.items() if k != "generator/torch"}
+    for change, words in (({}, None), ({"split": [1, *sizes]}, "another split")):
+        identity = whole.values["identity"] | former | change
+        Checkpoints(tmp_path, identity).save(99, Checkpoint(whole.values, tensors))
+        if words is not None:
+            with pytest.raises(ArtifactError, match=words):
+                fit(sbm, split, recipe=recipe, checkpoints=tmp_path)
+            continue
+        again = fit(sbm, split, recipe=recipe, checkpoints=tmp_path)
+        assert_same(again, again.history, expected)
+        assert "is of an earlier version" in caplog.text
 
 
 def test_a_training_that_is_over_is_not_gone_on_with_but_may_be_made_longer(sbm, tmp_path):

@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -15,6 +15,7 @@ from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
 from vgae.cli.links import COMMANDS as LINK_COMMANDS
 from vgae.cli.options import (
+    AllowSeen,
     Device,
     Epochs,
     Features,
@@ -32,7 +33,6 @@ from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.train import draw_figures, train
 from vgae.errors import UsageError, VgaeError
 from vgae.recipes import recipe_named
-from vgae.runtime.atomic import writing
 from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
@@ -77,6 +77,7 @@ def evaluate(
     samples: Annotated[
         int, typer.Option(min=1, help="Images: samples per image in the estimate of log p(x).")
     ] = 500,
+    allow_seen: AllowSeen = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -92,8 +93,8 @@ def evaluate(
         raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
     kind = kind_of(run)
     progress = False if quiet else None
-    options = EvaluationOptions(wanted, messages, hard, samples, progress)
-    found = kind.evaluate(kind.load(run), options)
+    options = EvaluationOptions(wanted, messages, hard, samples, allow_seen, progress)
+    found = kind.evaluate(kind.load(run, unchecked=["split.npz"] if allow_seen else []), options)
     if as_json:
         print_json(found)
     else:
@@ -120,13 +121,15 @@ def calibrate(
     goal: Annotated[
         str, typer.Option(help="Goal of the threshold: 'f1', or 'precision=0.9'.")
     ] = "f1",
+    allow_seen: AllowSeen = False,
     as_json: Json = False,
 ) -> None:
     """Fit probabilities to the validation pairs of a run; evaluate and store them."""
     from vgae.evaluation.links import calibrate as calibrate_model
     from vgae.runs.graphs import GRAPHS, recalibrate
 
-    loaded = GRAPHS.load(run)
+    unchecked = ["model/calibration.json", *(["split.npz"] if allow_seen else [])]
+    loaded = GRAPHS.load(run, unchecked=unchecked)
     calibration = calibrate_model(
         loaded.model,
         loaded.graph,
@@ -134,6 +137,7 @@ def calibrate(
         method=method,  # pyright: ignore[reportArgumentType]
         prior=prior,  # pyright: ignore[reportArgumentType]
         goal=goal,
+        allow_seen=allow_seen,
     )
     draw_figures(recalibrate(loaded, calibration))
     if as_json:
@@ -168,15 +172,23 @@ def embed(
     """Write the embedding of every node with its name, of another graph, or of test images."""
     from vgae.prediction.export import write_embeddings
     from vgae.runs.commands import EmbeddingOptions
+    from vgae.runs.digests import store_embeddings
     from vgae.runs.kind import kind_of
 
     announce(quiet=as_json)
-    kind = kind_of(run)
+    kind, own = kind_of(run), run / "embeddings.npz"
+    is_own = graph is None and messages == "train"
+    name = run / "embeddings-all.npz" if graph is None else f"{Path(graph).stem}-embeddings.npz"
+    path = out or (own if is_own else Path(name))
+    if path.resolve() == own.resolve() and not is_own:
+        raise UsageError(
+            "EMBEDDINGS",
+            f"{own} is the embedding over the training links, which figures and pages show;"
+            " choose another --out.",
+        )
     found = kind.embed(kind.load(run), EmbeddingOptions(graph, features, messages))
-    path = out or (
-        run / "embeddings.npz" if graph is None else Path(f"{Path(graph).stem}-embeddings.npz")
-    )
-    write_embeddings(path, found.ids, found.q, labels=found.labels)
+    with store_embeddings(run) if path.resolve() == own.resolve() else nullcontext():
+        write_embeddings(path, found.ids, found.q, labels=found.labels)
     count, dimensions = found.q.mu.shape
     if as_json:
         items = found.items.split()[-1]
@@ -204,19 +216,13 @@ def table(
     """Compare models over several seeds: mean ± deviation."""
     settings = recipe_named(recipe).override(changes_of(set_, epochs=epochs))
     from vgae.models.files import write_json
-    from vgae.runs.folder import free_path
+    from vgae.runs.lock import reserved
     from vgae.runs.table import Trial, protocol, run_table, summarise, to_json
 
     text = protocol(settings, features, seeds)
-    path = out or free_path("runs/table", ".json")
-    # Fail before the first training if the folder cannot be written; keep an existing table until
-    # the first result.
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=path.parent).close()
     done: list[Trial] = []
 
-    def show(trial: Trial) -> None:
+    def show(path: Path, trial: Trial) -> None:
         done.append(trial)
         # Write each time, so that an interrupted table keeps its rows.
         write_json(path, to_json(summarise(done, features), settings, text))
@@ -226,16 +232,19 @@ def table(
             name = f"{trial.dataset} {trial.model} seed {trial.seed}"
             typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", file=sys.stderr)
 
-    run_table(
-        _names(datasets),
-        _names(models),
-        num_seeds=seeds,
-        recipe=settings,
-        features=features,  # pyright: ignore[reportArgumentType]
-        device=device,
-        on_trial=show,
-        progress=False if quiet else None,
-    )
+    # Fails before the first training if the file cannot be written; an existing table stays until
+    # the first result.
+    with reserved(out, "runs/table", ".json") as path:
+        run_table(
+            _names(datasets),
+            _names(models),
+            num_seeds=seeds,
+            recipe=settings,
+            features=features,  # pyright: ignore[reportArgumentType]
+            device=device,
+            on_trial=partial(show, path),
+            progress=False if quiet else None,
+        )
     summaries = summarise(done, features)
     if as_json:
         print_json(to_json(summaries, settings, text))

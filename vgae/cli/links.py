@@ -7,6 +7,7 @@ import typer
 
 from vgae.cli.console import print_columns, print_json
 from vgae.cli.options import (
+    AllowSeen,
     Directed,
     GraphArgument,
     GraphFeatures,
@@ -50,6 +51,7 @@ def predict(
         ),
     ] = "density",
     features: GraphFeatures = "raw",
+    allow_seen: AllowSeen = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -64,10 +66,10 @@ def predict(
     from vgae.runs.graphs import GRAPHS, calibration_at, open_graph
 
     announce(quiet=quiet or as_json)
-    loaded = GRAPHS.load(run)
+    loaded = GRAPHS.load(run, unchecked=["split.npz"] if allow_seen else [])
     progress = False if quiet else None
     scored = loaded.graph if graph is None else open_graph(graph, features, progress=progress)
-    calibration = calibration_at(loaded, prior)  # pyright: ignore[reportArgumentType]
+    calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     if pairs is None:
         table = predict_links(
             loaded,

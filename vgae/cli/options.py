@@ -113,6 +113,14 @@ Tensorboard = Annotated[
 ]
 
 
+AllowSeen = Annotated[
+    bool,
+    typer.Option(
+        "--allow-seen", help="Use a split although the model may have seen its held-out links."
+    ),
+]
+
+
 class _ToStderr(logging.Handler):
     """Handler that writes to the current stderr, above a progress bar."""
 

@@ -47,7 +47,7 @@ def train(
     if max_memory is not None and not math.isfinite(max_memory):
         raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
     o.announce(quiet=quiet)
-    from vgae.runs.folder import Output, free_path, understood
+    from vgae.runs.folder import Output, understood
     from vgae.runs.kind import kind_for, kind_of
     from vgae.runs.lifecycle import resume as resume_run
     from vgae.runs.lifecycle import train as train_run
@@ -70,9 +70,9 @@ def train(
     _check_options(kind, graph, given)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
     model = model or kind.model
-    out = out or resume or free_path(f"runs/{Path(graph).stem}-{kind.label(model, settings)}")
+    place = out or resume or f"runs/{Path(graph).stem}-{kind.label(model, settings)}"
     values = {field.name: context.params[field.name] for field in fields(kind.source)[1:]}
-    output = Output(out, overwrite, tensorboard)
+    output = Output(place, overwrite, tensorboard, numbered=not (out or resume))
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
     show_run(run, as_json=as_json)
@@ -122,15 +122,15 @@ def _check_options(kind: "RunKind[Any]", source: str, given: Mapping[str, Any]) 
 def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
     """Raise ``ArtifactError`` if an option has another value than the run began with."""
     from vgae.recipes.graphs import VARIANTS
-    from vgae.runs.folder import is_named, read_config, understood
+    from vgae.runs.folder import is_named, read_config, read_paths, shown_source, understood
     from vgae.runs.kind import kind_of
 
-    config = read_config(folder)
+    config, paths = read_config(folder), read_paths(folder)
     with understood(folder):
         data, split = config[kind_of(folder).name], config.get("split", {})
         began = {
-            "graph": data.get("source"),
-            "features": data.get("features"),
+            "graph": paths.get("source", data.get("source")),
+            "features": paths.get("features", data.get("features")),
             "directed": data.get("directed"),
             "model": config.get("model"),
             "recipe": config.get("recipe", {}).get("name"),
@@ -142,7 +142,9 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
         is_path = name in ("graph", "features") and not is_named(value)
         if name == "recipe" and began[name] in VARIANTS.get(value, ()):
             continue  # the rule for the graph chose it
-        if name in began and began[name] != (str(Path(value).resolve()) if is_path else value):
+        # Without its path, a run of another machine has the name of a file.
+        same = [str(Path(value).resolve()), shown_source(value)] if is_path else [value]
+        if name in began and began[name] not in same:
             raise ArtifactError(
                 "RUN_OTHER",
                 f"{folder} began with {name} = {began[name]}, not {value}; leave that out, or"

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
 from vgae.evaluation.hard_negatives import hard_negatives
 from vgae.evaluation.metrics import (
@@ -97,6 +97,7 @@ def evaluate(
     messages: Messages = "train",
     calibration: Calibration | None = None,
     hard: int = 0,
+    allow_seen: bool = False,
 ) -> dict[str, LinkEvaluation]:
     """Score the validation and test links against non-links, all nodes and hard non-links.
 
@@ -112,17 +113,20 @@ def evaluate(
         calibration: Result of :func:`calibrate`, evaluated at the balanced prior.
         hard: Number of hard non-links to rank each link among, even; 0 omits these ranks, which
             take seconds to minutes. Li et al. (2023) use 500.
+        allow_seen: Evaluate although the model was trained on other links than the training links
+            of the split, which may be held out here; for another graph, or to measure a leak.
 
     Returns:
         Evaluations of ``"val"`` and ``"test"``; a part without links is omitted.
 
     Raises:
-        LeakageError: If the split does not belong to this graph, or leaks.
+        LeakageError: If the split does not belong to this graph, or leaks; ``SPLIT_SEEN`` if the
+            model was trained on other links (:attr:`vgae.VAE.trained_on`).
     """
     # The parts have as many non-links as links, so only the balanced prior fits them.
     balanced = calibration and replace(calibration, log_odds_shift=0.0)
     evaluations = {}
-    for name, part, scorer in _scored_parts(model, graph, split, messages):
+    for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
         logits = scorer.logits(part.edge_label_index)
         pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
         ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
@@ -143,12 +147,18 @@ def evaluate(
 
 
 def evaluate_links(
-    model: VAE, graph: Graph, split: LinkSplit, *, messages: Messages = "train"
+    model: VAE,
+    graph: Graph,
+    split: LinkSplit,
+    *,
+    messages: Messages = "train",
+    allow_seen: bool = False,
 ) -> dict[str, LinkScores]:
     """Return AUC and AP only; arguments and keys are those of :func:`evaluate`."""
+    parts = _scored_parts(model, graph, split, messages, allow_seen=allow_seen)
     return {
         name: link_scores(scorer.logits(part.edge_label_index), part.edge_label)
-        for name, part, scorer in _scored_parts(model, graph, split, messages)
+        for name, part, scorer in parts
     }
 
 
@@ -160,6 +170,7 @@ def calibrate(
     method: Method | None = None,
     prior: Prior = "balanced",
     goal: str = "f1",
+    allow_seen: bool = False,
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
 
@@ -176,12 +187,14 @@ def calibrate(
         prior: ``"balanced"``, or ``"density"``: the fraction of links among all pairs that are not
             training links. New links have it if as many are missing as were held out.
         goal: Goal of the threshold.
+        allow_seen: As for :func:`evaluate`.
 
     Raises:
-        LeakageError: If the split does not belong to this graph, or leaks.
+        LeakageError: As for :func:`evaluate`.
         DataError: If there are fewer than 2 validation links.
     """
     split.audit(graph)
+    check_unseen(model, split, allow_seen=allow_seen)
     if split.val.pos.shape[1] < 2:
         rule = "a calibration needs validation links"
         raise DataError("TOO_FEW_PAIRS", f"{rule}; split with val above 0.")
@@ -201,6 +214,17 @@ def calibrate(
         density=(graph.num_links - split.train.shape[1]) / unknown,
         goal=goal,
     )
+
+
+def check_unseen(model: VAE, split: LinkSplit, *, allow_seen: bool = False) -> None:
+    """Raise ``LeakageError`` if the model was trained on other links than those of the split."""
+    if not allow_seen and set(model.trained_on) - {split.train_digest}:
+        raise LeakageError(
+            "SPLIT_SEEN",
+            "the model was trained on other links than the training links of this split, so it"
+            " may have seen links that are held out here; evaluate it with its own split, or train"
+            " a new model on this one; allow_seen=True (--allow-seen) evaluates it all the same.",
+        )
 
 
 class PairScorer:
@@ -273,10 +297,11 @@ def _hard_ranks(
 
 
 def _scored_parts(
-    model: VAE, graph: Graph, split: LinkSplit, messages: Messages
+    model: VAE, graph: Graph, split: LinkSplit, messages: Messages, *, allow_seen: bool
 ) -> Iterator[tuple[str, LabelledPairs, PairScorer]]:
     """Audit the split; yield name, pairs and scorer of each part with links."""
     split.audit(graph)
+    check_unseen(model, split, allow_seen=allow_seen)
     if messages not in get_args(Messages):
         choices = "' or '".join(get_args(Messages))
         raise UsageError("MESSAGES", f"messages must be '{choices}', got {messages!r}.")

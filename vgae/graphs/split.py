@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
+from vgae.graphs.arrays import sha256
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph, both_directions
 from vgae.runtime.npz import read_arrays, write_arrays
@@ -83,6 +84,21 @@ class LinkSplit:
     def message_edge_index(self) -> Tensor:
         """Both directions of the training links, which carry messages, ``(2, 2M_train)``."""
         return both_directions(self.train)
+
+    @cached_property
+    def train_digest(self) -> str:
+        """SHA-256 of the number of nodes and of the training links, in hexadecimal.
+
+        Models store it, so that they are not evaluated on links that they have seen.
+        """
+        return sha256(f"vgae-links-1 {self.num_nodes}", self.train.numpy())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the graph and of the pairs of all parts, in hexadecimal."""
+        parts = [part.numpy() for part in self._parts().values()]
+        sizes = [part.shape[1] for part in parts]
+        return sha256(f"vgae-split-1 {self.fingerprint} {self.num_nodes} {sizes}", *parts)
 
     def audit(self, graph: Graph) -> list[Check]:
         """Check that the split belongs to ``graph`` and that no held-out link leaks.

@@ -51,6 +51,8 @@ def save_pretrained(
     config = image_config(model) if is_image_model(model) else model_config(model)
     if folder.exists():
         raise UsageError("MODEL_EXISTS", f"{folder} is there already; choose another folder.")
+    if model.trained_on:
+        config["trained_on"] = list(model.trained_on)
     write_model(folder, model, config)
     if node_ids is not None:
         write_json(folder / "node_ids.json", list(node_ids))
@@ -69,4 +71,9 @@ def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
 
 def _built(config: Mapping[str, Any]) -> VAE:
     """Build a model from its configuration; that of an image model has a shape."""
-    return images_from_config(config) if "shape" in config else graph_from_config(config)
+    model = images_from_config(config) if "shape" in config else graph_from_config(config)
+    seen = config.get("trained_on", [])
+    if not isinstance(seen, list) or not all(isinstance(digest, str) for digest in seen):
+        raise TypeError("trained_on must be a list of strings")
+    model.trained_on = tuple(seen)
+    return model

@@ -15,6 +15,7 @@ class EvaluationOptions:
     messages: str = "train"
     hard: int = 0
     samples: int = 500
+    allow_seen: bool = False
     progress: bool | None = None
 
 

@@ -1,6 +1,5 @@
 """Files of a run folder that are the same for all kinds of runs."""
 
-import itertools
 import json
 import os
 import platform
@@ -13,18 +12,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
-from vgae.models.files import read_json, read_text
+from vgae.models.files import read_json, read_text, write_json
 from vgae.recipes.base import Training
+from vgae.runs.lock import LOCK_FILES, is_locked_at_times, locked
 from vgae.runtime.atomic import writing
-from vgae.runtime.reading import parsed_json
+from vgae.runtime.reading import parsed_json, read_regular
 from vgae.training.history import HistoryRow, checked_row
 from vgae.training.tensorboard import tensorboard_log
 from vgae.version import __version__
 
 FORMAT = "vgae-run-1"
+_PATHS = ".paths.json"
 R = TypeVar("R", bound=Training)
 
 
@@ -36,16 +36,45 @@ class Output:
         folder: Path of a new or empty folder.
         overwrite: Replace a run in this folder, after all arguments have been validated.
         tensorboard: Log each epoch for TensorBoard in ``tensorboard/``.
+        numbered: Append the first number, from 1, of which there is no folder yet.
     """
 
     folder: str | os.PathLike[str]
     overwrite: bool = False
     tensorboard: bool = False
+    numbered: bool = False
 
 
 def is_named(source: str) -> bool:
     """Return whether a source is the name of a data set, not a path."""
     return not Path(source).suffix and Path(source).name == source
+
+
+def shown_source(source: str) -> str:
+    """Return a source as files that are passed on have it: a path without its folders."""
+    return source if is_named(source) else Path(source).name
+
+
+def write_paths(folder: Path, paths: Mapping[str, str]) -> None:
+    """Store where the files of a run's data are, which only this machine needs.
+
+    Args:
+        folder: Folder of the run.
+        paths: Absolute paths by the field of :class:`vgae.runs.kind.Source` that names the file.
+    """
+    if paths:
+        write_json(folder / _PATHS, dict(paths))
+    else:
+        (folder / _PATHS).unlink(missing_ok=True)
+
+
+def read_paths(folder: Path) -> dict[str, str]:
+    """Return what :func:`write_paths` stored; nothing for a run of another machine."""
+    try:
+        found = parsed_json(read_regular(folder / _PATHS))
+        return {name: path for name, path in found.items() if isinstance(path, str)}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def read_config(folder: Path, keys: Mapping[str, type] | None = None) -> dict[str, Any]:
@@ -134,61 +163,64 @@ def read_history(folder: Path) -> list[HistoryRow]:
         raise ArtifactError("RUN_CORRUPT", f"{folder / 'history.jsonl'}: {reason:.120}.") from None
 
 
-def free_path(stem: str, suffix: str = "") -> Path:
-    """Return the first of ``stem-1``, ``stem-2``, ... that does not exist."""
-    return next(
-        path for n in itertools.count(1) if not (path := Path(f"{stem}-{n}{suffix}")).exists()
+@contextmanager
+def new_folder(output: Output) -> Iterator[Path]:
+    """Create and lock the folder of a new run; it is empty then.
+
+    Raises:
+        ResourceError: If it cannot be written, or another process is writing in it.
+        UsageError: If it is not empty, and may or can not be replaced.
+    """
+    folder = _created(output)
+    if not is_locked_at_times(folder):
+        _is_empty(folder, overwrite=output.overwrite)  # a foreign folder gets no lock file
+    with locked(folder):
+        if not _is_empty(folder, overwrite=output.overwrite):
+            _clear(folder)
+        yield folder
+
+
+def _created(output: Output) -> Path:
+    """Create the folder; of several processes, each creates a numbered one of its own."""
+    stem = Path(output.folder)
+    number = 0
+    while True:
+        number += 1
+        folder = stem.with_name(f"{stem.name}-{number}") if output.numbered else stem
+        try:
+            folder.mkdir(parents=True, exist_ok=not output.numbered)
+        except FileExistsError as error:
+            if output.numbered:
+                continue
+            raise _cannot_write(folder, error) from None
+        except OSError as error:
+            raise _cannot_write(folder, error) from None
+        return folder
+
+
+def _cannot_write(folder: Path, error: OSError) -> ResourceError:
+    reason = error.strerror or str(error)
+    return ResourceError(
+        "CANNOT_WRITE", f"{folder} cannot be written ({reason}); choose another --out."
     )
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Lock a folder, so that no other process trains in it.
-
-    The system releases the lock when the process dies, for any reason.
-
-    Raises:
-        ArtifactError: If the folder contains a symbolic link: an untrusted folder must not decide
-            which files elsewhere are written or removed.
-        ResourceError: If another process has the lock.
-    """
-    if links := [path for path in folder.rglob("*") if path.is_symlink()]:
-        raise ArtifactError(
-            "RUN_LINKS", f"{links[0]} is a symbolic link, which a run must not have; remove it."
-        )
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise ResourceError(
-            "LOCKED",
-            f"another process is training in {folder}; wait for it, or choose another --out.",
-        ) from None
-
-
-def new_folder(folder: Path, *, overwrite: bool) -> Path:
-    """Create the folder of a run, or raise an error if it cannot be used."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Hidden files remain from a process that was killed before it had written anything.
-        if any(not path.name.startswith(".") for path in folder.iterdir()):
-            _clear(folder, overwrite=overwrite)
-        (folder / ".probe").touch()
-        (folder / ".probe").unlink()
-    except OSError as error:
-        raise ResourceError(
-            "CANNOT_WRITE", f"{folder} cannot be written ({error.strerror}); choose another --out."
-        ) from None
-    return folder
-
-
-def _clear(folder: Path, *, overwrite: bool) -> None:
-    """Empty a folder that holds a run, finished or not, if it may be overwritten."""
+def _is_empty(folder: Path, *, overwrite: bool) -> bool:
+    """Return whether a folder is empty; raise unless what it holds may be overwritten."""
+    # Hidden files remain from a process that was killed before it had written anything.
+    if all(path.name.startswith(".") for path in folder.iterdir()):
+        return True
     if not overwrite:
         raise UsageError(
             "RUN_EXISTS",
             f"{folder} is not empty; choose another --out, replace it with --overwrite, or go on"
             f" with 'vgae train --resume {folder}'.",
+        )
+    if folder.is_symlink():
+        raise UsageError(
+            "RUN_LINKS",
+            f"{folder} is a symbolic link, which is not replaced; name the folder that it leads"
+            f" to ({folder.resolve()}).",
         )
     try:
         is_run = read_json(folder / "config.json").get("format") == FORMAT
@@ -198,9 +230,19 @@ def _clear(folder: Path, *, overwrite: bool) -> None:
         raise UsageError(
             "NOT_A_RUN", f"{folder} holds no run that could be replaced; it is left as it is."
         )
-    with locked(folder):
-        shutil.rmtree(folder)
-    folder.mkdir()
+    return False
+
+
+def _clear(folder: Path) -> None:
+    """Remove a run, finished or not, from a locked folder."""
+    # Scores first: a run without them is not finished. The configuration last: with it, the
+    # folder can be overwritten again after a kill.
+    order = {"metrics.json": 0, "config.json": 2}
+    for path in sorted(folder.iterdir(), key=lambda path: order.get(path.name, 1)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in LOCK_FILES:
+            path.unlink()
 
 
 def stored_recipe(kind: type[R], config: Mapping[str, Any]) -> R:

@@ -1,5 +1,6 @@
 """Runs on graphs."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
-from vgae.errors import UsageError
+from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
 from vgae.graphs.canonical import Directed
@@ -21,9 +22,11 @@ from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.export import node_labels, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
-from vgae.runs.folder import is_named
+from vgae.runs.digests import check_digests, store_digests
+from vgae.runs.folder import is_named, shown_source
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
 from vgae.runs.lifecycle import train
+from vgae.runs.lock import locked
 from vgae.runtime.devices import Compute
 from vgae.training.links import prepare
 from vgae.training.prepared import FitResult, PreparedTraining
@@ -67,8 +70,11 @@ class Run(FinishedRun):
 
         Raises:
             ArtifactError: If the graph has changed.
+            LeakageError: If the split leaks.
         """
-        return GRAPHS.reopen(self.folder, self.config)
+        graph = GRAPHS.reopen(self.folder, self.config)
+        self.split.audit(graph)
+        return graph
 
 
 class SplitGraph(NamedTuple):
@@ -125,6 +131,7 @@ class GraphRuns(RunKind[Run]):
             "figures/links.png": "figure: scores of the test links",
         }
     )
+    tied: ClassVar = (*RunKind.tied, "model/calibration.json")
     view = "vgae.report.views:GRAPHS"
 
     def recognises(self, source: str) -> bool:  # noqa: ARG002
@@ -150,6 +157,12 @@ class GraphRuns(RunKind[Run]):
             test=split.get("test", TEST_FRACTION),
         )
 
+    def paths(self, source: GraphSource) -> dict[str, str]:
+        """Return the absolute paths of the files of links and features."""
+        features = source.features
+        more = {} if is_named(features) else {"features": str(Path(features).resolve())}
+        return super().paths(source) | more
+
     def divide(
         self, data: Graph, source: GraphSource, seed: int, folder: Path | None = None
     ) -> SplitGraph:
@@ -158,6 +171,10 @@ class GraphRuns(RunKind[Run]):
         if folder is not None and (folder / "split.npz").exists():
             return SplitGraph(data, LinkSplit.load(folder / "split.npz"))
         return SplitGraph(data, split_links(data, val=source.val, test=source.test, seed=seed))
+
+    def check_data(self, folder: Path, config: Config, data: SplitGraph) -> None:
+        """Raise ``ArtifactError`` if the split is not the one that a run began with."""
+        _check_split(folder, config, data.split)
 
     def write_data(self, folder: Path, data: SplitGraph) -> None:
         """Write ``split.npz``, if it is not there yet."""
@@ -177,8 +194,8 @@ class GraphRuns(RunKind[Run]):
         graph, text, features = data.graph, source.source, source.features
         return {
             "graph": {
-                "source": text if is_named(text) else str(Path(text).resolve()),
-                "features": features if is_named(features) else str(Path(features).resolve()),
+                "source": shown_source(text),
+                "features": shown_source(features),
                 **graph.summary(),
                 "fingerprint": graph.fingerprint,
                 "directed": source.directed,
@@ -187,7 +204,7 @@ class GraphRuns(RunKind[Run]):
             "in_channels": graph.num_features or graph.num_nodes,
             "recipe": asdict(prepared.recipe),
             "seed": prepared.seed,
-            "split": {"val": source.val, "test": source.test},
+            "split": {"val": source.val, "test": source.test, "digest": data.split.digest},
         }
 
     def write(
@@ -222,6 +239,18 @@ class GraphRuns(RunKind[Run]):
             "calibration": load_calibration(folder / "model"),
         }
 
+    def check_run(self, run: Run, unchecked: Collection[str]) -> None:
+        """Raise ``ArtifactError`` if split and model are not those of the run."""
+        if "split.npz" in unchecked:
+            return
+        _check_split(run.folder, run.config, run.split)
+        if {*run.model.trained_on} - {run.split.train_digest}:
+            raise ArtifactError(
+                "RUN_MIXED",
+                f"{run.folder / 'model'} was trained on other links than those of split.npz beside"
+                " it; bring back the files of this run, or train again.",
+            )
+
     def attach(self, run: Run, data: SplitGraph) -> None:
         """Store the graph."""
         vars(run)["graph"] = data.graph
@@ -239,6 +268,7 @@ class GraphRuns(RunKind[Run]):
                 messages=cast(Messages, options.messages),
                 calibration=run.calibration,
                 hard=options.hard,
+                allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
         if {"classes", "clusters"} & {*options.tasks}:
@@ -256,22 +286,38 @@ class GraphRuns(RunKind[Run]):
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
 
 
+def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
+    """Raise ``ArtifactError`` if a split is not the one of a run, which the first do not store."""
+    stored = config["split"].get("digest")
+    if stored is not None and stored != split.digest:
+        raise ArtifactError(
+            "RUN_MIXED",
+            f"{folder / 'split.npz'} is not the split that this run began with; bring it back, or"
+            " train again.",
+        )
+
+
 GRAPHS = GraphRuns()
 train_run = partial(train, GRAPHS)
 
 
-def recalibrate(run: Run, calibration: Calibration) -> Run:
+def recalibrate(run: Run, calibration: Calibration, *, allow_seen: bool = False) -> Run:
     """Store a calibration with the model of a run, and evaluate the run with it."""
-    write_json(run.folder / "model" / "calibration.json", calibration.to_dict())
-    scores = evaluate(run.model, run.graph, run.split, calibration=calibration)
-    metrics = run.metrics | {part: score.to_dict() for part, score in scores.items()}
-    write_json(run.folder / "metrics.json", metrics)
+    name, folder = "model/calibration.json", run.folder
+    how: Any = {"calibration": calibration, "allow_seen": allow_seen}
+    scores = evaluate(run.model, run.graph, run.split, **how)
+    parts = {part: score.to_dict() for part, score in scores.items()}
+    with locked(folder):
+        check_digests(folder, run.metrics, [other for other in GRAPHS.tied if other != name])
+        write_json(folder / name, calibration.to_dict())
+        # After a kill between the two, the digest shows that the scores are of another one.
+        metrics = store_digests(folder, [name], **parts)
     return replace(run, metrics=metrics, calibration=calibration)
 
 
-def calibration_at(run: Run, prior: Prior) -> Calibration | None:
+def calibration_at(run: Run, prior: Prior, *, allow_seen: bool = False) -> Calibration | None:
     """Return the calibration for a prior; ``None`` without validation links to fit it on."""
     stored = run.calibration
     if stored is None or stored.prior == prior:
         return stored
-    return calibrate(run.model, run.graph, run.split, prior=prior)
+    return calibrate(run.model, run.graph, run.split, prior=prior, allow_seen=allow_seen)

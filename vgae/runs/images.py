@@ -94,6 +94,11 @@ class ImageRuns(RunKind[ImageRun]):
         """Return the images, before they are binarised."""
         return load_images(source.source, progress=progress)
 
+    def paths(self, source: Source) -> dict[str, str]:
+        """Return the absolute path of a file or folder of images."""
+        known = source.source in catalogue()
+        return {} if known else {"source": str(Path(source.source).resolve())}
+
     def prepare(
         self, data: Images, *, model: Any, recipe: Any, seed: int, device: Compute
     ) -> PreparedTraining:
@@ -107,7 +112,7 @@ class ImageRuns(RunKind[ImageRun]):
         text = source.source
         return {
             "images": {
-                "source": text if text in catalogue() else str(Path(text).resolve()),
+                "source": text if text in catalogue() else Path(text).name,
                 "name": data.name,
                 "shape": list(data.shape),
                 "num_train": len(data.train),

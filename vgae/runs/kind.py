@@ -3,8 +3,9 @@
 import os
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -12,7 +13,9 @@ from vgae.errors import ArtifactError
 from vgae.models.files import read_json
 from vgae.recipes.base import Training
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
-from vgae.runs.folder import read_config, read_history
+from vgae.runs.digests import check_digests, settled
+from vgae.runs.folder import is_named, read_config, read_history, read_paths
+from vgae.runs.lock import holder_of
 from vgae.runtime.devices import Compute
 from vgae.training.history import HistoryRow
 from vgae.training.prepared import FitResult, PreparedTraining
@@ -83,6 +86,7 @@ class RunKind(ABC, Generic[R]):
         options: Options of ``vgae train`` that not every kind has: fields of ``source``,
             ``max_memory``, ``cuda_graph``.
         files: Files of a run folder and their descriptions.
+        tied: Files whose digests ``metrics.json`` has, so that those of another run are refused.
         view: A :class:`vgae.report.view.RunView`, or its place as ``"module:attribute"``, which
             is imported at its first use.
     """
@@ -96,6 +100,7 @@ class RunKind(ABC, Generic[R]):
     run: ClassVar[type[FinishedRun]]
     options: ClassVar[Sequence[str]] = ()
     files: ClassVar[Mapping[str, str]] = FILES
+    tied: ClassVar[Sequence[str]] = ("model/config.json", "embeddings.npz")
     view: ClassVar[Any]
 
     @abstractmethod
@@ -118,6 +123,20 @@ class RunKind(ABC, Generic[R]):
         """Return the source in the content of ``config.json``."""
         return self.source(str(config[self.name]["source"]))
 
+    def paths(self, source: Any) -> dict[str, str]:
+        """Return the absolute paths of the files that a source names, by its fields."""
+        return {} if is_named(source.source) else {"source": str(Path(source.source).resolve())}
+
+    def located(self, folder: Path, config: Config) -> Any:
+        """Return the source of a run, with the paths of its files on this machine."""
+        source, paths = self.source_of(config), read_paths(folder)
+        known = {
+            name: path
+            for name, path in paths.items()
+            if str(getattr(source, name, "")) == Path(path).name
+        }
+        return replace(source, **known)
+
     def reopen(self, folder: Path, config: Config, *, progress: bool | None = None) -> Any:
         """Return the data of a run, read again.
 
@@ -125,7 +144,7 @@ class RunKind(ABC, Generic[R]):
             ArtifactError: If ``config.json`` does not name them, or they have changed.
         """
         try:
-            source, fingerprint = self.source_of(config), config[self.name].get("fingerprint")
+            source, fingerprint = self.located(folder, config), config[self.name]["fingerprint"]
         except (AttributeError, KeyError, TypeError):
             raise ArtifactError(
                 "RUN_CORRUPT", f"{folder / 'config.json'} does not name the data ({self.name})."
@@ -142,6 +161,9 @@ class RunKind(ABC, Generic[R]):
     def divide(self, data: Any, source: Any, seed: int, folder: Path | None = None) -> Any:  # noqa: ARG002
         """Return the data with the held-out part that a folder stores, or else a new one."""
         return data
+
+    def check_data(self, folder: Path, config: Config, data: Any) -> None:
+        """Raise ``ArtifactError`` if the held-out part is not the one that a run began with."""
 
     def write_data(self, folder: Path, data: Any) -> None:
         """Write the part of the data that a run stores, if it is not there yet."""
@@ -171,11 +193,17 @@ class RunKind(ABC, Generic[R]):
     def attach(self, run: R, data: Any) -> None:
         """Store data that are in memory in a run, which would read them again."""
 
-    def load(self, folder: str | os.PathLike[str]) -> R:
+    def load(self, folder: str | os.PathLike[str], *, unchecked: Collection[str] = ()) -> R:
         """Return the run in a folder.
 
+        Args:
+            folder: Folder of a finished run.
+            unchecked: Names of :attr:`tied` files that may be of another run, and of others that
+                :meth:`check_run` compares. ``embeddings.npz`` is checked where it is read.
+
         Raises:
-            ArtifactError: If the folder is not a finished run of this kind, or a file is damaged.
+            ArtifactError: If the folder is not a finished run of this kind, or a file is damaged
+                or of another run.
         """
         folder = Path(folder)
         kind = kind_of(folder)
@@ -183,21 +211,27 @@ class RunKind(ABC, Generic[R]):
             raise ArtifactError(
                 "RUN_KIND", f"{folder} is a run on {kind.title}, not on {self.title}."
             )
-        config = read_config(folder, self.keys)
         if not (folder / "metrics.json").exists():
-            raise ArtifactError(
-                "NOT_COMPLETE",
-                f"the training of {folder} was interrupted; continue it first: vgae train"
-                f" --resume {folder}",
-            )
+            raise ArtifactError("NOT_COMPLETE", _incomplete(folder))
+        unchecked = {*unchecked, "embeddings.npz"}
+        return settled(partial(self._load, folder, unchecked))
+
+    def _load(self, folder: Path, unchecked: Collection[str]) -> R:
+        config, metrics = read_config(folder, self.keys), read_json(folder / "metrics.json")
+        check_digests(folder, metrics, [name for name in self.tied if name not in unchecked])
         run: Any = self.run
-        return run(
+        loaded = run(
             folder=folder,
             config=config,
             history=read_history(folder),
-            metrics=read_json(folder / "metrics.json"),
+            metrics=metrics,
             **self.load_parts(folder),
         )
+        self.check_run(loaded, unchecked)
+        return loaded
+
+    def check_run(self, run: R, unchecked: Collection[str]) -> None:
+        """Raise ``ArtifactError`` if the parts of a run do not belong together."""
 
     @abstractmethod
     def evaluate(self, run: R, options: EvaluationOptions) -> dict[str, Any]:
@@ -219,6 +253,16 @@ precedence; graphs, the first, take every source that no other kind recognises."
 def register_kind(kind: RunKind[Any]) -> None:
     """Add a kind to :data:`KINDS`."""
     KINDS[kind.name] = kind
+
+
+def _incomplete(folder: Path) -> str:
+    """Return why a run has no scores."""
+    if holder := holder_of(folder):
+        return f"{folder} is being trained ({holder}); wait until it has finished."
+    return (
+        f"the training of {folder} was interrupted; continue it first: vgae train"
+        f" --resume {folder}"
+    )
 
 
 def kinds() -> list[RunKind[Any]]:

@@ -11,11 +11,11 @@ import torch
 
 from vgae.models.files import save_weights, write_json
 from vgae.recipes.base import Training
+from vgae.runs.digests import digests
 from vgae.runs.folder import (
     FORMAT,
     Output,
     history_file,
-    locked,
     new_folder,
     read_config,
     remove_checkpoints,
@@ -23,9 +23,11 @@ from vgae.runs.folder import (
     stored_recipe,
     understood,
     versions,
+    write_paths,
 )
 from vgae.runs.kind import FinishedRun, RunKind, Source, kind_of
-from vgae.runs.resume import recipe_to_resume, tell_changes
+from vgae.runs.lock import locked
+from vgae.runs.resume import recipe_to_resume, store_recipe, tell_changes
 from vgae.runtime.devices import Compute
 from vgae.training.prepared import FitResult, PreparedTraining
 from vgae.training.tensorboard import check_tensorboard
@@ -76,11 +78,12 @@ def train(
         "threads": torch.get_num_threads(),
         "versions": versions(),
     }
-    path = new_folder(Path(output.folder), overwrite=output.overwrite)
-    # First: a folder with a configuration is a run that can be resumed.
-    write_json(path / "config.json", config)
     log = {"tensorboard": output.tensorboard, "progress": progress}
-    return _trained(kind, path, config, data, prepared, **log)
+    with new_folder(output) as path:
+        write_paths(path, kind.paths(source))
+        # First: a folder with a configuration is a run that can be resumed.
+        write_json(path / "config.json", config)
+        return _trained(kind, path, config, data, prepared, **log)
 
 
 def resume(
@@ -113,19 +116,23 @@ def resume(
         ResourceError: If another process is training in it.
     """
     folder, compute = Path(folder), Compute.of(device)
-    kind = kind_of(folder)
-    config = read_config(folder, kind.keys)
-    recipe = recipe_to_resume(folder, config, kind.recipe, changes or {}, override=override)
-    if recipe is None:
-        return kind.load(folder)
-    tell_changes(config, compute.resolved())
-    model, seed = config["model"], config["seed"]
-    data = kind.reopen(folder, config, progress=progress)
-    with understood(folder):
-        data = kind.divide(data, kind.source_of(config), seed, folder)
-    prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
     log = {"tensorboard": tensorboard, "progress": progress}
-    return _trained(kind, folder, config, data, prepared, **log)
+    kind = kind_of(folder)  # before the lock, which would be written in any folder
+    with locked(folder):
+        config = read_config(folder, kind.keys)
+        recipe = recipe_to_resume(folder, config, kind.recipe, changes or {}, override=override)
+        if recipe is None:
+            return kind.load(folder)
+        tell_changes(config, compute.resolved())
+        model, seed = config["model"], config["seed"]
+        data = kind.reopen(folder, config, progress=progress)
+        with understood(folder):
+            data = kind.divide(data, kind.located(folder, config), seed, folder)
+            kind.check_data(folder, config, data)
+        prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
+        # Nothing is written before all of it is accepted.
+        store_recipe(folder, config, recipe)
+        return _trained(kind, folder, config, data, prepared, **log)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Any:
@@ -147,16 +154,15 @@ def _trained(
     tensorboard: bool,
     progress: bool | None,
 ) -> R:
-    """Train, or continue training, in a folder with a configuration, and write the results."""
-    with locked(folder):
-        remove_stale(folder)
-        kind.write_data(folder, data)
-        with history_file(folder, tensorboard=tensorboard) as write_row:
-            result = prepared.train(
-                on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
-            )
-        _write_result(kind, folder, config, data, result, progress=progress)
-        remove_checkpoints(folder)
+    """Train, or continue training, in a locked folder with a configuration; write the results."""
+    remove_stale(folder)
+    kind.write_data(folder, data)
+    with history_file(folder, tensorboard=tensorboard) as write_row:
+        result = prepared.train(
+            on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
+        )
+    _write_result(kind, folder, config, data, result, progress=progress)
+    remove_checkpoints(folder)
     run = kind.load(folder)
     kind.attach(run, data)
     return run
@@ -185,6 +191,7 @@ def _write_result(
         "epochs": len(result.history),
         "seconds": round(result.seconds, 3),
         **kind.write(folder, config, data, result, progress=progress),
+        "files": digests(folder, kind.tied),
     }
     # Last: with it, the run is complete.
     write_json(folder / "metrics.json", metrics)

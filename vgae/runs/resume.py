@@ -11,7 +11,7 @@ import torch
 from vgae.errors import ArtifactError, printable
 from vgae.models.files import write_json
 from vgae.recipes.base import Training
-from vgae.runs.folder import locked, remove_checkpoints, remove_stale, stored_recipe, versions
+from vgae.runs.folder import remove_checkpoints, remove_stale, stored_recipe, versions
 from vgae.training.checkpoint import forget_identity
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,11 @@ def recipe_to_resume(
     *,
     override: bool,
 ) -> R | None:
-    """Return the changed recipe of a run, after storing the changes.
+    """Return the changed recipe of a run, whose changes are allowed.
 
     Args:
-        folder: Folder of the run.
-        config: Content of ``config.json``; changed in place.
+        folder: Folder of the run, which is locked.
+        config: Content of ``config.json``.
         kind: Class of the recipe.
         changes: Fields and values, as for :meth:`vgae.recipes.base.Training.override`.
         override: Allow changes of fields other than ``epochs`` and ``patience``.
@@ -60,18 +60,22 @@ def recipe_to_resume(
             f"{folder} began with {began}; leave that as it is, or change it with --override.",
         )
     if complete:
-        with locked(folder):
-            remove_stale(folder)
-            remove_checkpoints(folder)
+        remove_stale(folder)
+        remove_checkpoints(folder)
         log.info("%s is complete already", folder)
         return None
-    if changed:
-        if differing:
-            # First: after a kill between the two steps, the same command repeats both.
-            forget_identity(folder / "checkpoints", ("recipe", "model"))
+    return recipe
+
+
+def store_recipe(folder: Path, config: dict[str, Any], recipe: Training) -> None:
+    """Store the recipe of a locked run, changed or not; ``config`` is changed in place."""
+    stored = stored_recipe(type(recipe), config)
+    if stored.identity() != recipe.identity():
+        # First: after a kill between the two steps, the same command repeats both.
+        forget_identity(folder / "checkpoints", ("recipe", "model"))
+    if asdict(stored) != asdict(recipe):
         config["recipe"] = asdict(recipe)
         write_json(folder / "config.json", config)
-    return recipe
 
 
 def tell_changes(config: Mapping[str, Any], device: torch.device) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -10,7 +12,7 @@ from vgae.errors import UsageError
 
 StreamName = (
     Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
-    | Literal["hard-negatives", "calibration", "batches", "binarize"]
+    | Literal["hard-negatives", "calibration", "batches", "binarize", "torch"]
 )
 
 
@@ -26,8 +28,8 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
             evaluated on validation or test images), ``"sample"`` (samples of the prior),
             ``"pairs"`` (of the sampled decoder loss), ``"mask"`` (links hidden in an epoch),
             ``"dropout"``, ``"hard-negatives"`` (order of equals), ``"calibration"`` (non-links
-            beyond those of the split), ``"batches"`` (order of the images) or ``"binarize"``
-            (pixels drawn by their grey value).
+            beyond those of the split), ``"batches"`` (order of the images), ``"binarize"``
+            (pixels drawn by their grey value) or ``"torch"`` (:func:`seeded_torch`).
         device: Device of the generator.
 
     Raises:
@@ -39,3 +41,27 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     # 63 bits: manual_seed takes a signed 64-bit integer.
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@contextmanager
+def seeded_torch(seed: int, device: torch.device) -> Iterator[dict[str, torch.Generator]]:
+    """Seed torch's own generators for a time, and restore their states afterwards.
+
+    Parts of a model that are not of this package, such as ``torch.nn.Dropout``, draw from them.
+
+    Args:
+        seed: Seed of the stream ``"torch"``.
+        device: A GPU has a generator of its own, besides that of the CPU.
+
+    Yields:
+        The generators by name, whose states belong to a checkpoint.
+    """
+    is_cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if is_cuda else []):
+        found = {"torch": torch.default_generator}
+        if is_cuda:
+            index = torch.cuda.current_device() if device.index is None else device.index
+            found["torch_cuda"] = torch.cuda.default_generators[index]
+        for generator in found.values():
+            generator.manual_seed(stream(seed, "torch").initial_seed())
+        yield found

@@ -2,10 +2,12 @@
 
 import copy
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from pickle import dumps
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -36,6 +38,8 @@ from vgae.testing._cases import (
     links,
     seed_all,
 )
+from vgae.training import checkpoint
+from vgae.training.history import HistoryRow
 from vgae.training.links import fit
 from vgae.training.state import named_generators
 from vgae.vae import VAE
@@ -331,12 +335,16 @@ def check_global_state(make: Make) -> None:
             expect(allowed or after[name] == value, f"a call in {mode} mode changed {name}")
 
 
-def _trained(model: VAE) -> dict[str, Tensor]:
-    """Fit for three epochs, in place; return the weights."""
-    seed_all(0)  # dropout of torch and PyG draws from the global generator
+def _trained(model: VAE, seed: int = 0, **options: Any) -> dict[str, Tensor]:
+    """Fit for three epochs, in place; return the weights.
+
+    The seed is that of the global generators, on which the weights must not depend: ``fit`` gives
+    torch's generator a seed of its own.
+    """
+    seed_all(seed)
     split = split_links(graph(), val=0.1, test=0.1)
     recipe = replace(PAPER, epochs=3, eval_every=1)
-    fit(graph(), split, model=model, recipe=recipe, device="cpu", progress=False)
+    fit(graph(), split, model=model, recipe=recipe, device="cpu", progress=False, **options)
     return copy.deepcopy(model.state_dict())
 
 
@@ -347,7 +355,7 @@ def check_fit_repeats(make: Make) -> None:
     """
     model = built(make)
     want = _trained(copy.deepcopy(model))
-    expect_same(_trained(copy.deepcopy(model)), want, "fitted again from the same seed")
+    expect_same(_trained(copy.deepcopy(model), 1), want, "fitted again from the same seed")
     moved = any(not torch.equal(value, want[name]) for name, value in model.state_dict().items())
     expect(moved, "fitting changed no weight at all")
 
@@ -364,3 +372,29 @@ def check_refit_forgets(make: Make) -> None:
     if all(torch.equal(value, want[name]) for name, value in again.items()):  # see the last check
         model.load_state_dict(initial)
         expect_same(_trained(model), want, "fitted again from the initial weights")
+
+
+class _StopError(Exception):
+    """End of a training, as if its process was killed."""
+
+
+def _stop(row: HistoryRow) -> None:
+    if row.epoch == 2:
+        raise _StopError
+
+
+def check_resume(make: Make) -> None:
+    """A fit that is interrupted and continued ends with the weights of one that is not.
+
+    Checkpoints have ``state_dict``, torch's generators and ``encoder.generator``; counters and
+    generators elsewhere are lost when a process is killed.
+    """
+    model = built(make)
+    want = _trained(copy.deepcopy(model))
+    # A checkpoint after each epoch.
+    with tempfile.TemporaryDirectory() as folder, patch.object(checkpoint, "SECONDS", 0.0):
+        with suppress(_StopError):
+            _trained(copy.deepcopy(model), checkpoints=folder, on_row=_stop)
+        got = _trained(copy.deepcopy(model), 1, checkpoints=folder)
+    if all(torch.equal(v, want[k]) for k, v in _trained(copy.deepcopy(model), 1).items()):
+        expect_same(got, want, "interrupted after the first epoch and continued")

@@ -24,6 +24,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -111,11 +112,19 @@ class Checkpoints:
     Args:
         folder: Folder, which is created if it does not exist.
         identity: Values that must be equal for a training to continue from a checkpoint.
+        former: Values of the same names in checkpoints of earlier versions, which identified
+            less; a training continues from them with a warning.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        identity: Mapping[str, Any],
+        former: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.folder = Path(folder)
         self.identity = json.loads(json.dumps(identity))  # as it will be read back
+        self.former = json.loads(json.dumps(dict(former)))
         self._written = time.monotonic()
 
     def load(self) -> Checkpoint | None:
@@ -136,16 +145,7 @@ class Checkpoints:
                 continue
             for error in damaged:
                 log.warning("%s The training continues from the one before.", error)
-            theirs = found.values.get("identity")
-            theirs = theirs if isinstance(theirs, dict) else {}
-            # Parts that forget_identity removed may differ.
-            differing = [k for k, v in theirs.items() if self.identity.get(k) != v]
-            if differing:
-                raise ArtifactError(
-                    "CKPT_OTHER",
-                    f"{path} is of a training with another {', '.join(differing)}; continue"
-                    " with the earlier values, or take another folder.",
-                )
+            self._check(path, _identity(found))
             return found
         if damaged:
             raise ArtifactError(
@@ -154,6 +154,27 @@ class Checkpoints:
                 f" again. The newest: {damaged[0]}",
             )
         return None
+
+    def _check(self, path: Path, theirs: Mapping[str, Any]) -> None:
+        """Raise ``CKPT_OTHER`` if a checkpoint is of another training.
+
+        Parts that :func:`forget_identity` removed may differ.
+        """
+        differing = [name for name, value in theirs.items() if self.identity.get(name) != value]
+        unknown = [k for k in differing if k in self.former and self.former[k] == theirs[k]]
+        if others := [name for name in differing if name not in unknown]:
+            raise ArtifactError(
+                "CKPT_OTHER",
+                f"{path} is of a training with another {', '.join(others)}; continue"
+                " with the earlier values, or take another folder.",
+            )
+        if unknown:
+            log.warning(
+                "%s is of an earlier version, which did not store enough of the %s to tell whether"
+                " it is the same; the training continues as if it were",
+                path,
+                " and the ".join(unknown),
+            )
 
     def check_space(self, checkpoint: Checkpoint) -> None:
         """Warn if the disk has no room for further checkpoints of this size."""
@@ -196,8 +217,13 @@ def forget_identity(folder: str | os.PathLike[str], parts: Collection[str]) -> N
         except ArtifactError as error:
             log.warning("%s It is not changed.", error)
             continue
-        identity = {k: v for k, v in found.values["identity"].items() if k not in parts}
+        identity = {k: v for k, v in _identity(found).items() if k not in parts}
         write_checkpoint(path, replace(found, values={**found.values, "identity": identity}))
+
+
+def _identity(found: Checkpoint) -> dict[str, Any]:
+    identity = found.values.get("identity")
+    return identity if isinstance(identity, dict) else {}
 
 
 def _encoded(checkpoint: Checkpoint) -> bytes:

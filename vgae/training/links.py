@@ -111,6 +111,8 @@ def prepare(
         if recipe.scale_features and graph.x is not None:
             encoder.feature_scale = feature_scale(graph.x)
         encoder.feature_names = input_names(graph)
+    elif model.trained_on:
+        log.warning("%s", _trained_before(model, split))
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     pairs, labels = split.val.edge_label_index.to(torch_device), split.val.edge_label
@@ -130,8 +132,20 @@ def prepare(
         recipe=recipe,
         seed=seed,
         compute=compute,
-        identity={"graph": graph.fingerprint, "split": [split.seed, *links]},
+        identity={"graph": graph.fingerprint, "split": split.digest},
+        former={"split": [split.seed, *links]},
+        trained_on=split.train_digest,
         plan=plan,
+    )
+
+
+def _trained_before(model: VAE, split: LinkSplit) -> str:
+    links = "other links, which may be held out here; evaluations of this split are refused then"
+    if set(model.trained_on) == {split.train_digest}:
+        links = "the same links"
+    return (
+        f"the model has been trained before, on {links}: the training goes on from those weights;"
+        " build a new model to begin anew"
     )
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, cast
@@ -21,10 +21,11 @@ from vgae.recipes.base import Training
 from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
 from vgae.runtime.progress import showing
 from vgae.runtime.signals import ended_by_signals
-from vgae.runtime.streams import stream
+from vgae.runtime.streams import seeded_torch, stream
 from vgae.training.averaging import averaged
 from vgae.training.checkpoint import Checkpoints
 from vgae.training.history import HistoryRow, row_text
+from vgae.training.identity import model_identity
 from vgae.training.loop import Epoch, Steps, epochs
 from vgae.training.plan import Plan
 from vgae.training.state import TrainingState, named_generators
@@ -95,6 +96,9 @@ class PreparedTraining:
         compute: Device and execution options.
         identity: Identity of the data. With seed, recipe and model, it must be equal for a
             training to continue from a checkpoint.
+        former: Values of ``identity`` in checkpoints of earlier versions; see
+            :class:`vgae.training.checkpoint.Checkpoints`.
+        trained_on: Digest of the training links, for :attr:`vgae.VAE.trained_on`.
         plan: Predicted cost, if it is known.
     """
 
@@ -104,6 +108,8 @@ class PreparedTraining:
     seed: int
     compute: Compute
     identity: Mapping[str, Any]
+    former: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: str | None = None
     plan: Plan | None = None
 
     def __post_init__(self) -> None:
@@ -141,9 +147,7 @@ class PreparedTraining:
             ResourceError: If the memory does not suffice, or a checkpoint cannot be written.
         """
         model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
-        identity = {"seed": self.seed, "recipe": recipe.identity(), "model": repr(model)}
-        identity |= self.identity
-        kept = None if checkpoints is None else Checkpoints(checkpoints, identity)
+        kept = None if checkpoints is None else self._checkpoints(checkpoints)
         trainer = _Trainer(model, problem.evaluate, recipe, on_row)
         optimizer = _optimizer(model, recipe, capturable=self.compute.cuda_graph)
         noise = stream(self.seed, "noise", device)
@@ -151,14 +155,16 @@ class PreparedTraining:
             memory_named(device),
             deterministic_algorithms(wanted=self.compute.deterministic),
             showing(recipe.epochs, "epochs", wanted=progress) as show,
+            seeded_torch(self.seed, device) as of_torch,
             _drawing_from(model.encoder, stream(self.seed, "dropout", device)),
             _drawing_from(model.decoder, stream(self.seed, "pairs", device)),
             ended_by_signals(wanted=kept is not None) as signals,
         ):
             drawing = {"encoder": model.encoder, "decoder": model.decoder, "steps": problem.steps}
-            generators = {"noise": noise, **named_generators(drawing)}
+            generators = {"noise": noise, **of_torch, **named_generators(drawing)}
             state = TrainingState(trainer.modules, optimizer, generators, trainer)
             start = time.perf_counter() - (0.0 if kept is None else _restored(kept, state))
+            self._mark()
             done = trainer.resume()
             show.begin(done)
             loop = epochs(
@@ -184,7 +190,21 @@ class PreparedTraining:
                     signals.check(number, kept.folder)
                 if trainer.stopped:
                     break
-        return trainer.result(time.perf_counter() - start, self.plan)
+        result = trainer.result(time.perf_counter() - start, self.plan)
+        self._mark()  # again: the weights of the best epoch may come without the mark
+        return result
+
+    def _checkpoints(self, folder: str | os.PathLike[str]) -> Checkpoints:
+        model = self.model
+        identity = {"seed": self.seed, "recipe": self.recipe.identity()}
+        identity |= {"model": model_identity(model), **self.identity}
+        return Checkpoints(folder, identity, {"model": repr(model), **self.former})
+
+    def _mark(self) -> None:
+        """Note in the model which links it has seen."""
+        if self.trained_on is not None:
+            seen = (*self.model.trained_on, self.trained_on)
+            self.model.trained_on = tuple(dict.fromkeys(seen))
 
 
 def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:

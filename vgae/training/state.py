@@ -12,6 +12,8 @@ from vgae.errors import ArtifactError
 from vgae.training.checkpoint import Checkpoint
 from vgae.training.history import HistoryRow, checked_row
 
+_LATER = ("torch", "torch_cuda")  # generators that the first checkpoints do not have
+
 
 class Progress(Protocol):
     """State between epochs, besides the current weights."""
@@ -76,7 +78,8 @@ class TrainingState:
                 part.load_state_dict(_below(module, tensors))
             self._restore_optimizer(_below("optimizer", tensors))
             for name, generator in self.generators.items():
-                generator.set_state(tensors[f"generator/{name}"])
+                if (stored := f"generator/{name}") in tensors or name not in _LATER:
+                    generator.set_state(tensors[stored])
             best = _below("best", tensors)
             self.progress.best = {k: best[k].to(v.device) for k, v in self.progress.best.items()}
             self.progress.history = [checked_row(HistoryRow(*r)) for r in values["history"]]
