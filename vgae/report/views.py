@@ -10,6 +10,7 @@ from vgae.report.text import graph_line, image_scores_text, link_scores_text, ta
 from vgae.report.view import RunView, SharedLayout
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
+from vgae.runs.kind import kind_of
 
 
 class _GraphView(RunView):
@@ -47,7 +48,8 @@ class _GraphView(RunView):
         if run.graph.y is not None:
             tasks = f"vgae evaluate {folder} --tasks links,classes"
             commands[tasks] = "and the accuracy of a classifier of the nodes"
-        table = f"vgae table --datasets {run.config['graph']['source']} --seeds 3"
+        source = shlex.quote(kind_of(run.config).located(run.folder, run.config).source)
+        table = f"vgae table --datasets {source} --seeds 3"
         return commands | {table: "mean and deviation of GAE and VGAE"}
 
     def draw(self, run: Run) -> None:

@@ -34,7 +34,7 @@ from vgae.report.pages.repeating import (
     folder_files,
     shell_command,
 )
-from vgae.runs.folder import stored_recipe, understood
+from vgae.runs.folder import shown_source, stored_recipe, understood
 from vgae.runs.graphs import GRAPHS, Run, calibration_at
 from vgae.runtime.npz import read_arrays
 
@@ -209,9 +209,9 @@ def settings(run: Run) -> list[tuple[str, str]]:
     """Return every setting and version, and the fingerprints."""
     config, graph = run.config, run.graph
     data = {
-        "source": config["graph"]["source"],
-        "features": config["graph"]["features"],
-        **{f"fraction for {part}": fraction for part, fraction in config["split"].items()},
+        "source": shown_source(config["graph"]["source"]),
+        "features": shown_source(config["graph"]["features"]),
+        **{f"fraction for {part}": config["split"][part] for part in ("val", "test")},
     }
     fingerprints = {"the graph": graph.fingerprint, "its links": graph.link_fingerprint}
     return all_settings(config, stored_recipe(Recipe, dict(config)), data, fingerprints)
@@ -221,12 +221,13 @@ def command(run: Run) -> str:
     """Return the command that repeats the training."""
     config = run.config
     recipe = stored_recipe(Recipe, dict(config))
-    words = ["vgae", "train", config["graph"]["source"], "--model", config["model"]]
+    source = shown_source(config["graph"]["source"])
+    words = ["vgae", "train", source, "--model", config["model"]]
     # Recipe 'best' chooses a variant from the data; the command names the variant.
     name = recipe.name if recipe.name in RECIPES else "paper"
     words += ["--recipe", name, "--seed", str(config["seed"])]
     given = {
-        "--features": (config["graph"]["features"], "raw"),
+        "--features": (shown_source(config["graph"]["features"]), "raw"),
         "--directed": (config["graph"].get("directed", "symmetrize"), "symmetrize"),
         "--val": (config["split"]["val"], VAL_FRACTION),
         "--test": (config["split"]["test"], TEST_FRACTION),

@@ -26,7 +26,7 @@ from vgae.report.pages.repeating import (
     shell_command,
 )
 from vgae.report.pages.sprites import latent_grid, spaced_sprite, sprite, thumbnails, tiling
-from vgae.runs.folder import understood
+from vgae.runs.folder import shown_source, understood
 from vgae.runs.images import IMAGES, ImageRun
 from vgae.runtime.streams import stream
 
@@ -259,14 +259,16 @@ def settings(run: ImageRun) -> list[tuple[str, str]]:
     """Return every setting and version, and the fingerprint of the images."""
     images = run.config["images"]
     fingerprints = {"the images": images["fingerprint"]}
-    return all_settings(run.config, run.recipe, {"source": images["source"]}, fingerprints)
+    data = {"source": shown_source(images["source"])}
+    return all_settings(run.config, run.recipe, data, fingerprints)
 
 
 def command(run: ImageRun) -> str:
     """Return the command that repeats the training."""
     config, recipe = run.config, run.recipe
     named = IMAGE_RECIPES.get(recipe.name, default_recipe(config["images"]["num_train"]))
-    words = ["vgae", "train", config["images"]["source"], "--model", config["model"]]
+    source = shown_source(config["images"]["source"])
+    words = ["vgae", "train", source, "--model", config["model"]]
     words += ["--recipe", named.name, "--seed", config["seed"]]
     return shell_command(words, recipe, named)
 
