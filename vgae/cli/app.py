@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -32,7 +33,7 @@ from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.train import draw_figures, train
 from vgae.errors import UsageError, VgaeError
 from vgae.recipes import recipe_named
-from vgae.runtime.atomic import writing
+from vgae.runtime.atomic import exhausted, writing
 from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
@@ -251,16 +252,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with exit_on_signals(partial(_tell, "INTERRUPTED")):
             app([word for word in arguments if word != "--debug"], prog_name="vgae")
-    except VgaeError as error:
-        if debug:
+    except Exception as error:
+        known = exhausted(error) or error
+        if debug or not isinstance(known, VgaeError | OSError):
             raise
-        _tell(error.code, error)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        _tell("OS", f"{error.filename or 'the output'}: {error.strerror or error}")
-        sys.exit(5)
+        code, what, status = "OS", str(known), 5
+        if isinstance(known, VgaeError):
+            code, status = known.code, known.exit_code
+        elif known.strerror:
+            what = f"{known.filename or 'the output'}: {known.strerror}"
+        with suppress(OSError):  # stderr may be a terminal that was closed
+            _tell(code, what)
+        sys.exit(status)
 
 
 def _tell(code: str, what: object) -> None:
