@@ -60,14 +60,14 @@ def _too_many_files(error: BaseException, path: object) -> str:
     file = path or getattr(error, "filename", None) or "a file"
     if getattr(error, "errno", None) == errno.ENFILE:
         return f"{file} cannot be opened: the system has too many open files; close programs."
-    limit = "its limit"
+    limit = "too many files"
     if os.name == "posix":
         import resource
 
-        limit = f"the {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} open files of its limit"
+        limit = f"at most {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} files"
     return (
-        f"{file} cannot be opened: the process has {limit}; raise it, such as with 'ulimit -n"
-        " 1024', and try again."
+        f"{file} cannot be opened: this process may have {limit} open at once; raise the limit,"
+        " such as with 'ulimit -n 1024', and try again."
     )
 
 
