@@ -5,6 +5,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
+from torch import Tensor
+
 from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
@@ -18,7 +20,7 @@ from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
 from vgae.models.files import write_json
 from vgae.models.pretrained import from_pretrained, save_pretrained
-from vgae.prediction.export import node_labels, write_embeddings
+from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.folder import is_named
@@ -69,6 +71,15 @@ class Run(FinishedRun):
             ArtifactError: If the graph has changed.
         """
         return GRAPHS.reopen(self.folder, self.config)
+
+    @cached_property
+    def embedding(self) -> Tensor:
+        """Posterior mean of each node in ``embeddings.npz``, shape ``(N, d)``.
+
+        Raises:
+            ArtifactError: If the file is damaged, or of other nodes.
+        """
+        return read_embeddings(self.folder / "embeddings.npz", self.graph.ids).mu
 
 
 class SplitGraph(NamedTuple):
@@ -261,12 +272,19 @@ train_run = partial(train, GRAPHS)
 
 
 def recalibrate(run: Run, calibration: Calibration) -> Run:
-    """Store a calibration with the model of a run, and evaluate the run with it."""
+    """Store a calibration with the model of a run, and evaluate the run with it.
+
+    Raises:
+        ArtifactError: If a file of the run is damaged; then nothing is written.
+    """
+    kept = {"graph": run.graph, "embedding": run.embedding}
     write_json(run.folder / "model" / "calibration.json", calibration.to_dict())
     scores = evaluate(run.model, run.graph, run.split, calibration=calibration)
     metrics = run.metrics | {part: score.to_dict() for part, score in scores.items()}
     write_json(run.folder / "metrics.json", metrics)
-    return replace(run, metrics=metrics, calibration=calibration)
+    changed = replace(run, metrics=metrics, calibration=calibration)
+    vars(changed).update(kept)
+    return changed
 
 
 def calibration_at(run: Run, prior: Prior) -> Calibration | None:
