@@ -28,6 +28,8 @@ from vgae.cli.options import (
     Set,
     announce,
     changes_of,
+    check_options,
+    refuse_options,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.train import draw_figures, train
@@ -63,6 +65,7 @@ def root(
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     run: RunArgument,
     tasks: Annotated[
         str, typer.Option(help="Tasks: links, classes, clusters; separated by commas.")
@@ -92,6 +95,7 @@ def evaluate(
     if hard % 2:
         raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
     kind = kind_of(run)
+    check_options(context, kind, run)
     progress = False if quiet else None
     options = EvaluationOptions(wanted, messages, hard, samples, progress)
     found = kind.evaluate(kind.load(run), options)
@@ -145,8 +149,9 @@ def calibrate(
 
 @app.command()
 def embed(
+    context: typer.Context,
     run: RunArgument,
-    graph: OtherGraph = None,
+    other: OtherGraph = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -173,9 +178,17 @@ def embed(
 
     announce(quiet=as_json)
     kind = kind_of(run)
-    found = kind.embed(kind.load(run), EmbeddingOptions(graph, features, messages))
+    check_options(context, kind, run)
+    if other is None:
+        refuse_options(
+            context,
+            ["features"],
+            "FEATURES",
+            "without another GRAPH there is no",
+        )
+    found = kind.embed(kind.load(run), EmbeddingOptions(other, features, messages))
     path = out or (
-        run / "embeddings.npz" if graph is None else Path(f"{Path(graph).stem}-embeddings.npz")
+        run / "embeddings.npz" if other is None else Path(f"{Path(other).stem}-embeddings.npz")
     )
     write_embeddings(path, found.ids, found.q, labels=found.labels)
     count, dimensions = found.q.mu.shape

@@ -124,7 +124,10 @@ class GraphRuns(RunKind[Run]):
     name, title, model = "graph", "a graph", "vgae"
     keys: ClassVar = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
     source, recipe, run = GraphSource, Recipe, Run
-    options = ("features", "directed", "val", "test", "max_memory", "cuda_graph")
+    options = (
+        *("features", "directed", "val", "test", "max_memory", "cuda_graph"),
+        *("tasks", "messages", "hard", "other", "top_k"),
+    )
     files: ClassVar = files_with(
         {
             "split.npz": "held-out links and their non-links",
