@@ -4,7 +4,7 @@ Every error is a ``ValueError`` with a stable ``code`` and the exit status of th
 The message is one line: what is wrong, where, and how to mend it.
 """
 
-from typing import Any, Self, get_args
+from typing import Any, get_args
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -36,7 +36,7 @@ class VgaeError(ValueError):
         super().__init__(printable(message, keep="\n"))
         self.code = code
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+    def __reduce__(self) -> Any:
         """Support pickling, so that an error passes between processes with its code."""
         return type(self), (self.code, str(self))
 
@@ -83,12 +83,18 @@ class NumericalError(VgaeError):
 
 
 class Interrupted(VgaeError):
-    """A training that SIGINT ended, with a checkpoint (exit status 130)."""
+    """A training that a signal ended, with a checkpoint (exit status 128 + its number).
 
-    exit_code = 130
+    Args:
+        code: See :class:`VgaeError`.
+        message: See :class:`VgaeError`.
+        number: Number of the signal: 2 for SIGINT, 15 for SIGTERM, 1 for SIGHUP.
+    """
 
+    def __init__(self, code: str, message: str, number: int = 2) -> None:
+        super().__init__(code, message)
+        self.exit_code = 128 + number
 
-class Terminated(Interrupted):
-    """A training that SIGTERM ended, with a checkpoint (exit status 143)."""
-
-    exit_code = 143
+    def __reduce__(self) -> Any:
+        """Support pickling; see :class:`VgaeError`."""
+        return type(self), (self.code, str(self), self.exit_code - 128)

@@ -1,9 +1,10 @@
 """Disks, memory, devices, signals, clocks and consoles that are not as one would like them.
 
-The ids are the rows of the catalogue of bad input, R01 to R17. Kills are in tests/faults.
+The ids are the rows of the catalogue of bad input, R01 to R20. Kills are in tests/faults.
 """
 
 import os
+import pty
 import random
 import resource
 import signal
@@ -330,3 +331,45 @@ def test_more_proposals_than_there_are_are_cut_off_and_told(trained, tmp_path, c
     assert status == 0, err
     assert "120 nodes have fewer than 1000 pairs that are not linked" in caplog.text
     assert len(out.read_text().splitlines()) > 120
+
+
+LIMITED = """
+import resource, sys
+import vgae.cli.app, vgae.cli.train, vgae.runs.graphs, vgae.report.views
+vgae.cli.train.draw_figures = lambda run: None
+number = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
+vgae.cli.app.main()
+"""
+
+
+@pytest.mark.row("R19")
+def test_too_few_open_files_are_named_with_their_limit(sbm_file, tmp_path):
+    words = ["train", sbm_file, "--epochs", "2", "-q", "-o", tmp_path / "run"]
+    for number in (3, 4, 5):
+        ended = subprocess.run(
+            [sys.executable, "-c", LIMITED, str(number), *map(str, words)],
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        )
+        line = one_line(ended.stderr, "NO_FILES")
+        assert f"may have at most {number} files open at once; raise the limit" in line
+        assert ended.returncode == 5
+
+
+@pytest.mark.row("R02", "R20")
+def test_a_training_on_a_terminal_that_is_closed_ends_with_a_checkpoint(sbm_file, tmp_path):
+    run, environment = tmp_path / "run", {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    words = ["train", str(sbm_file), "--epochs", "1000000", "-o", str(run)]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(sys.executable, [sys.executable, "-c", PROGRAM, *words], environment)
+    try:
+        while not list(run.glob("checkpoints/*.ckpt")):
+            os.read(terminal, 65536)
+    finally:
+        os.close(terminal)  # which sends SIGHUP
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 129
+    newest = max(run.glob("checkpoints/epoch-*.ckpt"))
+    vgae.training.checkpoint.read_checkpoint(newest)
+    assert not list(run.rglob(".tmp-*"))

@@ -111,3 +111,29 @@ def test_another_kind_of_file_is_not_written(run, tmp_path, command):
     status, _, err = command("sample", run, "-o", tmp_path / "samples.gif")
     assert status == 2
     assert "must end in .png or .npy" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        (["evaluate", "{run}", "--tasks", "links"], "--tasks"),
+        (["evaluate", "{run}", "--messages", "train", "--hard", "0"], "--messages, --hard"),
+        (["embed", "{run}", "--messages", "all"], "--messages"),
+        (["embed", "{run}", "stdlib", "--features", "none"], "GRAPH, --features"),
+        (["report", "{run}", "--top-k", "5"], "--top-k"),
+    ],
+)
+def test_options_of_graphs_are_refused_by_every_command(words, flags, run, command):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    status, out, err = command(*(word.format(run=run) for word in words))
+    assert (status, out) == (2, "")
+    said = f"error[IMAGES]: a run on images has no {flags}; leave that out for {run}.\n"
+    assert err == said
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+@pytest.mark.parametrize("words", [["predict", "{run}"], ["calibrate", "{run}"]])
+def test_a_command_for_graphs_names_the_kind_of_the_run(words, run, command):
+    status, _, err = command(*(word.format(run=run) for word in words))
+    said = f"{run} is a run on images, not on a graph; give the folder of one on a graph."
+    assert (status, err) == (4, f"error[RUN_KIND]: {said}\n")

@@ -7,8 +7,9 @@ import random
 import numpy as np
 import pytest
 
-from vgae import load_run
+from vgae import Graph, load_run
 from vgae.cli.app import main
+from vgae.data.files import write_npz
 
 FIRST = ["Ada", "Émilie", "Grace", "Hedy", "Ида", "李"]
 
@@ -182,3 +183,70 @@ def test_every_fault_is_one_line_and_writes_nothing(
     assert message in err
     assert out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+NAMES = ["a,b", " padded ", "-dash", '"q"', "plain", "tab\t,x", "é ", "a", "b", "--json", "c"]
+
+
+@pytest.fixture(scope="module")
+def named_run(tmp_path_factory):
+    """A run on a graph whose names have commas, blanks, quotes and dashes."""
+    folder = tmp_path_factory.mktemp("names")
+    count = len(NAMES)
+    edges = [[u, (u + step) % count] for u in range(count) for step in (1, 2)]
+    write_npz(Graph.from_edges(np.array(edges).T, node_ids=NAMES), folder / "names.npz")
+    with pytest.raises(SystemExit) as end:
+        main(
+            ["train", str(folder / "names.npz"), "-o", str(folder / "run"), "--epochs", "1", "-q"]
+        )
+    assert not end.value.code
+    return folder / "run"
+
+
+def sources(command, run, tmp_path, *words):
+    """The nodes that links are proposed for, in the order of the table."""
+    status, _, err = command("predict", run, "-k", 1, "-o", tmp_path / "p.json", *words)
+    assert status == 0, err
+    rows = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
+    return list(dict.fromkeys(row["source"] for row in rows))
+
+
+@pytest.mark.row("R16")
+def test_a_node_is_named_as_it_is_or_else_with_others_between_commas(named_run, tmp_path, command):
+    words = [word for name in NAMES for word in ("--nodes", name)]
+    assert sorted(sources(command, named_run, tmp_path, *words)) == sorted(NAMES)
+    for name in NAMES:
+        assert sources(command, named_run, tmp_path, "--nodes", name) == [name]
+    assert sorted(sources(command, named_run, tmp_path, "--nodes", "a, b,plain")) == [
+        *("a", "b", "plain")
+    ]
+    assert sources(command, named_run, tmp_path, "--nodes", "c, padded ") == ["c", " padded "]
+
+
+@pytest.mark.row("R16")
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_has_a_name_a_line_as_it_is(end, named_run, tmp_path, command):
+    path = tmp_path / "nodes.txt"
+    path.write_bytes(end.join([*NAMES[:6], ""]).encode())
+    found = sources(command, named_run, tmp_path, "--nodes-file", path, "--nodes", "c")
+    assert sorted(found) == sorted([*NAMES[:6], "c"])
+    path.write_bytes(b"a, b\n")
+    status, _, err = command("predict", named_run, "--nodes-file", path, "-o", tmp_path / "x.csv")
+    assert (status, "error[UNKNOWN_NODE]" in err, "'a, b'" in err) == (3, True, True)
+    path.write_bytes(b"\xff\xfe")
+    for other in (path, tmp_path / "none.txt", tmp_path):
+        status, _, err = command("predict", named_run, "--nodes-file", other)
+        assert (status, err.startswith(f"error[CANNOT_READ]: {other}: ")) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--pairs", "p.csv", "--nodes", "a"], "error[PAIRS]: with --pairs there is no --nodes;"),
+        (["--pairs", "p.csv", "-k", "3"], "error[PAIRS]: with --pairs there is no --top-k;"),
+        (["--features", "raw"], "error[FEATURES]: without another GRAPH there is no --features;"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(words, says, named_run, command):
+    status, out, err = command("predict", named_run, *words)
+    assert (status, out, err) == (2, "", f"{says} leave that out.\n")

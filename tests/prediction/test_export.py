@@ -8,13 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgae.errors import DataError, ResourceError, UsageError
+from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
 from vgae.prediction.export import (
     networkx_with_embeddings,
     node_from_word2vec,
     node_labels,
+    read_embeddings,
     to_anndata_dict,
     word2vec_name,
     write_embeddings,
@@ -321,3 +322,60 @@ def test_another_suffix_is_refused_and_nothing_is_written(q, tmp_path):
     with pytest.raises(UsageError, match=r"must end in one of .npz, .npy, .csv.*, got '.xyz'"):
         write_embeddings(tmp_path / "e.xyz", IDS, q)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ids", [IDS, range(5, 5 + len(IDS))])
+def test_a_posterior_is_read_as_it_was_written(ids, q, tmp_path):
+    path = tmp_path / "e.npz"
+    for posterior in (q, PointMass(q.mu)):
+        write_embeddings(path, ids, posterior)
+        found = read_embeddings(path, ids)
+        assert type(found) is type(posterior)
+        for name, value in vars(posterior).items():
+            assert torch.equal(getattr(found, name), value)
+
+
+MU = np.ones((4, 2), np.float32)
+
+
+@pytest.mark.row("C17")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mu": MU[:3]}, "mu must have a row for each of 4 nodes, got 3"),
+        ({"mu": MU[:, 0]}, r"of shape \(N, d\), d at least 1, got float32 of shape \(4,\)"),
+        ({"mu": MU[:, :0]}, r"got float32 of shape \(4, 0\)"),
+        ({"mu": MU.astype(complex)}, "got complex128"),
+        ({"mu": MU.astype(int)}, "got int64"),
+        ({"mu": MU.astype(str)}, "got <U32"),
+        ({"mu": MU * np.nan}, "mu has values that are NaN or infinite"),
+        ({"mu": MU * np.inf}, "mu has values that are NaN or infinite"),
+        ({"logvar": MU[:, :1]}, "mu and logvar differ in shape"),
+        ({"logvar": MU * np.nan}, "logvar has values"),
+        ({"ids": np.array([*"abce"])}, "its ids are not the names of the 4 nodes"),
+        ({"ids": np.arange(4)}, "its ids are not"),
+        ({"ids": np.zeros(4, [("a", "i4")])}, "its ids are not"),
+        ({"mu": None}, "it lacks 'mu'"),
+        ({"ids": None}, "it lacks 'ids'"),
+    ],
+)
+def test_other_arrays_than_one_finite_vector_per_node_are_refused(change, words, tmp_path):
+    arrays = {"ids": np.array([*"abcd"]), "mu": MU, "logvar": MU} | change
+    path = tmp_path / "e.npz"
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ArtifactError, match=words) as caught:
+        read_embeddings(path, [*"abcd"])
+    assert caught.value.code == "EMBEDDINGS_CORRUPT"
+
+
+def test_a_file_that_is_no_npz_is_refused(tmp_path):
+    (tmp_path / "e.npz").write_bytes(b"PK")
+    for name in ("e.npz", "none.npz"):
+        with pytest.raises(ArtifactError, match=f"{name}: .*vgae embed RUN"):
+            read_embeddings(tmp_path / name, [*"abcd"])
+
+
+def test_wide_numbers_and_other_byte_orders_are_read(tmp_path):
+    for dtype in (">f8", "<f8", ">f4", "f2", np.longdouble):
+        np.savez(tmp_path / "e.npz", ids=np.arange(4), mu=MU.astype(dtype))
+        assert np.array_equal(read_embeddings(tmp_path / "e.npz", range(4)).mu.numpy(), MU)

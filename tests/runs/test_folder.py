@@ -1,4 +1,5 @@
 import json
+import resource
 
 import pytest
 
@@ -69,6 +70,24 @@ def test_a_history_comes_back_row_by_row(tmp_path):
         assert read_history(tmp_path) == rows[:1]  # it is on the disk at once
         write(rows[1])
     assert read_history(tmp_path) == rows
+
+
+@pytest.mark.row("R04")
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_history_that_the_disk_does_not_take_is_named(size, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(ResourceError, match=r"history\.jsonl cannot be written .*; make room"):
+            write_history(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def write_history(folder):
+    with history_file(folder) as write:
+        for epoch in range(1, 9):
+            write(HistoryRow(epoch, 0.5, 10.0, 2.0))
 
 
 def test_a_history_that_is_none_is_one_error(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vgae.errors import ResourceError
-from vgae.runtime.atomic import replacing
+from vgae.runtime.atomic import exhausted, replacing, writing
 
 
 @pytest.fixture
@@ -136,3 +136,26 @@ def test_a_folder_in_the_place_of_the_file_stays_as_it_was(path):
     with pytest.raises(ResourceError, match="Is a directory"), replacing(path) as temporary:
         temporary.write_text("text")
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.row("R19")
+def test_too_many_open_files_are_found_wherever_they_were_noticed():
+    def wrapped():
+        try:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc/meminfo")
+        except OSError as error:
+            raise ValueError("no such thing") from error
+
+    with pytest.raises(ValueError, match="no such thing") as caught:
+        wrapped()
+    found = exhausted(caught.value)
+    assert found.code == "NO_FILES"
+    assert str(found).startswith("/proc/meminfo cannot be opened: this process may have at most")
+    assert exhausted(ImportError(f"lib.so: {os.strerror(errno.EMFILE)}")).code == "NO_FILES"
+    system = exhausted(OSError(errno.ENFILE, os.strerror(errno.ENFILE)))
+    assert "the system has too many open files" in str(system)
+    named = r"x\.txt cannot be opened"
+    with pytest.raises(ResourceError, match=named) as caught, writing("x.txt"):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "other")
+    assert exhausted(caught.value) is caught.value
+    assert exhausted(ValueError("another")) is None

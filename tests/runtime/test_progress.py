@@ -1,4 +1,6 @@
 import contextlib
+import errno
+import io
 import re
 import sys
 
@@ -159,3 +161,21 @@ def test_what_is_printed_meanwhile_goes_where_it_would_have_gone(capsys):
         show(1)
         sys.stdout.write("result\n")
     assert capsys.readouterr().out == "result\n"
+
+
+@pytest.mark.row("R20")
+@pytest.mark.parametrize("wanted", [None, True])
+def test_work_goes_on_if_stderr_can_no_longer_be_written(wanted, clock, monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.EIO, "Input/output error")
+
+        def flush(self):
+            self.write("")
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    with showing(100, "epochs", wanted=wanted) as show:
+        for done in range(1, 101):
+            clock.now += 1
+            show(done)
+    assert show.done == 100

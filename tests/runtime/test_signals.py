@@ -7,22 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from vgae.errors import Interrupted, Terminated
+from vgae.errors import Interrupted
 from vgae.runtime.signals import ended_by_signals, exit_on_signals
 
+STATUS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
-@pytest.mark.parametrize(
-    ("number", "kind", "status"),
-    [(signal.SIGINT, Interrupted, 130), (signal.SIGTERM, Terminated, 143)],
-)
-def test_a_signal_is_noted_and_raised_when_it_is_asked_for(number, kind, status):
+
+@pytest.mark.parametrize(("number", "status"), STATUS)
+def test_a_signal_is_noted_and_raised_when_it_is_asked_for(number, status):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with ended_by_signals(wanted=True) as signals:
             signals.check(1, Path("run/checkpoints"))
             os.kill(os.getpid(), number)
             words = f"{number.name} ended the training after epoch 3"
-            with pytest.raises(kind, match=words) as error:
+            with pytest.raises(Interrupted, match=words) as error:
                 signals.check(3, Path("run/checkpoints"))
         assert error.value.exit_code == status
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -31,7 +30,7 @@ def test_a_signal_is_noted_and_raised_when_it_is_asked_for(number, kind, status)
 
 
 @pytest.mark.row("R02")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), STATUS)
 def test_what_has_nothing_to_finish_tells_of_the_signal_and_ends(number, status):
     before, told = signal.getsignal(number), []
 
@@ -84,3 +83,29 @@ def test_what_was_ignored_stays_ignored():
             assert signals.received == 0
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_what_was_ignored_stays_ignored_after_another_signal():
+    """As SIGHUP under nohup, when SIGTERM ends the training."""
+    hang_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals(wanted=True) as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.received == signal.SIGTERM
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, hang_up)
+
+
+def test_a_report_that_cannot_be_written_does_not_change_the_status():
+    def closed(_):
+        raise OSError(5, "Input/output error")
+
+    def work():
+        with exit_on_signals(closed):
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with pytest.raises(SystemExit) as end:
+        work()
+    assert end.value.code == 129

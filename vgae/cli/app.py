@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -28,11 +28,14 @@ from vgae.cli.options import (
     Set,
     announce,
     changes_of,
+    check_options,
+    refuse_options,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.train import draw_figures, train
 from vgae.errors import UsageError, VgaeError
 from vgae.recipes import recipe_named
+from vgae.runtime.atomic import exhausted
 from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
@@ -62,6 +65,7 @@ def root(
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     run: RunArgument,
     tasks: Annotated[
         str, typer.Option(help="Tasks: links, classes, clusters; separated by commas.")
@@ -92,6 +96,7 @@ def evaluate(
     if hard % 2:
         raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
     kind = kind_of(run)
+    check_options(context, kind, run)
     progress = False if quiet else None
     options = EvaluationOptions(wanted, messages, hard, samples, allow_seen, progress)
     found = kind.evaluate(kind.load(run, unchecked=["split.npz"] if allow_seen else []), options)
@@ -148,8 +153,9 @@ def calibrate(
 
 @app.command()
 def embed(
+    context: typer.Context,
     run: RunArgument,
-    graph: OtherGraph = None,
+    other: OtherGraph = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -177,17 +183,21 @@ def embed(
 
     announce(quiet=as_json)
     kind, own = kind_of(run), run / "embeddings.npz"
-    is_own = graph is None and messages == "train"
-    name = run / "embeddings-all.npz" if graph is None else f"{Path(graph).stem}-embeddings.npz"
+    check_options(context, kind, run)
+    is_own = other is None and messages == "train"
+    if other is None:
+        refuse_options(context, ["features"], "FEATURES", "without another GRAPH there is no")
+    name = run / "embeddings-all.npz" if other is None else f"{Path(other).stem}-embeddings.npz"
     path = out or (own if is_own else Path(name))
-    if path.resolve() == own.resolve() and not is_own:
+    is_stored = path.resolve() == own.resolve()
+    if is_stored and not is_own:
         raise UsageError(
             "EMBEDDINGS",
             f"{own} is the embedding over the training links, which figures and pages show;"
             " choose another --out.",
         )
-    found = kind.embed(kind.load(run), EmbeddingOptions(graph, features, messages))
-    with store_embeddings(run) if path.resolve() == own.resolve() else nullcontext():
+    found = kind.embed(kind.load(run), EmbeddingOptions(other, features, messages))
+    with store_embeddings(run) if is_stored else nullcontext():
         write_embeddings(path, found.ids, found.q, labels=found.labels)
     count, dimensions = found.q.mu.shape
     if as_json:
@@ -260,16 +270,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with exit_on_signals(partial(_tell, "INTERRUPTED")):
             app([word for word in arguments if word != "--debug"], prog_name="vgae")
-    except VgaeError as error:
-        if debug:
+    except Exception as error:
+        known = exhausted(error) or error
+        if debug or not isinstance(known, VgaeError | OSError):
             raise
-        _tell(error.code, error)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        _tell("OS", f"{error.filename or 'the output'}: {error.strerror or error}")
-        sys.exit(5)
+        code, what, status = "OS", str(known), 5
+        if isinstance(known, VgaeError):
+            code, status = known.code, known.exit_code
+        elif known.strerror:
+            what = f"{known.filename or 'the output'}: {known.strerror}"
+        with suppress(OSError):  # stderr may be a terminal that was closed
+            _tell(code, what)
+        sys.exit(status)
 
 
 def _tell(code: str, what: object) -> None:

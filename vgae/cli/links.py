@@ -16,8 +16,9 @@ from vgae.cli.options import (
     Quiet,
     RunArgument,
     announce,
+    refuse_options,
 )
-from vgae.errors import UsageError, printable
+from vgae.errors import DataError, UsageError, printable
 from vgae.report.text import graph_line
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from vgae.prediction.links import LinkTable
 
 _SHOWN = 10  # links
+_OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", "metric")
 
 
 def predict(
+    context: typer.Context,
     run: RunArgument,
     graph: OtherGraph = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")] = 10,
@@ -35,7 +38,15 @@ def predict(
         bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
     ] = False,
     nodes: Annotated[
-        str | None, typer.Option(help="Names of the nodes to propose for, separated by commas.")
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="Node to propose for; may be repeated. A text that is no name is taken as"
+            " several, separated by commas.",
+        ),
+    ] = [],
+    nodes_file: Annotated[
+        Path | None, typer.Option(help="File with the names of nodes to propose for, one a line.")
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Score these pairs instead: a file, two names per line.")
@@ -65,6 +76,15 @@ def predict(
     from vgae.prediction.links import predict_links, score_links
     from vgae.runs.graphs import GRAPHS, calibration_at, open_graph
 
+    if pairs is not None:
+        refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
+    if graph is None:
+        refuse_options(
+            context,
+            ["features"],
+            "FEATURES",
+            "without another GRAPH there is no",
+        )
     announce(quiet=quiet or as_json)
     loaded = GRAPHS.load(run, unchecked=["split.npz"] if allow_seen else [])
     progress = False if quiet else None
@@ -76,7 +96,7 @@ def predict(
             scored,
             top_k,
             per_node=not overall,
-            nodes=None if nodes is None else _named_nodes(nodes, scored),
+            nodes=_named_nodes(nodes, nodes_file, scored),
             metric=metric,  # pyright: ignore[reportArgumentType]
             calibration=calibration,
             progress=progress,
@@ -150,10 +170,33 @@ def convert(
         typer.echo(f"{graph_line(read.summary())}\n{out}")
 
 
-def _named_nodes(text: str, graph: "Graph") -> list[Any]:
-    """Return the names of nodes in a text, separated by commas, in the type of the graph."""
+def _named_nodes(texts: list[str], path: Path | None, graph: "Graph") -> list[Any] | None:
+    """Return the named nodes, in the type of the graph; ``None`` if none are named.
+
+    Args:
+        texts: Names, which are taken as they are, or else several names, separated by commas.
+        path: File of names, one a line, which are taken as they are.
+        graph: Graph of the nodes.
+    """
+    if not texts and path is None:
+        return None
     ids = {str(node): node for node in graph.ids}
-    return [ids.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
+    names = [] if path is None else _lines(path)
+    for text in texts:
+        parts = [text] if text in ids else [part for part in text.split(",") if part.strip()]
+        names += [part if part in ids else part.strip() for part in parts]
+    return [ids.get(name, name) for name in names]
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a text file that are not empty, with blanks at their ends."""
+    from vgae.runtime.reading import brief, read_regular
+
+    try:
+        text = read_regular(path).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DataError("CANNOT_READ", f"{path}: {brief(error)}.") from None
+    return [line for line in text.replace("\r\n", "\n").split("\n") if line]
 
 
 def _named_pairs(path: Path) -> list[list[Any]]:

@@ -2,10 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from vgae.errors import UsageError
 from vgae.models.registry import model_names
 from vgae.recipes import PAPER, RECIPES, Recipe
 from vgae.recipes.images import IMAGE_RECIPES, KERAS2D, SMALL2D
+
+if TYPE_CHECKING:
+    from vgae.runs.kind import RunKind
 
 GraphArgument = Annotated[
     str,
@@ -24,7 +27,9 @@ GraphArgument = Annotated[
 OtherGraph = Annotated[
     str | None,
     typer.Argument(
-        help="Another graph with the same features  [default: that of RUN]", show_default=False
+        metavar="GRAPH",
+        help="Another graph with the same features  [default: that of RUN]",
+        show_default=False,
     ),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, as 'vgae train' wrote it.")]
@@ -133,6 +138,53 @@ def announce(*, quiet: bool) -> None:
     if not quiet:
         logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_ToStderr()])
         logging.getLogger("vgae").setLevel(logging.INFO)
+
+
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """Return the options and arguments on the command line, by the names of the parameters."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {
+        name: context.params[name]
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    }
+
+
+def refuse_options(
+    context: typer.Context, names: Collection[str], code: str, why: str, where: str = ""
+) -> None:
+    """Raise ``UsageError`` if one of some options is on the command line.
+
+    Args:
+        context: Context of the command.
+        names: Names of parameters.
+        code: Code of the error.
+        why: Text before the options in the message: ``"a run on images has no"``.
+        where: Text after "leave that out".
+    """
+    given = given_options(context).keys() & names
+    flags = [
+        param.opts[0] if param.param_type_name == "option" else param.metavar
+        for param in context.command.params
+        if param.name in given
+    ]
+    if flags:
+        raise UsageError(code, f"{why} {', '.join(map(str, flags))}; leave that out{where}.")
+
+
+def check_options(context: typer.Context, kind: "RunKind[Any]", source: object) -> None:
+    """Raise ``UsageError`` if an option is given that only other kinds of runs have.
+
+    Args:
+        context: Context of the command.
+        kind: Kind of the run.
+        source: Name or path of its data, or its folder.
+    """
+    from vgae.runs.kind import kinds
+
+    special = {name for other in kinds() for name in other.options} - {*kind.options}
+    why = f"a run on {kind.title} has no"
+    refuse_options(context, special, kind.name.upper(), why, f" for {source}")
 
 
 def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:

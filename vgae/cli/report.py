@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from vgae.cli.console import print_json
-from vgae.cli.options import Json, Quiet, announce
+from vgae.cli.options import Json, Quiet, announce, check_options, refuse_options
 from vgae.errors import UsageError
 
 
 def report(
+    context: typer.Context,
     runs: Annotated[
         list[Path],
         typer.Argument(
@@ -35,11 +36,16 @@ def report(
 ) -> None:
     """Write a page about a run, or one that compares several, as self-contained HTML."""
     from vgae.report.pages.frame import plotly_js, write_page
+    from vgae.runs.kind import kind_of
 
     several = len(runs) > 1
     path = out or (_beside(runs) if several else runs[0] / "report.html")
     if path.suffix not in (".html", ".htm"):
         raise UsageError("REPORT_FORMAT", f"--out must end in .html, got {path}.")
+    for run in runs:
+        check_options(context, kind_of(run), run)
+    if several:
+        refuse_options(context, ["top_k"], "TOP_K", "a page that compares runs has no")
     announce(quiet=quiet or as_json)
     plotly_js()  # raises before any work if plotly is missing
     size = write_page(path, _page(runs, path, top_k))

@@ -14,7 +14,7 @@ from vgae.errors import ArtifactError, UsageError
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 
 if TYPE_CHECKING:
-    from vgae.runs.kind import FinishedRun, RunKind
+    from vgae.runs.kind import FinishedRun
 
 
 def train(
@@ -56,9 +56,9 @@ def train(
     max_bytes = None if max_memory is None else int(1e6 * max_memory)
     compute = Compute(device, max_bytes, cuda_graph, deterministic)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
-    given = _given(context)
+    given = o.given_options(context)
     if _is_begun(resume, given):
-        _check_options(kind_of(resume), str(resume), given)
+        o.check_options(context, kind_of(resume), resume)
         _check_same(resume, given)
         run = resume_run(
             resume, changes=changes, override=override, tensorboard=tensorboard, **how
@@ -67,7 +67,7 @@ def train(
             show_run(run, as_json=as_json)
         return
     kind = kind_for(graph)
-    _check_options(kind, graph, given)
+    o.check_options(context, kind, graph)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
     model = model or kind.model
     place = out or resume or f"runs/{Path(graph).stem}-{kind.label(model, settings)}"
@@ -76,16 +76,6 @@ def train(
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
     show_run(run, as_json=as_json)
-
-
-def _given(context: typer.Context) -> dict[str, Any]:
-    """Return the options on the command line."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    return {
-        name: context.params[name]
-        for name, source in sources.items()
-        if source is not None and source.name == "COMMANDLINE"
-    }
 
 
 def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
@@ -104,19 +94,6 @@ def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
             "NOT_A_RUN", f"{folder} is not a run; to begin one there, name the GRAPH too."
         )
     return False
-
-
-def _check_options(kind: "RunKind[Any]", source: str, given: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` if an option is given that only other kinds have."""
-    from vgae.runs.kind import kinds
-
-    special = {name for other in kinds() for name in other.options} - {*kind.options}
-    if names := [name for name in given if name in special]:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-        raise UsageError(
-            kind.name.upper(),
-            f"a run on {kind.title} has no {flags}; leave that out for {source}.",
-        )
 
 
 def _check_same(folder: Path, given: Mapping[str, Any]) -> None:

@@ -10,13 +10,14 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
-from vgae.errors import DataError
-from vgae.gaussian import DiagGaussian
+from vgae.errors import ArtifactError, DataError
+from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.arrays import scipy_from_tensor
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.atomic import replacing
-from vgae.runtime.npz import write_arrays
+from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.tables import FORMATS as TABLE_FORMATS
 from vgae.runtime.tables import checked_suffix, exact_values, write_table
 from vgae.vae import Posterior
@@ -72,6 +73,53 @@ def write_embeddings(
         label = {} if labels is None else {"label": labels}
         z = {f"z_{k}": column for k, column in enumerate(arrays["mu"].T)}
         write_table(path, {"id": ids, **label, **z})
+
+
+def read_embeddings(path: str | os.PathLike[str], ids: Sequence[NodeId]) -> Posterior:
+    """Return the posterior in an ``.npz`` file of :func:`write_embeddings`.
+
+    Args:
+        path: File of a run.
+        ids: Names of the N nodes that it must be of.
+
+    Returns:
+        A :class:`~vgae.DiagGaussian`, or a :class:`~vgae.PointMass` if it has no ``logvar``.
+
+    Raises:
+        ArtifactError: ``EMBEDDINGS_CORRUPT`` if it cannot be read; is of other nodes; or if its
+            arrays are not finite floating-point numbers of shape (N, d), d at least 1.
+    """
+    path = Path(path)
+    try:
+        arrays = read_arrays(path)
+        names, stored = _id_array(ids), arrays["ids"]
+        if stored.dtype.kind != names.dtype.kind or not np.array_equal(stored, names):
+            raise ValueError(f"its ids are not the names of the {len(ids)} nodes")
+        tensors = {n: _matrix(n, arrays[n], len(ids)) for n in ("mu", "logvar") if n in arrays}
+        if tensors.get("logvar", tensors["mu"]).shape != tensors["mu"].shape:
+            raise ValueError("mu and logvar differ in shape")
+    except (KeyError, ValueError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+        raise ArtifactError(
+            "EMBEDDINGS_CORRUPT",
+            f"{path}: {reason:.200}; write it again with 'vgae embed RUN'.",
+        ) from None
+    return DiagGaussian(**tensors) if "logvar" in tensors else PointMass(tensors["mu"])
+
+
+def _matrix(name: str, array: np.ndarray, num_nodes: int) -> torch.Tensor:
+    """Return stored vectors; raise ``ValueError`` unless they are one per node, and finite."""
+    if array.dtype.kind != "f" or array.ndim != 2 or not array.shape[1]:
+        raise ValueError(
+            f"{name} must be floating-point numbers of shape (N, d), d at least 1, got"
+            f" {array.dtype} of shape {array.shape}"
+        )
+    if len(array) != num_nodes:
+        raise ValueError(f"{name} must have a row for each of {num_nodes} nodes, got {len(array)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has values that are NaN or infinite")
+    # In the byte order of the machine and at most double precision, which torch takes.
+    return torch.tensor(array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64))
 
 
 def write_projector(

@@ -54,9 +54,8 @@ class _GraphView(RunView):
 
     def draw(self, run: Run) -> None:
         from vgae.report.figures.graphs import write_figures
-        from vgae.runtime.npz import read_arrays
 
-        write_figures(run, read_arrays(run.folder / "embeddings.npz")["mu"])
+        write_figures(run, run.embedding.numpy())
 
     def page(self, run: Run, *, top_k: int = 200) -> str:
         from vgae.report.pages.graphs import graph_page

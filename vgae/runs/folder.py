@@ -138,7 +138,13 @@ def history_file(
         if tensorboard or logs.is_dir():
             log_row = opened.enter_context(tensorboard_log(logs))
         with writing(path):
-            file = opened.enter_context(path.open("w", encoding="utf-8", buffering=1))
+            file = path.open("w", encoding="utf-8", buffering=1)
+
+        def close() -> None:
+            with writing(path):  # writes again what a full disk did not take
+                file.close()
+
+        opened.callback(close)
 
         def write(row: HistoryRow) -> None:
             with writing(path):

@@ -6,6 +6,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
+from torch import Tensor
+
 from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
@@ -19,7 +21,7 @@ from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
 from vgae.models.files import write_json
 from vgae.models.pretrained import from_pretrained, save_pretrained
-from vgae.prediction.export import node_labels, write_embeddings
+from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.digests import check_digests, store_digests
@@ -76,6 +78,16 @@ class Run(FinishedRun):
         self.split.audit(graph)
         return graph
 
+    @cached_property
+    def embedding(self) -> Tensor:
+        """Posterior mean of each node in ``embeddings.npz``, shape ``(N, d)``.
+
+        Raises:
+            ArtifactError: If the file is damaged, of other nodes, or of another run.
+        """
+        check_digests(self.folder, self.metrics, ["embeddings.npz"])
+        return read_embeddings(self.folder / "embeddings.npz", self.graph.ids).mu
+
 
 class SplitGraph(NamedTuple):
     """A graph and the split of its links."""
@@ -119,7 +131,10 @@ class GraphRuns(RunKind[Run]):
     name, title, model = "graph", "a graph", "vgae"
     keys: ClassVar = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
     source, recipe, run = GraphSource, Recipe, Run
-    options = ("features", "directed", "val", "test", "max_memory", "cuda_graph")
+    options = (
+        *("features", "directed", "val", "test", "max_memory", "cuda_graph"),
+        *("tasks", "messages", "hard", "other", "top_k"),
+    )
     files: ClassVar = files_with(
         {
             "split.npz": "held-out links and their non-links",
@@ -302,8 +317,14 @@ train_run = partial(train, GRAPHS)
 
 
 def recalibrate(run: Run, calibration: Calibration, *, allow_seen: bool = False) -> Run:
-    """Store a calibration with the model of a run, and evaluate the run with it."""
+    """Store a calibration with the model of a run, and evaluate the run with it.
+
+    Raises:
+        ArtifactError: If a file of the run is damaged, or of another run; then nothing is written.
+        ResourceError: If another process is writing in its folder.
+    """
     name, folder = "model/calibration.json", run.folder
+    kept = {"graph": run.graph, "embedding": run.embedding}
     how: Any = {"calibration": calibration, "allow_seen": allow_seen}
     scores = evaluate(run.model, run.graph, run.split, **how)
     parts = {part: score.to_dict() for part, score in scores.items()}
@@ -312,7 +333,9 @@ def recalibrate(run: Run, calibration: Calibration, *, allow_seen: bool = False)
         write_json(folder / name, calibration.to_dict())
         # After a kill between the two, the digest shows that the scores are of another one.
         metrics = store_digests(folder, [name], **parts)
-    return replace(run, metrics=metrics, calibration=calibration)
+    changed = replace(run, metrics=metrics, calibration=calibration)
+    vars(changed).update(kept)
+    return changed
 
 
 def calibration_at(run: Run, prior: Prior, *, allow_seen: bool = False) -> Calibration | None:

@@ -63,6 +63,7 @@ class ImageRuns(RunKind[ImageRun]):
     name, title, model = "images", "images", "vae"
     keys: ClassVar = {"images": dict, "model": str, "recipe": dict, "seed": int}
     recipe, run = ImageRecipe, ImageRun
+    options = ("samples",)
     files: ClassVar = files_with(
         {
             "metrics.json": "ELBO, log p(x), active dimensions",

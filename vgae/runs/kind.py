@@ -83,8 +83,10 @@ class RunKind(ABC, Generic[R]):
         source: Class of the description of the data.
         recipe: Class of the recipes.
         run: Class of the runs.
-        options: Options of ``vgae train`` that not every kind has: fields of ``source``,
-            ``max_memory``, ``cuda_graph``.
+        options: Parameters of commands that not every kind has. ``vgae train``: fields of
+            ``source``, ``max_memory``, ``cuda_graph``; ``evaluate``: ``tasks``, ``messages``,
+            ``hard``, ``samples``; ``embed``: ``other`` (another graph), ``features``,
+            ``messages``; ``report``: ``top_k``.
         files: Files of a run folder and their descriptions.
         tied: Files whose digests ``metrics.json`` has, so that those of another run are refused.
         view: A :class:`vgae.report.view.RunView`, or its place as ``"module:attribute"``, which
@@ -209,7 +211,9 @@ class RunKind(ABC, Generic[R]):
         kind = kind_of(folder)
         if kind.name != self.name:
             raise ArtifactError(
-                "RUN_KIND", f"{folder} is a run on {kind.title}, not on {self.title}."
+                "RUN_KIND",
+                f"{folder} is a run on {kind.title}, not on {self.title}; give the folder of"
+                f" one on {self.title}.",
             )
         if not (folder / "metrics.json").exists():
             raise ArtifactError("NOT_COMPLETE", _incomplete(folder))

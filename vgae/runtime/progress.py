@@ -1,14 +1,16 @@
 """Progress on stderr: count, rate, remaining time and a text.
 
 A terminal gets one line that is redrawn. A file or a pipe gets a plain line every ten seconds,
-the first after five, so short work writes none.
+the first after five, so short work writes none. Work goes on if stderr can no longer be written,
+as after the terminal was closed.
 """
 
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from vgae.errors import printable
 
@@ -110,7 +112,7 @@ def _drawn(pace: Pace) -> Iterator[None]:
     from rich.table import Column, Table
     from rich.text import Text as Line
 
-    console = Console(stderr=True)
+    console = Console(file=_Stream(sys.stderr))  # pyright: ignore[reportArgumentType]
 
     def line() -> Table:
         bar = [ProgressBar(pace.total, pace.done, width=5)] if console.width >= _WITH_BAR else []
@@ -156,8 +158,28 @@ class _Lines(Pace):
         self.written = self.done
         unit = "" if self.unit == "bytes" else f" {self.unit}"
         parts = (self.counts() + unit, self.rate(), self.time(), self.message())
-        sys.stderr.write(", ".join(filter(None, parts)) + "\n")
-        sys.stderr.flush()
+        stream = _Stream(sys.stderr)
+        stream.write(", ".join(filter(None, parts)) + "\n")
+        stream.flush()
+
+
+class _Stream:
+    """Text stream that ignores failing writes."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def _clock_time(seconds: float) -> str:

@@ -1,15 +1,17 @@
-"""Handlers of SIGTERM and SIGINT that end a training between two epochs."""
+"""Handlers of SIGINT, SIGTERM and SIGHUP that end a training between two epochs."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from vgae.errors import Interrupted, Terminated
+from vgae.errors import Interrupted
 
 _USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+if hasattr(signal, "SIGHUP"):  # absent on Windows
+    _USUAL[signal.SIGHUP] = signal.SIG_DFL
 
 
 class SignalNote:
@@ -21,30 +23,31 @@ class SignalNote:
     def note(self, number: int, _: Any) -> None:
         """Record a signal, and restore the usual handlers for the next one."""
         self.received = number
-        _handle(_USUAL)
+        _restore_usual()
 
     def check(self, epoch: int, folder: Path) -> None:
-        """Raise ``Interrupted`` or ``Terminated`` if a signal was received.
+        """Raise ``Interrupted`` if a signal was received.
 
         The message has the number of the completed epoch and the folder of its checkpoint.
         """
         if self.received:
-            kind = Terminated if self.received == signal.SIGTERM else Interrupted
-            raise kind(
+            raise Interrupted(
                 "INTERRUPTED",
                 f"{signal.Signals(self.received).name} ended the training after epoch {epoch}; its"
                 f" checkpoint is in {folder}: go on with the same call, or with 'vgae train"
                 f" --resume {folder.parent}' if that is a run.",
+                self.received,
             )
 
 
 @contextmanager
 def exit_on_signals(report: Callable[[str], object]) -> Iterator[None]:
-    """Report SIGINT or SIGTERM and exit with status 130 or 143, outside of a training."""
+    """Report a signal and exit with status 128 + its number, outside of a training."""
 
     def end(number: int, _: Any) -> None:
-        _handle(_USUAL)
-        report(f"{signal.Signals(number).name} ended it; files written before are complete")
+        _restore_usual()
+        with suppress(OSError):  # stderr may be a terminal that was closed
+            report(f"{signal.Signals(number).name} ended it; files written before are complete")
         raise SystemExit(128 + number)
 
     with _handled(end):
@@ -56,7 +59,8 @@ def ended_by_signals(*, wanted: bool) -> Iterator[SignalNote]:
     """Yield a record of signals, and restore the handlers afterwards.
 
     Without ``wanted``, and outside the main thread, where Python runs no handlers, none is
-    recorded. A signal that was ignored before, as in a background job, stays ignored.
+    recorded. A signal that was ignored before stays ignored: SIGINT in a background job, SIGHUP
+    under ``nohup``.
     """
     signals = SignalNote()
     with _handled(signals.note) if wanted else nullcontext():
@@ -68,14 +72,20 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {s: signal.getsignal(s) for s in _USUAL}
-    _handle({number: handler for number, old in before.items() if old is not signal.SIG_IGN})
+    before = {number: signal.getsignal(number) for number in _USUAL}
+    _handle(dict.fromkeys(_USUAL, handler))
     try:
         yield
     finally:
         _handle(before)
 
 
+def _restore_usual() -> None:
+    _handle(_USUAL)
+
+
 def _handle(handlers: Mapping[signal.Signals, Any]) -> None:
+    """Set handlers, but of no signal that is ignored."""
     for number, handler in handlers.items():
-        signal.signal(number, handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)

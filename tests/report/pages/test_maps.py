@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vgae.report.figures import points
-from vgae.report.figures.points import UNPROJECTED
+from vgae.report.figures.points import COLLAPSED
 from vgae.report.pages import maps as module
 from vgae.report.pages.maps import maps
 
@@ -31,7 +31,7 @@ def test_each_map_fits_the_square(nodes, width):
 
 def test_a_space_that_collapsed_is_shown_as_it_is():
     found = maps(np.full((40, 5), 3.0) + 1e-9 * cloud(40, 5))
-    assert [*found] == [UNPROJECTED]
+    assert [*found] == [COLLAPSED]
 
 
 def test_tsne_is_left_out_where_it_takes_minutes(monkeypatch):

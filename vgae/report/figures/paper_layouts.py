@@ -33,7 +33,6 @@ from vgae.report.figures.style import TEXT, cut, finish_legend
 from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
-from vgae.runtime.npz import read_arrays
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +126,7 @@ def _image_curves(run: ImageRun, width: float) -> Layout:
 
 
 def _embedding(run: Run, width: float) -> Layout:
-    embedding = read_arrays(run.folder / "embeddings.npz")["mu"]
+    embedding = run.embedding.numpy()
     method, plane = next(projections(embedding))
     figure, axes = _axes(width, 0.85 * width)
     size = _dot_size(len(plane), width)

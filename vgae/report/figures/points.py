@@ -10,6 +10,7 @@ from vgae.errors import printable
 from vgae.report.figures.style import CLASS_COLOURS
 
 UNPROJECTED = "no projection"
+COLLAPSED = "no projection: all vectors are equal"
 _TSNE_NODES = 5000  # t-SNE takes seconds up to here and minutes beyond
 _VECTORS = 2000  # more points are an image within a vector figure, which keeps the file small
 _MARKERS = "os^Dv"
@@ -24,7 +25,7 @@ def projections(embedding: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     spread = np.ptp(embedding, axis=0).max() > 1e-6 * np.abs(embedding).max()
     if embedding.shape[1] <= 2 or len(embedding) < 4 or not spread:
         padded = np.pad(embedding, ((0, 0), (0, max(0, 2 - embedding.shape[1]))))
-        yield UNPROJECTED, padded[:, :2]
+        yield UNPROJECTED if spread or len(embedding) < 2 else COLLAPSED, padded[:, :2]
         return
     if len(embedding) <= _TSNE_NODES:
         from sklearn.manifold import TSNE

@@ -36,7 +36,6 @@ from vgae.report.pages.repeating import (
 )
 from vgae.runs.folder import shown_source, stored_recipe, understood
 from vgae.runs.graphs import GRAPHS, Run, calibration_at
-from vgae.runtime.npz import read_arrays
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +243,7 @@ def stills(run: Run) -> dict[str, tuple[str, str]]:
     def draw(folder: Path) -> None:
         copy = replace(run, folder=folder)
         vars(copy)["graph"] = run.graph  # a cached property, which would read the graph again
-        write_figures(copy, read_arrays(run.folder / "embeddings.npz")["mu"])
+        write_figures(copy, run.embedding.numpy())
 
     tested = bool(run.split.test.pos.shape[1])
     titles = {name: title for name, title in _FIGURES.items() if tested or name != "links.png"}
