@@ -90,6 +90,18 @@ def write_history(folder):
             write(HistoryRow(epoch, 0.5, 10.0, 2.0))
 
 
+def test_a_training_that_is_refused_leaves_the_history_of_the_one_before(tmp_path):
+    rows = [HistoryRow(1, 0.5, 10.0, 2.0)]
+    with history_file(tmp_path) as write:
+        write(rows[0])
+    with pytest.raises(ArtifactError), history_file(tmp_path):
+        raise ArtifactError("CKPT_OTHER", "of another training")
+    assert read_history(tmp_path) == rows
+    with history_file(tmp_path):
+        pass  # a training of no epoch
+    assert read_history(tmp_path) == []
+
+
 def test_a_history_that_is_none_is_one_error(tmp_path):
     (tmp_path / "history.jsonl").write_text('{"epoch": 1}\n')
     with pytest.raises(ArtifactError, match=r"history\.jsonl"):

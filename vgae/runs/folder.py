@@ -128,6 +128,8 @@ def history_file(
 ) -> Iterator[Callable[[HistoryRow], None]]:
     """Open ``history.jsonl``, and yield the function that writes a row.
 
+    The first row replaces what was there: a training that is refused has changed nothing.
+
     Args:
         folder: Folder of the run.
         tensorboard: Write ``tensorboard/`` as well; a folder that has one is always continued.
@@ -138,7 +140,14 @@ def history_file(
         if tensorboard or logs.is_dir():
             log_row = opened.enter_context(tensorboard_log(logs))
         with writing(path):
-            file = path.open("w", encoding="utf-8", buffering=1)
+            file = path.open("a", encoding="utf-8", buffering=1)
+        is_new = False
+
+        def begin() -> None:
+            nonlocal is_new
+            if not is_new:
+                file.truncate(0)
+                is_new = True
 
         def close() -> None:
             with writing(path):  # writes again what a full disk did not take
@@ -148,11 +157,14 @@ def history_file(
 
         def write(row: HistoryRow) -> None:
             with writing(path):
+                begin()
                 file.write(json.dumps(row._asdict(), allow_nan=False) + "\n")
             if log_row is not None:
                 log_row(row)
 
         yield write
+        with writing(path):
+            begin()  # a training without an epoch
 
 
 def read_history(folder: Path) -> list[HistoryRow]:
