@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from vgae.runs.digests import store_digests
 from vgae.runs.graphs import train_run
 from vgae.runtime.npz import read_arrays
 
@@ -68,6 +69,7 @@ def test_damaged_embeddings_are_one_line_and_nothing_is_written(words, damage, r
 def test_a_constant_embedding_is_drawn_and_named(value, run, command):
     """It is what a training that failed writes."""
     put(run, np.full_like(read_arrays(run / "embeddings.npz")["mu"], value))
+    store_digests(run, ["embeddings.npz"])
     for words in COMMANDS:
         status, out, err = command(*(word.format(run=run) for word in words), "--json")
         assert status == 0, err

@@ -47,7 +47,7 @@ def train(
     if max_memory is not None and not math.isfinite(max_memory):
         raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
     o.announce(quiet=quiet)
-    from vgae.runs.folder import Output, understood
+    from vgae.runs.folder import Output, is_named, understood
     from vgae.runs.kind import kind_for, kind_of
     from vgae.runs.lifecycle import resume as resume_run
     from vgae.runs.lifecycle import train as train_run
@@ -60,6 +60,12 @@ def train(
     if _is_begun(resume, given):
         o.check_options(context, kind_of(resume), resume)
         _check_same(resume, given)
+        files = {"source": given.get("graph"), "features": given.get("features")}
+        how["paths"] = {
+            name: str(Path(file).resolve())
+            for name, file in files.items()
+            if file is not None and not is_named(file)
+        }
         run = resume_run(
             resume, changes=changes, override=override, tensorboard=tensorboard, **how
         )

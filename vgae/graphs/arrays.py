@@ -137,7 +137,7 @@ def sha256(head: str, *arrays: np.ndarray | None) -> str:
         if array is None:
             digest.update(b" None ")
             continue
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
         digest.update(f" {array.dtype.str} {array.shape} ".encode())
         digest.update(array.reshape(-1).data)
     return digest.hexdigest()

@@ -2,7 +2,9 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from vgae.errors import printable
@@ -48,8 +50,10 @@ class _GraphView(RunView):
         if run.graph.y is not None:
             tasks = f"vgae evaluate {folder} --tasks links,classes"
             commands[tasks] = "and the accuracy of a classifier of the nodes"
-        source = shlex.quote(kind_of(run.config).located(run.folder, run.config).source)
-        table = f"vgae table --datasets {source} --seeds 3"
+        source = kind_of(run.config).located(run.folder, run.config).source
+        with suppress(ValueError):  # elsewhere it keeps its whole path
+            source = str(Path(source).relative_to(Path.cwd()))
+        table = f"vgae table --datasets {shlex.quote(source)} --seeds 3"
         return commands | {table: "mean and deviation of GAE and VGAE"}
 
     def draw(self, run: Run) -> None:

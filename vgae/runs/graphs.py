@@ -85,8 +85,9 @@ class Run(FinishedRun):
         Raises:
             ArtifactError: If the file is damaged, of other nodes, or of another run.
         """
+        q = read_embeddings(self.folder / "embeddings.npz", self.graph.ids)
         check_digests(self.folder, self.metrics, ["embeddings.npz"])
-        return read_embeddings(self.folder / "embeddings.npz", self.graph.ids).mu
+        return q.mu
 
 
 class SplitGraph(NamedTuple):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from vgae.errors import ArtifactError
+from vgae.errors import ArtifactError, DataError
 from vgae.models.files import read_json
 from vgae.recipes.base import Training
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
@@ -129,28 +129,47 @@ class RunKind(ABC, Generic[R]):
         """Return the absolute paths of the files that a source names, by its fields."""
         return {} if is_named(source.source) else {"source": str(Path(source.source).resolve())}
 
-    def located(self, folder: Path, config: Config) -> Any:
-        """Return the source of a run, with the paths of its files on this machine."""
-        source, paths = self.source_of(config), read_paths(folder)
+    def located(self, folder: Path, config: Config, given: Mapping[str, str] | None = None) -> Any:
+        """Return the source of a run, with the paths of its files on this machine.
+
+        ``given`` are paths by field, which take precedence over the stored ones.
+        """
+        source, paths = self.source_of(config), read_paths(folder) | {**(given or {})}
         known = {
             name: path
             for name, path in paths.items()
-            if str(getattr(source, name, "")) == Path(path).name
+            # Where the file has gone, that of its name in the current folder does.
+            if str(getattr(source, name, "")) == Path(path).name and Path(path).exists()
         }
         return replace(source, **known)
 
-    def reopen(self, folder: Path, config: Config, *, progress: bool | None = None) -> Any:
-        """Return the data of a run, read again.
+    def reopen(
+        self,
+        folder: Path,
+        config: Config,
+        paths: Mapping[str, str] | None = None,
+        *,
+        progress: bool | None = None,
+    ) -> Any:
+        """Return the data of a run, read again; for ``paths`` see :meth:`located`.
 
         Raises:
             ArtifactError: If ``config.json`` does not name them, or they have changed.
         """
         try:
-            source, fingerprint = self.located(folder, config), config[self.name]["fingerprint"]
+            source = self.located(folder, config, paths)
+            fingerprint = config[self.name]["fingerprint"]
         except (AttributeError, KeyError, TypeError):
             raise ArtifactError(
                 "RUN_CORRUPT", f"{folder / 'config.json'} does not name the data ({self.name})."
             ) from None
+        path = Path(source.source)
+        if self.paths(source) and not path.exists():
+            raise DataError(
+                "CANNOT_READ",
+                f"{path}, which {folder} was trained on, is not there; put {path.name} into the"
+                " current folder.",
+            )
         data = self.open(source, progress=progress)
         if data.fingerprint != fingerprint:
             raise ArtifactError(

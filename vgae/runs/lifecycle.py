@@ -18,6 +18,7 @@ from vgae.runs.folder import (
     history_file,
     new_folder,
     read_config,
+    read_paths,
     remove_checkpoints,
     remove_stale,
     stored_recipe,
@@ -91,6 +92,7 @@ def resume(
     *,
     changes: Mapping[str, str] | None = None,
     override: bool = False,
+    paths: Mapping[str, str] | None = None,
     device: str | Compute = "auto",
     tensorboard: bool = False,
     progress: bool | None = None,
@@ -106,6 +108,8 @@ def resume(
         changes: Changes of the recipe; see :meth:`vgae.recipes.base.Training.override`. Without
             ``override``, only of ``epochs`` and ``patience``.
         override: Allow changes of the other fields.
+        paths: Absolute paths of the files of the data by their fields in the source, such as
+            ``"source"``, for a run that comes from another machine.
         device: See :func:`vgae.fit`.
         tensorboard: See :class:`~vgae.runs.folder.Output`.
         progress: See :func:`vgae.fit`.
@@ -125,13 +129,15 @@ def resume(
             return kind.load(folder)
         tell_changes(config, compute.resolved())
         model, seed = config["model"], config["seed"]
-        data = kind.reopen(folder, config, progress=progress)
+        data = kind.reopen(folder, config, paths, progress=progress)
         with understood(folder):
-            data = kind.divide(data, kind.located(folder, config), seed, folder)
+            data = kind.divide(data, kind.located(folder, config, paths), seed, folder)
             kind.check_data(folder, config, data)
         prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
         # Nothing is written before all of it is accepted.
         store_recipe(folder, config, recipe)
+        if paths:
+            write_paths(folder, read_paths(folder) | paths)
         return _trained(kind, folder, config, data, prepared, **log)
 
 
