@@ -108,8 +108,6 @@ def test_a_configuration_of_other_images_or_another_model_is_refused(part, name,
     config = json.loads(path.read_text())
     config[part][name] = value
     path.write_text(json.dumps(config))
-    with pytest.raises(
-        ArtifactError, match="latent_channels|numbers of its images|not valid"
-    ) as e:
+    with pytest.raises(ArtifactError) as caught:
         load_run(run.folder)
-    assert e.value.code == "RUN_CORRUPT"
+    assert caught.value.code == "RUN_CORRUPT"
