@@ -69,6 +69,7 @@ ODD = [
 ]
 
 
+@pytest.mark.row("C23")
 @pytest.mark.parametrize("recipe", [PAPER, KINGMA2013], ids=lambda recipe: recipe.name)
 def test_any_value_from_a_file_is_a_setting_or_a_usage_error(recipe):
     known = asdict(recipe)

@@ -87,6 +87,7 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(source, tmp_path):
     assert (run.metrics["kept"], run.metrics["epoch"]) == ("last", 3)
 
 
+@pytest.mark.row("C23")
 @pytest.mark.parametrize(
     ("part", "name", "value"),
     [

@@ -60,6 +60,7 @@ def refused(graph, split, model, code, **options):
     return str(caught.value)
 
 
+@pytest.mark.row("C19")
 @pytest.mark.parametrize(
     ("model", "found", "wanted"),
     [
@@ -82,6 +83,7 @@ def test_what_is_no_vae_is_named_with_what_to_pass(model, found, wanted, sbm, sp
         vgae.fit_images(vgae.load_images("digits"), model=model, progress=False)
 
 
+@pytest.mark.row("C20")
 @pytest.mark.parametrize("encoder", [Pair(), GCNConv(40, 4)])
 def test_an_encoder_as_for_pyg_is_refused_and_works_in_its_adapter(encoder, sbm, split):
     said = refused(sbm, split, vgae.VAE(encoder, decoder()), "ENCODER")
@@ -93,6 +95,7 @@ def test_an_encoder_as_for_pyg_is_refused_and_works_in_its_adapter(encoder, sbm,
     assert vgae.embed(result, sbm).mu.shape == (120, 4)
 
 
+@pytest.mark.row("C20")
 def test_an_encoder_without_weights_is_refused_on_a_weighted_graph(sbm, split):
     weighted = replace(sbm, link_weight=torch.arange(1.0, 1 + sbm.num_links))
     model = vgae.VAE(Unweighted(), decoder())
@@ -104,6 +107,7 @@ def test_an_encoder_without_weights_is_refused_on_a_weighted_graph(sbm, split):
     vgae.fit(plain, vgae.split_links(plain), model=model, recipe=SHORT, progress=False)
 
 
+@pytest.mark.row("C20")
 def test_an_encoder_that_needs_features_is_refused_without(sbm):
     bare = sbm.without_features()
     model = vgae.VAE(PosteriorEncoder(Pair()), decoder())
@@ -116,6 +120,7 @@ def test_a_fault_of_the_encoder_itself_is_not_hidden(sbm, split):
         vgae.fit(sbm, split, model=vgae.VAE(PosteriorEncoder(Pair(39)), decoder()))
 
 
+@pytest.mark.row("C20")
 def test_an_image_encoder_that_returns_no_posterior_is_refused():
     model = vgae.VAE(nn.Flatten(), vgae.InnerProductDecoder())
     with pytest.raises(vgae.errors.UsageError, match="Flatten returned a Tensor"):
@@ -133,6 +138,7 @@ def test_the_check_changes_neither_the_model_nor_the_result(sbm, split):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.row("R21")
 @pytest.mark.parametrize("seed", [None, "1", 1.5])
 def test_a_seed_is_an_integer(seed, sbm, split):
     assert f"seed must be an integer, such as 0, got {seed!r}." in refused(
@@ -140,6 +146,7 @@ def test_a_seed_is_an_integer(seed, sbm, split):
     )
 
 
+@pytest.mark.row("C20")
 @pytest.mark.parametrize("kind", [VGAE, GAE])
 def test_an_encoder_of_ours_in_pyg_says_how_it_fits(kind):
     model = kind(vgae.GCNEncoder(3, 4, 2))
@@ -151,6 +158,7 @@ def test_an_encoder_of_ours_in_pyg_says_how_it_fits(kind):
     assert model.recon_loss(model.encode(x, edge_index), edge_index) > 0
 
 
+@pytest.mark.row("C21")
 @pytest.mark.parametrize("recipe", [PAPER, BEST], ids=lambda recipe: recipe.name)
 def test_weights_of_a_fitted_model_are_loaded_into_a_new_one(recipe, sbm, split):
     few = replace(recipe, epochs=1, hidden_channels=8, latent_channels=4)
@@ -168,6 +176,7 @@ def test_weights_of_a_fitted_model_are_loaded_into_a_new_one(recipe, sbm, split)
             other.load_state_dict(fitted.state_dict())
 
 
+@pytest.mark.row("C22")
 def test_settings_without_effect_on_a_model_are_named_once(sbm, split, caplog):
     model = vgae.VAE(vgae.GCNEncoder(40, 32, 4), decoder())
     recipe = replace(SHORT, hidden_channels=64, latent_channels=4, dropout=0.5)
@@ -180,6 +189,7 @@ def test_settings_without_effect_on_a_model_are_named_once(sbm, split, caplog):
     assert "no effect" not in caplog.text
 
 
+@pytest.mark.row("C22")
 @pytest.mark.parametrize(
     ("model", "recipe", "level", "unused"),
     [
