@@ -1,6 +1,7 @@
 import pickle
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse as sp
