@@ -2,14 +2,29 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, NoReturn, Self
 
 import torch
 from torch import Tensor
 
+from vgae.errors import UsageError
+
+
+class _Whole:
+    """Base of posteriors, which other libraries take for tensors or pairs of tensors."""
+
+    def __getitem__(self, index: object) -> NoReturn:
+        """Raise ``UsageError``: a posterior can be neither unpacked nor indexed."""
+        raise UsageError(
+            "POSTERIOR",
+            f"a {type(self).__name__} is neither a tensor nor (mu, logstd): take q.mu, or for"
+            " torch_geometric.nn.VGAE and GAE wrap the encoder: VGAE(PyGEncoder(encoder)), from"
+            " vgae.encoders.",
+        )
+
 
 @dataclass(frozen=True)
-class DiagGaussian:
+class DiagGaussian(_Whole):
     r"""Gaussian with a diagonal covariance, one per latent vector: :math:`N(\mu, \sigma^2)`.
 
     Args:
@@ -76,7 +91,7 @@ class DiagGaussian:
 
 
 @dataclass(frozen=True)
-class PointMass:
+class PointMass(_Whole):
     """All probability on one point: the posterior of a plain auto-encoder.
 
     Args:

@@ -113,6 +113,7 @@ def test_another_kind_of_file_is_not_written(run, tmp_path, command):
     assert "must end in .png or .npy" in err
 
 
+@pytest.mark.row("R23")
 @pytest.mark.parametrize(
     ("words", "flags"),
     [
@@ -132,6 +133,7 @@ def test_options_of_graphs_are_refused_by_every_command(words, flags, run, comma
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
+@pytest.mark.row("R23")
 @pytest.mark.parametrize("words", [["predict", "{run}"], ["calibrate", "{run}"]])
 def test_a_command_for_graphs_names_the_kind_of_the_run(words, run, command):
     status, _, err = command(*(word.format(run=run) for word in words))

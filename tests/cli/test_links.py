@@ -239,6 +239,7 @@ def test_a_file_has_a_name_a_line_as_it_is(end, named_run, tmp_path, command):
         assert (status, err.startswith(f"error[CANNOT_READ]: {other}: ")) == (3, True)
 
 
+@pytest.mark.row("R23")
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -108,12 +108,14 @@ def test_runs_that_do_not_go_together_are_one_line(command, run, image_run, monk
     assert err.startswith("error[REPORT_TWICE]: ")
 
 
+@pytest.mark.row("R23")
 def test_a_comparison_has_no_number_of_links(command, run):
     status, _, err = command("report", run, run, "--top-k", "5")
     said = "error[TOP_K]: a page that compares runs has no --top-k; leave that out.\n"
     assert (status, err) == (2, said)
 
 
+@pytest.mark.row("R23")
 def test_samples_of_images_are_refused_for_a_graph(command, run):
     status, _, err = command("evaluate", run, "--samples", "5")
     said = f"error[GRAPH]: a run on a graph has no --samples; leave that out for {run}.\n"

@@ -1,6 +1,7 @@
 import pickle
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,10 +10,12 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, get_scorer, roc_auc_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import estimator_checks as checks
 
+from vgae.encoders import GCNEncoder
 from vgae.errors import DataError, UsageError
 from vgae.estimators import LinkPredictor, VGAEEmbedder
 from vgae.evaluation.links import PairScorer, calibrate
@@ -252,6 +255,7 @@ def test_what_is_set_stays_where_the_recipe_is_meant_for_another_graph(sbm):
     assert (recipe.name, recipe.dropout, recipe.epochs) == ("best-links", 0.5, 1)
 
 
+@pytest.mark.row("R21")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -259,6 +263,17 @@ def test_what_is_set_stays_where_the_recipe_is_meant_for_another_graph(sbm):
         ({"model": "vae"}, "no model 'vae'; there are vgae"),
         ({"settings": {"chosen": ()}}, "'chosen' is no field of a recipe; they are name"),
         ({"n_components": 0}, "latent_channels must lie in"),
+        ({"n_components": "8"}, "n_components must be an integer or None, got '8'"),
+        ({"n_components": True}, "n_components must be an integer or None, got True"),
+        ({"max_epochs": 2.5}, "max_epochs must be an integer or None"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number or None"),
+        ({"n_neighbors": "5"}, "n_neighbors must be an integer, got '5'"),
+        ({"validation_fraction": "0.1"}, "validation_fraction must be a number"),
+        ({"random_state": "x"}, "random_state must be an integer or a RandomState or None"),
+        ({"settings": 3}, "settings must be a dictionary or None, got 3"),
+        ({"device": 3}, "device must be a string or a Compute, got 3"),
+        ({"recipe": []}, "recipe must be a string"),
+        ({"model": GCNEncoder}, "model must be a name or a vgae.VAE, got the class GCNEncoder"),
         ({"validation_fraction": 1.0}, r"validation_fraction must lie in \[0, 1\), got 1.0"),
     ],
 )
@@ -376,6 +391,14 @@ def test_proposals_are_those_of_predict_links_with_probabilities(sbm, predictor)
         ({"calibration": "plat"}, UsageError, "method must be one of platt"),
         ({"prior": "even"}, UsageError, "prior must be one of balanced"),
         ({"goal": "recall"}, UsageError, "goal must be f1"),
+        ({"goal": 3}, UsageError, "goal must be a string, got 3"),
+        ({"validation_fraction": None}, UsageError, "validation_fraction must be a number"),
+        ({"random_state": "x"}, UsageError, "random_state must be an integer or"),
+        (
+            {"embedder": VGAEEmbedder(n_components="8")},
+            UsageError,
+            "n_components must be an integer or None, got '8'",
+        ),
         ({"validation_fraction": 1.0}, UsageError, "must be a fraction of the links"),
         (
             {"validation_fraction": 0},
@@ -401,3 +424,27 @@ def test_one_seed_is_enough_and_an_embedder_keeps_its_own(sbm, pairs):
     assert models[0].embedder_.seed_ == 3
     seeded = LinkPredictor(VGAEEmbedder(max_epochs=0, device="cpu", random_state=4)).fit(sbm)
     assert seeded.embedder_.seed_ == 4
+
+
+@pytest.mark.row("R22")
+@pytest.mark.parametrize("kind", ["adjacency", "networkx", "edges", "PyG", "Graph", "alone"])
+def test_a_cross_validation_cannot_divide_a_graph(kind, sbm, X, A):
+    search = GridSearchCV(
+        VGAEEmbedder(**SMALL),
+        {"n_components": [2, 3]},
+        scoring=lambda *_: 0.0,
+        cv=2,
+        error_score="raise",
+    )
+    graph = {
+        "adjacency": A,
+        "networkx": nx.from_scipy_sparse_array(A),
+        "edges": sbm.edge_index.numpy(),
+        "PyG": sbm.to_pyg(),
+        "Graph": sbm,
+    }
+    given, options = (sbm, {}) if kind == "alone" else (X, {"graph": graph[kind]})
+    with pytest.raises((DataError, UsageError), match="as in GridSearchCV") as caught:
+        search.fit(given, **options)
+    assert "\n" not in str(caught.value)
+    assert "vgae.split_links" in str(caught.value)

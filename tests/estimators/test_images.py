@@ -160,7 +160,7 @@ def test_images_are_square_or_a_row_or_as_told(num_features, shape, expected, ge
     )
 
 
-@pytest.mark.parametrize("shape", [(1, 5, 7), (6, 6), (-1, -6, 6)])
+@pytest.mark.parametrize("shape", [(1, 5, 7), (6, 6), (-1, -6, 6), "x", 36, (1, 6, "6")])
 def test_a_shape_of_other_pixels_is_an_error(bars, shape):
     with pytest.raises(DataError, match=r"shape must be \(c, h, w\) with c h w = 36"):
         ImageVAE(**SMALL, shape=shape).fit(bars)
@@ -217,7 +217,10 @@ def test_parameters_change_the_recipe_and_go_before_settings():
         ({"recipe": "nothing"}, "no recipe 'nothing' for images; there are kingma2013"),
         ({"settings": {"width": 3}}, "'width' is no field of a recipe; they are name"),
         ({"n_components": 0}, "latent_channels must lie in"),
-        ({"n_components": 2.5}, "latent_channels must be an integer, got 2.5"),
+        ({"n_components": 2.5}, "n_components must be an integer or None, got 2.5"),
+        ({"batch_size": "4"}, "batch_size must be an integer or None, got '4'"),
+        ({"max_epochs": "1"}, "max_epochs must be an integer or None, got '1'"),
+        ({"settings": [1]}, "settings must be a dictionary or None"),
         ({"validation_fraction": 1.0}, r"validation_fraction must lie in \[0, 1\), got 1.0"),
         ({"validation_fraction": float("nan")}, "validation_fraction must lie in"),
         ({"random_state": -1}, "seed must lie in"),

@@ -43,6 +43,7 @@ from vgae.recipes import BEST, PAPER, Recipe
 from vgae.recipes.images import SMALL2D, ImageRecipe
 from vgae.runs.folder import read_history
 from vgae.runs.graphs import GraphSource, train_run
+from vgae.runs.images import train_image_run
 from vgae.runs.lifecycle import load_run
 from vgae.runs.lifecycle import resume as resume_run
 from vgae.runtime.devices import Compute
@@ -320,6 +321,8 @@ write_npz(GRAPH, HOME / "graph.npz")
 SOURCE = GraphSource(str(HOME / "graph.npz"), val=0.2, test=0.2)
 train_run(SOURCE, HOME / "run", recipe=RECIPE, progress=False)
 shutil.copytree(HOME / "run", HOME / "unfinished")
+np.save(HOME / "images.npy", IMAGES)
+train_image_run(str(HOME / "images.npy"), HOME / "image-run", recipe=IMAGE_RECIPE, num_samples=1)
 (HOME / "unfinished" / "metrics.json").unlink()
 
 
@@ -347,6 +350,14 @@ def use_run(folder: Path) -> None:
     run = load_run(folder)
     repr(run)
     _ = run.graph
+
+
+def use_image_run(folder: Path) -> None:
+    """Load a run on images and give it to the commands that are quick."""
+    out = HOME / "out.npy"
+    command("sample", folder, "-n", 2, "-o", out)
+    command("embed", folder, "-o", out)
+    command("figure", folder, "curves", "-o", HOME / "out.png")
 
 
 def resume(folder: Path) -> None:
@@ -392,6 +403,7 @@ TARGETS |= {
         "run", "model/calibration.json", lambda f: load_calibration(f / "model")
     ),
     "run-config": in_folder("run", "config.json", use_run),
+    "image-run-config": in_folder("image-run", "config.json", use_image_run),
     "run-history": in_folder("run", "history.jsonl", read_history),
     "run-metrics": in_folder(
         "run", "metrics.json", lambda f: [load_run(f), command("train", "--resume", f, "--quiet")]

@@ -27,7 +27,7 @@ _spec.loader.exec_module(mutations)
 
 EXAMPLES, MANY = 100, 5000
 # Each of these costs a training or several commands.
-DEAR = {"run-config": 30, "run-metrics": 30, "run-resumed": 30}
+DEAR = dict.fromkeys(("run-config", "image-run-config", "run-metrics", "run-resumed"), 30)
 
 
 class Worker:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 
 import pytest
 
@@ -46,3 +47,38 @@ def test_widths_are_read_with_commas_between():
 def test_a_truth_value_is_no_number(field):
     with pytest.raises(UsageError, match=field):
         PAPER.override({field: True})
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    0.5,
+    10**400,
+    math.nan,
+    "x",
+    "",
+    [],
+    {},
+    [-1],
+    [[1]],
+    [{}],
+    ["x"],
+    [1, 0.5],
+]
+
+
+@pytest.mark.row("C23")
+@pytest.mark.parametrize("recipe", [PAPER, KINGMA2013], ids=lambda recipe: recipe.name)
+def test_any_value_from_a_file_is_a_setting_or_a_usage_error(recipe):
+    known = asdict(recipe)
+    for name in [*known, "chosen"]:
+        for value in ODD:
+            try:
+                found = type(recipe).from_dict({**known, name: value})
+            except UsageError:
+                continue
+            # What is accepted can be compared, changed and printed.
+            assert found.override({"epochs": "1"}).identity()
+            assert str(found)

@@ -11,6 +11,7 @@ from vgae.errors import UsageError
 from vgae.recipes import RECIPES
 from vgae.recipes import images as image_recipes
 from vgae.recipes.images import (
+    CONV64,
     IMAGE_RECIPES,
     KINGMA2013,
     default_recipe,
@@ -74,3 +75,8 @@ def test_settings_that_make_no_sense_are_named(field, text):
 def test_the_choices_are_those_of_the_parts(choices, same):
     """They stand twice, because recipes must load without torch."""
     assert choices == same
+
+
+def test_convolutions_need_a_width():
+    with pytest.raises(UsageError, match="hidden_channels must name at least one convolution"):
+        CONV64.override({"hidden_channels": ""})

@@ -93,3 +93,30 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(source, tmp_path):
         str(source), tmp_path / "run", recipe=last, num_samples=1, progress=False
     )
     assert (run.metrics["kept"], run.metrics["epoch"]) == ("last", 3)
+
+
+@pytest.mark.row("C23")
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        *(
+            ("images", name, value)
+            for name in ("num_train", "num_test")
+            for value in ("x", [2], -1)
+        ),
+        ("images", "num_train", 0),
+        ("images", "shape", [1, 6, 7]),
+        ("images", "shape", None),
+        ("recipe", "latent_channels", 3),
+        ("recipe", "latent_channels", [-1]),
+        ("recipe", "hidden_channels", [-1]),
+    ],
+)
+def test_a_configuration_of_other_images_or_another_model_is_refused(part, name, value, run):
+    path = run.folder / "config.json"
+    config = json.loads(path.read_text())
+    config[part][name] = value
+    path.write_text(json.dumps(config))
+    with pytest.raises(ArtifactError) as caught:
+        load_run(run.folder)
+    assert caught.value.code == "RUN_CORRUPT"

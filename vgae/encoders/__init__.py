@@ -6,4 +6,5 @@ from vgae.encoders.conv import ConvEncoder as ConvEncoder
 from vgae.encoders.gcn import GCNEncoder as GCNEncoder
 from vgae.encoders.linear import LinearGCNEncoder as LinearGCNEncoder
 from vgae.encoders.mlp import MLPEncoder as MLPEncoder
+from vgae.encoders.pyg import PosteriorEncoder as PosteriorEncoder
 from vgae.encoders.pyg import PyGEncoder as PyGEncoder

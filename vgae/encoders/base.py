@@ -29,8 +29,8 @@ class GraphEncoder(nn.Module):
         generator: Source of dropout, on the device of ``x``; ``None`` is torch's default.
             :func:`vgae.fit` lends one during training.
         feature_scale: Factor of each column of ``x``, shape ``(in_channels,)``, stored with the
-            weights; ``None`` leaves the features as they are. ``forward`` applies it
-            (:meth:`scaled`).
+            weights and set by ``load_state_dict``; ``None`` leaves the features as they are.
+            ``forward`` applies it (:meth:`scaled`).
         feature_names: Name of each column of ``x``, if known; :func:`vgae.fit` sets them,
             :func:`vgae.embed` compares them.
         model_name: Name of the model that it was built for; empty if it was built alone.
@@ -133,6 +133,11 @@ def _to_files(module: nn.Module, state: dict[str, Any], prefix: str, _: object) 
 
 
 def _from_files(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    scale = state.get(prefix + "feature_scale")
+    if isinstance(scale, Tensor) and module.feature_scale is None:
+        # A new encoder has none; its weights give the precision and the device.
+        like = next(module.parameters(), scale)
+        module.feature_scale = like.new_ones(module.in_channels)  # pyright: ignore
     for own, stored in type(module).state_names.items():  # pyright: ignore[reportAttributeAccessIssue]
         if prefix + stored in state:
             state[prefix + own] = state.pop(prefix + stored)

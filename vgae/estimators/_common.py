@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,10 +10,30 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 
 from vgae.errors import UsageError
+from vgae.runtime.devices import Compute
 from vgae.training.history import HistoryRow
 from vgae.vae import VAE
 
 RandomState = int | np.random.RandomState | None
+
+# Types of parameters, by their names in messages.
+INTEGER, NUMBER, TEXT = {"an integer": Integral}, {"a number": Real}, {"a string": str}
+NOTHING = {"None": type(None)}
+Types = Mapping[str, Mapping[str, type]]
+
+
+def check_types(estimator: Any, types: Types) -> None:
+    """Raise ``UsageError`` unless parameters of an estimator are of the given types.
+
+    Args:
+        estimator: The estimator.
+        types: Types of each parameter, by their names in messages.
+    """
+    for name, allowed in types.items():
+        value = getattr(estimator, name)
+        if isinstance(value, bool) or not isinstance(value, tuple(allowed.values())):
+            rule = f"{name} must be {' or '.join(allowed)}"
+            raise UsageError("PARAMETER", f"{rule}, got {value!r:.60}.")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -32,6 +52,17 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         "n_components": "latent_channels",
         "max_epochs": "epochs",
         "learning_rate": "lr",
+    }
+
+    _types: ClassVar[Types] = {
+        "recipe": TEXT,
+        "n_components": {**INTEGER, **NOTHING},
+        "max_epochs": {**INTEGER, **NOTHING},
+        "learning_rate": {**NUMBER, **NOTHING},
+        "validation_fraction": NUMBER,
+        "device": {**TEXT, "a Compute": Compute},
+        "random_state": {**INTEGER, "a RandomState": np.random.RandomState, **NOTHING},
+        "settings": {"a dictionary": Mapping, **NOTHING},
     }
 
     def _changes(self) -> dict[str, Any]:

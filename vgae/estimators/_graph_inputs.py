@@ -13,6 +13,13 @@ from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.graph import Graph
 
+# Errors of a graph and rows that a cross-validation has cut into parts.
+_OF_PARTS = ("EDGE_INDEX_SHAPE", "INDEX_RANGE", "NODE_SET_MISMATCH", "NOT_SQUARE")
+_CROSS_VALIDATION = (
+    "Under cross-validation, as in GridSearchCV, X and graph are cut into rows, which does not"
+    " divide a graph: choose settings by vgae.evaluate on the held-out links of vgae.split_links."
+)
+
 
 def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
     """Return the graph of ``X`` and ``graph``; the counterpart of ``validate_data`` for graphs.
@@ -47,7 +54,7 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
         estimator._links_neighbours = graph is None
     names = tuple(getattr(estimator, "feature_names_in_", ()))
     if graph is not None:
-        return _with_features(_as_graph(graph, X.shape[0]), X, names)
+        return _given_graph(graph, X, names)
     if estimator._links_neighbours:
         others = X.shape[0] - 1
         num = min(estimator.n_neighbors, others)
@@ -60,6 +67,16 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
         return fitted
     rule = "after a fit with a graph, other rows need their own graph"
     raise UsageError("GRAPH", f"{rule}; pass it as graph=.")
+
+
+def _given_graph(graph: Any, X: Any, names: tuple[str, ...]) -> Graph:
+    """Return a graph that was given beside X, with the rows of X as features of its nodes."""
+    try:
+        return _with_features(_as_graph(graph, X.shape[0]), X, names)
+    except DataError as error:
+        if error.code not in _OF_PARTS:
+            raise
+        raise DataError(error.code, f"{error} {_CROSS_VALIDATION}") from None
 
 
 def _is_graph(given: Any) -> bool:

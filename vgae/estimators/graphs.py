@@ -1,7 +1,7 @@
 """VGAEEmbedder and LinkPredictor: the graph models as estimators of scikit-learn."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -10,7 +10,15 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from vgae.errors import DataError, UsageError
-from vgae.estimators._common import LatentTransformer, RandomState, seed_from
+from vgae.estimators._common import (
+    INTEGER,
+    NUMBER,
+    TEXT,
+    LatentTransformer,
+    RandomState,
+    check_types,
+    seed_from,
+)
 from vgae.estimators._graph_inputs import validate_graph
 from vgae.evaluation.calibration import Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
@@ -36,7 +44,9 @@ class VGAEEmbedder(LatentTransformer):
     The recipe ``"paper"`` does not scale features: put a ``MaxAbsScaler`` before large ones, or
     use ``settings={"scale_features": True}``. A pipeline takes the graph as
     ``pipeline.fit_transform(X, vgaeembedder__graph=A)`` or, with metadata routing, after
-    ``set_fit_request(graph=True)`` and ``set_transform_request(graph=True)``.
+    ``set_fit_request(graph=True)`` and ``set_transform_request(graph=True)``. Cross-validation, as
+    in a ``GridSearchCV``, takes rows out of X and of an adjacency, and a part of the nodes is
+    another graph: choose settings by the scores of :func:`vgae.evaluate` on held-out links.
 
     Args:
         recipe: Name of the settings, such as ``"best"``; see :mod:`vgae.recipes`.
@@ -79,6 +89,8 @@ class VGAEEmbedder(LatentTransformer):
     validation_fraction: float = 0.05
     n_neighbors: int = 10
 
+    _types: ClassVar = {**LatentTransformer._types, "n_neighbors": INTEGER}
+
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new model.
 
@@ -94,6 +106,7 @@ class VGAEEmbedder(LatentTransformer):
             ResourceError: If the device is missing, or has too little memory.
             NumericalError: If the loss becomes NaN or infinite.
         """
+        check_types(self, self._types)
         seed = seed_from(self.random_state)
         found = validate_graph(self, X, graph, reset=True)
         split = split_links(found, val=self._held_out(found), test=0, seed=seed)
@@ -191,6 +204,12 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     validation_fraction: float = 0.05
     random_state: RandomState = None
 
+    _types: ClassVar = {
+        "goal": TEXT,
+        "validation_fraction": NUMBER,
+        "random_state": LatentTransformer._types["random_state"],
+    }
+
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new embedder and calibrate it.
 
@@ -200,12 +219,14 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
             DataError: If fewer than 2 links are held out.
             UsageError: If a parameter is invalid, or no threshold reaches the precision.
         """
+        check_types(self, self._types)
         options: Any = {"method": self.calibration, "prior": self.prior, "goal": self.goal}
         # Reject invalid options before the training.
         rehearsal = torch.tensor([1.0, 1.0, 0.0, 0.0])
         fit_calibration(rehearsal, rehearsal, density=0.5, **options)
         seed = seed_from(self.random_state)
         embedder = self._new_embedder(seed)
+        check_types(embedder, embedder._types)
         found = validate_graph(embedder, X, graph, reset=True)
         split = split_links(found, val=self.validation_fraction, test=0, seed=seed)
         if (num_val := split.val.pos.shape[1]) < 2:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vgae.data.images import Images
 from vgae.errors import DataError
-from vgae.estimators._common import LatentTransformer, seed_from
+from vgae.estimators._common import INTEGER, NOTHING, LatentTransformer, check_types, seed_from
 from vgae.evaluation.images import elbo_terms
 from vgae.models.embedding import embed_images, evaluating, parameter_like
 from vgae.recipes.images import image_recipe_named
@@ -71,6 +71,7 @@ class ImageVAE(LatentTransformer):
     batch_size: int | None = None
     validation_fraction: float = 0.1
 
+    _types: ClassVar = {**LatentTransformer._types, "batch_size": {**INTEGER, **NOTHING}}
     _fields: ClassVar = {**LatentTransformer._fields, "batch_size": "batch_size"}
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
@@ -88,6 +89,7 @@ class ImageVAE(LatentTransformer):
             ResourceError: If the device is missing.
             NumericalError: If the loss becomes NaN or infinite.
         """
+        check_types(self, self._types)
         X = self._validated(X, reset=True)
         recipe = image_recipe_named(self.recipe).override(self._changes())
         shape = _image_shape(self.shape, X.shape[1])
@@ -186,10 +188,13 @@ def _image_shape(shape: tuple[int, int, int] | None, num_pixels: int) -> tuple[i
     if shape is None:
         side = math.isqrt(num_pixels)
         return (1, side, side) if side * side == num_pixels else (1, 1, num_pixels)
-    sizes = tuple(map(operator.index, shape))
+    try:
+        sizes = tuple(map(operator.index, shape))
+    except TypeError:
+        sizes = ()
     if len(sizes) != 3 or min(sizes) < 1 or math.prod(sizes) != num_pixels:
         rule = f"shape must be (c, h, w) with c h w = {num_pixels}, the number of columns of X"
-        raise DataError("IMAGE_SHAPE", f"{rule}, got {shape}.")
+        raise DataError("IMAGE_SHAPE", f"{rule}, got {shape!r:.60}.")
     return sizes
 
 

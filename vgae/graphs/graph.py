@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import feature_tensor, label_tensor, sha256
 from vgae.graphs.canonical import (
     Directed,
@@ -318,6 +318,14 @@ class Graph:
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
         return replace(self, x=None, feature_names=())
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        """Raise ``UsageError``: numpy and scikit-learn would make one object of a graph."""
+        raise UsageError(
+            "GRAPH",
+            f"{self!r} is no array: take its x or to_scipy(). Cross-validation, as in"
+            " GridSearchCV, cannot divide it into rows; vgae.split_links divides its links.",
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # A read-only view of a dict cannot be pickled.

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from vgae.encoders import GraphEncoder
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
-from vgae.vae import VAE, Posterior
+from vgae.vae import VAE, Encoder, Posterior
 
 
 class Trained(Protocol):
@@ -48,15 +48,34 @@ def embed(model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None) 
 
     Raises:
         DataError: If the features are not those that the model was trained with.
+        UsageError: If the encoder returns no posterior.
     """
     model = model_of(model)
     check_features(model, graph)
     edge_index = graph.edge_index if edge_index is None else edge_index
     with evaluating(model):
-        q = model.encoder(*encoder_inputs(model, graph, edge_index))
+        q = posterior(model.encoder, *encoder_inputs(model, graph, edge_index))
     if isinstance(q, DiagGaussian):
         return DiagGaussian(q.mu.cpu(), q.logvar.cpu())
     return PointMass(q.mu.cpu()) if isinstance(q, PointMass) else q
+
+
+def posterior(encoder: Encoder, *inputs: Any) -> Posterior:
+    """Return the result of an encoder.
+
+    Raises:
+        UsageError: ``ENCODER`` if it is no posterior.
+    """
+    q = encoder(*inputs)
+    if not all(hasattr(q, name) for name in ("mu", "rsample", "kl")):
+        raise UsageError(
+            "ENCODER",
+            f"{type(encoder).__name__} returned a {type(q).__name__}, not a posterior: return"
+            " vgae.DiagGaussian(mu, logvar) or vgae.PointMass(mu); an encoder that returns"
+            " (mu, logstd) or mu, as for PyG's auto-encoders, goes into"
+            " vgae.encoders.PosteriorEncoder(encoder).",
+        )
+    return q
 
 
 def check_features(model: VAE, graph: Graph) -> None:
@@ -155,7 +174,7 @@ def embed_images(model: VAE, pixels: Tensor, *, batch_size: int = 1000) -> Poste
     """
     like = parameter_like(model)
     with evaluating(model):
-        parts = [model.encoder(part.to(like)) for part in pixels.split(batch_size)]
+        parts = [posterior(model.encoder, part.to(like)) for part in pixels.split(batch_size)]
     mu = torch.cat([q.mu.cpu() for q in parts])
     logvar = [q.logvar.cpu() for q in parts if isinstance(q, DiagGaussian)]
     return DiagGaussian(mu, torch.cat(logvar)) if logvar else PointMass(mu)

@@ -56,8 +56,6 @@ def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
         weights = load(content)
         _check_weights(shell, weights)
         model = build(settings)
-        if _SCALE in weights:
-            model.encoder.feature_scale = torch.empty_like(weights[_SCALE])  # pyright: ignore
         model.load_state_dict(weights)
     except VgaeError as error:
         raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None

@@ -13,11 +13,13 @@ from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.models.registry import graph_model, name_of
 from vgae.recipes import Recipe
+from vgae.recipes.base import Training
 from vgae.runtime.streams import stream
 from vgae.vae import VAE
 
 POSTERIORS = {"gaussian": DiagGaussian, "point": PointMass}
 _RECIPE = {field.name for field in fields(Recipe)} - {"name"}
+_SUMS = ("pairs", "pairs_per_node", "precision")  # how a decoder sums, not what it is
 # Absent from the files of the first models, whose values are the defaults.
 _LATER = {
     *("activation", "feature_dropout", "dropout", "feature_names"),
@@ -107,6 +109,32 @@ def from_config(config: Mapping[str, Any]) -> VAE:
         raise TypeError("feature_names must be a list of strings")
     graph_encoder(model).feature_names = tuple(names)
     return model
+
+
+def unused_settings(recipe: Recipe, model: VAE, *, named: bool) -> list[str]:
+    """Return the fields of a recipe that differ from their defaults and that a model ignores.
+
+    Fields of every training are used, and so are ``mask`` and ``weighted``.
+
+    Args:
+        recipe: Settings of the training.
+        model: The model.
+        named: Whether it was built from the recipe; settings that the model does not store, such
+            as ``initial_logstd``, then count as used.
+    """
+    has = {name: getattr(model.decoder, name) for name in _SUMS if hasattr(model.decoder, name)}
+    for part, kind in ((model.encoder, GraphEncoder), (model.decoder, GraphDecoder)):
+        has |= part.config() if isinstance(part, kind) else {}
+    used = {"mask", "weighted"}
+    used |= {"scale_features", "initial_logstd", *_SUMS} if named else set()
+    used |= {field.name for field in fields(Training)}
+    return [
+        field.name
+        for field in fields(recipe)
+        if field.name not in used
+        and (value := getattr(recipe, field.name)) != field.default
+        and has.get(field.name, field.default) != value
+    ]
 
 
 def _part(part: Any, kind: type, role: str) -> Any:

@@ -60,6 +60,13 @@ class ImageRecipe(Training):
         "batch_size": (1, MOST),
     }
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network == "conv" and not self.hidden_channels:
+            raise UsageError(
+                "RECIPE", "hidden_channels must name at least one convolution for network = conv."
+            )
+
 
 KINGMA2013 = ImageRecipe(name="kingma2013", epochs=100)
 """Kingma & Welling (2014), section 5: one hidden layer of 500 tanh units each way, Bernoulli,

@@ -11,6 +11,7 @@ from torch import Tensor
 from vgae.data.catalog import catalogue
 from vgae.data.images import Images
 from vgae.data.named_images import is_images, load_images
+from vgae.errors import ArtifactError
 from vgae.evaluation.images import evaluate_images
 from vgae.models.embedding import embed_images
 from vgae.models.images import load_image_model, save_image_model
@@ -148,6 +149,20 @@ class ImageRuns(RunKind[ImageRun]):
     def load_parts(self, folder: Path) -> dict[str, Any]:
         """Return the model."""
         return {"model": load_image_model(folder / "model")}
+
+    def load(self, folder: str | os.PathLike[str]) -> ImageRun:
+        """Return the run in a folder; see :meth:`vgae.runs.kind.RunKind.load`."""
+        run = super().load(folder)
+        images, encoder = run.config["images"], run.model.encoder
+        counts = [images.get(f"num_{part}") for part in ("train", "val", "test")]
+        sizes = encoder.latent_channels, [*encoder.shape]  # pyright: ignore
+        if any(type(n) is not int or n < 0 for n in counts) or not counts[0]:
+            wrong = f"the numbers of its images, {counts!r:.60}, are not valid"
+        elif (run.recipe.latent_channels, images.get("shape")) != sizes:
+            wrong = "its latent_channels or shape are not those of the model"
+        else:
+            return run
+        raise ArtifactError("RUN_CORRUPT", f"{run.folder / 'config.json'}: {wrong}.")
 
     def attach(self, run: ImageRun, data: Images) -> None:
         """Store the images, binarised."""

@@ -1,6 +1,5 @@
 """Train, resume and load runs of every kind."""
 
-import operator
 import os
 import shutil
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from vgae.runs.kind import FinishedRun, RunKind, Source, kind_of
 from vgae.runs.lock import locked
 from vgae.runs.resume import recipe_to_resume, store_recipe, tell_changes
 from vgae.runtime.devices import Compute
+from vgae.runtime.streams import checked_seed
 from vgae.training.prepared import FitResult, PreparedTraining
 from vgae.training.tensorboard import check_tensorboard
 
@@ -66,7 +66,7 @@ def train(
     """
     output = folder if isinstance(folder, Output) else Output(folder)
     source = kind.source(source) if isinstance(source, str) else source
-    model, seed, compute = model or kind.model, operator.index(seed), Compute.of(device)
+    model, seed, compute = model or kind.model, checked_seed(seed), Compute.of(device)
     data = kind.divide(kind.open(source, progress=progress), source, seed)
     if output.tensorboard:
         check_tensorboard()

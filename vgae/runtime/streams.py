@@ -33,14 +33,28 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
         device: Device of the generator.
 
     Raises:
-        UsageError: If ``seed`` is out of range.
+        UsageError: If ``seed`` is no integer, or out of range.
     """
-    seed = operator.index(seed)
-    if not 0 <= seed < 2**63:
-        raise UsageError("SEED_RANGE", f"seed must lie in [0, 2**63), got {seed}.")
+    seed = checked_seed(seed)
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     # 63 bits: manual_seed takes a signed 64-bit integer.
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def checked_seed(seed: object) -> int:
+    """Return a seed as an integer.
+
+    Raises:
+        UsageError: ``SEED`` if it is no integer, ``SEED_RANGE`` if it is not in ``[0, 2**63)``.
+    """
+    try:
+        number = operator.index(seed)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        message = f"seed must be an integer, such as 0, got {seed!r:.60}."
+        raise UsageError("SEED", message) from None
+    if not 0 <= number < 2**63:
+        raise UsageError("SEED_RANGE", f"seed must lie in [0, 2**63), got {number}.")
+    return number
 
 
 @contextmanager

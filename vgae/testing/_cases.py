@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vgae.decoders import InnerProductDecoder
-from vgae.gaussian import DiagGaussian, PointMass
+from vgae.encoders import PosteriorEncoder
 from vgae.graphs.graph import Graph, both_directions
 from vgae.models.embedding import evaluating
 from vgae.vae import VAE, Posterior
@@ -27,19 +27,6 @@ Check = Callable[[Make], None]
 
 class ConformanceError(AssertionError):
     """A violation of the requirements on a model."""
-
-
-class Adapted(nn.Module):
-    """Adapter of an encoder that returns ``(mu, logstd)`` or mu, as for PyG's auto-encoders."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, *inputs: Any) -> DiagGaussian | PointMass:
-        """Infer the posterior of every node."""
-        heads = self.encoder(*inputs)
-        return PointMass(heads) if isinstance(heads, Tensor) else DiagGaussian.from_heads(*heads)
 
 
 def links(num_nodes: int = NUM_NODES) -> Tensor:
@@ -75,7 +62,7 @@ def built(make: Make, seed: int = 0) -> VAE:
     probe = copy.deepcopy(part).eval()
     with global_state_kept(), torch.no_grad():
         adapted = isinstance(probe(*inputs()), (Tensor, tuple))
-    return VAE(Adapted(part) if adapted else part, InnerProductDecoder())
+    return VAE(PosteriorEncoder(part) if adapted else part, InnerProductDecoder())
 
 
 def encoded(model: VAE, *given: Any) -> Posterior:

@@ -12,10 +12,12 @@ from torch import Tensor
 from vgae.data.images import Images, binarised
 from vgae.errors import DataError, UsageError
 from vgae.evaluation.images import elbo_terms
+from vgae.models.embedding import embed_images
 from vgae.models.images import ImageModelName, build_image_model
 from vgae.recipes.images import ImageRecipe, default_recipe
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
+from vgae.training.own_model import check_model
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE
 
@@ -94,7 +96,8 @@ def fit_images(
         DataError: If there are no images to train on.
         ResourceError: If the device is not there.
         NumericalError: If the loss is no longer finite.
-        UsageError: If ``device`` asks for a CUDA graph.
+        UsageError: If ``device`` asks for a CUDA graph, ``model`` is no :class:`~vgae.VAE`, or
+            its encoder returns no posterior.
     """
     prepared = prepare(images, model=model, recipe=recipe, seed=seed, device=device)
     return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
@@ -109,6 +112,8 @@ def prepare(
     device: str | Compute = "auto",
 ) -> PreparedTraining:
     """Build the model and the data of a training; see :func:`fit_images`."""
+    if not isinstance(model, str):
+        check_model(model, "decoder of images")
     if len(images.train) == 0:
         raise DataError("NO_IMAGES", f"{images.name} has no image to train on.")
     compute = Compute.of(device)
@@ -122,6 +127,8 @@ def prepare(
     torch_device = compute.resolved()
     if isinstance(model, str):
         model = build_image_model(model, images.shape, recipe, stream(seed, "init"))
+    else:
+        embed_images(model, images.train[:1])  # checks the encoder
     model.to(torch_device)
     pixels, val = images.train.to(torch_device), images.val.to(torch_device)
     order = stream(seed, "batches", torch_device)

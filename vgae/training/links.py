@@ -17,11 +17,12 @@ from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import encoder_inputs, input_names
-from vgae.models.graphs import build_model, graph_encoder, widths
+from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
-from vgae.runtime.streams import stream
+from vgae.runtime.streams import checked_seed, stream
 from vgae.training.masking import LinkMasking
+from vgae.training.own_model import check_encoder, check_model, check_signature
 from vgae.training.plan import plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE, LinkDecoder
@@ -55,7 +56,8 @@ def fit(
             ``(x, edge_index)``, dense, its decoder ``edge_index``; with ``mask`` the encoder gets
             the links that are not masked, and the decoder must be an
             :class:`~vgae.InnerProductDecoder`. In a weighted graph the encoder gets
-            ``edge_weight`` too.
+            ``edge_weight`` too. The encoder is called once before the training, in evaluation
+            mode. Fields of the recipe that have no effect on the model are logged.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
         seed: Seed of the initial weights, noise, masks, dropout and sampled pairs.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``; or
@@ -71,10 +73,13 @@ def fit(
     Raises:
         ArtifactError: If the checkpoints are of another training.
         Interrupted: If a signal ended it.
+        DataError: If a model of your own fails on a graph without features.
         LeakageError: If the split is not one of this graph, or leaks.
         ResourceError: If the device is not there, or has too little memory.
         NumericalError: If the loss is no longer finite.
-        UsageError: If the decoder does not support ``mask`` or ``weighted``.
+        UsageError: If ``model`` is no :class:`~vgae.VAE`, its encoder does not take the inputs or
+            returns no posterior, its decoder does not support ``mask`` or ``weighted``, or
+            ``seed`` is no integer.
     """
     prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=device)
     return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
@@ -92,10 +97,15 @@ def prepare(
     """Build the model and the data of a training; arguments and errors as for :func:`fit`."""
     if not isinstance(recipe, Recipe):
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
+    if not isinstance(model, str):
+        check_model(model, "vgae.InnerProductDecoder()")
+        check_signature(model.encoder, graph)
+    seed = checked_seed(seed)
     split.audit(graph)
     compute = Compute.of(device)
     torch_device = compute.resolved()
-    recipe, plan = for_graph(recipe, graph), None
+    chosen, recipe, plan = recipe.chosen, for_graph(recipe, graph), None
+    settings, named = recipe, isinstance(model, str)
     if isinstance(model, str):
         in_channels, limit = graph.num_features or graph.num_nodes, compute.max_bytes
         sizes = split.train.shape[1], widths(model, recipe)
@@ -115,6 +125,9 @@ def prepare(
         log.warning("%s", _trained_before(model, split))
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
+    if unused := unused_settings(settings, model, named=named):
+        level = logging.INFO if named and chosen.isdisjoint(unused) else logging.WARNING
+        log.log(level, "no effect on this model: %s of the recipe", ", ".join(unused))
     pairs, labels = split.val.edge_label_index.to(torch_device), split.val.edge_label
     score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
     problem = Problem(
@@ -126,7 +139,7 @@ def prepare(
         evaluate=score if split.val.pos.shape[1] else None,
     )
     links = [part.shape[1] for part in (split.train, split.val.pos, split.test.pos)]
-    return PreparedTraining(
+    prepared = PreparedTraining(
         model=model,
         problem=problem,
         recipe=recipe,
@@ -137,6 +150,9 @@ def prepare(
         trained_on=split.train_digest,
         plan=plan,
     )
+    if not named:
+        check_encoder(model, inputs, graph)
+    return prepared
 
 
 def _trained_before(model: VAE, split: LinkSplit) -> str:

@@ -1,0 +1,90 @@
+"""Checks of a model that a caller passes in place of a name, before it is trained."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from vgae.errors import DataError, UsageError, VgaeError
+from vgae.graphs.graph import Graph
+from vgae.models.embedding import evaluating, parameter_like, posterior
+from vgae.vae import VAE
+
+
+def check_model(model: object, decoder: str) -> None:
+    """Raise ``UsageError`` unless a model is a :class:`~vgae.VAE`.
+
+    Args:
+        model: The model.
+        decoder: Text of a call that makes a decoder, for the message.
+    """
+    if isinstance(model, VAE):
+        return
+    found = f"the class {model.__name__}" if isinstance(model, type) else _type_name(model)
+    encoder = getattr(model, "encoder", None)
+    text = "encoder"
+    if isinstance(encoder, nn.Module):  # as torch_geometric.nn.VGAE has
+        is_ours = hasattr(encoder, "posterior")
+        text = "model.encoder" if is_ours else "vgae.encoders.PosteriorEncoder(model.encoder)"
+    raise UsageError(
+        "MODEL",
+        f"model must be a name or a vgae.VAE, got {found}; pass vgae.VAE({text}, {decoder}).",
+    )
+
+
+def check_signature(encoder: Any, graph: Graph) -> None:
+    """Raise ``UsageError`` unless an encoder takes the inputs that it gets for a graph.
+
+    They are ``x`` and ``edge_index`` and, in a weighted graph, ``edge_weight``.
+    """
+    names = ["x", "edge_index", *(["edge_weight"] if graph.edge_weight is not None else [])]
+    method = "prepare" if hasattr(encoder, "prepare") else "forward"
+    try:
+        inspect.signature(getattr(encoder, method, encoder)).bind(*names)
+    except TypeError as error:
+        hint = ""
+        if len(names) == 3:
+            hint = (
+                "; give it edge_weight=None, or leave the weights of the graph out with"
+                " dataclasses.replace(graph, link_weight=None)"
+            )
+        given = ", ".join(names)
+        raise UsageError(
+            "ENCODER",
+            f"{method} of {type(encoder).__name__} must take ({given}) for"
+            f" {graph.name}: {error}{hint}.",
+        ) from None
+
+
+def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph) -> None:
+    """Call an encoder once, in evaluation mode and without gradients.
+
+    Global random state is kept.
+
+    Raises:
+        DataError: ``NO_FEATURES`` if it fails on a graph without features.
+        UsageError: ``ENCODER`` if it returns no posterior.
+    """
+    device = parameter_like(model).device
+    devices = [device] if device.type == "cuda" else []
+    with evaluating(model), torch.random.fork_rng(devices=devices):
+        try:
+            posterior(model.encoder, *inputs)
+        except Exception as error:
+            if graph.x is not None or isinstance(error, VgaeError):
+                raise
+            raise DataError(
+                "NO_FEATURES",
+                f"{graph.name} has no features, and {type(model.encoder).__name__} fails on x ="
+                f" None ({type(error).__name__}); give the graph features, or train an encoder"
+                " that has weights for each node, such as GCNEncoder(num_nodes).",
+            ) from error
+
+
+def _type_name(value: object) -> str:
+    """Return the class of a value with its package: ``"torch_geometric VGAE"``."""
+    package = type(value).__module__.partition(".")[0]
+    name = type(value).__name__
+    return name if package in ("builtins", "vgae", "__main__") else f"{package}'s {name}"
