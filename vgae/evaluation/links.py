@@ -23,7 +23,8 @@ from vgae.evaluation.metrics import (
 from vgae.evaluation.ranking import link_ranks
 from vgae.evaluation.reliability import Probabilities
 from vgae.graphs.graph import Graph, both_directions
-from vgae.graphs.split import LabelledPairs, LinkSplit, sample_non_links
+from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.split import LabelledPairs, LinkSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
