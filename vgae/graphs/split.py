@@ -295,7 +295,7 @@ def split_links(
         UsageError: If the fractions are out of range.
         DataError: If there are too few links for a part, or too few non-links.
     """
-    num_val, num_test = _part_sizes(graph, val, test)
+    num_val, num_test = part_sizes(graph, val, test)
     generator = stream(seed, "split")
     order = torch.randperm(graph.num_links, generator=generator)
     sizes = [num_test, num_val, graph.num_links - num_test - num_val]
@@ -311,7 +311,7 @@ def split_links(
     )
 
 
-def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
+def part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
     """Return the numbers of validation and test links, or raise."""
     for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
         if not 0 <= fraction < 1:
