@@ -15,7 +15,8 @@ def test_reliability_worked_by_hand():
     # Two bins: 0, 0.2 and 0.5 in the first, as it is closed on the right; 0.9 in the second.
     probability, labels = torch.tensor([0.0, 0.2, 0.5, 0.9]), torch.tensor([0, 0, 1, 1])
     found = reliability(probability, labels, bins=2)
-    mean, share, num_pairs = found
+    mean, share, num_pairs, weight = found
+    assert weight is None
     np.testing.assert_allclose(mean, [0.7 / 3, 0.9], rtol=1e-6)
     np.testing.assert_allclose(share, [1 / 3, 1])
     assert num_pairs.tolist() == [3, 1]
@@ -26,7 +27,7 @@ def test_reliability_worked_by_hand():
 def test_reliability_equals_sklearn(seed, bins):
     rng = np.random.default_rng(seed)
     probability, labels = rng.random(50) ** 3, np.arange(50) % 2
-    mean, share, num_pairs = reliability(
+    mean, share, num_pairs, _ = reliability(
         torch.tensor(probability), torch.tensor(labels), bins=bins
     )
     share_there, mean_there = calibration_curve(labels, probability, n_bins=bins)

@@ -25,6 +25,7 @@ from vgae.cli.options import (
     RecipeName,
     RunArgument,
     Set,
+    Split,
     announce,
     changes_of,
 )
@@ -193,6 +194,7 @@ def table(
     set_: Set = [],
     epochs: Epochs = None,
     features: Features = "raw",
+    split: Split = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0 to SEEDS - 1.")] = 10,
     device: Device = "auto",
     out: Annotated[
@@ -207,7 +209,7 @@ def table(
     from vgae.runs.folder import free_path
     from vgae.runs.table import Trial, protocol, run_table, summarise, to_json
 
-    text = protocol(settings, features, seeds)
+    text = protocol(settings, features, seeds, split)
     path = out or free_path("runs/table", ".json")
     # Fail before the first training if the folder cannot be written; keep an existing table until
     # the first result.
@@ -232,6 +234,7 @@ def table(
         num_seeds=seeds,
         recipe=settings,
         features=features,  # pyright: ignore[reportArgumentType]
+        split=split,
         device=device,
         on_trial=show,
         progress=False if quiet else None,

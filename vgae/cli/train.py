@@ -29,6 +29,8 @@ def train(
     seed: o.SplitSeed = 0,
     val: o.Val = VAL_FRACTION,  # noqa: ARG001
     test: o.Test = TEST_FRACTION,  # noqa: ARG001
+    split: o.Split = None,  # noqa: ARG001
+    split_by_time: o.SplitByTime = None,  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
     max_memory: o.MaxMemory = None,
@@ -68,10 +70,12 @@ def train(
         return
     kind = kind_for(graph)
     _check_options(kind, graph, given)
+    _check_split(given)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
     model = model or kind.model
     out = out or resume or free_path(f"runs/{Path(graph).stem}-{kind.label(model, settings)}")
     values = {field.name: context.params[field.name] for field in fields(kind.source)[1:]}
+    values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
     output = Output(out, overwrite, tensorboard)
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
@@ -119,6 +123,14 @@ def _check_options(kind: "RunKind[Any]", source: str, given: Mapping[str, Any]) 
         )
 
 
+def _check_split(given: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` if a split is given together with what would make another one."""
+    others = [name for name in ("val", "test", "split_by_time") if name in given]
+    if "split" in given and others:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise UsageError("SPLIT", f"--split is the whole split; leave {flags} out.")
+
+
 def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
     """Raise ``ArtifactError`` if an option has another value than the run began with."""
     from vgae.recipes.graphs import VARIANTS
@@ -137,9 +149,11 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             "seed": config.get("seed"),
             "val": split.get("val"),
             "test": split.get("test"),
+            "split": split.get("path"),
+            "split_by_time": split.get("by_time"),
         }
     for name, value in given.items():
-        is_path = name in ("graph", "features") and not is_named(value)
+        is_path = name == "split" or (name in ("graph", "features") and not is_named(value))
         if name == "recipe" and began[name] in VARIANTS.get(value, ()):
             continue  # the rule for the graph chose it
         if name in began and began[name] != (str(Path(value).resolve()) if is_path else value):

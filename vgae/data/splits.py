@@ -118,11 +118,8 @@ def split_by_time(
     path = Path(path)
     num_val, num_test = part_sizes(graph, val, test)
     edges = _edges(path, column)
-    if edges is None or edges.time is None:
-        raise DataError(
-            "TIME_COLUMN",
-            f"{path}: times are columns of an edge list in text or .parquet, not of this file.",
-        )
+    if edges.time is None:
+        raise DataError("NO_EDGES", f"{path}: it has no edges.")
     order = edges.time.argsort(kind="stable")
     pairs = torch.from_numpy(_numbered(edges, graph, path)[:, order])
     place = link_positions(pairs, graph.links, graph.num_nodes).numpy()
@@ -131,6 +128,11 @@ def split_by_time(
     sizes = [graph.num_links - num_val - num_test, num_val, num_test]
     train, held_val, held_test = by_time.split(sizes, dim=1)
     return LinkSplit.from_pairs(graph, train=train, val=held_val, test=held_test, seed=seed)
+
+
+def has_columns(path: str | os.PathLike[str]) -> bool:
+    """Return whether the name of a file is that of an edge list, in text or ``.parquet``."""
+    return unpacked_name(Path(path)).suffix.lower() in (*_TEXT, ".parquet")
 
 
 def _arranged(found: Iterator[tuple[str, np.ndarray]]) -> dict[str, Any]:
@@ -183,8 +185,8 @@ def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
         unpacked = unpacked_name(path)
         if not path.is_file() or _place(unpacked.stem) is None:
             continue
-        if unpacked.suffix.lower() in (*_TEXT, ".parquet"):
-            yield unpacked.stem, _numbered(_edges(path), graph, path)  # pyright: ignore
+        if has_columns(path):
+            yield unpacked.stem, _numbered(_edges(path), graph, path)
         elif path.suffix.lower() == ".npy":
             yield path.stem, read_npy(path)
         elif path.suffix.lower() == ".pt":
@@ -192,14 +194,11 @@ def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
                 yield f"{path.stem}{kind}", pairs
 
 
-def _edges(path: Path, time: str | None = None) -> EdgeList | None:
-    """Return the pairs of a file of names; ``None`` for a file of another kind."""
-    kind = unpacked_name(path).suffix.lower()
-    if kind == ".parquet":
+def _edges(path: Path, time: str | None = None) -> EdgeList:
+    """Return the pairs of an edge list in text or parquet."""
+    if path.suffix.lower() == ".parquet":
         with naming(path):
             return read_parquet_edges(path, time=time)
-    if kind not in _TEXT:
-        return None
     # Without a time, the first line is a header if it names no nodes; see _numbered.
     return read_edge_list(
         path, text=TextFormat(header=time is not None, time=time), announce=False

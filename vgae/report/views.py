@@ -25,7 +25,7 @@ class _GraphView(RunView):
             f"graph   {graph_line(run.config['graph'])}\n"
             f"split   {split.train.shape[1]:,} links for training,"
             f" {split.val.pos.shape[1]:,} for validation, {split.test.pos.shape[1]:,} for test;"
-            " audited, nothing leaks\n"
+            f" {_audited(run)}\n"
             f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
             f" epoch {metrics['epoch']} of {metrics['epochs']} kept,"
             f" {metrics['seconds']:.1f} s\n\n{self.scores(metrics)}"
@@ -48,6 +48,8 @@ class _GraphView(RunView):
             tasks = f"vgae evaluate {folder} --tasks links,classes"
             commands[tasks] = "and the accuracy of a classifier of the nodes"
         table = f"vgae table --datasets {run.config['graph']['source']} --seeds 3"
+        if path := run.config["split"].get("path"):
+            table += f" --split {shlex.quote(path)}"
         return commands | {table: "mean and deviation of GAE and VGAE"}
 
     def draw(self, run: Run) -> None:
@@ -70,6 +72,14 @@ class _GraphView(RunView):
         names = [*(["curves"] if run.history else []), "embedding"]
         tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
         return names + (["roc", "pr", "reliability", "histogram"] if tested else [])
+
+
+def _audited(run: Run) -> str:
+    """Return the result of the audit of a split, and each deviation on a line of its own."""
+    found = [check.finding for check in run.split.audit(run.graph) if check.violations]
+    if not found:
+        return "audited, nothing leaks"
+    return "\n        ".join(["audited, no held-out link leaks", *found])
 
 
 class _ImageView(RunView):

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple, cast
 from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
+from vgae.data.splits import has_columns, read_split, split_by_time
+from vgae.data.text import TextFormat
 from vgae.errors import UsageError
 from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
@@ -38,12 +40,17 @@ class GraphSource(Source):
         directed: See :meth:`vgae.Graph.from_edges`.
         val: Fraction of the links for validation; see :func:`vgae.split_links`.
         test: Fraction of the links for test.
+        split: Path of a split, in place of fractions; see :func:`vgae.read_split`.
+        split_by_time: Column of an edge list with the time of each edge: the last links are held
+            out; see :func:`vgae.data.splits.split_by_time`.
     """
 
     features: str = "raw"
     directed: Directed = "symmetrize"
     val: float = VAL_FRACTION
     test: float = TEST_FRACTION
+    split: str | None = None
+    split_by_time: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,6 +90,7 @@ def open_graph(
     features: str = "raw",
     directed: Directed = "symmetrize",
     *,
+    time: str | None = None,
     progress: bool | None = None,
 ) -> Graph:
     """Open a graph by the name of a data set, or by the path of a file (with a suffix).
@@ -92,8 +100,14 @@ def open_graph(
         features: ``"raw"`` for those of the data set or file; ``"none"``; or, for a file, the
             path of another file with features.
         directed: See :meth:`vgae.Graph.from_edges`.
+        time: Column of an edge list with the time of each edge, which is no weight.
         progress: Show the progress of a download; see :func:`vgae.fit`.
     """
+    if time is not None and (is_named(source) or not has_columns(source)):
+        raise UsageError(
+            "SPLIT_BY_TIME",
+            f"times are in a column of an edge list in text or .parquet, not in {source}.",
+        )
     if is_named(source):
         known = cast(Features, features)  # load_dataset validates it
         return load_dataset(source, features=known, progress=progress)
@@ -103,7 +117,8 @@ def open_graph(
             "FEATURES",
             f"features must be 'raw', 'none' or a file such as features.csv, got {features!r}.",
         )
-    graph = read_graph(source, features=path, directed=directed)
+    text = TextFormat(time=time)
+    graph = read_graph(source, features=path, directed=directed, text=text)
     return graph.without_features() if features == "none" else graph
 
 
@@ -113,7 +128,10 @@ class GraphRuns(RunKind[Run]):
     name, title, model = "graph", "a graph", "vgae"
     keys: ClassVar = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
     source, recipe, run = GraphSource, Recipe, Run
-    options = ("features", "directed", "val", "test", "max_memory", "cuda_graph")
+    options = (
+        *("features", "directed", "val", "test", "split", "split_by_time"),
+        *("max_memory", "cuda_graph"),
+    )
     files: ClassVar = files_with(
         {
             "split.npz": "held-out links and their non-links",
@@ -137,7 +155,8 @@ class GraphRuns(RunKind[Run]):
 
     def open(self, source: GraphSource, *, progress: bool | None = None) -> Graph:
         """Return the graph."""
-        return open_graph(source.source, source.features, source.directed, progress=progress)
+        given = source.source, source.features, source.directed
+        return open_graph(*given, time=source.split_by_time, progress=progress)
 
     def source_of(self, config: Config) -> GraphSource:
         """Return the source in the content of ``config.json``."""
@@ -148,6 +167,8 @@ class GraphRuns(RunKind[Run]):
             directed=graph.get("directed", "symmetrize"),
             val=split.get("val", VAL_FRACTION),
             test=split.get("test", TEST_FRACTION),
+            split=split.get("path"),
+            split_by_time=split.get("by_time"),
         )
 
     def divide(
@@ -157,7 +178,17 @@ class GraphRuns(RunKind[Run]):
         # A process that was killed early may not have written it.
         if folder is not None and (folder / "split.npz").exists():
             return SplitGraph(data, LinkSplit.load(folder / "split.npz"))
-        return SplitGraph(data, split_links(data, val=source.val, test=source.test, seed=seed))
+        sizes: dict[str, Any] = {"val": source.val, "test": source.test, "seed": seed}
+        if source.split is not None and source.split_by_time is not None:
+            rule = "split and split_by_time are two splits"
+            raise UsageError("SPLIT", f"{rule}; leave one of them out.")
+        if source.split is not None:
+            split = read_split(source.split, data, seed=seed)
+        elif source.split_by_time is not None:
+            split = split_by_time(source.source, data, source.split_by_time, **sizes)
+        else:
+            split = split_links(data, **sizes)
+        return SplitGraph(data, split)
 
     def write_data(self, folder: Path, data: SplitGraph) -> None:
         """Write ``split.npz``, if it is not there yet."""
@@ -187,7 +218,7 @@ class GraphRuns(RunKind[Run]):
             "in_channels": graph.num_features or graph.num_nodes,
             "recipe": asdict(prepared.recipe),
             "seed": prepared.seed,
-            "split": {"val": source.val, "test": source.test},
+            "split": _split_entry(source),
         }
 
     def write(
@@ -223,8 +254,8 @@ class GraphRuns(RunKind[Run]):
         }
 
     def attach(self, run: Run, data: SplitGraph) -> None:
-        """Store the graph."""
-        vars(run)["graph"] = data.graph
+        """Store the graph, and the split, whose deviations have been logged."""
+        vars(run).update(data._asdict())
 
     def evaluate(self, run: Run, options: EvaluationOptions) -> dict[str, Any]:
         """Return the scores of each task."""
@@ -254,6 +285,15 @@ class GraphRuns(RunKind[Run]):
         training = other is None and messages == "train"
         q = embed(run, graph, run.split.message_edge_index if training else None)
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
+
+
+def _split_entry(source: GraphSource) -> dict[str, Any]:
+    """Return the entry of ``config.json`` on the origin of the split."""
+    if source.split is not None:
+        path = Path(source.split).resolve()
+        return {"name": path.name, "path": str(path)}
+    entry: dict[str, Any] = {"val": source.val, "test": source.test}
+    return entry if source.split_by_time is None else entry | {"by_time": source.split_by_time}
 
 
 GRAPHS = GraphRuns()
