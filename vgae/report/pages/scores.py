@@ -317,8 +317,9 @@ def audit_rows(split: LinkSplit, graph: Graph) -> list[tuple[str, str, str]]:
     """
     train, val, test = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
     val_neg, test_neg = split.val.neg.shape[1], split.test.neg.shape[1]
+    every = "=" if train + val + test == graph.num_links else "of"
     counted = {
-        "S1": f"{train:,} + {val:,} + {test:,} of {graph.num_links:,} links",
+        "S1": f"{train:,} + {val:,} + {test:,} {every} {graph.num_links:,} links",
         "S3": f"0 of {val + test:,} held-out links, among {2 * train:,} messages",
         "S4": f"0 of {val_neg + test_neg:,} non-links are links of their part",
         "S5": f"validation {val:,} and {val_neg:,}, test {test:,} and {test_neg:,}",
