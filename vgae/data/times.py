@@ -32,8 +32,9 @@ def parsed_times(texts: Iterable[tuple[int, str]], place: str) -> np.ndarray:
         kind, value = _number_or_date(text)
         first_kind = first_kind or kind
         if kind != first_kind or not math.isfinite(value):
-            others = {"number": "a number as those before", "date": "a date as those before"}
-            rule = others.get(first_kind if kind else "", "a finite number or a date of ISO 8601")
+            rule = "a finite number or a date of ISO 8601"
+            if math.isfinite(value):
+                rule = f"a {first_kind} as those before"
             raise DataError(
                 "BAD_TIME", f"{place} {number}: a time must be {rule}, got {text!r:.60}."
             )

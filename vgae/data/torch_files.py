@@ -1,13 +1,14 @@
 """Integer arrays of files that ``torch.save`` wrote, without running anything that they name.
 
 This is the only module that calls ``torch.load``. It has ``weights_only=True``, which builds
-tensors and plain values alone. The four names by which numpy pickles an array lead to the records
+tensors and plain values alone. The names by which numpy pickles an array lead to the records
 below, not to numpy, whose state setters run in C: the array is built afterwards, from bytes of
 checked length.
 """
 
 import math
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,14 @@ class _ArrayClass:
     pass
 
 
+def _no_bytes() -> bytes:
+    """Return what ``bytes()`` does, which takes no arguments here."""
+    return b""
+
+
 _RECORDS = [
+    (_no_bytes, "builtins.bytes"),
+    (_no_bytes, "__builtin__.bytes"),
     (_Array, "numpy.core.multiarray._reconstruct"),
     (_Array, "numpy._core.multiarray._reconstruct"),
     (_ArrayClass, "numpy.ndarray"),
@@ -59,6 +67,7 @@ def read_integers(path: Path) -> dict[str, np.ndarray]:
     """
     size = file_size(path)
     try:
+        _check_stored(path)
         with torch.serialization.safe_globals(list(_RECORDS)):
             content = torch.load(path, map_location="cpu", weights_only=True)
     # On other bytes torch raises a dozen kinds of exceptions, some with a page of text.
@@ -75,6 +84,14 @@ def read_integers(path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         raise DataError("PT_REFUSED", f"{path}: {brief(error)}.") from None
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _check_stored(path: Path) -> None:
+    """Raise unless the members of a zip archive are as long as the file says, as torch's are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("a member is compressed")
 
 
 def _integers(value: Any, size: int) -> np.ndarray | None:
