@@ -88,7 +88,8 @@ def balancing_weight(edge_label: Tensor) -> Tensor | None:
     num_non_links = is_link.numel() - num_links
     if num_links == num_non_links or not num_non_links:
         return None
-    return torch.where(is_link, 1.0, num_links / num_non_links).double()
+    weight = torch.ones(is_link.shape, dtype=torch.float64)
+    return weight.masked_fill(~is_link, num_links / num_non_links)
 
 
 def reliability(
