@@ -236,6 +236,11 @@ FAULTS = {
         DataError,
         "4 names are no nodes of graph: 1, 3, 2 ...; those are",
     ),
+    "a header alone": (
+        lambda f, s, g: (f / "test.txt").write_text("source target\n"),
+        DataError,
+        "2 names are no nodes of graph: 'source', 'target'",
+    ),
     "one column": (
         lambda f, s, g: (f / "test.txt").write_text("n01\nn02\n"),
         DataError,

@@ -211,7 +211,7 @@ def _numbered(edges: EdgeList, graph: Graph, path: Path) -> np.ndarray:
     numbers = [number_of.get(str(name), -1) for name in edges.names]
     pairs = np.array(numbers, dtype=np.int64)[edges.edges]
     first = [str(edges.names[end]) for end in edges.edges[:, 0]]
-    if (pairs[:, 0] < 0).all() and not any(map(is_integer, first)):
+    if pairs.shape[1] > 1 and (pairs[:, 0] < 0).all() and not any(map(is_integer, first)):
         log.info("%s: its first line, %s, names no nodes: a header", path, " ".join(first)[:60])
         pairs = pairs[:, 1:]
     unknown = pairs < 0

@@ -252,12 +252,12 @@ class LinkSplit:
                 raise ValueError(f"format is {found}, expected {_FORMAT} or {_FORMAT_PER_LINK}")
             num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
             fingerprint = str(content["fingerprint"])
-            train, val, val_neg, test, test_neg = (content[name] for name in _PARTS)
+            parts: list[Any] = [content[name] for name in _PARTS]
             own = [0, 0]
             if found == _FORMAT_PER_LINK:
                 own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
-            held = LabelledPairs(val, val_neg, own[0]), LabelledPairs(test, test_neg, own[1])
-            return cls(num_nodes, train, *held, fingerprint, seed)
+            val, test = LabelledPairs(*parts[1:3], own[0]), LabelledPairs(*parts[3:], own[1])
+            return cls(num_nodes, parts[0], val, test, fingerprint, seed)
         except (KeyError, TypeError, ValueError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             what = f"{path} is not a readable link split: {reason}."
