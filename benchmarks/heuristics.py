@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LinkSplit, sample_non_links
+from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.split import LinkSplit
 from vgae.kernels.csr import adjacency, csr_tensor
 from vgae.runtime.streams import stream
 

@@ -33,7 +33,8 @@ from torch_geometric.nn import ARGVA
 
 from vgae.encoders.gcn import GCNEncoder
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LinkSplit, sample_non_links
+from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.split import LinkSplit
 from vgae.kernels import SparseOperator
 from vgae.kernels.csr import csr_tensor, gcn_norm
 from vgae.runtime.streams import stream

@@ -13,7 +13,8 @@ from scorers import FeatureProduct, Scorer, dense_layer, dropped, fit
 from torch import Tensor, nn
 
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LinkSplit, sample_non_links
+from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.split import LinkSplit
 from vgae.kernels import SparseOperator
 from vgae.kernels.csr import gcn_norm
 from vgae.runtime.streams import stream

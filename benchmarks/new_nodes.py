@@ -19,7 +19,7 @@ import vgae
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import both_directions
-from vgae.graphs.split import sample_non_links
+from vgae.graphs.non_links import sample_non_links
 from vgae.recipes import RECIPES
 
 NEW = 0.1  # share of the nodes

@@ -8,7 +8,8 @@ from torch import Tensor
 from vgae.data.catalog import entry, missing
 from vgae.data.named import load_dataset
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LinkSplit, sample_non_links, split_links
+from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.split import LinkSplit, split_links
 
 
 class Problem(NamedTuple):

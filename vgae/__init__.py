@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vgae.data.images import Images as Images
     from vgae.data.named import load_dataset as load_dataset
     from vgae.data.named_images import load_images as load_images
+    from vgae.data.splits import read_split as read_split
     from vgae.decoders import BernoulliDecoder as BernoulliDecoder
     from vgae.decoders import InnerProductDecoder as InnerProductDecoder
     from vgae.decoders import NormalDecoder as NormalDecoder
@@ -76,6 +77,7 @@ _HOME = {
     "load_run": "vgae.runs.lifecycle",
     "predict_links": "vgae.prediction.links",
     "read_graph": "vgae.data.files",
+    "read_split": "vgae.data.splits",
     "save_pretrained": "vgae.models.pretrained",
     "score_links": "vgae.prediction.links",
     "split_links": "vgae.graphs.split",

@@ -1,10 +1,13 @@
 """The command train: what it writes; what it refuses is in tests/bad_input."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 import vgae.cli.train
+from vgae.graphs.split import LabelledPairs, split_links
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +94,61 @@ def test_the_same_line_after_a_kill_goes_on_where_the_rule_of_best_chose(
     status, _, err = command(*line[:5], "paper", *line[6:])
     assert status == 4
     assert "began with recipe = best-links, not paper" in err
+
+
+@pytest.fixture
+def split_file(sbm, tmp_path):
+    split = split_links(sbm, seed=7)
+    neg = torch.cat([split.test.neg, split.val.neg], dim=1)
+    replace(split, test=LabelledPairs(split.test.pos, neg)).save(tmp_path / "mine.npz")
+    return tmp_path / "mine.npz"
+
+
+def test_a_split_of_the_user_is_trained_on_and_its_deviations_are_said(
+    sbm_file, split_file, tmp_path, command
+):
+    line = ("train", sbm_file, "--split", split_file, "--epochs", 3, "--resume", tmp_path / "run")
+    status, out, err = command(*line)
+    assert status == 0, err
+    said = "test has 79 non-links for 53 links: AP and Hits@k are lower the more non-links"
+    assert f"audited, no held-out link leaks\n        {said}" in out
+    assert "among all non-links of a part, 79 for 53 test links" in out
+    assert command(*line)[0] == 0  # the same line after a kill
+    other = split_file.rename(tmp_path / "other.npz")
+    status, _, err = command(*line[:3], other, *line[4:])
+    assert (status, err.split(":")[0]) == (4, "error[RUN_OTHER]")
+
+
+@pytest.mark.parametrize(
+    "option", [("--val", 0.05), ("--test", 0.2), ("--split-by-time", "when")], ids=str
+)
+def test_a_split_of_the_user_is_the_whole_split(option, sbm_file, split_file, tmp_path, command):
+    out = tmp_path / "run"
+    status, _, err = command("train", sbm_file, "--split", split_file, *option, "-o", out)
+    assert (status, err) == (
+        2,
+        f"error[SPLIT]: --split is the whole split; leave {option[0]} out.\n",
+    )
+    assert not out.exists()
+
+
+def test_a_graph_is_split_by_the_time_of_its_links(sbm, tmp_path, command):
+    lines = [f"{u},{v},{1.5 * u}\n" for u, v in sbm.links.T.tolist()]
+    (tmp_path / "g.csv").write_text("a,b,when\n" + "".join(lines))
+    line = ("train", tmp_path / "g.csv", "--epochs", 2, "-o", tmp_path / "run", "--json")
+    status, out, err = command(*line, "--split-by-time", "when")
+    assert status == 0, err
+    assert json.loads(out)["test"]["num_links"] == len(lines) // 10
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["graph"]["weighted"] is False
+    status, _, err = command(*line, "--overwrite", "--split-by-time", "then")
+    assert (status, err.split(":")[0]) == (3, "error[TIME_COLUMN]")
+
+
+def test_images_have_no_split_of_links(split_file, tmp_path, command):
+    for option in (("--split", split_file), ("--split-by-time", "t")):
+        status, _, err = command("train", "digits", *option, "-o", tmp_path / "run")
+        assert (status, err) == (
+            2,
+            f"error[IMAGES]: a run on images has no {option[0]}; leave that out for digits.\n",
+        )

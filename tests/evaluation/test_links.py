@@ -11,6 +11,7 @@ from torch import nn
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
 from vgae.errors import DataError, LeakageError, UsageError
+from vgae.evaluation import links
 from vgae.evaluation.links import (
     PairScorer,
     calibrate,
@@ -18,10 +19,16 @@ from vgae.evaluation.links import (
     evaluate,
     evaluate_links,
 )
-from vgae.evaluation.metrics import link_scores, rank_scores, ranks_among
+from vgae.evaluation.metrics import (
+    bootstrap_intervals,
+    link_scores,
+    rank_scores,
+    ranks_among,
+)
+from vgae.evaluation.reliability import probability_scores
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.graph import both_directions
-from vgae.graphs.split import split_links
+from vgae.graphs.split import LabelledPairs, split_links
 from vgae.models.embedding import embed
 from vgae.recipes import PAPER
 from vgae.training.links import fit
@@ -257,3 +264,82 @@ def test_the_prior_of_a_calibration_does_not_change_how_it_is_evaluated(sbm, tra
         for c in (calibration, shifted)
     ]
     assert scores[0] == scores[1]
+
+
+@pytest.fixture(scope="module")
+def own(sbm, trained):
+    """That split with 60 non-links of each test link, another test link among them."""
+    split = trained[1]
+    u = split.test.pos[0]
+    nodes = torch.arange(120)
+    linked = torch.eye(120, dtype=torch.bool)
+    linked[sbm.edge_index[0], sbm.edge_index[1]] = True
+    neg = [torch.stack([u[i].expand(60), nodes[~linked[u[i]]][:60]]) for i in range(len(u))]
+    for i in range(len(u)):
+        neg[i][:, 0] = split.test.pos[:, i - 1]
+    return replace(split, test=LabelledPairs(split.test.pos, torch.cat(neg, dim=1), 60))
+
+
+def test_links_with_non_links_of_their_own_are_ranked_among_them(sbm, trained, own):
+    found = evaluate(trained[0], sbm, own)
+    test, z = found["test"], embed(trained[0], sbm, own.message_edge_index).mu
+    logit = (z[own.test.pos[0]] * z[own.test.pos[1]]).sum(dim=1)
+    others = (z[own.test.neg[0]] * z[own.test.neg[1]]).sum(dim=1).view(-1, 60)
+    higher = (others > logit[:, None]).sum(dim=1)
+    ranks = 1 + higher + (others == logit[:, None]).sum(dim=1) / 2  # mean of best and worst
+    assert test.given.mrr == pytest.approx((1 / ranks).mean().item(), abs=1e-4)
+    assert test.given.hits_at_10 == pytest.approx((ranks <= 10).double().mean().item(), abs=0.02)
+    assert (test.num_links, test.num_non_links) == (len(logit), 60 * len(logit))
+    assert test.to_dict()["given"] == test.given._asdict()
+    assert (found["val"].given, found["val"].to_dict()["given"]) == (None, None)
+
+
+def test_a_constant_score_gains_nothing_among_own_non_links(sbm, own):
+    class Constant(nn.Module):
+        def logits(self, z, edge_label_index):
+            return torch.zeros(edge_label_index.shape[1])
+
+    found = evaluate(VAE(SeesMessages(), Constant()), sbm, own)["test"]
+    assert found.given.mrr == pytest.approx(1 / 31)
+    assert found.auc == 0.5
+
+
+def test_probabilities_are_scored_as_if_non_links_were_as_many_as_links(sbm, trained):
+    """Each link nine times among as many non-links is the same as once with their weights."""
+    model, split = trained
+    neg = torch.cat([split.val.neg, split.test.neg], dim=1).repeat(1, 9)[:, : 9 * 10]
+    few = split.test.pos[:, :10]
+    unbalanced = replace(split, test=LabelledPairs(few, neg))
+    calibration = calibrate(model, sbm, split)
+    found = evaluate(model, sbm, unbalanced, calibration=calibration)["test"]
+    pairs = torch.cat([few.repeat(1, 9), neg], dim=1)
+    logits = PairScorer(model, sbm, split.message_edge_index).logits(pairs)
+    label = (torch.arange(180) < 90).int()
+    for ours, p in (
+        (found.sigmoid, logits.double().sigmoid()),
+        (found.calibrated, calibration.probability(logits)),
+    ):
+        assert ours.scores == pytest.approx(probability_scores(p, label))
+
+
+def test_a_calibration_is_fitted_to_any_number_of_non_links(sbm, trained, own):
+    model, split = trained
+    swapped = replace(split, val=own.test, test=split.val)
+    for prior in ("balanced", "density"):
+        calibration = calibrate(model, sbm, swapped, prior=prior)
+        assert 0 < calibration.threshold < 1
+        evaluate(model, sbm, swapped, calibration=calibration)
+
+
+def test_large_parts_have_fewer_resamples(sbm, trained, own, monkeypatch):
+    """A thousand of a million pairs take minutes."""
+    seen = []
+
+    def intervals(logits, label, *, num_resamples):
+        seen.append((len(logits), num_resamples))
+        return bootstrap_intervals(logits, label, num_resamples=2)
+
+    monkeypatch.setattr(links, "bootstrap_intervals", intervals)
+    monkeypatch.setattr(links, "_MOST_RESAMPLED_PAIRS", 10**6)
+    evaluate(trained[0], sbm, own)
+    assert [num for _, num in seen] == [1000, 10**6 // seen[1][0]]

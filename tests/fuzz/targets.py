@@ -31,6 +31,7 @@ from vgae.data.image_files import read_images
 from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
+from vgae.data.torch_files import read_integers
 from vgae.errors import UsageError
 from vgae.evaluation.calibration import load_calibration
 from vgae.graphs.arrays import checked_csr, csr_matrix, feature_tensor
@@ -95,6 +96,12 @@ def npy(array: np.ndarray) -> bytes:
 def npz(pack: bool = True, **arrays: np.ndarray) -> bytes:
     file = io.BytesIO()
     (np.savez_compressed if pack else np.savez)(file, **arrays)  # pyright: ignore
+    return file.getvalue()
+
+
+def torch_file(content: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file, **options)
     return file.getvalue()
 
 
@@ -205,6 +212,13 @@ TARGETS = {
         [npz(images=IMAGES, y=np.arange(12)), npz(pack=False, train=IMAGES, test=IMAGES)],
     ),
     "csr": Target(csr, [CSR_SEED]),
+    "torch-file": Target(
+        through("t.pt", read_integers),
+        [
+            torch_file({"edge": torch.arange(6).view(3, 2), "edge_neg": np.arange(6, dtype="i4")}),
+            torch_file({"edge": np.eye(2, dtype=int)}, _use_new_zipfile_serialization=False),
+        ],
+    ),
     "split": Target(
         through("split.npz", LinkSplit.load),
         [written(split_links(GRAPH, val=0.2, test=0.2, seed=0).save, "s.npz")],

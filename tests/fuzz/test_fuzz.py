@@ -106,7 +106,7 @@ def fuzz(worker, target, **options):
 TARGETS = (
     *("edges-text", "edges-csv", "edges-gz", "edge-list", "mtx", "features-csv"),
     *("idx", "idx-gz", "npy", "npz-graph", "npz-member", "npz-features", "npz-images"),
-    *("csr", "split", "parquet-edges", "parquet-features"),
+    *("csr", "torch-file", "split", "parquet-edges", "parquet-features"),
     *("planetoid-graph", "planetoid-allx", "planetoid-tx", "planetoid-ally", "planetoid-ty"),
     *("planetoid-test.index", "checkpoint", "checkpoint-sealed", "checkpoint-header"),
     *("checkpoint-state", "checkpoint-state-sealed", "model-weights", "model-config"),

@@ -29,6 +29,7 @@ from vgae.data.image_files import read_images
 from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
+from vgae.data.splits import read_split
 from vgae.errors import VgaeError
 from vgae.evaluation.calibration import load_calibration
 from vgae.graphs.graph import Graph
@@ -101,6 +102,11 @@ def readers(payload: Path, home: Path) -> Iterator[tuple[str, Callable[[], Any]]
     yield "read_edge_list", partial(read_edge_list, path)
     yield "read_checkpoint", partial(read_checkpoint, path)
     yield "LinkSplit.load", partial(LinkSplit.load, path)
+    graph = read_npz(home / "graph.npz")
+    yield "read_split .npz", partial(read_split, put(payload, files / "split.npz"), graph)
+    for name in ("test.pt", "test_pos.txt", "test.npy", "heart_test_samples.npy"):
+        put(payload, files / f"split-{name}" / name)
+        yield f"read_split {name}", partial(read_split, files / f"split-{name}", graph)
     for part in ("graph", "allx", "tx", "ally", "ty", "test.index"):
         toy = {f"ind.toy.{part}": path}
         for other in {"graph", "allx", "tx", "ally", "ty", "test.index"} - {part}:

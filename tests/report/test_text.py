@@ -54,6 +54,19 @@ def test_scores_name_what_their_probabilities_are():
     )
 
 
+def test_any_number_of_non_links_is_said_with_what_follows_from_it():
+    calibrated = {"calibrated": {"ece": 0.01}}
+    assert "on as many non-links as links" in link_scores_text({"test": ROW | calibrated})
+    out = link_scores_text({"test": ROW | calibrated | {"num_non_links": 3500, "given": RANKS}})
+    assert "own MRR  own hit@10" in out
+    assert "25.00       50.00  0.010" in out
+    assert "own MRR, own hit@10: rank of a link among its own 500 non-links." in out
+    assert "AUC, AP, Hits@50: among all non-links of a part, 3,500 for 7 test links." in out
+    assert "calibrated probabilities, links and non-links weighing the same" in out
+    out = link_scores_text({"val": ROW, "test": ROW | {"num_non_links": 3500, "given": RANKS}})
+    assert "rank of a link among its own" not in out
+
+
 def test_nothing_held_out_is_said():
     assert "nothing to score" in image_scores_text(None)
     assert "nothing to score" in link_scores_text({})

@@ -1,9 +1,28 @@
+from dataclasses import replace
+
 from vgae.report.views import GRAPHS, IMAGES
 
 
 def test_the_summary_has_data_model_and_scores(graph_run, image_run):
     assert "audited, nothing leaks\nmodel   vgae" in GRAPHS.summary(graph_run)
     assert "images  digits: 8 x 8, grey; 1,258 for training" in IMAGES.summary(image_run)
+
+
+def test_the_summary_states_each_deviation_of_the_split(graph_run):
+    split = replace(graph_run.split, train=graph_run.split.train[:, 5:])
+    run = replace(graph_run, split=split)
+    vars(run)["graph"] = graph_run.graph
+    assert (
+        "audited, no held-out link leaks\n        5 links of the graph are in no part: they carry"
+        " no messages and are not scored\nmodel   vgae" in GRAPHS.summary(run)
+    )
+
+
+def test_the_next_table_has_the_same_split(graph_run):
+    config = graph_run.config | {"split": {"path": "/data/a b"}}
+    run = replace(graph_run, config=config)
+    vars(run)["graph"] = graph_run.graph
+    assert any("--split '/data/a b'" in line for line in GRAPHS.commands(run))
 
 
 def test_scores_of_tasks_alone_have_no_scores_of_links():

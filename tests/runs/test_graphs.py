@@ -9,12 +9,13 @@ from vgae.data.files import write_npz
 from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.evaluation.links import evaluate
 from vgae.graphs.graph import Graph
+from vgae.graphs.split import split_links
 from vgae.models.embedding import embed
 from vgae.models.registry import MODELS
 from vgae.recipes import BEST, PAPER
 from vgae.runs.folder import Output
-from vgae.runs.graphs import GraphSource, open_graph, train_run
-from vgae.runs.lifecycle import load_run
+from vgae.runs.graphs import GRAPHS, GraphSource, open_graph, train_run
+from vgae.runs.lifecycle import load_run, resume
 
 SHORT = replace(PAPER, epochs=6)
 
@@ -181,3 +182,102 @@ def test_a_name_is_a_data_set_and_a_path_is_a_file(sbm_file):
     assert open_graph(str(sbm_file)).name == "sbm"
     with pytest.raises(DataError, match="nowhere"):
         open_graph("nowhere/graph.npz")
+
+
+@pytest.fixture
+def split_folder(sbm, tmp_path):
+    """A split in text, with three non-links of each test link."""
+    split = split_links(sbm, seed=7)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    parts = {"train": split.train, "val_pos": split.val.pos, "test_pos": split.test.pos}
+    for name, pairs in parts.items():
+        lines = [f"{sbm.ids[v]} {sbm.ids[u]}\n" for u, v in pairs.T.tolist()]
+        (folder / f"{name}.txt").write_text("".join(lines))
+    neg = split.test.neg.T.numpy()
+    own = np.stack([neg, np.roll(neg, 1, axis=0), np.roll(neg, 2, axis=0)], axis=1)
+    np.save(folder / "heart_test_samples.npy", own)
+    return folder
+
+
+def test_a_run_has_the_split_of_the_user_and_says_where_it_is_from(sbm_file, split_folder):
+    source = GraphSource(str(sbm_file), split=str(split_folder))
+    run = train_run(source, split_folder.parent / "run", recipe=SHORT)
+    split = split_links(run.graph, seed=7)
+    assert torch.equal(run.split.train, split.train)
+    assert run.split.test.per_link == 3
+    assert run.split.val.neg.shape == split.val.neg.shape  # drawn
+    assert run.config["split"] == {"path": "mine", "digest": run.split.digest}
+    assert GRAPHS.located(run.folder, run.config).split == str(split_folder)
+    assert run.metrics["test"]["given"]["hits_at_10"] == 1
+    assert run.metrics["test"]["num_non_links"] == 3 * run.metrics["test"]["num_links"]
+    back = load_run(run.folder)
+    assert back.split.test.per_link == 3
+    scores = evaluate(back.model, back.graph, back.split, calibration=back.calibration)
+    assert scores["test"].to_dict() == run.metrics["test"]
+
+
+def test_the_split_in_the_run_is_the_truth_and_else_the_one_of_the_user(sbm_file, split_folder):
+    source = GraphSource(str(sbm_file), split=str(split_folder))
+    run = train_run(source, split_folder.parent / "run", recipe=SHORT)
+    for name in ("metrics.json", "split.npz"):
+        (run.folder / name).unlink()  # as if killed before the split was written
+    again = resume(run.folder)
+    assert torch.equal(again.split.test.neg, run.split.test.neg)
+    assert again.metrics["test"] == run.metrics["test"]
+    (run.folder / "metrics.json").unlink()
+    for path in split_folder.iterdir():
+        path.unlink()
+    assert torch.equal(resume(run.folder).split.train, run.split.train)
+    for name in ("metrics.json", "split.npz"):
+        (run.folder / name).unlink()
+    with pytest.raises(DataError, match="no links of val or test"):
+        resume(run.folder)
+
+
+def test_a_split_that_leaks_writes_nothing(sbm, sbm_file, split_folder):
+    lines = [f"{sbm.ids[u]} {sbm.ids[v]}\n" for u, v in sbm.links.T.tolist()]
+    (split_folder / "train.txt").write_text("".join(lines))
+    out = split_folder.parent / "run"
+    with pytest.raises(DataError, match="of test are training links too"):
+        train_run(GraphSource(str(sbm_file), split=str(split_folder)), out, recipe=SHORT)
+    assert not out.exists()
+
+
+def test_two_splits_are_refused(sbm_file, tmp_path):
+    path = tmp_path / "g.csv"
+    path.write_text("a,b,t\n1,2,3\n2,3,4\n")
+    with pytest.raises(UsageError, match="two splits"):
+        train_run(GraphSource(str(path), split=str(tmp_path), split_by_time="t"), tmp_path / "r")
+    for source in (str(sbm_file), "stdlib"):
+        with pytest.raises(UsageError, match="times are in a column of an edge list"):
+            train_run(GraphSource(source, split_by_time="t"), tmp_path / "r")
+
+
+def test_a_run_split_by_time_is_resumed_and_read_again(sbm, tmp_path):
+    names = [(sbm.ids[u], sbm.ids[v]) for u, v in sbm.links.T.tolist()]
+    lines = [f"{u},{v},{k % 97}\n" for k, (u, v) in enumerate(names)]
+    (tmp_path / "g.csv").write_text("source,target,when\n" + "".join(lines))
+    source = GraphSource(str(tmp_path / "g.csv"), val=0.1, split_by_time="when")
+    run = train_run(source, tmp_path / "run", recipe=SHORT)
+    split = {name: run.config["split"][name] for name in ("val", "test", "by_time")}
+    assert split == {"val": 0.1, "test": 0.1, "by_time": "when"}
+    when = {pair: k % 97 for k, pair in enumerate(names)}
+    parts = []
+    for part in (run.split.train, run.split.val.pos, run.split.test.pos):
+        pairs = [(run.graph.ids[u], run.graph.ids[v]) for u, v in part.T.tolist()]
+        parts.append([when.get(pair, when.get(pair[::-1])) for pair in pairs])
+    assert max(parts[0]) <= min(parts[1]) <= max(parts[1]) <= min(parts[2])
+    for name in ("metrics.json", "split.npz"):
+        (run.folder / name).unlink()
+    again = resume(run.folder)
+    assert again.graph.link_weight is None
+    assert torch.equal(again.split.test.edge_label_index, run.split.test.edge_label_index)
+
+
+def test_deviations_of_a_split_are_logged_once_in_a_training(sbm_file, split_folder, caplog):
+    caplog.set_level("INFO")
+    source = GraphSource(str(sbm_file), split=str(split_folder))
+    run = train_run(source, split_folder.parent / "run", recipe=SHORT)
+    run.split.audit(run.graph)
+    assert len([text for text in caplog.messages if "non-links of its own" in text]) == 1

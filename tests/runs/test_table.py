@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from vgae.errors import UsageError
 from vgae.evaluation.links import evaluate_links
 from vgae.evaluation.metrics import LinkScores
 from vgae.graphs.split import split_links
@@ -89,3 +90,29 @@ def test_json_holds_the_protocol_the_recipe_and_every_seed():
     assert content["recipe"]["epochs"] == 200
     assert content["rows"][0]["trials"][0]["test"] == {"auc": 0.8, "ap": 0.7}
     assert content["rows"][0]["mean"] == {"auc": 0.8, "ap": 0.7}
+
+
+def test_a_split_of_the_user_is_that_of_every_seed(sbm, sbm_file, tmp_path):
+    split = split_links(sbm, val=0, seed=7)
+    split.save(tmp_path / "mine.npz")
+    options = {"num_seeds": 2, "recipe": SHORT, "split": tmp_path / "mine.npz"}
+    (summary,) = run_table([str(sbm_file)], ["gae"], **options)
+    for seed, row in enumerate(summary.trials):
+        result = fit(sbm, split, model="gae", recipe=SHORT, seed=seed)
+        assert row.test == evaluate_links(result.model, sbm, split)["test"]
+        assert row.val is None
+    text = protocol(SHORT, "raw", 2, tmp_path / "mine.npz")
+    assert (
+        "2 seeds, all with the same split of the links and the same non-links, mine.npz." in text
+    )
+    assert "random split" not in text
+    assert to_json([summary], SHORT, text)["rows"][0]["trials"][0]["val"] is None
+
+
+def test_a_split_that_no_table_can_be_of_costs_no_training(sbm, sbm_file, tmp_path):
+    split_links(sbm, test=0).save(tmp_path / "mine.npz")
+    options = {"recipe": SHORT, "split": tmp_path / "mine.npz"}
+    with pytest.raises(UsageError, match="has no test links"):
+        run_table([str(sbm_file)], ["gae"], **options)
+    with pytest.raises(UsageError, match="a split is one of a single data set, not of"):
+        run_table([str(sbm_file), "stdlib"], ["gae"], **options)

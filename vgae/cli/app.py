@@ -26,6 +26,7 @@ from vgae.cli.options import (
     RecipeName,
     RunArgument,
     Set,
+    Split,
     announce,
     changes_of,
     check_options,
@@ -215,6 +216,7 @@ def table(
     set_: Set = [],
     epochs: Epochs = None,
     features: Features = "raw",
+    split: Split = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0 to SEEDS - 1.")] = 10,
     device: Device = "auto",
     out: Annotated[
@@ -229,7 +231,7 @@ def table(
     from vgae.runs.lock import reserved
     from vgae.runs.table import Trial, protocol, run_table, summarise, to_json
 
-    text = protocol(settings, features, seeds)
+    text = protocol(settings, features, seeds, split)
     done: list[Trial] = []
 
     def show(path: Path, trial: Trial) -> None:
@@ -251,6 +253,7 @@ def table(
             num_seeds=seeds,
             recipe=settings,
             features=features,  # pyright: ignore[reportArgumentType]
+            split=split,
             device=device,
             on_trial=partial(show, path),
             progress=False if quiet else None,

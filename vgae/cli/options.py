@@ -92,6 +92,20 @@ SplitSeed = Annotated[
 ]
 Val = Annotated[float, typer.Option(help="Fraction of the links for validation.")]
 Test = Annotated[float, typer.Option(help="Fraction of the links for test.")]
+Split = Annotated[
+    Path | None,
+    typer.Option(
+        help="A split of your own in place of --val and --test: .npz, or a folder of text, .npy or"
+        " .pt files such as train_pos.txt, valid_neg.txt."
+    ),
+]
+SplitByTime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Hold out the last links by the time in this column of the edge list.",
+    ),
+]
 CudaGraph = Annotated[
     bool, typer.Option("--cuda-graph", help="Launch each epoch on a GPU as a whole.")
 ]

@@ -29,6 +29,8 @@ def train(
     seed: o.SplitSeed = 0,
     val: o.Val = VAL_FRACTION,  # noqa: ARG001
     test: o.Test = TEST_FRACTION,  # noqa: ARG001
+    split: o.Split = None,  # noqa: ARG001
+    split_by_time: o.SplitByTime = None,  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
     max_memory: o.MaxMemory = None,
@@ -47,7 +49,7 @@ def train(
     if max_memory is not None and not math.isfinite(max_memory):
         raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
     o.announce(quiet=quiet)
-    from vgae.runs.folder import Output, is_named, understood
+    from vgae.runs.folder import Output, understood
     from vgae.runs.kind import kind_for, kind_of
     from vgae.runs.lifecycle import resume as resume_run
     from vgae.runs.lifecycle import train as train_run
@@ -60,24 +62,19 @@ def train(
     if _is_begun(resume, given):
         o.check_options(context, kind_of(resume), resume)
         _check_same(resume, given)
-        files = {"source": given.get("graph"), "features": given.get("features")}
-        how["paths"] = {
-            name: str(Path(file).resolve())
-            for name, file in files.items()
-            if file is not None and not is_named(file)
-        }
-        run = resume_run(
-            resume, changes=changes, override=override, tensorboard=tensorboard, **how
-        )
+        how |= {"paths": _paths(given), "tensorboard": tensorboard}
+        run = resume_run(resume, changes=changes, override=override, **how)
         with understood(resume):
             show_run(run, as_json=as_json)
         return
     kind = kind_for(graph)
     o.check_options(context, kind, graph)
+    _check_split(given)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
     model = model or kind.model
     place = out or resume or f"runs/{Path(graph).stem}-{kind.label(model, settings)}"
     values = {field.name: context.params[field.name] for field in fields(kind.source)[1:]}
+    values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
     output = Output(place, overwrite, tensorboard, numbered=not (out or resume))
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
@@ -102,6 +99,24 @@ def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
     return False
 
 
+def _check_split(given: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` if a split is given together with what would make another one."""
+    others = [name for name in ("val", "test", "split_by_time") if name in given]
+    if "split" in given and others:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise UsageError("SPLIT", f"--split is the whole split; leave {flags} out.")
+
+
+def _paths(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the absolute paths of the files among the options, by the field of the source."""
+    from vgae.runs.folder import is_named
+
+    files = {"source": given.get("graph"), "features": given.get("features")}
+    files = {name: file for name, file in files.items() if file and not is_named(file)}
+    files |= {"split": given["split"]} if given.get("split") else {}
+    return {name: str(Path(file).resolve()) for name, file in files.items()}
+
+
 def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
     """Raise ``ArtifactError`` if an option has another value than the run began with."""
     from vgae.recipes.graphs import VARIANTS
@@ -120,9 +135,11 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             "seed": config.get("seed"),
             "val": split.get("val"),
             "test": split.get("test"),
+            "split": paths.get("split", split.get("path")),
+            "split_by_time": split.get("by_time"),
         }
     for name, value in given.items():
-        is_path = name in ("graph", "features") and not is_named(value)
+        is_path = name == "split" or (name in ("graph", "features") and not is_named(value))
         if name == "recipe" and began[name] in VARIANTS.get(value, ()):
             continue  # the rule for the graph chose it
         # Without its path, a run of another machine has the name of a file.

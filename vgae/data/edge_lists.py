@@ -28,6 +28,7 @@ from vgae.data.text import (
     typed_names,
     unpacked_name,
 )
+from vgae.data.times import parsed_times, place_of, times_of, without_time
 from vgae.errors import DataError, UsageError
 from vgae.graphs.graph import NodeId
 from vgae.runtime.tables import plain_names
@@ -51,11 +52,13 @@ class EdgeList:
         edges: Ends of each edge as indices of ``names``, int64, shape ``(2, E)``.
         weight: Weight of each edge, float64, shape ``(E,)``; ``None`` without weights.
         names: Name of each node, in ascending order.
+        time: Time of each edge, int64 or float64, shape ``(E,)``; ``None`` unless it is read.
     """
 
     edges: np.ndarray
     weight: np.ndarray | None
     names: Sequence[NodeId]
+    time: np.ndarray | None = None
 
 
 def read_edge_list(
@@ -64,6 +67,7 @@ def read_edge_list(
     text: TextFormat = TextFormat(),
     drop_zero: bool = False,
     normalize: Normalize = "none",
+    announce: bool = True,
 ) -> EdgeList:
     """Read an edge list in text, plain or gzip, and log the detected layout.
 
@@ -78,14 +82,16 @@ def read_edge_list(
 
     Args:
         path: The file.
-        text: Layout of the file.
+        text: Layout of the file. The column ``text.time`` is not counted as a field.
         drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
         normalize: As for :func:`vgae.read_graph`.
+        announce: Log the layout.
 
     Raises:
         UsageError: ``DELIMITER`` if it is not one character; ``ENCODING`` if it is unknown.
         DataError: ``FIELDS`` if a line has another number of fields; ``NODE_ID`` if a name is
-            empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``; or as
+            empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``;
+            ``TIME_COLUMN`` if it is missing, ``BAD_TIME`` if it holds no time; or as
             :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
     """
     delimiter, header = text.delimiter, text.header
@@ -96,18 +102,27 @@ def read_edge_list(
     sample = list(islice(lines, _SAMPLE))
     if delimiter is None:
         # On a tie, the first: a comma may be a decimal sign, and a blank part of a name.
-        delimiter = max(SEPARATORS, key=lambda separator: _fit(sample, separator, path))
+        more = text.time is not None
+        delimiter = max(
+            SEPARATORS, key=lambda separator: _fit(sample, separator, path, timed=more)
+        )
+    if header is None and text.time is not None:
+        header = True
     if header is None:
         header = _has_header(_sampled(sample, delimiter, path))
     records = split_records(chain(sample, lines), delimiter, path)
     head = next(records, None) if header else None
+    times: list[tuple[int, str]] = []
+    if text.time is not None:
+        head, records = without_time(head, records, text.time, path, times)
     collected = _Edges(path, delimiter, drop_zero=drop_zero)
     if head:
         collected.check_width(*head)
     number = 0
     for number, fields in records:
         collected.add(number, fields)
-    log.info(
+    log.log(
+        logging.INFO if announce else logging.DEBUG,
         "%s: separated by %s, %s, %s edges in %s lines",
         path,
         SEPARATORS.get(delimiter, repr(delimiter)),
@@ -117,11 +132,16 @@ def read_edge_list(
     )
     if text.header is None and head is None:
         collected.warn_of_header()
-    return _ordered(path, *collected.parts(), drop_zero=drop_zero, normalize=normalize)
+    time = parsed_times(times, f"{path}, line") if times else None
+    return _ordered(path, *collected.parts(), time, drop_zero=drop_zero, normalize=normalize)
 
 
 def read_parquet_edges(
-    path: Path, *, drop_zero: bool = False, normalize: Normalize = "none"
+    path: Path,
+    *,
+    drop_zero: bool = False,
+    normalize: Normalize = "none",
+    time: str | None = None,
 ) -> EdgeList:
     """Read the columns ``source``, ``target`` and optionally ``weight`` of a parquet file.
 
@@ -132,14 +152,19 @@ def read_parquet_edges(
         path: The file.
         drop_zero: As for :func:`read_edge_list`.
         normalize: As for :func:`read_edge_list`.
+        time: Name of the column with the time of each edge, which is no weight.
 
     Raises:
         UsageError: ``MISSING_PACKAGE`` without pyarrow.
-        DataError: ``PARQUET_CORRUPT``, ``PARQUET_COLUMNS``, ``NODE_ID``, ``BAD_WEIGHT`` or
-            ``NO_EDGES``.
+        DataError: ``PARQUET_CORRUPT``, ``PARQUET_COLUMNS``, ``NODE_ID``, ``BAD_WEIGHT``,
+            ``TIME_COLUMN``, ``BAD_TIME`` or ``NO_EDGES``.
     """
     table = read_parquet(path)
     columns = table.column_names
+    times = None
+    if time is not None:
+        times = times_of(table, columns[place_of(time, columns, path)])
+        columns = [name for name in columns if name != time]
     if {"source", "target"} <= set(columns):
         columns = [name for name in ("source", "target", "weight") if name in columns]
     if len(columns) not in (2, 3) or len(set(columns)) != len(columns):
@@ -154,7 +179,7 @@ def read_parquet_edges(
     names, codes = coded_names(table, columns[:2])
     weight = numbers(table, columns[2], "BAD_WEIGHT") if len(columns) == 3 else None
     edges = codes.reshape(2, -1)
-    return _ordered(path, names, edges, weight, drop_zero=drop_zero, normalize=normalize)
+    return _ordered(path, names, edges, weight, times, drop_zero=drop_zero, normalize=normalize)
 
 
 class _Edges:
@@ -243,6 +268,7 @@ def _ordered(
     names: Sequence[int] | Sequence[str],
     edges: np.ndarray,
     weight: np.ndarray | None,
+    time: np.ndarray | None,
     *,
     drop_zero: bool,
     normalize: Normalize,
@@ -252,12 +278,12 @@ def _ordered(
     if drop_zero and weight is not None:
         kept = weight != 0
         log.info("%s: %d edges of weight zero left out", path, len(kept) - kept.sum())
-        edges, weight = edges[:, kept], weight[kept]
+        edges, weight, time = edges[:, kept], weight[kept], None if time is None else time[kept]
     _warn_of_lookalikes(path, names)
     ordered = sorted(set(names))
     place_of = {name: place for place, name in enumerate(ordered)}
     places = np.fromiter(map(place_of.__getitem__, names), np.int64, len(names))
-    return EdgeList(places[edges], weight, ordered)
+    return EdgeList(places[edges], weight, ordered, time)
 
 
 def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
@@ -289,9 +315,11 @@ def _sampled(sample: Sequence[tuple[int, str]], separator: str, path: Path) -> l
     return fields
 
 
-def _fit(sample: Sequence[tuple[int, str]], separator: str, path: Path) -> tuple[int, int]:
+def _fit(
+    sample: Sequence[tuple[int, str]], separator: str, path: Path, *, timed: bool
+) -> tuple[int, int]:
     """Count the records to which a separator gives two or three fields, and more than one."""
-    widths = [len(fields) for fields in _sampled(sample, separator, path)]
+    widths = [len(fields) - timed for fields in _sampled(sample, separator, path)]
     return sum(width in (2, 3) for width in widths), sum(width > 1 for width in widths)
 
 

@@ -62,8 +62,8 @@ def read_graph(
         features: File of node features, which replace any in ``path``; see
             :func:`vgae.data.node_features.read_features` for its formats and
             :func:`vgae.data.node_features.join_features` for the assignment to nodes.
-        text: Delimiter and header of an edge list in text, and encoding of all text, as
-            :class:`vgae.data.text.TextFormat`.
+        text: Delimiter and header of an edge list in text, encoding of all text, and the column
+            with the times of the edges, if there is one, as :class:`vgae.data.text.TextFormat`.
         directed: As for :meth:`vgae.Graph.from_edges`.
         merge: As for :meth:`vgae.Graph.from_edges`.
         drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
@@ -100,7 +100,9 @@ def read_graph(
             graph = Graph.from_scipy(matrix, merge=merge, directed=directed, name=name)
         else:
             if kind == ".parquet":
-                edges = read_parquet_edges(path, drop_zero=drop_zero, normalize=normalize)
+                edges = read_parquet_edges(
+                    path, drop_zero=drop_zero, normalize=normalize, time=text.time
+                )
             else:
                 edges = read_edge_list(path, text=text, drop_zero=drop_zero, normalize=normalize)
             graph = Graph.from_edges(

@@ -36,11 +36,14 @@ class TextFormat:
             logged if None.
         header: Whether the first line names the columns; detected and logged if None.
         encoding: Name of the encoding, as Python spells it.
+        time: Name of the column with the time of each edge, which is no weight; the header has
+            it.
     """
 
     delimiter: str | None = None
     header: bool | None = None
     encoding: str = "utf-8"
+    time: str | None = None
 
 
 def unpacked_name(path: Path) -> Path:

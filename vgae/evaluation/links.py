@@ -21,9 +21,10 @@ from vgae.evaluation.metrics import (
     ranks_among,
 )
 from vgae.evaluation.ranking import link_ranks
-from vgae.evaluation.reliability import Probabilities
+from vgae.evaluation.reliability import Probabilities, balancing_weight
 from vgae.graphs.graph import Graph, both_directions
-from vgae.graphs.split import LabelledPairs, LinkSplit, sample_non_links
+from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.split import LabelledPairs, LinkSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
@@ -32,6 +33,7 @@ Messages = Literal["train", "train+val"]
 _HITS = (10, 50, 100)
 _MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
 _PAIRS_AT_ONCE = 2**17  # some 200 MB at 128 dimensions
+_MOST_RESAMPLED_PAIRS = 2**28  # drawn for the bootstrap intervals; fewer resamples of larger parts
 _NON_LINKS = 1_000_000  # enough to count those above a threshold that few reach
 
 
@@ -40,18 +42,22 @@ class LinkEvaluation:
     """Scores of one part of a split; see :func:`evaluate`.
 
     Attributes:
-        scores: AUC and AP of links against as many non-links.
+        scores: AUC and AP of the links against the non-links of the part. The AP falls with the
+            number of non-links.
         intervals: Their 95 % bootstrap intervals.
         hits: Hits@k among the non-links of the part, by k; see
             :func:`vgae.evaluation.metrics.hits_at_k`.
         ranks: Scores of the ranks of each link's ends among all nodes, known links excluded; see
             :func:`vgae.evaluation.ranking.link_ranks`.
         num_links: Number of links of the part.
+        num_non_links: Number of its non-links.
         num_ranked: Number of ranked links: all, or the first ones on a very large graph.
         sigmoid: Scores of the sigmoid of the logits.
         calibrated: Scores of calibrated probabilities, with a calibration.
         hard: Scores of the ranks among hard non-links; see
             :func:`vgae.evaluation.hard_negatives.hard_negatives`.
+        given: Scores of the ranks of each link among its own non-links, if the split has those;
+            ties get the mean of the best and the worst rank.
     """
 
     scores: LinkScores
@@ -59,10 +65,12 @@ class LinkEvaluation:
     hits: dict[int, float]
     ranks: RankScores
     num_links: int
+    num_non_links: int
     num_ranked: int
     sigmoid: Probabilities
     calibrated: Probabilities | None = None
     hard: RankScores | None = None
+    given: RankScores | None = None
 
     @property
     def auc(self) -> float:
@@ -79,11 +87,13 @@ class LinkEvaluation:
         return {
             **self.scores._asdict(),
             "num_links": self.num_links,
+            "num_non_links": self.num_non_links,
             "auc_interval": list(self.intervals.auc),
             "ap_interval": list(self.intervals.ap),
             **{f"hits_at_{k}": rate for k, rate in self.hits.items()},
             "ranks": {**self.ranks._asdict(), "num_links": self.num_ranked},
             "hard": self.hard and self.hard._asdict(),
+            "given": self.given and self.given._asdict(),
             "sigmoid": self.sigmoid.to_dict(),
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
@@ -101,7 +111,8 @@ def evaluate(
 ) -> dict[str, LinkEvaluation]:
     """Score the validation and test links against non-links, all nodes and hard non-links.
 
-    The latent vectors are the posterior means, without noise.
+    The latent vectors are the posterior means, without noise. Probabilities are scored at the
+    balanced prior: where non-links are not as many as links, they are weighted to be.
 
     Args:
         model: A trained model.
@@ -123,25 +134,28 @@ def evaluate(
         LeakageError: If the split does not belong to this graph, or leaks; ``SPLIT_SEEN`` if the
             model was trained on other links (:attr:`vgae.VAE.trained_on`).
     """
-    # The parts have as many non-links as links, so only the balanced prior fits them.
     balanced = calibration and replace(calibration, log_odds_shift=0.0)
     evaluations = {}
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
-        logits = scorer.logits(part.edge_label_index)
+        logits, label = scorer.logits(part.edge_label_index), part.edge_label
+        weight = balancing_weight(label)
         pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
         ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
         ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes)
+        own = neg.view(len(pos), part.per_link) if part.per_link else None
+        resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
         evaluations[name] = LinkEvaluation(
-            scores=link_scores(logits, part.edge_label),
-            intervals=bootstrap_intervals(logits, part.edge_label),
+            scores=link_scores(logits, label),
+            intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
             hits={k: hits_at_k(pos, neg, k) for k in _HITS},
             ranks=rank_scores(ranks.flatten()),
-            num_links=part.pos.shape[1],
+            num_links=len(pos),
+            num_non_links=len(neg),
             num_ranked=ranked.shape[1],
-            sigmoid=Probabilities.of(logits.double().sigmoid(), part.edge_label),
-            calibrated=balanced
-            and Probabilities.of(balanced.probability(logits), part.edge_label),
+            sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
+            calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
             hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
+            given=None if own is None else rank_scores(ranks_among(pos, own)),
         )
     return evaluations
 
@@ -205,7 +219,8 @@ def calibrate(
         known = torch.cat([split.train, split.val.pos], dim=1)
         count = min(_NON_LINKS, unknown - split.val.pos.shape[1])
         generator = stream(split.seed, "calibration")
-        pairs = pairs._replace(neg=sample_non_links(known, graph.num_nodes, count, generator))
+        others = sample_non_links(known, graph.num_nodes, count, generator)
+        pairs = LabelledPairs(split.val.pos, others)
     return fit_calibration(
         scorer.logits(pairs.edge_label_index),
         pairs.edge_label,

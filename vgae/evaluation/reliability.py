@@ -3,11 +3,12 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.metrics import brier_score_loss, log_loss
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
-from vgae.evaluation.metrics import labelled_scores
+from vgae.evaluation.metrics import finite_array, labelled_scores
 
 
 class Reliability(NamedTuple):
@@ -17,23 +18,27 @@ class Reliability(NamedTuple):
         mean_probability: Mean of the predicted probabilities.
         share: Fraction of links among the pairs.
         num_pairs: Number of pairs, int64.
+        weight: Total weight of the pairs, if they are weighted.
     """
 
     mean_probability: np.ndarray
     share: np.ndarray
     num_pairs: np.ndarray
+    weight: np.ndarray | None = None
 
     def calibration_error(self) -> float:
         r"""Return the expected calibration error, in [0, 1].
 
         .. math:: ECE = \sum_b \frac{n_b}{n} |f_b - m_b|
 
-        with :math:`f_b` the fraction of links and :math:`m_b` the mean probability of a bin.
+        with :math:`f_b` the fraction of links, :math:`m_b` the mean probability and :math:`n_b`
+        the number of pairs of a bin, or their weight.
 
         Source: Guo et al. (2017), equation 3; see :func:`reliability`.
         """
         gap = np.abs(self.share - self.mean_probability)
-        return float((self.num_pairs * gap).sum() / self.num_pairs.sum())
+        weight = self.num_pairs if self.weight is None else self.weight
+        return float((weight * gap).sum() / weight.sum())
 
 
 class ProbabilityScores(NamedTuple):
@@ -58,17 +63,38 @@ class Probabilities(NamedTuple):
     reliability: Reliability
 
     @classmethod
-    def of(cls, probability: Tensor, label: Tensor) -> "Probabilities":
-        """Evaluate probabilities of pairs on labels, both of shape ``(P,)``."""
-        return cls(probability_scores(probability, label), reliability(probability, label))
+    def of(
+        cls, probability: Tensor, label: Tensor, weight: Tensor | None = None
+    ) -> "Probabilities":
+        """Evaluate probabilities of pairs on labels, all of shape ``(P,)``."""
+        scores = probability_scores(probability, label, weight)
+        return cls(scores, reliability(probability, label, weight=weight))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        bins = {name: value.tolist() for name, value in self.reliability._asdict().items()}
+        bins = self.reliability._asdict().items()
+        bins = {name: value.tolist() for name, value in bins if value is not None}
         return {**self.scores._asdict(), "reliability": bins}
 
 
-def reliability(probability: Tensor, edge_label: Tensor, *, bins: int = 10) -> Reliability:
+def balancing_weight(edge_label: Tensor) -> Tensor | None:
+    """Return weights by which links and non-links weigh the same: 1 for a link.
+
+    They are float64 of the shape of ``edge_label``; ``None`` for as many non-links as links, which
+    need no weights.
+    """
+    is_link = edge_label == 1
+    num_links = int(is_link.sum())
+    num_non_links = is_link.numel() - num_links
+    if num_links == num_non_links or not num_non_links:
+        return None
+    weight = torch.ones(is_link.shape, dtype=torch.float64)
+    return weight.masked_fill(~is_link, num_links / num_non_links)
+
+
+def reliability(
+    probability: Tensor, edge_label: Tensor, *, bins: int = 10, weight: Tensor | None = None
+) -> Reliability:
     r"""Compare probabilities with the fraction of links, in bins of equal width.
 
     Bin b holds the probabilities in :math:`(\tfrac{b - 1}{B}, \tfrac{b}{B}]`, the first bin also
@@ -81,6 +107,8 @@ def reliability(probability: Tensor, edge_label: Tensor, *, bins: int = 10) -> R
         probability: Probabilities of a link, in [0, 1], shape ``(P,)``.
         edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``.
         bins: Number of bins B, at least 1.
+        weight: Weight of each pair, above zero, shape ``(P,)``; such as
+            :func:`balancing_weight`. Means, fractions and errors are weighted.
 
     Raises:
         DataError: If the shapes differ, a class is missing, or a probability is outside [0, 1].
@@ -93,12 +121,17 @@ def reliability(probability: Tensor, edge_label: Tensor, *, bins: int = 10) -> R
     place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], values)
     count = np.bincount(place, minlength=bins)
     held = count > 0
-    sums = (np.bincount(place, weights=w, minlength=bins) for w in (values, labels))
-    mean, fraction = (total[held] / count[held] for total in sums)
-    return Reliability(mean, fraction, count[held])
+    weights = None if weight is None else _weights(weight, values)
+    rows = (values, labels) if weights is None else (values * weights, labels * weights)
+    sums = (np.bincount(place, weights=row, minlength=bins) for row in rows)
+    total = count if weights is None else np.bincount(place, weights=weights, minlength=bins)
+    mean, fraction = (row[held] / total[held] for row in sums)
+    return Reliability(mean, fraction, count[held], None if weights is None else total[held])
 
 
-def probability_scores(probability: Tensor, edge_label: Tensor) -> ProbabilityScores:
+def probability_scores(
+    probability: Tensor, edge_label: Tensor, weight: Tensor | None = None
+) -> ProbabilityScores:
     r"""Return Brier score, calibration error and log loss of probabilities.
 
     .. math:: Brier = \frac{1}{n} \sum_i (p_i - y_i)^2, \qquad
@@ -109,11 +142,21 @@ def probability_scores(probability: Tensor, edge_label: Tensor) -> ProbabilitySc
     Source: ``sklearn.metrics.brier_score_loss`` and ``log_loss``.
     """
     values, labels = _labelled_probabilities(probability, edge_label)
+    weights = None if weight is None else _weights(weight, values)
     return ProbabilityScores(
-        float(brier_score_loss(labels, values)),
-        reliability(probability, edge_label).calibration_error(),
-        float(log_loss(labels, values)),
+        float(brier_score_loss(labels, values, sample_weight=weights)),
+        reliability(probability, edge_label, weight=weight).calibration_error(),
+        float(log_loss(labels, values, sample_weight=weights)),
     )
+
+
+def _weights(weight: Tensor, values: np.ndarray) -> np.ndarray:
+    weights = finite_array(weight)
+    if weights.shape != values.shape or weights.min() <= 0:
+        rule = f"weight must be above zero, of shape {values.shape}"
+        got = f"got shape {weights.shape}, minimum {weights.min(initial=np.inf)}"
+        raise DataError("SCORE_SHAPE", f"{rule}, {got}.")
+    return weights
 
 
 def _labelled_probabilities(probability: Tensor, label: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from torch import Tensor
 
 from vgae.errors import DataError
@@ -61,6 +62,34 @@ def from_pyg(data: "Data") -> Parts:
         y = None
     links = {"edges": data.edge_index, "edge_weight": data.edge_weight, "ordered": True}
     return {**links, "num_nodes": data.num_nodes, "x": data.x, "y": y}
+
+
+def labelled_pairs(data: "Data", name: str) -> tuple[Tensor, Tensor | None]:
+    """Return links and non-links of a part; see :meth:`vgae.graphs.split.LinkSplit.from_pyg`.
+
+    The links of ``"train"`` include those that carry messages. Non-links are ``None`` without any.
+    """
+    pos, neg = data.get("pos_edge_label_index"), data.get("neg_edge_label_index")
+    if pos is None and data.get("edge_label_index") is not None:
+        pairs, label = data.edge_label_index, data.get("edge_label")
+        if label is not None and label.shape != pairs.shape[1:]:
+            raise DataError(
+                "SPLIT_PARTS",
+                f"{name}.edge_label must have a label for each pair of edge_label_index"
+                f" {tuple(pairs.shape)}, got {tuple(label.shape)}.",
+            )
+        is_link = torch.ones(pairs.shape[1], dtype=torch.bool) if label is None else label > 0
+        pos, neg = pairs[:, is_link], pairs[:, ~is_link]
+    if name == "train" and data.edge_index is not None:
+        every = [data.edge_index, *([] if pos is None else [pos])]
+        pos = torch.cat(every, dim=1).sort(dim=0).values.unique(dim=1)
+    if pos is None:
+        raise DataError(
+            "SPLIT_PARTS",
+            f"{name} has no labelled pairs: edge_label_index and edge_label, as RandomLinkSplit"
+            " writes them.",
+        )
+    return pos, neg if neg is not None and neg.shape[1] else None
 
 
 def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":

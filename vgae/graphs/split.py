@@ -1,11 +1,12 @@
-"""Link splits: held-out links, sampled non-links, and an audit of their invariants."""
+"""Link splits: held-out links, their non-links, and an audit."""
 
+import logging
 import math
 import operator
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,64 +14,50 @@ from torch import Tensor
 
 from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
 from vgae.graphs.arrays import sha256
+from vgae.graphs.audit import Check, checks_of
+from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.interop import labelled_pairs
+from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.pairs import (
+    LabelledPairs,
+    checked_pairs,
+    checked_part,
+    given_links,
+    given_part,
+    pair_codes,
+)
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.streams import stream
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-"""Default fractions of the links for validation and test."""
+log = logging.getLogger(__name__)
 
-_FORMAT = "vgae-split-1"
+_FORMAT, _FORMAT_PER_LINK = "vgae-split-1", "vgae-split-2"
 _PARTS = ("train", "val_pos", "val_neg", "test_pos", "test_neg")
-_INVARIANTS = {
-    "S1": "training, validation and test links are the links of the graph, each once",
-    "S3": "no held-out link is trained on or carries messages, in either direction",
-    "S4": "non-links are pairs u < v of nodes, links of no part, all different",
-    "S5": "each held-out part has as many non-links as links",
-    "S6": "there are links to train on",
-    "S12": "the split was made from the links of this graph",
-}
-
-
-class LabelledPairs(NamedTuple):
-    """Held-out links and as many non-links, each pair once with ``u < v``, shape ``(2, P)``."""
-
-    pos: Tensor
-    neg: Tensor
-
-    @property
-    def edge_label_index(self) -> Tensor:
-        """All pairs to be scored, links first, shape ``(2, 2P)``."""
-        return torch.cat([self.pos, self.neg], dim=1)
-
-    @property
-    def edge_label(self) -> Tensor:
-        """1 for each link and 0 for each non-link, float32, shape ``(2P,)``."""
-        return torch.cat([torch.ones(self.pos.shape[1]), torch.zeros(self.neg.shape[1])])
-
-
-class Check(NamedTuple):
-    """One invariant of a split: its number, its statement, and the count of violations."""
-
-    invariant: str
-    statement: str
-    violations: int
 
 
 @dataclass(frozen=True, eq=False)
 class LinkSplit:
     """Links of a graph in three parts, two of them with non-links.
 
+    Pairs may be given in either direction and in any integer dtype; they are stored as int64 on
+    the CPU with ``u < v``, and those of ``train`` in ascending order.
+
     Attributes:
         num_nodes: N.
-        train: Training links, which alone carry messages, ``u < v``, shape ``(2, M_train)``.
+        train: Training links, which alone carry messages, shape ``(2, M_train)``.
         val: Validation links and non-links, for the choice of a model.
         test: Test links and non-links, for its final evaluation.
         fingerprint: :attr:`vgae.Graph.link_fingerprint` of the graph, independent of features.
         seed: Seed of the split.
+
+    Raises:
+        DataError: If a part is not of integers in ``[0, N)`` of shape ``(2, P)``, or the number
+            of non-links is not ``per_link`` for each link.
     """
 
     num_nodes: int
@@ -79,6 +66,15 @@ class LinkSplit:
     test: LabelledPairs
     fingerprint: str
     seed: int
+
+    def __post_init__(self) -> None:
+        train = checked_pairs(self.train, "train", self.num_nodes)
+        codes = pair_codes(train, self.num_nodes)
+        if (codes[1:] < codes[:-1]).any():
+            train = train[:, torch.from_numpy(codes.argsort(kind="stable"))]
+        vars(self)["train"] = train
+        for name in ("val", "test"):
+            vars(self)[name] = checked_part(getattr(self, name), name, self.num_nodes)
 
     @cached_property
     def message_edge_index(self) -> Tensor:
@@ -97,28 +93,133 @@ class LinkSplit:
     def digest(self) -> str:
         """SHA-256 of the graph and of the pairs of all parts, in hexadecimal."""
         parts = [part.numpy() for part in self._parts().values()]
-        sizes = [part.shape[1] for part in parts]
+        sizes = [part.shape[1] for part in parts] + [self.val.per_link, self.test.per_link]
         return sha256(f"vgae-split-1 {self.fingerprint} {self.num_nodes} {sizes}", *parts)
 
     def audit(self, graph: Graph) -> list[Check]:
-        """Check that the split belongs to ``graph`` and that no held-out link leaks.
+        """Check that the split belongs to ``graph``, and that no held-out link leaks.
 
-        S2, messages on the training links only, needs no check: it holds by construction.
+        Only leaks and contradictions are refused. Deviations from the splits of
+        :func:`split_links`, such as another number of non-links or links of no part, are counted,
+        and logged once: as warnings if they change the meaning of scores.
+
+        That messages travel on training links only (S2) needs no check: it holds by construction.
 
         Returns:
-            The invariants, each with 0 violations.
+            All checks; those with violations are the deviations.
 
         Raises:
-            LeakageError: If an invariant is violated; the message lists all that are.
+            LeakageError: If a check of severity ``"leak"`` has violations; the message lists all
+                of these with their first pairs.
         """
-        checks = _checks(self, graph)
-        if broken := [c for c in checks if c.violations]:
-            listed = "; ".join(f"{c.invariant} ({c.statement}): {c.violations}" for c in broken)
-            raise LeakageError(
-                "SPLIT_LEAKS",
-                f"the split breaks {listed} violations; make a new one with split_links(graph).",
-            )
+        checks = checks_of(self, graph)
+        broken = [check for check in checks if check.violations]
+        if leaks := [check for check in broken if check.severity == "leak"]:
+            listed = "; ".join(f"{c.invariant} ({c.statement}): {c.finding}" for c in leaks)
+            raise LeakageError("SPLIT_LEAKS", f"the split breaks {listed}.")
+        if not vars(self).get("_is_logged"):
+            vars(self)["_is_logged"] = True
+            for check in broken:
+                level = logging.WARNING if check.severity == "scores" else logging.INFO
+                log.log(level, "split: %s", check.finding)
         return checks
+
+    @classmethod
+    def from_pairs(
+        cls,
+        graph: Graph,
+        *,
+        val: Any = None,
+        test: Any = None,
+        train: Any = None,
+        val_neg: Any = None,
+        test_neg: Any = None,
+        seed: int = 0,
+    ) -> "LinkSplit":
+        """Make a split from given pairs of nodes, and audit it.
+
+        Pairs are numbers of nodes, 0 to N - 1 in the order of ``graph.ids``: tensors, arrays or
+        lists of any integer dtype, of shape ``(2, P)`` or ``(P, 2)``, where two pairs, of shape
+        ``(2, 2)``, are read as ``(2, P)``. The order of pairs and their direction do not matter.
+        Self-pairs among links are dropped, links given again are merged, and both are logged.
+
+        Args:
+            graph: Graph whose links are split. Links of no part are unused: they carry no
+                messages, and are not drawn as non-links.
+            val: Validation links.
+            test: Test links.
+            train: Training links; by default, all that are not held out.
+            val_neg: Non-links of ``val``: any number, or K for each link in the order of
+                ``val``, shape ``(P, K, 2)``. By default, as many as links are drawn.
+            test_neg: Non-links of ``test``, likewise.
+            seed: Seed of the non-links that are drawn, and of the split.
+
+        Raises:
+            DataError: If pairs have another shape or dtype, or name nodes that do not exist; if
+                too few non-links exist to be drawn.
+            LeakageError: As for :meth:`audit`.
+        """
+        n = graph.num_nodes
+        given = {"val": (val, val_neg), "test": (test, test_neg)}
+        parts = {name: given_part(*pairs, name, n) for name, pairs in given.items()}
+        if train is None:
+            held = torch.cat([part.pos for part in parts.values()], dim=1)
+            place = link_positions(held, graph.links, n)
+            rest = torch.ones(graph.num_links, dtype=torch.bool)
+            rest[place[place >= 0]] = False
+            training = graph.links[:, rest]
+        else:
+            training = given_links(train, "train", n)
+        sizes = [part.pos.shape[1] * (given[name][1] is None) for name, part in parts.items()]
+        drawn = sample_non_links(graph.links, n, sum(sizes), stream(seed, "split"))
+        for name, neg in zip(parts, drawn.split(sizes, dim=1), strict=True):
+            if neg.shape[1]:
+                parts[name] = parts[name]._replace(neg=neg)
+                log.info("split: %s non-links of %s drawn", f"{neg.shape[1]:,}", name)
+        split = cls(n, training, **parts, fingerprint=graph.link_fingerprint, seed=seed)
+        split.audit(graph)
+        return split
+
+    @classmethod
+    def from_pyg(
+        cls, graph: Graph, train: "Data", val: "Data", test: "Data", *, seed: int = 0
+    ) -> "LinkSplit":
+        """Make a split from the three ``Data`` of PyG's ``RandomLinkSplit``, and audit it.
+
+        Training links are the ``edge_index`` of ``train`` and its pairs with a label above 0;
+        its non-links are not used. Held-out pairs are ``edge_label_index`` with ``edge_label``, 0
+        for a non-link, or ``pos_edge_label_index`` and ``neg_edge_label_index``; without
+        non-links, as many as links are drawn. Messages travel on training links only, whereas
+        ``RandomLinkSplit`` adds the validation links to the messages of ``test``: scores differ
+        from those over PyG's messages unless evaluated with ``messages="train+val"``.
+
+        Args:
+            graph: ``Graph.from_pyg(data)`` of the whole graph.
+            train: First ``Data``.
+            val: Second ``Data``.
+            test: Third ``Data``.
+            seed: As for :meth:`from_pairs`.
+
+        Raises:
+            DataError: If a ``Data`` has no labelled pairs; and as for :meth:`from_pairs`.
+            LeakageError: As for :meth:`audit`.
+        """
+        pairs = {
+            name: labelled_pairs(data, name)
+            for name, data in (("train", train), ("val", val), ("test", test))
+        }
+        held_out = {name: pairs[name][0] for name in ("val", "test")}
+        held_out |= {f"{name}_neg": pairs[name][1] for name in ("val", "test")}
+        split = cls.from_pairs(graph, train=pairs["train"][0], **held_out, seed=seed)
+        messages = checked_pairs(test.edge_index, "test.edge_index", graph.num_nodes)
+        more = messages[:, link_positions(messages, split.train, graph.num_nodes) < 0]
+        if more.shape[1]:
+            log.info(
+                "split: the test graph of PyG has %s links that are no training links; messages do"
+                " not travel on them unless evaluated with messages='train+val'",
+                f"{more.unique(dim=1).shape[1]:,}",
+            )
+        return split
 
     def to_pyg(self, graph: Graph) -> tuple["Data", "Data", "Data"]:
         """Return train, val and test as PyG ``Data``, as ``RandomLinkSplit`` does.
@@ -145,7 +246,13 @@ class LinkSplit:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the split as npz, atomically; :meth:`load` reads it back exactly."""
         head = {name: getattr(self, name) for name in ("num_nodes", "seed", "fingerprint")}
-        content = {"format": _FORMAT, **head} | {k: v.numpy() for k, v in self._parts().items()}
+        own = {"val_per_link": self.val.per_link, "test_per_link": self.test.per_link}
+        # Without non-links of each link, earlier versions read the file as well.
+        if any(own.values()):
+            content = {"format": _FORMAT_PER_LINK, **head, **own}
+        else:
+            content = {"format": _FORMAT, **head}
+        content |= {k: v.numpy() for k, v in self._parts().items()}
         write_arrays(path, {name: np.asarray(value) for name, value in content.items()})
 
     @classmethod
@@ -157,27 +264,30 @@ class LinkSplit:
         """
         try:
             content = read_arrays(path)
-            if str(content["format"]) != _FORMAT:
-                raise ValueError(f"format is {content['format']}, expected {_FORMAT}")
+            if (found := str(content["format"])) not in (_FORMAT, _FORMAT_PER_LINK):
+                raise ValueError(f"format is {found}, expected {_FORMAT} or {_FORMAT_PER_LINK}")
             num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
             fingerprint = str(content["fingerprint"])
-            train, *held = (_pairs(content[name], num_nodes) for name in _PARTS)
+            parts: list[Any] = [content[name] for name in _PARTS]
+            own = [0, 0]
+            if found == _FORMAT_PER_LINK:
+                own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
+            val, test = LabelledPairs(*parts[1:3], own[0]), LabelledPairs(*parts[3:], own[1])
+            return cls(num_nodes, parts[0], val, test, fingerprint, seed)
         except (KeyError, TypeError, ValueError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             what = f"{path} is not a readable link split: {reason}."
             raise ArtifactError("SPLIT_CORRUPT", what) from None
-        val, test = LabelledPairs(*held[:2]), LabelledPairs(*held[2:])
-        return cls(num_nodes, train, val, test, fingerprint, seed)
 
     def _parts(self) -> dict[str, Tensor]:
         values = (self.train, self.val.pos, self.val.neg, self.test.pos, self.test.neg)
         return dict(zip(_PARTS, values, strict=True))
 
     def __repr__(self) -> str:
-        train, val, test = (p.shape[1] for p in (self.train, self.val.pos, self.test.pos))
+        train, val, val_neg, test, test_neg = (p.shape[1] for p in self._parts().values())
         return (
-            f"LinkSplit(seed={self.seed}: {train} links to train on, {val} for validation, {test}"
-            " for test, each held-out part with as many non-links)"
+            f"LinkSplit(seed={self.seed}: {train} links to train on, {val} for validation with"
+            f" {val_neg} non-links, {test} for test with {test_neg})"
         )
 
 
@@ -201,7 +311,7 @@ def split_links(
         UsageError: If the fractions are out of range.
         DataError: If there are too few links for a part, or too few non-links.
     """
-    num_val, num_test = _part_sizes(graph, val, test)
+    num_val, num_test = part_sizes(graph, val, test)
     generator = stream(seed, "split")
     order = torch.randperm(graph.num_links, generator=generator)
     sizes = [num_test, num_val, graph.num_links - num_test - num_val]
@@ -217,54 +327,7 @@ def split_links(
     )
 
 
-def sample_non_links(
-    links: Tensor, num_nodes: int, num_samples: int, generator: torch.Generator
-) -> Tensor:
-    """Draw distinct non-links, each set of them equally likely, shape ``(2, num_samples)``.
-
-    ``links`` holds each link once, shape ``(2, M)``; in all pairs, ``u < v``. Distinct numbers of
-    non-links are drawn, and a binary search among the links turns each into its pair. No draw is
-    rejected, so a dense graph takes no longer than a sparse one.
-
-    Raises:
-        DataError: If fewer non-links exist.
-    """
-    available = num_nodes * (num_nodes - 1) // 2 - links.shape[1]
-    if num_samples > available:
-        raise DataError(
-            "NO_NEGATIVES",
-            f"the graph has {available} pairs without a link, but {num_samples} are needed to"
-            " rank the held-out links against; hold fewer out (val, test), or none to train only.",
-        )
-    rank = _distinct(available, num_samples, generator)
-    # Pair (u, v), u < v, has the number v (v - 1) / 2 + u among all pairs.
-    u, v = links
-    code = (v * (v - 1) // 2 + u).sort().values
-    non_links_before = code - torch.arange(len(code))
-    code_drawn = rank + torch.searchsorted(non_links_before, rank, right=True)
-    # The square root may be off by one for numbers of more than 53 bits.
-    v = ((1 + (1 + 8 * code_drawn.double()).sqrt()) / 2).long()
-    v = torch.where(v * (v - 1) // 2 > code_drawn, v - 1, v)
-    v = torch.where((v + 1) * v // 2 <= code_drawn, v + 1, v)
-    return torch.stack([code_drawn - v * (v - 1) // 2, v])
-
-
-def _distinct(population: int, count: int, generator: torch.Generator) -> Tensor:
-    """Draw ``count`` different integers from ``[0, population)``, in random order."""
-    if population <= 4 * count:
-        return torch.randperm(population, generator=generator)[:count]
-    drawn = torch.empty(0, dtype=torch.int64)
-    while len(drawn) < count:
-        # randint uses a 32-bit remainder, which favours low numbers of a large population.
-        more = torch.randint(2**62, (2 * count,), generator=generator)
-        more = more[more < 2**62 // population * population] % population
-        drawn = torch.cat([drawn, more])
-        first = np.unique(drawn.numpy(), return_index=True)[1]
-        drawn = drawn[torch.from_numpy(np.sort(first))]
-    return drawn[:count]
-
-
-def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
+def part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
     """Return the numbers of validation and test links, or raise."""
     for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
         if not 0 <= fraction < 1:
@@ -294,51 +357,3 @@ def _part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
             " smaller fractions.",
         )
     return sizes["val"], sizes["test"]
-
-
-def _code(pairs: Tensor, num_nodes: int) -> np.ndarray:
-    """Return one number per ordered pair."""
-    u, v = pairs.numpy()
-    return u * num_nodes + v
-
-
-def _count_in(values: np.ndarray, among: np.ndarray) -> int:
-    """Return how many values are in a sorted array; np.isin would sort it each time."""
-    place = np.searchsorted(among, values)
-    return int((among.take(place, mode="clip") == values).sum()) if among.size else 0
-
-
-def _checks(split: LinkSplit, graph: Graph) -> list[Check]:
-    """Count the violations of each invariant."""
-    n = split.num_nodes
-    train, val, val_neg, test, test_neg = (_code(p, n) for p in split._parts().values())
-    held, neg = np.concatenate([val, test]), np.concatenate([val_neg, test_neg])
-    links = np.sort(_code(graph.links, n))
-    messages = np.sort(_code(split.message_edge_index, n))
-    held_reversed = _code(torch.cat([split.val.pos, split.test.pos], dim=1).flip(0), n)
-    u, v = torch.cat([split.val.neg, split.test.neg], dim=1).numpy()
-    parts = np.sort(np.concatenate([train, held]))
-    # Both are sorted: a correct split needs a comparison only.
-    differ = 0
-    if not np.array_equal(parts, links):
-        differ = len(np.setxor1d(parts, links)) + len(parts) - len(np.unique(parts))
-    counts = {
-        "S1": differ,
-        "S3": _count_in(np.concatenate([held, held_reversed]), messages),
-        "S4": _count_in(neg, links)
-        + int(((u < 0) | (u >= v) | (v >= n)).sum())
-        + (len(neg) - len(np.unique(neg))),
-        "S5": abs(len(val) - len(val_neg)) + abs(len(test) - len(test_neg)),
-        "S6": int(len(train) == 0),
-        "S12": int(split.fingerprint != graph.link_fingerprint or n != graph.num_nodes),
-    }
-    return [Check(name, _INVARIANTS[name], count) for name, count in counts.items()]
-
-
-def _pairs(array: np.ndarray, num_nodes: int) -> Tensor:
-    """Return a stored part as a tensor, or raise: its numbers index memory later."""
-    if array.ndim != 2 or array.shape[0] != 2 or array.dtype != np.int64:
-        raise ValueError(f"a part has shape {array.shape} of {array.dtype}, expected (2, P) int64")
-    if array.size and (array.min() < 0 or array.max() >= num_nodes):
-        raise ValueError(f"a part names nodes outside [0, {num_nodes})")
-    return torch.from_numpy(array)

@@ -45,7 +45,13 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     hard = all(row["hard"] for row in scores.values())
     probabilities = "calibrated" if is_calibrated else "sigmoid"
     lines = [["", "AUC", "95 %", "AP", "95 %", "Hits@50", "MRR", "hit@10"]]
-    lines[0] += [*(["hard MRR"] if hard else []), "ECE"]
+    # Runs of earlier versions lack these entries.
+    own = all(row.get("given") for row in scores.values())
+    lines[0] += [
+        *(["hard MRR"] if hard else []),
+        *(["own MRR", "own hit@10"] if own else []),
+        "ECE",
+    ]
     for part, row in scores.items():
         line = ["validation" if part == "val" else part]
         for name in ("auc", "ap"):
@@ -53,6 +59,7 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
             line += [per_cent(row[name]), f"{per_cent(low)} - {per_cent(high)}"]
         ranks = [row["ranks"]["mrr"], row["ranks"]["hits_at_10"]]
         ranks += [row["hard"]["mrr"]] if hard else []
+        ranks += [row["given"]["mrr"], row["given"]["hits_at_10"]] if own else []
         line += [per_cent(value) for value in (row["hits_at_50"], *ranks)]
         lines.append([*line, f"{row[probabilities]['ece']:.3f}"])
     ranked = "".join(
@@ -61,14 +68,27 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
         if row["ranks"]["num_links"] < row["num_links"]
     )
     sigmoid = ", ".join(f"{row['sigmoid']['ece']:.3f}" for row in scores.values())
+    odd = {
+        part: (row["num_links"], row["num_non_links"])
+        for part, row in scores.items()
+        if row.get("num_non_links", row["num_links"]) != row["num_links"]
+    }
+    balance = "links and non-links weighing the same" if odd else "on as many non-links as links"
     error = (
-        "of calibrated probabilities, on as many non-links as links; the bare sigmoid has"
-        f" {sigmoid}"
+        f"of calibrated probabilities, {balance}; the bare sigmoid has {sigmoid}"
         if is_calibrated
         else "of the bare sigmoid"
     )
+    counts = ", ".join(f"{b:,} for {a:,} {part} links" for part, (a, b) in odd.items())
+    notes = f"AUC, AP, Hits@50: among all non-links of a part, {counts}.\n" if odd else ""
+    if own:
+        sizes = {f"{row['num_non_links'] // row['num_links']:,}" for row in scores.values()}
+        notes += (
+            f"own MRR, own hit@10: rank of a link among its own {' and '.join(sorted(sizes))}"
+            " non-links.\n"
+        )
     return (
-        f"{columns(lines, right=range(1, len(lines[0])))}\n\n"
+        f"{columns(lines, right=range(1, len(lines[0])))}\n\n{notes}"
         "MRR, hit@10: rank of the end of a link among all nodes, without the known links"
         f"{ranked}.\nECE: {error}."
     )

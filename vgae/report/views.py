@@ -28,7 +28,7 @@ class _GraphView(RunView):
             f"graph   {graph_line(run.config['graph'])}\n"
             f"split   {split.train.shape[1]:,} links for training,"
             f" {split.val.pos.shape[1]:,} for validation, {split.test.pos.shape[1]:,} for test;"
-            " audited, nothing leaks\n"
+            f" {_audited(run)}\n"
             f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
             f" epoch {metrics['epoch']} of {metrics['epochs']} kept,"
             f" {metrics['seconds']:.1f} s\n\n{self.scores(metrics)}"
@@ -50,10 +50,10 @@ class _GraphView(RunView):
         if run.graph.y is not None:
             tasks = f"vgae evaluate {folder} --tasks links,classes"
             commands[tasks] = "and the accuracy of a classifier of the nodes"
-        source = kind_of(run.config).located(run.folder, run.config).source
-        with suppress(ValueError):  # elsewhere it keeps its whole path
-            source = str(Path(source).relative_to(Path.cwd()))
-        table = f"vgae table --datasets {shlex.quote(source)} --seeds 3"
+        source = kind_of(run.config).located(run.folder, run.config)
+        table = f"vgae table --datasets {_near(source.source)} --seeds 3"
+        if source.split is not None:
+            table += f" --split {_near(source.split)}"
         return commands | {table: "mean and deviation of GAE and VGAE"}
 
     def draw(self, run: Run) -> None:
@@ -75,6 +75,21 @@ class _GraphView(RunView):
         names = [*(["curves"] if run.history else []), "embedding"]
         tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
         return names + (["roc", "pr", "reliability", "histogram"] if tested else [])
+
+
+def _audited(run: Run) -> str:
+    """Return the result of the audit of a split, and each deviation on a line of its own."""
+    found = [check.finding for check in run.split.audit(run.graph) if check.violations]
+    if not found:
+        return "audited, nothing leaks"
+    return "\n        ".join(["audited, no held-out link leaks", *found])
+
+
+def _near(path: str) -> str:
+    """Return a path for the shell, from the current folder if it lies there."""
+    with suppress(ValueError):
+        path = str(Path(path).relative_to(Path.cwd()))
+    return shlex.quote(path)
 
 
 class _ImageView(RunView):

@@ -11,6 +11,8 @@ from torch import Tensor
 from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
+from vgae.data.splits import has_columns, read_split, split_by_time
+from vgae.data.text import TextFormat
 from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
@@ -43,12 +45,17 @@ class GraphSource(Source):
         directed: See :meth:`vgae.Graph.from_edges`.
         val: Fraction of the links for validation; see :func:`vgae.split_links`.
         test: Fraction of the links for test.
+        split: Path of a split, in place of fractions; see :func:`vgae.read_split`.
+        split_by_time: Column of an edge list with the time of each edge: the last links are held
+            out; see :func:`vgae.data.splits.split_by_time`.
     """
 
     features: str = "raw"
     directed: Directed = "symmetrize"
     val: float = VAL_FRACTION
     test: float = TEST_FRACTION
+    split: str | None = None
+    split_by_time: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,6 +109,7 @@ def open_graph(
     features: str = "raw",
     directed: Directed = "symmetrize",
     *,
+    time: str | None = None,
     progress: bool | None = None,
 ) -> Graph:
     """Open a graph by the name of a data set, or by the path of a file (with a suffix).
@@ -111,8 +119,14 @@ def open_graph(
         features: ``"raw"`` for those of the data set or file; ``"none"``; or, for a file, the
             path of another file with features.
         directed: See :meth:`vgae.Graph.from_edges`.
+        time: Column of an edge list with the time of each edge, which is no weight.
         progress: Show the progress of a download; see :func:`vgae.fit`.
     """
+    if time is not None and (is_named(source) or not has_columns(source)):
+        raise UsageError(
+            "SPLIT_BY_TIME",
+            f"times are in a column of an edge list in text or .parquet, not in {source}.",
+        )
     if is_named(source):
         known = cast(Features, features)  # load_dataset validates it
         return load_dataset(source, features=known, progress=progress)
@@ -122,7 +136,8 @@ def open_graph(
             "FEATURES",
             f"features must be 'raw', 'none' or a file such as features.csv, got {features!r}.",
         )
-    graph = read_graph(source, features=path, directed=directed)
+    text = TextFormat(time=time)
+    graph = read_graph(source, features=path, directed=directed, text=text)
     return graph.without_features() if features == "none" else graph
 
 
@@ -133,8 +148,8 @@ class GraphRuns(RunKind[Run]):
     keys: ClassVar = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
     source, recipe, run = GraphSource, Recipe, Run
     options = (
-        *("features", "directed", "val", "test", "max_memory", "cuda_graph"),
-        *("tasks", "messages", "hard", "other", "top_k"),
+        *("features", "directed", "val", "test", "split", "split_by_time"),
+        *("max_memory", "cuda_graph", "tasks", "messages", "hard", "other", "top_k"),
     )
     files: ClassVar = files_with(
         {
@@ -160,7 +175,8 @@ class GraphRuns(RunKind[Run]):
 
     def open(self, source: GraphSource, *, progress: bool | None = None) -> Graph:
         """Return the graph."""
-        return open_graph(source.source, source.features, source.directed, progress=progress)
+        given = source.source, source.features, source.directed
+        return open_graph(*given, time=source.split_by_time, progress=progress)
 
     def source_of(self, config: Config) -> GraphSource:
         """Return the source in the content of ``config.json``."""
@@ -171,12 +187,15 @@ class GraphRuns(RunKind[Run]):
             directed=graph.get("directed", "symmetrize"),
             val=split.get("val", VAL_FRACTION),
             test=split.get("test", TEST_FRACTION),
+            split=split.get("path"),
+            split_by_time=split.get("by_time"),
         )
 
     def paths(self, source: GraphSource) -> dict[str, str]:
-        """Return the absolute paths of the files of links and features."""
-        features = source.features
+        """Return the absolute paths of the files of links, features and split."""
+        features, split = source.features, source.split
         more = {} if is_named(features) else {"features": str(Path(features).resolve())}
+        more |= {} if split is None else {"split": str(Path(split).resolve())}
         return super().paths(source) | more
 
     def divide(
@@ -186,7 +205,17 @@ class GraphRuns(RunKind[Run]):
         # A process that was killed early may not have written it.
         if folder is not None and (folder / "split.npz").exists():
             return SplitGraph(data, LinkSplit.load(folder / "split.npz"))
-        return SplitGraph(data, split_links(data, val=source.val, test=source.test, seed=seed))
+        sizes: dict[str, Any] = {"val": source.val, "test": source.test, "seed": seed}
+        if source.split is not None and source.split_by_time is not None:
+            rule = "split and split_by_time are two splits"
+            raise UsageError("SPLIT", f"{rule}; leave one of them out.")
+        if source.split is not None:
+            split = read_split(source.split, data, seed=seed)
+        elif source.split_by_time is not None:
+            split = split_by_time(source.source, data, source.split_by_time, **sizes)
+        else:
+            split = split_links(data, **sizes)
+        return SplitGraph(data, split)
 
     def check_data(self, folder: Path, config: Config, data: SplitGraph) -> None:
         """Raise ``ArtifactError`` if the split is not the one that a run began with."""
@@ -220,7 +249,7 @@ class GraphRuns(RunKind[Run]):
             "in_channels": graph.num_features or graph.num_nodes,
             "recipe": asdict(prepared.recipe),
             "seed": prepared.seed,
-            "split": {"val": source.val, "test": source.test, "digest": data.split.digest},
+            "split": _split_entry(source) | {"digest": data.split.digest},
         }
 
     def write(
@@ -268,8 +297,8 @@ class GraphRuns(RunKind[Run]):
             )
 
     def attach(self, run: Run, data: SplitGraph) -> None:
-        """Store the graph."""
-        vars(run)["graph"] = data.graph
+        """Store the graph, and the split, whose deviations have been logged."""
+        vars(run).update(data._asdict())
 
     def evaluate(self, run: Run, options: EvaluationOptions) -> dict[str, Any]:
         """Return the scores of each task."""
@@ -311,6 +340,14 @@ def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
             f"{folder / 'split.npz'} is not the split that this run began with; bring it back, or"
             " train again.",
         )
+
+
+def _split_entry(source: GraphSource) -> dict[str, Any]:
+    """Return the entry of ``config.json`` on the origin of the split."""
+    if source.split is not None:
+        return {"path": Path(source.split).name}
+    entry: dict[str, Any] = {"val": source.val, "test": source.test}
+    return entry if source.split_by_time is None else entry | {"by_time": source.split_by_time}
 
 
 GRAPHS = GraphRuns()

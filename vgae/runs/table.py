@@ -1,17 +1,21 @@
 """Table of scores over data sets, models and seeds, beside published scores."""
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from vgae.data.catalog import Features
+from vgae.data.splits import read_split
+from vgae.errors import UsageError
 from vgae.evaluation.links import evaluate_links
 from vgae.evaluation.metrics import LinkScores
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import split_links
+from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.registry import graph_model
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runs.graphs import open_graph
@@ -36,13 +40,13 @@ PUBLISHED = {
 
 
 class Trial(NamedTuple):
-    """One training: data set, model, seed, recipe for this graph, scores."""
+    """One training: data set, model, seed, recipe for this graph, scores of parts with links."""
 
     dataset: str
     model: str
     seed: int
     recipe: str
-    val: LinkScores
+    val: LinkScores | None
     test: LinkScores
     epochs: int
     best_epoch: int
@@ -68,6 +72,7 @@ def run_table(
     num_seeds: int = 10,
     recipe: Recipe = PAPER,
     features: Features = "raw",
+    split: str | os.PathLike[str] | None = None,
     device: str = "auto",
     on_trial: Callable[[Trial], None] | None = None,
     progress: bool | None = None,
@@ -80,20 +85,31 @@ def run_table(
         num_seeds: Number of seeds, at least 1.
         recipe: Settings of all trainings.
         features: ``"none"`` trains on the links alone.
+        split: Path of a split of the one data set, the same for every seed; see
+            :func:`vgae.read_split`.
         device: See :func:`vgae.fit`.
         on_trial: Called after each training.
         progress: See :func:`vgae.fit`.
+
+    Raises:
+        UsageError: If ``split`` is given with several data sets, or has no test links.
     """
+    if split is not None and len(datasets) != 1:
+        listed = ", ".join(datasets)
+        raise UsageError("SPLIT", f"a split is one of a single data set, not of {listed}.")
     # Names are validated before hours of training, not after.
     graphs = [open_graph(dataset, features, progress=progress) for dataset in datasets]
     for model in models:
         graph_model(model)
+    given = None if split is None else read_split(split, graphs[0])
+    if given is not None and not given.test.pos.shape[1]:
+        raise UsageError("SPLIT", f"{split} has no test links; a table shows their scores.")
     trials: list[Trial] = []
     planned = list(itertools.product(graphs, models, range(num_seeds)))
     with showing(len(planned), "trials", wanted=progress) as show:
         for number, (graph, model, seed) in enumerate(planned):
             show(number, partial(_so_far, trials, graph.name, model, seed))
-            trials.append(_trial(graph, model, seed, recipe, device))
+            trials.append(_trial(graph, given, model, seed, recipe, device))
             if on_trial is not None:
                 on_trial(trials[-1])
         show(len(planned))
@@ -110,9 +126,11 @@ def _so_far(trials: Sequence[Trial], dataset: str, model: str, seed: int) -> str
     return f"{done or ''}{dataset} {model} seed {seed}"
 
 
-def _trial(graph: Graph, model: str, seed: int, recipe: Recipe, device: str) -> Trial:
-    """Split, train and test with one seed."""
-    split = split_links(graph, seed=seed)
+def _trial(
+    graph: Graph, split: LinkSplit | None, model: str, seed: int, recipe: Recipe, device: str
+) -> Trial:
+    """Split, unless a split is given, train and test with one seed."""
+    split = split or split_links(graph, seed=seed)
     recipe = for_graph(recipe, graph)
     result = fit(
         graph, split, model=model, recipe=recipe, seed=seed, device=device, progress=False
@@ -123,7 +141,7 @@ def _trial(graph: Graph, model: str, seed: int, recipe: Recipe, device: str) -> 
         model=model,
         seed=seed,
         recipe=recipe.name,
-        val=scores["val"],
+        val=scores.get("val"),
         test=scores["test"],
         epochs=len(result.history),
         best_epoch=result.best_epoch,
@@ -146,13 +164,23 @@ def summarise(trials: Sequence[Trial], features: str) -> list[Summary]:
     return summaries
 
 
-def protocol(recipe: Recipe, features: str, num_seeds: int) -> str:
-    """Return the protocol of a table as one paragraph."""
+def protocol(
+    recipe: Recipe,
+    features: str,
+    num_seeds: int,
+    split: str | os.PathLike[str] | None = None,
+) -> str:
+    """Return the protocol of a table as one paragraph; for arguments see :func:`run_table`."""
     kept = "the last epoch" if recipe.keep == "last" else "the best epoch by validation AUC + AP"
+    links = (
+        "each with its own random split of the links (85 % train, 5 % validation, 10 % test, as"
+        " many non-links)"
+        if split is None
+        else f"all with the same split of the links and the same non-links, {Path(split).name}"
+    )
     return (
-        f"Test AUC / AP in per cent, mean ± standard deviation over {num_seeds} seeds, each with"
-        " its own random split of the links (85 % train, 5 % validation, 10 % test, as many"
-        " non-links). Messages travel on training links only, also at test. Scores are inner"
+        f"Test AUC / AP in per cent, mean ± standard deviation over {num_seeds} seeds, {links}."
+        " Messages travel on training links only, also at test. Scores are inner"
         f" products of the posterior means after {kept}."
         f" Recipe: {recipe.name}, at most {recipe.epochs} epochs; features: {features}."
         " Published: Kipf & Welling (2016), table 1: one fixed split, mean over 10"
@@ -168,7 +196,11 @@ def to_json(summaries: Sequence[Summary], recipe: Recipe, text: str) -> dict[str
         for key in ("mean", "deviation", "published"):
             row[key] = row[key] and row[key]._asdict()
         row["trials"] = [
-            {**trial._asdict(), "val": trial.val._asdict(), "test": trial.test._asdict()}
+            {
+                **trial._asdict(),
+                "val": trial.val and trial.val._asdict(),
+                "test": trial.test._asdict(),
+            }
             for trial in summary.trials
         ]
         rows.append(row)

@@ -70,7 +70,7 @@ def naming(path: Path) -> Iterator[None]:
     except DataError as error:
         if str(error).startswith(str(path)):
             raise
-        raise DataError(error.code, f"{path}: {error}") from None
+        raise type(error)(error.code, f"{path}: {error}") from None
 
 
 def brief(error: Exception) -> str:

@@ -29,6 +29,8 @@ from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
 
+_PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
+
 
 def fit(
     graph: Graph,
@@ -49,7 +51,8 @@ def fit(
 
     Args:
         graph: Nodes and features.
-        split: From :func:`vgae.split_links`; messages travel on its training links only.
+        split: From :func:`vgae.split_links`, :func:`vgae.read_split` or
+            :meth:`vgae.LinkSplit.from_pairs`; messages travel on its training links only.
         model: A named model, built with fresh weights; or a :class:`~vgae.VAE` of your own, which
             is trained in place with the learning rate, epochs, beta and the like of the recipe,
             not its widths, biases, dropout, weighting and pairs. Its encoder gets
@@ -169,7 +172,8 @@ def _link_scores(
     model: VAE, *, inputs: Sequence[Any], pairs: Tensor, labels: Tensor
 ) -> dict[str, float]:
     """Score the validation links."""
-    logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
+    decoder, z = cast(LinkDecoder, model.decoder), model.encoder(*inputs).mu
+    logits = torch.cat([decoder.logits(z, chunk) for chunk in pairs.split(_PAIRS_AT_ONCE, dim=1)])
     scores = link_scores(logits, labels)
     return {"val_auc": scores.auc, "val_ap": scores.ap}
 

@@ -5,9 +5,12 @@ import pytest
 import torch
 
 from vgae.errors import LeakageError
+from vgae.evaluation.links import evaluate
 from vgae.evaluation.metrics import link_scores
+from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs
 from vgae.report.figures.link_panels import ScoredPairs, scored_test_pairs
+from vgae.report.pages.graphs import graph_page
 from vgae.report.pages.scores import (
     audit_rows,
     baseline,
@@ -196,7 +199,8 @@ def test_the_audit_counts_the_parts(graph_run):
     counted = {code: text for code, _, text in rows}
     sizes = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
     assert counted["S1"].startswith("{} + {} + {} = ".format(*sizes))
-    assert [*counted] == ["S1", "S3", "S4", "S5", "S6", "S12"]
+    assert [*counted][:6] == ["S1", "S3", "S4", "S5", "S6", "S12"]
+    assert "" not in counted
 
 
 def test_a_leak_makes_no_page(graph_run):
@@ -215,3 +219,48 @@ def test_the_leakage_check_detects_links_in_the_other_direction(graph_run, score
     leaky = replace(graph_run.split, train=graph_run.graph.links)
     turned = ScoredPairs(scored.pairs.flip(0), scored.logits, scored.label)
     assert leakage_check(turned, leaky) == 1.0
+
+
+@pytest.fixture(scope="module")
+def unbalanced(graph_run):
+    """The run, judged on three times as many non-links, each link having its own."""
+    split, graph = graph_run.split, graph_run.graph
+    count = 3 * split.test.pos.shape[1]
+    neg = sample_non_links(graph.links, graph.num_nodes, count, torch.Generator().manual_seed(0))
+    split = replace(split, test=LabelledPairs(split.test.pos, neg, 3))
+    scores = evaluate(graph_run.model, graph, split, calibration=graph_run.calibration)
+    metrics = graph_run.metrics | {part: score.to_dict() for part, score in scores.items()}
+    config = graph_run.config | {"split": {"name": "mine", "path": "/mine"}}
+    run = replace(graph_run, split=split, metrics=metrics, config=config)
+    vars(run)["graph"] = graph
+    return run
+
+
+def test_random_guessing_is_the_fraction_of_links(unbalanced):
+    scored = scored_test_pairs(unbalanced)
+    charts = ranking_charts(scored, unbalanced.calibration)
+    assert charts["pr"].series[-1].y == [25, 25]
+    links = int(scored.label.sum())
+    assert f"There are {links:,} links and {3 * links:,} non-links." in charts["pr"].summary
+
+
+def test_own_non_links_have_columns_of_their_own(unbalanced, graph_run):
+    test, val = score_rows(unbalanced.metrics)
+    assert {len(test), len(val)} == {12}
+    assert test[10] == f"{100 * unbalanced.metrics['test']['given']['mrr']:.2f}"
+    assert val[10:] == ["–", "–"]
+    assert {len(row) for row in score_rows(graph_run.metrics)} == {10}
+
+
+def test_the_page_states_deviations_and_the_command_names_the_split(unbalanced):
+    page = graph_page(unbalanced, top_k=3)
+    assert "each link has non-links of its own, 3 in test" in page
+    assert "own MRR, %" in page
+    assert "as many pairs without a link were drawn" not in page
+    assert "--split /mine" in page
+    rows = audit_rows(unbalanced.split, unbalanced.graph)
+    assert [text for code, text, _ in rows if not code] == [
+        "each held-out part has as many non-links as links",
+        "no part has the non-links of another",
+        "all links of a part are ranked among the same non-links",
+    ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import curves
-from vgae.evaluation.reliability import probability_scores, reliability
+from vgae.evaluation.reliability import balancing_weight, probability_scores, reliability
 from vgae.report.figures.style import BLUE, GREY, ORANGE, label_axes, legend, line_look
 from vgae.runs.graphs import Run
 
@@ -69,10 +69,12 @@ def draw_reliability(axes: Axes, run: Run, test: ScoredPairs) -> None:
     if run.calibration is not None:
         balanced = replace(run.calibration, log_odds_shift=0.0)
         sets["calibrated"] = (balanced.probability(test.logits), BLUE, "s")
+    weight = balancing_weight(test.label)
     _diagonal(axes)
     for name, (probability, colour, marker) in sets.items():
-        bins = reliability(probability, test.label)
-        text = f"{name}: ECE {probability_scores(probability, test.label).ece:.3f}"
+        bins = reliability(probability, test.label, weight=weight)
+        error = probability_scores(probability, test.label, weight).ece
+        text = f"{name}: ECE {error:.3f}"
         dots = axes.plot(bins.mean_probability, bins.share, color=colour, label=text)[0]
         dots.set(marker=marker, markersize=4)
     label_axes(axes, "predicted probability", "fraction of links")

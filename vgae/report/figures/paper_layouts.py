@@ -81,8 +81,15 @@ def compared(kind: str, runs: Sequence[Run], labels: Sequence[str], width: float
     draw(axes, dict(zip(texts, tests, strict=True)))
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _add_legend(figure, axes, corner)
-    num_links = int(tests[0].label.sum())
-    return Layout(figure, f"{name} of {num_links:,} test links and non-links; {', '.join(texts)}")
+    return Layout(figure, f"{name} of {_counted(tests[0].label)}; {', '.join(texts)}")
+
+
+def _counted(label: torch.Tensor) -> str:
+    """Return the numbers of test links and non-links."""
+    num_links = int(label.sum())
+    if 2 * num_links == len(label):
+        return f"{num_links:,} test links and non-links"
+    return f"{num_links:,} test links and {len(label) - num_links:,} non-links"
 
 
 def _reliability(run: Run, width: float) -> Layout:
@@ -91,7 +98,13 @@ def _reliability(run: Run, width: float) -> Layout:
     draw_reliability(axes, run, test)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _add_legend(figure, axes, None)
-    return Layout(figure, f"reliability on {len(test.label):,} test pairs, half of them links")
+    return Layout(figure, _on_pairs(test.label))
+
+
+def _on_pairs(label: torch.Tensor) -> str:
+    text = f"reliability on {len(label):,} test pairs, "
+    half = 2 * int(label.sum()) == len(label)
+    return text + ("half of them links" if half else "links and non-links weighing the same")
 
 
 def _histogram(run: Run, width: float) -> Layout:

@@ -11,7 +11,7 @@ from vgae.evaluation.metrics import curves
 from vgae.report.figures.link_panels import scored_test_pairs
 from vgae.report.pages import compared_runs as shared
 from vgae.report.pages.frame import Cell, Chart, Table, numeric, shown
-from vgae.report.pages.scores import percent_interval, ranking_curves
+from vgae.report.pages.scores import base_rate, percent_interval, ranking_curves
 from vgae.runs.graphs import Run
 
 
@@ -152,5 +152,7 @@ def _charts(
                 series.append(shared.curve(i, name, 100 * x, 100 * y)._replace(kind="line"))
     if roc:
         text = "The further to the upper {}, the better. The dotted line is random guessing."
-        charts |= ranking_curves(roc, pr, text.format("left"), text.format("right"))
+        label = torch.cat([run.split.test.edge_label for run in runs])
+        texts = text.format("left"), text.format("right")
+        charts |= ranking_curves(roc, pr, *texts, base=base_rate(label))
     return charts

@@ -46,6 +46,15 @@ _FIGURES = {
 }
 
 
+_SPLIT_ENTRIES = {
+    "val": "fraction for val",
+    "test": "fraction for test",
+    "path": "split",
+    "by_time": "column of the times",
+    "digest": "digest of the split",
+}
+
+
 def graph_page(run: Run, *, top_k: int = 200) -> str:
     """Return the page of a run on a graph as self-contained HTML.
 
@@ -105,6 +114,7 @@ def _page(run: Run, top_k: int) -> str:
             "evaluation": evaluation_sentence(tested) if tested else "",
             "has_probabilities": calibration is not None,
             "rate": link_rate(run),
+            "num_others": len(scored.label) - run.split.test.pos.shape[1],
             "num_val": f"{run.split.val.pos.shape[1]:,}",
             "reliability": reliability,
             "audit": scores.audit_rows(run.split, graph),
@@ -210,7 +220,7 @@ def settings(run: Run) -> list[tuple[str, str]]:
     data = {
         "source": shown_source(config["graph"]["source"]),
         "features": shown_source(config["graph"]["features"]),
-        **{f"fraction for {part}": config["split"][part] for part in ("val", "test")},
+        **{_SPLIT_ENTRIES.get(key, key): value for key, value in config["split"].items()},
     }
     fingerprints = {"the graph": graph.fingerprint, "its links": graph.link_fingerprint}
     return all_settings(config, stored_recipe(Recipe, dict(config)), data, fingerprints)
@@ -228,8 +238,10 @@ def command(run: Run) -> str:
     given = {
         "--features": (shown_source(config["graph"]["features"]), "raw"),
         "--directed": (config["graph"].get("directed", "symmetrize"), "symmetrize"),
-        "--val": (config["split"]["val"], VAL_FRACTION),
-        "--test": (config["split"]["test"], TEST_FRACTION),
+        "--val": (config["split"].get("val", VAL_FRACTION), VAL_FRACTION),
+        "--test": (config["split"].get("test", TEST_FRACTION), TEST_FRACTION),
+        "--split": (config["split"].get("path"), None),
+        "--split-by-time": (config["split"].get("by_time"), None),
     }
     for option, (value, default) in given.items():
         if value != default:

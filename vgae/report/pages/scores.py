@@ -108,18 +108,41 @@ def ranking_charts(scored: ScoredPairs, calibration: Calibration | None) -> dict
         pr,
         f"The area under the curve is the AUC, {100 * scores.auc:.1f} %.{text}",
         f"The area under the curve is the average precision, {100 * scores.ap:.1f} %."
-        " There are as many non-links as links.",
+        f" {_balance(scored.label)}",
+        base=base_rate(scored.label),
         guess="random guessing",
     )
     return charts | {"scores": _histograms(scored, marks)}
 
 
+def base_rate(label: Tensor) -> float:
+    """Return the fraction of links among pairs, which is the AP of random guessing."""
+    return float((label == 1).double().mean())
+
+
+def _balance(label: Tensor) -> str:
+    """Return a sentence on the numbers of links and non-links."""
+    num_links = int(label.sum())
+    if 2 * num_links == len(label):
+        return "There are as many non-links as links."
+    return f"There are {num_links:,} links and {len(label) - num_links:,} non-links."
+
+
 def ranking_curves(
-    roc: Sequence[Series], pr: Sequence[Series], roc_text: str, pr_text: str, guess: str = ""
+    roc: Sequence[Series],
+    pr: Sequence[Series],
+    roc_text: str,
+    pr_text: str,
+    *,
+    base: float,
+    guess: str = "",
 ) -> dict[str, Chart]:
-    """Return the charts of ROC curves and precision-recall curves, with random guessing."""
+    """Return the charts of ROC curves and precision-recall curves, with random guessing.
+
+    ``base`` is the fraction of links among the pairs.
+    """
     diagonal = Series(guess, [0, 100], [0, 100], colour="muted", dash=True)
-    roc, pr = [*roc, diagonal], [*pr, diagonal._replace(y=[50, 50])]
+    roc, pr = [*roc, diagonal], [*pr, diagonal._replace(y=[100 * base] * 2)]
     return {
         "roc": Chart("ROC curve", roc_text, roc, *_ROC_AXES, PERCENT, PERCENT),
         "pr": Chart("Precision and recall", pr_text, pr, *_PR_AXES, PERCENT, PERCENT),
@@ -158,8 +181,11 @@ def _threshold_mark(logits: Tensor, found: Tensor) -> tuple[tuple[float, str], .
 
 
 def score_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
-    """Return the scores of test and validation as rows of a table."""
-    rows = []
+    """Return the scores of test and validation as rows of a table.
+
+    Where links have non-links of their own, two more columns have MRR and hit@10 among them.
+    """
+    rows, has_own = [], any((metrics.get(part) or {}).get("given") for part in ("val", "test"))
     for part, name in (("test", "test"), ("val", "validation")):
         if part not in metrics:
             continue
@@ -175,6 +201,10 @@ def score_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
         few = f" ({num_pairs(row)} pairs)" if num_pairs(row) < FEW_PAIRS else ""
         cells = [name, f"{row['num_links']:,}", texts[0], auc, texts[1], ap, *texts[2:]]
         rows.append([*cells, f"{ece:.3f}{few}"])
+        if has_own:
+            own = row.get("given")
+            keys = ("mrr", "hits_at_10")
+            rows[-1] += [f"{100 * own[key]:.2f}" if own else "–" for key in keys]
     return rows
 
 
@@ -281,19 +311,27 @@ def degree_chart(
 
 
 def audit_rows(split: LinkSplit, graph: Graph) -> list[tuple[str, str, str]]:
-    """Return code, statement and count of each invariant; raise ``LeakageError`` if one fails."""
+    """Return code, statement and finding of each check; raise ``LeakageError`` for a leak.
+
+    The code of a check that found a deviation, which is no leak, is empty.
+    """
     train, val, test = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
     val_neg, test_neg = split.val.neg.shape[1], split.test.neg.shape[1]
+    every = "=" if train + val + test == graph.num_links else "of"
     counted = {
-        "S1": f"{train:,} + {val:,} + {test:,} = {graph.num_links:,} links",
+        "S1": f"{train:,} + {val:,} + {test:,} {every} {graph.num_links:,} links",
         "S3": f"0 of {val + test:,} held-out links, among {2 * train:,} messages",
-        "S4": f"0 of {val_neg + test_neg:,} non-links are links",
+        "S4": f"0 of {val_neg + test_neg:,} non-links are links of their part",
         "S5": f"validation {val:,} and {val_neg:,}, test {test:,} and {test_neg:,}",
         "S6": f"{train:,} links",
         "S12": f"fingerprint {split.fingerprint[:12]}…",
     }
     return [
-        (c.invariant, c.statement, counted.get(c.invariant, f"{c.violations} violations"))
+        (
+            "" if c.violations else c.invariant,
+            c.statement,
+            c.finding or counted.get(c.invariant, "without exception"),
+        )
         for c in split.audit(graph)
     ]
 

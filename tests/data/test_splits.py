@@ -1,0 +1,409 @@
+"""Splits in the forms that data sets bring them, and splits by time."""
+
+import gzip
+import logging
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+import torch
+
+from vgae.data.files import read_graph
+from vgae.data.named import load_dataset
+from vgae.data.splits import read_split, split_by_time
+from vgae.data.text import TextFormat
+from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LabelledPairs, split_links
+
+
+@pytest.fixture(scope="module")
+def named():
+    """A ring of forty nodes with names."""
+    names = [f"n{k:02}" for k in range(40)]
+    return Graph.from_edges([range(40), [*range(1, 40), 0]], num_nodes=40, node_ids=names)
+
+
+@pytest.fixture(scope="module")
+def split(named):
+    return split_links(named, val=0.1, test=0.2, seed=3)
+
+
+def as_sets(split):
+    return {name: sorted(part.T.tolist()) for name, part in split._parts().items()}
+
+
+def parts_of(split):
+    return {
+        "train_pos": split.train,
+        "valid_pos": split.val.pos,
+        "valid_neg": split.val.neg,
+        "test_pos": split.test.pos,
+        "test_neg": split.test.neg,
+    }
+
+
+def write_text(folder, parts, graph, suffix=".txt", separator="\t", head=""):
+    folder.mkdir(exist_ok=True)
+    for name, pairs in parts.items():
+        lines = [f"{graph.ids[u]}{separator}{graph.ids[v]}\n" for u, v in pairs.T.tolist()]
+        text = head + "".join(lines)
+        path = folder / f"{name}{suffix}"
+        if suffix.endswith(".gz"):
+            path.write_bytes(gzip.compress(text.encode()))
+        else:
+            path.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"suffix": ".csv", "separator": ","},
+        {"suffix": ".csv", "separator": ",", "head": "source,target\n"},
+        {"suffix": ".tsv", "head": "# a comment\n"},
+        {"suffix": ".txt.gz", "separator": " "},
+    ],
+    ids=str,
+)
+def test_text_holds_the_names_of_nodes(options, split, named, tmp_path):
+    write_text(tmp_path / "s", parts_of(split), named, **options)
+    assert as_sets(read_split(tmp_path / "s", named)) == as_sets(split)
+
+
+def test_text_of_a_graph_without_names_holds_numbers(split, tmp_path):
+    graph = Graph.from_edges([range(40), [*range(1, 40), 0]], num_nodes=40)
+    write_text(tmp_path / "s", parts_of(split), graph)
+    assert as_sets(read_split(tmp_path / "s", graph)) == as_sets(split)
+
+
+def test_parquet_holds_names_too(split, named, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    for name, pairs in parts_of(split).items():
+        ends = [[named.ids[node] for node in row] for row in pairs.tolist()]
+        pq.write_table(pa.table({"a": ends[0], "b": ends[1]}), tmp_path / f"{name}.parquet")
+    assert as_sets(read_split(tmp_path, named)) == as_sets(split)
+
+
+SPELLINGS = {
+    "ours": ("train", "val_pos", "val_neg", "test_pos", "test_neg"),
+    "HeaRT": ("train_pos", "valid_pos", "valid_neg", "test_pos", "test_neg"),
+    "Kipf": ("train_edges", "val_edges", "val_edges_false", "test_edges", "test_edges_false"),
+    "SEAL": (
+        *("train_pos_edge_index", "val_pos_edge_index", "val_neg_edge_index"),
+        *("test_pos_edge_index", "test_neg_edge_index"),
+    ),
+    "links": ("train-links", "dev-links", "dev-non-links", "Test Links", "Test Non Links"),
+    "edge_neg": ("edge_train", "edge_valid", "edge_neg_valid", "edge_test", "edge_neg_test"),
+}
+
+
+@pytest.mark.parametrize("names", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("form", ["npz", "npy"])
+def test_arrays_are_found_in_the_usual_spellings(names, form, split, named, tmp_path):
+    arrays = dict(zip(names, split._parts().values(), strict=True))
+    arrays = {
+        name: (part.int() if k % 2 else part.flip(0).T).numpy()
+        for k, (name, part) in enumerate(arrays.items())
+    }
+    path = tmp_path / "s.npz"
+    if form == "npz":
+        np.savez(path, **arrays, train_neg=np.zeros((3, 2), int), x=np.ones((40, 2)), seed=7)
+    else:
+        path = tmp_path / "s"
+        path.mkdir()
+        (path / "README").write_text("train and test")
+        for name, array in arrays.items():
+            np.save(path / f"{name}.npy", array)
+    assert as_sets(read_split(path, named)) == as_sets(split)
+
+
+def test_a_file_of_ours_is_read_and_audited(split, named, tmp_path):
+    neg = torch.stack([split.test.pos[0].repeat_interleave(2), torch.arange(16) + 13])
+    own = replace(split, test=LabelledPairs(split.test.pos, neg, 2))
+    for one in (split, own):
+        one.save(tmp_path / "split.npz")
+        read = read_split(tmp_path / "split.npz", named)
+        assert as_sets(read) == as_sets(one)
+        assert (read.seed, read.test.per_link) == (3, one.test.per_link)
+    with pytest.raises(LeakageError, match=r"split\.npz: the split breaks S12 .* another graph"):
+        read_split(tmp_path / "split.npz", Graph.from_edges([[0], [1]]))
+    damaged = (tmp_path / "split.npz").read_bytes()
+    (tmp_path / "split.npz").write_bytes(damaged[:-30])
+    with pytest.raises((DataError, ArtifactError), match=r"split\.npz"):
+        read_split(tmp_path / "split.npz", named)
+
+
+@pytest.mark.parametrize("kind", [torch.from_numpy, lambda array: array], ids=["tensors", "numpy"])
+@pytest.mark.parametrize("folder", ["", "split/time", "time"])
+def test_the_folder_of_ogb(kind, folder, split, named, tmp_path):
+    path = tmp_path / folder
+    path.mkdir(parents=True, exist_ok=True)
+    parts = {name: kind(part.T.numpy().copy()) for name, part in split._parts().items()}
+    weight = kind(np.ones(len(parts["train"])))
+    torch.save({"edge": parts["train"], "weight": weight}, path / "train.pt")
+    for name, file in (("val", "valid"), ("test", "test")):
+        content = {"edge": parts[f"{name}_pos"], "edge_neg": parts[f"{name}_neg"]}
+        torch.save(content, path / f"{file}.pt")
+    assert as_sets(read_split(tmp_path, named)) == as_sets(split)
+
+
+def test_the_folder_of_ogb_with_non_links_of_each_link(split, named, tmp_path):
+    links = {"train": split.train, "valid": split.val.pos, "test": split.test.pos}
+    for name, pairs in links.items():
+        content = {"source_node": pairs[0], "target_node": pairs[1].numpy()}
+        if name != "train":
+            content["target_node_neg"] = (pairs[0][:, None] + torch.tensor([5, 6, 7])) % 40
+        torch.save(content, tmp_path / f"{name}.pt")
+    read = read_split(tmp_path, named)
+    assert (read.val.per_link, read.test.per_link) == (3, 3)
+    assert sorted(read.train.T.tolist()) == sorted(split.train.T.tolist())
+    for i, (u, _) in enumerate(split.val.pos.T.tolist()):
+        place = read.val.pos.T.tolist().index(split.val.pos[:, i].tolist())
+        found = read.val.neg[:, 3 * place : 3 * place + 3].T.tolist()
+        assert found == [sorted([u, (u + d) % 40]) for d in (5, 6, 7)]
+
+
+def test_the_arrays_of_heart_are_the_non_links_of_the_lines(split, named, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write_text(tmp_path, parts_of(split), named)
+    for name, pairs in (("valid", split.val.pos), ("test", split.test.pos)):
+        u = pairs.T.numpy()[:, :1].repeat(4, axis=1)
+        np.save(
+            tmp_path / f"heart_{name}_samples.npy", np.stack([u, (u + 7 + np.arange(4)) % 40], 2)
+        )
+    read = read_split(tmp_path, named)
+    assert "valid_neg is not used: heart_valid_samples has non-links of each link" in caplog.text
+    assert (read.val.per_link, read.test.per_link) == (4, 4)
+    u, v = read.test.pos, read.test.neg.view(2, -1, 4)
+    own = [{*u[:, i].tolist()} & {*v[:, i, 0].tolist()} for i in range(u.shape[1])]
+    assert all(own)
+
+
+def test_hearts_citeseer(data_home):
+    folder = data_home / "heart" / "citeseer"
+    if not folder.is_dir():
+        pytest.skip("VGAE_DATA has no heart/citeseer")
+    graph = load_dataset("citeseer", features="none")
+    split = read_split(folder, graph)
+    sizes = [part.shape[1] for part in split._parts().values()]
+    assert sizes == [3870, 227, 227 * 500, 455, 455 * 500]
+    assert (split.val.per_link, split.test.per_link) == (500, 500)
+    found = {check.invariant: check.violations for check in split.audit(graph)}
+    # Their negatives avoid training links alone: other held-out links are among them.
+    assert {name: count for name, count in found.items() if count} == {
+        **{"D2": 227 * 499 + 455 * 499, "D3": 96 + 171 + 461, "D5": 12, "D6": 18098, "D7": 682},
+    }
+
+
+def test_absent_parts_are_made(split, named, tmp_path):
+    write_text(tmp_path, {"test": split.test.pos}, named)
+    a, b, c = (read_split(tmp_path, named, seed=seed) for seed in (0, 0, 1))
+    assert a.train.shape[1] == 32
+    assert a.val.pos.shape[1] == 0
+    assert torch.equal(a.test.neg, b.test.neg)
+    assert not torch.equal(a.test.neg, c.test.neg)
+
+
+def both_spellings(folder, split, graph):
+    write_text(folder, {"val_pos": split.val.pos, "valid_pos": split.val.pos}, graph)
+
+
+FAULTS = {
+    "nothing": (lambda f, s, g: None, DataError, "no links of val or test; names must"),
+    "missing": (lambda f, s, g: f.rmdir(), DataError, "No such file"),
+    "train alone": (
+        lambda f, s, g: write_text(f, {"train": s.train}, g),
+        DataError,
+        "no links of val or test; .* found train",
+    ),
+    "both spellings": (both_spellings, DataError, "val_pos and valid_pos are both val"),
+    "non-links alone": (
+        lambda f, s, g: write_text(f, {"test_pos": s.test.pos, "val_neg": s.val.neg}, g),
+        DataError,
+        "val_neg needs val",
+    ),
+    "unknown names": (
+        lambda f, s, g: (f / "test.txt").write_text("n01 n02\nn03 nobody\n"),
+        DataError,
+        r"test\.txt: 1 names are no nodes of graph: 'nobody'; those are 'n00'",
+    ),
+    "numbers for names": (
+        lambda f, s, g: (f / "test.txt").write_text("1 2\n3 4\n"),
+        DataError,
+        "4 names are no nodes of graph: 1, 3, 2 ...; those are",
+    ),
+    "a header alone": (
+        lambda f, s, g: (f / "test.txt").write_text("source target\n"),
+        DataError,
+        "2 names are no nodes of graph: 'source', 'target'",
+    ),
+    "one column": (
+        lambda f, s, g: (f / "test.txt").write_text("n01\nn02\n"),
+        DataError,
+        r"test\.txt, line 1: expected 2 or 3 fields",
+    ),
+    "empty": (lambda f, s, g: (f / "test.txt").write_text(""), DataError, "no edges"),
+    "no array": (lambda f, s, g: (f / "test.npy").write_bytes(b"PK"), DataError, "not a npy file"),
+    "object array": (
+        lambda f, s, g: np.save(f / "test.npy", np.array([None])),
+        DataError,
+        "pickled objects",
+    ),
+    "floats": (lambda f, s, g: np.save(f / "test.npy", np.ones((3, 2))), DataError, "got float64"),
+    "several": (
+        lambda f, s, g: [
+            ((f / "split" / k).mkdir(parents=True), torch.save({}, f / "split" / k / "test.pt"))
+            for k in ("time", "random")
+        ],
+        DataError,
+        "several splits, random, time; name one",
+    ),
+    "other dictionary": (
+        lambda f, s, g: torch.save({"head": s.train[0]}, f / "test.pt"),
+        DataError,
+        "must hold edge, or source_node and target_node; found head",
+    ),
+    "other shape": (
+        lambda f, s, g: torch.save({"edge": s.test.pos}, f / "test.pt"),
+        DataError,
+        r"edge and edge_neg must have shape \(P, 2\)",
+    ),
+    "other negatives": (
+        lambda f, s, g: torch.save(
+            {"source_node": s.train[0], "target_node": s.train[1], "target_node_neg": s.train[0]},
+            f / "test.pt",
+        ),
+        DataError,
+        r"target_node_neg \(P, K\)",
+    ),
+    "a leak": (
+        lambda f, s, g: write_text(f, {"train": g.links, "test": s.test.pos}, g),
+        LeakageError,
+        r"s: the split breaks S3 .* 8 of test are training links too: first n\d\d - n\d\d",
+    ),
+}
+
+
+@pytest.mark.parametrize(("write", "kind", "words"), FAULTS.values(), ids=FAULTS)
+def test_what_is_no_split_is_one_line_that_names_it(write, kind, words, split, named, tmp_path):
+    folder = tmp_path / "s"
+    folder.mkdir()
+    write(folder, split, named)
+    with pytest.raises(kind, match=words) as caught:
+        read_split(folder, named)
+    assert str(caught.value).startswith(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_neither_npz_nor_folder_is_refused(named, tmp_path):
+    (tmp_path / "split.csv").write_text("a,b\n")
+    with pytest.raises(DataError, match=r"a folder or an \.npz file, got split\.csv"):
+        read_split(tmp_path / "split.csv", named)
+
+
+def test_a_header_is_told(split, named, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write_text(tmp_path, {"test": split.test.pos}, named, head="alice bob\n", separator=" ")
+    assert read_split(tmp_path, named).test.pos.shape[1] == 8
+    assert "its first line, alice bob, names no nodes: a header" in caplog.text
+
+
+# By time ----------------------------------------------------------------------------------------
+
+TIMED = """from,to,when
+a,b,5
+b,c,3
+c,a,9
+a,d,1
+b,a,7
+d,e,9
+e,a,2
+d,d,99
+c,e,4
+"""
+
+
+def by_time(path, column="when", **options):
+    graph = read_graph(path, text=TextFormat(time=column))
+    split = split_by_time(path, graph, column, **options)
+    names = {
+        name: [tuple(graph.ids[node] for node in pair) for pair in part.T.tolist()]
+        for name, part in split._parts().items()
+    }
+    return graph, names
+
+
+def test_the_last_links_are_test_and_those_before_them_validation(tmp_path):
+    """A link counts at its first time, ties go by the order of the file."""
+    (tmp_path / "g.csv").write_text(TIMED)
+    graph, names = by_time(tmp_path / "g.csv", val=0.2, test=0.3)
+    assert graph.link_weight is None
+    assert (graph.num_links, graph.notes["self_loops"]) == (7, 1)
+    assert names["test_pos"] == [("a", "c"), ("d", "e")]
+    assert names["val_pos"] == [("a", "b")]
+    assert sorted(names["train"]) == [("a", "d"), ("a", "e"), ("b", "c"), ("c", "e")]
+    assert len(names["test_neg"]) == 2
+
+
+def test_numbers_dates_and_parquet_give_the_same_order(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    rows = [line.split(",") for line in TIMED.splitlines()[1:]]
+    stamps = {
+        "whole": [row[2] for row in rows],
+        "real": [f"{row[2]}e-3" for row in rows],
+        "date": [f"2024-05-{1 + int(row[2]) % 31:02}" for row in rows],
+        "zoned": [f"2024-05-{1 + int(row[2]) % 31:02}T23:30:00+02:00" for row in rows],
+    }
+    _, expected = by_time_of(tmp_path / "whole.csv", rows, stamps["whole"])
+    for name, times in stamps.items():
+        assert by_time_of(tmp_path / f"{name}.csv", rows, times)[1] == expected
+        table = {"source": [row[0] for row in rows], "target": [row[1] for row in rows]}
+        pq.write_table(pa.table({**table, "when": times}), tmp_path / "g.parquet")
+        assert by_time(tmp_path / "g.parquet", val=0.2, test=0.3)[1] == expected
+    times = [date.fromisoformat(text) for text in stamps["date"]]
+    pq.write_table(pa.table({**table, "when": times}), tmp_path / "g.parquet")
+    assert by_time(tmp_path / "g.parquet", val=0.2, test=0.3)[1] == expected
+    pq.write_table(
+        pa.table({"u": table["source"], "v": table["target"], "when": range(9)}),
+        tmp_path / "g.parquet",
+    )
+    assert by_time(tmp_path / "g.parquet", val=0.2, test=0.3)[0].link_weight is None
+
+
+def by_time_of(path, rows, times):
+    lines = [f"{when},{u},{v},0.5" for (u, v, _), when in zip(rows, times, strict=True)]
+    path.write_text("\n".join(["when,u,v,weight", *lines]))
+    return by_time(path, val=0.2, test=0.3)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        (TIMED.replace("when", "date"), "TIME_COLUMN", "must have one column 'when'"),
+        (TIMED.replace("from", "when"), "TIME_COLUMN", "must have one column 'when'"),
+        (TIMED.replace("c,a,9", "c,a,soon"), "BAD_TIME", "line 4: a time must be a finite number"),
+        (TIMED.replace("c,a,9", "c,a,2024-01-01"), "BAD_TIME", "line 4: a time must be a number"),
+        (TIMED.replace("a,b,5", "a,b,nan"), "BAD_TIME", "line 2: .* a finite number or a date"),
+        (TIMED.replace("a,b,5", "a,b,"), "BAD_TIME", "line 2: .* a finite number or a date"),
+        (TIMED.replace("c,a,9", "c,a"), "FIELDS", "line 4: expected 3 fields as in the header"),
+    ],
+)
+def test_what_is_no_time_is_refused_with_its_line(text, code, words, tmp_path):
+    (tmp_path / "g.csv").write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        by_time(tmp_path / "g.csv")
+    assert caught.value.code == code
+    assert str(caught.value).startswith(str(tmp_path / "g.csv"))
+
+
+def test_fractions_are_those_of_split_links(tmp_path):
+    (tmp_path / "g.csv").write_text(TIMED)
+    with pytest.raises(DataError, match="less than one"):
+        by_time(tmp_path / "g.csv")
+    with pytest.raises(UsageError, match="fraction of the links"):
+        by_time(tmp_path / "g.csv", val=1.5)

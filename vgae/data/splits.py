@@ -1,0 +1,259 @@
+"""Reading of link splits that come with a data set, and splits by the time of the links."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
+from vgae.data.npy import read_npy
+from vgae.data.text import TextFormat, is_integer, unpacked_name
+from vgae.data.torch_files import read_integers
+from vgae.errors import DataError, printable
+from vgae.graphs.canonical import link_positions
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit, part_sizes
+from vgae.runtime.npz import read_arrays
+from vgae.runtime.reading import file_size, naming
+
+log = logging.getLogger(__name__)
+
+_TEXT = (".txt", ".csv", ".tsv", ".edges", ".edgelist")
+_PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_LINKS = {"pos", "positive", "edge", "edges", "link", "links", "index", "pairs", "true"}
+_NON_LINKS = {"neg", "negative", "negatives", "false", "non", "nonlinks"}
+_OWN = {"heart", "samples"}
+_RULE = (
+    "names must begin or end in train, val or test, and have _pos or none for links, _neg for"
+    " non-links, heart_val_samples for non-links of each link"
+)
+
+
+def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> LinkSplit:
+    """Read a split of the links of a graph, and audit it; nothing is unpickled.
+
+    ======================================  ======================================================
+    ``.npz``                                a split as :meth:`LinkSplit.save` writes it; or arrays
+                                            such as ``train``, ``val_pos``, ``test_neg``
+    a folder of text or ``.parquet``        two names of nodes a line: ``train_pos.txt``,
+                                            ``valid_pos.csv``, ``test_neg.tsv`` and so on
+    a folder of ``.npy``                    arrays of these names
+    a folder of ``.pt``, or one with        dictionaries as OGB writes them: ``edge`` and
+    ``split/KIND/*.pt`` in it               ``edge_neg``, or ``source_node``, ``target_node`` and
+                                            ``target_node_neg``
+    ======================================  ======================================================
+
+    Names contain ``train``, ``val`` (or ``valid``) or ``test``, and may contain ``edge`` or
+    ``link``. Arrays hold numbers of nodes, in the shapes of :meth:`LinkSplit.from_pairs`. HeaRT's
+    ``heart_valid_samples.npy`` and ``heart_test_samples.npy``, of shape ``(P, K, 2)``, are K
+    non-links of each link in the order of ``valid_pos.txt`` and ``test_pos.txt``; the files
+    ``*_neg`` are not used then. Absent training links are all that are not held out; absent
+    non-links are drawn. Other files and non-links of ``train`` are not used.
+
+    Args:
+        path: File or folder.
+        graph: Graph whose links are split.
+        seed: Seed of the non-links that are drawn.
+
+    Raises:
+        ArtifactError: If a file of :meth:`LinkSplit.save` is damaged.
+        DataError: If another file is missing or damaged, or holds no pairs of nodes of the graph.
+        LeakageError: If the split leaks; see :meth:`LinkSplit.audit`.
+    """
+    path = Path(path)
+    with naming(path):
+        if path.is_dir():
+            found = _files(path, graph)
+        else:
+            file_size(path)
+            if path.suffix.lower() != ".npz":
+                raise DataError(
+                    "SPLIT_FORMAT", f"a split must be a folder or an .npz file, got {path.name}."
+                )
+            arrays = read_arrays(path)
+            if str(arrays.get("format", "")).startswith("vgae-split-"):
+                split = LinkSplit.load(path)
+                split.audit(graph)
+                return split
+            found = iter(arrays.items())
+        return LinkSplit.from_pairs(graph, **_arranged(found), seed=seed)
+
+
+def split_by_time(
+    path: str | os.PathLike[str],
+    graph: Graph,
+    column: str,
+    *,
+    val: float = VAL_FRACTION,
+    test: float = TEST_FRACTION,
+    seed: int = 0,
+) -> LinkSplit:
+    """Hold out the last links by time for test, and those before them for validation.
+
+    A link with several times counts at its first; of links of the same time, the first in the
+    file comes first. As many non-links as links are drawn.
+
+    Args:
+        path: Edge list in text or ``.parquet``, with a header.
+        graph: The graph of this file, read with ``TextFormat(time=column)``.
+        column: Name of the column with the times: numbers, or dates of ISO 8601.
+        val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
+        test: Fraction for test, likewise; ``val + test < 1``.
+        seed: Seed of the non-links.
+
+    Raises:
+        DataError: ``TIME_COLUMN`` or ``BAD_TIME``; and as for :func:`vgae.split_links`.
+        UsageError: If the fractions are out of range.
+    """
+    path = Path(path)
+    num_val, num_test = part_sizes(graph, val, test)
+    edges = _edges(path, column)
+    if edges.time is None:
+        raise DataError("NO_EDGES", f"{path}: it has no edges.")
+    order = edges.time.argsort(kind="stable")
+    pairs = torch.from_numpy(_numbered(edges, graph, path)[:, order])
+    place = link_positions(pairs, graph.links, graph.num_nodes).numpy()
+    links, first = np.unique(place[place >= 0], return_index=True)
+    by_time = graph.links[:, torch.from_numpy(links[first.argsort(kind="stable")])]
+    sizes = [graph.num_links - num_val - num_test, num_val, num_test]
+    train, held_val, held_test = by_time.split(sizes, dim=1)
+    return LinkSplit.from_pairs(graph, train=train, val=held_val, test=held_test, seed=seed)
+
+
+def has_columns(path: str | os.PathLike[str]) -> bool:
+    """Return whether the name of a file is that of an edge list, in text or ``.parquet``."""
+    return unpacked_name(Path(path)).suffix.lower() in (*_TEXT, ".parquet")
+
+
+def _arranged(found: Iterator[tuple[str, np.ndarray]]) -> dict[str, Any]:
+    """Return the arguments of ``from_pairs`` from arrays by the names of their files or keys."""
+    given: dict[str, tuple[str, np.ndarray]] = {}
+    names = []
+    for name, array in found:
+        names.append(name)
+        place = _place(name)
+        if place is None:
+            continue
+        if place in given:
+            first = given[place][0]
+            raise DataError(
+                "SPLIT_PARTS", f"{first} and {name} are both {place}; leave one of them out."
+            )
+        given[place] = name, array
+    for part in ("val", "test"):
+        if own := given.pop(f"{part}_own", None):
+            if shared := given.get(f"{part}_neg"):
+                log.info("%s is not used: %s has non-links of each link", shared[0], own[0])
+            given[f"{part}_neg"] = own
+    given.pop("train_neg", None)
+    given.pop("train_own", None)
+    if not {"val", "test"} & given.keys():
+        listed = printable(", ".join(names[:8])) or "nothing"
+        raise DataError("SPLIT_PARTS", f"it has no links of val or test; {_RULE}; found {listed}.")
+    return {place: array for place, (_, array) in given.items()}
+
+
+def _place(name: str) -> str | None:
+    """Return the part that a name stands for, such as ``"val_neg"``; ``None`` for another name."""
+    words = {word for word in re.split(r"[\W_]+", name.lower()) if word}
+    parts = {_PARTS[word] for word in words if word in _PARTS}
+    rest = words - _PARTS.keys()
+    if len(parts) != 1 or rest - _LINKS - _NON_LINKS - _OWN:
+        return None
+    kind = "_own" if rest & _OWN else "_neg" if rest & _NON_LINKS else ""
+    return next(iter(parts)) + kind
+
+
+def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and pairs of each file of a split."""
+    inside = folder / "split" if (folder / "split").is_dir() else folder
+    nested = [child for child in sorted(inside.iterdir()) if (child / "test.pt").is_file()]
+    if len(nested) > 1:
+        listed = ", ".join(child.name for child in nested)
+        raise DataError("SPLIT_PARTS", f"it has several splits, {listed}; name one of them.")
+    for path in sorted((nested[0] if nested else folder).iterdir()):
+        unpacked = unpacked_name(path)
+        if not path.is_file() or _place(unpacked.stem) is None:
+            continue
+        if has_columns(path):
+            yield unpacked.stem, _numbered(_edges(path), graph, path)
+        elif path.suffix.lower() == ".npy":
+            yield path.stem, read_npy(path)
+        elif path.suffix.lower() == ".pt":
+            for kind, pairs in _ogb_pairs(read_integers(path), path).items():
+                yield f"{path.stem}{kind}", pairs
+
+
+def _edges(path: Path, time: str | None = None) -> EdgeList:
+    """Return the pairs of an edge list in text or parquet."""
+    if path.suffix.lower() == ".parquet":
+        with naming(path):
+            return read_parquet_edges(path, time=time)
+    # Without a time, the first line is a header if it names no nodes; see _numbered.
+    return read_edge_list(
+        path, text=TextFormat(header=time is not None, time=time), announce=False
+    )
+
+
+def _numbered(edges: EdgeList, graph: Graph, path: Path) -> np.ndarray:
+    """Return the pairs as numbers of nodes, int64, shape ``(2, P)``, in the order of the file."""
+    number_of = {str(name): number for number, name in enumerate(graph.ids)}
+    numbers = [number_of.get(str(name), -1) for name in edges.names]
+    pairs = np.array(numbers, dtype=np.int64)[edges.edges]
+    first = [str(edges.names[end]) for end in edges.edges[:, 0]]
+    if pairs.shape[1] > 1 and (pairs[:, 0] < 0).all() and not any(map(is_integer, first)):
+        log.info("%s: its first line, %s, names no nodes: a header", path, " ".join(first)[:60])
+        pairs = pairs[:, 1:]
+    unknown = pairs < 0
+    if unknown.any():
+        ends = edges.edges[:, -pairs.shape[1] :]
+        names = dict.fromkeys(edges.names[end] for end in ends[unknown])
+        listed = ", ".join(repr(name)[:60] for name in list(names)[:3])
+        raise DataError(
+            "NODE_ID",
+            f"{path}: {len(names):,} names are no nodes of {graph.name}: {listed}"
+            f"{' ...' * (len(names) > 3)}; those are {', '.join(map(repr, graph.ids[:3]))} ...",
+        )
+    return pairs
+
+
+def _ogb_pairs(content: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    """Return links and non-links of a dictionary of OGB, by the end of their name."""
+    if (edge := content.get("edge")) is not None:
+        found = {"": edge}
+        if (neg := content.get("edge_neg")) is not None:
+            found["_neg"] = neg
+        if any(pairs.ndim != 2 or pairs.shape[1] != 2 for pairs in found.values()):
+            raise DataError("SPLIT_PARTS", f"{path}: edge and edge_neg must have shape (P, 2).")
+        return {kind: pairs.T for kind, pairs in found.items()}
+    source, target = content.get("source_node"), content.get("target_node")
+    if source is None or target is None:
+        listed = printable(", ".join(content)) or "no integers"
+        raise DataError(
+            "SPLIT_PARTS",
+            f"{path}: it must hold edge, or source_node and target_node; found {listed}.",
+        )
+    neg = content.get("target_node_neg")
+    if (
+        source.ndim != 1
+        or source.shape != target.shape
+        or (neg is not None and (neg.ndim != 2 or len(neg) != len(source)))
+    ):
+        raise DataError(
+            "SPLIT_PARTS",
+            f"{path}: source_node and target_node must have shape (P,), target_node_neg (P, K).",
+        )
+    found = {"": np.stack([source, target])}
+    if neg is not None:
+        found["_neg"] = np.stack([np.broadcast_to(source[:, None], neg.shape), neg], axis=2)
+    return found

@@ -1,0 +1,221 @@
+"""Audit of link splits: leaks, which are refused, and deviations, which are stated."""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from vgae.errors import printable
+from vgae.graphs.graph import Graph
+from vgae.graphs.pairs import pair_codes
+
+if TYPE_CHECKING:
+    from vgae.graphs.split import LabelledPairs, LinkSplit
+
+Severity = Literal["leak", "scores", "note"]
+
+_SHOWN = 3  # pairs in a message
+_STATEMENTS: dict[str, tuple[str, Severity]] = {
+    "S1": ("links of every part are links of the graph, each once", "leak"),
+    "S3": ("no held-out link is in another part or carries messages, in either direction", "leak"),
+    "S4": ("no pair is both link and non-link", "leak"),
+    "S5": ("each part with links has non-links", "leak"),
+    "S6": ("there are links to train on", "leak"),
+    "S12": ("the split was made from the links of this graph", "leak"),
+    "D1": ("every link of the graph is in a part", "note"),
+    "D2": ("each held-out part has as many non-links as links", "scores"),
+    "D3": ("non-links are links of no part", "scores"),
+    "D4": ("non-links are pairs of different nodes", "scores"),
+    "D5": ("each non-link is given once", "note"),
+    "D6": ("no part has the non-links of another", "note"),
+    "D7": ("all links of a part are ranked among the same non-links", "note"),
+}
+_HINTS = {
+    "S1": "leave them out, or add what is missing to the graph",
+    "S3": "leave each of them in one part",
+    "S4": "leave them out of the links or of the non-links",
+}
+
+
+class Check(NamedTuple):
+    """One statement about a split, and what was found.
+
+    Attributes:
+        invariant: Its number.
+        statement: What holds without violations.
+        violations: Number of violations.
+        finding: Description of the violations; empty without any.
+        severity: ``"leak"`` if a violation is refused; otherwise it is a deviation from the splits
+            of :func:`vgae.split_links`, which changes the meaning of ``"scores"`` or not.
+    """
+
+    invariant: str
+    statement: str
+    violations: int
+    finding: str = ""
+    severity: Severity = "leak"
+
+
+def checks_of(split: "LinkSplit", graph: Graph) -> list[Check]:
+    """Return all checks of a split; of another graph's split that one alone which fails."""
+    if split.fingerprint != graph.link_fingerprint or split.num_nodes != graph.num_nodes:
+        finding = (
+            f"it was made from another graph, of {split.num_nodes:,} nodes; pass that graph, or"
+            f" split {graph!r} again"
+        )
+        return [_check("S12", 1, finding)]
+    found = _Leaks(split, graph).found() | _deviations(split, graph)
+    return [_check(name, *found.get(name, (0, ""))) for name in _STATEMENTS]
+
+
+def _check(name: str, violations: int, finding: str = "") -> Check:
+    statement, severity = _STATEMENTS[name]
+    return Check(name, statement, violations, finding, severity)
+
+
+class _Leaks:
+    """Violations of the invariants of every split."""
+
+    def __init__(self, split: "LinkSplit", graph: Graph) -> None:
+        self.split, self.graph, self.num_nodes = split, graph, graph.num_nodes
+        self.parts = {
+            "train": pair_codes(split.train, self.num_nodes),
+            "val": pair_codes(split.val.pos, self.num_nodes),
+            "test": pair_codes(split.test.pos, self.num_nodes),
+        }
+
+    def found(self) -> dict[str, tuple[int, str]]:
+        """Return count and description of the violations of each invariant that is broken."""
+        broken = {"S1": self._not_links(), "S3": self._shared(), "S4": self._contradictions()}
+        sizes = {name: len(part) for name, part in self.parts.items()}
+        bare = [
+            f"{name} has {sizes[name]:,} links and no non-links; LinkSplit.from_pairs draws them"
+            for name, part in (("val", self.split.val), ("test", self.split.test))
+            if sizes[name] and not part.neg.shape[1]
+        ]
+        broken["S5"] = [(1, text) for text in bare]
+        broken["S6"] = [] if sizes["train"] else [(1, "no link is left; hold fewer links out")]
+        return {
+            name: (
+                sum(count for count, _ in rows),
+                "; ".join([*(text for _, text in rows), *filter(None, [_HINTS.get(name)])]),
+            )
+            for name, rows in broken.items()
+            if rows
+        }
+
+    def _not_links(self) -> list[tuple[int, str]]:
+        links, rows = pair_codes(self.graph.links, self.num_nodes), []
+        for name, part in self.parts.items():
+            foreign = part[~_in(part, links)]
+            rows += self._row(foreign, f"of {name} are no links of {self.graph.name}")
+            rows += self._row(_repeats(part), f"are given twice in {name}")
+        return rows
+
+    def _shared(self) -> list[tuple[int, str]]:
+        train, val, test = self.parts.values()
+        rows = []
+        for name, part in (("val", val), ("test", test)):
+            rows += self._row(part[_in(part, train)], f"of {name} are training links too")
+        return rows + self._row(test[_in(test, np.sort(val))], "are both in val and in test")
+
+    def _contradictions(self) -> list[tuple[int, str]]:
+        rows = []
+        for name, part in (("val", self.split.val), ("test", self.split.test)):
+            links, others = self.parts[name], pair_codes(part.neg, self.num_nodes)
+            if part.per_link:
+                # Another link of the part may be a hard non-link of this one.
+                both = others[others == links.repeat(part.per_link)]
+            else:
+                both = others[_in(others, np.sort(links))]
+            rows += self._row(both, f"are both links and non-links of {name}")
+        return rows
+
+    def _row(self, codes: np.ndarray, what: str) -> list[tuple[int, str]]:
+        """Return count and description of pairs, the first ones by name."""
+        if not len(codes):
+            return []
+        ids, shown = self.graph.ids, []
+        for u, v in zip(*np.divmod(codes[:_SHOWN], self.num_nodes), strict=True):
+            name = printable(f"{ids[u]} - {ids[v]}")
+            shown.append(name if self.graph.node_ids is None else f"{name:.60} (nodes {u}, {v})")
+        first = "first " if len(codes) > _SHOWN else ""
+        return [(len(codes), f"{len(codes):,} {what}: {first}{', '.join(shown)}")]
+
+
+def _deviations(split: "LinkSplit", graph: Graph) -> dict[str, tuple[int, str]]:
+    """Return count and description of the deviations from the splits of ``split_links``."""
+    n, links = graph.num_nodes, pair_codes(graph.links, graph.num_nodes)
+    held = {"val": split.val, "test": split.test}
+    other = {name: pair_codes(part.neg, n) for name, part in held.items()}
+    used = sum(part.shape[1] for part in (split.train, split.val.pos, split.test.pos))
+    every = np.concatenate([*other.values()])
+    rows = {
+        "D1": (
+            len(links) - used,
+            f"{len(links) - used:,} links of the graph are in no part: they carry no messages and"
+            " are not scored",
+        ),
+        "D2": _ratios(held),
+        "D3": _told(
+            _in(every, links).sum(),
+            "non-links are links of the graph: a model is scored"
+            " as wrong where it ranks them high",
+        ),
+        "D4": _told((every // n == every % n).sum(), "non-links are pairs of a node with itself"),
+        "D5": _told(
+            sum(map(_num_repeats, held.values(), other.values())),
+            "non-links are given more than once and count as often",
+        ),
+        "D6": _told(
+            _in(np.unique(other["val"]), np.unique(other["test"])).sum(),
+            "non-links are in validation and test",
+        ),
+        "D7": _own(held),
+    }
+    return {name: row for name, row in rows.items() if row[0] > 0}
+
+
+def _told(count: int, what: str) -> tuple[int, str]:
+    return int(count), f"{int(count):,} {what}"
+
+
+def _ratios(held: "dict[str, LabelledPairs]") -> tuple[int, str]:
+    """Compare the numbers of links and non-links of each part."""
+    rows = [(name, part.pos.shape[1], part.neg.shape[1]) for name, part in held.items()]
+    rows = [row for row in rows if row[1] != row[2]]
+    listed = " and ".join(f"{name} has {b:,} non-links for {a:,} links" for name, a, b in rows)
+    return (
+        sum(abs(a - b) for _, a, b in rows),
+        f"{listed}: AP and Hits@k are lower the more non-links there are",
+    )
+
+
+def _own(held: "dict[str, LabelledPairs]") -> tuple[int, str]:
+    """Count the links that have non-links of their own."""
+    own = {name: part for name, part in held.items() if part.per_link}
+    listed = " and ".join(f"{part.per_link:,} in {name}" for name, part in own.items())
+    return (
+        sum(part.pos.shape[1] for part in own.values()),
+        f"each link has non-links of its own, {listed}, and is ranked among them too",
+    )
+
+
+def _num_repeats(part: "LabelledPairs", codes: np.ndarray) -> int:
+    """Count the non-links that are given again: within a part, or to the same link."""
+    if part.per_link:
+        rows = np.sort(codes.reshape(-1, part.per_link), axis=1)
+        return int((rows[:, 1:] == rows[:, :-1]).sum())
+    return len(_repeats(codes))
+
+
+def _repeats(codes: np.ndarray) -> np.ndarray:
+    """Return the values that have occurred before, ascending."""
+    codes = np.sort(codes)
+    return codes[1:][codes[1:] == codes[:-1]]
+
+
+def _in(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Return whether each value is in a sorted array; np.isin would sort it each time."""
+    if not among.size:
+        return np.zeros(len(values), dtype=bool)
+    return among.take(np.searchsorted(among, values), mode="clip") == values
