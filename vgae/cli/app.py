@@ -113,8 +113,8 @@ def calibrate(
     prior: Annotated[
         str,
         typer.Option(
-            help="Fraction of links that probabilities and threshold refer to: their 'density' among"
-            " all pairs that are not known from training, or 'balanced' (one half)."
+            help="Fraction of links that probabilities and threshold refer to: their 'density'"
+            " among all pairs that are not known from training, or 'balanced' (one half)."
         ),
     ] = "density",
     goal: Annotated[

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError
 
-
 _FEW = 10  # links or non-links that are too few to resample
 
 

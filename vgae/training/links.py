@@ -12,15 +12,16 @@ from torch import Tensor
 
 from vgae.decoders import GraphDecoder
 from vgae.encoders import feature_scale
-from vgae.errors import UsageError
+from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
-from vgae.models.embedding import encoder_inputs, input_names
+from vgae.models.embedding import encoder_inputs, evaluating, input_names
 from vgae.models.graphs import build_model, graph_encoder, widths
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
+from vgae.training.health import GraphHealth, remedy
 from vgae.training.masking import LinkMasking
 from vgae.training.plan import plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
@@ -44,7 +45,9 @@ def fit(
     """Train on the training links of a split, and validate on its validation links.
 
     The split is audited first. On a CPU, the same arguments and thread count give the same
-    weights, bit for bit.
+    weights, bit for bit. The result is checked at the end (``FitResult.health``): what went wrong
+    is a warning with the setting that helps. If simple scores are as good on the validation
+    links, a training of less than a minute is repeated without features for that.
 
     Args:
         graph: Nodes and features.
@@ -95,7 +98,8 @@ def prepare(
     split.audit(graph)
     compute = Compute.of(device)
     torch_device = compute.resolved()
-    recipe, plan = for_graph(recipe, graph), None
+    given, named = recipe, isinstance(model, str)
+    recipe, plan, retrain = for_graph(recipe, graph), None, None
     if isinstance(model, str):
         in_channels, limit = graph.num_features or graph.num_nodes, compute.max_bytes
         sizes = split.train.shape[1], widths(model, recipe)
@@ -105,6 +109,10 @@ def prepare(
         log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
         if graph.x is None:
             log.info("no features: each node has weights of its own, without an N x N matrix")
+        else:
+            alike = given.override({"pairs": plan.pairs})
+            options = {"model": model, "recipe": alike, "seed": seed, "device": compute}
+            retrain = partial(_logits_without_features, graph, split, **options)
         settings = replace(recipe, pairs=plan.pairs)
         model = build_model(model, in_channels, settings, stream(seed, "init"))
         encoder = graph_encoder(model)
@@ -132,15 +140,37 @@ def prepare(
         compute=compute,
         identity={"graph": graph.fingerprint, "split": [split.seed, *links]},
         plan=plan,
+        health=GraphHealth(graph, split, recipe, inputs, named=named, retrain=retrain),
+        remedy=remedy(graph, recipe, named=named),
     )
+
+
+def _logits_without_features(graph: Graph, split: LinkSplit, **options: Any) -> Tensor | None:
+    """Train a model without features; return the logits of the validation pairs.
+
+    ``None`` if the training fails, such as for lack of memory.
+    """
+    log.info("training again without features, to compare the validation AUC")
+    try:
+        prepared = prepare(graph.without_features(), split, **options)
+        model = replace(prepared, health=None).train(progress=False).model
+    except VgaeError as error:
+        log.info("the training without features failed: %s", error)
+        return None
+    pairs = split.val.edge_label_index.to(prepared.device)
+    with evaluating(model):
+        return _logits(model, prepared.problem.inputs, pairs).cpu()
+
+
+def _logits(model: VAE, inputs: Sequence[Any], pairs: Tensor) -> Tensor:
+    return cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
 
 
 def _link_scores(
     model: VAE, *, inputs: Sequence[Any], pairs: Tensor, labels: Tensor
 ) -> dict[str, float]:
     """Score the validation links."""
-    logits = cast(LinkDecoder, model.decoder).logits(model.encoder(*inputs).mu, pairs)
-    scores = link_scores(logits, labels)
+    scores = link_scores(_logits(model, inputs, pairs), labels)
     return {"val_auc": scores.auc, "val_ap": scores.ap}
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import curves
-from vgae.evaluation.reliability import probability_scores, reliability
+from vgae.evaluation.reliability import reliability
 from vgae.report.figures.style import BLUE, GREY, ORANGE, label_axes, legend, line_look
 from vgae.runs.graphs import Run
 
@@ -72,7 +72,9 @@ def draw_reliability(axes: Axes, run: Run, test: ScoredPairs) -> None:
     _diagonal(axes)
     for name, (probability, colour, marker) in sets.items():
         bins = reliability(probability, test.label)
-        text = f"{name}: ECE {probability_scores(probability, test.label).ece:.3f}"
+        text = name
+        if len(bins.num_pairs) > 1:  # the error of one bin is almost 0, whatever the model
+            text += f": ECE {bins.calibration_error():.3f}"
         dots = axes.plot(bins.mean_probability, bins.share, color=colour, label=text)[0]
         dots.set(marker=marker, markersize=4)
     label_axes(axes, "predicted probability", "fraction of links")
