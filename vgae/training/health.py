@@ -1,5 +1,6 @@
 """Health check of a training: what went wrong, and the setting that helps."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -175,32 +176,28 @@ def constant_embedding(mu: Tensor, recipe: Training) -> str | None:
 
 
 def loss_finding(history: Sequence[HistoryRow], recipe: Training, *, is_new: bool) -> str | None:
-    """Return a finding if the loss rises or stays the same; the warm-up is left out.
+    """Return a finding if the loss rises, or stays the same; the warm-up is left out.
 
-    ``is_new`` is whether the weights were fresh: those of a trained model may have the best loss.
+    A loss may stay the same after a warm-up, and if the weights were not new.
     """
-    loss = np.array([row.loss for row in history])
-    whole, late = _tenths(loss), _tenths(loss[recipe.warmup :])
-    if len(late) == 0:
+    loss = np.array([row.loss for row in history[recipe.warmup :]])
+    if len(loss) < _SHORT:
         return None
-    last, least = late[-1], late.min()
-    start, size = max(loss[recipe.warmup], late[0]), 0.02 * abs(last)
-    rise = last - loss[recipe.warmup]
-    if rise > 0.1 * abs(loss[recipe.warmup]) or last - least > size + 0.25 * (start - least):
-        what = f"the loss rose from {min(loss[recipe.warmup], least):.4g} to {last:.4g}"
+    parts = np.array_split(loss, 10)
+    tenths = np.array([part.mean() for part in parts])
+    first, last, least = loss[0], tenths[-1], tenths.min()
+    rise = last - least - 0.25 * (max(first, tenths[0]) - least)
+    if last - first > 0.1 * abs(first) or rise > 0.02 * abs(last):
+        what = f"the loss rose from {min(first, least):.4g} to {last:.4g}"
         return f"{what}; try {_lower_lr(recipe)}{_regularised(recipe)}"
-    if is_new and np.ptp(whole) < size:
+    noise = np.median(np.abs(np.diff(loss))) * math.sqrt(2 / len(parts[-1]))
+    fresh = is_new and not recipe.warmup
+    if fresh and tenths[0] - last < max(4 * noise, 0.001 * abs(last)):
         higher = max(10 * recipe.lr, type(recipe).lr)
-        what = f"the loss hardly changed, from {whole[0]:.4g} to {last:.4g}"
+        what = f"the loss did not fall: from {tenths[0]:.4g} to {last:.4g}"
         advice = f"a larger lr (now {recipe.lr:g}), such as {_setting('lr', higher)}"
         return f"{what}; try {advice}{_regularised(recipe)}"
     return None
-
-
-def _tenths(loss: np.ndarray) -> np.ndarray:
-    """Return the means of ten parts of a history; of a short one, nothing."""
-    parts = np.array_split(loss, 10) if len(loss) >= _SHORT else []
-    return np.array([part.mean() for part in parts])
 
 
 def collapse(q: Posterior, recipe: Training, num_epochs: int) -> str | None:
