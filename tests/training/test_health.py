@@ -113,7 +113,7 @@ def test_a_large_learning_rate_is_named_where_the_features_are_not_large(sbm):
     found = trained(sbm, lr=2.0).health
     assert any("the loss reached" in finding for finding in found)
     for finding in found:
-        assert "a smaller lr (now 2), such as --set lr=0.2 (Python: recipe.override(" in finding
+        assert "a smaller lr (now 2.0), such as --set lr=0.2 (Python: recipe.override(" in finding
         assert "scale" not in finding
 
 

@@ -21,6 +21,7 @@ from vgae.models.embedding import evaluating
 from vgae.recipes import Recipe
 from vgae.recipes.base import Training
 from vgae.training.history import HistoryRow
+from vgae.training.plan import Plan
 from vgae.training.prepared import FitResult
 from vgae.vae import LinkDecoder, Posterior
 
@@ -30,7 +31,8 @@ _FEW_LINKS = 20  # validation links or non-links that are too few to compare two
 _PEAK = 50.0  # -log p per pair of nodes; usual ones are below 10, scores of zero give 0.7
 _SCALES = 1e3  # ratio of the largest values of two columns
 _RETRAINED_SECONDS = 60.0  # of the first training, up to which a second one is worth its time
-_WALKS = 20_000_000  # of length 3 from the validation pairs, which are counted at once
+_WALKS = 100_000_000  # of length 2 from the validation pairs: about a second to extend
+_BLOCK = 500_000  # of these walks are extended at once
 _IMAGES = 1000  # images whose posterior is checked
 _WITHOUT = "--features none (Python: graph.without_features())"
 _BEST = "--recipe best (Python: recipe=BEST)"
@@ -67,14 +69,13 @@ class GraphHealth:
             q = result.model.encoder(*self.inputs)
             decoder = cast(LinkDecoder, result.model.decoder)
             logits = decoder.logits(q.mu, pairs.to(q.mu.device)).cpu() if pairs.numel() else None
-        epochs = len(result.history)
         constant = self._same_features() or constant_embedding(q.mu, self.recipe)
         findings = [constant, self._peak(result.history), self._scales()]
         if constant is None:
             learning = loss_finding(result.history, self.recipe, is_new=self.named)
-            findings.append(learning or collapse(q, self.recipe, epochs))
+            findings.append(learning or collapse(q, self.recipe, len(result.history)))
         if logits is not None and not any(findings):
-            findings.append(self._validation(logits, epochs, result.seconds))
+            findings.append(self._validation(logits, result))
         return tuple(finding for finding in findings if finding is not None)
 
     def _peak(self, history: Sequence[HistoryRow]) -> str | None:
@@ -106,9 +107,9 @@ class GraphHealth:
         what = f"the largest values of the columns of features differ by a factor of {ratio}"
         return f"{what}; {_scaling(named=self.named)}"
 
-    def _validation(self, logits: Tensor, epochs: int, seconds: float) -> str | None:
+    def _validation(self, logits: Tensor, result: FitResult) -> str | None:
         """Return a finding if chance, the degrees or the links alone predict links as well."""
-        val, label = self.split.val, self.split.val.edge_label
+        val, label, epochs = self.split.val, self.split.val.edge_label, len(result.history)
         if min(val.pos.shape[1], val.neg.shape[1]) < _FEW_LINKS:
             return None
         degrees, paths = _simple_scores(self.split)
@@ -117,8 +118,8 @@ class GraphHealth:
         chance = over_chance.low <= 0 and over_chance.high < 0.2
         behind = over_degrees.low <= 0 or auc_difference(logits, paths, label).high < 0
         found = f"the validation AUC is {100 * link_scores(logits, label).auc:.1f}"
-        compared = self.retrain and epochs >= _LEARNED and seconds < _RETRAINED_SECONDS
-        other = self.retrain() if compared and self.retrain and (chance or behind) else None
+        can = epochs >= _LEARNED and result.seconds < _RETRAINED_SECONDS and _has_room(result.plan)
+        other = self.retrain() if self.retrain and can and (chance or behind) else None
         if other is not None and auc_difference(logits, other, label).high < 0:
             theirs = 100 * link_scores(other, label).auc
             return f"{found}, and {theirs:.1f} without features; train without them: {_WITHOUT}"
@@ -195,7 +196,7 @@ def loss_finding(history: Sequence[HistoryRow], recipe: Training, *, is_new: boo
     if fresh and tenths[0] - last < max(4 * noise, 0.001 * abs(last)):
         higher = max(10 * recipe.lr, type(recipe).lr)
         what = f"the loss did not fall: from {tenths[0]:.4g} to {last:.4g}"
-        advice = f"a larger lr (now {recipe.lr:g}), such as {_setting('lr', higher)}"
+        advice = f"a larger lr (now {recipe.lr}), such as {_setting('lr', higher)}"
         return f"{what}; try {advice}{_regularised(recipe)}"
     return None
 
@@ -242,11 +243,20 @@ def _simple_scores(split: LinkSplit) -> tuple[Tensor, Tensor]:
     degree = adjacency.sum(axis=1)
     u, v = split.val.edge_label_index.numpy()
     degrees = torch.from_numpy(degree[u] * degree[v])
-    if (adjacency @ degree)[u].sum() > _WALKS:
+    num_walks = int((adjacency @ degree)[u].sum())
+    if num_walks > _WALKS:
         return degrees, degrees
-    near = adjacency[u]
-    two, three = (walks.multiply(adjacency[v]).sum(axis=1) for walks in (near, near @ adjacency))
-    return degrees, torch.from_numpy(two + 0.1 * three)
+    paths = []
+    for block in np.array_split(np.arange(len(u)), 1 + num_walks // _BLOCK):
+        near, far = adjacency[u[block]], adjacency[v[block]]
+        two, three = (w.multiply(far).sum(axis=1) for w in (near, near @ adjacency))
+        paths.append(two + 0.1 * three)
+    return degrees, torch.from_numpy(np.concatenate(paths))
+
+
+def _has_room(plan: Plan | None) -> bool:
+    """Return whether a second training fits beside the first one."""
+    return plan is None or 2 * plan.num_bytes <= plan.available
 
 
 def _largest(x: Tensor) -> float:
@@ -265,7 +275,7 @@ def _scaling(*, named: bool) -> str:
 
 
 def _lower_lr(recipe: Training) -> str:
-    return f"a smaller lr (now {recipe.lr:g}), such as {_setting('lr', recipe.lr / 10)}"
+    return f"a smaller lr (now {recipe.lr}), such as {_setting('lr', recipe.lr / 10)}"
 
 
 def _regularised(recipe: Training, *, beta: bool = True) -> str:

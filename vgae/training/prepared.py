@@ -238,7 +238,7 @@ class _Trainer:
         remedy: str,
     ) -> None:
         self.model, self.evaluate, self.recipe, self.on_row = model, evaluate, recipe, on_row
-        self.remedy = remedy or f"try a smaller lr (now {recipe.lr:g})"
+        self.remedy = remedy or f"try a smaller lr (now {recipe.lr})"
         self.average = averaged(model) if recipe.average else None
         # The model whose weights are evaluated and kept.
         self.evaluated = cast(VAE, self.average.module) if self.average else model
