@@ -2,8 +2,10 @@ import pytest
 
 from vgae.graphs.graph import Graph
 from vgae.report.text import (
+    calibration_error,
     columns,
     graph_line,
+    health_text,
     image_scores_text,
     link_scores_text,
     tasks_text,
@@ -52,6 +54,23 @@ def test_scores_name_what_their_probabilities_are():
     assert "7 test links, the first of all" in link_scores_text(
         {"test": ROW | {"num_links": 9000}}
     )
+
+
+def test_equal_probabilities_of_all_pairs_have_no_calibration_error():
+    """Those of a model without any skill have an error of 0, which would look perfect."""
+    one = {"ece": 0.0, "reliability": {"num_pairs": [14]}}
+    two = {"ece": 0.0, "reliability": {"num_pairs": [7, 7]}}
+    assert (calibration_error(one), calibration_error(two)) == (None, 0.0)
+    out = link_scores_text({"test": ROW | {"calibrated": one}})
+    assert "0.000" not in out
+    assert "none where all pairs have about the same probability" in out
+    assert "0.000" in link_scores_text({"test": ROW | {"calibrated": two}})
+
+
+def test_findings_are_a_line_each_without_control_characters():
+    text = health_text({"health": ["one", "two\x1b[2J"]})
+    assert text.splitlines() == ["health  one", "health  two\\x1b[2J"]
+    assert health_text({}) == ""
 
 
 def test_nothing_held_out_is_said():

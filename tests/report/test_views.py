@@ -1,9 +1,17 @@
+from dataclasses import replace
+
 from vgae.report.views import GRAPHS, IMAGES
 
 
 def test_the_summary_has_data_model_and_scores(graph_run, image_run):
     assert "audited, nothing leaks\nmodel   vgae" in GRAPHS.summary(graph_run)
     assert "images  digits: 8 x 8, grey; 1,258 for training" in IMAGES.summary(image_run)
+
+
+def test_the_summary_has_what_the_health_check_found(graph_run, image_run):
+    for view, run in ((GRAPHS, graph_run), (IMAGES, image_run)):
+        ill = replace(run, metrics=run.metrics | {"health": ["a finding"]})
+        assert "\nhealth  a finding\n\n" in view.summary(ill)
 
 
 def test_scores_of_tasks_alone_have_no_scores_of_links():

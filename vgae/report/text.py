@@ -29,10 +29,10 @@ def calibration_error(probabilities: Mapping[str, Any]) -> float | None:
     return None if bins and len(bins["num_pairs"]) == 1 else probabilities["ece"]
 
 
-def error_text(probabilities: Mapping[str, Any]) -> str:
-    """Return :func:`calibration_error` as text, ``–`` without one."""
+def error_text(probabilities: Mapping[str, Any], missing: str = "-") -> str:
+    """Return :func:`calibration_error` as text."""
     error = calibration_error(probabilities)
-    return "–" if error is None else f"{error:.3f}"
+    return missing if error is None else f"{error:.3f}"
 
 
 def graph_line(graph: Mapping[str, Any]) -> str:
@@ -90,8 +90,8 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
         if is_calibrated
         else "of the bare sigmoid"
     )
-    same = any(line[-1] == "–" for line in lines)
-    error += "; – where all pairs have about the same probability" * same
+    same = any(line[-1] == "-" for line in lines)
+    error += "; none where all pairs have about the same probability" * same
     return (
         f"{columns(lines, right=range(1, len(lines[0])))}\n\n"
         "MRR, hit@10: rank of the end of a link among all nodes, without the known links"

@@ -173,7 +173,7 @@ def score_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
         others = num_pairs(row) - row["num_links"]
         if others <= _HITS:  # every link is above all but so many, whatever the model
             texts[2] = f"– ({others} non-links)"
-        error = error_text(row["calibrated"] or row["sigmoid"])
+        error = error_text(row["calibrated"] or row["sigmoid"], "–")
         few = f" ({num_pairs(row)} pairs)" if num_pairs(row) < FEW_PAIRS else ""
         cells = [name, f"{row['num_links']:,}", texts[0], auc, texts[1], ap, *texts[2:]]
         rows.append([*cells, f"{error}{few}"])
