@@ -30,6 +30,7 @@ _LEARNED = 50  # epochs after which validation scores say something
 _FEW_LINKS = 20  # validation links or non-links that are too few to compare two scores
 _PEAK = 50.0  # -log p per pair of nodes; usual ones are below 10, scores of zero give 0.7
 _SCALES = 1e3  # ratio of the largest values of two columns
+_LARGE = 10.0  # value of a feature
 _RETRAINED_SECONDS = 60.0  # of the first training, up to which a second one is worth its time
 _WALKS = 100_000_000  # of length 2 from the validation pairs: about a second to extend
 _BLOCK = 500_000  # of these walks are extended at once
@@ -97,15 +98,16 @@ class GraphHealth:
 
     def _scales(self) -> str | None:
         """Return a finding if columns of features have very different scales."""
-        if not _unscaled(self.graph, self.recipe, named=self.named):
+        x = self.graph.x
+        # A small column beside columns of usual size is only ignored.
+        if x is None or self.recipe.scale_features or not self.named or _largest(x) < _LARGE:
             return None
-        scale = feature_scale(cast(Tensor, self.graph.x))
-        used = scale[scale > 0]
-        if len(used) == 0 or used.max() / used.min() < _SCALES:
+        scale = feature_scale(x)
+        ratio = float(scale.max() / scale[scale > 0].min())
+        if ratio < _SCALES:
             return None
-        ratio = f"{used.max() / used.min():,.0f}"
-        what = f"the largest values of the columns of features differ by a factor of {ratio}"
-        return f"{what}; {_scaling(named=self.named)}"
+        what = f"the largest values of the columns of features differ by a factor of {ratio:,.0f}"
+        return f"{what}; {_scaling(named=True)}"
 
     def _validation(self, logits: Tensor, result: FitResult) -> str | None:
         """Return a finding if chance, the degrees or the links alone predict links as well."""
@@ -238,7 +240,7 @@ def _simple_scores(split: LinkSplit) -> tuple[Tensor, Tensor]:
     Source: Lü, Jin & Zhou (2009), `Similarity Index Based on Local Paths for Link Prediction of
     Complex Networks <https://arxiv.org/abs/0905.3558>`_.
     """
-    adjacency = known_pairs(split.train, split.num_nodes).astype(np.float64)
+    adjacency: Any = known_pairs(split.train, split.num_nodes).astype(np.float64)
     adjacency.setdiag(0)
     degree = adjacency.sum(axis=1)
     u, v = split.val.edge_label_index.numpy()
