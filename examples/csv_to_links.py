@@ -24,7 +24,7 @@ graph = vgae.read_graph(
 print(graph, dict(graph.notes))
 split = vgae.split_links(graph, val=0.1, test=0)  # some links tell what a score is worth
 result = vgae.fit(graph, split, recipe=BEST.override({"epochs": "100"}))
-calibration = vgae.calibrate(result.model, graph, split, prior="density")
+calibration = vgae.calibrate(result.model, graph, split)
 
 table = vgae.predict_links(result, graph, k=5, calibration=calibration)
 table.save("proposed.csv")  # source, target, score, probability, rank

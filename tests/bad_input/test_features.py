@@ -203,7 +203,9 @@ def test_features_of_a_wild_scale_train_or_stop_at_the_first_loss_that_is_not_fi
     status, out, err = command(*words)
     assert (status, out) == (6, "")
     assert err.startswith("error[DIVERGED]: the loss is ")
-    assert "in epoch 1; try a smaller lr (now 0.01) or features of a smaller scale" in err
+    assert "in epoch 1; scale the features: --set scale_features=true" in err
+    assert "--recipe best" in err
+    assert "or try a smaller lr (now 0.01)" in err
     assert err.count("\n") == 1
     # No result: what is there can be resumed or overwritten.
     assert not (tmp_path / "run" / "metrics.json").exists()

@@ -71,8 +71,10 @@ def test_calibrate_stores_probabilities_and_a_threshold_for_a_goal(folder):
     before = (folder / "model" / "calibration.json").read_text()
     shown = vgae("calibrate", folder, "--method", "isotonic", "--prior", "density")
     assert "isotonic" in shown.stdout
+    assert (folder / "model" / "calibration.json").read_text() == before  # the default
+    balanced = ("--prior", "balanced", "--goal", "precision=0.7")
+    result = vgae("calibrate", folder, *balanced, "--json")
     assert (folder / "model" / "calibration.json").read_text() != before
-    result = vgae("calibrate", folder, "--goal", "precision=0.7", "--json")
     stored = json.loads((folder / "model" / "calibration.json").read_text())
     assert json.loads(result.stdout) == stored
     assert stored["precision"] >= 0.7

@@ -104,10 +104,11 @@ def test_proposed_links_are_new_and_bear_names_and_probabilities(run, people, tm
         assert 0 <= float(row["probability"]) <= 1
     assert "probability" in out
     balanced = tmp_path / "balanced.csv"
-    command("predict", run, "-k", 5, "-o", balanced, "--prior", "balanced")
+    _, out, _ = command("predict", run, "-k", 5, "-o", balanced, "--prior", "balanced")
+    assert "balanced probability" in out
     # At even odds each is likelier than among all pairs.
     assert all(
-        float(a["probability"]) > float(b["probability"])
+        float(a["balanced_probability"]) > float(b["probability"])
         for a, b in zip(read_back(balanced), rows, strict=True)
     )
 

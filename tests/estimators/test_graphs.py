@@ -298,7 +298,7 @@ def test_graphs_that_do_not_fit_are_errors(features, graph, code):
 
 
 @pytest.mark.parametrize(
-    "options", [{"goal": "precision=0.6"}, {"calibration": "isotonic", "prior": "density"}]
+    "options", [{"goal": "precision=0.2"}, {"calibration": "platt", "prior": "balanced"}]
 )
 def test_a_predictor_holds_links_out_and_calibrates_on_them(sbm, pairs, options):
     embedder = VGAEEmbedder(**SMALL, settings={"keep": "best"}, validation_fraction=0.5)
@@ -328,6 +328,19 @@ def test_a_predictor_is_scored_on_pairs_as_a_classifier(sbm, pairs, predictor):
     assert get_scorer("roc_auc")(predictor, pairs, labels) == auc
     assert predictor.score(pairs, labels) == accuracy_score(labels, predictor.predict(pairs))
     assert set(predictor.predict(pairs)) == {0, 1}
+
+
+def test_probabilities_of_random_pairs_are_those_of_the_density(sbm, predictor):
+    """Among all pairs a tenth are links; at even odds, a third would seem to be."""
+    u, v = np.triu_indices(sbm.num_nodes, k=1)
+    names = np.array(sbm.node_ids)
+    pairs = np.stack([names[u], names[v]], axis=1)
+    assert predictor.calibration_.method == "isotonic"
+    assert predictor.predict_proba(pairs)[:, 1].mean() < 0.1
+    balanced = clone(predictor).set_params(prior="balanced").fit(sbm)
+    assert balanced.predict_proba(pairs)[:, 1].mean() > 0.25
+    assert predictor.predict(pairs).mean() <= balanced.predict(pairs).mean()
+    assert predictor.predict_links(3).prior == "density"
 
 
 def test_pairs_come_in_any_container_and_in_either_direction(pairs, predictor):

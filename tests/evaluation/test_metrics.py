@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from vgae.errors import DataError, NumericalError, UsageError
@@ -216,8 +217,40 @@ def test_intervals_depend_on_the_seed_alone():
     np.testing.assert_allclose(moved, bootstrap_intervals(scores, labels), atol=0.03)
 
 
-def test_a_perfect_ranking_has_no_spread():
-    assert bootstrap_intervals(LABELS, LABELS) == ((1.0, 1.0), (1.0, 1.0))
+@pytest.mark.parametrize("count", [1, 3, 9, 10, 200])
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_a_perfect_ranking_has_the_exact_interval_of_equal_trials(count, level):
+    labels = torch.tensor([1.0] * count + [0.0] * count)
+    exact = binomtest(count, count).proportion_ci(confidence_level=level, method="exact")
+    for interval in bootstrap_intervals(labels, labels, level=level):
+        np.testing.assert_allclose(interval, (exact.low, exact.high), rtol=1e-9)
+    low, high = bootstrap_intervals(-labels, labels, level=level).auc
+    np.testing.assert_allclose((low, high), (0, 1 - exact.low), rtol=1e-9, atol=1e-12)
+
+
+def test_few_links_or_non_links_are_not_resampled():
+    """Three links above all non-links but one do not fix the AUC to a few per cent."""
+    labels = torch.tensor([1.0] * 3 + [0.0] * 100)
+    scores = torch.cat([torch.tensor([3.0, 2.0, 1.0]), torch.arange(100) / 99])
+    auc = link_scores(scores, labels).auc
+    low, high = bootstrap_intervals(scores, labels).auc
+    assert low == pytest.approx(auc * 0.025 ** (1 / 3))
+    assert high == pytest.approx(1 - (1 - auc) * 0.025 ** (1 / 3))
+    few_others = bootstrap_intervals(-scores, 1 - labels)
+    assert few_others.auc == pytest.approx((low, high))
+    assert few_others.ap[0] > 0.9  # 100 links
+
+
+def test_equal_scores_of_all_pairs_have_an_interval():
+    scores, labels = torch.zeros(40), torch.tensor([1.0, 0.0]).repeat(20)
+    (low, high), _ = bootstrap_intervals(scores, labels)
+    assert low < 0.5 < high
+
+
+def test_resampled_intervals_keep_their_values():
+    scores, labels = tied_pairs(100)
+    expected = [[0.72649375, 0.844655], [0.7333046674845213, 0.8443818283742077]]
+    np.testing.assert_allclose(bootstrap_intervals(scores, labels), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

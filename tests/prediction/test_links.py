@@ -239,6 +239,15 @@ def test_probabilities_are_those_of_the_calibration_at_the_logit(named, z, gener
         logit = model.decoder.logits(z, torch.stack([table.source, table.target]))
         assert torch.equal(table.probability, calibration.probability(logit))
 
+    dense = fit_calibration(logits, labels, prior="density", density=0.1)
+    for fitted, name in ((calibration, "balanced_probability"), (dense, "probability")):
+        for table in (
+            predict_links(model, named, 2, calibration=fitted),
+            score_links(model, named, [("node 3", "node 9")], calibration=fitted),
+        ):
+            assert table.prior == fitted.prior
+            assert [c for c in table.columns() if "probability" in c] == [name]
+
     class Run:
         def __init__(self):
             self.model, self.calibration = model, calibration

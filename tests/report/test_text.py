@@ -2,8 +2,10 @@ import pytest
 
 from vgae.graphs.graph import Graph
 from vgae.report.text import (
+    calibration_error,
     columns,
     graph_line,
+    health_text,
     image_scores_text,
     link_scores_text,
     tasks_text,
@@ -65,6 +67,23 @@ def test_any_number_of_non_links_is_said_with_what_follows_from_it():
     assert "calibrated probabilities, links and non-links weighing the same" in out
     out = link_scores_text({"val": ROW, "test": ROW | {"num_non_links": 3500, "given": RANKS}})
     assert "rank of a link among its own" not in out
+
+
+def test_equal_probabilities_of_all_pairs_have_no_calibration_error():
+    """Those of a model without any skill have an error of 0, which would look perfect."""
+    one = {"ece": 0.0, "reliability": {"num_pairs": [14]}}
+    two = {"ece": 0.0, "reliability": {"num_pairs": [7, 7]}}
+    assert (calibration_error(one), calibration_error(two)) == (None, 0.0)
+    out = link_scores_text({"test": ROW | {"calibrated": one}})
+    assert "0.000" not in out
+    assert "none where all pairs have about the same probability" in out
+    assert "0.000" in link_scores_text({"test": ROW | {"calibrated": two}})
+
+
+def test_findings_are_a_line_each_without_control_characters():
+    text = health_text({"health": ["one", "two\x1b[2J"]})
+    assert text.splitlines() == ["health  one", "health  two\\x1b[2J"]
+    assert health_text({}) == ""
 
 
 def test_nothing_held_out_is_said():

@@ -25,6 +25,12 @@ def test_the_next_table_has_the_same_split(graph_run):
     assert any("--split '/data/a b'" in line for line in GRAPHS.commands(run))
 
 
+def test_the_summary_has_what_the_health_check_found(graph_run, image_run):
+    for view, run in ((GRAPHS, graph_run), (IMAGES, image_run)):
+        ill = replace(run, metrics=run.metrics | {"health": ["a finding"]})
+        assert "\nhealth  a finding\n\n" in view.summary(ill)
+
+
 def test_scores_of_tasks_alone_have_no_scores_of_links():
     clusters = {"clusters": {"acc": 0.5, "nmi": 0.25, "ari": 0.125}}
     assert GRAPHS.scores(clusters).startswith("\nEmbedding of the whole graph")

@@ -48,6 +48,14 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
     assert json.loads((run.folder / "model/node_ids.json").read_text()) == list(sbm.node_ids)
 
 
+def test_a_run_has_what_the_health_check_found_and_a_calibration_at_the_density(sbm, tmp_path):
+    write_npz(replace(sbm, x=torch.zeros(120, 2), feature_names=()), tmp_path / "zero.npz")
+    run = train_run(str(tmp_path / "zero.npz"), tmp_path / "run", recipe=SHORT)
+    (found,) = load_run(run.folder).metrics["health"]
+    assert found.startswith("all features are 0;")
+    assert run.calibration.prior == "density"
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_run_comes_back_from_its_folder(sbm_file, tmp_path, model):
     recipe = replace(BEST, epochs=6, keep="best", eval_every=2)

@@ -238,7 +238,7 @@ def test_a_model_of_ones_own_is_trained_in_place(sbm, split):
 
 def test_a_loss_that_leaves_the_finite_numbers_stops_at_once(sbm):
     graph = Graph.from_edges(sbm.links, num_nodes=120, x=sbm.x * 1e30)
-    with pytest.raises(NumericalError, match="in epoch 1; try a smaller lr") as error:
+    with pytest.raises(NumericalError, match="in epoch 1; scale the features: --set") as error:
         fit(graph, split_links(graph), recipe=SHORT)
     assert (error.value.code, error.value.exit_code) == ("DIVERGED", 6)
 

@@ -113,17 +113,17 @@ def calibrate(
     method: Annotated[
         str | None,
         typer.Option(
-            help="'platt', 'isotonic' or 'temperature'  [default: platt; isotonic for density]",
+            help="'platt', 'isotonic' or 'temperature'  [default: isotonic; platt for balanced]",
             show_default=False,
         ),
     ] = None,
     prior: Annotated[
         str,
         typer.Option(
-            help="Fraction of links: 'balanced' (one half), or their 'density' among all pairs"
-            " that are not known from training."
+            help="Fraction of links that probabilities and threshold refer to: their 'density'"
+            " among all pairs that are not known from training, or 'balanced' (one half)."
         ),
-    ] = "balanced",
+    ] = "density",
     goal: Annotated[
         str, typer.Option(help="Goal of the threshold: 'f1', or 'precision=0.9'.")
     ] = "f1",

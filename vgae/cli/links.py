@@ -219,7 +219,7 @@ def _best_rows(table: "LinkTable") -> list[int]:
 def _print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     """Print the best proposed links, or the first given pairs, and the path of the table."""
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
-    lines = [["", "", "score", "probability"]]
+    lines = [["", "", "score", table.probability_name.replace("_", " ")]]
     for row in rows:
         names = [_shown(table.ids[int(ends[row])]) for ends in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"

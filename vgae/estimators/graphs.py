@@ -173,10 +173,12 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     Args:
         embedder: A :class:`VGAEEmbedder`, which is not modified; one with default parameters by
             default. The links held out here also choose its epoch.
-        calibration: ``"platt"``, ``"isotonic"`` or ``"temperature"``; see
-            :func:`vgae.evaluation.calibration.fit_calibration`.
-        prior: Fraction of links that probabilities refer to: ``"balanced"``, one half, or
-            ``"density"``, that of the graph.
+        calibration: Method of :func:`vgae.calibrate`: ``"platt"``, ``"isotonic"`` or
+            ``"temperature"``; its default for the prior if not given.
+        prior: Fraction of links that probabilities and threshold refer to: ``"density"``, that
+            among all pairs that are not training links, or ``"balanced"``, one half. Most pairs
+            of nodes are no links, so :meth:`predict` finds few links among random pairs at the
+            density, and far too many at one half.
         goal: Goal of the threshold: ``"f1"``, or ``"precision=0.9"``.
         validation_fraction: Fraction of the links that is held out, in ``(0, 1)``.
         random_state: Seed of the held-out links and, unless it has one, of the embedder; as for
@@ -198,8 +200,8 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
 
     embedder: VGAEEmbedder | None = None
     _: KW_ONLY
-    calibration: Method = "platt"
-    prior: Prior = "balanced"
+    calibration: Method | None = None
+    prior: Prior = "density"
     goal: str = "f1"
     validation_fraction: float = 0.05
     random_state: RandomState = None
@@ -223,7 +225,8 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         options: Any = {"method": self.calibration, "prior": self.prior, "goal": self.goal}
         # Reject invalid options before the training.
         rehearsal = torch.tensor([1.0, 1.0, 0.0, 0.0])
-        fit_calibration(rehearsal, rehearsal, density=0.5, **options)
+        rehearsed = options | {"method": self.calibration or "platt"}
+        fit_calibration(rehearsal, rehearsal, density=0.5, **rehearsed)
         seed = seed_from(self.random_state)
         embedder = self._new_embedder(seed)
         check_types(embedder, embedder._types)

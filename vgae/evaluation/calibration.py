@@ -184,7 +184,7 @@ def fit_calibration(
     if np.ptp(probability) == 0:
         log.warning(
             "the model ranks validation links no better than chance: all pairs get the same"
-            " probability; train for longer, or check the validation AUC"
+            " probability; FitResult.health, which vgae train prints, has the setting to change"
         )
     return replace(draft, **_threshold(probability, labels, prior_weight, least_precision))
 

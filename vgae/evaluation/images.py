@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError
+from vgae.evaluation.posterior import active_dimensions
 from vgae.gaussian import DiagGaussian
 from vgae.models.embedding import evaluating, parameter_like
 from vgae.runtime.progress import showing
@@ -223,14 +224,9 @@ def log_marginal(
 
 
 def active_units(model: VAE, pixels: Tensor, threshold: float = 1e-2) -> int:
-    r"""Count the latent dimensions whose posterior mean varies between images.
+    """Count the latent dimensions whose posterior mean varies between images.
 
-    .. math:: \#\{u : \operatorname{Var}_x(\mu_u(x)) > threshold\}
-
-    The others have nearly collapsed to the prior. The variance of n images is divided by n.
-
-    Source: Burda, Grosse & Salakhutdinov (2016), `Importance Weighted Autoencoders
-    <https://arxiv.org/abs/1509.00519>`_, section 5, with the threshold 10^-2.
+    See :func:`vgae.evaluation.posterior.active_dimensions`.
 
     Args:
         model: The model.
@@ -242,7 +238,7 @@ def active_units(model: VAE, pixels: Tensor, threshold: float = 1e-2) -> int:
     """
     with evaluating(model):
         means = [model.encoder(x).mu.double().cpu() for x in _batches(model, pixels, 1000)]
-    return int((torch.cat(means).var(dim=0, correction=0) > threshold).sum())
+    return active_dimensions(torch.cat(means), threshold)
 
 
 def _batches(

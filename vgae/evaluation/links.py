@@ -44,7 +44,8 @@ class LinkEvaluation:
     Attributes:
         scores: AUC and AP of the links against the non-links of the part. The AP falls with the
             number of non-links.
-        intervals: Their 95 % bootstrap intervals.
+        intervals: Their 95 % intervals; see
+            :func:`vgae.evaluation.metrics.bootstrap_intervals`.
         hits: Hits@k among the non-links of the part, by k; see
             :func:`vgae.evaluation.metrics.hits_at_k`.
         ranks: Scores of the ranks of each link's ends among all nodes, known links excluded; see
@@ -182,24 +183,24 @@ def calibrate(
     split: LinkSplit,
     *,
     method: Method | None = None,
-    prior: Prior = "balanced",
+    prior: Prior = "density",
     goal: str = "f1",
     allow_seen: bool = False,
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
 
-    For the prior ``"density"``, under which one non-link above the threshold stands for hundreds,
-    more non-links are drawn: pairs that are linked in neither training nor validation.
+    At the prior ``"density"``, one non-link above the threshold stands for hundreds, so more
+    non-links are drawn: pairs that are linked in neither training nor validation.
 
     Args:
         model: A trained model.
         graph: Nodes and features.
         split: Split that the model was trained on; it is audited.
         method: Method of :func:`vgae.evaluation.calibration.fit_calibration`; by default
-            ``"platt"``, and ``"isotonic"`` for the prior ``"density"``: no line fits the low
-            fraction of links among the best of all pairs.
-        prior: ``"balanced"``, or ``"density"``: the fraction of links among all pairs that are not
-            training links. New links have it if as many are missing as were held out.
+            ``"isotonic"``, as no line fits the low fraction of links among the best of all pairs;
+            ``"platt"`` for the prior ``"balanced"``.
+        prior: ``"density"``: the fraction of links among all pairs that are not training links.
+            New links have it if as many are missing as were held out. Or ``"balanced"``: one half.
         goal: Goal of the threshold.
         allow_seen: As for :func:`evaluate`.
 

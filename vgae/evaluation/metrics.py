@@ -14,6 +14,8 @@ from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError
 
+_FEW = 10  # links or non-links that are too few to resample
+
 
 class LinkScores(NamedTuple):
     """Scores of a ranking of links and non-links, both in [0, 1].
@@ -118,14 +120,25 @@ def bootstrap_intervals(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> LinkIntervals:
-    r"""Return bootstrap intervals of AUC and AP over the choice of held-out pairs.
+    r"""Return intervals of AUC and AP over the choice of held-out pairs.
 
     Links and non-links are resampled separately. An interval goes from the
     :math:`(1 - level) / 2` to the :math:`(1 + level) / 2` quantile. Model and split are fixed: it
     does not cover other seeds.
 
+    Fewer than 10 links or non-links are too few to resample: 3 links that all score above the
+    non-links give [1, 1]. There, and where all resamples give the same score, the interval of a
+    score s is
+
+    .. math:: [s \, a^{1/n}, \; 1 - (1 - s) \, a^{1/n}], \qquad a = (1 - level) / 2
+
+    with n the number of links for AP, and the smaller of the two numbers for AUC. At s = 0 and
+    s = 1 it is the exact interval of n trials with equal outcomes; between, it is a wide interval
+    without a guaranteed coverage. 3 such links give [0.29, 1].
+
     Source: Efron & Tibshirani (1993), `An Introduction to the Bootstrap`, chapter 13 (percentile
-    interval).
+    interval); Clopper & Pearson (1934), `The Use of Confidence or Fiducial Limits Illustrated in
+    the Case of the Binomial` (exact interval).
 
     Args:
         scores: Scores of pairs, shape ``(P,)``.
@@ -146,6 +159,28 @@ def bootstrap_intervals(
     if seed < 0:
         raise UsageError("SEED_RANGE", f"seed must be at least 0, got {seed}.")
     values, labels = labelled_scores(scores, edge_label)
+    num_links = int(labels.sum())
+    few = min(num_links, len(labels) - num_links)
+    found = link_scores(scores, edge_label)
+    exact = LinkIntervals(
+        _interval_of_equal(found.auc, few, level), _interval_of_equal(found.ap, num_links, level)
+    )
+    if few < _FEW:
+        return exact
+    resampled = _percentiles(values, labels, level, num_resamples, seed)
+    return LinkIntervals(*(r if r[0] < r[1] else e for r, e in zip(resampled, exact, strict=True)))
+
+
+def _interval_of_equal(score: float, count: int, level: float) -> tuple[float, float]:
+    """Return the interval of a score that is exact if all of ``count`` trials were equal."""
+    tail = ((1 - level) / 2) ** (1 / count)
+    return score * tail, 1 - (1 - score) * tail
+
+
+def _percentiles(
+    values: np.ndarray, labels: np.ndarray, level: float, num_resamples: int, seed: int
+) -> list[tuple[float, float]]:
+    """Return the percentile intervals of AUC and AP over resampled pairs."""
     # Pairs of equal score are one group; the first group has the best score.
     distinct, group = np.unique(-values, return_inverse=True)
     # A generator for each class, so that the draws do not depend on the size of a chunk.
@@ -157,8 +192,7 @@ def bootstrap_intervals(
         rows = min(chunk, num_resamples - start)
         drawn.append(_counted_scores(*(_resampled(*g, len(distinct), rows) for g in groups)))
     ends = [(1 - level) / 2, (1 + level) / 2]
-    auc, ap = np.quantile(np.hstack(drawn), ends, axis=1).T.tolist()
-    return LinkIntervals((auc[0], auc[1]), (ap[0], ap[1]))
+    return [(low, high) for low, high in np.quantile(np.hstack(drawn), ends, axis=1).T.tolist()]
 
 
 def _resampled(

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError
-from vgae.evaluation.calibration import Calibration
+from vgae.evaluation.calibration import Calibration, Prior
 from vgae.evaluation.links import PairScorer, consistent_method
 from vgae.evaluation.ranking import known_pairs
 from vgae.graphs.canonical import NodeId, link_positions
@@ -59,11 +59,14 @@ class LinkTable:
         score: Logits of the decoder, or cosines with that metric; float32, shape ``(P,)``.
         probability: Calibrated probability of a link, float64, shape ``(P,)``; ``None`` without a
             calibration. The sigmoid of a logit is no substitute: it is 0.5 for a pair without
-            evidence.
+            evidence. In :meth:`columns` and files it is called ``balanced_probability`` if it
+            refers to as many non-links as links.
         rank: Rank from 1, the best, among the partners of the source or among all rows; int64.
         ids: Name of each node of the graph, by number.
         known: Whether the pair is a link of the graph, bool; ``None`` for proposals, which never
             are.
+        prior: Prior of ``probability``: ``"density"``, the fraction of links in the graph, or
+            ``"balanced"``, one half; see :func:`vgae.calibrate`.
     """
 
     source: Tensor
@@ -73,12 +76,18 @@ class LinkTable:
     rank: Tensor
     ids: Sequence[NodeId]
     known: Tensor | None = None
+    prior: Prior = "density"
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __repr__(self) -> str:
         return f"LinkTable({len(self)} links)"
+
+    @property
+    def probability_name(self) -> str:
+        """Name of the column of probabilities, by their prior."""
+        return "probability" if self.prior == "density" else "balanced_probability"
 
     def names(self) -> list[tuple[NodeId, NodeId]]:
         """Return the names of source and target of each row."""
@@ -88,11 +97,16 @@ class LinkTable:
     def columns(self) -> dict[str, Any]:
         """Return the columns by name, without those that are ``None``.
 
-        ``source`` and ``target`` are lists of names; ``score``, ``probability``, ``rank`` and
-        ``known`` are arrays.
+        ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
+        ``balanced_probability``), ``rank`` and ``known`` are arrays.
         """
         source, target = zip(*self.names(), strict=True) if len(self) else ((), ())
-        others = {n: getattr(self, n) for n in ("score", "probability", "rank", "known")}
+        others = {
+            "score": self.score,
+            self.probability_name: self.probability,
+            "rank": self.rank,
+            "known": self.known,
+        }
         arrays = {name: column.numpy() for name, column in others.items() if column is not None}
         return {"source": list(source), "target": list(target), **arrays}
 
@@ -112,7 +126,7 @@ class LinkTable:
         return optional_module("pandas", "pandas").DataFrame(self.columns())
 
     def to_networkx(self) -> "nx.Graph":
-        """Return the pairs as edges between names, with ``score``, ``probability``, ``known``.
+        """Return the pairs as edges between names, with the other columns except ``rank``.
 
         A pair proposed by both of its ends is one edge; nodes without a pair are omitted.
         """
@@ -201,8 +215,9 @@ def predict_links(
         whose = f"{lacking:,} nodes have" if per_node else "the graph has"
         log.info("%s fewer than %d pairs that are not linked; all of them are proposed", whose, k)
     pairs = torch.stack([source, target]).cpu()
-    probability = scorer.probability(pairs, calibration)
-    return LinkTable(pairs[0], pairs[1], score.cpu(), probability, rank, graph.ids)
+    probability, prior = _probability(scorer, pairs, calibration)
+    columns = pairs[0], pairs[1], score.cpu(), probability, rank
+    return LinkTable(*columns, graph.ids, prior=prior)
 
 
 def score_links(
@@ -232,10 +247,19 @@ def score_links(
     score = _finite(scorer.logits(numbers)).float()
     order = score.argsort(descending=True, stable=True)
     rank = order.argsort() + 1
-    probability = scorer.probability(numbers, calibration)
+    probability, prior = _probability(scorer, numbers, calibration)
     is_known = link_positions(numbers, graph.links, graph.num_nodes) >= 0
     source, target = numbers
-    return LinkTable(source, target, score, probability, rank, graph.ids, is_known)
+    return LinkTable(source, target, score, probability, rank, graph.ids, is_known, prior)
+
+
+def _probability(
+    scorer: PairScorer, pairs: Tensor, calibration: Calibration | None
+) -> tuple[Tensor | None, Prior]:
+    """Return the probabilities of pairs and their prior."""
+    calibration = calibration or scorer.calibration
+    prior = "density" if calibration is None else calibration.prior
+    return scorer.probability(pairs, calibration), prior
 
 
 def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:

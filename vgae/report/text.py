@@ -12,6 +12,29 @@ def per_cent(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
+def health_text(metrics: Mapping[str, Any]) -> str:
+    """Return what the health check of a training found, a line each; empty if nothing."""
+    # Runs of earlier versions lack this entry.
+    findings = (printable(str(finding)) for finding in metrics.get("health", ()))
+    return "".join(f"health  {finding}\n" for finding in findings)
+
+
+def calibration_error(probabilities: Mapping[str, Any]) -> float | None:
+    """Return the ECE of stored probabilities, or ``None`` if all pairs are in one bin.
+
+    Equal probabilities of all pairs, such as those of a model without any skill, have an ECE of
+    almost 0, which says nothing.
+    """
+    bins = probabilities.get("reliability")
+    return None if bins and len(bins["num_pairs"]) == 1 else probabilities["ece"]
+
+
+def error_text(probabilities: Mapping[str, Any], missing: str = "-") -> str:
+    """Return :func:`calibration_error` as text."""
+    error = calibration_error(probabilities)
+    return missing if error is None else f"{error:.3f}"
+
+
 def graph_line(graph: Mapping[str, Any]) -> str:
     """Return the entry on the graph in ``config.json``, with counts of edges left out."""
     text = (
@@ -61,13 +84,13 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
         ranks += [row["hard"]["mrr"]] if hard else []
         ranks += [row["given"]["mrr"], row["given"]["hits_at_10"]] if own else []
         line += [per_cent(value) for value in (row["hits_at_50"], *ranks)]
-        lines.append([*line, f"{row[probabilities]['ece']:.3f}"])
+        lines.append([*line, error_text(row[probabilities])])
     ranked = "".join(
         f"; {row['ranks']['num_links']:,} {part} links, the first of all"
         for part, row in scores.items()
         if row["ranks"]["num_links"] < row["num_links"]
     )
-    sigmoid = ", ".join(f"{row['sigmoid']['ece']:.3f}" for row in scores.values())
+    sigmoid = ", ".join(error_text(row["sigmoid"]) for row in scores.values())
     odd = {
         part: (row["num_links"], row["num_non_links"])
         for part, row in scores.items()
@@ -87,6 +110,8 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
             f"own MRR, own hit@10: rank of a link among its own {' and '.join(sorted(sizes))}"
             " non-links.\n"
         )
+    same = any(line[-1] == "-" for line in lines)
+    error += "; none where all pairs have about the same probability" * same
     return (
         f"{columns(lines, right=range(1, len(lines[0])))}\n\n{notes}"
         "MRR, hit@10: rank of the end of a link among all nodes, without the known links"

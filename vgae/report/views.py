@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vgae.errors import printable
-from vgae.report.text import graph_line, image_scores_text, link_scores_text, tasks_text
+from vgae.report.text import (
+    graph_line,
+    health_text,
+    image_scores_text,
+    link_scores_text,
+    tasks_text,
+)
 from vgae.report.view import RunView, SharedLayout
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
@@ -31,7 +37,7 @@ class _GraphView(RunView):
             f" {_audited(run)}\n"
             f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
             f" epoch {metrics['epoch']} of {metrics['epochs']} kept,"
-            f" {metrics['seconds']:.1f} s\n\n{self.scores(metrics)}"
+            f" {metrics['seconds']:.1f} s\n{health_text(metrics)}\n{self.scores(metrics)}"
         )
 
     def scores(self, scores: Mapping[str, Any]) -> str:
@@ -110,7 +116,7 @@ class _ImageView(RunView):
             f" {images['num_test']:,} for test\n"
             f"model   {run.config['model']}, recipe {recipe.name}, {recipe.latent_channels} latent"
             f" dimensions, epoch {metrics['epoch']} of {metrics['epochs']} kept,"
-            f" {metrics['seconds']:.1f} s\n\n{self.scores(metrics)}"
+            f" {metrics['seconds']:.1f} s\n{health_text(metrics)}\n{self.scores(metrics)}"
         )
 
     def scores(self, scores: Mapping[str, Any]) -> str:

@@ -196,6 +196,7 @@ def _write_result(
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "seconds": round(result.seconds, 3),
+        "health": list(result.health),
         **kind.write(folder, config, data, result, progress=progress),
         "files": digests(folder, kind.tied),
     }

@@ -17,6 +17,7 @@ from vgae.models.images import ImageModelName, build_image_model
 from vgae.recipes.images import ImageRecipe, default_recipe
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
+from vgae.training.health import ImageHealth
 from vgae.training.own_model import check_model
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE
@@ -74,7 +75,9 @@ def fit_images(
 ) -> FitResult:
     """Train on the training images of a data set, and validate on its validation images.
 
-    On a CPU, the same arguments and thread count give the same weights, bit for bit.
+    On a CPU, the same arguments and thread count give the same weights, bit for bit. The result is
+    checked at the end (``FitResult.health``): what went wrong is a warning with the setting that
+    helps.
 
     Args:
         images: From :func:`vgae.load_images` or :meth:`vgae.Images.from_arrays`, with grey pixels:
@@ -123,7 +126,7 @@ def prepare(
     if not isinstance(recipe, ImageRecipe):
         message = f"recipe must be one of vgae.recipes.images, got {recipe!r:.60}."
         raise UsageError("RECIPE", message)
-    images = images.binarised(recipe.binarize, seed)
+    images, named = images.binarised(recipe.binarize, seed), isinstance(model, str)
     torch_device = compute.resolved()
     if isinstance(model, str):
         model = build_image_model(model, images.shape, recipe, stream(seed, "init"))
@@ -146,6 +149,7 @@ def prepare(
         seed=seed,
         compute=compute,
         identity={"images": images.fingerprint},
+        health=ImageHealth(pixels, recipe, named=named),
     )
 
 

@@ -12,18 +12,19 @@ from torch import Tensor
 
 from vgae.decoders import GraphDecoder
 from vgae.encoders import feature_scale
-from vgae.errors import UsageError
+from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
-from vgae.models.embedding import encoder_inputs, input_names
+from vgae.models.embedding import encoder_inputs, evaluating, input_names
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
+from vgae.training.health import GraphHealth, remedy
 from vgae.training.masking import LinkMasking
 from vgae.training.own_model import check_encoder, check_model, check_signature
-from vgae.training.plan import plan_training
+from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE, LinkDecoder
 
@@ -47,7 +48,9 @@ def fit(
     """Train on the training links of a split, and validate on its validation links.
 
     The split is audited first. On a CPU, the same arguments and thread count give the same
-    weights, bit for bit.
+    weights, bit for bit. The result is checked at the end (``FitResult.health``): what went wrong
+    is a warning with the setting that helps. If simple scores are as good on the validation
+    links, a training of less than a minute is repeated without features for that.
 
     Args:
         graph: Nodes and features.
@@ -107,29 +110,22 @@ def prepare(
     split.audit(graph)
     compute = Compute.of(device)
     torch_device = compute.resolved()
-    chosen, recipe, plan = recipe.chosen, for_graph(recipe, graph), None
-    settings, named = recipe, isinstance(model, str)
+    given, recipe, named = recipe, for_graph(recipe, graph), isinstance(model, str)
+    settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
-        in_channels, limit = graph.num_features or graph.num_nodes, compute.max_bytes
-        sizes = split.train.shape[1], widths(model, recipe)
-        plan = plan_training(graph, *sizes, recipe, torch_device, max_bytes=limit)
-        # Sampled pairs that the recipe does not name are a warning.
-        changed = recipe.pairs == "auto" and plan.pairs == "sampled"
-        log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
-        if graph.x is None:
-            log.info("no features: each node has weights of its own, without an N x N matrix")
+        plan = _plan(model, graph, split, recipe, compute)
         settings = replace(recipe, pairs=plan.pairs)
-        model = build_model(model, in_channels, settings, stream(seed, "init"))
-        encoder = graph_encoder(model)
-        if recipe.scale_features and graph.x is not None:
-            encoder.feature_scale = feature_scale(graph.x)
-        encoder.feature_names = input_names(graph)
+        if graph.x is not None:
+            alike = given.override({"pairs": plan.pairs})
+            options = {"model": model, "recipe": alike, "seed": seed, "device": compute}
+            retrain = partial(_logits_without_features, graph, split, **options)
+        model = _built(model, graph, settings, seed)
     elif model.trained_on:
         log.warning("%s", _trained_before(model, split))
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     if unused := unused_settings(settings, model, named=named):
-        level = logging.INFO if named and chosen.isdisjoint(unused) else logging.WARNING
+        level = logging.INFO if named and given.chosen.isdisjoint(unused) else logging.WARNING
         log.log(level, "no effect on this model: %s of the recipe", ", ".join(unused))
     pairs, labels = split.val.edge_label_index.to(torch_device), split.val.edge_label
     score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
@@ -152,10 +148,35 @@ def prepare(
         former={"split": [split.seed, *links]},
         trained_on=split.train_digest,
         plan=plan,
+        health=GraphHealth(graph, split, recipe, inputs, named=named, retrain=retrain),
+        remedy=remedy(graph, recipe, named=named),
     )
     if not named:
         check_encoder(model, inputs, graph)
     return prepared
+
+
+def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: Compute) -> Plan:
+    """Return the plan of a training, and log it."""
+    sizes = split.train.shape[1], widths(model, recipe)
+    plan = plan_training(graph, *sizes, recipe, compute.resolved(), max_bytes=compute.max_bytes)
+    # Sampled pairs that the recipe does not name are a warning.
+    changed = recipe.pairs == "auto" and plan.pairs == "sampled"
+    log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
+    if graph.x is None:
+        log.info("no features: each node has weights of its own, without an N x N matrix")
+    return plan
+
+
+def _built(name: str, graph: Graph, settings: Recipe, seed: int) -> VAE:
+    """Build a named model for a graph, with fresh weights."""
+    in_channels = graph.num_features or graph.num_nodes
+    model = build_model(name, in_channels, settings, stream(seed, "init"))
+    encoder = graph_encoder(model)
+    if settings.scale_features and graph.x is not None:
+        encoder.feature_scale = feature_scale(graph.x)
+    encoder.feature_names = input_names(graph)
+    return model
 
 
 def _trained_before(model: VAE, split: LinkSplit) -> str:
@@ -168,13 +189,34 @@ def _trained_before(model: VAE, split: LinkSplit) -> str:
     )
 
 
+def _logits_without_features(graph: Graph, split: LinkSplit, **options: Any) -> Tensor | None:
+    """Train a model without features; return the logits of the validation pairs.
+
+    ``None`` if the training fails, such as for lack of memory.
+    """
+    log.info("training again without features, to compare the validation AUC")
+    try:
+        prepared = prepare(graph.without_features(), split, **options)
+        model = replace(prepared, health=None).train(progress=False).model
+    except VgaeError as error:
+        log.info("the training without features failed: %s", error)
+        return None
+    pairs = split.val.edge_label_index.to(prepared.device)
+    with evaluating(model):
+        return _logits(model, prepared.problem.inputs, pairs).cpu()
+
+
+def _logits(model: VAE, inputs: Sequence[Any], pairs: Tensor) -> Tensor:
+    decoder, z = cast(LinkDecoder, model.decoder), model.encoder(*inputs).mu
+    chunks = pairs.split(_PAIRS_AT_ONCE, dim=1)
+    return torch.cat([decoder.logits(z, chunk) for chunk in chunks])
+
+
 def _link_scores(
     model: VAE, *, inputs: Sequence[Any], pairs: Tensor, labels: Tensor
 ) -> dict[str, float]:
     """Score the validation links."""
-    decoder, z = cast(LinkDecoder, model.decoder), model.encoder(*inputs).mu
-    logits = torch.cat([decoder.logits(z, chunk) for chunk in pairs.split(_PAIRS_AT_ONCE, dim=1)])
-    scores = link_scores(logits, labels)
+    scores = link_scores(_logits(model, inputs, pairs), labels)
     return {"val_auc": scores.auc, "val_ap": scores.ap}
 
 

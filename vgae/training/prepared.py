@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any, cast
@@ -49,6 +49,8 @@ class FitResult:
         history: One row per epoch.
         seconds: Duration of the training, with validation.
         plan: How the pairs were summed, and the predicted cost; ``None`` for a model of your own.
+        health: What went wrong, the most important first, each in a line with the setting that
+            helps; empty for a healthy training. See :mod:`vgae.training.health`.
     """
 
     model: VAE
@@ -58,10 +60,14 @@ class FitResult:
     history: list[HistoryRow]
     seconds: float
     plan: Plan | None = None
+    health: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         last = self.history[-1] if self.history else None
         return f"FitResult(best_epoch={self.best_epoch}, last={last}, {self.seconds:.1f} s)"
+
+
+Health = Callable[[FitResult], Sequence[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +106,8 @@ class PreparedTraining:
             :class:`vgae.training.checkpoint.Checkpoints`.
         trained_on: Digest of the training links, for :attr:`vgae.VAE.trained_on`.
         plan: Predicted cost, if it is known.
+        health: Function from the result to what went wrong; see :mod:`vgae.training.health`.
+        remedy: What helps if the loss becomes NaN or infinite, if it is known.
     """
 
     model: VAE
@@ -111,6 +119,8 @@ class PreparedTraining:
     former: Mapping[str, Any] = field(default_factory=dict)
     trained_on: str | None = None
     plan: Plan | None = None
+    health: Health | None = None
+    remedy: str = ""
 
     def __post_init__(self) -> None:
         changes = self.recipe.warmup or self.recipe.optimizer == "adagrad"
@@ -129,7 +139,9 @@ class PreparedTraining:
         progress: bool | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
     ) -> FitResult:
-        """Train, with validation, early stopping and progress.
+        """Train, with validation, early stopping, progress and a health check.
+
+        The most important finding of the check is logged as a warning, others as information.
 
         Args:
             on_row: Called with each row of the history, soon after its epoch.
@@ -148,7 +160,7 @@ class PreparedTraining:
         """
         model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
         kept = None if checkpoints is None else self._checkpoints(checkpoints)
-        trainer = _Trainer(model, problem.evaluate, recipe, on_row)
+        trainer = _Trainer(model, problem.evaluate, recipe, on_row, self.remedy)
         optimizer = _optimizer(model, recipe, capturable=self.compute.cuda_graph)
         noise = stream(self.seed, "noise", device)
         with (
@@ -192,7 +204,7 @@ class PreparedTraining:
                     break
         result = trainer.result(time.perf_counter() - start, self.plan)
         self._mark()  # again: the weights of the best epoch may come without the mark
-        return result
+        return self._checked(result)
 
     def _checkpoints(self, folder: str | os.PathLike[str]) -> Checkpoints:
         model = self.model
@@ -205,6 +217,13 @@ class PreparedTraining:
         if self.trained_on is not None:
             seen = (*self.model.trained_on, self.trained_on)
             self.model.trained_on = tuple(dict.fromkeys(seen))
+
+    def _checked(self, result: FitResult) -> FitResult:
+        """Return the result with what the health check found, and log that."""
+        findings = tuple(self.health(result)) if self.health and result.history else ()
+        for number, finding in enumerate(findings):
+            log.log(logging.INFO if number else logging.WARNING, "%s", finding)
+        return replace(result, health=findings)
 
 
 def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:
@@ -231,9 +250,15 @@ class _Trainer:
     """State between epochs: history, best weights, patience."""
 
     def __init__(
-        self, model: VAE, evaluate: Evaluate | None, recipe: Training, on_row: OnRow | None
+        self,
+        model: VAE,
+        evaluate: Evaluate | None,
+        recipe: Training,
+        on_row: OnRow | None,
+        remedy: str,
     ) -> None:
         self.model, self.evaluate, self.recipe, self.on_row = model, evaluate, recipe, on_row
+        self.remedy = remedy or f"try a smaller lr (now {recipe.lr})"
         self.average = averaged(model) if recipe.average else None
         # The model whose weights are evaluated and kept.
         self.evaluated = cast(VAE, self.average.module) if self.average else model
@@ -309,11 +334,7 @@ class _Trainer:
                 raise self._diverged(f"{name} is not finite", epoch)
 
     def _diverged(self, what: str, epoch: int) -> NumericalError:
-        return NumericalError(
-            "DIVERGED",
-            f"{what} in epoch {epoch}; try a smaller lr (now {self.recipe.lr}) or features of a"
-            " smaller scale.",
-        )
+        return NumericalError("DIVERGED", f"{what} in epoch {epoch}; {self.remedy}.")
 
     def result(self, seconds: float, plan: Plan | None) -> FitResult:
         """Load the weights that the recipe keeps into the model; return the result."""

@@ -147,6 +147,14 @@ def test_the_page_of_a_run_without_epochs_states_that_it_was_not_trained(sbm_fil
     assert "The model was not trained" in words_of(graph_page(run, top_k=5))
 
 
+def test_the_page_has_what_the_health_check_found(graph_run):
+    ill = replace(graph_run, metrics=graph_run.metrics | {"health": ["a <finding>"]})
+    vars(ill)["graph"] = graph_run.graph
+    assert "<strong>Warning.</strong> a &lt;finding&gt;" in graph_page(ill, top_k=5)
+    old = {k: v for k, v in graph_run.metrics.items() if k != "health"}
+    assert "Warning." not in words_of(graph_page(replace(ill, metrics=old), top_k=5))
+
+
 def test_damaged_metrics_are_one_error(graph_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(graph_run.folder, folder)
@@ -229,6 +237,8 @@ def test_the_verdict_follows_from_the_numbers(change, simple, said):
 
 def test_a_run_without_calibration_has_no_calibration_error():
     assert "calibration" not in verdict(TEST | {"calibrated": None}, 0.5, 50)
+    one = {"ece": 0.0, "reliability": {"num_pairs": [100]}}
+    assert "about the same probability" in verdict(TEST | {"calibrated": one}, 0.5, 50)
 
 
 def test_few_pairs_give_no_calibration_error():

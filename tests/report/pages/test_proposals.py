@@ -34,8 +34,9 @@ def unpacked(array):
 
 
 def test_the_stored_calibration_is_taken_where_it_fits(graph_run, calibration):
-    assert calibration_at(graph_run, "balanced") is graph_run.calibration
+    assert calibration is graph_run.calibration
     assert calibration.prior == "density"
+    assert calibration_at(graph_run, "balanced").prior == "balanced"
     assert calibration.log_odds_shift < 0
     assert calibration_at(replace(graph_run, calibration=None), "density") is None
 

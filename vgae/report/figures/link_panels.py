@@ -73,8 +73,10 @@ def draw_reliability(axes: Axes, run: Run, test: ScoredPairs) -> None:
     _diagonal(axes)
     for name, (probability, colour, marker) in sets.items():
         bins = reliability(probability, test.label, weight=weight)
-        error = probability_scores(probability, test.label, weight).ece
-        text = f"{name}: ECE {error:.3f}"
+        text = name
+        if len(bins.num_pairs) > 1:  # the error of one bin is almost 0, whatever the model
+            error = probability_scores(probability, test.label, weight).ece
+            text += f": ECE {error:.3f}"
         dots = axes.plot(bins.mean_probability, bins.share, color=colour, label=text)[0]
         dots.set(marker=marker, markersize=4)
     label_axes(axes, "predicted probability", "fraction of links")

@@ -12,6 +12,7 @@ from vgae.report.figures.link_panels import scored_test_pairs
 from vgae.report.pages import compared_runs as shared
 from vgae.report.pages.frame import Cell, Chart, Table, numeric, shown
 from vgae.report.pages.scores import base_rate, percent_interval, ranking_curves
+from vgae.report.text import calibration_error
 from vgae.runs.graphs import Run
 
 
@@ -134,7 +135,8 @@ def _values(run: Run) -> list[float | None]:
     if not test:
         return [None] * 5
     probabilities, ranks = test["calibrated"] or test["sigmoid"], test["ranks"]
-    return [test["auc"], test["ap"], ranks["mrr"], ranks["hits_at_10"], probabilities["ece"]]
+    error = calibration_error(probabilities)
+    return [test["auc"], test["ap"], ranks["mrr"], ranks["hits_at_10"], error]
 
 
 def _charts(

@@ -34,6 +34,7 @@ from vgae.report.pages.repeating import (
     folder_files,
     shell_command,
 )
+from vgae.report.text import calibration_error
 from vgae.runs.folder import shown_source, stored_recipe, understood
 from vgae.runs.graphs import GRAPHS, Run, calibration_at
 
@@ -100,6 +101,7 @@ def _page(run: Run, top_k: int) -> str:
             "name": shown(graph.name),
             "model": shown(graph_model(run.config["model"]).title),
             "verdict": text,
+            "health": [printable(str(finding)) for finding in metrics.get("health", ())],
             "test": metrics.get("test"),
             "top": top_proposal(found, tested),
             "graph": graph,
@@ -156,8 +158,10 @@ def verdict(test: Mapping[str, Any], simple: float, fitted: int) -> str:
             f"{text} The calibration was fitted to {fitted:,} pairs and evaluated on {count:,}:"
             " too few to measure its error."
         )
-    error = 100 * test["calibrated"]["ece"]
-    return f"{text} The calibration error of the probabilities is {error:.1f} points."
+    error = calibration_error(test["calibrated"])
+    if error is None:
+        return f"{text} All test pairs have about the same probability."
+    return f"{text} The calibration error of the probabilities is {100 * error:.1f} points."
 
 
 def _of_hundred(fraction: float) -> str:

@@ -82,6 +82,7 @@ def _page(run: ImageRun) -> str:
         "title": f"{printable(images.name)} · {recipe.name} · vgae",
         "name": shown(images.name),
         "model": _MODELS.get(run.config["model"], shown(run.config["model"])),
+        "health": [printable(str(finding)) for finding in metrics.get("health", ())],
         "head": headline(run),
         "sizes": [len(part) for part in (images.train, images.val, images.test)],
         "shape": images.shape,

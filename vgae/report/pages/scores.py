@@ -17,6 +17,7 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.report.figures.link_panels import ScoredPairs
 from vgae.report.pages.frame import PERCENT, Chart, Series, line, rounded, thinned, training_chart
+from vgae.report.text import calibration_error, error_text
 from vgae.training.history import HistoryRow
 
 _BINS = 40
@@ -98,8 +99,9 @@ def ranking_charts(scored: ScoredPairs, calibration: Calibration | None) -> dict
         tip = [f"threshold: recall {100 * links:.1f} %, precision {100 * right:.1f} %"]
         for series, x, y in ((roc, others, links), (pr, links, right)):
             series.append(Series("threshold", [100 * x], [100 * y], "dots", "second", text=tip))
+        where = ", chosen for the density of the graph," * (calibration.prior == "density")
         text = (
-            f" At the threshold of the model, {100 * links:.0f} % of the links and"
+            f" At the threshold of the model{where} {100 * links:.0f} % of the links and"
             f" {100 * others:.0f} % of the non-links are classified as links."
         )
         marks = _threshold_mark(scored.logits, found)
@@ -197,10 +199,10 @@ def score_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
         others = num_pairs(row) - row["num_links"]
         if others <= _HITS:  # every link is above all but so many, whatever the model
             texts[2] = f"– ({others} non-links)"
-        ece = (row["calibrated"] or row["sigmoid"])["ece"]
+        error = error_text(row["calibrated"] or row["sigmoid"], "–")
         few = f" ({num_pairs(row)} pairs)" if num_pairs(row) < FEW_PAIRS else ""
         cells = [name, f"{row['num_links']:,}", texts[0], auc, texts[1], ap, *texts[2:]]
-        rows.append([*cells, f"{ece:.3f}{few}"])
+        rows.append([*cells, f"{error}{few}"])
         if has_own:
             own = row.get("given")
             keys = ("mrr", "hits_at_10")
@@ -243,7 +245,8 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
         ]
         points = rounded(mean), rounded(fraction)
         series.append(Series(name, *points, "line+dots", colour, text=text))
-        errors.append(f"{name}, {100 * metrics[key]['ece']:.1f} points")
+        error = calibration_error(metrics[key])
+        errors.append(f"{name}, " + ("–" if error is None else f"{100 * error:.1f} points"))
     count = num_pairs(metrics)
     few = f" These are only {count} pairs." if count < FEW_PAIRS else ""
     return Chart(
@@ -261,7 +264,11 @@ def reliability_chart(metrics: Mapping[str, Any]) -> Chart:
 def probability_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     """Return calibration error, Brier score and log loss, before and after calibration."""
     return [
-        [name, *(f"{metrics[key][score]:.4f}" for score in ("ece", "brier", "log_loss"))]
+        [
+            name,
+            "–" if calibration_error(metrics[key]) is None else f"{metrics[key]['ece']:.4f}",
+            *(f"{metrics[key][score]:.4f}" for score in ("brier", "log_loss")),
+        ]
         for key, name in (_SIGMOID, _CALIBRATED)
         if metrics[key]
     ]
