@@ -272,7 +272,8 @@ class LinkSplit:
             own = [0, 0]
             if found == _FORMAT_PER_LINK:
                 own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
-            val, test = LabelledPairs(*parts[1:3], own[0]), LabelledPairs(*parts[3:], own[1])
+            val = LabelledPairs(parts[1], parts[2], own[0])
+            test = LabelledPairs(parts[3], parts[4], own[1])
             return cls(num_nodes, parts[0], val, test, fingerprint, seed)
         except (KeyError, TypeError, ValueError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
