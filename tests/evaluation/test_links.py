@@ -314,7 +314,7 @@ def test_probabilities_are_scored_as_if_non_links_were_as_many_as_links(sbm, tra
     neg = torch.cat([split.val.neg, split.test.neg], dim=1).repeat(1, 9)[:, : 9 * 10]
     few = split.test.pos[:, :10]
     unbalanced = replace(split, test=LabelledPairs(few, neg))
-    calibration = calibrate(model, sbm, split)
+    calibration = calibrate(model, sbm, split, prior="balanced")
     found = evaluate(model, sbm, unbalanced, calibration=calibration)["test"]
     pairs = torch.cat([few.repeat(1, 9), neg], dim=1)
     logits = PairScorer(model, sbm, split.message_edge_index).logits(pairs)

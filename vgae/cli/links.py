@@ -29,38 +29,47 @@ _SHOWN = 10  # links
 _OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", "metric")
 
 
+_TopK = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")]
+_Overall = Annotated[
+    bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
+]
+_Nodes = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME",
+        help="Node to propose for; may be repeated. A text that is no name is taken as"
+        " several, separated by commas.",
+    ),
+]
+_NodesFile = Annotated[
+    Path | None, typer.Option(help="File with the names of nodes to propose for, one a line.")
+]
+_Pairs = Annotated[
+    Path | None, typer.Option(help="Score these pairs instead: a file, two names per line.")
+]
+_Metric = Annotated[
+    str, typer.Option(help="Score that ranks links: 'inner_product', as trained, or 'cosine'.")
+]
+_Prior = Annotated[
+    str,
+    typer.Option(
+        help="Fraction of links that probabilities refer to: their 'density' among all pairs"
+        " that are not known, or 'balanced' (one half)."
+    ),
+]
+
+
 def predict(
     context: typer.Context,
     run: RunArgument,
     graph: OtherGraph = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")] = 10,
-    overall: Annotated[
-        bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
-    ] = False,
-    nodes: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME",
-            help="Node to propose for; may be repeated. A text that is no name is taken as"
-            " several, separated by commas.",
-        ),
-    ] = [],
-    nodes_file: Annotated[
-        Path | None, typer.Option(help="File with the names of nodes to propose for, one a line.")
-    ] = None,
-    pairs: Annotated[
-        Path | None, typer.Option(help="Score these pairs instead: a file, two names per line.")
-    ] = None,
-    metric: Annotated[
-        str, typer.Option(help="Score that ranks links: 'inner_product', as trained, or 'cosine'.")
-    ] = "inner_product",
-    prior: Annotated[
-        str,
-        typer.Option(
-            help="Fraction of links that probabilities refer to: their 'density' among all pairs"
-            " that are not known, or 'balanced' (one half)."
-        ),
-    ] = "density",
+    top_k: _TopK = 10,
+    overall: _Overall = False,
+    nodes: _Nodes = [],
+    nodes_file: _NodesFile = None,
+    pairs: _Pairs = None,
+    metric: _Metric = "inner_product",
+    prior: _Prior = "density",
     features: GraphFeatures = "raw",
     allow_seen: AllowSeen = False,
     out: Annotated[
@@ -79,12 +88,7 @@ def predict(
     if pairs is not None:
         refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
     if graph is None:
-        refuse_options(
-            context,
-            ["features"],
-            "FEATURES",
-            "without another GRAPH there is no",
-        )
+        refuse_options(context, ["features"], "FEATURES", "without another GRAPH there is no")
     announce(quiet=quiet or as_json)
     loaded = GRAPHS.load(run, unchecked=["split.npz"] if allow_seen else [])
     progress = False if quiet else None

@@ -46,8 +46,7 @@ def train(
 ) -> None:
     """Train on a graph or on images, score the held-out data, write a run folder."""
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs)
-    if max_memory is not None and not math.isfinite(max_memory):
-        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {max_memory}.")
+    max_bytes = _max_bytes(max_memory)
     o.announce(quiet=quiet)
     from vgae.runs.folder import Output, understood
     from vgae.runs.kind import kind_for, kind_of
@@ -55,7 +54,6 @@ def train(
     from vgae.runs.lifecycle import train as train_run
     from vgae.runtime.devices import Compute
 
-    max_bytes = None if max_memory is None else int(1e6 * max_memory)
     compute = Compute(device, max_bytes, cuda_graph, deterministic)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
@@ -79,6 +77,12 @@ def train(
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
     show_run(run, as_json=as_json)
+
+
+def _max_bytes(megabytes: float | None) -> int | None:
+    if megabytes is not None and not math.isfinite(megabytes):
+        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {megabytes}.")
+    return None if megabytes is None else int(1e6 * megabytes)
 
 
 def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:

@@ -96,6 +96,11 @@ class LinkSplit:
         sizes = [part.shape[1] for part in parts] + [self.val.per_link, self.test.per_link]
         return sha256(f"vgae-split-1 {self.fingerprint} {self.num_nodes} {sizes}", *parts)
 
+    @property
+    def former_identity(self) -> list[int]:
+        """Seed and number of links of each part, by which the first checkpoints knew a split."""
+        return [self.seed, *(p.shape[1] for p in (self.train, self.val.pos, self.test.pos))]
+
     def audit(self, graph: Graph) -> list[Check]:
         """Check that the split belongs to ``graph``, and that no held-out link leaks.
 

@@ -127,8 +127,8 @@ def prepare(
     if unused := unused_settings(settings, model, named=named):
         level = logging.INFO if named and given.chosen.isdisjoint(unused) else logging.WARNING
         log.log(level, "no effect on this model: %s of the recipe", ", ".join(unused))
-    pairs, labels = split.val.edge_label_index.to(torch_device), split.val.edge_label
-    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
+    pairs = split.val.edge_label_index.to(torch_device)
+    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=split.val.edge_label)
     problem = Problem(
         inputs,
         _target(model, graph, split, torch_device, weighted=recipe.weighted),
@@ -137,7 +137,6 @@ def prepare(
         steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
         evaluate=score if split.val.pos.shape[1] else None,
     )
-    links = [part.shape[1] for part in (split.train, split.val.pos, split.test.pos)]
     prepared = PreparedTraining(
         model=model,
         problem=problem,
@@ -145,7 +144,7 @@ def prepare(
         seed=seed,
         compute=compute,
         identity={"graph": graph.fingerprint, "split": split.digest},
-        former={"split": [split.seed, *links]},
+        former={"split": split.former_identity},
         trained_on=split.train_digest,
         plan=plan,
         health=GraphHealth(graph, split, recipe, inputs, named=named, retrain=retrain),
