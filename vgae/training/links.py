@@ -106,9 +106,8 @@ def prepare(
     if not isinstance(model, str):
         check_model(model, "vgae.InnerProductDecoder()")
         check_signature(model.encoder, graph)
-    seed = checked_seed(seed)
+    seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
-    compute = Compute.of(device)
     torch_device = compute.resolved()
     given, recipe, named = recipe, for_graph(recipe, graph), isinstance(model, str)
     settings, plan, retrain = recipe, None, None
