@@ -1,6 +1,7 @@
 """Runs on images."""
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -150,9 +151,8 @@ class ImageRuns(RunKind[ImageRun]):
         """Return the model."""
         return {"model": load_image_model(folder / "model")}
 
-    def load(self, folder: str | os.PathLike[str]) -> ImageRun:
-        """Return the run in a folder; see :meth:`vgae.runs.kind.RunKind.load`."""
-        run = super().load(folder)
+    def check_run(self, run: ImageRun, unchecked: Collection[str]) -> None:  # noqa: ARG002
+        """Raise ``ArtifactError`` if model and configuration do not belong together."""
         images, encoder = run.config["images"], run.model.encoder
         counts = [images.get(f"num_{part}") for part in ("train", "val", "test")]
         sizes = encoder.latent_channels, [*encoder.shape]  # pyright: ignore
@@ -161,7 +161,7 @@ class ImageRuns(RunKind[ImageRun]):
         elif (run.recipe.latent_channels, images.get("shape")) != sizes:
             wrong = "its latent_channels or shape are not those of the model"
         else:
-            return run
+            return
         raise ArtifactError("RUN_CORRUPT", f"{run.folder / 'config.json'}: {wrong}.")
 
     def attach(self, run: ImageRun, data: Images) -> None:

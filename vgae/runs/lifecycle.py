@@ -137,7 +137,7 @@ def resume(
         # Nothing is written before all of it is accepted.
         store_recipe(folder, config, recipe)
         if paths:
-            write_paths(folder, read_paths(folder) | paths)
+            write_paths(folder, {**read_paths(folder), **paths})
         return _trained(kind, folder, config, data, prepared, **log)
 
 
