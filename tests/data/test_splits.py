@@ -15,7 +15,7 @@ from vgae.data.splits import read_split, split_by_time
 from vgae.data.text import TextFormat
 from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LabelledPairs, split_links
+from vgae.graphs.split import LabelledPairs, LinkSplit, split_links
 
 
 @pytest.fixture(scope="module")
@@ -407,3 +407,9 @@ def test_fractions_are_those_of_split_links(tmp_path):
         by_time(tmp_path / "g.csv")
     with pytest.raises(UsageError, match="fraction of the links"):
         by_time(tmp_path / "g.csv", val=1.5)
+
+
+def test_a_split_is_read_by_its_class_too(sbm, tmp_path):
+    split_links(sbm, seed=3).save(tmp_path / "split.npz")
+    found = LinkSplit.from_files(tmp_path / "split.npz", sbm)
+    assert found.digest == read_split(tmp_path / "split.npz", sbm).digest

@@ -207,7 +207,7 @@ def test_the_split_of_pyg_is_ours(options, sbm):
     torch.manual_seed(0)
     transform = RandomLinkSplit(is_undirected=True, num_val=0.1, num_test=0.2, **options)
     train, val, test = transform(sbm.to_pyg())
-    split = LinkSplit.from_pyg(sbm, train, val, test, seed=3)
+    split = LinkSplit.from_pyg(train, val, test, graph=sbm, seed=3)
     for part, data in ((split.val, val), (split.test, test)):
         if "split_labels" in options:
             pos, neg = data.pos_edge_label_index, data.neg_edge_label_index
@@ -221,33 +221,40 @@ def test_the_split_of_pyg_is_ours(options, sbm):
     assert pairs_of(split.train) == pairs_of(sbm.links) - held
 
 
+def test_without_a_graph_it_is_that_of_the_links_of_all_parts(sbm):
+    parts = RandomLinkSplit(is_undirected=True, num_val=0.1, num_test=0.2)(sbm.to_pyg())
+    split = LinkSplit.from_pyg(*parts)
+    assert split.fingerprint == sbm.link_fingerprint
+    assert as_sets(split) == as_sets(LinkSplit.from_pyg(*parts, graph=sbm))
+
+
 def test_messages_over_validation_links_are_said_to_be_left_out(sbm, caplog):
     caplog.set_level(logging.INFO)
     parts = RandomLinkSplit(is_undirected=True)(sbm.to_pyg())
-    split = LinkSplit.from_pyg(sbm, *parts)
+    split = LinkSplit.from_pyg(*parts, graph=sbm)
     assert f"{split.val.pos.shape[1]} links that are no training links" in caplog.text
     caplog.clear()
-    LinkSplit.from_pyg(sbm, *split.to_pyg(sbm))
+    LinkSplit.from_pyg(*split.to_pyg(sbm), graph=sbm)
     assert "no training links" not in caplog.text
 
 
 def test_to_pyg_and_back_is_the_same_split(sbm):
     split = split_links(sbm, seed=4)
-    assert as_sets(LinkSplit.from_pyg(sbm, *split.to_pyg(sbm))) == as_sets(split)
+    assert as_sets(LinkSplit.from_pyg(*split.to_pyg(sbm), graph=sbm)) == as_sets(split)
 
 
 def test_one_direction_of_links_that_pyg_holds_out_leaks(sbm):
     """RandomLinkSplit without is_undirected leaves the other direction in training."""
     parts = RandomLinkSplit(is_undirected=False)(sbm.to_pyg())
     with pytest.raises(LeakageError, match="of val are training links too"):
-        LinkSplit.from_pyg(sbm, *parts)
+        LinkSplit.from_pyg(*parts, graph=sbm)
 
 
 def test_data_without_pairs_to_score_is_refused(sbm):
     train, val, test = split_links(sbm).to_pyg(sbm)
     del test.edge_label_index
     with pytest.raises(DataError, match="test has no labelled pairs: edge_label_index"):
-        LinkSplit.from_pyg(sbm, train, val, test)
+        LinkSplit.from_pyg(train, val, test, graph=sbm)
     val.edge_label = val.edge_label[1:]
     with pytest.raises(DataError, match=r"val\.edge_label must have a label for each pair"):
-        LinkSplit.from_pyg(sbm, train, val, val)
+        LinkSplit.from_pyg(train, val, val, graph=sbm)

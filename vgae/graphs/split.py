@@ -4,6 +4,7 @@ import logging
 import math
 import operator
 import os
+import pkgutil
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -187,7 +188,13 @@ class LinkSplit:
 
     @classmethod
     def from_pyg(
-        cls, graph: Graph, train: "Data", val: "Data", test: "Data", *, seed: int = 0
+        cls,
+        train: "Data",
+        val: "Data",
+        test: "Data",
+        *,
+        graph: Graph | None = None,
+        seed: int = 0,
     ) -> "LinkSplit":
         """Make a split from the three ``Data`` of PyG's ``RandomLinkSplit``, and audit it.
 
@@ -199,10 +206,11 @@ class LinkSplit:
         from those over PyG's messages unless evaluated with ``messages="train+val"``.
 
         Args:
-            graph: ``Graph.from_pyg(data)`` of the whole graph.
             train: First ``Data``.
             val: Second ``Data``.
             test: Third ``Data``.
+            graph: ``Graph.from_pyg(data)`` of the whole graph; by default the graph of the links
+                of the three parts, which is the same unless some are in no part.
             seed: As for :meth:`from_pairs`.
 
         Raises:
@@ -213,6 +221,9 @@ class LinkSplit:
             name: labelled_pairs(data, name)
             for name, data in (("train", train), ("val", val), ("test", test))
         }
+        if graph is None:
+            every = torch.cat([pos.cpu() for pos, _ in pairs.values()], dim=1)
+            graph = Graph.from_edges(every, num_nodes=train.num_nodes)
         held_out = {name: pairs[name][0] for name in ("val", "test")}
         held_out |= {f"{name}_neg": pairs[name][1] for name in ("val", "test")}
         split = cls.from_pairs(graph, train=pairs["train"][0], **held_out, seed=seed)
@@ -225,6 +236,14 @@ class LinkSplit:
                 f"{more.unique(dim=1).shape[1]:,}",
             )
         return split
+
+    @classmethod
+    def from_files(
+        cls, path: str | os.PathLike[str], graph: Graph, *, seed: int = 0
+    ) -> "LinkSplit":
+        """Read a split from a file or folder; see :func:`vgae.read_split`."""
+        # The readers of files build on graphs, not the reverse.
+        return pkgutil.resolve_name("vgae.data.splits:read_split")(path, graph, seed=seed)
 
     def to_pyg(self, graph: Graph) -> tuple["Data", "Data", "Data"]:
         """Return train, val and test as PyG ``Data``, as ``RandomLinkSplit`` does.
