@@ -1,19 +1,16 @@
-"""Splits in the forms that data sets bring them, and splits by time."""
+"""Splits in the forms that data sets bring them."""
 
 import gzip
 import logging
 from dataclasses import replace
-from datetime import date
 
 import numpy as np
 import pytest
 import torch
 
-from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
-from vgae.data.splits import read_split, split_by_time
-from vgae.data.text import TextFormat
-from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
+from vgae.data.splits import read_split
+from vgae.errors import ArtifactError, DataError, LeakageError
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LabelledPairs, LinkSplit, split_links
 
@@ -310,103 +307,6 @@ def test_a_header_is_told(split, named, tmp_path, caplog):
     write_text(tmp_path, {"test": split.test.pos}, named, head="alice bob\n", separator=" ")
     assert read_split(tmp_path, named).test.pos.shape[1] == 8
     assert "its first line, alice bob, names no nodes: a header" in caplog.text
-
-
-# By time ----------------------------------------------------------------------------------------
-
-TIMED = """from,to,when
-a,b,5
-b,c,3
-c,a,9
-a,d,1
-b,a,7
-d,e,9
-e,a,2
-d,d,99
-c,e,4
-"""
-
-
-def by_time(path, column="when", **options):
-    graph = read_graph(path, text=TextFormat(time=column))
-    split = split_by_time(path, graph, column, **options)
-    names = {
-        name: [tuple(graph.ids[node] for node in pair) for pair in part.T.tolist()]
-        for name, part in split._parts().items()
-    }
-    return graph, names
-
-
-def test_the_last_links_are_test_and_those_before_them_validation(tmp_path):
-    """A link counts at its first time, ties go by the order of the file."""
-    (tmp_path / "g.csv").write_text(TIMED)
-    graph, names = by_time(tmp_path / "g.csv", val=0.2, test=0.3)
-    assert graph.link_weight is None
-    assert (graph.num_links, graph.notes["self_loops"]) == (7, 1)
-    assert names["test_pos"] == [("a", "c"), ("d", "e")]
-    assert names["val_pos"] == [("a", "b")]
-    assert sorted(names["train"]) == [("a", "d"), ("a", "e"), ("b", "c"), ("c", "e")]
-    assert len(names["test_neg"]) == 2
-
-
-def test_numbers_dates_and_parquet_give_the_same_order(tmp_path):
-    pa = pytest.importorskip("pyarrow")
-    pq = pytest.importorskip("pyarrow.parquet")
-    rows = [line.split(",") for line in TIMED.splitlines()[1:]]
-    stamps = {
-        "whole": [row[2] for row in rows],
-        "real": [f"{row[2]}e-3" for row in rows],
-        "date": [f"2024-05-{1 + int(row[2]) % 31:02}" for row in rows],
-        "zoned": [f"2024-05-{1 + int(row[2]) % 31:02}T23:30:00+02:00" for row in rows],
-    }
-    _, expected = by_time_of(tmp_path / "whole.csv", rows, stamps["whole"])
-    for name, times in stamps.items():
-        assert by_time_of(tmp_path / f"{name}.csv", rows, times)[1] == expected
-        table = {"source": [row[0] for row in rows], "target": [row[1] for row in rows]}
-        pq.write_table(pa.table({**table, "when": times}), tmp_path / "g.parquet")
-        assert by_time(tmp_path / "g.parquet", val=0.2, test=0.3)[1] == expected
-    times = [date.fromisoformat(text) for text in stamps["date"]]
-    pq.write_table(pa.table({**table, "when": times}), tmp_path / "g.parquet")
-    assert by_time(tmp_path / "g.parquet", val=0.2, test=0.3)[1] == expected
-    pq.write_table(
-        pa.table({"u": table["source"], "v": table["target"], "when": range(9)}),
-        tmp_path / "g.parquet",
-    )
-    assert by_time(tmp_path / "g.parquet", val=0.2, test=0.3)[0].link_weight is None
-
-
-def by_time_of(path, rows, times):
-    lines = [f"{when},{u},{v},0.5" for (u, v, _), when in zip(rows, times, strict=True)]
-    path.write_text("\n".join(["when,u,v,weight", *lines]))
-    return by_time(path, val=0.2, test=0.3)
-
-
-@pytest.mark.parametrize(
-    ("text", "code", "words"),
-    [
-        (TIMED.replace("when", "date"), "TIME_COLUMN", "must have one column 'when'"),
-        (TIMED.replace("from", "when"), "TIME_COLUMN", "must have one column 'when'"),
-        (TIMED.replace("c,a,9", "c,a,soon"), "BAD_TIME", "line 4: a time must be a finite number"),
-        (TIMED.replace("c,a,9", "c,a,2024-01-01"), "BAD_TIME", "line 4: a time must be a number"),
-        (TIMED.replace("a,b,5", "a,b,nan"), "BAD_TIME", "line 2: .* a finite number or a date"),
-        (TIMED.replace("a,b,5", "a,b,"), "BAD_TIME", "line 2: .* a finite number or a date"),
-        (TIMED.replace("c,a,9", "c,a"), "FIELDS", "line 4: expected 3 fields as in the header"),
-    ],
-)
-def test_what_is_no_time_is_refused_with_its_line(text, code, words, tmp_path):
-    (tmp_path / "g.csv").write_text(text)
-    with pytest.raises(DataError, match=words) as caught:
-        by_time(tmp_path / "g.csv")
-    assert caught.value.code == code
-    assert str(caught.value).startswith(str(tmp_path / "g.csv"))
-
-
-def test_fractions_are_those_of_split_links(tmp_path):
-    (tmp_path / "g.csv").write_text(TIMED)
-    with pytest.raises(DataError, match="less than one"):
-        by_time(tmp_path / "g.csv")
-    with pytest.raises(UsageError, match="fraction of the links"):
-        by_time(tmp_path / "g.csv", val=1.5)
 
 
 def test_a_split_is_read_by_its_class_too(sbm, tmp_path):
