@@ -131,7 +131,7 @@ def test_two_trainings_in_one_folder_do_not_meet(tmp_path):
             second = started(*arguments)
             _, err = second.communicate(timeout=60)
             assert second.returncode == 5
-            assert err.startswith("error[LOCKED]: another process is training in")
+            assert err.startswith(f"error[LOCKED]: process {first.pid} is writing in")
         assert first.poll() is None
     finally:
         first.kill()

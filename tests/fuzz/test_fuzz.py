@@ -111,7 +111,7 @@ TARGETS = (
     *("planetoid-test.index", "checkpoint", "checkpoint-sealed", "checkpoint-header"),
     *("checkpoint-state", "checkpoint-state-sealed", "model-weights", "model-config"),
     *("image-model-weights", "image-model-config", "calibration", "run-config", "run-history"),
-    *("run-metrics", "run-resumed", "json", "settings"),
+    *("image-run-config", "run-metrics", "run-resumed", "json", "settings"),
 )
 
 
