@@ -1,10 +1,12 @@
 """Variational auto-encoder and the protocols of its encoder, decoder and posterior."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+
+_MARK = "_trained_on"
 
 
 class Posterior(Protocol):
@@ -88,17 +90,36 @@ class VAE(nn.Module):
     Attributes:
         trained_on: Digest of each set of training links that the weights come from
             (:attr:`vgae.LinkSplit.train_digest`), so that no split is evaluated whose held-out
-            links they have seen. :func:`vgae.fit` adds to it; ``state_dict()`` carries it to
-            ``load_state_dict``. Empty for new weights, and where it is not known.
+            links they have seen. :func:`vgae.fit` adds to it. The encoder holds it, and
+            ``state_dict()`` carries it to ``load_state_dict``. Empty for new weights, and where it
+            is not known, as after loading a plain dict.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.trained_on: tuple[str, ...] = ()
-        self.register_state_dict_post_hook(_keep_trained_on)
-        self.register_load_state_dict_pre_hook(_take_trained_on)
+        if not hasattr(encoder, _MARK):
+            setattr(encoder, _MARK, ())
+            self.encoder.register_state_dict_post_hook(_keep_mark)
+            self.encoder.register_load_state_dict_pre_hook(_add_mark)
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Digests of the training links; see the class."""
+        return getattr(self.encoder, _MARK, ())
+
+    @trained_on.setter
+    def trained_on(self, digests: tuple[str, ...]) -> None:
+        setattr(self.encoder, _MARK, tuple(dict.fromkeys(digests)))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """Load weights as :meth:`torch.nn.Module.load_state_dict`, and where they come from."""
+        result = super().load_state_dict(state_dict, *args, **options)
+        metadata = getattr(state_dict, "_metadata", {}).get("encoder", {})
+        if not result.missing_keys:  # nothing is left of the weights before
+            self.trained_on = metadata.get(_MARK, self.trained_on)
+        return result
 
     def forward(
         self, inputs: Sequence[Any], target: Any, generator: torch.Generator | None = None
@@ -115,11 +136,10 @@ class VAE(nn.Module):
 
 
 # In the metadata of a state dict, as its keys are those of the files.
-def _keep_trained_on(model: nn.Module, _: Any, __: str, metadata: dict[str, Any]) -> None:
-    metadata["trained_on"] = model.trained_on
+def _keep_mark(encoder: nn.Module, _: Any, __: str, metadata: dict[str, Any]) -> None:
+    metadata[_MARK] = getattr(encoder, _MARK)
 
 
-def _take_trained_on(
-    model: nn.Module, _: Any, __: str, metadata: dict[str, Any], *___: object
-) -> None:
-    model.trained_on = metadata.get("trained_on", model.trained_on)
+def _add_mark(encoder: nn.Module, _: Any, __: str, metadata: dict[str, Any], *___: object) -> None:
+    digests = (*getattr(encoder, _MARK), *metadata.get(_MARK, ()))
+    setattr(encoder, _MARK, tuple(dict.fromkeys(digests)))

@@ -179,7 +179,7 @@ def embed(
     """Write the embedding of every node with its name, of another graph, or of test images."""
     from vgae.prediction.export import write_embeddings
     from vgae.runs.commands import EmbeddingOptions
-    from vgae.runs.digests import store_embeddings
+    from vgae.runs.digests import rewriting, store_digests
     from vgae.runs.kind import kind_of
 
     announce(quiet=as_json)
@@ -197,9 +197,12 @@ def embed(
             f"{own} is the embedding over the training links, which figures and pages show;"
             " choose another --out.",
         )
-    found = kind.embed(kind.load(run), EmbeddingOptions(other, features, messages))
-    with store_embeddings(run) if is_stored else nullcontext():
+    loaded = kind.load(run)
+    found = kind.embed(loaded, EmbeddingOptions(other, features, messages))
+    with rewriting(run, loaded.metrics) if is_stored else nullcontext():
         write_embeddings(path, found.ids, found.q, labels=found.labels)
+        if is_stored:
+            store_digests(run, ["embeddings.npz"])
     count, dimensions = found.q.mu.shape
     if as_json:
         items = found.items.split()[-1]

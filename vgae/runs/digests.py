@@ -78,8 +78,17 @@ def store_digests(folder: Path, names: Collection[str], **changes: Any) -> dict[
 
 
 @contextmanager
-def store_embeddings(folder: Path) -> Iterator[None]:
-    """Lock a run while its ``embeddings.npz`` is written again, and store the new digest."""
+def rewriting(folder: Path, metrics: Mapping[str, Any]) -> Iterator[None]:
+    """Lock a run while files are written that were computed from what was loaded of it.
+
+    Args:
+        folder: Folder of the run.
+        metrics: Content of ``metrics.json`` as it was loaded.
+
+    Raises:
+        ArtifactError: If another run has replaced it meanwhile; then nothing is written.
+        ResourceError: If another process is writing in its folder.
+    """
     with locked(folder):
+        check_digests(folder, metrics, ["config.json", "model/config.json"])
         yield
-        store_digests(folder, ["embeddings.npz"])

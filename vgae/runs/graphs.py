@@ -21,17 +21,17 @@ from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
-from vgae.models.files import write_json
+from vgae.models.files import read_text, write_json
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
-from vgae.runs.digests import check_digests, store_digests
+from vgae.runs.digests import check_digests, rewriting, store_digests
 from vgae.runs.folder import is_named, shown_source
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
 from vgae.runs.lifecycle import train
-from vgae.runs.lock import locked
 from vgae.runtime.devices import Compute
+from vgae.runtime.reading import parsed_json
 from vgae.training.links import prepare
 from vgae.training.prepared import FitResult, PreparedTraining
 
@@ -82,6 +82,7 @@ class Run(FinishedRun):
             LeakageError: If the split leaks.
         """
         graph = GRAPHS.reopen(self.folder, self.config)
+        _check_names(self.folder, graph)
         self.split.audit(graph)
         return graph
 
@@ -162,7 +163,7 @@ class GraphRuns(RunKind[Run]):
             "figures/links.png": "figure: scores of the test links",
         }
     )
-    tied: ClassVar = (*RunKind.tied, "model/calibration.json")
+    tied: ClassVar = (*RunKind.tied, "model/calibration.json", "model/node_ids.json")
     view = "vgae.report.views:GRAPHS"
 
     def recognises(self, source: str) -> bool:  # noqa: ARG002
@@ -331,6 +332,18 @@ class GraphRuns(RunKind[Run]):
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
 
 
+def _check_names(folder: Path, graph: Graph) -> None:
+    """Raise ``ArtifactError`` if the nodes have other names than in the training."""
+    path = folder / "model" / "node_ids.json"
+    names = parsed_json(read_text(path)) if path.exists() else None
+    if names != (None if graph.node_ids is None else list(graph.node_ids)):
+        raise ArtifactError(
+            "DATA_CHANGED",
+            f"the nodes of {graph.name} have other names than those of {path}; restore the data,"
+            " or train again with another --out.",
+        )
+
+
 def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
     """Raise ``ArtifactError`` if a split is not the one of a run, which the first do not store."""
     stored = config["split"].get("digest")
@@ -366,8 +379,7 @@ def recalibrate(run: Run, calibration: Calibration, *, allow_seen: bool = False)
     how: Any = {"calibration": calibration, "allow_seen": allow_seen}
     scores = evaluate(run.model, run.graph, run.split, **how)
     parts = {part: score.to_dict() for part, score in scores.items()}
-    with locked(folder):
-        check_digests(folder, run.metrics, [other for other in GRAPHS.tied if other != name])
+    with rewriting(folder, run.metrics):
         write_json(folder / name, calibration.to_dict())
         # After a kill between the two, the digest shows that the scores are of another one.
         metrics = store_digests(folder, [name], **parts)

@@ -102,7 +102,9 @@ class RunKind(ABC, Generic[R]):
     run: ClassVar[type[FinishedRun]]
     options: ClassVar[Sequence[str]] = ()
     files: ClassVar[Mapping[str, str]] = FILES
-    tied: ClassVar[Sequence[str]] = ("model/config.json", "embeddings.npz")
+    tied: ClassVar[Sequence[str]] = (
+        *("config.json", "history.jsonl", "model/config.json", "embeddings.npz"),
+    )
     view: ClassVar[Any]
 
     @abstractmethod

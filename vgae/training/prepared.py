@@ -215,8 +215,7 @@ class PreparedTraining:
     def _mark(self) -> None:
         """Note in the model which links it has seen."""
         if self.trained_on is not None:
-            seen = (*self.model.trained_on, self.trained_on)
-            self.model.trained_on = tuple(dict.fromkeys(seen))
+            self.model.trained_on = (*self.model.trained_on, self.trained_on)
 
     def _checked(self, result: FitResult) -> FitResult:
         """Return the result with what the health check found, and log that."""
