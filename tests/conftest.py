@@ -71,6 +71,19 @@ def sbm_file(sbm, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def resign():
+    """Function that stores the digests of a run whose files a test has changed."""
+
+    def store(folder):
+        from vgae.models.files import read_json
+        from vgae.runs.digests import store_digests
+
+        store_digests(folder, read_json(folder / "metrics.json")["files"])
+
+    return store
+
+
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)

@@ -9,7 +9,6 @@ import shutil
 import numpy as np
 import pytest
 
-from vgae.runs.digests import store_digests
 from vgae.runs.graphs import train_run
 from vgae.runtime.npz import read_arrays
 
@@ -66,10 +65,10 @@ def test_damaged_embeddings_are_one_line_and_nothing_is_written(words, damage, r
 
 @pytest.mark.row("C18")
 @pytest.mark.parametrize("value", [0.0, 7.0])
-def test_a_constant_embedding_is_drawn_and_named(value, run, command):
+def test_a_constant_embedding_is_drawn_and_named(value, run, command, resign):
     """It is what a training that failed writes."""
     put(run, np.full_like(read_arrays(run / "embeddings.npz")["mu"], value))
-    store_digests(run, ["embeddings.npz"])
+    resign(run)
     for words in COMMANDS:
         status, out, err = command(*(word.format(run=run) for word in words), "--json")
         assert status == 0, err

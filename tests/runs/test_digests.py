@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vgae.data.files import write_npz
 from vgae.errors import ArtifactError
 from vgae.evaluation.links import calibrate, evaluate
 from vgae.recipes import PAPER
@@ -61,9 +62,17 @@ def test_a_file_that_is_just_being_replaced_is_read_again(monkeypatch):
         settled(read)
 
 
-@pytest.mark.parametrize("name", ["model/model.safetensors", "model/config.json", "split.npz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("model/model.safetensors", "model/config.json", "model/node_ids.json", "split.npz"),
+        *("config.json", "history.jsonl"),
+    ],
+)
 def test_a_file_of_another_run_is_refused_whatever_reads_it(both, run, name):
     shutil.copy(both / "1" / name, run.folder / name)
+    if name == "model/node_ids.json":
+        (run.folder / name).write_text(json.dumps([f"other-{k}" for k in range(120)]))
     with pytest.raises(ArtifactError) as caught:
         load_run(run.folder)
     assert caught.value.code in ("RUN_MIXED", "MODEL_CORRUPT")
@@ -102,6 +111,27 @@ def test_a_calibration_that_was_cut_short_is_seen_and_made_again(run, monkeypatc
     assert found.calibration == wanted
     scores = evaluate(found.model, found.graph, found.split, calibration=wanted)
     assert found.metrics["test"] == json.loads(json.dumps(scores["test"].to_dict()))
+
+
+def test_a_run_that_was_replaced_meanwhile_is_not_written_to(both, run):
+    calibration = calibrate(run.model, run.graph, run.split)
+    _ = run.embedding
+    shutil.rmtree(run.folder)
+    shutil.copytree(both / "1", run.folder)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*.json")}
+    with pytest.raises(ArtifactError, match="is not the file that belongs to this run"):
+        recalibrate(run, calibration)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_other_names_of_the_nodes_are_other_data(sbm, tmp_path):
+    path = tmp_path / "graph.npz"
+    write_npz(sbm, path)
+    run = train_run(str(path), tmp_path / "run", recipe=SHORT, progress=False)
+    write_npz(replace(sbm, node_ids=tuple(f"other-{k}" for k in range(120))), path)
+    with pytest.raises(ArtifactError, match="other names") as caught:
+        _ = load_run(run.folder).graph
+    assert caught.value.code == "DATA_CHANGED"
 
 
 def test_an_embedding_of_another_run_is_neither_shown_nor_kept(both, run):

@@ -243,6 +243,16 @@ def test_the_split_in_the_run_is_the_truth_and_else_the_one_of_the_user(sbm_file
         resume(run.folder)
 
 
+def test_a_named_graph_with_a_split_of_the_user_is_opened_again(tmp_path):
+    graph = open_graph("stdlib")
+    split_links(graph, seed=3).save(tmp_path / "mine.npz")
+    source = GraphSource("stdlib", split=str(tmp_path / "mine.npz"))
+    run = train_run(source, tmp_path / "run", recipe=SHORT, progress=False)
+    assert load_run(run.folder).graph.fingerprint == graph.fingerprint
+    (run.folder / "metrics.json").unlink()
+    assert resume(run.folder).split.digest == run.split.digest
+
+
 def test_a_split_that_leaks_writes_nothing(sbm, sbm_file, split_folder):
     lines = [f"{sbm.ids[u]} {sbm.ids[v]}\n" for u, v in sbm.links.T.tolist()]
     (split_folder / "train.txt").write_text("".join(lines))

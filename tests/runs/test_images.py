@@ -65,13 +65,14 @@ def test_a_run_comes_back_with_the_images_as_they_were_drawn(run):
     assert repr(loaded).endswith("/run', short)")
 
 
-def test_images_that_changed_are_named(run, source, tmp_path):
+def test_images_that_changed_are_named(run, source, tmp_path, resign):
     pixels = np.load(source)
     other = tmp_path / "other.npy"
     np.save(other, pixels[::-1])
     config = json.loads((run.folder / "config.json").read_text())
     config["images"]["source"] = str(other)
     (run.folder / "config.json").write_text(json.dumps(config))
+    resign(run.folder)
     with pytest.raises(ArtifactError, match=r"other\.npy no longer holds the images"):
         load_run(run.folder).images  # noqa: B018
 
@@ -112,11 +113,14 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(source, tmp_path):
         ("recipe", "hidden_channels", [-1]),
     ],
 )
-def test_a_configuration_of_other_images_or_another_model_is_refused(part, name, value, run):
+def test_a_configuration_of_other_images_or_another_model_is_refused(
+    part, name, value, run, resign
+):
     path = run.folder / "config.json"
     config = json.loads(path.read_text())
     config[part][name] = value
     path.write_text(json.dumps(config))
+    resign(run.folder)
     with pytest.raises(ArtifactError) as caught:
         load_run(run.folder)
     assert caught.value.code == "RUN_CORRUPT"

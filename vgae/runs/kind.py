@@ -166,7 +166,7 @@ class RunKind(ABC, Generic[R]):
                 "RUN_CORRUPT", f"{folder / 'config.json'} does not name the data ({self.name})."
             ) from None
         path = Path(source.source)
-        if self.paths(source) and not path.exists():
+        if "source" in self.paths(source) and not path.exists():
             raise DataError(
                 "CANNOT_READ",
                 f"{path}, which {folder} was trained on, is not there; put {path.name} into the"

@@ -24,7 +24,7 @@ def short_plotly(monkeypatch):
 
 
 @pytest.fixture
-def folders(graph_run, tmp_path):
+def folders(graph_run, tmp_path, resign):
     """The same run in two folders, of which one has a page of its own and another seed."""
     found = [tmp_path / "first", tmp_path / "second:<b>"]
     for folder in found:
@@ -33,6 +33,7 @@ def folders(graph_run, tmp_path):
     config = json.loads((found[1] / "config.json").read_text())
     config["threads"] = 99
     (found[1] / "config.json").write_text(json.dumps(config))
+    resign(found[1])
     return found
 
 
