@@ -1,7 +1,13 @@
+import copy
 import functools
 import subprocess
 import sys
+from dataclasses import dataclass
+from enum import Enum
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -49,6 +55,49 @@ def test_hyper_parameters_and_functions_are_compared_not_their_text():
     assert len(found) == 9
     assert model_identity(nn.Dropout(0.1)) != model_identity(nn.Dropout(0.2))
     assert model_identity(GCNEncoder(3, dropout=(0.1, 0.1))) != model_identity(GCNEncoder(3))
+
+
+@dataclass
+class Config:
+    scale: float = 1.0
+
+
+class Kind(Enum):
+    ONE = 1
+    TWO = 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Config(1.0), Config(5.0)),
+        (SimpleNamespace(scale=1.0), SimpleNamespace(scale=5.0)),
+        (np.float32(1), np.float32(5)),
+        (np.ones(2), np.full(2, 5.0)),
+        (torch.tensor(1.0), torch.tensor(5.0)),
+        (Kind.ONE, Kind.TWO),
+        ({"a": [1, (2, Config(1.0))]}, {"a": [1, (2, Config(2.0))]}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("name", ["scale", "_scale"])
+def test_configurations_of_any_form_are_compared(one, other, name):
+    def identity(value):
+        own = Own()
+        setattr(own, name, value)
+        return model_identity(own)
+
+    assert identity(one) == identity(copy.deepcopy(one)) != identity(other)
+
+
+def test_what_is_trained_is_compared_and_what_was_trained_is_not():
+    frozen = Own()
+    frozen.lin.weight.requires_grad_(False)
+    assert model_identity(frozen) != model_identity(Own())
+    model = VAE(Own(), InnerProductDecoder())
+    before = model_identity(model)
+    model.trained_on = ("abc",)
+    assert model_identity(model) == before
 
 
 def test_the_source_of_a_class_is_compared(tmp_path):

@@ -4,22 +4,25 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence, Set
+from enum import Enum
 from functools import partial
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 _KNOWN = ("builtins", "torch", "torch_geometric", "vgae")
+_INTERNAL = {*vars(nn.Module()), "_trained_on"}
 
 
 def model_identity(model: nn.Module) -> str:
     """Return the SHA-256 of what a model is before it is trained, in hexadecimal.
 
     It covers each module: its class; the source of the class, unless it is one of this package,
-    PyTorch or PyG; the attributes that are plain values, functions or classes, without those that
-    begin with an underscore; the shapes of its parameters and buffers. The values of the weights
-    do not count, nor do random generators.
+    PyTorch or PyG; its attributes, such as numbers, functions, configurations and arrays; the
+    shapes of its parameters and buffers, and whether they are trained. The values of the weights
+    do not count, nor do random generators, nor global variables that a function reads.
     """
     rows = [[name, _module(part)] for name, part in model.named_modules()]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
@@ -27,13 +30,17 @@ def model_identity(model: nn.Module) -> str:
 
 def _module(part: nn.Module) -> list[Any]:
     tensors = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
-    shapes = {name: [list(value.shape), str(value.dtype)] for name, value in tensors}
-    values = {
-        name: _plain(value)
-        for name, value in vars(part).items()
-        if not name.startswith("_") and name != "training"
+    shapes = {
+        name: [list(value.shape), str(value.dtype), value.requires_grad] for name, value in tensors
     }
-    return [_class(type(part)), values, shapes]
+    kind = _class(type(part))
+    # PyTorch and PyG keep caches in private attributes.
+    values = {
+        name: _Values()(value)
+        for name, value in vars(part).items()
+        if name not in _INTERNAL and (kind[1] or not name.startswith("_"))
+    }
+    return [kind, values, shapes]
 
 
 def _class(kind: type) -> list[Any]:
@@ -56,30 +63,52 @@ def _code(code: CodeType) -> list[Any]:
     return [code.co_name, code.co_code.hex(), list(code.co_names), constants]
 
 
-def _plain(value: Any, depth: int = 4) -> Any:
-    """Return a value as JSON; of an object of another kind only its class, without an address.
+class _Values:
+    """Values as JSON; of an object of another kind its class and attributes, without an address.
 
-    Containers and the variables of a function are followed to a depth that bounds cycles.
+    An object that occurs again is described once, which bounds cycles.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+
+    def __init__(self) -> None:
+        self.seen: dict[int, object] = {}  # keeps the objects alive, whose ids would be reused
+
+    def __call__(self, value: Any) -> Any:
+        atom = _atom(value)
+        if atom is not None:
+            return atom
+        name = [getattr(value, "__qualname__", None), _class(type(value))]
+        if id(value) in self.seen:
+            return name
+        self.seen[id(value)] = value
+        return [*name, *map(self, _parts(value))]
+
+
+def _atom(value: Any) -> Any:
+    """Return a value without parts as JSON; ``None`` for another one."""
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return repr(value)
-    if isinstance(value, Tensor):
-        return [str(value.dtype), list(value.shape)]
-    if isinstance(value, type):
-        return _class(value)
-    inner = partial(_plain, depth=depth - 1)
-    if depth == 0:
-        return type(value).__qualname__
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+        digest = None if array.dtype.hasobject else hashlib.sha256(array.tobytes()).hexdigest()
+        return [str(array.dtype), list(array.shape), digest]
+    if isinstance(value, Enum):
+        return [_class(type(value)), value.name]
+    return _class(value) if isinstance(value, type) else None
+
+
+def _parts(value: Any) -> list[Any]:
+    """Return the values that an object consists of, in a fixed order."""
     if isinstance(value, partial):
-        return [inner(value.func), inner(value.args), inner(value.keywords)]
+        return [value.func, value.args, value.keywords]
     if isinstance(value, FunctionType):
         names = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-        held = {name: cell.cell_contents for name, cell in names if cell != CellType()}
-        return [value.__qualname__, _source(value), inner(value.__defaults__), inner(held)]
+        held = [[name, cell.cell_contents] for name, cell in names if cell != CellType()]
+        return [repr(_source(value)), value.__defaults__, value.__kwdefaults__, held]
     if isinstance(value, Mapping):
-        return {repr(key): inner(v) for key, v in value.items()}
+        return [[repr(key), v] for key, v in value.items()]
     if isinstance(value, Set):
         return sorted(map(repr, value))
     if isinstance(value, Sequence):
-        return [inner(v) for v in value]
-    return getattr(value, "__qualname__", type(value).__qualname__)
+        return list(value)
+    # A module that is held without being registered is known by its class.
+    return [] if isinstance(value, nn.Module) else [getattr(value, "__dict__", None)]
