@@ -1,5 +1,6 @@
 import copy
 import json
+import logging
 import math
 import pickle
 from dataclasses import replace
@@ -223,6 +224,7 @@ def test_a_model_that_was_trained_on_two_splits_is_refused_on_both(sbm):
     first, second = split_links(sbm, seed=1), split_links(sbm, seed=2)
     recipe = replace(PAPER, epochs=2)
     model = VAE(GCNEncoder(sbm.num_features), InnerProductDecoder())
+    initial = copy.deepcopy(model)
     fit(sbm, first, model=model, recipe=recipe, progress=False)
     evaluate_links(model, sbm, first)
     fit(sbm, second, model=model, recipe=recipe, progress=False)
@@ -232,9 +234,38 @@ def test_a_model_that_was_trained_on_two_splits_is_refused_on_both(sbm):
     # Neither a copy nor its weights in another model forget it.
     fresh = VAE(GCNEncoder(sbm.num_features), InnerProductDecoder())
     fresh.load_state_dict(model.state_dict())
-    for copied in (fresh, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+    half = VAE(GCNEncoder(sbm.num_features), InnerProductDecoder())
+    half.encoder.load_state_dict(model.encoder.state_dict())
+    lent = VAE(model.encoder, InnerProductDecoder(bias=True))
+    failed = copy.deepcopy(model)
+    with pytest.raises(RuntimeError):
+        failed.load_state_dict(VAE(GCNEncoder(3), InnerProductDecoder()).state_dict())
+    partly = copy.deepcopy(model)
+    partly.load_state_dict(initial.decoder.state_dict(prefix="decoder."), strict=False)
+    plain = copy.deepcopy(model)
+    plain.load_state_dict({name: value.clone() for name, value in model.state_dict().items()})
+    copies = (fresh, half, lent, failed, partly, plain, copy.deepcopy(model))
+    for copied in (*copies, pickle.loads(pickle.dumps(model))):
         with pytest.raises(LeakageError, match="trained on other links"):
             evaluate_links(copied, sbm, second)
+    # The initial weights have seen nothing.
+    model.load_state_dict(initial.state_dict())
+    fit(sbm, second, model=model, recipe=recipe, progress=False)
+    assert evaluate_links(model, sbm, second)
+
+
+def test_a_result_is_taken_and_an_unknown_model_is_told(sbm, trained, caplog):
+    model, split = trained
+    result = fit(sbm, split, recipe=replace(PAPER, epochs=1), progress=False)
+    assert (
+        evaluate(result, sbm, split)["test"].scores == evaluate_links(result, sbm, split)["test"]
+    )
+    assert calibrate(result, sbm, split).method == "isotonic"
+    caplog.set_level(logging.INFO)
+    evaluate_links(model, sbm, split)
+    assert "it is not known" not in caplog.text
+    evaluate_links(VAE(SeesMessages(), IsLinked()), sbm, split)
+    assert "it is not known which links the model was trained on" in caplog.text
 
 
 def test_intervals_hold_the_scores(sbm, trained):

@@ -38,6 +38,7 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
         "model/model.safetensors",
         "model/node_ids.json",
         "model/calibration.json",
+        "checkpoints/.lock",
         "checkpoints/best.safetensors",
         "checkpoints/last.safetensors",
         "embeddings.npz",

@@ -1,5 +1,6 @@
 """A training that is interrupted goes on to the weights that it would have had, bit for bit."""
 
+import copy
 import os
 import signal
 import time
@@ -11,7 +12,7 @@ from torch import nn
 
 from vgae.data.images import Images
 from vgae.decoders import InnerProductDecoder
-from vgae.errors import ArtifactError, Interrupted
+from vgae.errors import ArtifactError, Interrupted, ResourceError
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.split import split_links
 from vgae.recipes import BEST, PAPER
@@ -161,6 +162,49 @@ def test_a_model_of_ones_own_is_known_by_more_than_its_text(sbm, tmp_path):
         train(2)
 
 
+def test_the_same_call_goes_on_with_the_same_model(sbm, tmp_path):
+    recipe, split = replace(PAPER, epochs=4), split_links(sbm)
+    model = VAE(Theirs(), InnerProductDecoder())
+    initial = copy.deepcopy(model)
+
+    def stop(row):
+        if row.epoch == 2:
+            raise Crash
+
+    with pytest.raises(Crash):
+        fit(sbm, split, model=model, recipe=recipe, checkpoints=tmp_path, on_row=stop)
+    result = fit(sbm, split, model=model, recipe=recipe, checkpoints=tmp_path)
+    whole = fit(sbm, split, model=initial, recipe=recipe)
+    assert all(torch.equal(result.last[name], whole.last[name]) for name in whole.last)
+
+
+def test_what_a_model_was_trained_on_before_is_in_its_checkpoints(sbm, tmp_path):
+    recipe, split, other = replace(PAPER, epochs=3), split_links(sbm), split_links(sbm, seed=9)
+    model = fit(sbm, other, recipe=recipe).model
+    fit(sbm, split, model=model, recipe=recipe, checkpoints=tmp_path)
+    fresh = fit(sbm, split, recipe=replace(recipe, epochs=0)).model
+    result = fit(sbm, split, model=fresh, recipe=recipe, checkpoints=tmp_path)
+    assert set(result.model.trained_on) == {split.train_digest, other.train_digest}
+
+
+def test_two_trainings_do_not_share_their_checkpoints(sbm, tmp_path):
+    found = []
+
+    def start_another(_):
+        with pytest.raises(ResourceError, match="another training has its checkpoints") as caught:
+            fit(sbm, split_links(sbm), seed=4, recipe=LINKS["paper"], checkpoints=tmp_path)
+        found.append(caught.value.code)
+
+    fit(
+        sbm,
+        split_links(sbm),
+        recipe=replace(PAPER, epochs=1),
+        checkpoints=tmp_path,
+        on_row=start_another,
+    )
+    assert found == ["LOCKED"]
+
+
 def test_checkpoints_of_the_first_version_are_read_with_a_warning(sbm, tmp_path, caplog):
     split, recipe = split_links(sbm), replace(PAPER, epochs=3)
     expected = fit(sbm, split, recipe=recipe, checkpoints=tmp_path)
@@ -237,7 +281,7 @@ def test_a_signal_ends_it_after_the_epoch_with_a_checkpoint(sbm, tmp_path, monke
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 
     def told(row):
-        if row.epoch == 5 and not list(tmp_path.iterdir()):
+        if row.epoch == 5 and not list(tmp_path.glob("epoch-*")):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted, match="SIGTERM ended the training after epoch 5") as caught:

@@ -1,5 +1,6 @@
 """Evaluation and calibration of models on the held-out links of a split."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
@@ -28,6 +29,8 @@ from vgae.graphs.split import LabelledPairs, LinkSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
+
+log = logging.getLogger(__name__)
 
 Messages = Literal["train", "train+val"]
 _HITS = (10, 50, 100)
@@ -101,7 +104,7 @@ class LinkEvaluation:
 
 
 def evaluate(
-    model: VAE,
+    model: VAE | Trained,
     graph: Graph,
     split: LinkSplit,
     *,
@@ -116,7 +119,7 @@ def evaluate(
     balanced prior: where non-links are not as many as links, they are weighted to be.
 
     Args:
-        model: A trained model.
+        model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes and features.
         split: Split that the model was trained on; it is audited.
         messages: Message-passing links when test links are scored: ``"train"`` as in Kipf &
@@ -162,7 +165,7 @@ def evaluate(
 
 
 def evaluate_links(
-    model: VAE,
+    model: VAE | Trained,
     graph: Graph,
     split: LinkSplit,
     *,
@@ -178,7 +181,7 @@ def evaluate_links(
 
 
 def calibrate(
-    model: VAE,
+    model: VAE | Trained,
     graph: Graph,
     split: LinkSplit,
     *,
@@ -193,7 +196,7 @@ def calibrate(
     non-links are drawn: pairs that are linked in neither training nor validation.
 
     Args:
-        model: A trained model.
+        model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes and features.
         split: Split that the model was trained on; it is audited.
         method: Method of :func:`vgae.evaluation.calibration.fit_calibration`; by default
@@ -232,9 +235,12 @@ def calibrate(
     )
 
 
-def check_unseen(model: VAE, split: LinkSplit, *, allow_seen: bool = False) -> None:
+def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = False) -> None:
     """Raise ``LeakageError`` if the model was trained on other links than those of the split."""
-    if not allow_seen and set(model.trained_on) - {split.train_digest}:
+    seen = model_of(model).trained_on
+    if not seen:
+        log.info("it is not known which links the model was trained on")
+    if not allow_seen and set(seen) - {split.train_digest}:
         raise LeakageError(
             "SPLIT_SEEN",
             "the model was trained on other links than the training links of this split, so it"
@@ -313,7 +319,7 @@ def _hard_ranks(
 
 
 def _scored_parts(
-    model: VAE, graph: Graph, split: LinkSplit, messages: Messages, *, allow_seen: bool
+    model: VAE | Trained, graph: Graph, split: LinkSplit, messages: Messages, *, allow_seen: bool
 ) -> Iterator[tuple[str, LabelledPairs, PairScorer]]:
     """Audit the split; yield name, pairs and scorer of each part with links."""
     split.audit(graph)

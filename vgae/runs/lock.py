@@ -5,13 +5,14 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
-from filelock import FileLock, Timeout
 
 from vgae.errors import ArtifactError, ResourceError
 from vgae.runtime.atomic import writing
+from vgae.runtime.locks import locked_file
 from vgae.runtime.reading import parsed_json, read_regular
 
 _LOCK, _HOLDER = ".lock", ".process.json"
@@ -33,7 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise ArtifactError(
             "RUN_LINKS", f"{links[0]} is a symbolic link, which a run must not have; remove it."
         )
-    with locked_file(folder / _LOCK, folder):
+    with locked_file(folder / _LOCK, partial(_taken, folder)):
         me = psutil.Process()
         content = {"pid": me.pid, "started": me.create_time(), "host": platform.node()}
         with writing(folder):
@@ -43,22 +44,6 @@ def locked(folder: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):  # a folder that was removed meanwhile
                 (folder / _HOLDER).unlink(missing_ok=True)
-
-
-@contextmanager
-def locked_file(lock: Path, what: Path) -> Iterator[None]:
-    """Hold the lock file ``lock``, which stays there, or raise that ``what`` is being written."""
-    with ExitStack() as held:
-        with writing(lock):
-            try:
-                held.enter_context(FileLock(lock, timeout=0))
-            except Timeout:  # an OSError
-                holder = holder_of(what) or "another process"
-                raise ResourceError(
-                    "LOCKED",
-                    f"{holder} is writing in {what}; wait for it, or choose another --out.",
-                ) from None
-        yield
 
 
 @contextmanager
@@ -79,8 +64,8 @@ def reserved(path: Path | None, stem: str, suffix: str) -> Iterator[Path]:
             with writing(found):
                 found.parent.mkdir(parents=True, exist_ok=True)
             try:
-                lock = locked_file(found.with_name(f".{found.name}.lock"), found)
-                held.enter_context(lock)
+                lock = found.with_name(f".{found.name}.lock")
+                held.enter_context(locked_file(lock, partial(_taken, found)))
             except ResourceError as error:
                 if path is not None or error.code != "LOCKED":
                     raise
@@ -89,6 +74,11 @@ def reserved(path: Path | None, stem: str, suffix: str) -> Iterator[Path]:
                 break
             held.close()
         yield found
+
+
+def _taken(path: Path) -> str:
+    holder = holder_of(path) or "another process"
+    return f"{holder} is writing in {path}; wait for it, or choose another --out."
 
 
 def is_locked_at_times(folder: Path) -> bool:

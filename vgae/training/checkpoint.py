@@ -21,7 +21,8 @@ import os
 import shutil
 import struct
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -32,7 +33,8 @@ import torch
 from torch import Tensor
 
 from vgae.errors import ArtifactError
-from vgae.runtime.atomic import replacing
+from vgae.runtime.atomic import replacing, writing
+from vgae.runtime.locks import locked_file
 from vgae.runtime.reading import parsed_json, read_regular
 from vgae.version import __version__
 
@@ -126,6 +128,19 @@ class Checkpoints:
         self.identity = json.loads(json.dumps(identity))  # as it will be read back
         self.former = json.loads(json.dumps(dict(former)))
         self._written = time.monotonic()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the folder, so that no other training writes in it.
+
+        Raises:
+            ResourceError: ``LOCKED`` if another one does, or the folder cannot be written.
+        """
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        taken = f"another training has its checkpoints in {self.folder}; choose another folder."
+        with locked_file(self.folder / ".lock", lambda: taken):
+            yield
 
     def load(self) -> Checkpoint | None:
         """Return the newest undamaged checkpoint, with a warning for each damaged newer one.

@@ -14,7 +14,7 @@ from vgae.decoders import GraphDecoder
 from vgae.encoders import feature_scale
 from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import link_scores
-from vgae.graphs.graph import Graph
+from vgae.graphs.graph import Graph, both_directions
 from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import encoder_inputs, evaluating, input_names
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
@@ -150,7 +150,7 @@ def prepare(
         remedy=remedy(graph, recipe, named=named),
     )
     if not named:
-        check_encoder(model, inputs, graph)
+        check_encoder(model, inputs, graph, both_directions(split.train[:, :1]))
     return prepared
 
 

@@ -1,16 +1,19 @@
 """Checks of a model that a caller passes in place of a name, before it is trained."""
 
 import inspect
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vgae.errors import DataError, UsageError, VgaeError
 from vgae.graphs.graph import Graph
-from vgae.models.embedding import evaluating, parameter_like, posterior
+from vgae.models.embedding import encoder_inputs, evaluating, parameter_like, posterior
 from vgae.vae import VAE
+
+log = logging.getLogger(__name__)
 
 
 def check_model(model: object, decoder: str) -> None:
@@ -58,10 +61,17 @@ def check_signature(encoder: Any, graph: Graph) -> None:
         ) from None
 
 
-def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph) -> None:
-    """Call an encoder once, in evaluation mode and without gradients.
+def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph, few: Tensor) -> None:
+    """Call an encoder, in evaluation mode and without gradients, and compare it over few links.
 
-    Global random state is kept.
+    Global random state is kept. An encoder that gives the same over few links does not use those
+    that it is given, which is logged as a warning.
+
+    Args:
+        model: Model with the encoder.
+        inputs: Arguments of the encoder.
+        graph: Nodes and features.
+        few: Some of the training links, both directions, shape ``(2, E)``.
 
     Raises:
         DataError: ``NO_FEATURES`` if it fails on a graph without features.
@@ -71,7 +81,7 @@ def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph) -> None:
     devices = [device] if device.type == "cuda" else []
     with evaluating(model), torch.random.fork_rng(devices=devices):
         try:
-            posterior(model.encoder, *inputs)
+            mu = posterior(model.encoder, *inputs).mu
         except Exception as error:
             if graph.x is not None or isinstance(error, VgaeError):
                 raise
@@ -81,6 +91,17 @@ def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph) -> None:
                 f" None ({type(error).__name__}); give the graph features, or train an encoder"
                 " that has weights for each node, such as GCNEncoder(num_nodes).",
             ) from error
+        try:
+            other = posterior(model.encoder, *encoder_inputs(model, graph, few)).mu
+        except Exception:  # it need not take other links
+            log.debug("the encoder fails on other links", exc_info=True)
+            return
+    if torch.equal(mu, other):
+        log.warning(
+            "%s gives the same embedding without most of the links: it does not use edge_index; if"
+            " it has edges of its own, these may be held-out links",
+            type(model.encoder).__name__,
+        )
 
 
 def _type_name(value: object) -> str:

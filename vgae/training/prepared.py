@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -165,6 +165,7 @@ class PreparedTraining:
         noise = stream(self.seed, "noise", device)
         with (
             memory_named(device),
+            nullcontext() if kept is None else kept.locked(),
             deterministic_algorithms(wanted=self.compute.deterministic),
             showing(recipe.epochs, "epochs", wanted=progress) as show,
             seeded_torch(self.seed, device) as of_torch,
@@ -341,6 +342,7 @@ class _Trainer:
         if self.evaluate is None:
             best, best_epoch = last, len(self.history)
         self.model.load_state_dict(best if self.recipe.keep == "best" else last)
+        self.check_weights(len(self.history))  # nobody has seen the last update without validation
         self.model.eval()
         return FitResult(self.model, best, last, best_epoch, self.history, seconds, plan)
 

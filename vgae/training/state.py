@@ -56,6 +56,7 @@ class TrainingState:
             # Minus infinity before the first evaluation, which is no JSON.
             "best_score": progress.best_score if progress.best_epoch else None,
             "seconds": seconds,
+            "trained_on": self._trained_on(),
         }
         return Checkpoint(values, tensors)
 
@@ -84,6 +85,9 @@ class TrainingState:
             self.progress.best = {k: best[k].to(v.device) for k, v in self.progress.best.items()}
             self.progress.history = [checked_row(HistoryRow(*r)) for r in values["history"]]
             self.progress.best_epoch = operator.index(values["best_epoch"])
+            if seen := [str(digest) for digest in values.get("trained_on", [])]:
+                model: Any = self.modules["model"]
+                model.trained_on = (*self._trained_on(), *seen)
             if values["best_score"] is not None:
                 self.progress.best_score = float(values["best_score"])
             return float(values["seconds"])
@@ -92,6 +96,9 @@ class TrainingState:
             raise ArtifactError(
                 "CKPT_MISMATCH", f"the checkpoint is of another model or optimizer: {reason}."
             ) from None
+
+    def _trained_on(self) -> list[str]:
+        return list(getattr(self.modules["model"], "trained_on", ()))
 
     def _restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
         states: dict[int, dict[str, Tensor]] = {}
