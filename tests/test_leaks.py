@@ -8,6 +8,7 @@ code of a refusal; or the statement that was tested.
 import contextlib
 import copy
 import io
+import logging
 import shutil
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from vgae.graphs.split import LabelledPairs, LinkSplit, split_links
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.links import score_links
 from vgae.recipes import BEST, PAPER
-from vgae.runs.graphs import train_run
+from vgae.runs.graphs import recalibrate, train_run
 from vgae.runs.lifecycle import load_run, resume
 from vgae.training.links import fit
 from vgae.vae import VAE
@@ -251,6 +252,67 @@ def copied(_):
     return code
 
 
+@door("A trained encoder in another model, itself or its weights")
+def lent_encoder(_):
+    model, other = trained(split_links(graph())), split_links(graph(), seed=1)
+    half = VAE(GCNEncoder(12, bias=False), InnerProductDecoder())
+    half.encoder.load_state_dict(model.encoder.state_dict())
+    lent = VAE(model.encoder, InnerProductDecoder())
+    (code,) = {refused(lambda m=m: evaluate(m, graph(), other)) for m in (half, lent)}
+    return code
+
+
+@door("Trained weights as a plain dict or safetensors in a new model, which say nothing")
+def plain_weights(_):
+    split, other = split_links(graph()), split_links(graph(), seed=1)
+    weights = {name: value.clone() for name, value in trained(split).state_dict().items()}
+    fresh = VAE(GCNEncoder(12, bias=False), InnerProductDecoder())
+    fresh.load_state_dict(weights)
+    log = logging.getLogger("vgae.evaluation.links")
+    with Listening(log) as lines:
+        evaluate(fresh, graph(), other)
+    assert lines == ["it is not known which links the model was trained on"]
+    return "cannot be known, which `evaluate` logs"
+
+
+class Listening(logging.Handler):
+    """Messages of a logger as a list, in a ``with`` block."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log, self.lines = log, []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+    def __enter__(self):
+        self.before = self.log.level
+        self.log.addHandler(self)
+        self.log.setLevel(logging.INFO)
+        return self.lines
+
+    def __exit__(self, *_):
+        self.log.removeHandler(self)
+        self.log.setLevel(self.before)
+
+
+@door("An encoder that holds all edges of the graph and ignores those it is given")
+def own_edges(_):
+    class OwnEdges(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.edges = GCNEncoder(12), graph().edge_index
+
+        def forward(self, x, edge_index):
+            return self.encoder(x, self.edges)
+
+    with Listening(logging.getLogger("vgae.training.own_model")) as lines:
+        model = VAE(OwnEdges(), InnerProductDecoder())
+        fit(graph(), split_links(graph()), model=model, recipe=SHORT, progress=False)
+    assert any("does not use edge_index" in line for line in lines)
+    return "a warning before the training"
+
+
 @door("A saved model (`save_pretrained`), evaluated on another split")
 def saved(folder):
     save_pretrained(trained(split_links(graph())), folder / "model")
@@ -303,6 +365,40 @@ def run_with_other_embeddings(folder):
     first, second = runs(folder)
     shutil.copy(second / "embeddings.npz", first / "embeddings.npz")
     return ended(["figure", str(first), "embedding"])
+
+
+@door("A run with the configuration or the history of another run on the same split")
+def run_with_other_configuration(folder):
+    first, _ = runs(folder)
+    path = str(folder / "pairs.npz")
+    other = train_run(path, folder / "other", model="gae", recipe=SHORT, progress=False).folder
+    found = set()
+    for name in ("config.json", "history.jsonl"):
+        kept = (first / name).read_bytes()
+        shutil.copy(other / name, first / name)
+        found.add(refused(lambda: load_run(first)))
+        (first / name).write_bytes(kept)
+    (code,) = found
+    return code
+
+
+@door("A run that another one replaces while `vgae calibrate` works on it")
+def replaced(folder):
+    first, second = runs(folder)
+    run = load_run(first)
+    fitted, _ = calibrate(run.model, run.graph, run.split), run.embedding
+    shutil.rmtree(first)
+    shutil.copytree(second, first)
+    return refused(lambda: recalibrate(run, fitted))
+
+
+@door("A graph with new nodes and a split of its own, under a model of the old graph")
+def new_nodes(_):
+    x = torch.cat([graph().x, torch.ones(1, 12)])
+    links = torch.cat([graph().links, torch.tensor([[0], [60]])], dim=1)
+    larger = Graph.from_edges(links, x=x)
+    model = trained(split_links(graph()))
+    return refused(lambda: evaluate(model, larger, split_links(larger)))
 
 
 @door("`vgae embed RUN --messages all` over the embeddings that figures and pages show")

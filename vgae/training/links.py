@@ -65,7 +65,9 @@ def fit(
             ``edge_weight`` too. The encoder is called once before the training, in evaluation
             mode. Fields of the recipe that have no effect on the model are logged.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
-        seed: Seed of the initial weights, noise, masks, dropout and sampled pairs.
+        seed: Seed of the initial weights, noise, masks, dropout and sampled pairs. During the
+            training it also seeds torch's own generators, for parts of a model that draw from
+            them; those are reproducible unless ``on_row`` or another thread draws too.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``; or
             a :class:`vgae.runtime.devices.Compute`, which also limits memory, records CUDA graphs
             and asks for deterministic algorithms.
