@@ -99,10 +99,10 @@ class VAE(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        if not hasattr(encoder, _MARK):
+        if isinstance(encoder, nn.Module) and not hasattr(encoder, _MARK):
             setattr(encoder, _MARK, ())
-            self.encoder.register_state_dict_post_hook(_keep_mark)
-            self.encoder.register_load_state_dict_pre_hook(_add_mark)
+            encoder.register_state_dict_post_hook(_keep_mark)
+            encoder.register_load_state_dict_pre_hook(_add_mark)
 
     @property
     def trained_on(self) -> tuple[str, ...]:
