@@ -296,6 +296,44 @@ def test_what_is_no_split_is_one_line_that_names_it(write, kind, words, split, n
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("train_edges_v2.csv", "test_negatives_hard.csv", "test_links_2024.txt", "testset.txt"),
+        *("test1.txt", "test.dat", "valid_notes.csv", "valset.csv", "trainEdges.tsv"),
+        *("train_test.txt", "test.txt.bak", "validation_2/"),
+    ],
+)
+def test_no_file_with_the_word_of_a_part_is_left_out_silently(name, split, named, tmp_path):
+    write_text(tmp_path, parts_of(split), named)
+    if name.endswith("/"):
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("n01 n02\n")
+    words = rf"{name.rstrip('/')} is .*; rename it, or move it away: names must consist of"
+    with pytest.raises(DataError, match=words) as caught:
+        read_split(tmp_path, named)
+    assert caught.value.code == "SPLIT_PARTS"
+
+
+def test_no_array_with_the_word_of_a_part_is_left_out_silently(split, named, tmp_path):
+    arrays = {name: part.numpy() for name, part in split._parts().items()}
+    np.savez(tmp_path / "s.npz", **arrays, test_mask=np.ones(40))
+    with pytest.raises(DataError, match=r"s\.npz: test_mask is not understood"):
+        read_split(tmp_path / "s.npz", named)
+
+
+def test_what_is_not_used_is_told(split, named, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write_text(tmp_path, parts_of(split) | {"train_neg": split.val.neg}, named)
+    others = (".test.txt.swp", "README", "evaluate.py", "latest.log", "nodes.csv", "values.txt")
+    for name in others:
+        (tmp_path / name).write_text("?")
+    assert as_sets(read_split(tmp_path, named)) == as_sets(split)
+    assert f"split: not used: {', '.join(others)}" in caplog.text
+    assert "train_neg is not used" in caplog.text
+
+
 def test_a_file_that_is_neither_npz_nor_folder_is_refused(named, tmp_path):
     (tmp_path / "split.csv").write_text("a,b\n")
     with pytest.raises(DataError, match=r"a folder or an \.npz file, got split\.csv"):

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,12 @@ _PARTS = {
 _LINKS = {"pos", "positive", "edge", "edges", "link", "links", "index", "pairs", "true"}
 _NON_LINKS = {"neg", "negative", "negatives", "false", "non", "nonlinks"}
 _OWN = {"heart", "samples"}
+_SHOWN = 8  # names in a message
+_OF_A_PART = re.compile(r"(train|test|valid)|(val|dev)(s|sets?|data|edges?|links?|pos|neg)?$")
 _RULE = (
-    "names must begin or end in train, val or test, and have _pos or none for links, _neg for"
-    " non-links, heart_val_samples for non-links of each link"
+    "names must consist of train, val or test, of _pos, _edges, _links or none for links, of _neg"
+    " for non-links, such as val_pos.txt and test_neg.txt; heart_val_samples.npy for non-links of"
+    " each link"
 )
 
 
@@ -58,7 +61,9 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
     ``heart_valid_samples.npy`` and ``heart_test_samples.npy``, of shape ``(P, K, 2)``, are K
     non-links of each link in the order of ``valid_pos.txt`` and ``test_pos.txt``; the files
     ``*_neg`` are not used then. Absent training links are all that are not held out; absent
-    non-links are drawn. Other files and non-links of ``train`` are not used.
+    non-links are drawn. Non-links of ``train`` and files whose names have no word of a part are
+    not used, and named in a line of the log. Any other name with such a word, as ``test_2024.txt``
+    or ``test.dat``, is refused.
 
     Args:
         path: File or folder.
@@ -67,7 +72,8 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
 
     Raises:
         ArtifactError: If a file of :meth:`LinkSplit.save` is damaged.
-        DataError: If another file is missing or damaged, or holds no pairs of nodes of the graph.
+        DataError: If another file is missing or damaged, or holds no pairs of nodes of the graph;
+            ``SPLIT_PARTS`` if its name is not understood.
         LeakageError: If the split leaks; see :meth:`LinkSplit.audit`.
     """
     path = Path(path)
@@ -85,7 +91,8 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
                 split = LinkSplit.load(path)
                 split.audit(graph)
                 return split
-            found = iter(arrays.items())
+            used = _used(arrays, {name: name for name in arrays})
+            found = ((name, arrays[name]) for name in used)
         return LinkSplit.from_pairs(graph, **_arranged(found), seed=seed)
 
 
@@ -138,27 +145,26 @@ def has_columns(path: str | os.PathLike[str]) -> bool:
 def _arranged(found: Iterator[tuple[str, np.ndarray]]) -> dict[str, Any]:
     """Return the arguments of ``from_pairs`` from arrays by the names of their files or keys."""
     given: dict[str, tuple[str, np.ndarray]] = {}
-    names = []
     for name, array in found:
-        names.append(name)
         place = _place(name)
-        if place is None:
-            continue
+        assert place is not None  # by _used
         if place in given:
             first = given[place][0]
             raise DataError(
                 "SPLIT_PARTS", f"{first} and {name} are both {place}; leave one of them out."
             )
         given[place] = name, array
+    names = [name for name, _ in given.values()]
     for part in ("val", "test"):
         if own := given.pop(f"{part}_own", None):
             if shared := given.get(f"{part}_neg"):
                 log.info("%s is not used: %s has non-links of each link", shared[0], own[0])
             given[f"{part}_neg"] = own
-    given.pop("train_neg", None)
-    given.pop("train_own", None)
+    for place in ("train_neg", "train_own"):
+        if unused := given.pop(place, None):
+            log.info("%s is not used: a training draws its non-links itself", unused[0])
     if not {"val", "test"} & given.keys():
-        listed = printable(", ".join(names[:8])) or "nothing"
+        listed = printable(", ".join(names[:_SHOWN])) or "nothing"
         raise DataError("SPLIT_PARTS", f"it has no links of val or test; {_RULE}; found {listed}.")
     return {place: array for place, (_, array) in given.items()}
 
@@ -174,6 +180,38 @@ def _place(name: str) -> str | None:
     return next(iter(parts)) + kind
 
 
+def _used(names: Iterable[str], stems: Mapping[str, str]) -> list[str]:
+    """Return the names that stand for a part, and log the others.
+
+    Args:
+        names: Names of files or keys.
+        stems: What :func:`_place` reads in a name; without an entry its format is not read.
+
+    Raises:
+        DataError: ``SPLIT_PARTS`` if a name has a word of a part, and is not used.
+    """
+    used, others = [], []
+    for name in names:
+        place = _place(stems[name]) if name in stems else None
+        if place is not None:
+            used.append(name)
+        elif name.startswith(".") or not any(map(_OF_A_PART.match, _words(name))):
+            others.append(name)
+        else:
+            what = "is not understood" if name in stems else "is of no format of a split"
+            raise DataError(
+                "SPLIT_PARTS", f"{printable(name)} {what}; rename it, or move it away: {_RULE}."
+            )
+    if others:
+        more = ", ..." * (len(others) > _SHOWN)
+        log.info("split: not used: %s%s", printable(", ".join(others[:_SHOWN])), more)
+    return used
+
+
+def _words(name: str) -> list[str]:
+    return re.findall("[a-z]+", name.lower())
+
+
 def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and pairs of each file of a split."""
     inside = folder / "split" if (folder / "split").is_dir() else folder
@@ -181,17 +219,23 @@ def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
     if len(nested) > 1:
         listed = ", ".join(child.name for child in nested)
         raise DataError("SPLIT_PARTS", f"it has several splits, {listed}; name one of them.")
-    for path in sorted((nested[0] if nested else folder).iterdir()):
-        unpacked = unpacked_name(path)
-        if not path.is_file() or _place(unpacked.stem) is None:
-            continue
+    paths = {path.name: path for path in sorted((nested[0] if nested else folder).iterdir())}
+    stems = {name: unpacked_name(path).stem for name, path in paths.items() if _is_read(path)}
+    for name in _used(paths, stems):
+        path = paths[name]
         if has_columns(path):
-            yield unpacked.stem, _numbered(_edges(path), graph, path)
+            yield stems[name], _numbered(_edges(path), graph, path)
         elif path.suffix.lower() == ".npy":
             yield path.stem, read_npy(path)
-        elif path.suffix.lower() == ".pt":
+        else:
             for kind, pairs in _ogb_pairs(read_integers(path), path).items():
                 yield f"{path.stem}{kind}", pairs
+
+
+def _is_read(path: Path) -> bool:
+    """Return whether a path is a file in a format of a split; hidden ones are not read."""
+    known = has_columns(path) or path.suffix.lower() in (".npy", ".pt")
+    return known and path.is_file() and not path.name.startswith(".")
 
 
 def _edges(path: Path, time: str | None = None) -> EdgeList:
