@@ -48,6 +48,7 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
     ======================================  ======================================================
     ``.npz``                                a split as :meth:`LinkSplit.save` writes it; or arrays
                                             such as ``train``, ``val_pos``, ``test_neg``
+    the folder of a run                     its ``split.npz``
     a folder of text or ``.parquet``        two names of nodes a line: ``train_pos.txt``,
                                             ``valid_pos.csv``, ``test_neg.tsv`` and so on
     a folder of ``.npy``                    arrays of these names
@@ -77,6 +78,8 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
         LeakageError: If the split leaks; see :meth:`LinkSplit.audit`.
     """
     path = Path(path)
+    if (path / "config.json").is_file() and (path / "split.npz").is_file():
+        path /= "split.npz"
     with naming(path):
         if path.is_dir():
             found = _files(path, graph)
