@@ -12,7 +12,7 @@ import torch
 
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
 from vgae.data.npy import read_npy
-from vgae.data.text import TextFormat, is_integer, unpacked_name
+from vgae.data.text import TextFormat, is_integer, is_number, unpacked_name
 from vgae.data.torch_files import read_integers
 from vgae.errors import DataError, printable
 from vgae.graphs.canonical import link_positions
@@ -127,7 +127,7 @@ def split_by_time(
     """
     path = Path(path)
     num_val, num_test = part_sizes(graph, val, test)
-    edges = _edges(path, column)
+    edges = _edge_list(path, column)
     if edges.time is None:
         raise DataError("NO_EDGES", f"{path}: it has no edges.")
     order = edges.time.argsort(kind="stable")
@@ -166,7 +166,12 @@ def _arranged(found: Iterator[tuple[str, np.ndarray]]) -> dict[str, Any]:
     for place in ("train_neg", "train_own"):
         if unused := given.pop(place, None):
             log.info("%s is not used: a training draws its non-links itself", unused[0])
-    if not {"val", "test"} & given.keys():
+    for part in ("val", "test"):
+        links, neg = given.get(part), given.get(f"{part}_neg")
+        if links and neg and links[1].size and not neg[1].size:
+            rule = f"{neg[0]} is empty, but {links[0]} is not"
+            raise DataError("SPLIT_PARTS", f"{rule}; leave it out, and non-links are drawn.")
+    if not any(given[part][1].size for part in ("val", "test") if part in given):
         listed = printable(", ".join(names[:_SHOWN])) or "nothing"
         raise DataError("SPLIT_PARTS", f"it has no links of val or test; {_RULE}; found {listed}.")
     return {place: array for place, (_, array) in given.items()}
@@ -227,7 +232,9 @@ def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
     for name in _used(paths, stems):
         path = paths[name]
         if has_columns(path):
-            yield stems[name], _numbered(_edges(path), graph, path)
+            edges = _edges(path)
+            pairs = np.empty((2, 0), np.int64) if edges is None else _numbered(edges, graph, path)
+            yield stems[name], pairs
         elif path.suffix.lower() == ".npy":
             yield path.stem, read_npy(path)
         else:
@@ -241,37 +248,77 @@ def _is_read(path: Path) -> bool:
     return known and path.is_file() and not path.name.startswith(".")
 
 
-def _edges(path: Path, time: str | None = None) -> EdgeList:
+def _edges(path: Path) -> EdgeList | None:
+    """Return the pairs of a file of a split; ``None`` if it is empty, and one that is held out."""
+    try:
+        edges = _edge_list(path)
+        if edges.weight is not None and (edges.weight <= 0).any():  # in parquet
+            raise DataError("ZERO_WEIGHT", "")
+    except DataError as error:
+        if error.code in ("ZERO_WEIGHT", "NEGATIVE_WEIGHT"):
+            raise DataError(
+                "SPLIT_PARTS",
+                f"{path}: it has a third column with 0, perhaps labels, which are not read; keep"
+                " the links here, two names a line, and move the non-links into a file *_neg.",
+            ) from None
+        place = _place(unpacked_name(path).stem) or ""
+        if error.code != "NO_EDGES" or place.startswith("train"):
+            raise
+        log.info("%s is empty: no links or non-links", path)
+        return None
+    return edges
+
+
+def _edge_list(path: Path, time: str | None = None) -> EdgeList:
     """Return the pairs of an edge list in text or parquet."""
     if path.suffix.lower() == ".parquet":
         with naming(path):
             return read_parquet_edges(path, time=time)
-    # Without a time, the first line is a header if it names no nodes; see _numbered.
-    return read_edge_list(
-        path, text=TextFormat(header=time is not None, time=time), announce=False
-    )
+    if time is not None:
+        return read_edge_list(path, text=TextFormat(time=time), announce=False)
+    # The first line is a header if it names no nodes; see _numbered.
+    try:
+        return read_edge_list(path, text=TextFormat(header=False), announce=False)
+    except DataError as error:
+        if error.code != "BAD_WEIGHT":
+            raise
+    # Unless it is seen to be one by the name of its third column.
+    return read_edge_list(path, announce=False)
 
 
 def _numbered(edges: EdgeList, graph: Graph, path: Path) -> np.ndarray:
     """Return the pairs as numbers of nodes, int64, shape ``(2, P)``, in the order of the file."""
     number_of = {str(name): number for number, name in enumerate(graph.ids)}
-    numbers = [number_of.get(str(name), -1) for name in edges.names]
-    pairs = np.array(numbers, dtype=np.int64)[edges.edges]
-    first = [str(edges.names[end]) for end in edges.edges[:, 0]]
+    names = [str(name) for name in edges.names]
+    if all(isinstance(name, int) for name in graph.ids):
+        names = [_whole(name) for name in names]
+    pairs = np.array([number_of.get(name, -1) for name in names], dtype=np.int64)[edges.edges]
+    first = [names[end] for end in edges.edges[:, 0]]
     if pairs.shape[1] > 1 and (pairs[:, 0] < 0).all() and not any(map(is_integer, first)):
         log.info("%s: its first line, %s, names no nodes: a header", path, " ".join(first)[:60])
         pairs = pairs[:, 1:]
     unknown = pairs < 0
     if unknown.any():
         ends = edges.edges[:, -pairs.shape[1] :]
-        names = dict.fromkeys(edges.names[end] for end in ends[unknown])
-        listed = ", ".join(repr(name)[:60] for name in list(names)[:3])
+        missing = dict.fromkeys(edges.names[end] for end in ends[unknown])
+        listed = ", ".join(repr(name)[:60] for name in list(missing)[:3])
         raise DataError(
             "NODE_ID",
-            f"{path}: {len(names):,} names are no nodes of {graph.name}: {listed}"
-            f"{' ...' * (len(names) > 3)}; those are {', '.join(map(repr, graph.ids[:3]))} ...",
+            f"{path}: {len(missing):,} names are no nodes of {graph.name}: {listed}"
+            f"{' ...' * (len(missing) > 3)}; those are {', '.join(map(repr, graph.ids[:3]))} ...",
         )
     return pairs
+
+
+def _whole(text: str) -> str:
+    """Return a whole number such as ``127.0`` or ``1.27e+02`` as ``127``, another text unchanged.
+
+    So ``np.savetxt`` writes integers.
+    """
+    if is_integer(text) or not is_number(text):
+        return text
+    value = float(text)
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else text
 
 
 def _ogb_pairs(content: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
