@@ -281,7 +281,7 @@ FAULTS = {
     "numbers from 1 on": (
         lambda f, s, g: np.save(f / "test.npy", np.array([[1, 2], [39, 40], [5, 6]])),
         DataError,
-        r"places in graph\.ids, got 39 - 40 .*; if they count from 1, subtract 1",
+        r"got 39 - 40 as .* numbers are places in graph\.ids, from 0 on; subtract 1",
     ),
     "no array": (lambda f, s, g: (f / "test.npy").write_bytes(b"PK"), DataError, "not a npy file"),
     "object array": (

@@ -28,7 +28,7 @@ def split(sbm):
 
 
 def test_graph_and_split_in_another_order_or_of_another_kind_are_refused(sbm, split):
-    with pytest.raises(UsageError, match="graph must be .*, got LinkSplit; the graph comes befo"):
+    with pytest.raises(UsageError, match=r"graph must be .*, got LinkSplit; the graph comes befo"):
         fit(split, sbm)
     with pytest.raises(UsageError, match=r"got Data; .* vgae\.Graph\.from_pyg\(data\) makes one"):
         fit(sbm.to_pyg(), split)

@@ -166,6 +166,12 @@ def _arranged(found: Iterator[tuple[str, np.ndarray]]) -> dict[str, Any]:
     for place in ("train_neg", "train_own"):
         if unused := given.pop(place, None):
             log.info("%s is not used: a training draws its non-links itself", unused[0])
+    _check_held_out(given, names)
+    return {place: array for place, (_, array) in given.items()}
+
+
+def _check_held_out(given: Mapping[str, tuple[str, np.ndarray]], names: list[str]) -> None:
+    """Raise ``DataError`` without held-out links, or if non-links of some are empty."""
     for part in ("val", "test"):
         links, neg = given.get(part), given.get(f"{part}_neg")
         if links and neg and links[1].size and not neg[1].size:
@@ -174,7 +180,6 @@ def _arranged(found: Iterator[tuple[str, np.ndarray]]) -> dict[str, Any]:
     if not any(given[part][1].size for part in ("val", "test") if part in given):
         listed = printable(", ".join(names[:_SHOWN])) or "nothing"
         raise DataError("SPLIT_PARTS", f"it has no links of val or test; {_RULE}; found {listed}.")
-    return {place: array for place, (_, array) in given.items()}
 
 
 def _place(name: str) -> str | None:

@@ -94,10 +94,9 @@ def labelled_pairs(data: "Data", name: str) -> tuple[Tensor, Tensor | None]:
 
 
 def check_undirected(train: "Data", held_out: Iterable[Tensor]) -> None:
-    """Raise ``LeakageError`` if training links are the reverse of held-out ones, and these are not.
+    """Raise ``LeakageError`` if held-out links are in train in the other direction alone.
 
-    So it is after ``RandomLinkSplit(is_undirected=False)``, the default of PyG: a link between
-    two nodes is known in one direction, and asked for in the other.
+    PyG's default, ``RandomLinkSplit(is_undirected=False)``, splits the directions of a link.
     """
     n, edge_index = train.num_nodes, train.edge_index
     if n is None or edge_index is None:

@@ -67,11 +67,11 @@ def checked_pairs(pairs: Any, name: str, num_nodes: int) -> Tensor:
     if bad.any():
         u, v = array[:, bad.argmax()].tolist()
         from_one = array.min() == 1 and array.max() == num_nodes
-        hint = "; if they count from 1, subtract 1" if from_one else ""
+        hint = ", from 0 on; subtract 1" if from_one else ""
         raise DataError(
             "INDEX_RANGE",
-            f"{name} must hold numbers of nodes in [0, {num_nodes}), places in graph.ids, got"
-            f" {u} - {v} as pair {bad.argmax()}, counted from 0{hint}.",
+            f"{name} must hold numbers of nodes in [0, {num_nodes}), got {u} - {v} as pair"
+            f" {bad.argmax()}, counted from 0; numbers are places in graph.ids{hint}.",
         )
     u, v = array.astype(np.int64, copy=False)
     if isinstance(pairs, Tensor) and (u <= v).all():

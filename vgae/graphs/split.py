@@ -198,10 +198,11 @@ class LinkSplit:
     ) -> "LinkSplit":
         """Make a split from the three ``Data`` of ``RandomLinkSplit(is_undirected=True)``.
 
-        PyG's default, ``is_undirected=False``, leaves held-out links in train, reversed. Training links are the ``edge_index`` of ``train`` and its pairs with a label above 0;
-        its non-links are not used. Held-out pairs are ``edge_label_index`` with ``edge_label``, 0
-        for a non-link, or ``pos_edge_label_index`` and ``neg_edge_label_index``; without
-        non-links, as many as links are drawn. Messages travel on training links only, whereas
+        PyG's default, ``is_undirected=False``, leaves held-out links in train, reversed. Training
+        links are the ``edge_index`` of ``train`` and its pairs with a label above 0; its non-links
+        are not used. Held-out pairs are ``edge_label_index`` with ``edge_label``, 0 for a
+        non-link, or ``pos_edge_label_index`` and ``neg_edge_label_index``; without non-links, as
+        many as links are drawn. Messages travel on training links only, whereas
         ``RandomLinkSplit`` adds the validation links to the messages of ``test``: scores differ
         from those over PyG's messages unless evaluated with ``messages="train+val"``.
 
