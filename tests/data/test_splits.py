@@ -243,7 +243,46 @@ FAULTS = {
         DataError,
         r"test\.txt, line 1: expected 2 or 3 fields",
     ),
-    "empty": (lambda f, s, g: (f / "test.txt").write_text(""), DataError, "no edges"),
+    "empty": (
+        lambda f, s, g: (f / "test.txt").write_text(""),
+        DataError,
+        "no links of val or test; .* found test",
+    ),
+    "empty training links": (
+        lambda f, s, g: write_text(f, {"train": s.train[:, :0], "test": s.test.pos}, g),
+        DataError,
+        r"train\.txt: it has no edges",
+    ),
+    "empty non-links": (
+        lambda f, s, g: write_text(f, {"test": s.test.pos, "test_neg": s.train[:, :0]}, g),
+        DataError,
+        "test_neg is empty, but test is not; leave it out",
+    ),
+    "labels": (
+        lambda f, s, g: (f / "test.txt").write_text("n01 n02 1\nn05 n09 0\n"),
+        DataError,
+        r"test\.txt: .* labels, which are not read; .* a file \*_neg",
+    ),
+    "labels under a header": (
+        lambda f, s, g: (f / "test.csv").write_text("u,v,label\nn01,n02,1\nn05,n09,0\n"),
+        DataError,
+        r"test\.csv: .* labels, which are not read; .* a file \*_neg",
+    ),
+    "labels of -1": (
+        lambda f, s, g: (f / "test.txt").write_text("n01 n02 1\nn05 n09 -1\n"),
+        DataError,
+        "labels, which are not read",
+    ),
+    "names in arrays": (
+        lambda f, s, g: np.save(f / "test.npy", np.array([["n01", "n02"], ["n03", "n04"]])),
+        DataError,
+        r"in the order of graph\.ids, got <U3; names of nodes belong into text files",
+    ),
+    "numbers from 1 on": (
+        lambda f, s, g: np.save(f / "test.npy", np.array([[1, 2], [39, 40], [5, 6]])),
+        DataError,
+        r"got 39 - 40 as .* numbers are places in graph\.ids, from 0 on; subtract 1",
+    ),
     "no array": (lambda f, s, g: (f / "test.npy").write_bytes(b"PK"), DataError, "not a npy file"),
     "object array": (
         lambda f, s, g: np.save(f / "test.npy", np.array([None])),
@@ -296,10 +335,79 @@ def test_what_is_no_split_is_one_line_that_names_it(write, kind, words, split, n
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("train_edges_v2.csv", "test_negatives_hard.csv", "test_links_2024.txt", "testset.txt"),
+        *("test1.txt", "test.dat", "valid_notes.csv", "valset.csv", "trainEdges.tsv"),
+        *("train_test.txt", "test.txt.bak", "validation_2/"),
+    ],
+)
+def test_no_file_with_the_word_of_a_part_is_left_out_silently(name, split, named, tmp_path):
+    write_text(tmp_path, parts_of(split), named)
+    if name.endswith("/"):
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text("n01 n02\n")
+    words = rf"{name.rstrip('/')} is .*; rename it, or move it away: names must consist of"
+    with pytest.raises(DataError, match=words) as caught:
+        read_split(tmp_path, named)
+    assert caught.value.code == "SPLIT_PARTS"
+
+
+def test_no_array_with_the_word_of_a_part_is_left_out_silently(split, named, tmp_path):
+    arrays = {name: part.numpy() for name, part in split._parts().items()}
+    np.savez(tmp_path / "s.npz", **arrays, test_mask=np.ones(40))
+    with pytest.raises(DataError, match=r"s\.npz: test_mask is not understood"):
+        read_split(tmp_path / "s.npz", named)
+
+
+def test_what_is_not_used_is_told(split, named, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write_text(tmp_path, parts_of(split) | {"train_neg": split.val.neg}, named)
+    others = (".test.txt.swp", "README", "evaluate.py", "latest.log", "nodes.csv", "values.txt")
+    for name in others:
+        (tmp_path / name).write_text("?")
+    assert as_sets(read_split(tmp_path, named)) == as_sets(split)
+    assert f"split: not used: {', '.join(others)}" in caplog.text
+    assert "train_neg is not used" in caplog.text
+
+
 def test_a_file_that_is_neither_npz_nor_folder_is_refused(named, tmp_path):
     (tmp_path / "split.csv").write_text("a,b\n")
     with pytest.raises(DataError, match=r"a folder or an \.npz file, got split\.csv"):
         read_split(tmp_path / "split.csv", named)
+
+
+def test_labels_in_parquet_are_refused_too(named, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    columns = {"u": ["n01", "n05"], "v": ["n02", "n09"], "label": [1, 0]}
+    pq.write_table(pa.table(columns), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=r"test\.parquet: .* labels, which are not read"):
+        read_split(tmp_path, named)
+
+
+def test_an_empty_file_is_no_links(split, named, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write_text(tmp_path, {"val": split.train[:, :0], "test": split.test.pos}, named)
+    read = read_split(tmp_path, named)
+    assert (read.val.pos.shape[1], read.test.pos.shape[1]) == (0, 8)
+    assert read.train.shape[1] == 32
+    assert "val.txt is empty: no links" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["%.18e", "%.1f", "%d.0"])
+def test_whole_numbers_as_savetxt_writes_them_are_nodes(form, split, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    graph = Graph.from_edges([range(40), [*range(1, 40), 0]], num_nodes=40)
+    for name, pairs in parts_of(split).items():
+        np.savetxt(tmp_path / f"{name}.txt", pairs.T.numpy(), fmt=form)
+    assert as_sets(read_split(tmp_path, graph)) == as_sets(split)
+    (tmp_path / "test_pos.txt").write_text("99.0 98.0\n1.5 2.0\n")
+    with pytest.raises(DataError, match=r"3 names are no nodes of graph: '99\.0', '1\.5', '98"):
+        read_split(tmp_path, graph)
+    assert "header" not in caplog.text
 
 
 def test_a_header_is_told(split, named, tmp_path, caplog):

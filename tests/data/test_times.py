@@ -62,6 +62,42 @@ def test_columns_of_parquet():
             times_of(table, name)
 
 
+@pytest.mark.parametrize(
+    ("head", "values", "words"),
+    [
+        ("a,b,when\n", (1_400_000_000, 1_400_000_007), "column 'when', 1400000000 to 1400000007"),
+        ("", (1_400_000_000, 1_400_000_007), "the third column, 1400000000 to 1400000007"),
+        ("a,b,Year\n", (1999, 2024), "column 'Year', 1999 to 2024"),
+        ("a,b,weight\n", (1999, 2024), None),
+        ("", (1999, 2024), None),
+        ("a,b,year\n", (1999.5, 2024), None),
+        ("a,b,weight\n", (3, 1_400_000_000), None),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_times_that_are_read_as_weights_are_told(head, values, words, suffix, tmp_path, caplog):
+    path = tmp_path / f"g.{suffix}"
+    if suffix == "csv":
+        path.write_text(head + "".join(f"{k},{k + 1},{v}\n" for k, v in enumerate(values)))
+    elif head:
+        pa = pytest.importorskip("pyarrow")
+        pq = pytest.importorskip("pyarrow.parquet")
+        names = head.strip().split(",")
+        columns = dict(zip(names, ([1, 2], [2, 3], values), strict=True))
+        pq.write_table(pa.table(columns), path)
+    else:
+        pytest.skip("columns of parquet have names")
+    read_graph(path)
+    if words is None:
+        assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    else:
+        assert f"{path}: {words}, is read as weights, but looks like times" in caplog.text
+    caplog.clear()
+    if "when" in head:
+        read_graph(path, text=TextFormat(time="when"))
+        assert "looks like times" not in caplog.text
+
+
 # By time ----------------------------------------------------------------------------------------
 
 TIMED = """from,to,when

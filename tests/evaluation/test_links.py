@@ -204,8 +204,11 @@ def test_the_prior_of_the_graph_is_its_density(sbm, trained):
 
 
 def test_without_validation_links_there_is_nothing_to_calibrate_by(sbm, trained):
-    with pytest.raises(DataError, match="needs validation links"):
-        calibrate(trained[0], sbm, split_links(sbm, val=0), allow_seen=True)
+    for val, num in ((0, 0), (1.5 / sbm.num_links, 1)):
+        with pytest.raises(
+            DataError, match=f"needs at least 2 validation links, got {num}; split"
+        ):
+            calibrate(trained[0], sbm, split_links(sbm, val=val), allow_seen=True)
 
 
 def test_a_split_whose_held_out_links_may_have_been_seen_is_refused(sbm, trained):
@@ -378,3 +381,12 @@ def test_large_parts_have_fewer_resamples(sbm, trained, own, monkeypatch):
     monkeypatch.setattr(links, "_MOST_RESAMPLED_PAIRS", 10**6)
     evaluate(trained[0], sbm, own)
     assert [num for _, num in seen] == [1000, 10**6 // seen[1][0]]
+
+
+def test_graph_and_split_in_another_order_or_of_another_kind_are_refused(sbm, trained):
+    model, split = trained[0], split_links(sbm)
+    for call in (evaluate, calibrate):
+        with pytest.raises(UsageError, match=r"graph must be a vgae\.Graph, got LinkSplit"):
+            call(model, split, sbm)
+        with pytest.raises(UsageError, match=r"got Data; .* vgae\.Graph\.from_pyg\(data\)"):
+            call(model, sbm.to_pyg(), split)

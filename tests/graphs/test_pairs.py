@@ -246,8 +246,12 @@ def test_to_pyg_and_back_is_the_same_split(sbm):
 def test_one_direction_of_links_that_pyg_holds_out_leaks(sbm):
     """RandomLinkSplit without is_undirected leaves the other direction in training."""
     parts = RandomLinkSplit(is_undirected=False)(sbm.to_pyg())
-    with pytest.raises(LeakageError, match="of val are training links too"):
-        LinkSplit.from_pyg(*parts, graph=sbm)
+    for graph in (sbm, None):
+        with pytest.raises(LeakageError, match=r"RandomLinkSplit\(is_undirected=True\)"):
+            LinkSplit.from_pyg(*parts, graph=graph)
+    parts[0].edge_index = torch.cat([parts[0].edge_index, parts[1].edge_label_index], dim=1)
+    with pytest.raises(LeakageError, match="are training links too"):
+        LinkSplit.from_pyg(parts[0], parts[1], parts[1], graph=sbm)
 
 
 def test_data_without_pairs_to_score_is_refused(sbm):
@@ -258,3 +262,14 @@ def test_data_without_pairs_to_score_is_refused(sbm):
     val.edge_label = val.edge_label[1:]
     with pytest.raises(DataError, match=r"val\.edge_label must have a label for each pair"):
         LinkSplit.from_pyg(train, val, val, graph=sbm)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [{(1, 2)}, {1: 2}, "1 2", ((k, k + 1) for k in range(3)), zip([1], [2], strict=True)],
+    ids=lambda pairs: type(pairs).__name__,
+)
+def test_what_is_no_list_is_refused_with_a_hint(pairs):
+    words = rf"test must have shape .*, got a {type(pairs).__name__}; give list\(\.\.\.\) of pairs"
+    with pytest.raises(DataError, match=words):
+        LinkSplit.from_pairs(ring(), test=pairs)

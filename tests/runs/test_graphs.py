@@ -14,8 +14,9 @@ from vgae.models.embedding import embed
 from vgae.models.registry import MODELS
 from vgae.recipes import BEST, PAPER
 from vgae.runs.folder import Output
-from vgae.runs.graphs import GRAPHS, GraphSource, open_graph, train_run
+from vgae.runs.graphs import GRAPHS, GraphSource, train_run
 from vgae.runs.lifecycle import load_run, resume
+from vgae.runs.opening import open_graph
 
 SHORT = replace(PAPER, epochs=6)
 
@@ -184,13 +185,6 @@ def test_a_damaged_run_is_one_error(run, damage):
         load_run(run.folder)
     assert str(run.folder) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_name_is_a_data_set_and_a_path_is_a_file(sbm_file):
-    assert open_graph("stdlib").name == "stdlib"
-    assert open_graph(str(sbm_file)).name == "sbm"
-    with pytest.raises(DataError, match="nowhere"):
-        open_graph("nowhere/graph.npz")
 
 
 @pytest.fixture

@@ -27,6 +27,15 @@ def split(sbm):
     return split_links(sbm, seed=0)
 
 
+def test_graph_and_split_in_another_order_or_of_another_kind_are_refused(sbm, split):
+    with pytest.raises(UsageError, match=r"graph must be .*, got LinkSplit; the graph comes befo"):
+        fit(split, sbm)
+    with pytest.raises(UsageError, match=r"got Data; .* vgae\.Graph\.from_pyg\(data\) makes one"):
+        fit(sbm.to_pyg(), split)
+    with pytest.raises(UsageError, match=r"split must be a vgae\.LinkSplit, got tuple; vgae\.spl"):
+        fit(sbm, split.to_pyg(sbm))
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("features", ["raw", "none"])
 def test_every_model_learns_the_communities(sbm, split, model, features):

@@ -83,7 +83,8 @@ def predict(
 ) -> None:
     """Propose missing links, or score given pairs, with probabilities."""
     from vgae.prediction.links import predict_links, score_links
-    from vgae.runs.graphs import GRAPHS, calibration_at, open_graph
+    from vgae.runs.graphs import GRAPHS, calibration_at
+    from vgae.runs.opening import open_like
 
     if pairs is not None:
         refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
@@ -92,7 +93,8 @@ def predict(
     announce(quiet=quiet or as_json)
     loaded = GRAPHS.load(run, unchecked=["split.npz"] if allow_seen else [])
     progress = False if quiet else None
-    scored = loaded.graph if graph is None else open_graph(graph, features, progress=progress)
+    other = {"features": features, "progress": progress}
+    scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
     calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     if pairs is None:
         table = predict_links(

@@ -95,8 +95,8 @@ Test = Annotated[float, typer.Option(help="Fraction of the links for test.")]
 Split = Annotated[
     Path | None,
     typer.Option(
-        help="A split of your own in place of --val and --test: .npz, or a folder of text, .npy or"
-        " .pt files such as train_pos.txt, valid_neg.txt."
+        help="A split of your own in place of --val and --test: .npz, a run, or a folder of text,"
+        " .npy or .pt files such as train_pos.txt, valid_neg.txt."
     ),
 ]
 SplitByTime = Annotated[

@@ -28,7 +28,7 @@ from vgae.data.text import (
     typed_names,
     unpacked_name,
 )
-from vgae.data.times import parsed_times, place_of, times_of, without_time
+from vgae.data.times import parsed_times, place_of, times_of, warn_of_times, without_time
 from vgae.errors import DataError, UsageError
 from vgae.graphs.graph import NodeId
 from vgae.runtime.tables import plain_names
@@ -133,7 +133,10 @@ def read_edge_list(
     if text.header is None and head is None:
         collected.warn_of_header()
     time = parsed_times(times, f"{path}, line") if times else None
-    return _ordered(path, *collected.parts(), time, drop_zero=drop_zero, normalize=normalize)
+    parts = collected.parts()
+    if announce:
+        warn_of_times(path, head[1][2] if head and collected.width == 3 else None, parts[2])
+    return _ordered(path, *parts, time, drop_zero=drop_zero, normalize=normalize)
 
 
 def read_parquet_edges(
@@ -178,6 +181,7 @@ def read_parquet_edges(
     log.info("%s: columns %s, %s edges", path, ", ".join(columns), f"{table.num_rows:,}")
     names, codes = coded_names(table, columns[:2])
     weight = numbers(table, columns[2], "BAD_WEIGHT") if len(columns) == 3 else None
+    warn_of_times(path, columns[-1], weight)
     edges = codes.reshape(2, -1)
     return _ordered(path, names, edges, weight, times, drop_zero=drop_zero, normalize=normalize)
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
 from vgae.data.npy import read_npy
-from vgae.data.text import TextFormat, is_integer, unpacked_name
+from vgae.data.text import TextFormat, is_integer, is_number, unpacked_name
 from vgae.data.torch_files import read_integers
 from vgae.errors import DataError, printable
 from vgae.graphs.canonical import link_positions
@@ -33,9 +33,12 @@ _PARTS = {
 _LINKS = {"pos", "positive", "edge", "edges", "link", "links", "index", "pairs", "true"}
 _NON_LINKS = {"neg", "negative", "negatives", "false", "non", "nonlinks"}
 _OWN = {"heart", "samples"}
+_SHOWN = 8  # names in a message
+_OF_A_PART = re.compile(r"(train|test|valid)|(val|dev)(s|sets?|data|edges?|links?|pos|neg)?$")
 _RULE = (
-    "names must begin or end in train, val or test, and have _pos or none for links, _neg for"
-    " non-links, heart_val_samples for non-links of each link"
+    "names must consist of train, val or test, of _pos, _edges, _links or none for links, of _neg"
+    " for non-links, such as val_pos.txt and test_neg.txt; heart_val_samples.npy for non-links of"
+    " each link"
 )
 
 
@@ -45,6 +48,7 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
     ======================================  ======================================================
     ``.npz``                                a split as :meth:`LinkSplit.save` writes it; or arrays
                                             such as ``train``, ``val_pos``, ``test_neg``
+    the folder of a run                     its ``split.npz``
     a folder of text or ``.parquet``        two names of nodes a line: ``train_pos.txt``,
                                             ``valid_pos.csv``, ``test_neg.tsv`` and so on
     a folder of ``.npy``                    arrays of these names
@@ -58,7 +62,9 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
     ``heart_valid_samples.npy`` and ``heart_test_samples.npy``, of shape ``(P, K, 2)``, are K
     non-links of each link in the order of ``valid_pos.txt`` and ``test_pos.txt``; the files
     ``*_neg`` are not used then. Absent training links are all that are not held out; absent
-    non-links are drawn. Other files and non-links of ``train`` are not used.
+    non-links are drawn. Non-links of ``train`` and files whose names have no word of a part are
+    not used, and named in a line of the log. Any other name with such a word, as ``test_2024.txt``
+    or ``test.dat``, is refused.
 
     Args:
         path: File or folder.
@@ -67,10 +73,13 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
 
     Raises:
         ArtifactError: If a file of :meth:`LinkSplit.save` is damaged.
-        DataError: If another file is missing or damaged, or holds no pairs of nodes of the graph.
+        DataError: If another file is missing or damaged, or holds no pairs of nodes of the graph;
+            ``SPLIT_PARTS`` if its name is not understood.
         LeakageError: If the split leaks; see :meth:`LinkSplit.audit`.
     """
     path = Path(path)
+    if (path / "config.json").is_file() and (path / "split.npz").is_file():
+        path /= "split.npz"
     with naming(path):
         if path.is_dir():
             found = _files(path, graph)
@@ -85,7 +94,8 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
                 split = LinkSplit.load(path)
                 split.audit(graph)
                 return split
-            found = iter(arrays.items())
+            used = _used(arrays, {name: name for name in arrays})
+            found = ((name, arrays[name]) for name in used)
         return LinkSplit.from_pairs(graph, **_arranged(found), seed=seed)
 
 
@@ -117,7 +127,7 @@ def split_by_time(
     """
     path = Path(path)
     num_val, num_test = part_sizes(graph, val, test)
-    edges = _edges(path, column)
+    edges = _edge_list(path, column)
     if edges.time is None:
         raise DataError("NO_EDGES", f"{path}: it has no edges.")
     order = edges.time.argsort(kind="stable")
@@ -138,29 +148,38 @@ def has_columns(path: str | os.PathLike[str]) -> bool:
 def _arranged(found: Iterator[tuple[str, np.ndarray]]) -> dict[str, Any]:
     """Return the arguments of ``from_pairs`` from arrays by the names of their files or keys."""
     given: dict[str, tuple[str, np.ndarray]] = {}
-    names = []
     for name, array in found:
-        names.append(name)
         place = _place(name)
-        if place is None:
-            continue
+        assert place is not None  # by _used
         if place in given:
             first = given[place][0]
             raise DataError(
                 "SPLIT_PARTS", f"{first} and {name} are both {place}; leave one of them out."
             )
         given[place] = name, array
+    names = [name for name, _ in given.values()]
     for part in ("val", "test"):
         if own := given.pop(f"{part}_own", None):
             if shared := given.get(f"{part}_neg"):
                 log.info("%s is not used: %s has non-links of each link", shared[0], own[0])
             given[f"{part}_neg"] = own
-    given.pop("train_neg", None)
-    given.pop("train_own", None)
-    if not {"val", "test"} & given.keys():
-        listed = printable(", ".join(names[:8])) or "nothing"
-        raise DataError("SPLIT_PARTS", f"it has no links of val or test; {_RULE}; found {listed}.")
+    for place in ("train_neg", "train_own"):
+        if unused := given.pop(place, None):
+            log.info("%s is not used: a training draws its non-links itself", unused[0])
+    _check_held_out(given, names)
     return {place: array for place, (_, array) in given.items()}
+
+
+def _check_held_out(given: Mapping[str, tuple[str, np.ndarray]], names: list[str]) -> None:
+    """Raise ``DataError`` without held-out links, or if non-links of some are empty."""
+    for part in ("val", "test"):
+        links, neg = given.get(part), given.get(f"{part}_neg")
+        if links and neg and links[1].size and not neg[1].size:
+            rule = f"{neg[0]} is empty, but {links[0]} is not"
+            raise DataError("SPLIT_PARTS", f"{rule}; leave it out, and non-links are drawn.")
+    if not any(given[part][1].size for part in ("val", "test") if part in given):
+        listed = printable(", ".join(names[:_SHOWN])) or "nothing"
+        raise DataError("SPLIT_PARTS", f"it has no links of val or test; {_RULE}; found {listed}.")
 
 
 def _place(name: str) -> str | None:
@@ -174,6 +193,38 @@ def _place(name: str) -> str | None:
     return next(iter(parts)) + kind
 
 
+def _used(names: Iterable[str], stems: Mapping[str, str]) -> list[str]:
+    """Return the names that stand for a part, and log the others.
+
+    Args:
+        names: Names of files or keys.
+        stems: What :func:`_place` reads in a name; without an entry its format is not read.
+
+    Raises:
+        DataError: ``SPLIT_PARTS`` if a name has a word of a part, and is not used.
+    """
+    used, others = [], []
+    for name in names:
+        place = _place(stems[name]) if name in stems else None
+        if place is not None:
+            used.append(name)
+        elif name.startswith(".") or not any(map(_OF_A_PART.match, _words(name))):
+            others.append(name)
+        else:
+            what = "is not understood" if name in stems else "is of no format of a split"
+            raise DataError(
+                "SPLIT_PARTS", f"{printable(name)} {what}; rename it, or move it away: {_RULE}."
+            )
+    if others:
+        more = ", ..." * (len(others) > _SHOWN)
+        log.info("split: not used: %s%s", printable(", ".join(others[:_SHOWN])), more)
+    return used
+
+
+def _words(name: str) -> list[str]:
+    return re.findall("[a-z]+", name.lower())
+
+
 def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and pairs of each file of a split."""
     inside = folder / "split" if (folder / "split").is_dir() else folder
@@ -181,50 +232,98 @@ def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
     if len(nested) > 1:
         listed = ", ".join(child.name for child in nested)
         raise DataError("SPLIT_PARTS", f"it has several splits, {listed}; name one of them.")
-    for path in sorted((nested[0] if nested else folder).iterdir()):
-        unpacked = unpacked_name(path)
-        if not path.is_file() or _place(unpacked.stem) is None:
-            continue
+    paths = {path.name: path for path in sorted((nested[0] if nested else folder).iterdir())}
+    stems = {name: unpacked_name(path).stem for name, path in paths.items() if _is_read(path)}
+    for name in _used(paths, stems):
+        path = paths[name]
         if has_columns(path):
-            yield unpacked.stem, _numbered(_edges(path), graph, path)
+            edges = _edges(path)
+            pairs = np.empty((2, 0), np.int64) if edges is None else _numbered(edges, graph, path)
+            yield stems[name], pairs
         elif path.suffix.lower() == ".npy":
             yield path.stem, read_npy(path)
-        elif path.suffix.lower() == ".pt":
+        else:
             for kind, pairs in _ogb_pairs(read_integers(path), path).items():
                 yield f"{path.stem}{kind}", pairs
 
 
-def _edges(path: Path, time: str | None = None) -> EdgeList:
+def _is_read(path: Path) -> bool:
+    """Return whether a path is a file in a format of a split; hidden ones are not read."""
+    known = has_columns(path) or path.suffix.lower() in (".npy", ".pt")
+    return known and path.is_file() and not path.name.startswith(".")
+
+
+def _edges(path: Path) -> EdgeList | None:
+    """Return the pairs of a file of a split; ``None`` if it is empty, and one that is held out."""
+    try:
+        edges = _edge_list(path)
+        if edges.weight is not None and (edges.weight <= 0).any():  # in parquet
+            raise DataError("ZERO_WEIGHT", "")
+    except DataError as error:
+        if error.code in ("ZERO_WEIGHT", "NEGATIVE_WEIGHT"):
+            raise DataError(
+                "SPLIT_PARTS",
+                f"{path}: it has a third column with 0, perhaps labels, which are not read; keep"
+                " the links here, two names a line, and move the non-links into a file *_neg.",
+            ) from None
+        place = _place(unpacked_name(path).stem) or ""
+        if error.code != "NO_EDGES" or place.startswith("train"):
+            raise
+        log.info("%s is empty: no links or non-links", path)
+        return None
+    return edges
+
+
+def _edge_list(path: Path, time: str | None = None) -> EdgeList:
     """Return the pairs of an edge list in text or parquet."""
     if path.suffix.lower() == ".parquet":
         with naming(path):
             return read_parquet_edges(path, time=time)
-    # Without a time, the first line is a header if it names no nodes; see _numbered.
-    return read_edge_list(
-        path, text=TextFormat(header=time is not None, time=time), announce=False
-    )
+    if time is not None:
+        return read_edge_list(path, text=TextFormat(time=time), announce=False)
+    # The first line is a header if it names no nodes; see _numbered.
+    try:
+        return read_edge_list(path, text=TextFormat(header=False), announce=False)
+    except DataError as error:
+        if error.code != "BAD_WEIGHT":
+            raise
+    # Unless it is seen to be one by the name of its third column.
+    return read_edge_list(path, announce=False)
 
 
 def _numbered(edges: EdgeList, graph: Graph, path: Path) -> np.ndarray:
     """Return the pairs as numbers of nodes, int64, shape ``(2, P)``, in the order of the file."""
     number_of = {str(name): number for number, name in enumerate(graph.ids)}
-    numbers = [number_of.get(str(name), -1) for name in edges.names]
-    pairs = np.array(numbers, dtype=np.int64)[edges.edges]
-    first = [str(edges.names[end]) for end in edges.edges[:, 0]]
+    names = [str(name) for name in edges.names]
+    if all(isinstance(name, int) for name in graph.ids):
+        names = [_whole(name) for name in names]
+    pairs = np.array([number_of.get(name, -1) for name in names], dtype=np.int64)[edges.edges]
+    first = [names[end] for end in edges.edges[:, 0]]
     if pairs.shape[1] > 1 and (pairs[:, 0] < 0).all() and not any(map(is_integer, first)):
         log.info("%s: its first line, %s, names no nodes: a header", path, " ".join(first)[:60])
         pairs = pairs[:, 1:]
     unknown = pairs < 0
     if unknown.any():
         ends = edges.edges[:, -pairs.shape[1] :]
-        names = dict.fromkeys(edges.names[end] for end in ends[unknown])
-        listed = ", ".join(repr(name)[:60] for name in list(names)[:3])
+        missing = dict.fromkeys(edges.names[end] for end in ends[unknown])
+        listed = ", ".join(repr(name)[:60] for name in list(missing)[:3])
         raise DataError(
             "NODE_ID",
-            f"{path}: {len(names):,} names are no nodes of {graph.name}: {listed}"
-            f"{' ...' * (len(names) > 3)}; those are {', '.join(map(repr, graph.ids[:3]))} ...",
+            f"{path}: {len(missing):,} names are no nodes of {graph.name}: {listed}"
+            f"{' ...' * (len(missing) > 3)}; those are {', '.join(map(repr, graph.ids[:3]))} ...",
         )
     return pairs
+
+
+def _whole(text: str) -> str:
+    """Return a whole number such as ``127.0`` or ``1.27e+02`` as ``127``, another text unchanged.
+
+    So ``np.savetxt`` writes integers.
+    """
+    if is_integer(text) or not is_number(text):
+        return text
+    value = float(text)
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else text
 
 
 def _ogb_pairs(content: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Times of edges in a column of a file: numbers, or dates of ISO 8601."""
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,10 @@ from vgae.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+_WORDS = ("year", "time", "date", "stamp", "epoch")
 
 
 def parsed_times(texts: Iterable[tuple[int, str]], place: str) -> np.ndarray:
@@ -99,6 +104,28 @@ def without_time(
             )
 
     return (number, columns[:place] + columns[place + 1 :]), rest()
+
+
+def warn_of_times(path: Path, column: str | None, weight: np.ndarray | None) -> None:
+    """Warn if weights look like times: seconds since 1970, or years by the name of the column.
+
+    Args:
+        path: The file.
+        column: Name of the column of weights; ``None`` without a header.
+        weight: Weights, float64, shape ``(E,)``.
+    """
+    if weight is None or not weight.size:
+        return
+    low, high = weight.min(), weight.max()
+    named = column is not None and any(word in column.casefold() for word in _WORDS)
+    years = named and low >= 1900 and high <= 2100
+    if (low >= 1e8 or years) and (weight == np.floor(weight)).all():
+        name = "the third column" if column is None else f"column {column!a:.60}"
+        log.warning(
+            "%s: %s, %.0f to %.0f, is read as weights, but looks like times; leave it out, or,"
+            " under a header, name it: vgae train --split-by-time COLUMN, TextFormat(time=COLUMN)",
+            *(path, name, low, high),
+        )
 
 
 def _number_or_date(text: str) -> tuple[str, float]:

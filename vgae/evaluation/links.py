@@ -25,7 +25,7 @@ from vgae.evaluation.ranking import link_ranks
 from vgae.evaluation.reliability import Probabilities, balancing_weight
 from vgae.graphs.graph import Graph, both_directions
 from vgae.graphs.non_links import sample_non_links
-from vgae.graphs.split import LabelledPairs, LinkSplit
+from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
@@ -211,11 +211,12 @@ def calibrate(
         LeakageError: As for :func:`evaluate`.
         DataError: If there are fewer than 2 validation links.
     """
+    check_kinds(graph, split)
     split.audit(graph)
     check_unseen(model, split, allow_seen=allow_seen)
-    if split.val.pos.shape[1] < 2:
-        rule = "a calibration needs validation links"
-        raise DataError("TOO_FEW_PAIRS", f"{rule}; split with val above 0.")
+    if (num_val := split.val.pos.shape[1]) < 2:
+        rule = f"a calibration needs at least 2 validation links, got {num_val}"
+        raise DataError("TOO_FEW_PAIRS", f"{rule}; split with a higher val.")
     scorer = PairScorer(model, graph, split.message_edge_index)
     pairs = split.val
     unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - split.train.shape[1]
@@ -322,6 +323,7 @@ def _scored_parts(
     model: VAE | Trained, graph: Graph, split: LinkSplit, messages: Messages, *, allow_seen: bool
 ) -> Iterator[tuple[str, LabelledPairs, PairScorer]]:
     """Audit the split; yield name, pairs and scorer of each part with links."""
+    check_kinds(graph, split)
     split.audit(graph)
     check_unseen(model, split, allow_seen=allow_seen)
     if messages not in get_args(Messages):

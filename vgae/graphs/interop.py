@@ -1,5 +1,6 @@
 """Conversion of graphs of networkx, scipy and PyG."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError
+from vgae.errors import DataError, LeakageError
 from vgae.graphs.arrays import checked_csr, dense_array
 
 if TYPE_CHECKING:
@@ -90,6 +91,25 @@ def labelled_pairs(data: "Data", name: str) -> tuple[Tensor, Tensor | None]:
             " writes them.",
         )
     return pos, neg if neg is not None and neg.shape[1] else None
+
+
+def check_undirected(train: "Data", held_out: Iterable[Tensor]) -> None:
+    """Raise ``LeakageError`` if held-out links are in train in the other direction alone.
+
+    PyG's default, ``RandomLinkSplit(is_undirected=False)``, splits the directions of a link.
+    """
+    n, edge_index = train.num_nodes, train.edge_index
+    if n is None or edge_index is None:
+        return
+    codes = edge_index[0] * n + edge_index[1]
+    u, v = torch.cat([pos.to(edge_index) for pos in held_out], dim=1)
+    one_way = torch.isin(v * n + u, codes) & ~torch.isin(u * n + v, codes)
+    if count := int((one_way & (u != v)).sum()):
+        raise LeakageError(
+            "SPLIT_LEAKS",
+            f"the reverse of {count:,} held-out links is in train; graphs are undirected here:"
+            " split with RandomLinkSplit(is_undirected=True).",
+        )
 
 
 def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":

@@ -54,19 +54,24 @@ def checked_pairs(pairs: Any, name: str, num_nodes: int) -> Tensor:
     if array.size == 0 and array.ndim <= 3:
         return torch.empty(2, 0, dtype=torch.int64)
     if array.ndim != 2 or array.shape[0] != 2:
-        raise DataError("EDGE_INDEX_SHAPE", f"{name} must have shape (2, P), got {array.shape}.")
+        shape = _shape(array, pairs)
+        raise DataError("EDGE_INDEX_SHAPE", f"{name} must have shape (2, P), got {shape}.")
     if array.dtype.kind not in "iu":
+        hint = "; names of nodes belong into text files, for vgae.read_split"
         raise DataError(
             "EDGE_INDEX_DTYPE",
-            f"{name} must be numbers of nodes, integers from 0 to N - 1, got {array.dtype}.",
+            f"{name} must be numbers of nodes, integers from 0 to N - 1 in the order of graph.ids,"
+            f" got {array.dtype}{hint * (array.dtype.kind in 'USO')}.",
         )
     bad = ((array < 0) | (array >= num_nodes)).any(axis=0)
     if bad.any():
         u, v = array[:, bad.argmax()].tolist()
+        from_one = array.min() == 1 and array.max() == num_nodes
+        hint = ", from 0 on; subtract 1" if from_one else ""
         raise DataError(
             "INDEX_RANGE",
             f"{name} must hold numbers of nodes in [0, {num_nodes}), got {u} - {v} as pair"
-            f" {bad.argmax()}, counted from 0.",
+            f" {bad.argmax()}, counted from 0; numbers are places in graph.ids{hint}.",
         )
     u, v = array.astype(np.int64, copy=False)
     if isinstance(pairs, Tensor) and (u <= v).all():
@@ -94,9 +99,8 @@ def given_pairs(pairs: Any, name: str, num_nodes: int) -> Tensor:
     """
     array = dense_array(pairs, name, "EDGE_INDEX_SHAPE")
     if array.size and (array.ndim != 2 or 2 not in array.shape):
-        raise DataError(
-            "EDGE_INDEX_SHAPE", f"{name} must have shape (2, P) or (P, 2), got {array.shape}."
-        )
+        rule = f"{name} must have shape (2, P) or (P, 2)"
+        raise DataError("EDGE_INDEX_SHAPE", f"{rule}, got {_shape(array, pairs)}.")
     return checked_pairs(array if array.shape[0] == 2 else array.T, name, num_nodes)
 
 
@@ -139,6 +143,13 @@ def pair_codes(pairs: Tensor, num_nodes: int) -> np.ndarray:
     """Return one number per ordered pair, int64, shape ``(P,)``."""
     u, v = pairs.numpy()
     return u * num_nodes + v
+
+
+def _shape(array: np.ndarray, given: Any) -> str:
+    """Return the shape for a message, or the type of what numpy takes for one object."""
+    if array.ndim or isinstance(given, Tensor | np.ndarray):
+        return str(array.shape)
+    return f"a {type(given).__name__}; give list(...) of pairs, an array or a tensor"
 
 
 def _distinct(pairs: Tensor, name: str, num_nodes: int) -> tuple[Tensor, np.ndarray]:

@@ -19,7 +19,7 @@ from vgae.graphs.audit import Check, checks_of
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph, both_directions
-from vgae.graphs.interop import labelled_pairs
+from vgae.graphs.interop import check_undirected, labelled_pairs
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.pairs import (
     LabelledPairs,
@@ -196,12 +196,13 @@ class LinkSplit:
         graph: Graph | None = None,
         seed: int = 0,
     ) -> "LinkSplit":
-        """Make a split from the three ``Data`` of PyG's ``RandomLinkSplit``, and audit it.
+        """Make a split from the three ``Data`` of ``RandomLinkSplit(is_undirected=True)``.
 
-        Training links are the ``edge_index`` of ``train`` and its pairs with a label above 0;
-        its non-links are not used. Held-out pairs are ``edge_label_index`` with ``edge_label``, 0
-        for a non-link, or ``pos_edge_label_index`` and ``neg_edge_label_index``; without
-        non-links, as many as links are drawn. Messages travel on training links only, whereas
+        PyG's default, ``is_undirected=False``, leaves held-out links in train, reversed. Training
+        links are the ``edge_index`` of ``train`` and its pairs with a label above 0; its non-links
+        are not used. Held-out pairs are ``edge_label_index`` with ``edge_label``, 0 for a
+        non-link, or ``pos_edge_label_index`` and ``neg_edge_label_index``; without non-links, as
+        many as links are drawn. Messages travel on training links only, whereas
         ``RandomLinkSplit`` adds the validation links to the messages of ``test``: scores differ
         from those over PyG's messages unless evaluated with ``messages="train+val"``.
 
@@ -221,6 +222,7 @@ class LinkSplit:
             name: labelled_pairs(data, name)
             for name, data in (("train", train), ("val", val), ("test", test))
         }
+        check_undirected(train, [pairs["val"][0], pairs["test"][0]])
         if graph is None:
             every = torch.cat([pos.cpu() for pos, _ in pairs.values()], dim=1)
             graph = Graph.from_edges(every, num_nodes=train.num_nodes)
@@ -314,6 +316,18 @@ class LinkSplit:
             f"LinkSplit(seed={self.seed}: {train} links to train on, {val} for validation with"
             f" {val_neg} non-links, {test} for test with {test_neg})"
         )
+
+
+def check_kinds(graph: Any, split: Any) -> None:
+    """Raise ``UsageError`` unless the arguments of these names are what they should be."""
+    if not isinstance(graph, Graph):
+        hint = "the graph comes before the split, and vgae.Graph.from_pyg(data) makes one"
+        kind = type(graph).__name__
+        raise UsageError("ARGUMENTS", f"graph must be a vgae.Graph, got {kind}; {hint}.")
+    if not isinstance(split, LinkSplit):
+        hint = "vgae.split_links(graph) makes one"
+        kind = type(split).__name__
+        raise UsageError("ARGUMENTS", f"split must be a vgae.LinkSplit, got {kind}; {hint}.")
 
 
 def split_links(

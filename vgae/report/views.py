@@ -60,6 +60,8 @@ class _GraphView(RunView):
         table = f"vgae table --datasets {_near(source.source)} --seeds 3"
         if source.split is not None:
             table += f" --split {_near(source.split)}"
+        elif source.split_by_time is not None:
+            table += f" --split {shlex.quote(str(run.folder / 'split.npz'))}"
         return commands | {table: "mean and deviation of GAE and VGAE"}
 
     def draw(self, run: Run) -> None:

@@ -8,11 +8,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from torch import Tensor
 
-from vgae.data.catalog import Features
-from vgae.data.files import read_graph
-from vgae.data.named import load_dataset
-from vgae.data.splits import has_columns, read_split, split_by_time
-from vgae.data.text import TextFormat
+from vgae.data.splits import read_split, split_by_time
 from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
@@ -30,6 +26,7 @@ from vgae.runs.digests import check_digests, rewriting, store_digests
 from vgae.runs.folder import is_named, shown_source
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
 from vgae.runs.lifecycle import train
+from vgae.runs.opening import open_graph, open_like
 from vgae.runtime.devices import Compute
 from vgae.runtime.reading import parsed_json
 from vgae.training.links import prepare
@@ -41,7 +38,7 @@ class GraphSource(Source):
     """Origin of a graph, and its split.
 
     Attributes:
-        features: See :func:`open_graph`; ``"none"`` trains on the links alone.
+        features: See :func:`vgae.runs.opening.open_graph`; ``"none"`` trains on the links alone.
         directed: See :meth:`vgae.Graph.from_edges`.
         val: Fraction of the links for validation; see :func:`vgae.split_links`.
         test: Fraction of the links for test.
@@ -103,43 +100,6 @@ class SplitGraph(NamedTuple):
 
     graph: Graph
     split: LinkSplit
-
-
-def open_graph(
-    source: str,
-    features: str = "raw",
-    directed: Directed = "symmetrize",
-    *,
-    time: str | None = None,
-    progress: bool | None = None,
-) -> Graph:
-    """Open a graph by the name of a data set, or by the path of a file (with a suffix).
-
-    Args:
-        source: Name or path; see :func:`vgae.load_dataset` and :func:`vgae.read_graph`.
-        features: ``"raw"`` for those of the data set or file; ``"none"``; or, for a file, the
-            path of another file with features.
-        directed: See :meth:`vgae.Graph.from_edges`.
-        time: Column of an edge list with the time of each edge, which is no weight.
-        progress: Show the progress of a download; see :func:`vgae.fit`.
-    """
-    if time is not None and (is_named(source) or not has_columns(source)):
-        raise UsageError(
-            "SPLIT_BY_TIME",
-            f"times are in a column of an edge list in text or .parquet, not in {source}.",
-        )
-    if is_named(source):
-        known = cast(Features, features)  # load_dataset validates it
-        return load_dataset(source, features=known, progress=progress)
-    path = None if features in ("raw", "none") else features
-    if path is not None and is_named(path):
-        raise UsageError(
-            "FEATURES",
-            f"features must be 'raw', 'none' or a file such as features.csv, got {features!r}.",
-        )
-    text = TextFormat(time=time)
-    graph = read_graph(source, features=path, directed=directed, text=text)
-    return graph.without_features() if features == "none" else graph
 
 
 class GraphRuns(RunKind[Run]):
@@ -326,7 +286,7 @@ class GraphRuns(RunKind[Run]):
         other, messages = options.graph, options.messages
         if messages not in ("train", "all"):
             raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
-        graph = run.graph if other is None else open_graph(other, options.features)
+        graph = run.graph if other is None else open_like(run.config, other, options.features)
         training = other is None and messages == "train"
         q = embed(run, graph, run.split.message_edge_index if training else None)
         return Embedding(q, graph.ids, "nodes", node_labels(graph))

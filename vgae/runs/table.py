@@ -18,7 +18,7 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.registry import graph_model
 from vgae.recipes import PAPER, Recipe, for_graph
-from vgae.runs.graphs import open_graph
+from vgae.runs.opening import open_like, split_config
 from vgae.runtime.progress import showing
 from vgae.training.links import fit
 
@@ -86,7 +86,8 @@ def run_table(
         recipe: Settings of all trainings.
         features: ``"none"`` trains on the links alone.
         split: Path of a split of the one data set, the same for every seed; see
-            :func:`vgae.read_split`.
+            :func:`vgae.read_split`. If it is of a run by time, the times are no weights here
+            either.
         device: See :func:`vgae.fit`.
         on_trial: Called after each training.
         progress: See :func:`vgae.fit`.
@@ -98,7 +99,8 @@ def run_table(
         listed = ", ".join(datasets)
         raise UsageError("SPLIT", f"a split is one of a single data set, not of {listed}.")
     # Names are validated before hours of training, not after.
-    graphs = [open_graph(dataset, features, progress=progress) for dataset in datasets]
+    like = split_config(split)
+    graphs = [open_like(like, dataset, features, progress=progress) for dataset in datasets]
     for model in models:
         graph_model(model)
     given = None if split is None else read_split(split, graphs[0])

@@ -15,7 +15,7 @@ from vgae.encoders import feature_scale
 from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph, both_directions
-from vgae.graphs.split import LinkSplit
+from vgae.graphs.split import LinkSplit, check_kinds
 from vgae.models.embedding import encoder_inputs, evaluating, input_names
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.recipes import PAPER, Recipe, for_graph
@@ -85,9 +85,9 @@ def fit(
         LeakageError: If the split is not one of this graph, or leaks.
         ResourceError: If the device is not there, or has too little memory.
         NumericalError: If the loss is no longer finite.
-        UsageError: If ``model`` is no :class:`~vgae.VAE`, its encoder does not take the inputs or
-            returns no posterior, its decoder does not support ``mask`` or ``weighted``, or
-            ``seed`` is no integer.
+        UsageError: If ``graph`` or ``split`` is of another kind; if ``model`` is no
+            :class:`~vgae.VAE`, its encoder does not take the inputs or returns no posterior, its
+            decoder does not support ``mask`` or ``weighted``, or ``seed`` is no integer.
     """
     prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=device)
     return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
@@ -103,6 +103,7 @@ def prepare(
     device: str | Compute = "auto",
 ) -> PreparedTraining:
     """Build the model and the data of a training; arguments and errors as for :func:`fit`."""
+    check_kinds(graph, split)
     if not isinstance(recipe, Recipe):
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
     if not isinstance(model, str):
