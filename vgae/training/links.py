@@ -126,9 +126,7 @@ def prepare(
         log.warning("%s", _trained_before(model, split))
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
-    if unused := unused_settings(settings, model, named=named):
-        level = logging.INFO if named and given.chosen.isdisjoint(unused) else logging.WARNING
-        log.log(level, "no effect on this model: %s of the recipe", ", ".join(unused))
+    _tell_unused(settings, model, given, named=named)
     pairs = split.val.edge_label_index.to(torch_device)
     score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=split.val.edge_label)
     problem = Problem(
@@ -178,6 +176,13 @@ def _built(name: str, graph: Graph, settings: Recipe, seed: int) -> VAE:
         encoder.feature_scale = feature_scale(graph.x)
     encoder.feature_names = input_names(graph)
     return model
+
+
+def _tell_unused(settings: Recipe, model: VAE, given: Recipe, *, named: bool) -> None:
+    """Log the settings that have no effect; as a warning if the caller has chosen one."""
+    if unused := unused_settings(settings, model, named=named):
+        level = logging.INFO if named and given.chosen.isdisjoint(unused) else logging.WARNING
+        log.log(level, "no effect on this model: %s of the recipe", ", ".join(unused))
 
 
 def _trained_before(model: VAE, split: LinkSplit) -> str:
