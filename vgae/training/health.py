@@ -238,8 +238,8 @@ def loss_finding(
     single = np.median(np.abs(np.diff(loss)))
     noise = single * math.sqrt(2 / len(parts[-1]))
     top = max(first, tenths[0])
-    rise = last - least - max(0.25 * (top - least), 4 * noise)
-    if last - first > max(0.1 * abs(first), 4 * single) or rise > 0.02 * abs(last):
+    rise = last - least - max(0.25 * (top - least), 6 * noise)
+    if last - first > max(0.1 * abs(first), 6 * single) or rise > 0.02 * abs(last):
         what = f"the loss rose from {min(first, least):.4g} to {last:.4g}"
         return f"{what}; {advice or f'try {_lower_lr(recipe)}{_regularised(recipe)}'}"
     fresh, fall = is_new and not recipe.warmup, tenths[0] - last
