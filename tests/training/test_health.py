@@ -137,11 +137,10 @@ def test_very_small_graphs_have_no_finding(model, seed):
         assert fit(graph, split, model=model, progress=False, **options).health == ()
 
 
-@pytest.mark.parametrize("recipe", [PAPER, BEST])
-def test_nodes_of_a_complete_graph_cannot_be_distinguished(recipe):
+def test_nodes_of_a_complete_graph_cannot_be_distinguished():
     graph = Graph.from_networkx(nx.complete_graph(5))
     split = split_links(graph, val=0, test=0)
-    options = {"recipe": recipe.override({"epochs": 20}), "device": "cpu"}
+    options = {"recipe": PAPER.override({"epochs": 20}), "device": "cpu"}
     (found,) = fit(graph, split, progress=False, **options).health
     assert "the nodes cannot be distinguished: each is linked to all others" in found
     assert "lr" not in found
