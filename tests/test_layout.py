@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,15 @@ def test_public_names_are_the_same_to_the_type_checker_and_at_run_time():
     }
     assert names == vgae._HOME
     assert dir(vgae) == sorted([*names, "__version__"])
+
+
+def test_modules_are_there_after_a_bare_import():
+    code = (
+        "import sys, vgae; assert sys.modules.keys().isdisjoint({'numpy', 'torch'});"
+        "vgae.encoders.PyGEncoder, vgae.testing.check_graph_model, vgae.recipes.BEST;"
+        "[getattr(vgae, name) for name in vgae._MODULES]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_no_module_hides_a_public_name():

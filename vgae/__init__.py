@@ -1,6 +1,7 @@
 """Variational graph auto-encoders: an encoder returns a posterior, a decoder scores a target.
 
-The names below are imported on first use, so that ``import vgae`` is instant.
+The names below, and modules such as ``vgae.encoders``, are imported on first use, so that
+``import vgae`` is instant.
 """
 
 from importlib import import_module
@@ -83,10 +84,18 @@ _HOME = {
     "split_links": "vgae.graphs.split",
 }
 
+_MODULES = (
+    *("data", "decoders", "encoders", "errors", "estimators", "evaluation", "gaussian", "graphs"),
+    *("kernels", "layers", "models", "prediction", "recipes", "report", "runs", "runtime"),
+    *("testing", "training"),
+)
+
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:  # import_module binds it, so that the next access does not come here
+        return import_module(f"vgae.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'vgae' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

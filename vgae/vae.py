@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from vgae.errors import UsageError
+
 _MARK = "_trained_on"
 
 
@@ -74,6 +76,20 @@ class ElboTerms(NamedTuple):
         return self.log_likelihood - beta * self.kl
 
 
+def check_instance(argument: str, module: object) -> None:
+    """Raise ``UsageError`` if an encoder or decoder is a class instead of an instance.
+
+    Args:
+        argument: Name of the argument for the message: ``"decoder of vgae.VAE"``.
+        module: Its value.
+    """
+    if isinstance(module, type):
+        name = module.__name__
+        raise UsageError(
+            "MODEL", f"{argument} must be an instance, got the class {name}; pass {name}(...)."
+        )
+
+
 class VAE(nn.Module):
     r"""Variational auto-encoder: an encoder and a decoder under a standard normal prior.
 
@@ -87,6 +103,9 @@ class VAE(nn.Module):
         encoder: Module that returns a posterior, such as :class:`vgae.GCNEncoder`.
         decoder: Module with ``log_prob(z, target)``, such as :class:`vgae.InnerProductDecoder`.
 
+    Raises:
+        UsageError: If one of them is a class instead of an instance.
+
     Attributes:
         trained_on: Digest of each set of training links that the weights come from
             (:attr:`vgae.LinkSplit.train_digest`), so that no split is evaluated whose held-out
@@ -97,6 +116,8 @@ class VAE(nn.Module):
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
+        check_instance("encoder of vgae.VAE", encoder)
+        check_instance("decoder of vgae.VAE", decoder)
         self.encoder = encoder
         self.decoder = decoder
         if isinstance(encoder, nn.Module) and not hasattr(encoder, _MARK):

@@ -80,7 +80,7 @@ def test_calibrate_stores_probabilities_and_a_threshold_for_a_goal(folder):
     assert stored["precision"] >= 0.7
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test"] == json.loads(vgae("evaluate", folder, "--json").stdout)["test"]
-    vgae("calibrate", folder)
+    assert vgae("calibrate", folder, "-q").stderr == ""
     assert (folder / "model" / "calibration.json").read_text() == before
 
 

@@ -186,7 +186,20 @@ def test_every_fault_is_one_line_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-NAMES = ["a,b", " padded ", "-dash", '"q"', "plain", "tab\t,x", "é ", "a", "b", "--json", "c"]
+NAMES = [
+    "a,b",
+    " padded ",
+    "-dash",
+    '"q"',
+    "plain",
+    "tab\t,x",
+    "é ",
+    "a",
+    "b",
+    "--json",
+    "c",
+    "#name",
+]
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +244,8 @@ def test_a_file_has_a_name_a_line_as_it_is(end, named_run, tmp_path, command):
     path.write_bytes(end.join([*NAMES[:6], ""]).encode())
     found = sources(command, named_run, tmp_path, "--nodes-file", path, "--nodes", "c")
     assert sorted(found) == sorted([*NAMES[:6], "c"])
+    path.write_bytes(end.join(["# nodes", "a", "#b", "#name", ""]).encode())
+    assert sorted(sources(command, named_run, tmp_path, "--nodes-file", path)) == ["#name", "a"]
     path.write_bytes(b"a, b\n")
     status, _, err = command("predict", named_run, "--nodes-file", path, "-o", tmp_path / "x.csv")
     assert (status, "error[UNKNOWN_NODE]" in err, "'a, b'" in err) == (3, True, True)
@@ -246,6 +261,11 @@ def test_a_file_has_a_name_a_line_as_it_is(end, named_run, tmp_path, command):
     [
         (["--pairs", "p.csv", "--nodes", "a"], "error[PAIRS]: with --pairs there is no --nodes;"),
         (["--pairs", "p.csv", "-k", "3"], "error[PAIRS]: with --pairs there is no --top-k;"),
+        (["--nodes", "a", "--overall"], "error[PER_NODE]: with --overall there is no --nodes;"),
+        (
+            ["--nodes-file", "n.txt", "--overall"],
+            "error[PER_NODE]: with --overall there is no --nodes-file;",
+        ),
         (["--features", "raw"], "error[FEATURES]: without another GRAPH there is no --features;"),
     ],
 )

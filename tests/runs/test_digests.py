@@ -12,6 +12,7 @@ from vgae.recipes import PAPER
 from vgae.runs.digests import check_digests, digests, settled, store_digests
 from vgae.runs.graphs import GRAPHS, recalibrate, train_run
 from vgae.runs.lifecycle import load_run
+from vgae.runs.lock import locked
 
 SHORT = replace(PAPER, epochs=4)
 
@@ -122,6 +123,15 @@ def test_a_run_that_was_replaced_meanwhile_is_not_written_to(both, run):
     with pytest.raises(ArtifactError, match="is not the file that belongs to this run"):
         recalibrate(run, calibration)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_run_that_is_being_replaced_is_not_called_damaged(run):
+    found = load_run(run.folder)
+    for name in ("metrics.json", "embeddings.npz"):
+        (run.folder / name).unlink()
+    with locked(run.folder), pytest.raises(ArtifactError, match="is being trained") as caught:
+        _ = found.embedding
+    assert caught.value.code == "NOT_COMPLETE"
 
 
 def test_other_names_of_the_nodes_are_other_data(sbm, tmp_path):

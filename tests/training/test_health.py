@@ -111,6 +111,48 @@ def test_features_of_a_large_scale(sbm):
     assert "--recipe best (Python: recipe=BEST)" in first
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e-2])
+def test_features_of_a_small_scale(sbm, scale):
+    graph = replace(sbm, x=scale * sbm.x)
+    (found,) = trained(graph, epochs=20).health
+    assert found.startswith(f"the largest value of the features is {scale:.2g}, where 1 is usual;")
+    assert SCALE in found
+    assert trained(graph, scale_features=True).health == ()
+
+
+def test_one_cause_gets_one_advice(noise):
+    (found,) = trained(replace(noise, x=30 * noise.x)).health
+    assert SCALE in found
+    assert "lr" not in found
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("model", ["vgae", "gae"])
+def test_very_small_graphs_have_no_finding(model, seed):
+    graphs = (nx.path_graph(3), nx.star_graph(5), nx.path_graph(8), nx.florentine_families_graph())
+    for small in graphs:
+        graph = Graph.from_networkx(small)
+        split = split_links(graph, val=0, test=0, seed=seed)
+        options = {"recipe": PAPER.override({"epochs": 20}), "seed": seed, "device": "cpu"}
+        assert fit(graph, split, model=model, progress=False, **options).health == ()
+
+
+def test_nodes_of_a_complete_graph_cannot_be_distinguished():
+    graph = Graph.from_networkx(nx.complete_graph(5))
+    split = split_links(graph, val=0, test=0)
+    options = {"recipe": PAPER.override({"epochs": 20}), "device": "cpu"}
+    (found,) = fit(graph, split, progress=False, **options).health
+    assert "the nodes cannot be distinguished: each is linked to all others" in found
+    assert "lr" not in found
+
+
+@pytest.mark.parametrize("links", [nx.star_graph(400), nx.complete_bipartite_graph(20, 25)])
+def test_links_that_an_inner_product_cannot_express(links):
+    (found,) = trained(Graph.from_networkx(links)).health
+    assert "below chance (50): the inner product" in found
+    assert "--" not in found
+
+
 def test_a_large_learning_rate_is_named_where_the_features_are_not_large(sbm):
     found = trained(sbm, lr=2.0).health
     assert any("the loss reached" in finding for finding in found)
@@ -131,8 +173,10 @@ def test_divergence_names_the_settings_that_work(sbm):
 
 def test_a_posterior_that_collapses(sbm):
     (found,) = trained(sbm, beta=1e4).health
-    assert "0 of 16 latent dimensions are active" in found
-    assert "--set beta=1000 (Python: recipe.override({'beta': 1000}))" in found
+    assert "0 of 16 latent dimensions are active; try a smaller beta (now 10000)" in found
+    assert "--set beta=1 (Python: recipe.override({'beta': 1}))" in found
+    for word in ("lr", "warmup"):
+        assert word not in found
 
 
 def test_a_learning_rate_that_is_too_small(sbm, digits):
@@ -141,6 +185,13 @@ def test_a_learning_rate_that_is_too_small(sbm, digits):
     assert "--set lr=0.01 " in found
     recipe = SMALL2D.override({"epochs": 10, "lr": 1e-9})
     assert "--set lr=0.001 " in fit_images(digits, recipe=recipe, progress=False).health[0]
+
+
+def test_a_training_that_ends_too_early(stdlib):
+    (found,) = trained(stdlib, lr=1e-4).health
+    assert "the loss is still falling: from " in found
+    assert "more epochs, such as --set epochs=1000 " in found
+    assert "a larger lr (now 0.0001), such as --set lr=0.01 " in found
 
 
 def test_images_collapse_too(digits):
@@ -279,3 +330,15 @@ def test_an_embedding_is_constant_up_to_rounding():
     mu[0, 0] = 1.001
     assert constant_embedding(mu, PAPER) is None
     assert constant_embedding(mu[:1], PAPER) is None
+
+
+def test_a_loss_may_still_fall_where_patience_ended_the_training():
+    falling, recipe = history(*np.linspace(10, 5, 100)), PAPER.override({"epochs": 100})
+    assert "still falling" in (loss_finding(falling, recipe, is_new=True) or "")
+    assert loss_finding(falling, recipe, is_new=False) is None
+    assert loss_finding(falling, PAPER, is_new=True) is None
+
+
+def test_the_noise_of_single_epochs_is_no_rise():
+    noisy = 1 + np.random.default_rng(0).normal(size=50)
+    assert "rose" not in (loss_finding(history(0.5, *noisy), PAPER, is_new=True) or "")

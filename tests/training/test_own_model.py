@@ -103,6 +103,8 @@ def test_an_encoder_without_weights_is_refused_on_a_weighted_graph(sbm, split):
     said = refused(weighted, split, model, "ENCODER")
     assert "forward of Unweighted must take (x, edge_index, edge_weight) for sbm" in said
     assert "dataclasses.replace(graph, link_weight=None)" in said
+    wrapped = vgae.VAE(PosteriorEncoder(Unweighted()), decoder())
+    assert refused(weighted, split, wrapped, "ENCODER") == said
     plain = replace(weighted, link_weight=None)
     vgae.fit(plain, vgae.split_links(plain), model=model, recipe=SHORT, progress=False)
 
@@ -115,9 +117,35 @@ def test_an_encoder_that_needs_features_is_refused_without(sbm):
     assert "sbm has no features, and PosteriorEncoder fails on x = None" in said
 
 
+class Faulty(Pair):
+    def forward(self, x, edge_index):
+        raise RuntimeError("a fault of its own")
+
+
 def test_a_fault_of_the_encoder_itself_is_not_hidden(sbm, split):
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        vgae.fit(sbm, split, model=vgae.VAE(PosteriorEncoder(Pair(39)), decoder()))
+    with pytest.raises(RuntimeError, match="a fault of its own"):
+        vgae.fit(sbm, split, model=vgae.VAE(PosteriorEncoder(Faulty()), decoder()))
+
+
+@pytest.mark.row("C20")
+def test_an_encoder_for_another_number_of_features_is_refused(sbm, split):
+    said = refused(sbm, split, vgae.VAE(PosteriorEncoder(Pair(39)), decoder()), "ENCODER")
+    assert said.startswith("Pair fails on the 40 features of sbm (")
+    assert "build it with in_channels = 40" in said
+
+
+@pytest.mark.row("C19")
+def test_a_class_in_place_of_an_instance_is_refused():
+    makers = {
+        "decoder of vgae.VAE": lambda: vgae.VAE(vgae.GCNEncoder(40), vgae.InnerProductDecoder),
+        "encoder of vgae.VAE": lambda: vgae.VAE(vgae.GCNEncoder, decoder()),
+        "encoder of PosteriorEncoder": lambda: PosteriorEncoder(Pair),
+        "encoder of PyGEncoder": lambda: PyGEncoder(vgae.GCNEncoder),
+    }
+    for argument, make in makers.items():
+        with pytest.raises(vgae.errors.UsageError) as caught:
+            make()
+        assert str(caught.value).startswith(f"{argument} must be an instance, got the class ")
 
 
 @pytest.mark.row("C20")

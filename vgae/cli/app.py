@@ -128,12 +128,14 @@ def calibrate(
         str, typer.Option(help="Goal of the threshold: 'f1', or 'precision=0.9'.")
     ] = "f1",
     allow_seen: AllowSeen = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Fit probabilities to the validation pairs of a run; evaluate and store them."""
     from vgae.evaluation.links import calibrate as calibrate_model
     from vgae.runs.graphs import GRAPHS, recalibrate
 
+    announce(quiet=quiet or as_json)
     unchecked = ["model/calibration.json", *(["split.npz"] if allow_seen else [])]
     loaded = GRAPHS.load(run, unchecked=unchecked)
     calibration = calibrate_model(

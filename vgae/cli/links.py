@@ -42,7 +42,11 @@ _Nodes = Annotated[
     ),
 ]
 _NodesFile = Annotated[
-    Path | None, typer.Option(help="File with the names of nodes to propose for, one a line.")
+    Path | None,
+    typer.Option(
+        help="File with the names of nodes to propose for, one a line. A line that begins with #"
+        " is a comment, unless it is the name of a node."
+    ),
 ]
 _Pairs = Annotated[
     Path | None, typer.Option(help="Score these pairs instead: a file, two names per line.")
@@ -88,6 +92,8 @@ def predict(
 
     if pairs is not None:
         refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
+    if overall:
+        refuse_options(context, ["nodes", "nodes_file"], "PER_NODE", "with --overall there is no")
     if graph is None:
         refuse_options(context, ["features"], "FEATURES", "without another GRAPH there is no")
     announce(quiet=quiet or as_json)
@@ -181,13 +187,15 @@ def _named_nodes(texts: list[str], path: Path | None, graph: "Graph") -> list[An
 
     Args:
         texts: Names, which are taken as they are, or else several names, separated by commas.
-        path: File of names, one a line, which are taken as they are.
+        path: File of names, one a line, which are taken as they are. Other lines that begin with
+            # are comments.
         graph: Graph of the nodes.
     """
     if not texts and path is None:
         return None
     ids = {str(node): node for node in graph.ids}
-    names = [] if path is None else _lines(path)
+    lines = [] if path is None else _lines(path)
+    names = [line for line in lines if line in ids or not line.startswith("#")]
     for text in texts:
         parts = [text] if text in ids else [part for part in text.split(",") if part.strip()]
         names += [part if part in ids else part.strip() for part in parts]

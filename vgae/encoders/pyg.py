@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass
-from vgae.vae import Encoder
+from vgae.vae import Encoder, check_instance
 
 
 class PyGEncoder(nn.Module):
@@ -29,6 +29,7 @@ class PyGEncoder(nn.Module):
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
+        check_instance("encoder of PyGEncoder", encoder)
         self.encoder = encoder
 
     def forward(self, *inputs: Any) -> Tensor | tuple[Tensor, Tensor]:
@@ -63,6 +64,7 @@ class PosteriorEncoder(nn.Module):
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
+        check_instance("encoder of PosteriorEncoder", encoder)
         self.encoder = encoder
 
     def forward(self, *inputs: Any) -> DiagGaussian | PointMass:

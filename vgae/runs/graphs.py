@@ -24,7 +24,7 @@ from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.digests import check_digests, rewriting, store_digests
 from vgae.runs.folder import is_named, shown_source
-from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
+from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
 from vgae.runs.opening import open_graph, open_like
 from vgae.runtime.devices import Compute
@@ -90,8 +90,9 @@ class Run(FinishedRun):
         Raises:
             ArtifactError: If the file is damaged, of other nodes, or of another run.
         """
-        q = read_embeddings(self.folder / "embeddings.npz", self.graph.ids)
-        check_digests(self.folder, self.metrics, ["embeddings.npz"])
+        with still_complete(self.folder):
+            q = read_embeddings(self.folder / "embeddings.npz", self.graph.ids)
+            check_digests(self.folder, self.metrics, ["embeddings.npz"])
         return q.mu
 
 

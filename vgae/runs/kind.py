@@ -3,7 +3,8 @@
 import os
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -239,7 +240,8 @@ class RunKind(ABC, Generic[R]):
         if not (folder / "metrics.json").exists():
             raise ArtifactError("NOT_COMPLETE", _incomplete(folder))
         unchecked = {*unchecked, "embeddings.npz"}
-        return settled(partial(self._load, folder, unchecked))
+        with still_complete(folder):
+            return settled(partial(self._load, folder, unchecked))
 
     def _load(self, folder: Path, unchecked: Collection[str]) -> R:
         config, metrics = read_config(folder, self.keys), read_json(folder / "metrics.json")
@@ -278,6 +280,17 @@ precedence; graphs, the first, take every source that no other kind recognises."
 def register_kind(kind: RunKind[Any]) -> None:
     """Add a kind to :data:`KINDS`."""
     KINDS[kind.name] = kind
+
+
+@contextmanager
+def still_complete(folder: Path) -> Iterator[None]:
+    """Raise ``NOT_COMPLETE`` if a run that is being read was removed or replaced meanwhile."""
+    try:
+        yield
+    except ArtifactError:
+        if (folder / "metrics.json").exists():
+            raise
+        raise ArtifactError("NOT_COMPLETE", _incomplete(folder)) from None
 
 
 def _incomplete(folder: Path) -> str:

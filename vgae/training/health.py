@@ -14,7 +14,7 @@ from vgae.evaluation.differences import auc_difference
 from vgae.evaluation.metrics import link_scores
 from vgae.evaluation.posterior import active_dimensions
 from vgae.evaluation.ranking import known_pairs
-from vgae.gaussian import DiagGaussian
+from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import evaluating
@@ -30,7 +30,11 @@ _LEARNED = 50  # epochs after which validation scores say something
 _FEW_LINKS = 20  # validation links or non-links that are too few to compare two scores
 _PEAK = 50.0  # -log p per pair of nodes; usual ones are below 10, scores of zero give 0.7
 _SCALES = 1e3  # ratio of the largest values of two columns
-_LARGE = 10.0  # value of a feature
+_LARGE = 10.0  # largest value of features
+_SMALL = 0.02  # largest value of features that first layers hardly notice
+_BETA = 10.0  # weight of the KL divergence that outweighs the links
+_LINKS = 30  # training links, fewer of which give a loss and a posterior of mostly noise
+_STEEP = 0.03  # fraction of the whole fall of a loss that falls in the last tenth of the epochs
 _RETRAINED_SECONDS = 60.0  # of the first training, up to which a second one is worth its time
 _WALKS = 100_000_000  # of length 2 from the validation pairs: about a second to extend
 _BLOCK = 500_000  # of these walks are extended at once
@@ -61,33 +65,54 @@ class GraphHealth:
     retrain: Callable[[], Tensor | None] | None = None
 
     def __call__(self, result: FitResult) -> tuple[str, ...]:
-        """Return what was found, the most important first, each with the setting that helps.
+        """Return what was found, with what helps: only the first, as others follow from it.
 
         Random numbers of the caller are not used, and the result is not changed.
         """
-        pairs = self.split.val.edge_label_index
+        pairs, history = self.split.val.edge_label_index, result.history
         with evaluating(result.model):
             q = result.model.encoder(*self.inputs)
             decoder = cast(LinkDecoder, result.model.decoder)
             logits = decoder.logits(q.mu, pairs.to(q.mu.device)).cpu() if pairs.numel() else None
-        constant = self._same_features() or constant_embedding(q.mu, self.recipe)
-        findings = [constant, self._peak(result.history), self._scales()]
-        if constant is None:
-            learning = loss_finding(result.history, self.recipe, is_new=self.named)
-            findings.append(learning or collapse(q, self.recipe, len(result.history)))
-        if logits is not None and not any(findings):
-            findings.append(self._validation(logits, result))
-        return tuple(finding for finding in findings if finding is not None)
+        large = _unscaled(self.graph, self.recipe, named=self.named) and (
+            _largest(cast(Tensor, self.graph.x)) >= _LARGE
+        )
+        advice = _scaling(named=self.named) if large else _smaller_beta(q, self.recipe)
+        finding = (
+            self._same_features()
+            or self._scales()
+            or self._peak(history, advice)
+            or self._symmetry(q.mu)
+            or constant_embedding(q.mu, self.recipe, advice)
+            or self._learning(history, q, advice)
+            or (None if logits is None else self._validation(logits, result, advice))
+        )
+        return (finding,) if finding else ()
 
-    def _peak(self, history: Sequence[HistoryRow]) -> str | None:
+    def _peak(self, history: Sequence[HistoryRow], advice: str) -> str | None:
         loss = [row.recon / self.graph.num_nodes**2 for row in history]
         peak = int(np.argmax(loss))
         if loss[peak] < _PEAK:
             return None
         what = f"the loss reached {loss[peak]:.3g} in epoch {history[peak].epoch}"
+        advice = advice or remedy(self.graph, self.recipe, named=self.named)
+        return f"{what}, where 1 to 10 is usual; {advice}"
+
+    def _symmetry(self, mu: Tensor) -> str | None:
+        """Return a finding if the embedding is constant because every two nodes are linked."""
+        count = self.split.num_nodes
+        if self.split.train.shape[1] < count * (count - 1) // 2 or not _is_constant(mu):
+            return None
         return (
-            f"{what}, where 1 to 10 is usual; {remedy(self.graph, self.recipe, named=self.named)}"
+            "the nodes cannot be distinguished: each is linked to all others, so that all have the"
+            " same neighbours and the same embedding; no setting changes that, give another graph"
         )
+
+    def _learning(self, history: Sequence[HistoryRow], q: Posterior, advice: str) -> str | None:
+        if self.split.train.shape[1] < _LINKS:
+            return None
+        found = loss_finding(history, self.recipe, is_new=self.named, advice=advice)
+        return found or collapse(q, self.recipe, len(history), advice)
 
     def _same_features(self) -> str | None:
         if self.graph.x is None or not _same_rows(self.graph.x):
@@ -97,10 +122,15 @@ class GraphHealth:
         return f"all features are {what}; train without them: {_WITHOUT}"
 
     def _scales(self) -> str | None:
-        """Return a finding if columns of features have very different scales."""
+        """Return a finding if features are small, or their columns of very different scales."""
         x = self.graph.x
         # A small column beside columns of usual size is only ignored.
-        if x is None or self.recipe.scale_features or not self.named or _largest(x) < _LARGE:
+        if x is None or self.recipe.scale_features or not self.named:
+            return None
+        if (largest := _largest(x)) < _SMALL:
+            what = f"the largest value of the features is {largest:.2g}, where 1 is usual"
+            return f"{what}; {_scaling(named=True)}"
+        if largest < _LARGE:
             return None
         scale = feature_scale(x)
         ratio = float(scale.max() / scale[scale > 0].min())
@@ -109,7 +139,7 @@ class GraphHealth:
         what = f"the largest values of the columns of features differ by a factor of {ratio:,.0f}"
         return f"{what}; {_scaling(named=True)}"
 
-    def _validation(self, logits: Tensor, result: FitResult) -> str | None:
+    def _validation(self, logits: Tensor, result: FitResult, advice: str) -> str | None:
         """Return a finding if chance, the degrees or the links alone predict links as well."""
         val, label, epochs = self.split.val, self.split.val.edge_label, len(result.history)
         if min(val.pos.shape[1], val.neg.shape[1]) < _FEW_LINKS:
@@ -122,15 +152,21 @@ class GraphHealth:
         found = f"the validation AUC is {100 * link_scores(logits, label).auc:.1f}"
         can = epochs >= _LEARNED and result.seconds < _RETRAINED_SECONDS and _has_room(result.plan)
         other = self.retrain() if self.retrain and can and (chance or behind) else None
-        if other is not None and auc_difference(logits, other, label).high < 0:
-            theirs = 100 * link_scores(other, label).auc
+        theirs = 100 * link_scores(other, label).auc if other is not None else 0.0
+        if other is not None and theirs > 50 and auc_difference(logits, other, label).high < 0:
             return f"{found}, and {theirs:.1f} without features; train without them: {_WITHOUT}"
+        if over_chance.high < 0 and not advice:
+            return (
+                f"{found}, below chance (50): the inner product scores nodes with the same"
+                " neighbours high, and cannot express links between two sides or around hubs, as"
+                " in bipartite graphs and stars; no setting changes that"
+            )
         if chance:
-            return f"{found}, hardly better than chance (50); {self._better(epochs)}"
+            return f"{found}, hardly better than chance (50); {advice or self._better(epochs)}"
         if over_degrees.high < 0:
             theirs = 100 * link_scores(degrees, label).auc
             what = f"{found}, and the product of the degrees alone has {theirs:.1f}"
-            return f"{what}; {self._better(epochs)}"
+            return f"{what}; {advice or self._better(epochs)}"
         return None
 
     def _better(self, epochs: int) -> str:
@@ -138,6 +174,8 @@ class GraphHealth:
             return f"train for more epochs: {_setting('epochs', 200)}"
         if self.named and not self.recipe.name.startswith("best"):
             return f"try {_BEST}, which also uses the degrees"
+        if self.graph.x is None:
+            return "the links may have no pattern that an inner product can express; add features"
         return f"try {_lower_lr(self.recipe)}, or other features"
 
 
@@ -156,32 +194,40 @@ class ImageHealth:
     named: bool
 
     def __call__(self, result: FitResult) -> tuple[str, ...]:
-        """Return what was found, the most important first, each with the setting that helps."""
+        """Return what was found, with what helps: only the first, as others follow from it."""
         pixels = self.pixels[:_IMAGES]
         with evaluating(result.model):
             q = result.model.encoder(pixels)
         if _same_rows(pixels.flatten(1)):
             return ("all images are the same, so there is nothing to learn; give others",)
+        advice = _smaller_beta(q, self.recipe)
         finding = (
-            constant_embedding(q.mu, self.recipe)
-            or loss_finding(result.history, self.recipe, is_new=self.named)
-            or collapse(q, self.recipe, len(result.history))
+            constant_embedding(q.mu, self.recipe, advice)
+            or loss_finding(result.history, self.recipe, is_new=self.named, advice=advice)
+            or collapse(q, self.recipe, len(result.history), advice)
         )
         return (finding,) if finding else ()
 
 
-def constant_embedding(mu: Tensor, recipe: Training) -> str | None:
-    """Return a finding if all rows of posterior means of shape ``(n, d)`` are equal."""
-    if len(mu) < 2 or (mu - mu[0]).abs().max() > 1e-6 * mu.abs().max():
+def constant_embedding(mu: Tensor, recipe: Training, advice: str = "") -> str | None:
+    """Return a finding if all rows of posterior means of shape ``(n, d)`` are equal.
+
+    It ends with the advice, if there is one, as do those of the functions below.
+    """
+    if not _is_constant(mu):
         return None
     what = "0" if mu.count_nonzero() == 0 else "the same"
-    return f"the embedding is {what} everywhere; try {_lower_lr(recipe)}{_regularised(recipe)}"
+    advice = advice or f"try {_lower_lr(recipe)}{_regularised(recipe)}"
+    return f"the embedding is {what} everywhere; {advice}"
 
 
-def loss_finding(history: Sequence[HistoryRow], recipe: Training, *, is_new: bool) -> str | None:
-    """Return a finding if the loss rises, or stays the same; the warm-up is left out.
+def loss_finding(
+    history: Sequence[HistoryRow], recipe: Training, *, is_new: bool, advice: str = ""
+) -> str | None:
+    """Return a finding if the loss rises, stays the same, or still falls at the end.
 
-    A loss may stay the same after a warm-up, and if the weights were not new.
+    The warm-up is left out. A loss may stay the same after a warm-up, and if the weights were not
+    new. Changes within the noise of single epochs are none.
     """
     loss = np.array([row.loss for row in history[recipe.warmup :]])
     if len(loss) < _SHORT:
@@ -189,21 +235,28 @@ def loss_finding(history: Sequence[HistoryRow], recipe: Training, *, is_new: boo
     parts = np.array_split(loss, 10)
     tenths = np.array([part.mean() for part in parts])
     first, last, least = loss[0], tenths[-1], tenths.min()
-    rise = last - least - 0.25 * (max(first, tenths[0]) - least)
-    if last - first > 0.1 * abs(first) or rise > 0.02 * abs(last):
+    single = np.median(np.abs(np.diff(loss)))
+    noise = single * math.sqrt(2 / len(parts[-1]))
+    top = max(first, tenths[0])
+    rise = last - least - max(0.25 * (top - least), 6 * noise)
+    if last - first > max(0.1 * abs(first), 6 * single) or rise > 0.02 * abs(last):
         what = f"the loss rose from {min(first, least):.4g} to {last:.4g}"
-        return f"{what}; try {_lower_lr(recipe)}{_regularised(recipe)}"
-    noise = np.median(np.abs(np.diff(loss))) * math.sqrt(2 / len(parts[-1]))
-    fresh = is_new and not recipe.warmup
-    if fresh and tenths[0] - last < max(4 * noise, 0.001 * abs(last)):
-        higher = max(10 * recipe.lr, type(recipe).lr)
+        return f"{what}; {advice or f'try {_lower_lr(recipe)}{_regularised(recipe)}'}"
+    fresh, fall = is_new and not recipe.warmup, tenths[0] - last
+    higher = max(10 * recipe.lr, type(recipe).lr)
+    larger = f"a larger lr (now {recipe.lr}), such as {_setting('lr', higher)}"
+    if fresh and fall < max(4 * noise, 0.001 * abs(last)):
         what = f"the loss did not fall: from {tenths[0]:.4g} to {last:.4g}"
-        advice = f"a larger lr (now {recipe.lr}), such as {_setting('lr', higher)}"
-        return f"{what}; try {advice}{_regularised(recipe)}"
+        return f"{what}; {advice or f'try {larger}{_regularised(recipe)}'}"
+    stopped = len(history) < recipe.epochs
+    if fresh and not stopped and tenths[-2] - last > max(4 * noise, _STEEP * (top - last)):
+        what = f"the loss is still falling: from {tenths[-2]:.4g} to {last:.4g} at the end"
+        more = f"more epochs, such as {_setting('epochs', 5 * recipe.epochs)}"
+        return f"{what}; {advice or f'try {more}, or {larger}'}"
     return None
 
 
-def collapse(q: Posterior, recipe: Training, num_epochs: int) -> str | None:
+def collapse(q: Posterior, recipe: Training, num_epochs: int, advice: str = "") -> str | None:
     """Return a finding if fewer than an eighth of the latent dimensions are active.
 
     A point has no prior to collapse to. Of a Gaussian, the other dimensions must have the
@@ -219,7 +272,8 @@ def collapse(q: Posterior, recipe: Training, num_epochs: int) -> str | None:
         return None
     weight = f"a beta below {recipe.beta:g}, such as {_setting('beta', recipe.beta / 10)}"
     what = f"the posterior has collapsed: {active} of {channels} latent dimensions are active"
-    return f"{what}; try {_setting('warmup', 50)} or {weight}{_regularised(recipe, beta=False)}"
+    advice = advice or f"try {_setting('warmup', 50)} or {weight}{_regularised(recipe)}"
+    return f"{what}; {advice}"
 
 
 def remedy(graph: Graph, recipe: Recipe, *, named: bool) -> str:
@@ -280,13 +334,23 @@ def _lower_lr(recipe: Training) -> str:
     return f"a smaller lr (now {recipe.lr}), such as {_setting('lr', recipe.lr / 10)}"
 
 
-def _regularised(recipe: Training, *, beta: bool = True) -> str:
+def _smaller_beta(q: Posterior, recipe: Training) -> str:
+    """Return the advice against a very large beta; empty if there is none, or it has no effect."""
+    if recipe.beta < _BETA or isinstance(q, PointMass):
+        return ""
+    return f"try a smaller beta (now {recipe.beta:g}), such as {_setting('beta', 1)}"
+
+
+def _regularised(recipe: Training) -> str:
     """Return the settings that pull weights or embeddings to 0, where they are strong."""
     strong = {"weight_decay": 0.01, "dropout": 0.8, "feature_dropout": 0.95}
-    strong |= {"beta": 10.0} if beta else {}
     values = {name: getattr(recipe, name, 0.0) for name in strong}
     found = [f"{n} (now {v:g})" for n, v in values.items() if v >= strong[n]]
     return f", or a smaller {' or '.join(found)}" if found else ""
+
+
+def _is_constant(mu: Tensor) -> bool:
+    return len(mu) > 1 and bool((mu - mu[0]).abs().max() <= 1e-6 * mu.abs().max())
 
 
 def _setting(name: str, value: Any) -> str:

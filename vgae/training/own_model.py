@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vgae.encoders import PosteriorEncoder
 from vgae.errors import DataError, UsageError, VgaeError
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import encoder_inputs, evaluating, parameter_like, posterior
 from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
+_WIDTHS = "shapes cannot be multiplied"  # in torch's message on layers of other widths
 
 
 def check_model(model: object, decoder: str) -> None:
@@ -40,8 +42,10 @@ def check_model(model: object, decoder: str) -> None:
 def check_signature(encoder: Any, graph: Graph) -> None:
     """Raise ``UsageError`` unless an encoder takes the inputs that it gets for a graph.
 
-    They are ``x`` and ``edge_index`` and, in a weighted graph, ``edge_weight``.
+    They are ``x`` and ``edge_index`` and, in a weighted graph, ``edge_weight``. The encoder in a
+    ``PosteriorEncoder`` gets the same.
     """
+    encoder = _inner(encoder)
     names = ["x", "edge_index", *(["edge_weight"] if graph.edge_weight is not None else [])]
     method = "prepare" if hasattr(encoder, "prepare") else "forward"
     try:
@@ -75,7 +79,7 @@ def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph, few: Tensor) 
 
     Raises:
         DataError: ``NO_FEATURES`` if it fails on a graph without features.
-        UsageError: ``ENCODER`` if it returns no posterior.
+        UsageError: ``ENCODER`` if it returns no posterior, or takes another number of features.
     """
     device = parameter_like(model).device
     devices = [device] if device.type == "cuda" else []
@@ -83,7 +87,16 @@ def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph, few: Tensor) 
         try:
             mu = posterior(model.encoder, *inputs).mu
         except Exception as error:
-            if graph.x is not None or isinstance(error, VgaeError):
+            if isinstance(error, VgaeError):
+                raise
+            name, said = type(_inner(model.encoder)).__name__, str(error).partition("\n")[0]
+            if graph.x is not None and _WIDTHS in said:
+                raise UsageError(
+                    "ENCODER",
+                    f"{name} fails on the {graph.num_features} features of {graph.name} ({said});"
+                    f" build it with in_channels = {graph.num_features}, and layers that fit.",
+                ) from error
+            if graph.x is not None:
                 raise
             raise DataError(
                 "NO_FEATURES",
@@ -100,8 +113,14 @@ def check_encoder(model: VAE, inputs: Sequence[Any], graph: Graph, few: Tensor) 
         log.warning(
             "%s gives the same embedding without most of the links: it does not use edge_index; if"
             " it has edges of its own, these may be held-out links",
-            type(model.encoder).__name__,
+            type(_inner(model.encoder)).__name__,
         )
+
+
+def _inner(encoder: Any) -> Any:
+    while isinstance(encoder, PosteriorEncoder):
+        encoder = encoder.encoder
+    return encoder
 
 
 def _type_name(value: object) -> str:

@@ -49,8 +49,8 @@ class FitResult:
         history: One row per epoch.
         seconds: Duration of the training, with validation.
         plan: How the pairs were summed, and the predicted cost; ``None`` for a model of your own.
-        health: What went wrong, the most important first, each in a line with the setting that
-            helps; empty for a healthy training. See :mod:`vgae.training.health`.
+        health: What went wrong, in a line with the setting that helps; empty for a healthy
+            training. See :mod:`vgae.training.health`.
     """
 
     model: VAE

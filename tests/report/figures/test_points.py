@@ -1,7 +1,14 @@
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
-from vgae.report.figures.points import UNPROJECTED, draw_classes, draw_values, projections
+from vgae.report.figures.points import (
+    OVERFLOWED,
+    UNPROJECTED,
+    draw_classes,
+    draw_values,
+    projections,
+)
 
 
 def test_very_many_points_are_an_image_within_the_vectors():
@@ -41,3 +48,13 @@ def test_two_dimensions_are_left_as_they_are():
     ((method, plane),) = projections(points)
     assert method == UNPROJECTED
     np.testing.assert_array_equal(plane, points)
+
+
+@pytest.mark.parametrize("value", [1e19, np.inf, np.nan])
+def test_very_large_values_are_drawn_without_a_projection(value):
+    points = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    points[0] = value
+    ((method, plane),) = projections(points)
+    assert method == OVERFLOWED
+    assert plane.shape == (9, 2)
+    assert np.isfinite(plane).all()

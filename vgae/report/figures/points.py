@@ -10,7 +10,9 @@ from vgae.errors import printable
 from vgae.report.figures.style import CLASS_COLOURS
 
 UNPROJECTED = "no projection"
+OVERFLOWED = "no projection: the values are too large"
 COLLAPSED = "no projection: all vectors are equal"
+_LARGEST = 1e8  # value of a vector; the covariances of larger ones overflow in float32
 _TSNE_NODES = 5000  # t-SNE takes seconds up to here and minutes beyond
 _VECTORS = 2000  # more points are an image within a vector figure, which keeps the file small
 _MARKERS = "os^Dv"
@@ -19,8 +21,13 @@ _MARKERS = "os^Dv"
 def projections(embedding: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """Yield methods and their results for vectors, shape ``(n, 2)``, the best method first.
 
-    Two dimensions, fewer than four vectors and a space that collapsed are not projected.
+    Two dimensions, fewer than four vectors, a space that collapsed and very large values are not
+    projected.
     """
+    if not np.abs(embedding).max() < _LARGEST:  # NaN too
+        finite = np.where(np.isfinite(embedding), embedding, 0)
+        yield OVERFLOWED, np.pad(finite, ((0, 0), (0, max(0, 2 - finite.shape[1]))))[:, :2]
+        return
     # All vectors of a complete graph, for example, are one point within rounding.
     spread = np.ptp(embedding, axis=0).max() > 1e-6 * np.abs(embedding).max()
     if embedding.shape[1] <= 2 or len(embedding) < 4 or not spread:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from vgae.report.figures.points import COLLAPSED, UNPROJECTED, projections
+from vgae.report.figures.points import COLLAPSED, OVERFLOWED, UNPROJECTED, projections
 
 _UMAP_NODES = 50_000
 
@@ -17,7 +17,7 @@ def maps(embedding: np.ndarray) -> dict[str, np.ndarray]:
     method is shown first.
     """
     found = dict(projections(embedding))
-    is_projected = found.keys().isdisjoint((COLLAPSED, UNPROJECTED))
+    is_projected = found.keys().isdisjoint((COLLAPSED, OVERFLOWED, UNPROJECTED))
     if is_projected and find_spec("umap") and len(embedding) <= _UMAP_NODES:
         neighbours = min(15, len(embedding) - 1)
         method = import_module("umap").UMAP(n_neighbors=neighbours, random_state=0, n_jobs=1)
