@@ -191,7 +191,7 @@ def _trained_before(model: VAE, split: LinkSplit) -> str:
         links = "the same links"
     return (
         f"the model has been trained before, on {links}: the training goes on from those weights;"
-        " build a new model to begin anew"
+        " build a new model for new weights"
     )
 
 

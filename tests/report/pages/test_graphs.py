@@ -150,7 +150,7 @@ def test_the_page_of_a_run_without_epochs_states_that_it_was_not_trained(sbm_fil
 def test_the_page_has_what_the_health_check_found(graph_run):
     ill = replace(graph_run, metrics=graph_run.metrics | {"health": ["a <finding>"]})
     vars(ill)["graph"] = graph_run.graph
-    assert "<strong>Warning.</strong> a &lt;finding&gt;" in graph_page(ill, top_k=5)
+    assert "<strong>Warning.</strong> A &lt;finding&gt;." in graph_page(ill, top_k=5)
     old = {k: v for k, v in graph_run.metrics.items() if k != "health"}
     assert "Warning." not in words_of(graph_page(replace(ill, metrics=old), top_k=5))
 
