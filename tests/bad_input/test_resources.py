@@ -150,7 +150,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_the_checkpoint_before_stays(
     line = one_line(err, "DIVERGED")
     assert f"try a smaller lr (now {float(lr)})" in line
     assert status == 6
-    for path in (run / "checkpoints").glob("*"):
+    for path in (run / "checkpoints").glob("*.ckpt"):
         tensors = vgae.training.checkpoint.read_checkpoint(path).tensors
         assert all(value.isfinite().all() for value in tensors.values())
 

@@ -12,7 +12,7 @@ from vgae.report.pages.frame import write_page
 
 
 @pytest.fixture(scope="module")
-def compared_path(page_path, tmp_path_factory):
+def compared_path(page_path, tmp_path_factory, resign):
     """A run with hostile names of nodes beside itself, under the worst of names."""
     folder = tmp_path_factory.mktemp("compared")
     paths = [
@@ -26,6 +26,7 @@ def compared_path(page_path, tmp_path_factory):
         config = json.loads((path / "config.json").read_text())
         config["threads"] = f"<i>{k}</i>"
         (path / "config.json").write_text(json.dumps(config))
+        resign(path)
     shutil.copy(page_path, paths[1] / "report.html")
     write_page(folder / "compare.html", comparison_page(paths, folder / "compare.html"))
     return folder / "compare.html"

@@ -317,7 +317,7 @@ def _has_room(plan: Plan | None) -> bool:
 
 def _largest(x: Tensor) -> float:
     values = x.values() if x.layout == torch.sparse_csr else x
-    return float(values.abs().max()) if values.numel() else 0.0
+    return float(values.detach().abs().max()) if values.numel() else 0.0
 
 
 def _unscaled(graph: Graph, recipe: Recipe, *, named: bool) -> bool:
