@@ -119,6 +119,7 @@ def test_another_kind_of_file_is_not_written(run, tmp_path, command):
     [
         (["evaluate", "{run}", "--tasks", "links"], "--tasks"),
         (["evaluate", "{run}", "--messages", "train", "--hard", "0"], "--messages, --hard"),
+        (["evaluate", "{run}", "--allow-seen"], "--allow-seen"),
         (["embed", "{run}", "--messages", "all"], "--messages"),
         (["embed", "{run}", "stdlib", "--features", "none"], "GRAPH, --features"),
         (["report", "{run}", "--top-k", "5"], "--top-k"),

@@ -111,7 +111,8 @@ class GraphRuns(RunKind[Run]):
     source, recipe, run = GraphSource, Recipe, Run
     options = (
         *("features", "directed", "val", "test", "split", "split_by_time"),
-        *("max_memory", "cuda_graph", "tasks", "messages", "hard", "other", "top_k"),
+        *("max_memory", "cuda_graph", "tasks", "messages", "hard", "allow_seen"),
+        *("other", "top_k"),
     )
     files: ClassVar = files_with(
         {
