@@ -134,7 +134,7 @@ def test_a_run_that_is_being_replaced_is_not_called_damaged(run):
     assert caught.value.code == "NOT_COMPLETE"
 
 
-def test_other_names_of_the_nodes_are_other_data(sbm, tmp_path):
+def test_other_names_of_the_nodes_are_other_data(sbm, tmp_path, resign):
     path = tmp_path / "graph.npz"
     write_npz(sbm, path)
     run = train_run(str(path), tmp_path / "run", recipe=SHORT, progress=False)
@@ -142,6 +142,11 @@ def test_other_names_of_the_nodes_are_other_data(sbm, tmp_path):
     with pytest.raises(ArtifactError, match="other names") as caught:
         _ = load_run(run.folder).graph
     assert caught.value.code == "DATA_CHANGED"
+    (run.folder / "model" / "node_ids.json").write_text("[")
+    resign(run.folder)
+    with pytest.raises(ArtifactError) as caught:
+        _ = load_run(run.folder).graph
+    assert caught.value.code == "RUN_CORRUPT"
 
 
 def test_an_embedding_of_another_run_is_neither_shown_nor_kept(both, run):

@@ -13,7 +13,7 @@ from vgae.runs.lock import locked
 from vgae.runtime.reading import read_regular
 
 T = TypeVar("T")
-REMEDIES = {
+_REMEDIES = {
     "embeddings.npz": "write it again with 'vgae embed {folder}'",
     "model/calibration.json": "fit it again with 'vgae calibrate {folder}'",
 }
@@ -45,11 +45,11 @@ def check_digests(folder: Path, metrics: Mapping[str, Any], names: Collection[st
     known = [name for name in names if name in stored]
     for name, digest in digests(folder, known).items():
         if digest != stored[name]:
-            remedy = REMEDIES.get(name, "bring back the file of this run, or train again")
+            remedy = _REMEDIES.get(name, "bring back the file of this run, or train again")
             raise ArtifactError(
                 "RUN_MIXED",
                 f"{folder / name} is not the file that belongs to this run: it is of another run,"
-                f" was changed, or was left by a process that was ended;"
+                " was changed, or was left by a process that was ended;"
                 f" {remedy.format(folder=folder)}.",
             )
 

@@ -16,7 +16,7 @@ import torch
 from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
 from vgae.models.files import read_json, read_text, write_json
 from vgae.recipes.base import Training
-from vgae.runs.lock import LOCK_FILES, is_locked_at_times, locked
+from vgae.runs.lock import LOCK_FILES, has_lock_file, locked
 from vgae.runtime.atomic import writing
 from vgae.runtime.reading import parsed_json, read_regular
 from vgae.training.history import HistoryRow, checked_row
@@ -190,7 +190,7 @@ def new_folder(output: Output) -> Iterator[Path]:
         UsageError: If it is not empty, and may or can not be replaced.
     """
     folder = _created(output)
-    if not is_locked_at_times(folder):
+    if not has_lock_file(folder):
         _is_empty(folder, overwrite=output.overwrite)  # a foreign folder gets no lock file
     with locked(folder):
         if not _is_empty(folder, overwrite=output.overwrite):
@@ -207,20 +207,14 @@ def _created(output: Output) -> Path:
         folder = stem.with_name(f"{stem.name}-{number}") if output.numbered else stem
         try:
             folder.mkdir(parents=True, exist_ok=not output.numbered)
-        except FileExistsError as error:
-            if output.numbered:
-                continue
-            raise _cannot_write(folder, error) from None
         except OSError as error:
-            raise _cannot_write(folder, error) from None
+            if output.numbered and isinstance(error, FileExistsError):
+                continue
+            reason = error.strerror or str(error)
+            raise ResourceError(
+                "CANNOT_WRITE", f"{folder} cannot be written ({reason}); choose another --out."
+            ) from None
         return folder
-
-
-def _cannot_write(folder: Path, error: OSError) -> ResourceError:
-    reason = error.strerror or str(error)
-    return ResourceError(
-        "CANNOT_WRITE", f"{folder} cannot be written ({reason}); choose another --out."
-    )
 
 
 def _is_empty(folder: Path, *, overwrite: bool) -> bool:

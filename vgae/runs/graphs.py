@@ -23,7 +23,7 @@ from vgae.prediction.export import node_labels, read_embeddings, write_embedding
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.digests import check_digests, rewriting, store_digests
-from vgae.runs.folder import is_named, shown_source
+from vgae.runs.folder import is_named, shown_source, understood
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
 from vgae.runs.opening import open_graph, open_like
@@ -297,7 +297,8 @@ class GraphRuns(RunKind[Run]):
 def _check_names(folder: Path, graph: Graph) -> None:
     """Raise ``ArtifactError`` if the nodes have other names than in the training."""
     path = folder / "model" / "node_ids.json"
-    names = parsed_json(read_text(path)) if path.exists() else None
+    with understood(folder):
+        names = parsed_json(read_text(path)) if path.exists() else None
     if names != (None if graph.node_ids is None else list(graph.node_ids)):
         raise ArtifactError(
             "DATA_CHANGED",

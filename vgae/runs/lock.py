@@ -81,7 +81,7 @@ def _taken(path: Path) -> str:
     return f"{holder} is writing in {path}; wait for it, or choose another --out."
 
 
-def is_locked_at_times(folder: Path) -> bool:
+def has_lock_file(folder: Path) -> bool:
     """Return whether a folder has a lock file, locked or not."""
     return (folder / _LOCK).exists()
 
