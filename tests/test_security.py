@@ -11,7 +11,6 @@ import pytest
 from vgae.data import torch_files
 from vgae.data.files import read_graph, write_npz
 from vgae.data.node_features import read_features
-from vgae.data.text import TextFormat
 from vgae.errors import DataError, VgaeError, printable
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import embed
@@ -207,7 +206,7 @@ def test_no_cell_is_a_formula_and_our_reader_gives_every_name_back(suffix, tmp_p
             c for row in csv.reader(file, delimiter="," if suffix == ".csv" else "\t") for c in row
         ]
     assert not [cell for cell in cells if cell[:1] in tuple("=+-@\t\r\0")]
-    graph = read_graph(path, text=TextFormat(header=True))
+    graph = read_graph(path, header=True)
     assert graph.node_ids == tuple(sorted(NAMES))
     features = tmp_path / f"x{suffix}"
     write_table(features, {"id": NAMES, "z": np.ones(len(NAMES))})

@@ -276,7 +276,7 @@ def test_the_same_edges_in_another_form_are_the_same_graph(converted, content):
         pytest.param("a;b\nb;c\n", "separated by semicolons, no header, 2 edges", id="L04-said"),
         pytest.param(
             "person,friend\na,b\nb,c\n",
-            r"no other line names .*'person' and 'friend'; .*vgae convert --header",
+            r"no other line names .*'person' and 'friend'; .*--header",
             id="L03-doubt",
         ),
     ],

@@ -120,7 +120,7 @@ WEIGHTED = pa.table({"source": ["a", "b"], "target": ["b", "c"], "weight": [1.0,
             [
                 r"40 nodes and features of 2: 39 \('n01', 'n02', 'n03', \.\.\.\) have no features",
                 r"1 \('n77'\) are not among the nodes",
-                "vgae convert --missing-features zero",
+                "--missing-features zero",
             ],
             id="G23",
         ),

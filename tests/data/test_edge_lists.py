@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgae.data.edge_lists import read_edge_list, read_parquet_edges
-from vgae.data.text import TextFormat
+from vgae.data.reading import Reading
 from vgae.errors import DataError, UsageError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
@@ -30,7 +30,7 @@ def edges_of(found):
 
 def read(text, path, *, drop_zero=False, **layout):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_edge_list(path, text=TextFormat(**layout), drop_zero=drop_zero)
+    return read_edge_list(path, Reading(**layout, drop_zero=drop_zero))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_header_is_detected_and_announced(text, header, path, caplog):
 )
 def test_a_first_line_that_may_be_a_header_is_warned_of(text, header, warned, path, caplog):
     path.write_text(text)
-    read_edge_list(path, text=TextFormat(header=header))
+    read_edge_list(path, Reading(header=header))
     words = "no other line names the nodes of the first one, 'module' and 'imports'"
     assert (words in caplog.text) == warned
 
@@ -340,7 +340,7 @@ def test_weights_of_parquet_are_read_and_left_out_where_zero(tmp_path):
     found = read_parquet_edges(path)
     assert edges_of(found) == [(300, 7), (7, 1)]
     assert found.weight.tolist() == [0.5, 0]
-    assert edges_of(read_parquet_edges(path, drop_zero=True)) == [(300, 7)]
+    assert edges_of(read_parquet_edges(path, Reading(drop_zero=True))) == [(300, 7)]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vgae.data.files import read_graph, read_npz, write_npz
-from vgae.data.text import TextFormat
 from vgae.errors import DataError
 from vgae.graphs.graph import Graph
 
@@ -442,8 +441,8 @@ def test_repeats_are_merged_as_asked(merge, weight, tmp_path):
 
 def test_options_are_for_the_reader_of_text(tmp_path):
     path = written(tmp_path / "a.csv", "name|other|n\nä|b,c|0\nä|d|2".encode("latin-1"))
-    text = TextFormat(delimiter="|", header=True, encoding="latin-1")
-    graph = read_graph(path, text=text, drop_zero=True)
+    layout = {"delimiter": "|", "header": True, "encoding": "latin-1"}
+    graph = read_graph(path, **layout, drop_zero=True)
     assert links_of(graph) == {("d", "ä"): 2}
     assert graph.ids == ("b,c", "d", "ä")
 

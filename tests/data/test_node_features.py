@@ -9,7 +9,8 @@ import pytest
 import scipy.sparse as sp
 
 from vgae.data.node_features import NodeFeatures, join_features, read_features
-from vgae.errors import DataError, UsageError
+from vgae.data.reading import Reading
+from vgae.errors import DataError
 
 X = np.array([[1.5, 0], [0, 2], [-1, 1e-3]], dtype=np.float32)
 FRAME = pd.DataFrame(X, columns=["age", "height"]).assign(node=["b", "a", "c"]).iloc[:, [2, 0, 1]]
@@ -76,7 +77,7 @@ def test_names_in_text_are_those_of_an_edge_list(text, names, tmp_path):
 
 def test_text_is_read_in_its_encoding(tmp_path):
     path = write(tmp_path / "x.csv", "id,Größe\nä,1\n".encode("latin-1"))
-    found = read_features(path, encoding="latin-1")
+    found = read_features(path, Reading(encoding="latin-1"))
     assert (found.names, found.feature_names) == (("ä",), ("Größe",))
 
 
@@ -263,7 +264,7 @@ class TestJoin:
         np.testing.assert_array_equal(dense(joined.x), X[::-1])
 
 
-def join(names, features, missing="error", counted=False):
+def join(names, features, missing="refuse", counted=False):
     return join_features(names, features, missing=missing, counted=counted)
 
 
@@ -295,8 +296,3 @@ def test_other_nodes_are_refused_with_their_names(names, known, counted, message
 def test_rows_without_names_do_not_stretch_to_other_nodes():
     with pytest.raises(DataError, match="row i is node i"):
         join(["a"], NodeFeatures(X), missing="zero")
-
-
-def test_how_to_treat_missing_features_is_one_of_two():
-    with pytest.raises(UsageError, match="'error', 'zero', got 'mean'"):
-        join([0], NodeFeatures(X), missing="mean")

@@ -7,7 +7,6 @@ import pytest
 
 from vgae.data.files import read_graph
 from vgae.data.splits import split_by_time
-from vgae.data.text import TextFormat
 from vgae.data.times import parsed_times, times_of
 from vgae.errors import DataError, UsageError
 
@@ -94,7 +93,7 @@ def test_times_that_are_read_as_weights_are_told(head, values, words, suffix, tm
         assert f"{path}: {words}, is read as weights, but looks like times" in caplog.text
     caplog.clear()
     if "when" in head:
-        read_graph(path, text=TextFormat(time="when"))
+        read_graph(path, time="when")
         assert "looks like times" not in caplog.text
 
 
@@ -114,7 +113,7 @@ c,e,4
 
 
 def by_time(path, column="when", **options):
-    graph = read_graph(path, text=TextFormat(time=column))
+    graph = read_graph(path, time=column)
     split = split_by_time(path, graph, column, **options)
     names = {
         name: [tuple(graph.ids[node] for node in pair) for pair in part.T.tolist()]

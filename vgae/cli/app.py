@@ -15,6 +15,7 @@ from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
 from vgae.cli.links import COMMANDS as LINK_COMMANDS
 from vgae.cli.options import (
+    READING,
     AllowSeen,
     Device,
     Epochs,
@@ -31,9 +32,11 @@ from vgae.cli.options import (
     changes_of,
     check_options,
     refuse_options,
+    with_reading,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.train import draw_figures, train
+from vgae.data.reading import Reading
 from vgae.errors import UsageError, VgaeError
 from vgae.recipes import recipe_named
 from vgae.runtime.atomic import exhausted
@@ -155,9 +158,11 @@ def calibrate(
 
 
 @app.command()
+@with_reading
 def embed(
     context: typer.Context,
     run: RunArgument,
+    reading: Reading,
     other: OtherGraph = None,
     out: Annotated[
         Path | None,
@@ -189,7 +194,9 @@ def embed(
     check_options(context, kind, run)
     is_own = other is None and messages == "train"
     if other is None:
-        refuse_options(context, ["features"], "FEATURES", "without another GRAPH there is no")
+        refuse_options(
+            context, ["features", *READING], "FEATURES", "without another GRAPH there is no"
+        )
     name = run / "embeddings-all.npz" if other is None else f"{Path(other).stem}-embeddings.npz"
     path = out or (own if is_own else Path(name))
     is_stored = path.resolve() == own.resolve()
@@ -200,7 +207,7 @@ def embed(
             " choose another --out.",
         )
     loaded = kind.load(run)
-    found = kind.embed(loaded, EmbeddingOptions(other, features, messages))
+    found = kind.embed(loaded, EmbeddingOptions(other, features, messages, reading))
     with rewriting(run, loaded.metrics) if is_stored else nullcontext():
         write_embeddings(path, found.ids, found.q, labels=found.labels)
         if is_stored:

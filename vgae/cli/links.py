@@ -7,8 +7,8 @@ import typer
 
 from vgae.cli.console import print_columns, print_json
 from vgae.cli.options import (
+    READING,
     AllowSeen,
-    Directed,
     GraphArgument,
     GraphFeatures,
     Json,
@@ -17,7 +17,9 @@ from vgae.cli.options import (
     RunArgument,
     announce,
     refuse_options,
+    with_reading,
 )
+from vgae.data.reading import Reading
 from vgae.errors import DataError, UsageError, printable
 from vgae.report.text import graph_line
 
@@ -63,9 +65,11 @@ _Prior = Annotated[
 ]
 
 
+@with_reading
 def predict(
     context: typer.Context,
     run: RunArgument,
+    reading: Reading,
     graph: OtherGraph = None,
     top_k: _TopK = 10,
     overall: _Overall = False,
@@ -95,11 +99,14 @@ def predict(
     if overall:
         refuse_options(context, ["nodes", "nodes_file"], "PER_NODE", "with --overall there is no")
     if graph is None:
-        refuse_options(context, ["features"], "FEATURES", "without another GRAPH there is no")
+        of_file = ["features", *(READING if pairs is None else ())]
+        refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
     announce(quiet=quiet or as_json)
     loaded = GRAPHS.load(run, unchecked=["split.npz"] if allow_seen else [])
     progress = False if quiet else None
-    other = {"features": features, "progress": progress}
+    other: dict[str, Any] = {"features": features, "progress": progress}
+    if pairs is None:  # else the options are for that file
+        other["reading"] = reading
     scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
     calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     if pairs is None:
@@ -114,7 +121,7 @@ def predict(
             progress=progress,
         )
     else:
-        table = score_links(loaded, scored, _named_pairs(pairs), calibration=calibration)
+        table = score_links(loaded, scored, _named_pairs(pairs, reading), calibration=calibration)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:
@@ -123,55 +130,20 @@ def predict(
         _print_links(table, path, proposed=pairs is None)
 
 
+@with_reading
 def convert(
     graph: GraphArgument,
+    reading: Reading,
     out: Annotated[Path, typer.Option("--out", "-o", help="An .npz file.")],
     features: GraphFeatures = "raw",
-    directed: Directed = "symmetrize",
-    merge: Annotated[
-        str,
-        typer.Option(help="Weight of a repeated link: 'mean', 'sum', 'max', 'first'."),
-    ] = "mean",
-    delimiter: Annotated[
-        str | None, typer.Option(help="Delimiter of an edge list in text  [default: detected]")
-    ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            help="The first line of the list names the columns.",
-            show_default="detected",
-        ),
-    ] = None,
-    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
-    drop_zero: Annotated[
-        bool, typer.Option("--drop-zero", help="Leave out edges of weight zero.")
-    ] = False,
-    missing_features: Annotated[
-        str,
-        typer.Option(help="Nodes without features: 'error', or 'zero' features."),
-    ] = "error",
-    normalize: Annotated[
-        str,
-        typer.Option(help="'nfc' merges names that differ only in Unicode normalisation."),
-    ] = "none",
     as_json: Json = False,
 ) -> None:
     """Read a graph with the given options, and write it as .npz, which every command takes."""
     from vgae.data.files import read_graph, write_npz
-    from vgae.data.text import TextFormat
 
     announce(quiet=as_json)
-    read = read_graph(
-        graph,
-        features=None if features in ("raw", "none") else features,
-        text=TextFormat(delimiter, header, encoding),
-        directed=directed,  # pyright: ignore[reportArgumentType]
-        merge=merge,  # pyright: ignore[reportArgumentType]
-        drop_zero=drop_zero,
-        missing_features=missing_features,  # pyright: ignore[reportArgumentType]
-        normalize=normalize,  # pyright: ignore[reportArgumentType]
-    )
+    path = None if features in ("raw", "none") else features
+    read = read_graph(graph, features=path, **vars(reading))
     read = read.without_features() if features == "none" else read
     if out.suffix != ".npz":
         raise UsageError("EXPORT_FORMAT", f"--out must end in .npz, got {out}.")
@@ -213,11 +185,11 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.replace("\r\n", "\n").split("\n") if line]
 
 
-def _named_pairs(path: Path) -> list[list[Any]]:
+def _named_pairs(path: Path, reading: Reading) -> list[list[Any]]:
     """Return the pairs of names in a file."""
     from vgae.data.edge_lists import read_edge_list
 
-    given = read_edge_list(path)
+    given = read_edge_list(path, reading)
     return [[given.names[u], given.names[v]] for u, v in given.edges.T.tolist()]
 
 

@@ -2,13 +2,15 @@
 
 import logging
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vgae.data.reading import Reading
 from vgae.errors import UsageError
 from vgae.models.registry import model_names
 from vgae.recipes import PAPER, RECIPES, Recipe
@@ -40,9 +42,6 @@ GraphFeatures = Annotated[
         help="'raw'; 'none' for the links alone; or a file with a row of numbers for each node"
         " (.csv, .npz, .npy, .parquet).",
     ),
-]
-Directed = Annotated[
-    str, typer.Option(help="One-way edges: 'symmetrize' turns them into links, or 'error'.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
@@ -138,6 +137,113 @@ AllowSeen = Annotated[
         "--allow-seen", help="Use a split although the model may have seen its held-out links."
     ),
 ]
+
+
+READING = {
+    "format": Annotated[
+        str | None, typer.Option(help="Format of GRAPH, such as csv  [default: its suffix]")
+    ],
+    "columns": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Columns of the edge list: 'from,to,cost' under a header; without one, a name for"
+            " each column, such as 'source,relation,target'  [default: detected]",
+            show_default=False,
+        ),
+    ],
+    "weight": Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Column of the weights, or 'none'  [default: detected]"
+        ),
+    ],
+    "id_column": Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Column of --features with the names  [default: detected]"
+        ),
+    ],
+    "label_column": Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of --features with labels.")
+    ],
+    "encode": Annotated[
+        list[str],
+        typer.Option(
+            metavar="auto|COLUMN=KIND",
+            help="'auto' makes numbers of categories, dates, truth values and missing cells;"
+            " COLUMN=number, category, date, text, hash or drop does so for one column.",
+        ),
+    ],
+    "missing_features": Annotated[
+        str, typer.Option(help="Nodes without features: 'refuse', or 'zero' or 'mean' features.")
+    ],
+    "delimiter": Annotated[
+        str | None, typer.Option(help="Delimiter of an edge list in text  [default: detected]")
+    ],
+    "header": Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            help="The first line of the edge list names the columns  [default: detected]",
+            show_default=False,
+        ),
+    ],
+    "comment": Annotated[
+        str | None,
+        typer.Option(metavar="CHARACTER", help="Begin of comments, or 'none'  [default: # and %]"),
+    ],
+    "encoding": Annotated[str, typer.Option(help="Encoding of text files.")],
+    "directed": Annotated[
+        str, typer.Option(help="One-way edges: 'symmetrize' turns them into links, or 'error'.")
+    ],
+    "merge": Annotated[
+        str, typer.Option(help="Weight of a repeated link: 'mean', 'sum', 'max', 'first'.")
+    ],
+    "drop_zero": Annotated[
+        bool, typer.Option("--drop-zero", help="Leave out edges of weight zero.")
+    ],
+    "normalize": Annotated[
+        str, typer.Option(help="'nfc' merges names that differ only in Unicode normalisation.")
+    ],
+}
+"""Options of reading: fields of :class:`vgae.data.reading.Reading`."""
+
+
+def with_reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the parameter ``reading`` of a command by an option for each field of it."""
+    from inspect import Parameter, signature
+
+    @wraps(command)
+    def wrapped(**given: Any) -> None:
+        found = reading_of({name: given.pop(name) for name in READING})
+        command(reading=found, **given)
+
+    own = signature(command, eval_str=True).parameters.values()
+    kind = Parameter.KEYWORD_ONLY
+    defaults = {field.name: field.default for field in fields(Reading)} | {"encode": []}
+    parameters = [p.replace(kind=kind) for p in own if p.name != "reading"] + [
+        Parameter(name, kind, default=defaults[name], annotation=annotation)
+        for name, annotation in READING.items()
+    ]
+    wrapped.__signature__ = signature(command).replace(parameters=parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def reading_of(given: Mapping[str, Any]) -> Reading:
+    """Return the options of reading from their values on the command line."""
+    options = dict(given)
+    if (columns := options.get("columns")) is not None:
+        options["columns"] = tuple(name.strip() for name in columns.split(","))
+    if "encode" in options:
+        kinds = dict(text.rpartition("=")[::2] for text in options["encode"] if text != "auto")
+        if "" in kinds:
+            raise UsageError(
+                "ENCODE", f"--encode must be 'auto' or COLUMN=KIND, got {kinds['']!r:.60}."
+            )
+        options["encode"] = kinds or ("auto" if options["encode"] else "none")
+    return Reading.of(options)
 
 
 class _ToStderr(logging.Handler):

@@ -10,6 +10,7 @@ import typer
 
 from vgae.cli import options as o
 from vgae.cli.console import print_json
+from vgae.data.reading import Reading
 from vgae.errors import ArtifactError, UsageError
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 
@@ -17,15 +18,16 @@ if TYPE_CHECKING:
     from vgae.runs.kind import FinishedRun
 
 
+@o.with_reading
 def train(
     context: typer.Context,
+    reading: Reading,
     graph: o.GraphArgument = "stdlib",
     model: o.Model = None,
     recipe: o.TrainRecipe = None,
     set_: o.Set = [],
     epochs: o.Epochs = None,
     features: o.GraphFeatures = "raw",  # noqa: ARG001
-    directed: o.Directed = "symmetrize",  # noqa: ARG001
     seed: o.SplitSeed = 0,
     val: o.Val = VAL_FRACTION,  # noqa: ARG001
     test: o.Test = TEST_FRACTION,  # noqa: ARG001
@@ -71,7 +73,8 @@ def train(
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
     model = model or kind.model
     place = out or resume or f"runs/{Path(graph).stem}-{kind.label(model, settings)}"
-    values = {field.name: context.params[field.name] for field in fields(kind.source)[1:]}
+    names = [field.name for field in fields(kind.source)[1:]]
+    values = {n: reading if n == "reading" else context.params[n] for n in names}
     values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
     output = Output(place, overwrite, tensorboard, numbered=not (out or resume))
     data = kind.source(graph, **values)
@@ -126,6 +129,7 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
     from vgae.recipes.graphs import VARIANTS
     from vgae.runs.folder import is_named, read_config, read_paths, shown_source, understood
     from vgae.runs.kind import kind_of
+    from vgae.runs.opening import reading_of
 
     config, paths = read_config(folder), read_paths(folder)
     with understood(folder):
@@ -133,7 +137,7 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
         began = {
             "graph": paths.get("source", data.get("source")),
             "features": paths.get("features", data.get("features")),
-            "directed": data.get("directed"),
+            **(vars(reading_of(config)) if "graph" in config else {}),
             "model": config.get("model"),
             "recipe": config.get("recipe", {}).get("name"),
             "seed": config.get("seed"),
@@ -142,7 +146,9 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             "split": paths.get("split", split.get("path")),
             "split_by_time": split.get("by_time"),
         }
+    reading = vars(o.reading_of({name: given[name] for name in o.READING if name in given}))
     for name, value in given.items():
+        value = reading.get(name, value)
         is_path = name == "split" or (name in ("graph", "features") and not is_named(value))
         if name == "recipe" and began[name] in VARIANTS.get(value, ()):
             continue  # the rule for the graph chose it

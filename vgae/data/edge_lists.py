@@ -14,10 +14,9 @@ from typing import NoReturn
 import numpy as np
 
 from vgae.data.parquet import coded_names, numbers, read_parquet
+from vgae.data.reading import Reading
 from vgae.data.text import (
     SEPARATORS,
-    Normalize,
-    TextFormat,
     is_blank_or_comment,
     is_integer,
     is_number,
@@ -29,7 +28,7 @@ from vgae.data.text import (
     unpacked_name,
 )
 from vgae.data.times import parsed_times, place_of, times_of, warn_of_times, without_time
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError
 from vgae.graphs.graph import NodeId
 from vgae.runtime.tables import plain_names
 
@@ -63,10 +62,8 @@ class EdgeList:
 
 def read_edge_list(
     path: Path,
+    reading: Reading = Reading(),
     *,
-    text: TextFormat = TextFormat(),
-    drop_zero: bool = False,
-    normalize: Normalize = "none",
     announce: bool = True,
 ) -> EdgeList:
     """Read an edge list in text, plain or gzip, and log the detected layout.
@@ -82,40 +79,36 @@ def read_edge_list(
 
     Args:
         path: The file.
-        text: Layout of the file. The column ``text.time`` is not counted as a field.
-        drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
-        normalize: As for :func:`vgae.read_graph`.
+        reading: Options; the column ``reading.time`` is not counted as a field.
         announce: Log the layout.
 
     Raises:
-        UsageError: ``DELIMITER`` if it is not one character; ``ENCODING`` if it is unknown.
+        UsageError: ``ENCODING`` if it is unknown.
         DataError: ``FIELDS`` if a line has another number of fields; ``NODE_ID`` if a name is
             empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``;
             ``TIME_COLUMN`` if it is missing, ``BAD_TIME`` if it holds no time; or as
             :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
     """
-    delimiter, header = text.delimiter, text.header
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"#%\r\n'):
-        raise UsageError("DELIMITER", f"delimiter must be one character, got {delimiter!r:.20}.")
-    lines = read_lines(path, encoding=text.encoding)
+    delimiter, header = reading.delimiter, reading.header
+    lines = read_lines(path, encoding=reading.encoding)
     lines = dropwhile(lambda numbered: is_blank_or_comment(numbered[1]), lines)
     sample = list(islice(lines, _SAMPLE))
     if delimiter is None:
         # On a tie, the first: a comma may be a decimal sign, and a blank part of a name.
-        more = text.time is not None
+        more = reading.time is not None
         delimiter = max(
             SEPARATORS, key=lambda separator: _fit(sample, separator, path, timed=more)
         )
-    if header is None and text.time is not None:
+    if header is None and reading.time is not None:
         header = True
     if header is None:
         header = _has_header(_sampled(sample, delimiter, path))
     records = split_records(chain(sample, lines), delimiter, path)
     head = next(records, None) if header else None
     times: list[tuple[int, str]] = []
-    if text.time is not None:
-        head, records = without_time(head, records, text.time, path, times)
-    collected = _Edges(path, delimiter, drop_zero=drop_zero)
+    if reading.time is not None:
+        head, records = without_time(head, records, reading.time, path, times)
+    collected = _Edges(path, delimiter, drop_zero=reading.drop_zero)
     if head:
         collected.check_width(*head)
     number = 0
@@ -130,22 +123,16 @@ def read_edge_list(
         f"{len(collected.ends) // 2:,}",
         f"{number:,}",
     )
-    if text.header is None and head is None:
+    if reading.header is None and head is None:
         collected.warn_of_header()
     time = parsed_times(times, f"{path}, line") if times else None
     parts = collected.parts()
     if announce:
         warn_of_times(path, head[1][2] if head and collected.width == 3 else None, parts[2])
-    return _ordered(path, *parts, time, drop_zero=drop_zero, normalize=normalize)
+    return _ordered(path, *parts, time, reading)
 
 
-def read_parquet_edges(
-    path: Path,
-    *,
-    drop_zero: bool = False,
-    normalize: Normalize = "none",
-    time: str | None = None,
-) -> EdgeList:
+def read_parquet_edges(path: Path, reading: Reading = Reading()) -> EdgeList:
     """Read the columns ``source``, ``target`` and optionally ``weight`` of a parquet file.
 
     A file without them must have two columns of names, and optionally a third of weights. A
@@ -153,9 +140,7 @@ def read_parquet_edges(
 
     Args:
         path: The file.
-        drop_zero: As for :func:`read_edge_list`.
-        normalize: As for :func:`read_edge_list`.
-        time: Name of the column with the time of each edge, which is no weight.
+        reading: Options.
 
     Raises:
         UsageError: ``MISSING_PACKAGE`` without pyarrow.
@@ -164,7 +149,7 @@ def read_parquet_edges(
     """
     table = read_parquet(path)
     columns = table.column_names
-    times = None
+    times, time = None, reading.time
     if time is not None:
         times = times_of(table, columns[place_of(time, columns, path)])
         columns = [name for name in columns if name != time]
@@ -183,7 +168,7 @@ def read_parquet_edges(
     weight = numbers(table, columns[2], "BAD_WEIGHT") if len(columns) == 3 else None
     warn_of_times(path, columns[-1], weight)
     edges = codes.reshape(2, -1)
-    return _ordered(path, names, edges, weight, times, drop_zero=drop_zero, normalize=normalize)
+    return _ordered(path, names, edges, weight, times, reading)
 
 
 class _Edges:
@@ -229,7 +214,7 @@ class _Edges:
         if len(ends) > 2 and (np.bincount(ends, minlength=2)[:2] == 1).all():
             log.warning(
                 "%s: no other line names the nodes of the first one, %s; if it is a header,"
-                " TextFormat(header=True) (vgae convert --header) skips it",
+                " header=True (--header) skips it",
                 self.path,
                 " and ".join(f"{name!a:.60}" for name in islice(self.number_of, 2)),
             )
@@ -273,13 +258,11 @@ def _ordered(
     edges: np.ndarray,
     weight: np.ndarray | None,
     time: np.ndarray | None,
-    *,
-    drop_zero: bool,
-    normalize: Normalize,
+    reading: Reading,
 ) -> EdgeList:
     """Normalise the names, make one node of equal ones, and sort the nodes by name."""
-    names = normalised(names, normalize)
-    if drop_zero and weight is not None:
+    names = normalised(names, reading.normalize)
+    if reading.drop_zero and weight is not None:
         kept = weight != 0
         log.info("%s: %d edges of weight zero left out", path, len(kept) - kept.sum())
         edges, weight, time = edges[:, kept], weight[kept], None if time is None else time[kept]

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from vgae.data.edge_lists import read_edge_list, read_parquet_edges
 from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
-from vgae.data.node_features import MissingFeatures, NodeFeatures, join_features, read_features
-from vgae.data.text import Normalize, TextFormat, unpacked_name
+from vgae.data.node_features import NodeFeatures, join_features, read_features
+from vgae.data.reading import MissingFeatures, Reading
+from vgae.data.text import unpacked_name
 from vgae.errors import DataError, printable
 from vgae.graphs.arrays import csr_matrix
-from vgae.graphs.canonical import Directed, Merge
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.reading import file_size, naming
@@ -33,12 +33,7 @@ def read_graph(
     path: str | os.PathLike[str],
     *,
     features: str | os.PathLike[str] | None = None,
-    text: TextFormat = TextFormat(),
-    directed: Directed = "symmetrize",
-    merge: Merge = "mean",
-    drop_zero: bool = False,
-    missing_features: MissingFeatures = "error",
-    normalize: Normalize = "none",
+    **options: Any,
 ) -> Graph:
     """Read a graph from a file; nothing is unpickled.
 
@@ -62,21 +57,14 @@ def read_graph(
         features: File of node features, which replace any in ``path``; see
             :func:`vgae.data.node_features.read_features` for its formats and
             :func:`vgae.data.node_features.join_features` for the assignment to nodes.
-        text: Delimiter and header of an edge list in text, encoding of all text, and the column
-            with the times of the edges, if there is one, as :class:`vgae.data.text.TextFormat`.
-        directed: As for :meth:`vgae.Graph.from_edges`.
-        merge: As for :meth:`vgae.Graph.from_edges`.
-        drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
-        missing_features: ``"error"`` refuses nodes without features and features without nodes;
-            ``"zero"`` adds rows of zeros and isolated nodes.
-        normalize: Normal form of names: ``"nfc"`` merges names that Unicode can write in two
-            ways, an accent with its letter or after it; ``"none"`` leaves them unchanged.
+        **options: Fields of :class:`vgae.data.reading.Reading`, by name, such as
+            ``columns=("from", "to")``.
 
     Raises:
         UsageError: If an option is invalid, or pyarrow is missing.
         DataError: If a file is missing, damaged or of another kind, or holds no valid graph.
     """
-    path = Path(path)
+    path, reading = Path(path), Reading.of(options)
     file_size(path)
     unpacked = unpacked_name(path)
     name, kind = _graph_name(unpacked), unpacked.suffix.lower()
@@ -90,33 +78,33 @@ def read_graph(
         )
     rows = None
     if features is not None:
-        rows = read_features(features, encoding=text.encoding, normalize=normalize)
+        rows = read_features(features, reading)
     with naming(path):
         arrays = read_arrays(path) if kind == ".npz" else None
         if arrays is not None and not holds_sparse(arrays):
             graph = _graph(arrays, name)
         elif counted:
             matrix = read_mtx(path) if arrays is None else sparse_from_arrays(arrays)
-            graph = Graph.from_scipy(matrix, merge=merge, directed=directed, name=name)
+            graph = Graph.from_scipy(
+                matrix, merge=reading.merge, directed=reading.directed, name=name
+            )
         else:
             if kind == ".parquet":
-                edges = read_parquet_edges(
-                    path, drop_zero=drop_zero, normalize=normalize, time=text.time
-                )
+                edges = read_parquet_edges(path, reading)
             else:
-                edges = read_edge_list(path, text=text, drop_zero=drop_zero, normalize=normalize)
+                edges = read_edge_list(path, reading)
             graph = Graph.from_edges(
                 edges.edges,
                 edge_weight=edges.weight,
                 num_nodes=len(edges.names),
                 node_ids=edges.names,
-                merge=merge,
-                directed=directed,
+                merge=reading.merge,
+                directed=reading.directed,
                 name=name,
             )
         if rows is None:
             return graph
-        return _with_features(graph, rows, missing=missing_features, counted=counted)
+        return _with_features(graph, rows, missing=reading.missing_features, counted=counted)
 
 
 def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:

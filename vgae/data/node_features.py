@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,8 +16,8 @@ import torch
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
 from vgae.data.parquet import coded_names, numbers, read_parquet
+from vgae.data.reading import MissingFeatures, Reading
 from vgae.data.text import (
-    Normalize,
     is_blank_or_comment,
     is_number,
     normalised,
@@ -27,15 +27,13 @@ from vgae.data.text import (
     typed_names,
     unpacked_name,
 )
-from vgae.errors import DataError, check_choice, printable
+from vgae.errors import DataError, printable
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.graph import NodeId
 from vgae.kernels.csr import scipy_csr
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.reading import file_size, naming
 from vgae.runtime.tables import plain_names
-
-MissingFeatures = Literal["error", "zero"]
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +70,7 @@ class Joined(NamedTuple):
     x: np.ndarray | sp.csr_array
 
 
-def read_features(
-    path: str | os.PathLike[str], *, encoding: str = "utf-8", normalize: Normalize = "none"
-) -> NodeFeatures:
+def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) -> NodeFeatures:
     """Read node features from a file; nothing is unpickled.
 
     ==================  ==========================================================================
@@ -91,11 +87,10 @@ def read_features(
 
     Args:
         path: The file.
-        encoding: Encoding of a text file, as Python spells it.
-        normalize: As for :func:`vgae.read_graph`.
+        reading: Options.
 
     Raises:
-        UsageError: ``ENCODING``; ``NORMALIZE``; ``MISSING_PACKAGE`` without pyarrow.
+        UsageError: ``ENCODING``; ``MISSING_PACKAGE`` without pyarrow.
         DataError: ``FILE_FORMAT``; ``FEATURE_DTYPE`` if a feature is not a number, with its
             column and line; ``FEATURE_NONFINITE``; ``FEATURE_SHAPE``; ``FEATURE_HEADER``;
             ``FIELDS``; ``NODE_ID`` if two names are equal; ``NPZ_KEYS``; or as the reader of the
@@ -112,15 +107,15 @@ def read_features(
         elif kind == ".parquet":
             features = _from_parquet(path)
         elif kind in (".csv", ".tsv"):
-            features = _from_text(path, encoding)
+            features = _from_text(path, reading.encoding)
         else:
             raise DataError(
                 "FILE_FORMAT",
                 "features must be in a .npy, .npz, .csv, .tsv (also .gz) or .parquet file.",
             )
-        if features.names is None or normalize == "none":
+        if features.names is None or reading.normalize == "none":
             return features
-        names = normalised(features.names, normalize)
+        names = normalised(features.names, reading.normalize)
         return _checked(names, features.x, features.feature_names)
 
 
@@ -141,10 +136,8 @@ def join_features(
             more rows without names: their nodes have no links.
 
     Raises:
-        UsageError: ``MISSING_FEATURES`` if ``missing`` is neither ``"error"`` nor ``"zero"``.
         DataError: ``NODE_SET_MISMATCH``.
     """
-    check_choice("missing_features", missing, MissingFeatures)
     num_rows, _ = cast(tuple[int, int], features.x.shape)
     rows: Sequence[NodeId] = features.names or range(num_rows)
     if features.names and {type(name) for name in (*names[:1], *rows[:1])} == {int, str}:
@@ -160,12 +153,12 @@ def join_features(
             f" are nodes {_some(no_row)}; save them as npz with ids and x.",
         )
     certain = counted or features.names is not None
-    if missing == "error" and (no_row or (no_node and certain)):
+    if missing == "refuse" and (no_row or (no_node and certain)):
         raise DataError(
             "NODE_SET_MISMATCH",
             f"there are {len(names)} nodes and features of {len(rows)}: {_some(no_row)} have no"
             f" features, {_some(no_node)} are not among the nodes; missing_features='zero'"
-            " (vgae convert --missing-features zero) keeps all of them.",
+            " (--missing-features zero) keeps all of them.",
         )
     if no_row or no_node:
         counts = len(no_row), len(no_node)

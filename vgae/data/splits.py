@@ -12,7 +12,8 @@ import torch
 
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
 from vgae.data.npy import read_npy
-from vgae.data.text import TextFormat, is_integer, is_number, unpacked_name
+from vgae.data.reading import Reading
+from vgae.data.text import is_integer, is_number, unpacked_name
 from vgae.data.torch_files import read_integers
 from vgae.errors import DataError, printable
 from vgae.graphs.canonical import link_positions
@@ -115,7 +116,7 @@ def split_by_time(
 
     Args:
         path: Edge list in text or ``.parquet``, with a header.
-        graph: The graph of this file, read with ``TextFormat(time=column)``.
+        graph: The graph of this file, read with ``time=column``.
         column: Name of the column with the times: numbers, or dates of ISO 8601.
         val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
         test: Fraction for test, likewise; ``val + test < 1``.
@@ -278,12 +279,12 @@ def _edge_list(path: Path, time: str | None = None) -> EdgeList:
     """Return the pairs of an edge list in text or parquet."""
     if path.suffix.lower() == ".parquet":
         with naming(path):
-            return read_parquet_edges(path, time=time)
+            return read_parquet_edges(path, Reading(time=time))
     if time is not None:
-        return read_edge_list(path, text=TextFormat(time=time), announce=False)
+        return read_edge_list(path, Reading(time=time), announce=False)
     # The first line is a header if it names no nodes; see _numbered.
     try:
-        return read_edge_list(path, text=TextFormat(header=False), announce=False)
+        return read_edge_list(path, Reading(header=False), announce=False)
     except DataError as error:
         if error.code != "BAD_WEIGHT":
             raise

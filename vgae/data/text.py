@@ -6,17 +6,15 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from vgae.data.catalog import opened
-from vgae.errors import DataError, UsageError, check_choice
+from vgae.data.reading import Normalize
+from vgae.errors import DataError, UsageError
 from vgae.runtime import limits
 from vgae.runtime.reading import brief
-
-Normalize = Literal["none", "nfc"]
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "white space"}
 
@@ -25,25 +23,6 @@ _MOST_EMPTY_LINES = 1_000_000
 _MOST_LINES_OF_A_RECORD = 100
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-
-
-@dataclass(frozen=True)
-class TextFormat:
-    """Layout of an edge list in text.
-
-    Attributes:
-        delimiter: Character between fields; a space stands for any white space; detected and
-            logged if None.
-        header: Whether the first line names the columns; detected and logged if None.
-        encoding: Name of the encoding, as Python spells it.
-        time: Name of the column with the time of each edge, which is no weight; the header has
-            it.
-    """
-
-    delimiter: str | None = None
-    header: bool | None = None
-    encoding: str = "utf-8"
-    time: str | None = None
 
 
 def unpacked_name(path: Path) -> Path:
@@ -155,7 +134,6 @@ def is_integer(text: str) -> bool:
 
 def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:
     """Return names in a normal form of Unicode; integers, and all with ``"none"``, unchanged."""
-    check_choice("normalize", form, Normalize)
     if form == "none":
         return list(names)
     return [unicodedata.normalize("NFC", n) if isinstance(n, str) else n for n in names]

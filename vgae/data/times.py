@@ -123,7 +123,7 @@ def warn_of_times(path: Path, column: str | None, weight: np.ndarray | None) -> 
         name = "the third column" if column is None else f"column {column!a:.60}"
         log.warning(
             "%s: %s, %.0f to %.0f, is read as weights, but looks like times; leave it out, or,"
-            " under a header, name it: vgae train --split-by-time COLUMN, TextFormat(time=COLUMN)",
+            " under a header, name it: vgae train --split-by-time COLUMN, read_graph(time=COLUMN)",
             *(path, name, low, high),
         )
 

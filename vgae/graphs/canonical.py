@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,10 +11,9 @@ from torch import Tensor
 
 from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import dense_array
+from vgae.graphs.defaults import Directed, Merge
 
 NodeId = str | int
-Merge = Literal["mean", "sum", "max", "first"]
-Directed = Literal["symmetrize", "error"]
 
 _MOST_NODES = math.isqrt(2**63 - 1)  # the number of a pair must fit into 64 bits
 

@@ -1,3 +1,8 @@
-"""Default fractions of the links that are held out, for modules that do not import torch."""
+"""Options of graphs that need no library, and fractions of links that are held out by default."""
+
+from typing import Literal
+
+Merge = Literal["mean", "sum", "max", "first"]
+Directed = Literal["symmetrize", "error"]
 
 VAL_FRACTION, TEST_FRACTION = 0.05, 0.10

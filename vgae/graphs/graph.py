@@ -15,14 +15,13 @@ from torch import Tensor
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import feature_tensor, label_tensor, sha256
 from vgae.graphs.canonical import (
-    Directed,
-    Merge,
     NodeId,
     canonical_links,
     edge_array,
     link_positions,
     node_names,
 )
+from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx
 from vgae.kernels.csr import scipy_csr
 

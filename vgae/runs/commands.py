@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vgae.data.reading import Reading
 from vgae.vae import Posterior
 
 
@@ -26,6 +27,7 @@ class EmbeddingOptions:
     graph: str | None = None
     features: str = "raw"
     messages: str = "train"
+    reading: Reading = Reading()
 
 
 class Embedding(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from torch import Tensor
 
+from vgae.data.reading import Reading
 from vgae.data.splits import read_split, split_by_time
 from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
-from vgae.graphs.canonical import Directed
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
@@ -26,7 +26,7 @@ from vgae.runs.digests import check_digests, rewriting, store_digests
 from vgae.runs.folder import is_named, shown_source, understood
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
-from vgae.runs.opening import open_graph, open_like
+from vgae.runs.opening import open_graph, open_like, reading_of
 from vgae.runtime.devices import Compute
 from vgae.runtime.reading import parsed_json
 from vgae.training.links import prepare
@@ -39,7 +39,7 @@ class GraphSource(Source):
 
     Attributes:
         features: See :func:`vgae.runs.opening.open_graph`; ``"none"`` trains on the links alone.
-        directed: See :meth:`vgae.Graph.from_edges`.
+        reading: Options of reading; ``time`` is ``split_by_time``.
         val: Fraction of the links for validation; see :func:`vgae.split_links`.
         test: Fraction of the links for test.
         split: Path of a split, in place of fractions; see :func:`vgae.read_split`.
@@ -48,7 +48,7 @@ class GraphSource(Source):
     """
 
     features: str = "raw"
-    directed: Directed = "symmetrize"
+    reading: Reading = Reading()
     val: float = VAL_FRACTION
     test: float = TEST_FRACTION
     split: str | None = None
@@ -110,7 +110,7 @@ class GraphRuns(RunKind[Run]):
     keys: ClassVar = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
     source, recipe, run = GraphSource, Recipe, Run
     options = (
-        *("features", "directed", "val", "test", "split", "split_by_time"),
+        *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
         *("max_memory", "cuda_graph", "tasks", "messages", "hard", "allow_seen"),
         *("other", "top_k"),
     )
@@ -138,8 +138,8 @@ class GraphRuns(RunKind[Run]):
 
     def open(self, source: GraphSource, *, progress: bool | None = None) -> Graph:
         """Return the graph."""
-        given = source.source, source.features, source.directed
-        return open_graph(*given, time=source.split_by_time, progress=progress)
+        reading = replace(source.reading, time=source.split_by_time)
+        return open_graph(source.source, source.features, reading, progress=progress)
 
     def source_of(self, config: Config) -> GraphSource:
         """Return the source in the content of ``config.json``."""
@@ -147,7 +147,7 @@ class GraphRuns(RunKind[Run]):
         return GraphSource(
             source=str(graph["source"]),
             features=str(graph["features"]),
-            directed=graph.get("directed", "symmetrize"),
+            reading=reading_of(config),
             val=split.get("val", VAL_FRACTION),
             test=split.get("test", TEST_FRACTION),
             split=split.get("path"),
@@ -206,7 +206,8 @@ class GraphRuns(RunKind[Run]):
                 "features": shown_source(features),
                 **graph.summary(),
                 "fingerprint": graph.fingerprint,
-                "directed": source.directed,
+                "directed": source.reading.directed,
+                **_reading_entry(source.reading),
             },
             "model": model,
             "in_channels": graph.num_features or graph.num_nodes,
@@ -288,7 +289,11 @@ class GraphRuns(RunKind[Run]):
         other, messages = options.graph, options.messages
         if messages not in ("train", "all"):
             raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
-        graph = run.graph if other is None else open_like(run.config, other, options.features)
+        graph = (
+            run.graph
+            if other is None
+            else open_like(run.config, other, options.features, options.reading)
+        )
         training = other is None and messages == "train"
         q = embed(run, graph, run.split.message_edge_index if training else None)
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
@@ -316,6 +321,12 @@ def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
             f"{folder / 'split.npz'} is not the split that this run began with; bring it back, or"
             " train again.",
         )
+
+
+def _reading_entry(reading: Reading) -> dict[str, Any]:
+    """Return the entry of ``config.json`` on the options of reading, if some are given."""
+    given = replace(reading, directed="symmetrize", time=None).to_dict()
+    return {"reading": given} if given else {}
 
 
 def _split_entry(source: GraphSource) -> dict[str, Any]:

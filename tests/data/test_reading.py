@@ -1,0 +1,35 @@
+"""Options of reading by name."""
+
+import json
+
+import pytest
+
+from vgae.data.reading import Reading
+from vgae.errors import UsageError
+
+
+def test_only_what_differs_from_the_default_is_stored():
+    reading = Reading(columns=["from", "to"], encode={"notes": "hash"}, directed="error")
+    stored = json.loads(json.dumps(reading.to_dict()))
+    assert stored == {"columns": ["from", "to"], "encode": {"notes": "hash"}, "directed": "error"}
+    assert Reading.of(stored) == reading
+    assert Reading().to_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ({"colums": ("a", "b")}, "OPTION", "did you mean columns?"),
+        ({"xyz": 1}, "OPTION", "known are format"),
+        ({"delimiter": "||"}, "DELIMITER", "one character"),
+        ({"comment": "//"}, "COMMENT", "one character"),
+        ({"merge": "min"}, "MERGE", "'sum'"),
+        ({"directed": "yes"}, "DIRECTED", "'symmetrize'"),
+        ({"missing_features": "error"}, "MISSING_FEATURES", "'refuse'"),
+        ({"normalize": "NFC"}, "NORMALIZE", "'nfc'"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(options, code, words):
+    with pytest.raises(UsageError, match=words) as caught:
+        Reading.of(options)
+    assert caught.value.code == code

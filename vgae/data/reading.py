@@ -1,0 +1,104 @@
+"""Options of reading: the layout of files, the meaning of their columns, what becomes of edges."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+from vgae.errors import UsageError, check_choice
+from vgae.graphs.defaults import Directed, Merge
+
+Normalize = Literal["none", "nfc"]
+MissingFeatures = Literal["refuse", "zero", "mean"]
+Encode = str | Mapping[str, str]
+
+_CHOICES = {
+    "directed": Directed,
+    "merge": Merge,
+    "missing_features": MissingFeatures,
+    "normalize": Normalize,
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How :func:`vgae.read_graph` reads files.
+
+    Attributes:
+        format: Format of the file of the graph, such as ``"csv"``; that of its suffix if None.
+        delimiter: Character between the fields of a text; a space stands for any white space;
+            detected and logged if None.
+        header: Whether the first line of a text names the columns; detected and logged if None.
+        encoding: Name of the encoding of text, as Python spells it.
+        comment: First character of the comments before the first line of data; ``"none"`` without
+            comments; ``#`` and ``%`` if None.
+        columns: Names of the columns of an edge list. Under a header: those of source, target and
+            optionally weight. Without one: a name for each column, among them ``source`` and
+            ``target``, and ``weight`` if it is one. Detected and logged if None.
+        weight: Column of an edge list with the weights; ``"none"`` for links without weights;
+            detected and logged if None.
+        time: Column of an edge list with the time of each edge, which is no weight.
+        id_column: Column of a table of nodes with their names; detected if None.
+        label_column: Column of a table of nodes with their labels, of any type.
+        encode: ``"none"``: features must be numbers. ``"auto"``: see
+            :mod:`vgae.data.encoding`; a mapping from columns to kinds is ``"auto"`` with these
+            kinds, such as ``{"notes": "hash"}``.
+        missing_features: Nodes without features, and features without a node: ``"refuse"``;
+            ``"zero"`` and ``"mean"`` give such nodes rows of zeros or of the columns' means, and
+            add isolated nodes.
+        directed: As for :meth:`vgae.Graph.from_edges`.
+        merge: As for :meth:`vgae.Graph.from_edges`.
+        drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
+        normalize: Normal form of names: ``"nfc"`` merges names that Unicode can write in two
+            ways, an accent with its letter or after it; ``"none"`` leaves them unchanged.
+    """
+
+    format: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+    encoding: str = "utf-8"
+    comment: str | None = None
+    columns: tuple[str, ...] | None = None
+    weight: str | None = None
+    time: str | None = None
+    id_column: str | None = None
+    label_column: str | None = None
+    encode: Encode = "none"
+    missing_features: MissingFeatures = "refuse"
+    directed: Directed = "symmetrize"
+    merge: Merge = "mean"
+    drop_zero: bool = False
+    normalize: Normalize = "none"
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
+        if self.columns is not None:
+            object.__setattr__(self, "columns", tuple(self.columns))
+        delimiter, comment = self.delimiter, self.comment
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '"#%\r\n'):
+            raise UsageError(
+                "DELIMITER", f"delimiter must be one character, got {delimiter!r:.20}."
+            )
+        if comment not in (None, "none") and (len(comment) != 1 or comment in '"\r\n'):
+            raise UsageError("COMMENT", f"comment must be one character, got {comment!r:.20}.")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Return the options by name.
+
+        Raises:
+            UsageError: ``OPTION`` if there is no such option; or if a value is invalid.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+                raise UsageError("OPTION", f"there is no option {name!r:.60}; {hint}")
+        return cls(**options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options that are not the default, as plain values for JSON."""
+        default = asdict(Reading())
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
