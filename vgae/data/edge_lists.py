@@ -4,16 +4,18 @@ import logging
 import math
 import unicodedata
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, dropwhile, islice
+from itertools import chain, compress, dropwhile, islice
+from operator import ne
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from vgae.data.parquet import coded_names, numbers, read_parquet
+from vgae.data.plain_text import PlainEdges, read_plain
 from vgae.data.reading import Reading
 from vgae.data.text import (
     SEPARATORS,
@@ -33,6 +35,8 @@ from vgae.graphs.graph import NodeId
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
+
+Names = np.ndarray | list[int] | list[str]
 
 _SAMPLE = 100
 # In lower case, without blanks and underscores.
@@ -111,25 +115,27 @@ def read_edge_list(
     collected = _Edges(path, delimiter, drop_zero=reading.drop_zero)
     if head:
         collected.check_width(*head)
-    number = 0
-    for number, fields in records:
-        collected.add(number, fields)
+    if reading.time is None:
+        number = collected.add_all(records, reading.encoding)
+    else:
+        number = collected.add_each(records)
     log.log(
         logging.INFO if announce else logging.DEBUG,
         "%s: separated by %s, %s, %s edges in %s lines",
         path,
         SEPARATORS.get(delimiter, repr(delimiter)),
         f"header {','.join(head[1])!r:.60}" if head else "no header",
-        f"{len(collected.ends) // 2:,}",
+        f"{collected.found.edges.shape[1]:,}",
         f"{number:,}",
     )
-    if reading.header is None and head is None:
-        collected.warn_of_header()
     time = parsed_times(times, f"{path}, line") if times else None
-    parts = collected.parts()
+    names, edges, weight = collected.parts()
+    if reading.header is None and head is None:
+        _warn_of_header(path, names, edges)
     if announce:
-        warn_of_times(path, head[1][2] if head and collected.width == 3 else None, parts[2])
-    return _ordered(path, *parts, time, reading)
+        warn_of_times(path, head[1][2] if head and collected.width == 3 else None, weight)
+    del collected
+    return _ordered(path, names, edges, weight, time, reading)
 
 
 def read_parquet_edges(path: Path, reading: Reading = Reading()) -> EdgeList:
@@ -174,6 +180,8 @@ def read_parquet_edges(path: Path, reading: Reading = Reading()) -> EdgeList:
 class _Edges:
     """Edges of a text as numbers: a million lines take about 30 MB, names not counted."""
 
+    found: PlainEdges
+
     def __init__(self, path: Path, delimiter: str, *, drop_zero: bool) -> None:
         self.path = path
         self.delimiter = delimiter
@@ -182,6 +190,34 @@ class _Edges:
         self.ends = array("q")  # source and target in turn
         self.weight = array("d")
         self.number_of: dict[str, int] = {}
+
+    def add_all(self, records: Iterator[tuple[int, list[str]]], encoding: str) -> int:
+        """Add all edges, at once if the file is plain; return the number of the last line."""
+        number, first = next(records, (0, []))
+        width = len(first)
+        if width in (2, 3) and self.width in (0, width):
+            found = read_plain(
+                self.path,
+                delimiter=self.delimiter,
+                skip=number - 1,
+                width=width,
+                numbers=range(2, width),
+                encoding=encoding,
+            )
+            if found is not None:
+                self.found, self.width = found, width
+                return number - 1 + found.edges.shape[1]
+        return self.add_each(chain([(number, first)] if first else [], records))
+
+    def add_each(self, records: Iterable[tuple[int, list[str]]]) -> int:
+        """Add one edge after another; return the number of the last line."""
+        number = 0
+        for number, fields in records:
+            self.add(number, fields)
+        edges = np.frombuffer(self.ends, np.int64).reshape(-1, 2).T.copy()
+        numbers = [np.frombuffer(self.weight)] if self.width == 3 else []
+        self.found = PlainEdges(list(self.number_of), edges, numbers)
+        return number
 
     def add(self, number: int, fields: list[str]) -> None:
         if len(fields) != self.width:
@@ -208,28 +244,18 @@ class _Edges:
             hint = "vgae convert --delimiter sets another separator"
             self._refuse("FIELDS", number, f"{what}; {hint}")
 
-    def warn_of_header(self) -> None:
-        """Warn if no other line names the nodes of the first one: it may be a header."""
-        ends = np.frombuffer(self.ends, np.int64)
-        if len(ends) > 2 and (np.bincount(ends, minlength=2)[:2] == 1).all():
-            log.warning(
-                "%s: no other line names the nodes of the first one, %s; if it is a header,"
-                " header=True (--header) skips it",
-                self.path,
-                " and ".join(f"{name!a:.60}" for name in islice(self.number_of, 2)),
-            )
-
-    def parts(self) -> tuple[list[int] | list[str], np.ndarray, np.ndarray | None]:
+    def parts(self) -> tuple[Names, np.ndarray, np.ndarray | None]:
         """Return names, edges and weights, as ``_ordered`` takes them."""
-        if not self.ends:
+        names, edges, numbers = self.found
+        if not edges.size:
             raise DataError(
                 "NO_EDGES", f"{self.path}: it has no edges, only a header, comments or blanks."
             )
-        names = list(self.number_of)
-        if unpacked_name(self.path).suffix.lower() in (".csv", ".tsv"):
-            names = plain_names(names)
-        edges = np.frombuffer(self.ends, np.int64).reshape(-1, 2).T.copy()
-        return typed_names(names), edges, np.frombuffer(self.weight) if self.width == 3 else None
+        if isinstance(names, list):
+            if unpacked_name(self.path).suffix.lower() in (".csv", ".tsv"):
+                names = plain_names(names)
+            names = typed_names(names)
+        return names, edges, numbers[0] if numbers else None
 
     def _weight(self, number: int, text: str) -> float:
         try:
@@ -252,42 +278,61 @@ class _Edges:
         raise DataError(code, f"{self.path}, line {number}: {what}.")
 
 
+def _warn_of_header(path: Path, names: Names, edges: np.ndarray) -> None:
+    """Warn if no other line names the nodes of the first one: it may be a header."""
+    first = edges[:, 0]
+    if edges.shape[1] > 1 and (np.bincount(edges.ravel())[first] == 1).all():
+        log.warning(
+            "%s: no other line names the nodes of the first one, %s; if it is a header,"
+            " header=True (--header) skips it",
+            path,
+            " and ".join(f"{str(names[node])!a:.60}" for node in first),
+        )
+
+
 def _ordered(
     path: Path,
-    names: Sequence[int] | Sequence[str],
+    names: Names,
     edges: np.ndarray,
     weight: np.ndarray | None,
     time: np.ndarray | None,
     reading: Reading,
 ) -> EdgeList:
     """Normalise the names, make one node of equal ones, and sort the nodes by name."""
-    names = normalised(names, reading.normalize)
     if reading.drop_zero and weight is not None:
         kept = weight != 0
         log.info("%s: %d edges of weight zero left out", path, len(kept) - kept.sum())
         edges, weight, time = edges[:, kept], weight[kept], None if time is None else time[kept]
-    _warn_of_lookalikes(path, names)
-    ordered = sorted(set(names))
-    place_of = {name: place for place, name in enumerate(ordered)}
-    places = np.fromiter(map(place_of.__getitem__, names), np.int64, len(names))
+    if not isinstance(names[0], str):
+        ordered, places = np.unique(names, return_inverse=True)
+        return EdgeList(places[edges], weight, ordered.tolist(), time)
+    texts = normalised(list(names), reading.normalize)
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    ordered = list(map(texts.__getitem__, order))
+    _warn_of_lookalikes(path, ordered)
+    places = np.empty(len(texts), np.int64)
+    if reading.normalize == "none":
+        places[order] = np.arange(len(texts))
+    else:
+        new = np.fromiter(map(ne, ordered, chain([None], ordered)), bool, len(texts))
+        places[order] = new.cumsum() - 1
+        ordered = list(compress(ordered, new))
     return EdgeList(places[edges], weight, ordered, time)
 
 
-def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
+def _warn_of_lookalikes(path: Path, names: Sequence[str]) -> None:
     """Warn once if two names have the same normal form of Unicode (NFC)."""
-    texts = [name for name in names if isinstance(name, str)]
-    if all(map(str.isascii, texts)):
+    if all(map(str.isascii, names)):
         return
     composed: dict[str, str] = {}
-    for name in texts:
+    for name in names:
         first = composed.setdefault(unicodedata.normalize("NFC", name), name)
         if first != name:
             log.warning(
                 "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
                 " normalisation only); normalize='nfc' (vgae convert --normalize nfc) merges them",
                 path,
-                first,
-                name,
+                *sorted((first, name), key=len),
             )
             return
 

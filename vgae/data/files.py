@@ -26,6 +26,7 @@ from vgae.runtime.reading import file_size, naming
 
 _FORMAT = "vgae-graph-1"
 _TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")
+_MOST_NAMES = 2**32  # bytes
 _XML = (".graphml", ".gml", ".gexf")
 
 
@@ -223,8 +224,20 @@ def _notes(content: dict[str, np.ndarray]) -> Mapping[str, int]:
 
 def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
     """Return names as an array that restores them exactly, or raise."""
+    texts = [name for name in names if isinstance(name, str)]
+    size = 4 * len(names) * max(map(len, texts), default=0)
+    if size > _MOST_NAMES:
+        raise DataError(
+            "NODE_ID",
+            f"{len(names)} names take {size / 1e9:.0f} GB to store, since the longest has"
+            f" {max(map(len, texts))} characters; shorten the long ones.",
+        )
     array = np.array(names)
-    if array.dtype.kind not in "iuU" or array.tolist() != list(names):
+    if len(texts) == len(names):
+        exact = not any(name.endswith("\0") for name in texts)
+    else:
+        exact = array.dtype.kind in "iu" and array.tolist() == list(names)
+    if not exact:
         raise DataError(
             "NODE_ID",
             "names must be all strings, none ending in NUL, or all integers below 2**63,"

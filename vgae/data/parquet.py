@@ -1,5 +1,6 @@
 """Columns of a parquet file, as names or as numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +63,54 @@ def coded_names(table: "pa.Table", columns: list[str]) -> tuple[list[Any], np.nd
         )
     try:
         kind = pa.int64() if types == {True} else pa.large_string()
-        whole = pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind).combine_chunks()
+        whole = [chunk.cast(kind) for chunk in chunks]
     except pa.ArrowInvalid as error:
         raise DataError("NODE_ID", f"{brief(error)}, in {found}.") from None
-    coded = whole.dictionary_encode()
-    names = coded.dictionary.to_pylist()
-    if whole.null_count or "" in names:
+    missing = any(chunk.null_count for chunk in whole)
+    names, codes = ([""], np.empty(0)) if missing else coded(whole)
+    if isinstance(names, list) and "" in names:
         raise DataError("NODE_ID", f"names of nodes must not be missing or empty, in {found}.")
-    return names, coded.indices.to_numpy().astype(np.int64)
+    return names if isinstance(names, list) else names.tolist(), codes
+
+
+def coded(chunks: "list[pa.Array]") -> tuple[np.ndarray | list[str], np.ndarray]:
+    """Return the distinct values in arrays, and the place among them of each value, int64.
+
+    Args:
+        chunks: Arrays of int64, or of text or dictionaries of it, without missing values. The
+            list is emptied, which frees memory.
+    """
+    import pyarrow as pa
+
+    if chunks[0].type == pa.int64():
+        values = [chunk.to_numpy() for chunk in chunks if len(chunk)]
+        low, high = min(part.min() for part in values), max(part.max() for part in values)
+        if int(high) - int(low) < 2 * sum(map(len, values)):
+            return _places_in_range(values, low, high)
+    whole = pa.chunked_array(chunks)
+    chunks.clear()
+    is_coded = pa.types.is_dictionary(whole.type)
+    parts = (whole.unify_dictionaries() if is_coded else whole.dictionary_encode()).chunks
+    names = parts[0].dictionary
+    indices = [part.indices for part in parts]
+    del whole, parts
+    pa.default_memory_pool().release_unused()
+    codes = np.concatenate(indices, dtype=np.int64)
+    return names.to_numpy() if names.type == pa.int64() else names.to_pylist(), codes
+
+
+def _places_in_range(
+    values: Sequence[np.ndarray], low: int, high: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct integers, ascending, and the place of each; a table replaces hashing."""
+    present = np.zeros(high - low + 1, bool)
+    for part in values:
+        present[part - low] = True
+    place = present.cumsum() - 1
+    codes = np.concatenate(values)
+    codes -= low
+    np.take(place, codes, out=codes, mode="clip")  # other modes copy
+    return np.flatnonzero(present) + low, codes
 
 
 def numbers(table: "pa.Table", column: str, code: str) -> np.ndarray:

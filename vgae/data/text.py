@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,7 +44,7 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
             row.
     """
     empty = 0
-    with _unpacked(path) as file:
+    with unpacked(path) as file:
         try:
             for number, line in enumerate(_decoded(file, encoding), 1):
                 if "\0" in line:
@@ -141,7 +142,17 @@ def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:
 
 def typed_names(names: Sequence[str]) -> list[int] | list[str]:
     """Return names as integers if each is in canonical form, else unchanged."""
-    return [int(name) for name in names] if all(map(is_integer, names)) else list(names)
+    try:
+        numbers = list(map(int, names))
+    except ValueError:
+        return list(names)
+    fit = min(numbers, default=0) >= -(2**63) and max(numbers, default=0) < 2**63
+    return numbers if fit and all(map(eq, map(str, numbers), names)) else list(names)
+
+
+def is_utf8(encoding: str) -> bool:
+    """Return whether this is a name of UTF-8."""
+    return encoding.lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 class _Reader(io.BufferedIOBase):
@@ -167,7 +178,12 @@ class _Reader(io.BufferedIOBase):
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[_Reader]:
+def unpacked(path: Path) -> Iterator[_Reader]:
+    """Open a text, plain or gzip, to read its unpacked bytes within the limits.
+
+    Raises:
+        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT``; ``UNPACKED_SIZE``.
+    """
     with opened(path) as file:
         if path.suffix.lower() == ".gz" and not isinstance(file, gzip.GzipFile):
             raise DataError(
@@ -179,7 +195,7 @@ def _unpacked(path: Path) -> Iterator[_Reader]:
 
 def _decoded(file: _Reader, encoding: str) -> Iterator[str]:
     """Yield lines, cut after the longest one allowed."""
-    codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    codec = "utf-8-sig" if is_utf8(encoding) else encoding
     try:
         # The end of each line is kept: within quotes it belongs to a name.
         text = io.TextIOWrapper(file, codec, newline="")  # pyright: ignore[reportArgumentType]

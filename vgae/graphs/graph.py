@@ -278,12 +278,16 @@ class Graph:
     @cached_property
     def num_isolated(self) -> int:
         """Number of nodes without a link."""
-        return self.num_nodes - len(self.links.unique())
+        isolated = torch.ones(self.num_nodes, dtype=torch.bool)
+        isolated[self.links] = False
+        return int(isolated.sum())
 
     @cached_property
     def num_components(self) -> int:
         """Number of connected components, isolated nodes included."""
-        return int(sp.csgraph.connected_components(self.to_scipy(), directed=False)[0])
+        ones = np.ones(self.num_links, np.float32)
+        links = sp.coo_array((ones, tuple(self.links.numpy())), shape=(self.num_nodes,) * 2)
+        return int(sp.csgraph.connected_components(links.tocsr(), directed=False)[0])
 
     @cached_property
     def link_fingerprint(self) -> str:
@@ -337,8 +341,11 @@ class Graph:
 
 def both_directions(links: Tensor) -> Tensor:
     """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
-    pairs = torch.cat([links, links.flip(0)], dim=1)
-    return pairs[:, torch.from_numpy(np.lexsort(pairs.flip(0).numpy()))]
+    u, v = links.numpy()
+    n = int(links.max()) + 1 if links.numel() else 1
+    code = np.concatenate([u * n + v, v * n + u])
+    code.sort()
+    return torch.from_numpy(np.stack(np.divmod(code, n)))
 
 
 def _check_lengths(graph: Graph) -> None:

@@ -1,0 +1,268 @@
+"""The fast reader returns what the strict reader returns, or leaves the file to it."""
+
+import codecs
+import csv
+import gzip
+import io
+import logging
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vgae.data import plain_text
+from vgae.data.edge_lists import read_edge_list
+from vgae.data.plain_text import read_plain
+from vgae.data.reading import Reading
+from vgae.errors import VgaeError
+
+
+def outcome(path, reading):
+    """Edges, weights and names of a file, or the error; and what was logged."""
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = logging.getLogger("vgae")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        found = read_edge_list(path, reading)
+    except VgaeError as error:
+        return error.code, str(error)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    weight = None if found.weight is None else found.weight.tolist()
+    names = [(type(name), name) for name in found.names]
+    return found.edges.tolist(), weight, names, messages
+
+
+def check(content, path, *, piece=2**22, section=2**29, **layout):
+    """Compare both readers; return whether the fast one read the file."""
+    path.write_bytes(content)
+    results = []
+
+    def recorded(*args, **options):
+        results.append(read_plain(*args, **options))
+        return results[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_text, "SMALLEST", 0)
+        patch.setattr(plain_text, "_PIECE", piece)
+        patch.setattr(plain_text, "_SECTION", section)
+        patch.setattr("vgae.data.edge_lists.read_plain", recorded)
+        fast = outcome(path, Reading(**layout))
+        patch.setattr("vgae.data.edge_lists.read_plain", lambda *_, **__: None)
+        assert fast == outcome(path, Reading(**layout))
+    return any(result is not None for result in results)
+
+
+PLAIN = [
+    pytest.param(b"1,2\n2,3\n", id="integers"),
+    pytest.param(b"1,2,0.5\n2,3,1e5\n-9223372036854775808,9223372036854775807,.5\n", id="limits"),
+    pytest.param(b"a,b\nb,c", id="no final line end"),
+    pytest.param("é,b\nb,日本\n".encode(), id="unicode"),
+    pytest.param(b"source,target,weight\r\na b,c\t.,1\r\nc,d,1e-3\r\n", id="CRLF"),
+    pytest.param(b"1\t2\n2\t3\n", id="tabs"),
+    pytest.param(b"1 2\n2 3\n", id="single spaces"),
+    pytest.param(b"u;v;w\na;b;2\n", id="semicolons"),
+    pytest.param(codecs.BOM_UTF8 + b"1,2\n2,3\n", id="L08 mark"),
+    pytest.param(b"# one\n\n% two\n1,2\n2,3\n", id="L07 comments first"),
+    pytest.param(b"007,1\n1,2\n", id="leading zero"),
+    pytest.param(b"1,2\n+1,1_0\n", id="other integers"),
+    pytest.param(b"1,2\n0x10,-0\n", id="hexadecimal"),
+    pytest.param(b"1,9223372036854775808\n2,3\n", id="above 64 bits"),
+    pytest.param(b'"source","target"\n1,2\n2,3\n', id="quoted header"),
+    pytest.param(b"=1,'=2\n2,3\n", id="formulas"),
+    pytest.param(b"'=1,'=2\n2,3\n", id="marked formulas"),
+    pytest.param(gzip.compress(b"1,2\n2,3\n"), id="gzip"),
+    pytest.param(b"1,2\n" + codecs.BOM_UTF8 + b"2,3\n", id="L08 mark within"),
+]
+OTHER = [
+    pytest.param(b"", id="empty"),
+    pytest.param(b"source,target\n", id="only a header"),
+    pytest.param(b'"a",b\nb,c\n', id="quotes"),
+    pytest.param(b'a,"b\nb",c\n', id="quotes over lines"),
+    pytest.param(b"a,b\n#x,c\n", id="name with a comment sign"),
+    pytest.param(b"a,b\n\nb,c\n", id="L10 blank line"),
+    pytest.param(b"a,b\rb,c\n", id="L10 lone CR"),
+    pytest.param(b"a,b\r\r\nb,c\n", id="L10 CR CR LF"),
+    pytest.param(b"1,2\r2,3\r3,4\r", id="L10 CR only"),
+    pytest.param(b"a, b\nb,c\n", id="blank before a name"),
+    pytest.param("a,b\u00a0\nb,c\n".encode(), id="other white space"),
+    pytest.param("a b\nb c\u2003d\n".encode(), id="white space separates"),
+    pytest.param(b"a\x1cb c\nb c\n", id="white space of ASCII"),
+    pytest.param(b"a  b\nb c\n", id="two spaces"),
+    pytest.param(b"a\tb\t\nb\tc\t\n", id="trailing tab"),
+    pytest.param(b"a,\nb,c\n", id="blank name"),
+    pytest.param(b"a,b,1\nb,c\n", id="short line"),
+    pytest.param(b"a,b,1\nb,c,x\n", id="text for a weight"),
+    pytest.param(b"a,b,1\nb,c,nan\n", id="nan"),
+    pytest.param(b"a,b,1\nb,c,inf\n", id="inf"),
+    pytest.param(b"a,b,1\nb,c,0\n", id="zero"),
+    pytest.param(b"a,b,1\nb,c,-1\n", id="negative"),
+    pytest.param(b"a,b,1\nb,c,0x10\n", id="hexadecimal weight"),
+    pytest.param(b"a,b,1\nb,c,1_0\n", id="underscore"),
+    pytest.param(b"a,b,1\nb,c,1e400\n", id="overflow"),
+    pytest.param(b"a,b,1\nb,c,1e-400\n", id="underflow"),
+    pytest.param(b"a,b\nb,\xff\n", id="L09 not UTF-8"),
+    pytest.param(b"a,b\nb,\xed\xa0\x80\n", id="L09 surrogate"),
+    pytest.param(b"a,b\nb,c\0\n", id="L09 NUL"),
+    pytest.param(codecs.BOM_UTF8 * 2 + b"1,2\n2,3\n", id="L08 two marks"),
+    pytest.param(gzip.compress(b"1,2\n2,3\n")[:-4], id="gzip cut short"),
+    pytest.param(b"1,2\n2," + b"3" * 2**20 + b"\n", id="long line"),
+]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".txt"])
+@pytest.mark.parametrize("content", PLAIN)
+def test_a_plain_file_is_read_fast_and_to_the_same_edges(content, suffix, tmp_path):
+    assert check(content, tmp_path / f"links{suffix}")
+
+
+@pytest.mark.parametrize("content", OTHER)
+def test_any_other_file_is_left_to_the_strict_reader(content, tmp_path):
+    assert not check(content, tmp_path / "links.csv")
+
+
+FIELDS = st.one_of(
+    st.integers(-20, 20).map(str),
+    st.integers(-(2**65), 2**65).map(str),
+    st.floats(1e-3, 1e6).map(repr),
+    st.sampled_from(
+        [
+            *("a", "b c", "é", "#x", "%x", "+1", "1_0", "1e5", "0x10", "-0", "007", "nan", "inf"),
+            *("", '"a"', 'a"b', '"', "'=a", "=a", "-5", "\ufeff", "\u2003", "\x85", "\x1c", " a"),
+            *("a\t", "\u0661", "0,5", "e\u0301", ".5", "5.", "1e400", "1e-400", "0", "\0", "{}"),
+            *("\ud7ff", "\ud800", "9223372036854775807", "-9223372036854775808"),
+        ]
+    ),
+    st.text(max_size=3),
+)
+ENDS = st.sampled_from(["\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", " \n", "\t\n", "\n# c\n"])
+
+
+@st.composite
+def contents(draw):
+    """Text of an edge list, most often plain, in some dialect, and its delimiter."""
+    delimiter = draw(st.sampled_from(",\t; |e"))
+    width = draw(st.integers(2, 3))
+    simple = st.one_of(st.integers(0, 99).map(str), st.sampled_from(["a", "b", "c1", "é"]))
+    weight = st.one_of(st.floats(1e-3, 1e6).map(repr), st.sampled_from(["1", "2e3", "+1", " 1"]))
+    row = st.tuples(simple, simple, weight).map(lambda fields: list(fields[:width]))
+    rows = draw(st.lists(row, min_size=1, max_size=8))
+    ends = ["\n"] * len(rows)
+    for _ in range(draw(st.integers(0, 2))):
+        place = draw(st.integers(0, len(rows) - 1))
+        kind = draw(st.sampled_from(["field", "end", "width"]))
+        if kind == "field":
+            rows[place][draw(st.integers(0, len(rows[place]) - 1))] = draw(FIELDS)
+        elif kind == "end":
+            ends[place] = draw(ENDS)
+        else:
+            rows[place].append(draw(FIELDS))
+    before = draw(st.sampled_from(["", "", "", "u,v\n", "# c\n", "\n", "\ufeff", "\n#\r\n"]))
+    text = before + "".join(delimiter.join(r) + e for r, e in zip(rows, ends, strict=True))
+    return text if draw(st.booleans()) else text.rstrip("\n"), delimiter
+
+
+@settings(max_examples=300)
+@given(
+    content=contents(),
+    header=st.sampled_from([None, False, True]),
+    named=st.booleans(),
+    small=st.booleans(),
+    packed=st.booleans(),
+)
+def test_both_readers_agree_on_any_text(content, header, named, small, packed, shared_path):
+    text, delimiter = content
+    data = text.encode("utf-8", "surrogatepass")
+    sizes = {"piece": 7, "section": 0} if small else {}
+    layout = {"header": header, "delimiter": delimiter if named else None}
+    check(gzip.compress(data) if packed else data, shared_path, **sizes, **layout)
+
+
+@settings(max_examples=100)
+@given(content=st.binary(max_size=60) | st.text('01,\n\r"# .e+-\t', max_size=40).map(str.encode))
+def test_both_readers_agree_on_any_bytes(content, shared_path):
+    check(content, shared_path)
+
+
+@pytest.fixture(scope="module")
+def shared_path(tmp_path_factory):
+    return tmp_path_factory.mktemp("plain") / "links.csv"
+
+
+@pytest.fixture
+def any_size(monkeypatch):
+    monkeypatch.setattr(plain_text, "SMALLEST", 0)
+
+
+@pytest.mark.usefixtures("any_size")
+def test_columns_are_read_by_their_positions(tmp_path):
+    path = tmp_path / "links.tsv"
+    path.write_text("t\tw\tv\tnote\tu\n1\t.5\tb\tx y\ta\n2\t2\tc\tz\tb\n")
+    found = read_plain(
+        path, delimiter="\t", skip=1, width=5, ends=(4, 2), numbers=(1, 0), encoding="UTF8"
+    )
+    assert [[found.names[u], found.names[v]] for u, v in found.edges.T] == [["a", "b"], ["b", "c"]]
+    assert [values.tolist() for values in found.numbers] == [[0.5, 2.0], [1.0, 2.0]]
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("last", ["", " ", "\u2003", "x\u00a0"])
+def test_a_last_column_that_may_be_stripped_is_not_plain(last, tmp_path):
+    path = tmp_path / "links.tsv"
+    path.write_text(f"a\tb\tx\nb\tc\t{last}\n")
+    assert read_plain(path, delimiter="\t", skip=0, width=3) is None
+    path.write_text("a\tb\tx\nb\tc\ty\n")
+    assert read_plain(path, delimiter="\t", skip=0, width=3).edges.tolist() == [[0, 1], [1, 2]]
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize(
+    ("delimiter", "options"),
+    [("\x1c", {}), ("é", {}), (",", {"encoding": "latin-1"}), (",", {"skip": 9})],
+)
+def test_layouts_that_pyarrow_would_read_differently_are_not_plain(delimiter, options, tmp_path):
+    path = tmp_path / "links.csv"
+    path.write_text(f"a{delimiter}b\n", encoding="utf-8")
+    assert read_plain(path, **{"delimiter": delimiter, "skip": 0, "width": 2} | options) is None
+
+
+def test_a_small_file_and_a_missing_pyarrow_are_left_to_the_strict_reader(tmp_path, monkeypatch):
+    path = tmp_path / "links.csv"
+    path.write_text("a,b\n")
+    layout = {"delimiter": ",", "skip": 0, "width": 2}
+    assert read_plain(path, **layout) is None
+    monkeypatch.setattr(plain_text, "SMALLEST", 4)
+    assert read_plain(path, **layout) is not None
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert read_plain(path, **layout) is None
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("names", ["integers", "far apart", "text"])
+def test_a_large_file_is_read_to_the_same_edges(names, tmp_path, monkeypatch):
+    """Many pieces and sections, and each integer with its number of digits."""
+    monkeypatch.setattr(plain_text, "_PIECE", 2**15)
+    monkeypatch.setattr(plain_text, "_SECTION", 2**16)
+    rng = np.random.default_rng(0)
+    ends = rng.integers(-500, 500, (2, 30_000))
+    if names == "far apart":
+        ends *= 10 ** rng.integers(0, 16, ends.shape)
+    shown = [[f"n{u}", f"n{v}"] if names == "text" else [u, v] for u, v in ends.T.tolist()]
+    weight = rng.random(30_000)
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(
+        [*pair, w] for pair, w in zip(shown, weight.tolist(), strict=True)
+    )
+    path = tmp_path / "links.csv"
+    path.write_text(file.getvalue())
+    found = read_plain(path, delimiter=",", skip=0, width=3, numbers=(2,))
+    assert [[found.names[u], found.names[v]] for u, v in found.edges.T.tolist()] == shown
+    np.testing.assert_array_equal(found.numbers[0], weight)
+    assert len(set(found.names)) == len(found.names)

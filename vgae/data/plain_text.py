@@ -1,0 +1,260 @@
+"""Fast reading of plain edge lists with pyarrow; the strict reader reads all others.
+
+Both readers return the same for a plain file. A file with quotes, comments between its lines,
+blank lines, or anything that must be refused, is not plain.
+"""
+
+import codecs
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from vgae.data.parquet import coded
+from vgae.data.text import is_utf8, unpacked
+from vgae.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SMALLEST = 2**20  # bytes; the strict reader takes a second for five times as many
+
+_PIECE = 2**22
+_LONGEST_LINE = 2**19  # half of what the strict reader allows, in bytes
+_SECTION = 2**29  # bytes of names that are kept before their repeats are removed
+_WHITE = [chr(code) for code in range(0x3001) if chr(code).isspace()]
+
+
+class PlainEdges(NamedTuple):
+    """Columns of a plain edge list.
+
+    Attributes:
+        names: The distinct names: int64, if each is in canonical form, else text.
+        edges: Ends of each edge as indices of ``names``, int64, shape ``(2, E)``.
+        numbers: Columns of numbers above zero, float64, each of shape ``(E,)``.
+    """
+
+    names: np.ndarray | list[str]
+    edges: np.ndarray
+    numbers: list[np.ndarray]
+
+
+class _NotPlainError(Exception):
+    pass
+
+
+def read_plain(
+    path: Path,
+    *,
+    delimiter: str,
+    skip: int,
+    width: int,
+    ends: tuple[int, int] = (0, 1),
+    numbers: Sequence[int] = (),
+    encoding: str = "utf-8",
+) -> PlainEdges | None:
+    """Read the ends and the numbers of a plain edge list of at least :data:`SMALLEST` bytes.
+
+    A file is plain if, after the skipped lines, it is UTF-8 of lines with ``width`` fields each,
+    without quotes, NUL, blank lines, and lines that begin with ``#`` or ``%``; names are neither
+    blank nor begin or end with white space; numbers are finite and above zero. With a space as
+    delimiter, fields are separated by exactly one.
+
+    Args:
+        path: The file, plain or gzip.
+        delimiter: Character between fields.
+        skip: Number of lines before the first edge.
+        width: Number of fields in a line.
+        ends: Positions of source and target.
+        numbers: Positions of the numbers.
+        encoding: Encoding of the file.
+
+    Returns:
+        ``None`` if the file is not plain, not valid or small, or if pyarrow is missing.
+    """
+    try:
+        import pyarrow as pa
+    except ModuleNotFoundError:
+        return None
+    # Other white space as a delimiter would be stripped from the ends of lines.
+    if not delimiter.isascii() or (delimiter.isspace() and delimiter not in "\t "):
+        return None
+    if not is_utf8(encoding) or path.stat().st_size < SMALLEST:
+        return None
+    layout = _Layout(delimiter, width, ends, tuple(numbers))
+    for kind in (pa.int64(), pa.string()):
+        # The strict reader describes what is wrong.
+        with suppress(_NotPlainError, DataError, UnicodeDecodeError, pa.ArrowException):
+            return _read(_pieces(path, skip), layout, kind)
+    return None
+
+
+class _Layout(NamedTuple):
+    delimiter: str
+    width: int
+    ends: tuple[int, int]
+    numbers: tuple[int, ...]
+
+
+def _pieces(path: Path, skip: int) -> Iterator[bytes]:
+    """Yield whole lines of a file after the skipped ones, some megabytes at once."""
+    with unpacked(path) as file:
+        rest = file.read(_PIECE).removeprefix(codecs.BOM_UTF8)
+        start = 0
+        for _ in range(skip):
+            start = rest.find(b"\n", start) + 1
+            if start == 0:
+                raise _NotPlainError
+        _check_line_ends(rest[:start])
+        rest = rest[start:]
+        while more := file.read(_PIECE):
+            end = more.rfind(b"\n") + 1
+            if end == 0:
+                raise _NotPlainError
+            yield rest + more[:end]
+            rest = more[end:]
+        if rest:
+            yield rest
+
+
+def _read(pieces: Iterator[bytes], layout: _Layout, kind: "pa.DataType") -> PlainEdges:
+    """Read names of a type, int64 or text, or raise."""
+    import pyarrow as pa
+
+    ends: list[list[Any]] = [[], []]
+    sections: list[list[Any]] = [[], []]
+    numbers: list[list[np.ndarray]] = [[] for _ in layout.numbers]
+    for piece in pieces:
+        _check_bytes(piece, layout.delimiter)
+        table = _parsed(piece, layout, kind)
+        for values, place in zip(numbers, layout.numbers, strict=True):
+            values.append(_positive(table.column(place)))
+        for column, place in zip(ends, layout.ends, strict=True):
+            column += table.column(place).chunks
+        if kind == pa.string() and sum(chunk.nbytes for chunk in chain(*ends)) > _SECTION:
+            _close_section(ends, sections)
+    if sections[0] and ends[0]:
+        _close_section(ends, sections)
+    chunks = list(chain(*(sections if sections[0] else ends)))
+    if not chunks:
+        raise _NotPlainError
+    ends.clear()
+    sections.clear()
+    names, codes = coded(chunks)
+    if isinstance(names, list) and (not all(names) or list(map(str.strip, names)) != names):
+        raise _NotPlainError
+    weights = [np.concatenate(values) for values in numbers]
+    return PlainEdges(names, codes.reshape(2, -1), weights)
+
+
+def _close_section(ends: list[list[Any]], sections: list[list[Any]]) -> None:
+    """Move both columns to the sections, without repeats of the same names."""
+    import pyarrow as pa
+
+    for column, closed in zip(ends, sections, strict=True):
+        parts = pa.chunked_array(column).dictionary_encode().chunks
+        codes = pa.concat_arrays([part.indices for part in parts])
+        closed.append(pa.DictionaryArray.from_arrays(codes, parts[0].dictionary))
+        column.clear()
+
+
+def _parsed(piece: bytes, layout: _Layout, kind: "pa.DataType") -> "pa.Table":
+    """Return the columns of a piece: names of the given type, all others as text."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    columns = [str(place) for place in range(layout.width)]
+    types = {name: pa.string() for name in columns}
+    types |= {str(place): kind for place in layout.ends}
+    table = csv.read_csv(
+        pa.BufferReader(piece),
+        csv.ReadOptions(use_threads=False, block_size=len(piece) + 1, column_names=columns),
+        csv.ParseOptions(delimiter=layout.delimiter, quote_char=False, ignore_empty_lines=False),
+        csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+    )
+    last = table.column(layout.width - 1)
+    if layout.delimiter == "\t" and last.type == pa.string():
+        _check_last(last)
+    if kind == pa.int64():
+        # Any other form of a number, such as +7, 007 or -0, is longer than the canonical one.
+        lengths = [
+            _digits(column.to_numpy())
+            if column.type == kind
+            else sum(int(_ends(chunk)[-1] - _ends(chunk)[0]) for chunk in column.chunks)
+            for column in table.columns
+        ]
+        between = table.num_rows * (layout.width - 1) + piece.count(b"\n") + piece.count(b"\r")
+        # A hexadecimal number may be shorter.
+        if sum(lengths) + between != len(piece) or b"0x" in piece or b"0X" in piece:
+            raise _NotPlainError
+    return table
+
+
+def _digits(values: np.ndarray) -> int:
+    """Return the number of characters of integers in canonical form, all together."""
+    # The absolute value of -2**63 is right as an unsigned number.
+    size = np.abs(values).view(np.uint64)
+    count, power, most = len(values) + np.count_nonzero(values < 0), 10, int(size.max())
+    while power <= most:
+        count += np.count_nonzero(size >= power)
+        power *= 10
+    return int(count)
+
+
+def _positive(column: "pa.ChunkedArray") -> np.ndarray:
+    """Return text as finite numbers above zero, float64, or raise."""
+    import pyarrow as pa
+
+    values = column.cast(pa.float64()).to_numpy()
+    if not ((values > 0) & (values < np.inf)).all():
+        raise _NotPlainError
+    return values
+
+
+def _check_bytes(piece: bytes, delimiter: str) -> None:
+    """Raise if a piece holds what the two readers may read differently."""
+    forbidden = [b'"', b"\0", b"\n#", b"\n%"]
+    begins = [b"#", b"%", codecs.BOM_UTF8]
+    ascii_only = piece.isascii()
+    if not ascii_only:
+        piece.decode()
+    if delimiter == " ":
+        forbidden += [b"  ", b" \n", b" \r", b"\n "]
+        begins.append(b" ")
+        white = [c for c in _WHITE if c not in " \r\n" and (c.isascii() or not ascii_only)]
+        forbidden += [c.encode() for c in white]
+        if piece.endswith(b" "):
+            raise _NotPlainError
+    if piece.startswith(tuple(begins)) or any(text in piece for text in forbidden):
+        raise _NotPlainError
+    for start in range(0, len(piece) - _LONGEST_LINE, _LONGEST_LINE):
+        if piece.find(b"\n", start, start + _LONGEST_LINE) < 0:
+            raise _NotPlainError
+    _check_line_ends(piece)
+
+
+def _check_line_ends(piece: bytes) -> None:
+    """Raise if a line ends in CR alone, which pyarrow may read differently."""
+    if b"\r" in piece and piece.count(b"\r") != piece.count(b"\r\n"):
+        raise _NotPlainError
+
+
+def _check_last(column: "pa.ChunkedArray") -> None:
+    """Raise unless each text ends in a visible character of ASCII.
+
+    With tabs as delimiters, a blank last field is stripped from its line.
+    """
+    for chunk in column.chunks:
+        ends = _ends(chunk)
+        last = np.frombuffer(chunk.buffers()[2], np.uint8)[ends[1:] - 1]
+        if (np.diff(ends) == 0).any() or ((last <= 0x20) | (last >= 0x7F)).any():
+            raise _NotPlainError
+
+
+def _ends(texts: "pa.StringArray") -> np.ndarray:
+    """Return where each text ends in the data of an array, after the start of the first."""
+    ends = np.frombuffer(texts.buffers()[1], np.int32)
+    return ends[texts.offset : texts.offset + len(texts) + 1]
