@@ -308,13 +308,14 @@ def _ordered(
         return EdgeList(places[edges], weight, ordered.tolist(), time)
     texts = normalised(list(names), reading.normalize)
     order = sorted(range(len(texts)), key=texts.__getitem__)
-    ordered = list(map(texts.__getitem__, order))
+    ordered = [texts[place] for place in order]
     _warn_of_lookalikes(path, ordered)
-    places = np.empty(len(texts), np.int64)
+    del names, texts
+    places = np.empty(len(order), np.int64)
     if reading.normalize == "none":
-        places[order] = np.arange(len(texts))
+        places[order] = np.arange(len(order))
     else:
-        new = np.fromiter(map(ne, ordered, chain([None], ordered)), bool, len(texts))
+        new = np.fromiter(map(ne, ordered, chain([None], ordered)), bool, len(order))
         places[order] = new.cumsum() - 1
         ordered = list(compress(ordered, new))
     return EdgeList(places[edges], weight, ordered, time)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -224,8 +224,8 @@ def _notes(content: dict[str, np.ndarray]) -> Mapping[str, int]:
 
 def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
     """Return names as an array that restores them exactly, or raise."""
-    texts = [name for name in names if isinstance(name, str)]
-    size = 4 * len(names) * max(map(len, texts), default=0)
+    texts = cast("Sequence[str]", names) if set(map(type, names)) == {str} else ()
+    size = 4 * len(texts) * max(map(len, texts), default=0)
     if size > _MOST_NAMES:
         raise DataError(
             "NODE_ID",
@@ -233,10 +233,11 @@ def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
             f" {max(map(len, texts))} characters; shorten the long ones.",
         )
     array = np.array(names)
-    if len(texts) == len(names):
-        exact = not any(name.endswith("\0") for name in texts)
+    if texts:
+        # numpy drops NUL at the end.
+        exact = np.strings.str_len(array).sum() == sum(map(len, texts))
     else:
-        exact = array.dtype.kind in "iu" and array.tolist() == list(names)
+        exact = array.dtype.kind in "iuU" and array.tolist() == list(names)
     if not exact:
         raise DataError(
             "NODE_ID",

@@ -116,8 +116,11 @@ def canonical_links(
     if weight is not None:
         weight = _merged(weight, starts, merge)
         weight = None if (weight == 1).all() else torch.from_numpy(weight)
-    ends = torch.from_numpy(np.stack(np.divmod(links, num_nodes)))
-    return CanonicalLinks(ends, weight, {name: count for name, count in notes.items() if count})
+    ends = np.empty((2, len(links)), np.int64)
+    np.divmod(links, num_nodes, out=(ends[0], ends[1]))
+    return CanonicalLinks(
+        torch.from_numpy(ends), weight, {name: count for name, count in notes.items() if count}
+    )
 
 
 def _pair_numbers(pairs: np.ndarray, num_nodes: int) -> np.ndarray:

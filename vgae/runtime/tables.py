@@ -19,6 +19,7 @@ FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
 Column = Sequence[Any] | np.ndarray
 
+_FORMULA = tuple("=+-@\t\r\0")  # a spreadsheet runs a text that begins so
 _ROWS_AT_ONCE = 4096
 
 
@@ -118,7 +119,7 @@ def _cell(value: Any, separator: str) -> str:
 
 
 def _is_formula(text: str) -> bool:
-    return text.lstrip("'")[:1] in tuple("=+-@\t\r\0")
+    return text.lstrip("'")[:1] in _FORMULA
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
@@ -128,6 +129,8 @@ def plain_names(names: Sequence[str]) -> list[str]:
     name begins so without an apostrophe, :func:`write_table` did not write the file, and all
     names stay: two different names never become the same.
     """
+    if not {name[:1] for name in names} & {"'", *_FORMULA}:
+        return list(names)
     marked = [_is_formula(name) for name in names]
     if any(mark and name[0] != "'" for name, mark in zip(names, marked, strict=True)):
         return list(names)
