@@ -13,6 +13,7 @@ SMALL = {
     "epoch.py": "--dataset stdlib --epochs 1 --sides ours-sampled pyg-sparse-x",
     "images.py": "--images digits --epochs 1",
     "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours ours-sampled dense",
+    "reading.py": "--links 3000 --nodes 100",
     "scaling.py": "--max-log2 11 --exact-max-log2 11 --steps 1",
     "topk.py": "--nodes 300 --steps 1 --sides ours full-rows dense",
     "time_to_auc.py": "--dataset stdlib --level 0.6 --epochs 10 --sides ours-exact",
