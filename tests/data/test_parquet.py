@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vgae.data.parquet import coded_names, numbers, read_parquet
+from vgae.data.parquet import coded, coded_names, numbers, read_parquet
 from vgae.errors import DataError, UsageError
 
 
@@ -62,9 +62,16 @@ def test_without_pyarrow_the_error_says_what_to_install(tmp_path, monkeypatch):
 def test_names_are_coded_column_after_column(kind, values):
     table = pa.table({"a": pa.array(values, kind), "b": pa.array(values[::-1], kind)})
     names, codes = coded_names(table, ["a", "b"])
-    assert names == values[:2]
-    assert codes.tolist() == [0, 1, 0, 0, 1, 0]
+    assert sorted(names) == sorted(values[:2])
+    assert [names[code] for code in codes] == [*values, *values[::-1]]
     assert codes.dtype == np.int64
+
+
+@pytest.mark.parametrize("values", [[5, -2, 5, 0], [2**63 - 1, -(2**63), 0], [7]], ids=str)
+def test_integers_near_each_other_and_far_apart_are_coded(values):
+    names, codes = coded([pa.array(values[:1], pa.int64()), pa.array(values[1:], pa.int64())])
+    assert [names[code] for code in codes] == values
+    assert sorted(set(values)) == sorted(names.tolist())
 
 
 def test_integers_of_two_widths_are_names_of_one_kind():

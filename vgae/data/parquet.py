@@ -84,8 +84,11 @@ def coded(chunks: "list[pa.Array]") -> tuple[np.ndarray | list[str], np.ndarray]
 
     if chunks[0].type == pa.int64():
         values = [chunk.to_numpy() for chunk in chunks if len(chunk)]
-        low, high = min(part.min() for part in values), max(part.max() for part in values)
-        if int(high) - int(low) < 2 * sum(map(len, values)):
+        low, high = (
+            min(int(part.min()) for part in values),
+            max(int(part.max()) for part in values),
+        )
+        if high - low < 2 * sum(map(len, values)):
             return _places_in_range(values, low, high)
     whole = pa.chunked_array(chunks)
     chunks.clear()
