@@ -113,6 +113,16 @@ def test_names_that_numpy_would_change_are_refused_on_writing(names, tmp_path):
     assert not (tmp_path / "graph.npz").exists()
 
 
+def test_one_very_long_name_among_many_is_not_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr("vgae.data.files._MOST_NAMES", 4 * 2 * 100)
+    graph = Graph.from_edges([["a" * 100], ["b"]])
+    write_npz(graph, tmp_path / "a.npz")
+    with pytest.raises(DataError, match="the longest has 101 characters") as caught:
+        write_npz(Graph.from_edges([["a" * 101], ["b"]]), tmp_path / "b.npz")
+    assert caught.value.code == "NODE_ID"
+    assert not (tmp_path / "b.npz").exists()
+
+
 def test_a_name_without_suffix_is_written_to(tmp_path):
     """It once left an empty file, and the content under a hidden name."""
     write_npz(full_graph(), tmp_path / "graph")
