@@ -6,7 +6,7 @@ import math
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -115,6 +115,7 @@ def label_codes(cells: Cells, column: str) -> tuple[np.ndarray, tuple[str, ...]]
         raise DataError("LABELS", f"column {column!r:.60} of the labels has no values.")
     if len(found) == len(texts) > 1:
         log.warning("each node has a label of its own in column %r", column)
+    log.info("column %r: %d labels, %d missing", column, len(found), texts.count(None))
     names = sorted(found, key=int) if all(map(is_integer, found)) else sorted(found)
     place: dict[str | None, int] = {name: k for k, name in enumerate(names)}
     return np.array([place.get(text, -1) for text in texts], np.int64), tuple(names)
@@ -137,7 +138,8 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         index = None
     if odd.refused:
         texts = _from_text(path, reading, numeric=False)
-        raise not_numbers(odd.refused, {name: texts.columns[name] for name in texts.attributes})
+        columns = {name: texts.columns[name] for name in texts.attributes}
+        raise not_numbers(odd.refused, columns, _may_be_names(odd.refused))
     if odd.comma:
         log.info("%s: commas in numbers such as %s are decimal signs", path, odd.comma)
     x = np.frombuffer(values, np.float32).reshape(len(names), len(places)) if numeric else None
@@ -290,7 +292,8 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
             if not isinstance(columns[name], np.ndarray)
         }
         if odd:
-            raise not_numbers(odd, {name: columns[name] for name in attributes})
+            texts = {name: columns[name] for name in attributes}
+            raise not_numbers(odd, texts, _may_be_names(odd))
         with np.errstate(over="ignore"):
             for place, name in enumerate(attributes):
                 x[:, place] = columns[name]
@@ -314,6 +317,13 @@ def _roles(header: Sequence[str], reading: Reading) -> _Roles:
         )
     index = next((k for k in (0, *saved) if _INDEX.fullmatch(header[k])), None)
     return _Roles(names, label, None if index in (names, label) else index)
+
+
+def _may_be_names(columns: Iterable[str]) -> str:
+    """Return the option for one of these columns that may have the names of the nodes."""
+    found = next((name for name in columns if _canonical(name) in _ROLES), None)
+    option = f"id_column={found!r:.60} (--id-column)"
+    return "" if found is None else f"; if {found!r:.60} is the name of the node: {option}"
 
 
 def _position(header: Sequence[str], name: str | None, option: str) -> int | None:

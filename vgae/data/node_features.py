@@ -197,8 +197,8 @@ def join_features(
 def _other_column(features: NodeFeatures) -> str:
     """Return that the names may be in another column, for a table."""
     column = features.id_column
-    rule = "if their names are in another column, id_column (--id-column) names it"
-    return "" if column is None else f"; the names are from column {column!r:.60}, {rule}"
+    rule = "id_column (--id-column) chooses another one"
+    return "" if column is None else f"; the names are those of column {column!r:.60}: {rule}"
 
 
 def _rows(x: Any, rows: np.ndarray, missing: MissingFeatures) -> Any:

@@ -141,8 +141,9 @@ def kind_of(cells: Cells) -> Kind:
     if fits[best] == 1:
         return _parsed_kind(counts, fits)
     if fits[best] > _MOST:
+        word = "numbers" if best == "number" else "dates"
         bad = next(text for text in counts if math.isinf(_value(text, best)))
-        what = f"is {best}s, but has {bad!r:.60} in row {texts.index(bad) + 1}"
+        what = f"has {word}, but also {bad!r:.60} in row {texts.index(bad) + 1}"
         raise Refused(what, "category" if few else "drop")
     if few:
         return "category"

@@ -145,8 +145,9 @@ def fitted_column(name: str, cells: Cells, given: Any) -> ColumnEncoder:
     try:
         # Exact sums, so that the same table is the same features on each machine.
         mean = math.fsum(present) / len(present)
-        scale = math.sqrt(math.fsum((present - mean) ** 2) / len(present))
-    except OverflowError:
+        with np.errstate(over="ignore"):
+            scale = math.sqrt(math.fsum((present - mean) ** 2) / len(present))
+    except (OverflowError, ValueError):  # of infinities
         mean = scale = math.inf
     if not math.isfinite(mean + scale):
         raise DataError("FEATURE_NONFINITE", f"the numbers of {name!r:.60} are too large.")

@@ -80,13 +80,16 @@ class TableEncoder:
         if refused:
             raise _not_encoded(refused, kinds)
         encoder = cls(tuple(found))
-        width = len(encoder.feature_names)
-        if not 0 < width <= _MOST_FEATURES:
+        if not encoder.feature_names:
+            raise DataError(
+                "FEATURE_SHAPE", "no column is left: each is constant, empty or of kind 'drop'."
+            )
+        if (width := len(encoder.feature_names)) > _MOST_FEATURES:
+            widest = max(found, key=lambda column: len(column.feature_names)).name
             raise DataError(
                 "FEATURE_SHAPE",
-                f"the {len(columns)} columns become {width} features, and must become 1 to"
-                f" {_MOST_FEATURES}; leave columns in, or out, by kinds such as"
-                f" {remedy({next(iter(columns), 'age'): 'drop'})}.",
+                f"the columns become {width} features, more than {_MOST_FEATURES}; leave out or"
+                f" hash the widest: {remedy({**kinds, widest: 'hash'})}.",
             )
         log.info("encoded columns: %s", ", ".join(map(described, found)))
         return encoder
@@ -204,12 +207,13 @@ def encode_table(table: Mapping[str, Any], encode: Any) -> Encoded:
     return Encoded(encode.transform(table), encode.feature_names, encode)
 
 
-def not_numbers(found: Mapping[str, str], table: Mapping[str, Any]) -> DataError:
+def not_numbers(found: Mapping[str, str], table: Mapping[str, Any], hint: str = "") -> DataError:
     """Return the error for columns that are not numbers, where none are encoded.
 
     Args:
         found: What each such column holds, as text: ``"'Bern' in line 2"``.
         table: All columns, see :meth:`TableEncoder.fit`, for the option that encodes them.
+        hint: Text before the end of the message.
     """
     kinds = {}
     for name, cells in _columns(table).items():
@@ -223,7 +227,7 @@ def not_numbers(found: Mapping[str, str], table: Mapping[str, Any]) -> DataError
     return DataError(
         "FEATURE_DTYPE",
         f"each feature must be a number: {', '.join(shown)}{more}; {option} makes numbers of"
-        " categories, dates, truth values and missing cells.",
+        f" categories, dates, truth values and missing cells{hint}.",
     )
 
 
