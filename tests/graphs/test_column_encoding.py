@@ -42,6 +42,13 @@ def test_without_rare_categories_new_ones_are_zeros():
     ]
 
 
+def test_categories_below_a_hundredth_of_the_rows_are_rare_unless_most_are():
+    common = ["a"] * 200 + ["b"] * 200 + ["c"] * 3
+    assert fitted_column("x", common, None).feature_names == ["x=a", "x=b", "x=other"]
+    even = [f"c{k % 200}" for k in range(40_000)]
+    assert len(fitted_column("x", even, None).feature_names) == 200
+
+
 def test_a_category_named_other_is_one_with_the_rare_ones():
     column = fitted_column("a", ["other", "other", "x", "x", "y"], "category")
     assert column.feature_names == ["a=x", "a=other"]

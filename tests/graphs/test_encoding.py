@@ -132,8 +132,7 @@ def test_an_encoding_that_does_not_exist_is_refused(encode, words):
         ),
     ],
 )
-def test_a_table_that_cannot_be_fitted_is_refused(table, kinds, code, words, monkeypatch):
-    monkeypatch.setattr("vgae.graphs.column_encoding.rare_below", lambda rows: 2)
+def test_a_table_that_cannot_be_fitted_is_refused(table, kinds, code, words):
     with pytest.raises(DataError, match=words) as caught:
         encode_table(table, kinds or "auto")
     assert caught.value.code == code

@@ -33,6 +33,7 @@ _TRUTH |= dict.fromkeys(("false", "no", "n", "f", "0", "0.0"), 0.0)
 _PAIRS = [{"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"0", "1", "0.0", "1.0"}]
 _PARSED: tuple[Kind, ...] = ("number", "date", "date-dmy", "date-mdy")
 _FEW = 20  # different values of a category, or rows in which they say nothing
+_MANY = 1000  # different texts, too many to propose as categories
 _MOST = 0.5  # fraction of numbers or dates that makes the others look like errors
 
 
@@ -147,7 +148,7 @@ def kind_of(cells: Cells) -> Kind:
         raise Refused(what, "category" if few else "drop")
     if few:
         return "category"
-    raise _refused_text(counts, len(texts))
+    raise _refused_text(counts)
 
 
 def _are_plain_numbers(values: np.ndarray) -> bool:
@@ -170,21 +171,16 @@ def _parsed_kind(counts: Counter[str], fits: Mapping[Kind, float]) -> Kind:
     return orders[0]
 
 
-def _refused_text(counts: Counter[str], rows: int) -> Refused:
+def _refused_text(counts: Counter[str]) -> Refused:
     """Return the error for a column of many texts."""
     text, most = counts.most_common(1)[0]
     such = f"such as {text!r:.60}"
     differ = "a different text in each row" if most == 1 else f"{len(counts)} different texts"
     if sum(" " in value for value in counts) > len(counts) / 2:
         return Refused(f"is free text ({differ}, {such})", "hash")
-    if most >= rare_below(rows):
-        return Refused(f"has {differ}, {such}", "category")
+    if most > 1:
+        return Refused(f"has {differ}, {such}", "category" if len(counts) <= _MANY else "hash")
     return Refused(f"looks like an identifier ({differ}, {such})", "drop")
-
-
-def rare_below(rows: int) -> float:
-    """Return the number of rows that a category needs for a feature of its own."""
-    return max(2, rows / 100)
 
 
 def is_identifier(values: np.ndarray) -> bool:

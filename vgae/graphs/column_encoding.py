@@ -20,7 +20,6 @@ from vgae.graphs.cells import (
     category_of,
     is_identifier,
     kind_of,
-    rare_below,
     texts_of,
     values_of,
 )
@@ -163,7 +162,9 @@ def _fitted_categories(name: str, cells: Cells) -> ColumnEncoder:
     """Return the encoding of a column of categories, the rare ones pooled."""
     counts = Counter(map(category_of, texts_of(cells)))
     missing = counts.pop(None, 0) > 0
-    least = rare_below(len(cells))
+    least = max(2.0, len(cells) / 100)
+    if sum(count for count in counts.values() if count >= least) < counts.total() / 2:
+        least = 2.0  # many categories, of which few are that common
     # A category of this name is one with the pooled ones.
     common = sorted(cast(str, v) for v, n in counts.items() if n >= least and v != "other")
     if not common:

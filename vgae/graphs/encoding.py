@@ -55,7 +55,8 @@ class TableEncoder:
         the month first; a number if all are numbers without leading zeros; and a category if it
         has at most 20 (or the root of the number of rows) different values, each twice on average.
         A constant column is left out. Missing are None, NaN, empty cells, and the usual marks: NA,
-        N/A, nan, null, None, -, ?. Categories rarer than 1 % of the rows, or 2, become one.
+        N/A, nan, null, None, -, ?. Categories rarer than 1 % of the rows (or than 2 rows, if most
+        are rarer) become one.
 
         Args:
             table: Columns of N cells, by name: arrays of numbers or dates, or lists of text and
