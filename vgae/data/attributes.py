@@ -43,6 +43,8 @@ _NOT_IN_NAMES = re.compile(r"[\s_:.-]")
 _SAVED_INDEX = "__index_level_0__"  # of pandas, in parquet
 _INDEX = re.compile(rf"|unnamed: 0|index|{_SAVED_INDEX}", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
+_MOST_NAMES = 1000  # that a misspelt one is compared with
+_MOST_CELLS = 5_000_000  # that are read again to say how to encode them
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -137,8 +139,10 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
     if index is not None and not _is_index(header[index], kept[index]):
         index = None
     if odd.refused:
-        texts = _from_text(path, reading, numeric=False)
-        columns = {name: texts.columns[name] for name in texts.attributes}
+        columns = {}
+        if len(names) * len(header) <= _MOST_CELLS:
+            again = _from_text(path, reading, numeric=False)
+            columns = {name: again.columns[name] for name in again.attributes}
         raise not_numbers(odd.refused, columns, _may_be_names(odd.refused))
     if odd.comma:
         log.info("%s: commas in numbers such as %s are decimal signs", path, odd.comma)
@@ -330,7 +334,7 @@ def _position(header: Sequence[str], name: str | None, option: str) -> int | Non
     """Return the position of a column that an option names."""
     if name is None or name in header:
         return None if name is None else header.index(name)
-    near = difflib.get_close_matches(name, header, n=1)
+    near = difflib.get_close_matches(name, header[:_MOST_NAMES], n=1)
     shown = ", ".join(f"{column!r:.60}" for column in header[:10])
     hint = f"did you mean {near[0]!r:.60}?" if near else f"it has {shown}."
     flag = option.replace("_", "-")

@@ -14,7 +14,7 @@ KINDS = get_args(Kind)
 Cells = np.ndarray | Sequence[str | None]
 
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "missing", "-", "?"}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _CODE = re.compile(r"0\d+", re.ASCII)
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
 _TIME = r"(?:[T ](?P<t>\S.*))?"

@@ -83,7 +83,8 @@ class ColumnEncoder:
             return self._one_hot(cells)
         values = values_of(cells, self.kind)
         absent = np.isnan(values)
-        values = np.where(absent, 0.0, (values - self.mean) / self.scale)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = np.where(absent, 0.0, (values - self.mean) / self.scale)
         return np.stack([values, absent] if self.missing else [values], axis=1)
 
     def differences(self, cells: Cells) -> list[str]:

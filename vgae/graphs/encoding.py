@@ -25,6 +25,7 @@ _FORMAT = "vgae-table-1"
 _MOST_FEATURES = 100_000
 _WIDE = 256  # features above which a matrix is sparse
 _MOST_SHOWN = 10
+_MOST_NAMES = 1000  # that a misspelt one is compared with
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class TableEncoder:
         the month first; a number if all are numbers without leading zeros; and a category if it
         has at most 20 (or the root of the number of rows) different values, each twice on average.
         A constant column is left out. Missing are None, NaN, empty cells, and the usual marks: NA,
-        N/A, nan, null, None, -, ?. Categories rarer than 1 % of the rows (or than 2 rows, if most
-        are rarer) become one.
+        N/A, nan, null, None, missing, -, ?. Categories rarer than 1 % of the rows become one; if
+        most are, those of one row do.
 
         Args:
             table: Columns of N cells, by name: arrays of numbers or dates, or lists of text and
@@ -127,7 +128,8 @@ class TableEncoder:
         if len(self.feature_names) > _WIDE:
             return sp.csr_array(sp.hstack(blocks, format="csr"), dtype=np.float32)
         dense = [block.toarray() if sp.issparse(block) else block for block in blocks]
-        return np.hstack(dense).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return np.hstack(dense).astype(np.float32)
 
     def tell_differences(self, table: Mapping[str, Any]) -> None:
         """Log what a later table has and the table of the fit did not have."""
@@ -265,6 +267,6 @@ def _check_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> None:
     for name, kind in kinds.items():
         for value, known, what in ((name, names, "column"), (kind, KINDS, "kind")):
             if value not in known:
-                near = difflib.get_close_matches(str(value), known, n=1)
+                near = difflib.get_close_matches(str(value), known[:_MOST_NAMES], n=1)
                 hint = f"did you mean {near[0]!r:.60}?" if near else f"there are {_listed(known)}."
                 raise UsageError("ENCODE", f"encode has no {what} {value!r:.60}; {hint}")
