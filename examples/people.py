@@ -33,4 +33,4 @@ print(people.join(z, on="name"))
 print(vgae.predict_links(model, graph, 10, per_node=False).to_pandas())
 
 later = vgae.read_graph("friends.csv", features="people.csv", encode=graph.feature_encoder)
-print(vgae.embed(model, later))
+print(tuple(vgae.embed(model, later).mu.shape))
