@@ -71,14 +71,14 @@ def with_labels(y, **more):
             "x.csv",
             "id,age,town\n0,1,2\n1,2,Ulm\n",
             "FEATURE_DTYPE",
-            ["line 3: feature 'town' must be a number, got 'Ulm'"],
+            ["each feature must be a number: 'town' is 'Ulm' in line 3; .*--encode "],
             id="F06-csv",
         ),
         pytest.param(
             "x.parquet",
             pa.table({"id": [0, 1], "age": [1.0, 2.0], "town": ["Ulm", "Bonn"]}),
             "FEATURE_DTYPE",
-            ["column 'town' must be numbers, got string"],
+            ["'town' is of type string; .*--encode "],
             id="F06-parquet",
         ),
         *(
@@ -291,3 +291,79 @@ def test_without_labels_there_are_no_classes_and_that_is_said(command, known_run
 def test_the_features_that_others_are_changed_from_are_good_ones(converted):
     assert converted({"g.csv": RING, "x.npy": X}, "convert g.csv --features x.npy").num_nodes == 40
     assert converted({"g.npz": with_labels([0] * 40)}, "convert g.npz").y.tolist() == [0] * 40
+
+
+def people(**changes):
+    """Return a table of the forty nodes, with columns of every kind."""
+    rows = {
+        "id": [f"{k}" for k in range(40)],
+        "age": [f"{k % 9}" for k in range(40)],
+        "city": ["Ulm", "Bern"] * 20,
+    }
+    rows |= changes
+    lines = zip(*rows.values(), strict=True)
+    return "\n".join([",".join(rows), *map(",".join, lines)]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "code", "says"),
+    [
+        pytest.param(
+            {"note": [f"likes tea {k}" for k in range(40)], "mail": [f"m{k}" for k in range(40)]},
+            "--encode auto",
+            "FEATURE_DTYPE",
+            ["'note' is free text", r"\(--encode note=hash --encode mail=drop\)\.$"],
+            id="F14-text",
+        ),
+        pytest.param(
+            {"when": ["01/02/2020"] * 20 + ["02/03/2020"] * 20},
+            "--encode auto",
+            "FEATURE_DTYPE",
+            ["day or month first", "--encode when=date-dmy"],
+            id="F14-dates",
+        ),
+        pytest.param(
+            {"age": [*map(str, range(39)), "old"]},
+            "--encode auto",
+            "FEATURE_DTYPE",
+            ["'age' has numbers, but also 'old' in row 40", "--encode age=drop"],
+            id="F14-numbers",
+        ),
+        pytest.param({}, "--id-column idd", "ID_COLUMN", ["did you mean 'id'"], id="F16-id"),
+        pytest.param(
+            {},
+            "--label-column town",
+            "LABEL_COLUMN",
+            ["it has 'id', 'age', 'city'"],
+            id="F16-label",
+        ),
+        pytest.param(
+            {"age": [""] * 40},
+            "--label-column age --encode auto",
+            "LABELS",
+            ["'age' of the labels has no values"],
+            id="F16-labels",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_encoded_is_one_line(refused, changes, options, code, says):
+    files = {"g.csv": RING, "x.csv": people(**changes)}
+    refused(files, f"train g.csv --features x.csv {options}", code, r"x\.csv: ", *says)
+
+
+@pytest.mark.row("F16")
+def test_options_of_tables_without_a_table_are_refused(refused):
+    refused({"g.csv": RING}, "train g.csv --encode auto", "ENCODE", "--features FILE", status=2)
+
+
+@pytest.mark.row("F15")
+def test_a_later_table_goes_through_the_encoder_of_the_run(refused, accepted):
+    files = {"g.csv": RING, "x.csv": people()}
+    accepted(files, "train g.csv --features x.csv --encode auto --epochs 1")
+    accepted(
+        {"y.csv": people(city=["Rom"] * 40, new=["1"] * 40)}, "embed run g.csv --features y.csv"
+    )
+    line = "embed run g.csv --features y.csv -o z.csv"
+    lacking = people().replace("city", "town")
+    refused({"y.csv": lacking}, line, "FEATURE_NAMES", "lacks 'city'")
+    refused({"y.csv": people(age=["old"] * 40)}, line, "FEATURE_DTYPE", "'old' in row 1")

@@ -152,3 +152,45 @@ def test_images_have_no_split_of_links(split_file, tmp_path, command):
             2,
             f"error[IMAGES]: a run on images has no {option[0]}; leave that out for digits.\n",
         )
+
+
+def test_one_command_encodes_a_table_and_proposes_links(sbm, tmp_path, command):
+    links = "".join(f"{sbm.ids[u]},{sbm.ids[v]}\n" for u, v in sbm.links.T.tolist())
+    (tmp_path / "g.csv").write_text("source,target\n" + links)
+    rows = "".join(
+        f"{name},{'' if k % 9 == 0 else k % 17},{'ABCD'[k % 4]},written {k} by hand\n"
+        for k, name in enumerate(sbm.ids)
+    )
+    (tmp_path / "x.csv").write_text("name,age,city,notes\n" + rows)
+    run = tmp_path / "run"
+    line = ("train", tmp_path / "g.csv", "--features", tmp_path / "x.csv", "--epochs", 2)
+    status, _, err = command(*line, "--encode", "auto", "-o", run)
+    assert (status, err.split(":")[0]) == (3, "error[FEATURE_DTYPE]")
+    assert "encode={'notes': 'hash'} (--encode notes=hash)" in err
+    assert not run.exists()
+    line += ("--encode", "auto", "--encode", "notes=hash")
+    status, out, err = command(*line, "--propose", 10, "-o", run, "--quiet")
+    assert (status, err) == (0, "")
+    assert f"{run / 'links.csv'}: 10 links" in out
+    assert f"{run / 'nodes.csv'}: 120 nodes" in out
+    assert "model/feature_encoder.json" in out
+    table = (run / "links.csv").read_text()
+    assert len(table.splitlines()) == 11
+    nodes = (run / "nodes.csv").read_text().splitlines()
+    assert nodes[0].startswith("name,age,city,notes,z_0,")
+    assert nodes[1].startswith("node-0,,A,written 0 by hand,")
+    command("predict", run, "--overall", "-k", 10, "-o", tmp_path / "same.csv")
+    assert (tmp_path / "same.csv").read_text() == table
+    status, out, _ = command(*line, "--propose", 3, "--resume", run, "--json")
+    assert (status, json.loads(out)["nodes"]) == (0, str(run / "nodes.csv"))
+    assert len((run / "links.csv").read_text().splitlines()) == 4
+    for verb in ("embed", "predict"):
+        status, _, err = command(verb, run, *line[1:4], "-o", tmp_path / "out.csv")
+        assert status == 0, err
+    status, _, err = command("embed", run, *line[1:4], "--encode", "auto")
+    assert (status, err.split(":")[0]) == (2, "error[ENCODE]")
+
+
+def test_images_have_no_proposals(tmp_path, command):
+    status, _, err = command("train", "digits", "--propose", 3, "-o", tmp_path / "run")
+    assert (status, err.split(":")[0]) == (2, "error[IMAGES]")

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vgae.data.files import read_graph, read_npz, write_npz
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.graphs.graph import Graph
 
 EDGES = [[0, 1, 1, 3, 3], [1, 0, 2, 3, 4]]
@@ -554,7 +554,9 @@ def test_what_is_wrong_with_features_names_their_file(tmp_path):
     x = written(tmp_path / "x.csv", "id,f\na,1\nb,old\n")
     with pytest.raises(DataError) as caught:
         read_graph(links, features=x)
-    assert str(caught.value).startswith(f"{x}, line 3: ")
+    assert str(caught.value).startswith(
+        f"{x}: each feature must be a number: 'f' is 'old' in line 3"
+    )
 
 
 def test_a_flipped_byte_of_a_file_is_one_kind_of_error_or_none(tmp_path):
@@ -571,3 +573,79 @@ def test_a_flipped_byte_of_a_file_is_one_kind_of_error_or_none(tmp_path):
             damaged[position] = rng.integers(0, 256)
             with contextlib.suppress(DataError):
                 read_graph(written(path, bytes(damaged)))
+
+
+PEOPLE = "name,age,town,team\na,20,Ulm,x\nb,,Ulm,\nc,30,Bern,y\nd,25,Bern,x\n"
+
+
+@pytest.fixture
+def people(tmp_path):
+    links = written(tmp_path / "links.csv", "b,a\nb,c\nd,a\n")
+    return links, written(tmp_path / "people.csv", PEOPLE)
+
+
+def test_a_table_of_people_is_encoded_and_its_encoder_is_stored(people, tmp_path):
+    graph = read_graph(people[0], features=people[1], encode="auto", label_column="team")
+    assert graph.feature_names == ("age", "age=missing", "town=Bern", "town=Ulm")
+    assert graph.dense_x[:, 1:].tolist() == [[0, 0, 1], [1, 0, 1], [0, 1, 0], [0, 1, 0]]
+    assert (graph.y.tolist(), graph.label_names) == ([0, -1, 1, 0], ("x", "y"))
+    write_npz(graph, tmp_path / "graph.npz")
+    back = read_npz(tmp_path / "graph.npz")
+    assert back.feature_encoder == graph.feature_encoder
+    assert back.fingerprint == graph.fingerprint
+    assert back.without_features().feature_encoder is None
+    for encode in (graph.feature_encoder, graph.feature_encoder.to_dict()):
+        again = read_graph(people[0], features=people[1], encode=encode, label_column="team")
+        assert again.fingerprint == graph.fingerprint
+        assert again.feature_encoder == graph.feature_encoder
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"feature_encoder": np.array("{}")}, "feature_encoder: .* not readable"),
+        ({"feature_encoder": np.array("[[[")}, "feature_encoder: "),
+        ({"feature_names": np.array(list("abcd"))}, "other features than those of x"),
+    ],
+)
+def test_a_stored_encoder_that_does_not_fit_is_refused(people, tmp_path, change, words):
+    graph = read_graph(people[0], features=people[1], encode="auto", label_column="team")
+    write_npz(graph, tmp_path / "graph.npz")
+    with np.load(tmp_path / "graph.npz") as file:
+        np.savez(tmp_path / "graph.npz", **{**file, **change})
+    with pytest.raises(DataError, match=words) as caught:
+        read_npz(tmp_path / "graph.npz")
+    assert caught.value.code == "NPZ_CORRUPT"
+
+
+def test_a_table_of_labels_alone_leaves_the_features_of_a_graph(people, tmp_path):
+    labels = written(tmp_path / "labels.csv", "id,team\na,x\nb,\nc,y\nd,x\n")
+    graph = read_graph(people[0], features=labels, label_column="team")
+    assert (graph.x, graph.y.tolist()) == (None, [0, -1, 1, 0])
+    graph = read_graph(people[0], features=people[1], encode={"team": "drop"})
+    write_npz(graph, tmp_path / "graph.npz")
+    more = read_graph(tmp_path / "graph.npz", features=labels, label_column="team")
+    assert more.fingerprint == graph.fingerprint
+    assert (more.y.tolist(), more.feature_encoder) == ([0, -1, 1, 0], graph.feature_encoder)
+
+
+def test_nodes_without_a_row_get_zeros_or_means_and_no_label(people, tmp_path):
+    few = written(tmp_path / "few.csv", "id,age,team\na,1,x\nb,4,y\nz,1,x\n")
+    how = {"features": few, "label_column": "team"}
+    for missing, value in (("zero", 0), ("mean", 2)):
+        graph = read_graph(people[0], missing_features=missing, **how)
+        assert graph.ids == ("a", "b", "c", "d", "z")
+        assert graph.x[:, 0].tolist() == [1, 4, value, value, 1]
+        assert graph.y.tolist() == [0, 1, -1, -1, 0]
+    with pytest.raises(DataError, match=r"2 \('c', 'd'\).*'zero' or 'mean'.*column 'id'"):
+        read_graph(people[0], **how)
+
+
+@pytest.mark.parametrize("option", [{"encode": "auto"}, {"label_column": "a"}, {"id_column": "a"}])
+@pytest.mark.parametrize("features", [None, "x.npy"])
+def test_options_of_tables_without_a_table_are_refused(people, option, features, tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(4))
+    features = None if features is None else tmp_path / features
+    with pytest.raises(UsageError, match="about a table of nodes") as caught:
+        read_graph(people[0], features=features, **option)
+    assert caught.value.code == next(iter(option)).upper()

@@ -97,25 +97,25 @@ def parquet(path, **columns):
         pytest.param(
             lambda p: write(p / "x.csv", "id,age\na,1\nb,old\n"),
             "FEATURE_DTYPE",
-            r"x\.csv, line 3: feature 'age' must be a number, got 'old'",
+            r"x\.csv: each feature must be a number: 'age' is 'old' in line 3",
             id="F06 text",
         ),
         pytest.param(
             lambda p: write(p / "x.csv", "id,age\na,\n"),
             "FEATURE_DTYPE",
-            "line 2: feature 'age' must be a number, got ''",
+            "'age' is '' in line 2",
             id="F06 empty",
         ),
         pytest.param(
             lambda p: write(p / "x.csv", "id,a,b\na,1,1_0\n"),
             "FEATURE_DTYPE",
-            "feature 'b'",
+            "'b' is '1_0' in line 2",
             id="F06 underscore",
         ),
         pytest.param(
             lambda p: parquet(p / "x.parquet", id=["a"], age=["1"]),
             "FEATURE_DTYPE",
-            "column 'age' must be numbers",
+            "'age' is of type (large_)?string",
             id="F06 parquet",
         ),
         pytest.param(
@@ -215,7 +215,7 @@ def parquet(path, **columns):
         ),
         pytest.param(lambda p: write(p / "x.csv", ""), "FILE_EMPTY", "empty", id="L02"),
         pytest.param(lambda p: p / "x.csv", "CANNOT_READ", "No such file", id="L01"),
-        pytest.param(lambda p: write(p / "x.txt", "a"), "FILE_FORMAT", ".parquet", id="suffix"),
+        pytest.param(lambda p: write(p / "x.md", "a"), "FILE_FORMAT", ".parquet", id="suffix"),
     ],
 )
 def test_what_are_no_features_is_refused(make, code, message, tmp_path):

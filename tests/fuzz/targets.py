@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import importlib.util
 import io
+import json
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,10 +33,12 @@ from vgae.data.image_files import read_images
 from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
+from vgae.data.reading import Reading
 from vgae.data.torch_files import read_integers
-from vgae.errors import UsageError
+from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.calibration import load_calibration
 from vgae.graphs.arrays import checked_csr, csr_matrix, feature_tensor
+from vgae.graphs.encoding import TableEncoder, encode_table
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.files import read_json
@@ -175,6 +179,30 @@ def parquet(table: dict[str, Any]) -> bytes:
     return written(partial(pq.write_table, pa.table(table)), "seed.parquet")
 
 
+MIXED = b"id,age,city,when,ok,note\n" + b"".join(
+    b'%d,%d.5,%s,2020-01-%02d,%s,"a b %d"\n'
+    % (k, k, b"AB"[k % 2 :][:1], k + 1, b"yn"[k % 2 :][:1], k)
+    for k in range(6)
+)
+ENCODER = TableEncoder.fit(
+    {"age": ["1", "", "3"], "city": ["a", "a", ""], "n": [""] * 3}, {"n": "hash"}
+)
+
+
+def encoded(path: Path) -> None:
+    """Read a table of mixed columns with each encoding."""
+    for encode in ({"note": "hash"}, "auto", {"age": "category", "when": "date", "note": "drop"}):
+        with suppress(VgaeError):
+            read_features(path, Reading(encode=encode))
+
+
+def encoder(data: bytes) -> None:
+    """Encode a table by a hostile encoder."""
+    read = TableEncoder.from_dict(read_json(put("encoder.json", data)))
+    names = [column.name for column in read.columns]
+    encode_table({name: ["1", "a", None, "2020-01-01", "yes"] for name in names}, read)
+
+
 CSR_SEED = np.array([3, 3, 4, 0, 0, 1, 2, 3, 1, 2, 0], "<i8").tobytes()
 IMAGES = (np.arange(12 * 4 * 4) % 255).reshape(12, 4, 4).astype(np.uint8)
 TARGETS = {
@@ -184,6 +212,8 @@ TARGETS = {
     "edge-list": Target(through("p.tsv", read_edge_list), [PLAIN.replace(b" ", b"\t")]),
     "mtx": Target(through("m.mtx", read_graph), [MTX]),
     "features-csv": Target(through("f.csv", read_features), [FEATURES]),
+    "features-encoded": Target(through("m.csv", encoded), [MIXED]),
+    "feature-encoder": Target(encoder, [json.dumps(ENCODER.to_dict()).encode()]),
     "idx": Target(through("i.idx", partial(read_idx, dims=3)), [idx(IMAGES)]),
     "idx-gz": Target(
         through("i.gz", partial(read_idx, dims=3)), [gzip.compress(idx(IMAGES), mtime=0)]

@@ -14,7 +14,9 @@ from vgae.encoders import GCNEncoder, LinearGCNEncoder
 from vgae.errors import ArtifactError, DataError, UsageError
 from vgae.evaluation.calibration import load_calibration
 from vgae.gaussian import PointMass
+from vgae.graphs.encoding import TableEncoder
 from vgae.models.images import build_image_model
+from vgae.models.pretrained import load_feature_encoder
 from vgae.recipes import BEST, PAPER
 from vgae.recipes.images import IMAGE_RECIPES
 from vgae.vae import VAE
@@ -141,3 +143,19 @@ def test_a_model_of_images_that_no_recipe_builds_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no recipe rebuilds this image model"):
         vgae.save_pretrained(model, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_the_encoder_of_the_features_is_beside_the_model(sbm, tmp_path):
+    result = vgae.fit(sbm, vgae.split_links(sbm), recipe=PAPER.override(SHORT))
+    encoder = TableEncoder.fit({"age": ["1", "", "3"]})
+    vgae.save_pretrained(result.model, tmp_path / "m", feature_encoder=encoder)
+    assert load_feature_encoder(tmp_path / "m") == encoder
+    path = tmp_path / "m" / "feature_encoder.json"
+    path.write_text(path.read_text().replace("number", "pickle"))
+    with pytest.raises(
+        ArtifactError, match=r"feature_encoder\.json: .*'age' is not valid"
+    ) as caught:
+        load_feature_encoder(tmp_path / "m")
+    assert caught.value.code == "ENCODER_CORRUPT"
+    path.unlink()
+    assert load_feature_encoder(tmp_path / "m") is None

@@ -29,13 +29,14 @@ from vgae.data.image_files import read_images
 from vgae.data.node_features import read_features
 from vgae.data.npy import read_npy
 from vgae.data.planetoid import read_planetoid
+from vgae.data.reading import Reading
 from vgae.data.splits import read_split
 from vgae.errors import VgaeError
 from vgae.evaluation.calibration import load_calibration
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.models.images import load_image_model
-from vgae.models.pretrained import from_pretrained
+from vgae.models.pretrained import from_pretrained, load_feature_encoder
 from vgae.recipes import PAPER
 from vgae.recipes.images import SMALL2D
 from vgae.runs.graphs import GraphSource, train_run
@@ -43,6 +44,7 @@ from vgae.runs.images import train_image_run
 from vgae.runs.lifecycle import load_run
 from vgae.training.checkpoint import Checkpoints, read_checkpoint
 
+ENCODED = Reading(encode="auto")
 RUN_FILES = (
     *("config.json", "split.npz", "history.jsonl", "metrics.json", "embeddings.npz"),
     *("model/config.json", "model/model.safetensors", "model/calibration.json"),
@@ -90,6 +92,7 @@ def readers(payload: Path, home: Path) -> Iterator[tuple[str, Callable[[], Any]]
     for suffix in ("npz", "npy", "csv", "csv.gz", "parquet"):
         path = put(payload, files / f"x.{suffix}")
         yield f"read_features .{suffix}", partial(read_features, path)
+        yield f"read_features .{suffix} encoded", partial(read_features, path, ENCODED)
     for suffix in ("npz", "npy"):
         yield f"read_images .{suffix}", partial(read_images, put(payload, files / f"x.{suffix}"))
     folder = files / "pictures"
@@ -112,6 +115,8 @@ def readers(payload: Path, home: Path) -> Iterator[tuple[str, Callable[[], Any]]
         for other in {"graph", "allx", "tx", "ally", "ty", "test.index"} - {part}:
             toy[f"ind.toy.{other}"] = home / "planetoid" / f"ind.toy.{other}"
         yield f"read_planetoid {part}", partial(read_planetoid, toy, "toy")
+    encoder = changed(home / "run", payload, "model/feature_encoder.json") / "model"
+    yield "load_feature_encoder", partial(load_feature_encoder, encoder)
     for name in ("config.json", "model.safetensors", "calibration.json"):
         for run, load in (("run", from_pretrained), ("pictures", load_image_model)):
             folder = changed(home / run, payload, f"model/{name}") / "model"

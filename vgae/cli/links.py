@@ -105,6 +105,7 @@ def predict(
     loaded = GRAPHS.load(run, unchecked=["split.npz"] if allow_seen else [])
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
+    other["encoder"] = loaded.feature_encoder
     if pairs is None:  # else the options are for that file
         other["reading"] = reading
     scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
@@ -127,7 +128,7 @@ def predict(
     if as_json:
         print_json({"path": str(path), "links": len(table)})
     else:
-        _print_links(table, path, proposed=pairs is None)
+        print_links(table, path, proposed=pairs is None)
 
 
 @with_reading
@@ -202,7 +203,7 @@ def _best_rows(table: "LinkTable") -> list[int]:
     return list(rows.values())[:_SHOWN]
 
 
-def _print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
+def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     """Print the best proposed links, or the first given pairs, and the path of the table."""
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
     lines = [["", "", "score", table.probability_name.replace("_", " ")]]

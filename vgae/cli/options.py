@@ -39,8 +39,8 @@ GraphFeatures = Annotated[
     str,
     typer.Option(
         "--features",
-        help="'raw'; 'none' for the links alone; or a file with a row of numbers for each node"
-        " (.csv, .npz, .npy, .parquet).",
+        help="'raw'; 'none' for the links alone; or a file with a row for each node: .npy, .npz or"
+        " a table (.csv, .tsv, .txt, .parquet; see --encode).",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
@@ -129,7 +129,16 @@ Override = Annotated[
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Log each epoch to RUN/tensorboard for TensorBoard.")
 ]
-
+Propose = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Also write the N best missing links to RUN/links.csv, and attributes and embedding"
+        " of each node to RUN/nodes.csv.",
+        show_default=False,
+    ),
+]
 
 AllowSeen = Annotated[
     bool,
@@ -172,7 +181,7 @@ READING = {
         typer.Option(
             metavar="auto|COLUMN=KIND",
             help="'auto' makes numbers of categories, dates, truth values and missing cells;"
-            " COLUMN=number, category, date, text, hash or drop does so for one column.",
+            " COLUMN=KIND (number, boolean, category, date, hash or drop) does so for one column.",
         ),
     ],
     "missing_features": Annotated[

@@ -10,11 +10,13 @@ import typer
 
 from vgae.cli import options as o
 from vgae.cli.console import print_json
+from vgae.cli.links import print_links
 from vgae.data.reading import Reading
 from vgae.errors import ArtifactError, UsageError
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 
 if TYPE_CHECKING:
+    from vgae.prediction.links import LinkTable
     from vgae.runs.kind import FinishedRun
 
 
@@ -43,6 +45,7 @@ def train(
     resume: o.Resume = None,
     override: o.Override = False,
     tensorboard: o.Tensorboard = False,
+    propose: o.Propose = None,
     quiet: o.Quiet = False,
     as_json: o.Json = False,
 ) -> None:
@@ -65,7 +68,7 @@ def train(
         how |= {"paths": _paths(given), "tensorboard": tensorboard}
         run = resume_run(resume, changes=changes, override=override, **how)
         with understood(resume):
-            show_run(run, as_json=as_json)
+            show_run(run, as_json=as_json, propose=propose)
         return
     kind = kind_for(graph)
     o.check_options(context, kind, graph)
@@ -79,7 +82,7 @@ def train(
     output = Output(place, overwrite, tensorboard, numbered=not (out or resume))
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
-    show_run(run, as_json=as_json)
+    show_run(run, as_json=as_json, propose=propose)
 
 
 def _max_bytes(megabytes: float | None) -> int | None:
@@ -162,15 +165,36 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             )
 
 
-def show_run(run: "FinishedRun", *, as_json: bool) -> None:
-    """Draw the figures of a run after its training, and print its scores."""
+def show_run(run: "FinishedRun", *, as_json: bool, propose: int | None = None) -> None:
+    """Draw the figures of a run after its training, and print its scores and proposals."""
     from vgae.report.view import view_of
 
     draw_figures(run)
+    proposed = None if propose is None else _proposed(run, propose)
+    paths = {"links": run.folder / "links.csv", "nodes": run.folder / "nodes.csv"}
     if as_json:
-        print_json({"run": str(run.folder), **run.metrics})
-    else:
-        typer.echo(view_of(run.config).text(run))
+        written = {} if proposed is None else {name: str(path) for name, path in paths.items()}
+        print_json({"run": str(run.folder), **written, **run.metrics})
+        return
+    typer.echo(view_of(run.config).text(run))
+    if proposed is not None:
+        typer.echo("\nProposed links:")
+        print_links(proposed, paths["links"], proposed=True)
+        typer.echo(f"{paths['nodes']}: {len(proposed.ids):,} nodes, attributes and embedding")
+
+
+def _proposed(run: Any, count: int) -> "LinkTable":
+    """Write the best pairs of a run on a graph, and its nodes with their embedding."""
+    from vgae.prediction.links import predict_links
+    from vgae.runs.graphs import calibration_at
+    from vgae.runs.nodes import node_columns
+    from vgae.runtime.tables import write_table
+
+    calibration = calibration_at(run, "density")
+    table = predict_links(run, run.graph, count, per_node=False, calibration=calibration)
+    table.save(run.folder / "links.csv")
+    write_table(run.folder / "nodes.csv", node_columns(run))
+    return table
 
 
 def draw_figures(run: "FinishedRun") -> None:

@@ -15,14 +15,20 @@ from torch import Tensor
 
 from vgae.data.edge_lists import read_edge_list, read_parquet_edges
 from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
-from vgae.data.node_features import NodeFeatures, join_features, read_features
+from vgae.data.node_features import (
+    NodeFeatures,
+    join_features,
+    read_features,
+    refuse_table_options,
+)
 from vgae.data.reading import MissingFeatures, Reading
 from vgae.data.text import unpacked_name
 from vgae.errors import DataError, printable
 from vgae.graphs.arrays import csr_matrix
+from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.npz import read_arrays, write_arrays
-from vgae.runtime.reading import file_size, naming
+from vgae.runtime.reading import file_size, naming, parsed_json
 
 _FORMAT = "vgae-graph-1"
 _TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")
@@ -77,9 +83,9 @@ def read_graph(
             f"{path}: a graph must be in a file .npz or .parquet, or (also with .gz) .mtx,"
             f" {', '.join(_TEXT)}, got {path.name}{hint}.",
         )
-    rows = None
-    if features is not None:
-        rows = read_features(features, reading)
+    if features is None:
+        refuse_table_options(reading, "without features")
+    rows = None if features is None else read_features(features, reading)
     with naming(path):
         arrays = read_arrays(path) if kind == ".npz" else None
         if arrays is not None and not holds_sparse(arrays):
@@ -113,8 +119,8 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
 
     Keys: ``keys`` (a list of the others), ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``,
     ``edges`` (2, M); where the graph has them ``link_weight`` (M,), ``x`` or ``x_indptr``,
-    ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``y``, ``label_names``,
-    ``node_ids`` and ``notes`` (JSON).
+    ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON),
+    ``y``, ``label_names``, ``node_ids`` and ``notes`` (JSON).
 
     Raises:
         DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
@@ -136,6 +142,8 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
             content[key] = part.numpy()
         elif part:
             content[key] = _stored_names(part)
+    if graph.feature_encoder is not None:
+        content["feature_encoder"] = np.array(json.dumps(graph.feature_encoder.to_dict()))
     if graph.notes:
         content["notes"] = np.array(json.dumps(dict(graph.notes)))
     # A damaged directory of the zip can silently lack members; the list of them shows it. It comes
@@ -158,21 +166,25 @@ def _with_features(
 ) -> Graph:
     """Return the graph with these features, and with the nodes that only they have."""
     joined = join_features(graph.ids, features, missing=missing, counted=counted)
-    y = None if graph.y is None else np.full(len(joined.names), -1)
-    if y is not None:
+    x, names, encoder = joined.x, features.feature_names, features.encoder
+    y, label_names = joined.y, features.label_names
+    if x is None and graph.x is not None:
+        x, names, encoder = graph.x, graph.feature_names, graph.feature_encoder
+    if y is None and graph.y is not None:
+        y, label_names = np.full(len(joined.names), -1), graph.label_names
         y[joined.place] = graph.y
     again = Graph.from_edges(
         joined.place[graph.links],
         edge_weight=graph.link_weight,
         num_nodes=len(joined.names),
-        x=joined.x,
-        feature_names=features.feature_names,
+        x=x,
+        feature_names=names,
         y=y,
-        label_names=graph.label_names,
+        label_names=label_names,
         node_ids=joined.names,
         name=graph.name,
     )
-    return replace(again, notes=graph.notes)
+    return replace(again, notes=graph.notes, feature_encoder=encoder)
 
 
 def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
@@ -201,7 +213,7 @@ def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
         node_ids=_names(content, "node_ids") if "node_ids" in content else None,
         name=str(content.get("name", stem)),
     )
-    return replace(graph, notes=_notes(content))
+    return replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
 
 
 def _names(content: dict[str, np.ndarray], key: str) -> list[Any]:
@@ -220,6 +232,19 @@ def _notes(content: dict[str, np.ndarray]) -> Mapping[str, int]:
     if not isinstance(notes, dict) or not all(type(count) is int for count in notes.values()):
         raise DataError("NPZ_CORRUPT", "notes must be a JSON object of integers.")
     return MappingProxyType(notes)
+
+
+def _encoder(content: dict[str, np.ndarray], graph: Graph) -> TableEncoder | None:
+    """Return the stored encoder of the features, or raise unless it makes those of the graph."""
+    if "feature_encoder" not in content:
+        return None
+    try:
+        encoder = TableEncoder.from_dict(parsed_json(str(content["feature_encoder"])))
+    except ValueError as error:
+        raise DataError("NPZ_CORRUPT", f"feature_encoder: {error}") from None
+    if encoder.feature_names != graph.feature_names:
+        raise DataError("NPZ_CORRUPT", "feature_encoder makes other features than those of x.")
+    return encoder
 
 
 def _stored_names(names: Sequence[NodeId]) -> np.ndarray:

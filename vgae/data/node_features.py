@@ -2,42 +2,33 @@
 
 import logging
 import os
-from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
+from vgae.data.attributes import FORMATS, label_codes, read_node_table
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
-from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.reading import MissingFeatures, Reading
-from vgae.data.text import (
-    is_blank_or_comment,
-    is_number,
-    normalised,
-    parse_number,
-    read_lines,
-    split_records,
-    typed_names,
-    unpacked_name,
-)
-from vgae.errors import DataError, printable
+from vgae.data.text import normalised, unpacked_name
+from vgae.errors import DataError, UsageError, printable
 from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.encoding import TableEncoder, encode_table
 from vgae.graphs.graph import NodeId
 from vgae.kernels.csr import scipy_csr
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.reading import file_size, naming
-from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
-_SEPARATORS = (",", "\t", ";")
+TABLE_OPTIONS = ("id_column", "label_column", "encode")
+"""Options that only tables of nodes have."""
+
 _KEYS = {"x", "ids", "feature_names"}
 
 
@@ -46,14 +37,22 @@ class NodeFeatures:
     """A row of numbers for each node.
 
     Attributes:
-        x: Finite float32, shape ``(N, F)``.
+        x: Finite float32, shape ``(N, F)``; ``None`` if there are only labels.
         names: Name of each row, all different; ``None`` if the file has none.
         feature_names: Name of each column; empty if the file has none.
+        y: Label of each row, int64, -1 where missing; ``None`` without labels.
+        label_names: Name of each label.
+        encoder: What made numbers of the columns of the file, if they were encoded.
+        id_column: Column of the names, if the file is a table.
     """
 
-    x: np.ndarray | sp.csr_array
+    x: np.ndarray | sp.csr_array | None
     names: tuple[NodeId, ...] | None = None
     feature_names: tuple[str, ...] = ()
+    y: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+    encoder: TableEncoder | None = None
+    id_column: str | None = None
 
 
 class Joined(NamedTuple):
@@ -63,11 +62,13 @@ class Joined(NamedTuple):
         names: Name of each node.
         place: Index in ``names`` of each node of the graph, int64.
         x: Row of features of each of ``names``.
+        y: Label of each of ``names``, -1 where missing; ``None`` without labels.
     """
 
     names: Sequence[NodeId]
     place: np.ndarray
-    x: np.ndarray | sp.csr_array
+    x: np.ndarray | sp.csr_array | None
+    y: np.ndarray | None = None
 
 
 def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) -> NodeFeatures:
@@ -77,22 +78,24 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
     ``.npy``            ``x``, a row for each node from 0 on
     ``.npz``            ``x``, with or without ``ids`` (a name for each row) and
                         ``feature_names``; or a sparse matrix as ``scipy.sparse.save_npz`` writes
-    ``.csv``, ``.tsv``  also with ``.gz``: a header, then a line for each node, its name first;
-                        separated by commas, tabs or semicolons
-    ``.parquet``        a column of names (``node_id``, ``id``, or else the first); the others
-                        are the features
+    ``.csv``, ``.tsv``  a table, also with ``.gz``: a header, then a line for each node; separated
+    ``.txt``            by commas, tabs or semicolons
+    ``.parquet``        a table
     ==================  ==========================================================================
 
-    Names in text are text, or integers if each is in canonical form.
+    For the column of names of a table see :func:`vgae.data.attributes.read_node_table`; the others
+    are numbers and truth values, or are encoded (``reading.encode``), and one may be a label
+    (``reading.label_column``). Names in text are text, or integers if each is in canonical form.
 
     Args:
         path: The file.
         reading: Options.
 
     Raises:
-        UsageError: ``ENCODING``; ``MISSING_PACKAGE`` without pyarrow.
-        DataError: ``FILE_FORMAT``; ``FEATURE_DTYPE`` if a feature is not a number, with its
-            column and line; ``FEATURE_NONFINITE``; ``FEATURE_SHAPE``; ``FEATURE_HEADER``;
+        UsageError: ``ENCODING``; ``MISSING_PACKAGE`` without pyarrow; ``ENCODE``, ``ID_COLUMN``
+            or ``LABEL_COLUMN`` for a file that is no table.
+        DataError: ``FILE_FORMAT``; ``FEATURE_DTYPE`` if features are not numbers, with each of
+            their columns; ``FEATURE_NONFINITE``; ``FEATURE_SHAPE``; ``FEATURE_HEADER``;
             ``FIELDS``; ``NODE_ID`` if two names are equal; ``NPZ_KEYS``; or as the reader of the
             format.
     """
@@ -100,23 +103,41 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
     file_size(path)
     kind = unpacked_name(path).suffix.lower()
     with naming(path):
-        if kind == ".npy":
-            features = _checked(None, read_npy(path))
-        elif kind == ".npz":
-            features = _from_arrays(read_arrays(path))
-        elif kind == ".parquet":
-            features = _from_parquet(path)
-        elif kind in (".csv", ".tsv"):
-            features = _from_text(path, reading.encoding)
+        if is_table(path):
+            features = _from_table(path, reading)
+        elif kind in (".npy", ".npz"):
+            refuse_table_options(reading, f"in a file {kind}")
+            is_npy = kind == ".npy"
+            features = (
+                _checked(None, read_npy(path)) if is_npy else _from_arrays(read_arrays(path))
+            )
         else:
             raise DataError(
                 "FILE_FORMAT",
-                "features must be in a .npy, .npz, .csv, .tsv (also .gz) or .parquet file.",
+                "features must be in a .npy, .npz, .csv, .tsv, .txt (also .gz) or .parquet file.",
             )
         if features.names is None or reading.normalize == "none":
             return features
         names = normalised(features.names, reading.normalize)
-        return _checked(names, features.x, features.feature_names)
+        checked = _checked(names, features.x, features.feature_names)
+        return replace(features, names=checked.names)
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is one of a table of nodes, by its suffix."""
+    return unpacked_name(Path(path)).suffix.lower() in FORMATS
+
+
+def refuse_table_options(reading: Reading, where: str) -> None:
+    """Raise ``UsageError`` if there are options that only tables of nodes have."""
+    for name in TABLE_OPTIONS:
+        if getattr(reading, name) != getattr(Reading(), name):
+            flag = name.replace("_", "-")
+            raise UsageError(
+                name.upper(),
+                f"{name} (--{flag}) is about a table of nodes, and there is none {where}; give one"
+                f" as features (--features FILE: {', '.join(FORMATS)}), or leave {name} out.",
+            )
 
 
 def join_features(
@@ -130,16 +151,17 @@ def join_features(
     Args:
         names: Name of each node.
         features: Features of these nodes.
-        missing: Treatment of nodes without a row and rows without a node: ``"zero"`` adds rows of
-            zeros and isolated nodes, and then sorts all nodes by name.
+        missing: Treatment of nodes without a row and rows without a node: ``"zero"`` and
+            ``"mean"`` add rows of zeros or of the columns' means, and isolated nodes, and then
+            sort all nodes by name. Labels of the added rows are -1.
         counted: Whether the number of nodes is certain. If only the links give it, there may be
             more rows without names: their nodes have no links.
 
     Raises:
         DataError: ``NODE_SET_MISMATCH``.
     """
-    num_rows, _ = cast(tuple[int, int], features.x.shape)
-    rows: Sequence[NodeId] = features.names or range(num_rows)
+    x, y = features.x, features.y
+    rows: Sequence[NodeId] = features.names or range(0 if x is None else x.shape[0])  # pyright: ignore
     if features.names and {type(name) for name in (*names[:1], *rows[:1])} == {int, str}:
         names, rows = list(map(str, names)), list(map(str, rows))
     row_of = {name: row for row, name in enumerate(rows)}
@@ -157,8 +179,9 @@ def join_features(
         raise DataError(
             "NODE_SET_MISMATCH",
             f"there are {len(names)} nodes and features of {len(rows)}: {_some(no_row)} have no"
-            f" features, {_some(no_node)} are not among the nodes; missing_features='zero'"
-            " (--missing-features zero) keeps all of them.",
+            f" features, {_some(no_node)} are not among the nodes; missing_features='zero' or"
+            " 'mean' (--missing-features zero) keeps all of them"
+            f"{_other_column(features)}.",
         )
     if no_row or no_node:
         counts = len(no_row), len(no_node)
@@ -166,16 +189,26 @@ def join_features(
     ordered = sorted(nodes.union(rows)) if no_node else names
     place_of = {name: place for place, name in enumerate(ordered)}
     place = np.fromiter((place_of[name] for name in names), np.int64, len(names))
-    return Joined(ordered, place, _rows(features.x, [row_of.get(name, -1) for name in ordered]))
+    order = np.array([row_of.get(name, -1) for name in ordered], np.int64)
+    labels = None if y is None else np.where(order < 0, -1, y[order])
+    return Joined(ordered, place, None if x is None else _rows(x, order, missing), labels)
 
 
-def _rows(x: Any, rows: list[int]) -> Any:
-    """Return these rows, zeros for -1."""
-    if rows == list(range(x.shape[0])):
+def _other_column(features: NodeFeatures) -> str:
+    """Return that the names may be in another column, for a table."""
+    column = features.id_column
+    rule = "id_column (--id-column) chooses another one"
+    return "" if column is None else f"; the names are those of column {column!r:.60}: {rule}"
+
+
+def _rows(x: Any, rows: np.ndarray, missing: MissingFeatures) -> Any:
+    """Return these rows; for -1, zeros or the means of the columns."""
+    if np.array_equal(rows, np.arange(x.shape[0])):
         return x
-    zeros = np.zeros((1, x.shape[1]), x.dtype)
+    means = np.asarray(x.mean(axis=0, dtype=np.float64)).reshape(1, -1)
     # In the last row, which has the index -1.
-    whole: Any = sp.vstack([x, zeros], format="csr") if sp.issparse(x) else np.vstack([x, zeros])
+    last = (means * (missing == "mean")).astype(x.dtype)
+    whole: Any = sp.vstack([x, last], format="csr") if sp.issparse(x) else np.vstack([x, last])
     return whole[rows]
 
 
@@ -189,8 +222,8 @@ def _checked(
     names: Sequence[NodeId] | None, x: Any, feature_names: Sequence[str] = ()
 ) -> NodeFeatures:
     """Return features, or raise if their parts do not fit together."""
-    tensor = feature_tensor(x)
-    rows, columns = tensor.shape
+    tensor = None if x is None else feature_tensor(x)
+    rows, columns = (len(names or ()), 0) if tensor is None else tensor.shape
     if rows == 0:
         raise DataError("FEATURE_SHAPE", "it has no rows.")
     if names is not None and len(names) != rows:
@@ -203,7 +236,9 @@ def _checked(
         raise DataError(
             "FEATURE_SHAPE", f"it has {columns} features and {len(feature_names)} feature_names."
         )
-    array = tensor.numpy() if tensor.layout == torch.strided else scipy_csr(tensor)
+    is_dense = tensor is not None and tensor.layout == torch.strided
+    array = tensor.numpy() if tensor is not None and is_dense else None
+    array = scipy_csr(tensor) if tensor is not None and not is_dense else array
     return NodeFeatures(array, None if names is None else tuple(names), tuple(feature_names))
 
 
@@ -226,52 +261,23 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
     return _checked(None if ids is None else ids.tolist(), arrays["x"], feature_names)
 
 
-def _from_text(path: Path, encoding: str) -> NodeFeatures:
-    lines = read_lines(path, encoding=encoding)
-    first = next((line for line in lines if not is_blank_or_comment(line[1])), (0, "\n"))
-    delimiter = max(_SEPARATORS, key=first[1].count)
-    records = split_records(chain([first], lines), delimiter, path)
-    number, header = next(records, (0, []))
-    columns = header[1:]
-    if not columns or all(map(is_number, columns)):
-        raise DataError(
-            "FEATURE_HEADER",
-            f"{path}, line {number}: expected a header, a column of nodes and then the names of"
-            f" the features, got {','.join(header)!r:.60}.",
-        )
-    names, values = [], array("f")
-    for number, fields in records:
-        if len(fields) != len(header):
-            expected = f"expected {len(header)} fields as in the header, got {len(fields)}"
-            raise DataError("FIELDS", f"{path}, line {number}: {expected}.")
-        names.append(fields[0])
-        try:
-            values.extend(map(parse_number, fields[1:]))
-        except ValueError:
-            pairs = zip(columns, fields[1:], strict=True)
-            column, text = next(pair for pair in pairs if not is_number(pair[1]))
-            what = f"feature {column!r:.60} must be a number, got {text!r:.60}"
-            raise DataError("FEATURE_DTYPE", f"{path}, line {number}: {what}.") from None
-    if "" in names:
-        raise DataError("NODE_ID", "the name of a node must not be empty.")
-    log.info("%s: %d features of %d nodes", path, len(columns), len(names))
-    x = np.frombuffer(values, np.float32).reshape(len(names), len(columns))
-    return _checked(typed_names(plain_names(names)), x, plain_names(columns))
-
-
-def _from_parquet(path: Path) -> NodeFeatures:
-    table = read_parquet(path)
-    columns = table.column_names
-    if len(set(columns)) != len(columns) or table.num_rows == 0:
-        raise DataError(
-            "PARQUET_COLUMNS",
-            f"it must have rows, and columns of different names, got {table.num_rows} rows.",
-        )
-    names = next((name for name in ("node_id", "id") if name in columns), columns[0])
-    features = [name for name in columns if name != names]
-    x = np.empty((table.num_rows, len(features)), np.float32)
-    with np.errstate(over="ignore"):
-        for place, name in enumerate(features):
-            x[:, place] = numbers(table, name, "FEATURE_DTYPE")
-    known, codes = coded_names(table, [names])
-    return _checked([known[code] for code in codes], x, features)
+def _from_table(path: Path, reading: Reading) -> NodeFeatures:
+    """Return the features, encoded if asked for, and the labels of a table."""
+    numeric = reading.encode == "none"
+    table = read_node_table(path, reading, numeric=numeric)
+    x, names, encoder = table.x, table.attributes, None
+    if names and not numeric:
+        columns = {name: table.columns[name] for name in names}
+        x, names, encoder = encode_table(columns, reading.encode)
+    label = reading.label_column
+    y, label_names = (None, ()) if label is None else label_codes(table.columns[label], label)
+    if x is None and y is None:
+        raise DataError("FEATURE_SHAPE", "it has no features and no labels.")
+    try:
+        found = _checked(table.names, x, names)
+    except DataError as error:
+        if error.code != "FEATURE_NONFINITE" or table.x is None or not np.isnan(table.x).any():
+            raise
+        hint = "encode='auto' (--encode auto) fills missing cells"
+        raise DataError(error.code, f"{str(error).rstrip('.')}; {hint}.") from None
+    return replace(found, y=y, label_names=label_names, encoder=encoder, id_column=table.id_column)

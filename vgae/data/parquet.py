@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgae.errors import DataError
+from vgae.graphs.cells import Cells, cells_of
 from vgae.runtime import limits
 from vgae.runtime.reading import brief
 from vgae.runtime.tables import optional_module
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_NUMBERS = ("integer", "floating", "boolean")
 
 
 def read_parquet(path: Path) -> "pa.Table":
@@ -123,9 +126,25 @@ def numbers(table: "pa.Table", column: str, code: str) -> np.ndarray:
         DataError: With the given code, if it is of another type.
     """
     values = table[column]
-    if not _is_one_of(values.type, "integer", "floating", "boolean"):
+    if not _is_one_of(values.type, *_NUMBERS):
         raise DataError(code, f"column {column!r} must be numbers, got {values.type}.")
     return values.to_numpy().astype(np.float64)
+
+
+def column_cells(table: "pa.Table", column: str) -> Cells:
+    """Return a column of any type: numbers and truth values as float64, else text and None."""
+    import pyarrow as pa
+
+    values = table[column]
+    if _is_one_of(values.type, "dictionary"):
+        values = values.cast(values.type.value_type)
+    if _is_one_of(values.type, "decimal"):
+        values = values.cast(pa.float64())
+    if _is_one_of(values.type, *_NUMBERS):
+        return values.to_numpy().astype(np.float64)
+    if _is_one_of(values.type, "date", "timestamp"):
+        return cells_of(values.to_numpy())
+    return cells_of(values.to_pylist())
 
 
 def _is_name(kind: Any) -> bool:

@@ -10,7 +10,7 @@ from vgae.graphs.defaults import Directed, Merge
 
 Normalize = Literal["none", "nfc"]
 MissingFeatures = Literal["refuse", "zero", "mean"]
-Encode = str | Mapping[str, str]
+Encode = str | Mapping[str, Any]
 
 _CHOICES = {
     "directed": Directed,
@@ -41,8 +41,9 @@ class Reading:
         id_column: Column of a table of nodes with their names; detected if None.
         label_column: Column of a table of nodes with their labels, of any type.
         encode: ``"none"``: features must be numbers. ``"auto"``: see
-            :mod:`vgae.data.encoding`; a mapping from columns to kinds is ``"auto"`` with these
-            kinds, such as ``{"notes": "hash"}``.
+            :meth:`vgae.graphs.encoding.TableEncoder.fit`; a mapping from columns to kinds is
+            ``"auto"`` with these kinds, such as ``{"notes": "hash"}``. A ``TableEncoder`` encodes
+            as before, and is stored as a mapping.
         missing_features: Nodes without features, and features without a node: ``"refuse"``;
             ``"zero"`` and ``"mean"`` give such nodes rows of zeros or of the columns' means, and
             add isolated nodes.
@@ -73,6 +74,14 @@ class Reading:
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             check_choice(name, getattr(self, name), choices)
+        if not isinstance(self.encode, str | Mapping):
+            if not hasattr(self.encode, "to_dict"):
+                raise UsageError(
+                    "ENCODE",
+                    "encode must be 'none', 'auto', kinds of columns such as {'notes': 'hash'}, or"
+                    f" a TableEncoder, got {self.encode!r:.60}.",
+                )
+            object.__setattr__(self, "encode", self.encode.to_dict())
         if self.columns is not None:
             object.__setattr__(self, "columns", tuple(self.columns))
         delimiter, comment = self.delimiter, self.comment

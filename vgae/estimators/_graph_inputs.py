@@ -102,4 +102,4 @@ def _with_features(graph: Graph, X: Any, names: tuple[str, ...]) -> Graph:
     if X.shape[0] != graph.num_nodes:
         rule = f"X must have one row per node of {graph.name} ({graph.num_nodes})"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {X.shape[0]}.")
-    return replace(graph, x=feature_tensor(X), feature_names=names)
+    return replace(graph, x=feature_tensor(X), feature_names=names, feature_encoder=None)

@@ -22,6 +22,7 @@ from vgae.graphs.canonical import (
     node_names,
 )
 from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx
 from vgae.kernels.csr import scipy_csr
 
@@ -47,6 +48,8 @@ class Graph:
         label_names: Name of each label, of length C.
         node_ids: Name of each node; ``None`` if the names are 0 to N - 1.
         name: Name of the graph in messages and run folders.
+        feature_encoder: Encoder that made ``x`` of a table of mixed columns, and that encodes a
+            later table alike; ``None`` without.
         notes: Counts of dropped and merged edges: ``self_loops``, ``repeats`` (of an ordered
             pair) and, if only some links were given in both directions, the numbers of links
             given ``both_ways`` and ``one_way``. Of E edges then
@@ -62,6 +65,7 @@ class Graph:
     label_names: tuple[str, ...] = ()
     node_ids: tuple[NodeId, ...] | None = None
     name: str = "graph"
+    feature_encoder: TableEncoder | None = None
     notes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
@@ -320,7 +324,7 @@ class Graph:
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
-        return replace(self, x=None, feature_names=())
+        return replace(self, x=None, feature_names=(), feature_encoder=None)
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
         """Raise ``UsageError``: numpy and scikit-learn would make one object of a graph."""

@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from vgae.errors import UsageError
+from vgae.errors import ArtifactError, UsageError
+from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import NodeId
-from vgae.models.files import read_model, write_json, write_model
+from vgae.models.files import read_json, read_model, write_json, write_model
 from vgae.models.graphs import from_config as graph_from_config
 from vgae.models.graphs import model_config
 from vgae.models.images import from_config as images_from_config
 from vgae.models.images import image_config, is_image_model
 from vgae.vae import VAE
+
+_ENCODER = "feature_encoder.json"
 
 
 class Storable(Protocol):
@@ -29,13 +32,15 @@ def save_pretrained(
     *,
     node_ids: Sequence[NodeId] | None = None,
     calibration: Storable | None = None,
+    feature_encoder: Storable | None = None,
 ) -> None:
     """Write a model to a folder, for embeddings and scores elsewhere.
 
     ``config.json`` has the arguments that rebuild the model, ``model.safetensors`` its weights, as
     for ``huggingface_hub``'s ``PyTorchModelHubMixin``: its ``upload_folder`` uploads the folder,
     and :func:`from_pretrained` reads the result of its ``snapshot_download``. The optional
-    ``node_ids.json`` and ``calibration.json`` are beside them. Nothing is pickled.
+    ``node_ids.json``, ``calibration.json`` and ``feature_encoder.json`` are beside them. Nothing
+    is pickled.
 
     Args:
         model: A graph model of registered parts, see :mod:`vgae.models.registry`; or an image
@@ -43,6 +48,8 @@ def save_pretrained(
         folder: New folder.
         node_ids: Names of the nodes in training.
         calibration: Map of its logits to probabilities; see :func:`vgae.calibrate`.
+        feature_encoder: What made the features of a table, :attr:`vgae.Graph.feature_encoder`;
+            see :func:`load_feature_encoder`.
 
     Raises:
         UsageError: If the folder exists, or the model cannot be rebuilt.
@@ -58,6 +65,8 @@ def save_pretrained(
         write_json(folder / "node_ids.json", list(node_ids))
     if calibration is not None:
         write_json(folder / "calibration.json", calibration.to_dict())
+    if feature_encoder is not None:
+        write_json(folder / _ENCODER, feature_encoder.to_dict())
 
 
 def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
@@ -67,6 +76,25 @@ def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
         ArtifactError: If a file is missing or damaged.
     """
     return read_model(Path(folder), _built)
+
+
+def load_feature_encoder(folder: str | os.PathLike[str]) -> TableEncoder | None:
+    """Return the encoder of the features in the folder of a model, or None if it has none.
+
+    It encodes a later table alike: ``vgae.read_graph(path, features=table, encode=encoder)``.
+
+    Raises:
+        ArtifactError: ``ENCODER_CORRUPT``, or if it is not JSON.
+    """
+    path = Path(folder) / _ENCODER
+    if not path.exists():
+        return None
+    try:
+        return TableEncoder.from_dict(read_json(path))
+    except ArtifactError as error:
+        if error.code != "ENCODER_CORRUPT":
+            raise
+        raise ArtifactError(error.code, f"{path}: {error}") from None
 
 
 def _built(config: Mapping[str, Any]) -> VAE:

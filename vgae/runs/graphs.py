@@ -14,11 +14,12 @@ from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
+from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
 from vgae.models.files import read_text, write_json
-from vgae.models.pretrained import from_pretrained, save_pretrained
+from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_pretrained
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
@@ -62,10 +63,13 @@ class Run(FinishedRun):
     Attributes:
         split: Split of the links.
         calibration: Map from logits to probabilities; ``None`` without validation links.
+        feature_encoder: What encodes a table of nodes as that of the training; ``None`` if the
+            features were numbers.
     """
 
     split: LinkSplit
     calibration: Calibration | None = None
+    feature_encoder: TableEncoder | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.config['model']}, {self.metrics})"
@@ -112,20 +116,24 @@ class GraphRuns(RunKind[Run]):
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
         *("max_memory", "cuda_graph", "tasks", "messages", "hard", "allow_seen"),
-        *("other", "top_k"),
+        *("other", "top_k", "propose"),
     )
     files: ClassVar = files_with(
         {
             "split.npz": "held-out links and their non-links",
             "metrics.json": "AUC, AP, ranks, calibration",
             "model/calibration.json": "map from scores to probabilities, and the threshold",
+            "model/feature_encoder.json": "encoding of the table of nodes as features",
             "model/node_ids.json": "names of the nodes",
             "embeddings.npz": "name and posterior of each node",
             "figures/embedding.png": "figure: embedding of the nodes",
             "figures/links.png": "figure: scores of the test links",
         }
     )
-    tied: ClassVar = (*RunKind.tied, "model/calibration.json", "model/node_ids.json")
+    tied: ClassVar = (
+        *RunKind.tied,
+        *("model/calibration.json", "model/feature_encoder.json", "model/node_ids.json"),
+    )
     view = "vgae.report.views:GRAPHS"
 
     def recognises(self, source: str) -> bool:  # noqa: ARG002
@@ -232,7 +240,11 @@ class GraphRuns(RunKind[Run]):
         if split.val.pos.shape[1] > 1:
             calibration = calibrate(result.model, graph, split)
         save_pretrained(
-            result.model, folder / "model", node_ids=graph.node_ids, calibration=calibration
+            result.model,
+            folder / "model",
+            node_ids=graph.node_ids,
+            calibration=calibration,
+            feature_encoder=graph.feature_encoder,
         )
         scores = evaluate(result.model, graph, split, calibration=calibration)
         return {
@@ -241,11 +253,12 @@ class GraphRuns(RunKind[Run]):
         }
 
     def load_parts(self, folder: Path) -> dict[str, Any]:
-        """Return split, model and calibration."""
+        """Return split, model, calibration and encoder of the features."""
         return {
             "split": LinkSplit.load(folder / "split.npz"),
             "model": from_pretrained(folder / "model"),
             "calibration": load_calibration(folder / "model"),
+            "feature_encoder": load_feature_encoder(folder / "model"),
         }
 
     def check_run(self, run: Run, unchecked: Collection[str]) -> None:
@@ -286,13 +299,13 @@ class GraphRuns(RunKind[Run]):
 
     def embed(self, run: Run, options: EmbeddingOptions) -> Embedding:
         """Return the embedding of the nodes of the graph of a run, or of another graph."""
-        other, messages = options.graph, options.messages
+        other, messages, encoder = options.graph, options.messages, run.feature_encoder
         if messages not in ("train", "all"):
             raise UsageError("MESSAGES", f"--messages must be 'train' or 'all', got {messages!r}.")
         graph = (
             run.graph
             if other is None
-            else open_like(run.config, other, options.features, options.reading)
+            else open_like(run.config, other, options.features, options.reading, encoder=encoder)
         )
         training = other is None and messages == "train"
         q = embed(run, graph, run.split.message_edge_index if training else None)

@@ -9,9 +9,11 @@ from typing import Any, cast
 from vgae.data.catalog import Features
 from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
+from vgae.data.node_features import TABLE_OPTIONS, is_table, refuse_table_options
 from vgae.data.reading import Reading
 from vgae.data.splits import has_columns
 from vgae.errors import DataError, UsageError
+from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph
 from vgae.runs.folder import is_named, read_config
 
@@ -38,6 +40,7 @@ def open_graph(
             f"times are in a column of an edge list in text or .parquet, not in {source}.",
         )
     if is_named(source):
+        refuse_table_options(reading, f"beside the data set {source}")
         known = cast(Features, features)  # load_dataset validates it
         return load_dataset(source, features=known, progress=progress)
     path = None if features in ("raw", "none") else features
@@ -56,25 +59,54 @@ def open_like(
     features: str = "raw",
     reading: Reading = Reading(),
     *,
+    encoder: TableEncoder | None = None,
     progress: bool | None = None,
 ) -> Graph:
-    """Open another graph with the options of a run; its column of times may be missing.
+    """Open another graph with the options of a run; it may lack times and labels.
 
     Args:
         config: Content of ``config.json`` of the run.
         source: As for :func:`open_graph`.
         features: Likewise.
         reading: Options that go before those of the run.
+        encoder: Encoder of the run, which encodes a table of ``features``.
         progress: Likewise.
+
+    Raises:
+        UsageError: ``ENCODE`` if ``reading`` has another encoding beside ``encoder``.
+        DataError: ``FEATURE_NAMES`` if the file has features of another encoder.
     """
-    reading = Reading.of({**reading_of(config).to_dict(), **reading.to_dict()})
-    if reading.time is not None and not is_named(source) and has_columns(source):
+    options = reading_of(config).to_dict()
+    if not is_table(features):
+        options = {name: value for name, value in options.items() if name not in TABLE_OPTIONS}
+    elif encoder is not None:
+        options["encode"] = encoder
+        if "encode" in reading.to_dict():
+            raise UsageError(
+                "ENCODE",
+                "this model takes features that its own encoder makes of the table; leave encode"
+                " (--encode) out.",
+            )
+    both = Reading.of({**options, **reading.to_dict()})
+    if is_named(source) or not has_columns(source):
+        both = replace(both, time=None)
+    may_lack = {"TIME_COLUMN": "time", "LABEL_COLUMN": "label_column"}
+    while True:
         try:
-            return open_graph(source, features, reading, progress=progress)
+            graph = open_graph(source, features, both, progress=progress)
+            break
         except DataError as error:
-            if error.code != "TIME_COLUMN":
+            field = may_lack.pop(error.code, "")
+            if not field or getattr(reading, field) is not None:
                 raise
-    return open_graph(source, features, replace(reading, time=None), progress=progress)
+            both = replace(both, **{field: None})
+    if encoder is not None and graph.feature_encoder not in (None, encoder):
+        raise DataError(
+            "FEATURE_NAMES",
+            f"{source} has features of another encoder than this model's, whose numbers mean"
+            " something else; give its links and its table (--features FILE).",
+        )
+    return graph
 
 
 def reading_of(config: Mapping[str, Any]) -> Reading:

@@ -1,0 +1,361 @@
+"""Tables of nodes: a row for each node with its name, its attributes of any type, its label."""
+
+import difflib
+import logging
+import math
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vgae.data.parquet import coded_names, column_cells, read_parquet
+from vgae.data.reading import Reading
+from vgae.data.text import (
+    is_blank_or_comment,
+    is_integer,
+    is_number,
+    parse_number,
+    read_lines,
+    split_records,
+    typed_names,
+    unpacked_name,
+)
+from vgae.errors import DataError
+from vgae.graphs.cells import Cells, category_of, texts_of
+from vgae.graphs.encoding import not_numbers
+from vgae.graphs.graph import NodeId
+from vgae.runtime.tables import plain_names
+
+log = logging.getLogger(__name__)
+
+FORMATS = (".csv", ".tsv", ".txt", ".parquet")
+"""Suffixes of tables; those of text also with ``.gz``."""
+
+_SEPARATORS = (",", "\t", ";")
+_ROLES = ("id", "nodeid", "node", "name")
+_NOT_IN_NAMES = re.compile(r"[\s_:.-]")
+_SAVED_INDEX = "__index_level_0__"  # of pandas, in parquet
+_INDEX = re.compile(rf"|unnamed: 0|index|{_SAVED_INDEX}", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
+_MOST_NAMES = 1000  # that a misspelt one is compared with
+_MOST_CELLS = 5_000_000  # that are read again to say how to encode them
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True, eq=False)
+class NodeTable:
+    """A table with a row for each of N nodes.
+
+    Attributes:
+        names: Name of each node.
+        id_column: Name of the column of the names.
+        columns: Cells of each column, by name, in the order of the file; if only numbers were
+            asked for, those of names and labels alone.
+        attributes: Names of the columns that are neither names, labels nor an index.
+        x: Numbers of the attributes, float32, shape ``(N, F)``, if they were asked for.
+    """
+
+    names: Sequence[NodeId]
+    id_column: str
+    columns: Mapping[str, Cells]
+    attributes: tuple[str, ...]
+    x: np.ndarray | None = None
+
+
+class _Roles(NamedTuple):
+    """Positions of columns: of the names, of the labels, and of what may be an index."""
+
+    names: int
+    label: int | None
+    counter: int | None
+
+
+def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
+    """Read a table of nodes from text (a header, then a line for each node) or parquet.
+
+    The names are in the column ``reading.id_column``; or in the one named id, node_id, node or
+    name (case, blanks, ``_`` and ``:`` do not count), or else in the first. An unnamed first
+    column of whole numbers beside it is the index of a table, and left out.
+
+    Args:
+        path: The file.
+        reading: Options.
+        numeric: Whether to read the attributes as numbers only.
+
+    Raises:
+        UsageError: ``ENCODING``; ``MISSING_PACKAGE`` without pyarrow.
+        DataError: ``ID_COLUMN`` or ``LABEL_COLUMN`` if there is no such column; ``FEATURE_DTYPE``
+            with all columns that are not numbers; ``FEATURE_HEADER``; ``FIELDS``; ``NODE_ID``; or
+            as the reader of the format.
+    """
+    is_parquet = unpacked_name(path).suffix.lower() == ".parquet"
+    table = (_from_parquet if is_parquet else _from_text)(path, reading, numeric=numeric)
+    if "" in table.names:
+        raise DataError("NODE_ID", "the name of a node must not be empty.")
+    what = "%s: %d attributes of %d nodes, named by column %r"
+    log.info(what, path, len(table.attributes), len(table.names), table.id_column)
+    return table
+
+
+def label_codes(cells: Cells, column: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the label of each node, int64, -1 if missing, and the names of the labels, sorted.
+
+    Integers are sorted by value.
+
+    Raises:
+        DataError: ``LABELS`` if all are missing.
+    """
+    texts = list(map(category_of, texts_of(cells)))
+    found = {text for text in texts if text is not None}
+    if not found:
+        raise DataError("LABELS", f"column {column!r:.60} of the labels has no values.")
+    if len(found) == len(texts) > 1:
+        log.warning("each node has a label of its own in column %r", column)
+    log.info("column %r: %d labels, %d missing", column, len(found), texts.count(None))
+    names = sorted(found, key=int) if all(map(is_integer, found)) else sorted(found)
+    place: dict[str | None, int] = {name: k for k, name in enumerate(names)}
+    return np.array([place.get(text, -1) for text in texts], np.int64), tuple(names)
+
+
+def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
+    header, records, delimiter = _opened(path, reading)
+    header = header if numeric else _different(header)
+    roles = _roles(header, reading)
+    special = (roles.names, roles.label, roles.counter)
+    kept: dict[int, list[Any]] = {k: [] for k in range(len(header)) if not numeric or k in special}
+    places = [k for k in range(len(header)) if k not in (roles.names, roles.label)]
+    odd = _OddCells([header[k] for k in places], delimiter != ",")
+    values = _collected(records, kept, places if numeric else [], odd)
+    names = typed_names(plain_names(kept[roles.names]))
+    if not names:
+        raise DataError("FEATURE_SHAPE", "it has no rows.")
+    index = roles.counter
+    if index is not None and not _is_index(header[index], kept[index]):
+        index = None
+    if odd.refused:
+        columns = {}
+        if len(names) * len(header) <= _MOST_CELLS:
+            again = _from_text(path, reading, numeric=False)
+            columns = {name: again.columns[name] for name in again.attributes}
+        raise not_numbers(odd.refused, columns, _may_be_names(odd.refused))
+    if odd.comma:
+        log.info("%s: commas in numbers such as %s are decimal signs", path, odd.comma)
+    x = np.frombuffer(values, np.float32).reshape(len(names), len(places)) if numeric else None
+    if index is not None:
+        log.info("%s: the first column is the index of a table, and left out", path)
+        x = None if x is None else np.delete(x, places.index(index), axis=1)
+        places.remove(index)
+    columns: dict[str, Cells] = {header[k]: kept[k] for k in kept if k != index}
+    if not numeric and delimiter != ",":
+        columns = {name: _with_points(name, cells) for name, cells in columns.items()}
+    return NodeTable(
+        names,
+        header[roles.names],
+        columns,
+        tuple(header[k] for k in places),
+        x if places else None,
+    )
+
+
+def _collected(
+    records: Iterator[tuple[int, list[str]]],
+    kept: Mapping[int, list[Any]],
+    places: Sequence[int],
+    odd: "_OddCells",
+) -> array:
+    """Append the cells of records to columns, and return the numbers of other columns."""
+    values = array("f")
+    for number, cells in records:
+        for k, column in kept.items():
+            column.append(cells[k])
+        own = [cells[k] for k in places]
+        try:
+            values.extend([parse_number(cell) for cell in own])
+        except ValueError:
+            values.extend(odd.numbers(own, f"line {number}"))
+    return values
+
+
+def _different(header: Sequence[str]) -> list[str]:
+    """Return different names of columns: a name again gets a number, as in pandas."""
+    counts: Counter[str] = Counter()
+    known, names = {*header}, []
+    for name in header:
+        again = name
+        while counts[name] and again in known:
+            again = f"{name}.{counts[name]}"
+            counts[name] += 1
+        counts[name] += not counts[name]
+        known.add(again)
+        names.append(again)
+    if twice := {*names} - {*header}:
+        log.warning("columns with the name of another one are read as %r ...", min(twice))
+    return names
+
+
+def _opened(
+    path: Path, reading: Reading
+) -> tuple[list[str], Iterator[tuple[int, list[str]]], str]:
+    """Return the header of a text, its records with their lines, and the delimiter."""
+    lines = read_lines(path, encoding=reading.encoding)
+    first = next((line for line in lines if not is_blank_or_comment(line[1])), (0, "\n"))
+    delimiter = max(_SEPARATORS, key=first[1].count)
+    if unpacked_name(path).suffix.lower() == ".txt" and delimiter not in first[1]:
+        delimiter = " "
+    records = split_records(chain([first], lines), delimiter, path)
+    number, header = next(records, (0, []))
+    trailing = len(header) > 2 and header[-1] == ""
+    header = header[:-1] if trailing else header
+    named = bool(header) and _canonical(header[0]) in _ROLES
+    if len(header) < 2 or (all(map(is_number, header[1:])) and not named):
+        raise DataError(
+            "FEATURE_HEADER",
+            f"{path}, line {number}: expected a header, a column of nodes and then the names of"
+            f" the features, got {','.join(header)!r:.60}.",
+        )
+    header = plain_names(header)
+    return header, _records(records, len(header), path, trailing=trailing), delimiter
+
+
+def _records(
+    records: Iterator[tuple[int, list[str]]], width: int, path: Path, *, trailing: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield records of ``width`` fields; raise for others."""
+    for number, cells in records:
+        if trailing and len(cells) > width and cells[-1] == "":
+            cells.pop()
+        if len(cells) != width:
+            expected = f"expected {width} fields as in the header, got {len(cells)}"
+            raise DataError("FIELDS", f"{path}, line {number}: {expected}.")
+        yield number, cells
+
+
+class _OddCells:
+    """Cells that are no plain numbers: truth values and decimal commas, and those to refuse."""
+
+    def __init__(self, names: Sequence[str], has_commas: bool) -> None:  # noqa: FBT001
+        self._names, self._has_commas = names, has_commas
+        self.refused: dict[str, str] = {}
+        self.comma = ""
+
+    def numbers(self, cells: Sequence[str], where: str) -> list[float]:
+        """Return the numbers of a row, NaN for a cell that is none."""
+        return [self._number(k, cell, where) for k, cell in enumerate(cells)]
+
+    def _number(self, k: int, cell: str, where: str) -> float:
+        if is_number(cell):
+            return parse_number(cell)
+        if cell.casefold() in _TRUTH:
+            return _TRUTH[cell.casefold()]
+        if self._has_commas and _DECIMAL_COMMA.fullmatch(cell):
+            self.comma = self.comma or cell
+            return float(cell.replace(",", "."))
+        self.refused.setdefault(self._names[k], f"{cell!r:.60} in {where}")
+        return math.nan
+
+
+def _with_points(name: str, cells: Cells) -> Cells:
+    """Return a column of numbers with decimal commas as one with decimal points."""
+    texts = [text for text in texts_of(cells) if text is not None]
+    commas = [text for text in texts if _DECIMAL_COMMA.fullmatch(text)]
+    if not commas or not all(is_number(text.replace(",", ".", 1)) for text in texts):
+        return cells
+    log.info("column %r: commas in numbers such as %s are decimal signs", name, commas[0])
+    return [str(cell).replace(",", ".") for cell in cells]
+
+
+def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
+    table = read_parquet(path)
+    header = table.column_names
+    if len(set(header)) != len(header) or table.num_rows == 0:
+        raise DataError(
+            "PARQUET_COLUMNS",
+            f"it must have rows, and columns of different names, got {table.num_rows} rows.",
+        )
+    roles = _roles(header, reading)
+    known, codes = coded_names(table, [header[roles.names]])
+    columns = {name: column_cells(table, name) for name in header}
+    if roles.counter is not None and _is_index(
+        header[roles.counter], columns[header[roles.counter]]
+    ):
+        log.info("%s: column %r is an index, and left out", path, header[roles.counter])
+        del columns[header[roles.counter]]
+    special = {header[k] for k in (roles.names, roles.label) if k is not None}
+    attributes = tuple(name for name in columns if name not in special)
+    x = np.empty((table.num_rows, len(attributes)), np.float32) if numeric and attributes else None
+    if x is not None:
+        odd = {
+            name: f"of type {table[name].type}"
+            for name in attributes
+            if not isinstance(columns[name], np.ndarray)
+        }
+        if odd:
+            texts = {name: columns[name] for name in attributes}
+            raise not_numbers(odd, texts, _may_be_names(odd))
+        with np.errstate(over="ignore"):
+            for place, name in enumerate(attributes):
+                x[:, place] = columns[name]
+    return NodeTable([known[code] for code in codes], header[roles.names], columns, attributes, x)
+
+
+def _roles(header: Sequence[str], reading: Reading) -> _Roles:
+    """Return the roles of columns by their names."""
+    canonical = list(map(_canonical, header))
+    given = _position(header, reading.id_column, "id_column")
+    # Neo4j writes personId:ID.
+    ids = [k for k, name in enumerate(header) if name.endswith(":ID")]
+    found = [canonical.index(role) for role in _ROLES if role in canonical] + ids
+    saved = [k for k, name in enumerate(header) if name == _SAVED_INDEX]
+    names = given if given is not None else (found or saved or [0])[0]
+    label = _position(header, reading.label_column, "label_column")
+    if label == names:
+        raise DataError(
+            "LABEL_COLUMN",
+            f"column {header[names]!r:.60} has the names of the nodes and cannot be their labels.",
+        )
+    index = next((k for k in (0, *saved) if _INDEX.fullmatch(header[k])), None)
+    return _Roles(names, label, None if index in (names, label) else index)
+
+
+def _may_be_names(columns: Iterable[str]) -> str:
+    """Return the option for one of these columns that may have the names of the nodes."""
+    found = next((name for name in columns if _canonical(name) in _ROLES), None)
+    option = f"id_column={found!r:.60} (--id-column)"
+    return "" if found is None else f"; if {found!r:.60} is the name of the node: {option}"
+
+
+def _position(header: Sequence[str], name: str | None, option: str) -> int | None:
+    """Return the position of a column that an option names."""
+    if name is None or name in header:
+        return None if name is None else header.index(name)
+    near = difflib.get_close_matches(name, header[:_MOST_NAMES], n=1)
+    shown = ", ".join(f"{column!r:.60}" for column in header[:10])
+    hint = f"did you mean {near[0]!r:.60}?" if near else f"it has {shown}."
+    flag = option.replace("_", "-")
+    raise DataError(
+        option.upper(), f"{option} (--{flag}) is {name!r:.60}, and there is no such column; {hint}"
+    )
+
+
+def _canonical(name: str) -> str:
+    return _NOT_IN_NAMES.sub("", name).casefold()
+
+
+def _is_index(name: str, cells: Cells) -> bool:
+    """Return whether a column is the index of a table: whole numbers, all different."""
+    texts = texts_of(cells)
+    if all(text and text.isdecimal() for text in texts) and len({*texts}) == len(texts):
+        return True
+    if name == "":
+        raise DataError(
+            "FEATURE_HEADER",
+            "the first column has no name in the header, and is no index of whole numbers; give it"
+            " a name, or make it the names of the nodes: call it id.",
+        )
+    return False
