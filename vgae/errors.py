@@ -62,7 +62,10 @@ def _agreement(text: str, other: str) -> int:
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Return a question for the end of a message, or an empty text if no name is near."""
     near = nearest(name, known)
-    return "" if near is None else f" Did you mean {near!r:.60}?"
+    if near is None:
+        return ""
+    is_word = isinstance(near, str) and re.fullmatch(r"[\w.-]+", near)
+    return f" Did you mean {near if is_word else repr(near):.60}?"
 
 
 class VgaeError(ValueError):

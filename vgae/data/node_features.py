@@ -28,6 +28,7 @@ from vgae.data.text import (
     unpacked_name,
 )
 from vgae.errors import DataError, printable
+from vgae.graphs.aligning import warn_of_first
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.graph import NodeId
 from vgae.kernels.csr import scipy_csr
@@ -152,6 +153,8 @@ def join_features(
             f"the features have {len(rows)} rows and no names, so that row i is node i, and there"
             f" are nodes {_some(no_row)}; save them as npz with ids and x.",
         )
+    if features.names is None:
+        warn_of_first(names, num_rows)
     certain = counted or features.names is not None
     if missing == "refuse" and (no_row or (no_node and certain)):
         raise DataError(

@@ -103,6 +103,8 @@ def _joined(
     absent = sorted(set(ends).difference(names))
     if absent and missing == "refuse":
         hint = "" if table.names is not None else ", whose rows have no names and are 0, 1, ..."
+        if table.names is None and min(ends) == 1:
+            hint += " while the ids of nodes begin at 1 (see nodes.set_index)"
         raise DataError(
             "NODE_SET_MISMATCH",
             f"{len(absent)} of {len(set(ends))} nodes in edges have no row in nodes{hint}"
