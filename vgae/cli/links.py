@@ -184,7 +184,7 @@ def _names_in(text: str, ids: Mapping[str, Any], graph: str) -> list[str]:
         DataError: ``UNKNOWN_NODE`` if a text with commas consists of no names.
     """
     if text in ids or "," not in text:
-        return [text]
+        return [text if text in ids else text.strip()]
     names, parts = [], text.split(",")
     longest = 1 + max(name.count(",") for name in ids)
     while parts:

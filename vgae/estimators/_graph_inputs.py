@@ -102,6 +102,7 @@ def _given_graph(graph: Any, X: Any, names: tuple[str, ...], given: Any) -> Grap
 
     ``given`` is X as the caller passed it, perhaps a frame with the names of the rows.
     """
+    found = None
     try:
         found = _as_graph(graph, X.shape[0])
         has_names = isinstance(graph, Graph | nx.Graph) or found.node_ids is not None
@@ -111,7 +112,7 @@ def _given_graph(graph: Any, X: Any, names: tuple[str, ...], given: Any) -> Grap
         return _with_features(found, X, names)
     except DataError as error:
         # A part of the rows has not the number of nodes.
-        if error.code not in _OF_PARTS or X.shape[0] == getattr(graph, "num_nodes", None):
+        if error.code not in _OF_PARTS or (found is not None and X.shape[0] == found.num_nodes):
             raise
         raise DataError(error.code, f"{error} {_CROSS_VALIDATION}") from None
 
