@@ -6,9 +6,9 @@ The message is one line: what is wrong, where, and how to mend it.
 
 import difflib
 import heapq
-import operator
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, get_args
 
 _COMPARED = 500  # names that are compared in full with a misspelt one
@@ -42,21 +42,24 @@ def nearest(name: object, known: Iterable[object]) -> Any:
         for other in texts:
             if all(word in other for word in words) and sorted(re.findall(r"\w+", other)) == words:
                 return texts[other]
-    most = 2 + len(text) // 4
+    most, half = 2 + len(text) // 4, len(text) // 2
     likely = [other for other in texts if abs(len(other) - len(text)) <= most]
     if len(likely) > _COMPARED:
-        likely = heapq.nlargest(_COMPARED, likely, key=lambda other: _agreement(text, other))
-    close = difflib.get_close_matches(text, likely, n=1)
-    return texts[close[0]] if close else None
+        # One wrong character leaves the first half or the second one.
+        start, end = text[:half], text[half:]
+        halves = [other for other in likely if other.startswith(start) or other.endswith(end)]
+        close = partial(_agreement, text)
+        likely = heapq.nlargest(_COMPARED, halves or likely, key=close)
+    found = difflib.get_close_matches(text, likely, n=1)
+    return texts[found[0]] if found else None
 
 
 def _agreement(text: str, other: str) -> int:
-    """Return the number of equal characters, counted from the start and from the end.
-
-    One wrong, missing or additional character costs one or two.
-    """
-    forward, backward = zip(text, other, strict=False), zip(text[::-1], other[::-1], strict=False)
-    return sum(operator.eq(*pair) for pair in forward) + sum(operator.eq(*p) for p in backward)
+    """Return the length of the common start and the common end of two texts."""
+    shorter = min(len(text), len(other))
+    start = next((k for k in range(shorter) if text[k] != other[k]), shorter)
+    end = next((k for k in range(shorter) if text[-1 - k] != other[-1 - k]), shorter)
+    return min(start + end, shorter)
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:

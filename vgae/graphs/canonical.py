@@ -48,12 +48,13 @@ def edge_array(edges: Any) -> np.ndarray:
         edges = np.array(edges.tolist())  # a column of strings from pandas
     if edges.dtype.kind not in "iuU":
         hint = "; floats may have lost digits, so read the file as integers or strings"
-        kinds = ", ".join(sorted({type(node).__name__ for node in edges.flat}))
+        is_mixed = edges.dtype.kind == "O"
+        kinds = sorted({type(node).__name__ for node in edges.flat}) if is_mixed else []
         raise DataError(
             "EDGE_INDEX_DTYPE",
             f"edges must be integers of at most 64 bits or strings, got {edges.dtype}"
             f"{hint if edges.dtype.kind == 'f' else ''}"
-            f"{f' of {kinds}' if edges.dtype.kind == 'O' else ''}.",
+            f"{' of ' if kinds else ''}{', '.join(kinds)}.",
         )
     return edges
 

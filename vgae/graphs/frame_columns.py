@@ -160,10 +160,12 @@ def checked_names(values: Iterable[Any], what: str) -> list[NodeId]:
     Raises:
         DataError: ``NODE_ID`` with the first row that is anything else.
     """
-    names: list[Any] = [
-        value.item() if isinstance(value, np.integer | np.str_) else value for value in values
-    ]
+    names: list[Any] = list(values)
     kinds = set(map(type, names))
+    if not kinds <= {int, str}:
+        generic = (np.integer, np.str_)
+        names = [name.item() if isinstance(name, generic) else name for name in names]
+        kinds = set(map(type, names))
     if kinds <= {int} or (kinds <= {str} and "" not in names):
         return names
     missing = [row for row, name in enumerate(names) if _is_missing(name) or name == ""]

@@ -58,8 +58,9 @@ def _near_file(path: Path) -> str:
     except OSError:
         return ""
     # The suffix alone makes no two names alike.
-    is_near = near is not None and nearest(path.stem, [Path(near).stem]) is not None
-    return f" Did you mean {str(path.with_name(near))!r:.200}?" if is_near else ""
+    if near is None or nearest(path.stem, [Path(near).stem]) is None:
+        return ""
+    return f" Did you mean {str(path.with_name(near))!r:.200}?"
 
 
 def parsed_json(text: str | bytes) -> Any:
