@@ -223,11 +223,12 @@ def _white(arrays: Mapping[str, np.ndarray]) -> int:
         return 1
     for part, byte in largest.items():
         if 0 < byte <= _FEW:
+            white = _FEW if byte > _FEW // 2 else byte
             raise DataError(
                 "IMAGE_RANGE",
                 f"the largest byte of {part} is {byte}, while 255 is white, so that all of its"
-                f" images would be black; pass {part} / {byte} if {byte} is white, or {part} / 255"
-                " if they are that dark.",
+                f" images would be black; pass {part} / {white} if {white} is white, or"
+                f" {part} / 255 if they are that dark.",
             )
     return 255
 
