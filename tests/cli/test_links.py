@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -226,7 +227,9 @@ def sources(command, run, tmp_path, *words):
 
 
 @pytest.mark.row("R16")
-def test_a_node_is_named_as_it_is_or_else_with_others_between_commas(named_run, tmp_path, command):
+def test_a_node_is_named_as_it_is_or_else_with_others_between_commas(
+    named_run, tmp_path, command, caplog
+):
     words = [word for name in NAMES for word in ("--nodes", name)]
     assert sorted(sources(command, named_run, tmp_path, *words)) == sorted(NAMES)
     for name in NAMES:
@@ -235,6 +238,31 @@ def test_a_node_is_named_as_it_is_or_else_with_others_between_commas(named_run, 
         *("a", "b", "plain")
     ]
     assert sources(command, named_run, tmp_path, "--nodes", "c, padded ") == ["c", " padded "]
+    several = sources(command, named_run, tmp_path, "--nodes", "plain,a,b, tab\t,x")
+    assert sorted(several) == ["a,b", "plain", "tab\t,x"]
+    assert sources(command, named_run, tmp_path, "--nodes", "a,b,plain") == ["a,b", "plain"]
+    assert "'a,b' is taken as one name, though its parts are names too" in caplog.text
+
+
+@pytest.mark.row("R16")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "a,bb",
+            "'a,bb' is no name in graph, .* has 'bb', which is none either. Did you mean 'a,b'?",
+        ),
+        ("a,plian", "'a,plian' is no name .* has 'plian', .* Did you mean plain?"),
+        ("plian", "1 name is not in graph, first 'plian'; .* Did you mean 'plain' for 'plian'?"),
+        ("x,y", "'x,y' is no name in graph, .* has 'x', which is none either."),
+    ],
+)
+def test_a_misspelt_name_with_a_comma_is_not_cut_without_a_word(
+    text, words, named_run, tmp_path, command
+):
+    status, _, err = command("predict", named_run, "-o", tmp_path / "p.json", "--nodes", text)
+    assert status == 3
+    assert re.search(".*".join(map(re.escape, words.split(".*"))), err), err
 
 
 @pytest.mark.row("R16")

@@ -30,8 +30,7 @@ def test_floats_and_booleans_are_taken_as_they_are(dtype):
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
 def test_tensors_are_taken_like_arrays(dtype):
     tensor = torch.ones(10, 1, 2, 3, dtype=dtype)
-    value = 1 / 255 if dtype == torch.uint8 else 1.0
-    assert Images.from_arrays(tensor).train.unique().tolist() == [pytest.approx(value)]
+    assert Images.from_arrays(tensor).train.unique().tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -72,11 +71,17 @@ def test_colours_that_come_last_are_moved_not_reshaped():
         ([[[0.0, 0.0]], [[0.0]]], "IMAGE_SHAPE", "equally long"),
         (None, "IMAGE_SHAPE", r"got \(\)"),
         (np.zeros((0, 4, 4)), "NO_IMAGES", "at least one"),
-        (np.zeros((5, 4, 4), np.int64), "IMAGE_DTYPE", r"int64; convert it, by .*uint8"),
+        (np.full((5, 4, 4), 255), "IMAGE_DTYPE", "int64; pass train / 255 if 255 is white"),
+        (np.full((5, 4, 4), 16), "IMAGE_DTYPE", "int64; pass train / 16 if 16 is white"),
+        (np.full((5, 4, 4), 15.0), "IMAGE_RANGE", "from 15 to 15; pass train / 16 if"),
+        (np.full((5, 4, 4), 4e3), "IMAGE_RANGE", "pass train / 4000"),
+        (np.linspace(-1, 1, 80).reshape(5, 4, 4), "IMAGE_RANGE", r"\(train \+ 1\) / 2"),
+        (np.linspace(-2, 3, 80).reshape(5, 4, 4), "IMAGE_RANGE", r"train\.min\(\)\) / 5"),
+        (np.full((5, 4, 4), 16, np.uint8), "IMAGE_RANGE", "byte of train is 16, .* train / 16"),
         (np.full((5, 4, 4), "a"), "IMAGE_DTYPE", "<U1"),
         (np.full((5, 4, 4), None), "IMAGE_DTYPE", "object"),
         (np.zeros((5, 4, 4), np.complex64), "IMAGE_DTYPE", "complex64"),
-        (np.full((5, 4, 4), 255.0), "IMAGE_RANGE", "from 255 to 255; divide"),
+        (np.full((5, 4, 4), 255.0), "IMAGE_RANGE", "from 255 to 255; pass train / 255"),
         (np.full((5, 4, 4), -0.1), "IMAGE_RANGE", r"from -0\.1 to -0\.1"),
         (np.full((5, 4, 4), 1e300), "IMAGE_NONFINITE", "got 80 other values"),
     ],
@@ -136,7 +141,7 @@ def test_the_images_keep_a_copy_of_what_was_given():
 @pytest.mark.parametrize(("num", "sizes"), [(100, (80, 10, 10)), (29, (25, 2, 2)), (9, (9, 0, 0))])
 def test_a_tenth_each_is_split_off_and_nothing_is_lost(num, sizes):
     # The value of every pixel of an image is its number, and so is its label.
-    array = np.broadcast_to(np.arange(num, dtype=np.uint8)[:, None, None], (num, 2, 2))
+    array = np.broadcast_to(np.arange(num)[:, None, None] / 255, (num, 2, 2))
     images = Images.from_arrays(array, y_train=np.arange(num))
     parts = (images.train, images.val, images.test)
     labels = (images.y_train, images.y_val, images.y_test)
@@ -145,6 +150,27 @@ def test_a_tenth_each_is_split_off_and_nothing_is_lost(num, sizes):
     for part, y in zip(parts, labels, strict=True):
         assert (part[:, 0, 0, 0] * 255).round().long().tolist() == y.tolist()
         assert y.tolist() == sorted(y.tolist())
+
+
+def test_bytes_of_0_and_1_are_black_and_white(caplog):
+    """They were once divided by 255: all images were black, without a word."""
+    bits = (grey(20) > 0.5).astype(np.uint8)
+    images = Images.from_arrays(bits, test=1 - bits)
+    assert np.array_equal(images.test[:, 0].numpy(), 1 - bits)
+    assert images.train.unique().tolist() == [0, 1]
+    assert "no byte of the images is above 1" in caplog.text
+    with pytest.raises(DataError, match="largest byte of test is 1, while 255 is white"):
+        Images.from_arrays(255 * bits, test=bits)
+
+
+def test_dark_images_are_said_to_be_dark(caplog):
+    Images.from_arrays(np.zeros((20, 4, 4), np.uint8))
+    Images.from_arrays(grey(20))
+    assert not caplog.records
+    Images.from_arrays(grey(20) / 255)
+    assert "the brightest pixel of train is 0.00" in caplog.text
+    Images.from_arrays(np.full((20, 4, 4), 20, np.uint8))
+    assert "if it is white, pass train / 20" in caplog.text
 
 
 def test_only_what_is_not_given_is_split_off():

@@ -296,3 +296,14 @@ def test_other_nodes_are_refused_with_their_names(names, known, counted, message
 def test_rows_without_names_do_not_stretch_to_other_nodes():
     with pytest.raises(DataError, match="row i is node i"):
         join(["a"], NodeFeatures(X), missing="zero")
+
+
+def test_ids_from_1_beside_rows_without_names_are_warned_of(caplog):
+    """Node 1 gets the second row, and a node 0 without links the first."""
+    features = NodeFeatures(np.eye(4, dtype=np.float32))
+    joined = join_features([1, 2, 3], features, missing="zero", counted=False)
+    assert joined.names == [0, 1, 2, 3]
+    assert "the ids of the nodes begin at 1, but the 4 rows" in caplog.text
+    caplog.clear()
+    join_features([0, 1, 2, 3], features, missing="refuse", counted=False)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

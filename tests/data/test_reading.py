@@ -19,8 +19,8 @@ def test_only_what_differs_from_the_default_is_stored():
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ({"colums": ("a", "b")}, "OPTION", "did you mean columns?"),
-        ({"xyz": 1}, "OPTION", "known are format"),
+        ({"colums": ("a", "b")}, "OPTION", "Did you mean columns"),
+        ({"xyz": 1}, "OPTION", "there are format"),
         ({"delimiter": "||"}, "DELIMITER", "one character"),
         ({"comment": "//"}, "COMMENT", "one character"),
         ({"merge": "min"}, "MERGE", "'sum'"),

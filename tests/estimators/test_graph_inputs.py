@@ -7,12 +7,14 @@ from functools import partial
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
 from torch_geometric.data import Data
 
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
+from vgae.estimators import LinkPredictor, VGAEEmbedder
 from vgae.graphs.graph import Graph
 
 PAIR = [[0], [1]]
@@ -80,6 +82,11 @@ def test_a_later_change_of_edges_and_labels_does_not_reach_in(make):
             {"edges": PAIR, "node_ids": ["a", (1,)]}, "NODE_ID", r"\(1,\)", id="G34-tuple"
         ),
         pytest.param({"edges": PAIR, "node_ids": [0, True]}, "NODE_ID", "bool", id="G34-bool"),
+        pytest.param({"edges": PAIR, "node_ids": [1, "1"]}, "NODE_ID", "1 and '1'", id="G37"),
+        pytest.param({"edges": [[1], ["1"]]}, "EDGE_INDEX_DTYPE", "of int, str", id="G37-edges"),
+        pytest.param(
+            {"edges": [[1, 2], [2, 3]], "num_nodes": 3}, "INDEX_RANGE", "begin at 1", id="G29-one"
+        ),
         pytest.param(
             {"edges": PAIR, "num_nodes": 2, "node_ids": [0, 1, 2]},
             "NODE_SET_MISMATCH",
@@ -165,3 +172,90 @@ def test_integers_of_any_width_are_upcast(dtype):
     graph = Graph.from_edges(np.array([[0, 2], [1, 1]], dtype=dtype), num_nodes=300)
     assert graph.links.dtype == torch.int64
     assert graph.links.tolist() == [[0, 1], [1, 2]]
+
+
+NODES = [f"n{k}" for k in range(12)]
+RING = nx.cycle_graph(NODES)
+
+
+@pytest.fixture
+def frame():
+    """Features of the ring, its nodes in another order."""
+    x = np.random.default_rng(0).normal(size=(12, 3))
+    return pd.DataFrame(x, index=NODES, columns=list("abc")).sample(frac=1, random_state=1)
+
+
+def embedder():
+    return VGAEEmbedder(n_components=2, max_epochs=1, validation_fraction=0, random_state=0)
+
+
+def named_links(graph):
+    return {frozenset((graph.ids[u], graph.ids[v])) for u, v in graph.links.T.tolist()}
+
+
+def test_rows_of_a_frame_meet_the_nodes_of_their_names(frame):
+    """They were once taken by position, so that each node had the features of another."""
+    adj = nx.to_pandas_adjacency(RING)
+    for graph in (RING, Graph.from_networkx(RING), adj):
+        fitted = embedder().fit(frame, graph=graph)
+        assert fitted.graph_.node_ids == tuple(frame.index)
+        assert np.array_equal(fitted.graph_.x.numpy(), frame.to_numpy(np.float32))
+        assert named_links(fitted.graph_) == set(map(frozenset, RING.edges))
+
+
+def test_the_result_has_the_rows_of_the_frame(frame):
+    model = embedder().set_output(transform="pandas")
+    found = model.fit_transform(frame, graph=RING)
+    assert found.index.equals(frame.index)
+    other = frame.sort_index()
+    again = model.transform(other)
+    assert again.index.equals(other.index)
+    pd.testing.assert_frame_equal(again.loc[found.index], found, atol=1e-5)
+    with pytest.raises(UsageError, match="other rows need their own graph"):
+        model.transform(other + 1)
+
+
+def test_a_matrix_beside_a_frame_is_in_the_order_of_the_rows(frame):
+    fitted = embedder().fit(frame, graph=nx.to_scipy_sparse_array(RING))
+    assert fitted.graph_.node_ids is None
+    assert np.array_equal(fitted.transform(frame), fitted.embedding_)
+
+
+def test_rows_without_names_are_taken_in_order_and_others_refused(frame, caplog):
+    fitted = embedder().fit(frame.reset_index(drop=True), graph=RING)
+    assert fitted.graph_.node_ids == tuple(NODES)
+    assert "the rows of X have no names" in caplog.text
+    with pytest.raises(DataError, match=r"1 of 12 nodes have no row in X \('n3'\)") as caught:
+        embedder().fit(frame.rename(index={"n3": "n99"}), graph=RING)
+    assert "GridSearchCV" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"Graph\.from_pandas\(edges, nodes\)"):
+        embedder().fit(frame, graph=nx.to_pandas_edgelist(RING))
+
+
+@pytest.mark.parametrize("model", [embedder, LinkPredictor])
+@pytest.mark.parametrize(
+    "make", [nx.to_scipy_sparse_array, nx.to_numpy_array, nx.to_pandas_adjacency]
+)
+@pytest.mark.row("R24")
+def test_an_adjacency_as_features_is_refused(model, make):
+    with pytest.raises(UsageError, match=r"pass Graph\.from_scipy\(X\) as X") as caught:
+        model().fit(make(RING))
+    assert caught.value.code == "GRAPH"
+
+
+def test_square_features_are_features(caplog):
+    x = np.random.default_rng(0).random((12, 12))
+    embedder().fit(x + x.T)
+    embedder().fit(nx.to_numpy_array(RING), graph=RING)
+    assert not caplog.records
+    embedder().fit(np.triu(x, 1))
+    assert "if it is an adjacency" in caplog.text
+
+
+def test_pairs_in_a_frame_are_scored(frame):
+    model = LinkPredictor(embedder(), validation_fraction=0.3, random_state=0)
+    model.fit(frame, graph=RING)
+    pairs = pd.DataFrame({"target": ["n1", "n2"], "p": [1, 2], "source": ["n5", "n7"]})
+    expected = model.predict_proba([("n5", "n1"), ("n7", "n2")])
+    assert np.array_equal(model.predict_proba(pairs), expected)
+    assert np.array_equal(model.predict_proba(pairs[["source", "target"]]), expected)

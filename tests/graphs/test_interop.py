@@ -2,10 +2,13 @@
 
 import networkx as nx
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_geometric.data import Data
 
 from vgae.errors import DataError
 from vgae.graphs.graph import Graph
@@ -56,8 +59,9 @@ def test_node_attributes_become_features_by_name():
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"a": {"age": 1}, "b": {}}, "node 'b' has no attribute 'age'"),
-        ({"a": {"age": 1}, "b": {"age": "old"}}, "must be a number"),
+        ({"a": {"age": 1}, "b": {}}, "1 of 2 nodes have no attribute 'age', such as node 'b'"),
+        ({"a": {"aeg": 1}, "b": {}}, "no node has an attribute 'age'; there are 'aeg'.*mean aeg"),
+        ({"a": {"age": 1}, "b": {"age": "old"}}, "must be a number.*'old'.*from_pandas"),
         ({"a": {"age": [1]}, "b": {"age": [1, 2]}}, "equally long"),
     ],
 )
@@ -94,3 +98,74 @@ def test_values_of_a_matrix_are_weights():
     assert np.array_equal(graph.to_scipy().toarray(), adj)
     with pytest.raises(DataError, match="negative"):
         Graph.from_scipy(-adj)
+
+
+def test_attributes_of_text_are_refused_all_at_once():
+    given = nx.Graph([("a", "b")])
+    nx.set_node_attributes(given, {node: {"job": "cook", "city": "B", "age": 3} for node in "ab"})
+    with pytest.raises(DataError, match=r"'job' \(such as 'cook'\), 'city' \(such as 'B'\)"):
+        Graph.from_networkx(given, x=["job", "age", "city"])
+    assert Graph.from_networkx(given, x=pd.Index(["age"])).feature_names == ("age",)
+
+
+def test_labels_of_text_are_numbered_and_a_misspelt_name_is_refused():
+    given = nx.Graph([("a", "b"), ("b", "c")])
+    nx.set_node_attributes(given, {"a": "y", "b": "x"}, "class")
+    graph = Graph.from_networkx(given, y="class")
+    assert (graph.y.tolist(), graph.label_names) == ([1, 0, -1], ("x", "y"))
+    with pytest.raises(DataError, match=r"no node has an attribute 'clas'.*Did you mean class\?"):
+        Graph.from_networkx(given, y="clas")
+
+
+def test_a_misspelt_weight_is_refused():
+    given = nx.Graph([("a", "b", {"cost": 2})])
+    with pytest.raises(DataError, match=r"no edge has an attribute 'coost'.*Did you mean cost\?"):
+        Graph.from_networkx(given, weight="coost")
+    assert Graph.from_networkx(given).link_weight is None
+
+
+@pytest.mark.parametrize(
+    "library", [lambda frame: frame, lambda f: pl.from_pandas(f.reset_index())]
+)
+def test_an_adjacency_in_a_frame_names_the_nodes(library):
+    values = [[0, 1, 0], [1, 0, 2], [0, 2, 0]]
+    adj = pd.DataFrame(values, index=list("abc"), columns=list("abc"))
+    for frame in (adj, adj[["c", "a", "b"]]):
+        graph = Graph.from_scipy(library(frame))
+        assert graph.node_ids == ("a", "b", "c")
+        assert graph.to_scipy().toarray().tolist() == values
+    assert Graph.from_scipy(pl.DataFrame(values, schema=["a", "b", "c"])).node_ids == tuple("abc")
+    assert Graph.from_scipy(pd.DataFrame(values)).node_ids is None
+    assert Graph.from_scipy(adj.set_axis([3, 5, 4]).set_axis([3, 5, 4], axis=1)).node_ids == (
+        3,
+        5,
+        4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (lambda adj: adj.set_axis(list("xyz"), axis=1), "NODE_ID", "adj.columns = adj.index"),
+        (lambda adj: adj.reset_index(drop=True), "NODE_ID", "rows 0, 1, 2 and columns 'a'"),
+        (lambda adj: adj.iloc[:2], "NOT_SQUARE", r"\(2, 3\)"),
+        (lambda adj: adj.astype(str), "ADJ_DTYPE", "'a', 'b', 'c'"),
+    ],
+)
+def test_a_frame_that_is_no_adjacency_is_refused(change, code, words):
+    adj = pd.DataFrame(np.eye(3)[::-1], index=list("abc"), columns=list("abc"))
+    with pytest.raises(DataError, match=words) as caught:
+        Graph.from_scipy(change(adj))
+    assert caught.value.code == code
+
+
+def test_what_of_pyg_is_left_out_is_said(caplog):
+    parts = {"edge_index": torch.tensor([[0, 1], [1, 0]]), "num_nodes": 2, "x": torch.eye(2)}
+    Graph.from_pyg(Data(**parts, y=torch.tensor([0, 1]), edge_weight=torch.ones(2)))
+    assert not caplog.records
+    others = {"y": torch.rand(2), "pos": torch.rand(2, 3), "train_mask": torch.ones(2).bool()}
+    assert Graph.from_pyg(Data(**parts, **others, edge_attr=torch.ones(2, 1))).y is None
+    (line,) = caplog.messages
+    assert all(name in line for name in ("y (2,)", "pos (2, 3)", "train_mask (2,)"))
+    assert "edge_attr (2, 1)" in line
+    assert "set data.edge_weight = data.edge_attr[:, 0]" in line

@@ -2,9 +2,11 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -294,6 +296,12 @@ def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
             id="R16-one-name",
         ),
         pytest.param(
+            lambda m, g: predict_links(m, g, nodes="nod 4"),
+            DataError,
+            "first 'nod 4'; .* Did you mean 'node 4' for 'nod 4'",
+            id="R16-near",
+        ),
+        pytest.param(
             lambda m, g: score_links(m, g, [("node 1", "node 1")]),
             DataError,
             "1 pairs link a node to itself, first 'node 1'",
@@ -357,3 +365,23 @@ def test_numbers_are_names_where_there_are_no_others(z):
     assert table.names()[0][0] == 0
     for pairs in ([[0, 5]], np.array([[0, 5]]), torch.tensor([[0, 5]])):
         assert score_links(made(z), graph, pairs).names() == [(0, 5)]
+
+
+def test_a_name_of_the_other_type_is_the_same_node(named, z):
+    numbered = replace(named, node_ids=None)
+    pairs = [("3", "9"), (3, 9), (np.int64(3), "9")]
+    assert score_links(made(z), numbered, pairs).names() == [(3, 9)] * 3
+    texts = replace(named, node_ids=tuple(map(str, range(20))))
+    assert score_links(made(z), texts, [(3, "9")]).names() == [("3", "9")]
+    assert set(predict_links(made(z), texts, 1, nodes=[3]).source.tolist()) == {3}
+    with pytest.raises(DataError, match="first 20; names of its nodes are like '0'"):
+        predict_links(made(z), texts, nodes=[20])
+
+
+def test_pairs_may_be_in_a_frame_and_one_node_a_string(named, z):
+    pairs = pd.DataFrame(
+        {"score": [1, 2], "source": ["node 3", "node 1"], "target": ["node 9"] * 2}
+    )
+    found = score_links(made(z), named, pairs)
+    assert found.names() == [("node 3", "node 9"), ("node 1", "node 9")]
+    assert set(predict_links(made(z), named, 2, nodes="node 3").source.tolist()) == {3}

@@ -84,3 +84,15 @@ def test_json_is_read():
 def test_what_is_not_strict_json_is_one_kind_of_error(text):
     with pytest.raises(ValueError, match=r"\w"):
         parsed_json(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("peple.csv", "people.csv"), ("people.tsv", "people.csv"), ("zz.csv", ""), ("no/x.csv", "")],
+)
+def test_a_missing_file_is_answered_with_the_nearest_one(name, near, tmp_path):
+    (tmp_path / "people.csv").write_text("a")
+    hint = f" Did you mean '{tmp_path / near}'?" if near else ""
+    with pytest.raises(DataError) as caught:
+        file_size(tmp_path / name)
+    assert str(caught.value).endswith(f"No such file or directory.{hint}")

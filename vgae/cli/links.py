@@ -1,5 +1,7 @@
 """The commands predict, for missing links, and convert, for graph files."""
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,12 +22,14 @@ from vgae.cli.options import (
     with_reading,
 )
 from vgae.data.reading import Reading
-from vgae.errors import DataError, UsageError, printable
+from vgae.errors import DataError, UsageError, did_you_mean, printable
 from vgae.report.text import graph_line
 
 if TYPE_CHECKING:
     from vgae.graphs.graph import Graph
     from vgae.prediction.links import LinkTable
+
+log = logging.getLogger(__name__)
 
 _SHOWN = 10  # links
 _OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", "metric")
@@ -40,7 +44,7 @@ _Nodes = Annotated[
     typer.Option(
         metavar="NAME",
         help="Node to propose for; may be repeated. A text that is no name is taken as"
-        " several, separated by commas.",
+        " several, separated by commas; names may contain commas too.",
     ),
 ]
 _NodesFile = Annotated[
@@ -170,9 +174,37 @@ def _named_nodes(texts: list[str], path: Path | None, graph: "Graph") -> list[An
     lines = [] if path is None else _lines(path)
     names = [line for line in lines if line in ids or not line.startswith("#")]
     for text in texts:
-        parts = [text] if text in ids else [part for part in text.split(",") if part.strip()]
-        names += [part if part in ids else part.strip() for part in parts]
+        names += _names_in(text, ids, graph.name)
     return [ids.get(name, name) for name in names]
+
+
+def _names_in(text: str, ids: Mapping[str, Any], graph: str) -> list[str]:
+    """Return the names in a text: the whole, or names between commas, the longest ones first.
+
+    Raises:
+        DataError: ``UNKNOWN_NODE`` if a text with commas consists of no names.
+    """
+    if text in ids or "," not in text:
+        return [text if text in ids else text.strip()]
+    names, parts = [], text.split(",")
+    longest = 1 + max(name.count(",") for name in ids)
+    while parts:
+        sizes = range(min(longest, len(parts)), 0, -1)
+        tried = [(size, ",".join(parts[:size])) for size in sizes]
+        found = [(size, t) for size, name in tried for t in (name, name.strip()) if t in ids]
+        if not found and parts[0].strip():
+            near = did_you_mean(text, ids) or did_you_mean(parts[0].strip(), ids)
+            raise DataError(
+                "UNKNOWN_NODE",
+                f"{text!r:.120} is no name in {graph}, and as a list of names between commas it"
+                f" has {parts[0].strip()!r:.60}, which is none either.{near}",
+            )
+        size, name = found[0] if found else (1, "")
+        if size > 1 and all(part.strip() in ids for part in parts[:size]):
+            log.warning("%r is taken as one name, though its parts are names too", name)
+        names += [name] if name else []
+        parts = parts[size:]
+    return names
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,7 +4,6 @@
 is neither used nor kept from a download.
 """
 
-import difflib
 import gzip
 import hashlib
 import logging
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO, Literal, cast
 from urllib.parse import urlsplit
 
 from vgae.data.download import download
-from vgae.errors import DataError
+from vgae.errors import DataError, did_you_mean
 
 Status = Literal["ok", "missing", "damaged"]
 Features = Literal["raw", "none"]
@@ -103,11 +102,8 @@ def entry(name: str) -> Entry:
     known = catalogue()
     if name.lower() in known:
         return known[name.lower()]
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise DataError(
-        "UNKNOWN_DATASET", f"there is no data set {name!r}; known are {', '.join(known)}.{hint}"
-    )
+    what = f"there is no data set {name!r}; known are {', '.join(known)}."
+    raise DataError("UNKNOWN_DATASET", what + did_you_mean(name, known))
 
 
 def data_home() -> Path:

@@ -23,9 +23,11 @@ from vgae.data.node_features import (
 )
 from vgae.data.reading import MissingFeatures, Reading
 from vgae.data.text import unpacked_name
-from vgae.errors import DataError, printable
+from vgae.errors import DataError, UsageError, printable
+from vgae.graphs.aligning import node_table
 from vgae.graphs.arrays import csr_matrix
 from vgae.graphs.encoding import TableEncoder
+from vgae.graphs.frame_columns import coded_labels, column_of, encoded_features, is_frame
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.reading import file_size, naming, parsed_json
@@ -34,14 +36,10 @@ _FORMAT = "vgae-graph-1"
 _TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")
 _MOST_NAMES = 2**32  # bytes
 _XML = (".graphml", ".gml", ".gexf")
+_OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
 
 
-def read_graph(
-    path: str | os.PathLike[str],
-    *,
-    features: str | os.PathLike[str] | None = None,
-    **options: Any,
-) -> Graph:
+def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
     """Read a graph from a file; nothing is unpickled.
 
     ======================================  ======================================================
@@ -60,10 +58,12 @@ def read_graph(
     (``7``, not ``007``, ``7.0`` or ``1e3``), else text.
 
     Args:
-        path: The file; its name without suffixes becomes that of the graph.
+        path: The file; its name without suffixes becomes that of the graph. Or a data frame of
+            edges, as for :meth:`vgae.Graph.from_pandas`.
         features: File of node features, which replace any in ``path``; see
             :func:`vgae.data.node_features.read_features` for its formats and
-            :func:`vgae.data.node_features.join_features` for the assignment to nodes.
+            :func:`vgae.data.node_features.join_features` for the assignment to nodes. Or a data
+            frame of nodes, as for :meth:`vgae.Graph.from_pandas`.
         **options: Fields of :class:`vgae.data.reading.Reading`, by name, such as
             ``columns=("from", "to")``.
 
@@ -71,7 +71,10 @@ def read_graph(
         UsageError: If an option is invalid, or pyarrow is missing.
         DataError: If a file is missing, damaged or of another kind, or holds no valid graph.
     """
-    path, reading = Path(path), Reading.of(options)
+    reading = Reading.of(options)
+    if is_frame(path):
+        return _graph_in_frame(path, features, reading)
+    path = Path(path)
     file_size(path)
     unpacked = unpacked_name(path)
     name, kind = _graph_name(unpacked), unpacked.suffix.lower()
@@ -85,7 +88,7 @@ def read_graph(
         )
     if features is None:
         refuse_table_options(reading, "without features")
-    rows = None if features is None else read_features(features, reading)
+    rows = None if features is None else _features(features, reading)
     with naming(path):
         arrays = read_arrays(path) if kind == ".npz" else None
         if arrays is not None and not holds_sparse(arrays):
@@ -159,6 +162,38 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
     """
     with naming(Path(path)):
         return _graph(read_arrays(path), _graph_name(Path(path)))
+
+
+def _graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
+    """Return the graph of a data frame of edges, with a frame or file of features."""
+    given = reading.to_dict()
+    if of_files := [name for name in _OF_FILES if name in given]:
+        raise UsageError("OPTION", f"{of_files[0]} is an option of files, not of data frames.")
+    source, target, weight = (*(reading.columns or (None, None)), None)[:3]
+    options: Any = {"source": source, "target": target, "weight": reading.weight or weight}
+    options |= {name: getattr(reading, name) for name in ("drop_zero", "merge", "directed")}
+    if features is None or not is_frame(features):
+        graph = Graph.from_pandas(edges, **options)
+        if features is None:
+            return graph
+        rows = read_features(features, reading)
+        return _with_features(graph, rows, missing=reading.missing_features, counted=False)
+    options |= {k: getattr(reading, k) for k in ("encode", "id_column", "missing_features")}
+    return Graph.from_pandas(edges, features, y=reading.label_column, **options)
+
+
+def _features(given: Any, reading: Reading) -> NodeFeatures:
+    """Return the features in a file or data frame."""
+    if not is_frame(given):
+        return read_features(given, reading)
+    table = node_table(given, "features", (), reading.id_column, first=True)
+    frame, labels = table.frame, {}
+    if (column := reading.label_column) is not None:
+        y, names = coded_labels(column_of(frame, column, "features").to_list())
+        frame, labels = frame.drop(column), {"y": y, "label_names": names}
+    x, feature_names, encoder = encoded_features(frame, "features", reading.encode)
+    names = None if table.names is None else tuple(table.names)
+    return NodeFeatures(x, names, feature_names, encoder=encoder, **labels)
 
 
 def _with_features(

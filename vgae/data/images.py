@@ -1,6 +1,8 @@
 """Images with pixels in [0, 1], in parts for training, validation and test."""
 
+import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -13,9 +15,13 @@ from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import dense_array, label_tensor, sha256
 from vgae.runtime.streams import stream
 
+log = logging.getLogger(__name__)
+
 Binarize = Literal["none", "static", "dynamic"]
 
 _COLOURS = (1, 3)
+_FEW = 16  # largest byte of images whose white may be another byte than 255
+_DARK = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +65,10 @@ class Images:
     ) -> "Images":
         """Copy pixels and labels of arrays, tensors or nested lists.
 
-        Bytes (uint8) are divided by 255. If ``val`` or ``test`` is absent, 10 % of ``train``,
-        rounded down, are split off for it, by a permutation that depends only on the seed and the
-        number of images. Within a part, images keep their order.
+        Bytes (uint8) are divided by 255; if none is above 1, they are 0 and 1, which is logged.
+        If ``val`` or ``test`` is absent, 10 % of ``train``, rounded down, are split off for it,
+        by a permutation that depends only on the seed and the number of images. Within a part,
+        images keep their order.
 
         Args:
             train: Bytes, floats in ``[0, 1]`` or booleans, shape ``(n, h, w)`` or
@@ -76,15 +83,20 @@ class Images:
 
         Raises:
             DataError: ``NO_IMAGES``; ``IMAGE_SHAPE``; ``IMAGE_DTYPE``; ``IMAGE_RANGE`` if a pixel
-                is outside ``[0, 1]``; ``IMAGE_NONFINITE``; ``LABELS`` if labels are not integers,
-                or not one per image.
+                is outside ``[0, 1]``, or the largest byte of a part lies in 2 to 16, such as that
+                of images from 0 to 16; ``IMAGE_NONFINITE``; ``LABELS`` if labels are not
+                integers, or not one per image.
             UsageError: If the seed is out of range.
         """
         given = {"train": (train, y_train), "val": (val, y_val), "test": (test, y_test)}
-        parts = {
-            part: _checked(part, pixels, labels)
-            for part, (pixels, labels) in given.items()
+        arrays = {
+            part: _channels_first(dense_array(pixels, part, "IMAGE_SHAPE"), part)
+            for part, (pixels, _) in given.items()
             if part == "train" or pixels is not None
+        }
+        white = _white(arrays)
+        parts = {
+            part: _checked(part, array, given[part][1], white) for part, array in arrays.items()
         }
         first = parts["train"].pixels.shape[1:]
         for part, (pixels, _) in parts.items():
@@ -173,8 +185,8 @@ class _Part(NamedTuple):
         return _Part(self.pixels[index], None if self.labels is None else self.labels[index])
 
 
-def _checked(part: str, pixels: Any, y: Any) -> _Part:
-    pixels = _pixels(pixels, part)
+def _checked(part: str, array: np.ndarray, y: Any, white: int) -> _Part:
+    pixels = _pixels(array, part, white)
     num = len(pixels)
     return _Part(pixels, None if y is None else label_tensor(y, f"y_{part}", num, "image"))
 
@@ -197,22 +209,52 @@ def _times(shape: Any) -> str:
     return " x ".join(map(str, shape))
 
 
-def _pixels(value: Any, name: str) -> Tensor:
-    """Return a copy as float32 in [0, 1], shape (n, c, h, w)."""
-    array = _channels_first(dense_array(value, name, "IMAGE_SHAPE"), name)
+def _white(arrays: Mapping[str, np.ndarray]) -> int:
+    """Return the byte that stands for white: 255, or 1 if no byte of any part is above 1.
+
+    Raises:
+        DataError: ``IMAGE_RANGE`` if another byte may be meant.
+    """
+    largest = {p: int(a.max()) for p, a in arrays.items() if a.dtype == np.uint8 and a.size}
+    if not any(largest.values()):
+        return 255
+    if max(largest.values()) == 1:
+        log.warning("no byte of the images is above 1: 0 is taken as black and 1 as white")
+        return 1
+    for part, byte in largest.items():
+        if 0 < byte <= _FEW:
+            white = _FEW if byte > _FEW // 2 else byte
+            raise DataError(
+                "IMAGE_RANGE",
+                f"the largest byte of {part} is {byte}, while 255 is white, so that all of its"
+                f" images would be black; pass {part} / {white} if {white} is white, or"
+                f" {part} / 255 if they are that dark.",
+            )
+    return 255
+
+
+def _pixels(array: np.ndarray, name: str, white: int) -> Tensor:
+    """Return a copy of shape (n, c, h, w) as float32 in [0, 1]."""
     if array.dtype.kind not in "bf" and array.dtype != np.uint8:
+        is_number = array.dtype.kind in "iu" and array.size
+        cure = _to_unit_range(array.min(), array.max(), name) if is_number else "convert it."
         raise DataError(
             "IMAGE_DTYPE",
             f"{name} must be bytes (uint8), floats in [0, 1] or booleans, got {array.dtype};"
-            " convert it, by .astype('uint8') if its values go from 0 to 255.",
+            f" {cure}",
         )
     with np.errstate(over="ignore"):
         # A copy in row-major order, which later changes of the caller's array do not reach.
         pixels = array.astype(np.float32, order="C")
     if array.dtype == np.uint8:
-        pixels /= 255
+        pixels /= white
     elif array.dtype.kind == "f":
         _check_values(pixels, name)
+    if pixels.size and 0 < (brightest := float(pixels.max())) < _DARK:
+        log.warning(
+            "the brightest pixel of %s is %.3g, and 1 is white; if it is white, pass %s / %.3g",
+            *(name, brightest, name, brightest * (white if array.dtype == np.uint8 else 1)),
+        )
     return torch.from_numpy(pixels)
 
 
@@ -260,6 +302,18 @@ def _check_values(pixels: np.ndarray, name: str) -> None:
         )
     raise DataError(
         "IMAGE_RANGE",
-        f"{name} must lie in [0, 1], got values from {low:g} to {high:g}; divide it by the largest"
-        " possible value, or give bytes (uint8).",
+        f"{name} must lie in [0, 1], got values from {low:g} to {high:g};"
+        f" {_to_unit_range(low, high, name)}",
     )
+
+
+def _to_unit_range(low: float, high: float, name: str) -> str:
+    """Return the advice that brings pixels of a range to [0, 1]."""
+    if low >= 0 and high <= 255:
+        white = next(scale for scale in (1, 16, 255) if high <= scale)
+        return f"pass {name} / {white} if {white} is white."
+    if low >= -1 and high <= 1:
+        return f"pass ({name} + 1) / 2 if -1 is black and 1 is white."
+    if low >= 0:
+        return f"pass {name} / {high:g}, or divide by the largest possible value."
+    return f"pass ({name} - {name}.min()) / {high - low:g}, or undo its standardisation."

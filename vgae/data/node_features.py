@@ -17,6 +17,7 @@ from vgae.data.npy import read_npy
 from vgae.data.reading import MissingFeatures, Reading
 from vgae.data.text import normalised, unpacked_name
 from vgae.errors import DataError, UsageError, printable
+from vgae.graphs.aligning import warn_of_first
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.encoding import TableEncoder, encode_table
 from vgae.graphs.graph import NodeId
@@ -174,6 +175,8 @@ def join_features(
             f"the features have {len(rows)} rows and no names, so that row i is node i, and there"
             f" are nodes {_some(no_row)}; save them as npz with ids and x.",
         )
+    if features.names is None:
+        warn_of_first(names, len(rows))
     certain = counted or features.names is not None
     if missing == "refuse" and (no_row or (no_node and certain)):
         raise DataError(

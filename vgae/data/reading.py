@@ -1,11 +1,10 @@
 """Options of reading: the layout of files, the meaning of their columns, what becomes of edges."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
-from vgae.errors import UsageError, check_choice
+from vgae.errors import UsageError, check_choice, did_you_mean
 from vgae.graphs.defaults import Directed, Merge
 
 Normalize = Literal["none", "nfc"]
@@ -102,9 +101,8 @@ class Reading:
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-                raise UsageError("OPTION", f"there is no option {name!r:.60}; {hint}")
+                what = f"there is no option {name!r:.60}; there are {', '.join(known)}."
+                raise UsageError("OPTION", what + did_you_mean(name, known))
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:

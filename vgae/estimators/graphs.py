@@ -22,6 +22,8 @@ from vgae.estimators._common import (
 from vgae.estimators._graph_inputs import validate_graph
 from vgae.evaluation.calibration import Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
+from vgae.graphs.aligning import pairs_of_names
+from vgae.graphs.frame_columns import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
@@ -35,11 +37,13 @@ class VGAEEmbedder(LatentTransformer):
     """Variational graph auto-encoder as a transformer from nodes to latent vectors.
 
     A row of ``X`` has the features of a node. ``graph`` has the links: a :class:`~vgae.Graph`, a
-    scipy adjacency, a networkx graph, a PyG ``Data``, or edges of shape ``(2, E)``, with nodes in
-    the order of the rows; its own features are ignored. Without ``graph``, each row is linked to
-    its nearest rows by :func:`sklearn.neighbors.kneighbors_graph`, in both directions. ``X`` may
-    also be a :class:`~vgae.Graph`, networkx or PyG graph, with or without features; a matrix is
-    always taken as features. Training is that of :func:`vgae.fit`.
+    scipy adjacency, a networkx graph, a PyG ``Data``, or edges of shape ``(2, E)``; its own
+    features are ignored. If ``X`` is a data frame of pandas, the nodes of a graph with names are
+    matched with its index; other nodes are in the order of the rows. Without ``graph``, each row
+    is linked to its nearest rows by :func:`sklearn.neighbors.kneighbors_graph`, in both
+    directions. ``X`` may also be a :class:`~vgae.Graph`, networkx or PyG graph, with or without
+    features; a matrix is taken as features, and an adjacency in its place is refused. Training is
+    that of :func:`vgae.fit`.
 
     The recipe ``"paper"`` does not scale features: put a ``MaxAbsScaler`` before large ones, or
     use ``settings={"scale_features": True}``. A pipeline takes the graph as
@@ -249,7 +253,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         The threshold of :meth:`predict` need not be 0 here.
 
         Args:
-            X: Names of two different nodes each, array or list, shape ``(P, 2)``.
+            X: Names of two different nodes each, array, list or data frame, shape ``(P, 2)``.
 
         Raises:
             DataError: If a node is unknown, or paired with itself.
@@ -300,6 +304,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
 
     def _scored(self, pairs: Any) -> LinkTable:
         check_is_fitted(self, "calibration_")
+        pairs = pairs_of_names(pairs) if is_frame(pairs) else pairs
         # dtype object, because numpy converts numbers among names to strings.
         names = np.asarray(pairs, dtype=object)
         if names.ndim != 2 or names.shape[1] != 2:

@@ -34,7 +34,7 @@ class CanonicalLinks(NamedTuple):
 
 def edge_array(edges: Any) -> np.ndarray:
     """Return the edges as an array of shape (2, E), of integers or of strings."""
-    edges = dense_array(edges, "edges", "EDGE_INDEX_SHAPE")
+    given, edges = edges, dense_array(edges, "edges", "EDGE_INDEX_SHAPE")
     if edges.size == 0:
         return np.zeros((2, 0), dtype=np.int64)
     if edges.ndim != 2 or edges.shape[0] != 2:
@@ -42,14 +42,19 @@ def edge_array(edges: Any) -> np.ndarray:
         raise DataError(
             "EDGE_INDEX_SHAPE", f"edges must have shape (2, E), got {edges.shape}.{hint}"
         )
+    if edges.dtype.kind == "U" and not isinstance(given, np.ndarray):
+        edges = np.array(given, dtype=object)  # numpy makes text of numbers beside text
     if edges.dtype.kind in "OT" and all(isinstance(node, str) for node in edges.flat):
         edges = np.array(edges.tolist())  # a column of strings from pandas
     if edges.dtype.kind not in "iuU":
         hint = "; floats may have lost digits, so read the file as integers or strings"
+        is_mixed = edges.dtype.kind == "O"
+        kinds = sorted({type(node).__name__ for node in edges.flat}) if is_mixed else []
         raise DataError(
             "EDGE_INDEX_DTYPE",
             f"edges must be integers of at most 64 bits or strings, got {edges.dtype}"
-            f"{hint if edges.dtype.kind == 'f' else ''}.",
+            f"{hint if edges.dtype.kind == 'f' else ''}"
+            f"{' of ' if kinds else ''}{', '.join(kinds)}.",
         )
     return edges
 
@@ -148,6 +153,15 @@ def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...]
             "NODE_ID",
             f"node ids must differ, got {len(ids) - len(set(ids))} repeats, such as {node!r:.60}.",
         )
+    if {int, str} <= set(map(type, ids)):
+        texts = {str(node): node for node in ids}
+        if len(texts) != len(ids):
+            node = next(node for node in ids if texts[str(node)] != node)
+            raise DataError(
+                "NODE_ID",
+                f"names of nodes must differ as text, got {node!r:.60} and"
+                f" {texts[str(node)]!r:.60}; give all names one type.",
+            )
     return None if len(ids) == num_nodes and ids == tuple(range(num_nodes)) else ids
 
 
@@ -160,6 +174,37 @@ def _plain_name(node: Any) -> NodeId:
             f"node ids must be strings or integers, got {node!r:.60}, a {type(node).__name__}.",
         )
     return node
+
+
+def check_lengths(graph: Any) -> None:
+    """Raise unless features, labels and names fit the number of nodes."""
+    for name, value in {"x": graph.x, "y": graph.y, "node_ids": graph.node_ids}.items():
+        if value is not None and len(value) != graph.num_nodes:
+            raise DataError(
+                "NODE_SET_MISMATCH",
+                f"{name} must have one entry per node ({graph.num_nodes}), got {len(value)}.",
+            )
+    if graph.feature_names and len(graph.feature_names) != graph.num_features:
+        raise DataError(
+            "FEATURE_NAMES",
+            f"feature_names must name each of the {graph.num_features} columns of x, got"
+            f" {len(graph.feature_names)}.",
+        )
+    if graph.y is not None and graph.label_names and graph.y.max() >= len(graph.label_names):
+        raise DataError(
+            "LABELS",
+            f"y must lie below the number of label_names ({len(graph.label_names)}),"
+            f" got {int(graph.y.max())}.",
+        )
+
+
+def both_directions(links: Tensor) -> Tensor:
+    """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
+    u, v = links.numpy()
+    n = int(links.max()) + 1 if links.numel() else 1
+    code = np.concatenate([u * n + v, v * n + u])
+    code.sort()
+    return torch.from_numpy(np.stack(np.divmod(code, n)))
 
 
 def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
@@ -189,9 +234,13 @@ def _check_range(edges: np.ndarray, num_nodes: int) -> None:
     if edges.size and not (edges.min() >= 0 and edges.max() < num_nodes):
         bad = ((edges < 0) | (edges >= num_nodes)).any(axis=0)
         u, v = edges[:, bad.argmax()].tolist()
+        hint = ""
+        if edges.min() == 1 and edges.max() == num_nodes:
+            hint = " The smallest is 1: if ids begin at 1, subtract 1, or give node_ids."
         raise DataError(
             "INDEX_RANGE",
-            f"edges must lie in [0, {num_nodes}), got edge {u} - {v} in column {bad.argmax()}.",
+            f"edges must lie in [0, {num_nodes}), got edge {u} - {v} in column {bad.argmax()}."
+            f"{hint}",
         )
 
 

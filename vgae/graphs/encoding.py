@@ -172,14 +172,14 @@ class Encoded(NamedTuple):
     """Features of an encoded table.
 
     Attributes:
-        x: Float32, shape ``(N, F)``, dense or CSR.
+        x: Float32, shape ``(N, F)``, dense or CSR; ``None`` without columns.
         feature_names: Name of each feature.
-        encoder: What encodes a later table alike.
+        encoder: What encodes a later table alike; ``None`` if the columns are the features.
     """
 
-    x: np.ndarray | sp.csr_array
+    x: Any
     feature_names: tuple[str, ...]
-    encoder: TableEncoder
+    encoder: TableEncoder | None
 
 
 def encode_table(table: Mapping[str, Any], encode: Any) -> Encoded:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,17 +13,22 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
+from vgae.graphs.aligning import align
 from vgae.graphs.arrays import feature_tensor, label_tensor, sha256
 from vgae.graphs.canonical import (
     NodeId,
+    both_directions,
     canonical_links,
+    check_lengths,
     edge_array,
     link_positions,
     node_names,
 )
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.encoding import TableEncoder
-from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx
+from vgae.graphs.frame_columns import is_frame, series_of
+from vgae.graphs.frames import FrameOptions, from_frames
+from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx, to_pyg
 from vgae.kernels.csr import scipy_csr
 
 if TYPE_CHECKING:
@@ -93,9 +98,13 @@ class Graph:
                 or strings, and the nodes are the distinct names in ascending order.
             edge_weight: Weight of each edge, above zero, shape ``(E,)``; ones if not given.
             num_nodes: N; by default the rows of ``x`` or the length of ``node_ids``.
-            x: Node features, shape ``(N, F)``: array, tensor, or sparse matrix of scipy.
+            x: Node features, shape ``(N, F)``: array, tensor, sparse matrix of scipy, or data
+                frame. The rows of a frame are assigned by name: by the index of pandas, unless it
+                is the default one, or a column ``id`` or ``node_id``. Without ``node_ids`` they
+                are the nodes.
             feature_names: Name of each column of ``x``, which a model stores.
-            y: Integer labels, -1 if unknown, shape ``(N,)``.
+            y: Integer labels, -1 if unknown, shape ``(N,)``; or a series, whose labels are
+                assigned like ``x``, and may be strings.
             label_names: Name of each label.
             node_ids: Name of each node, all different.
             merge: Weight of a repeated link, in either direction: the ``"mean"``, ``"sum"``,
@@ -109,7 +118,14 @@ class Graph:
         Raises:
             DataError: If shapes, dtypes or ranges do not fit, or features are not finite.
         """
+        if is_frame(edges):
+            raise DataError("EDGE_INDEX_SHAPE", "edges is a data frame: use Graph.from_pandas.")
         edges = edge_array(edges)
+        if is_frame(x) or series_of(y) is not None:
+            given: Any = {"num_nodes": num_nodes, "x": x, "y": y, "node_ids": node_ids}
+            given |= {"feature_names": feature_names, "label_names": label_names}
+            options: Any = {"merge": merge, "directed": directed, "ordered": ordered, "name": name}
+            return cls.from_edges(**align(edges, **given), edge_weight=edge_weight, **options)
         num_nodes = None if num_nodes is None else operator.index(num_nodes)
         if num_nodes is None and x is None and node_ids is None:
             names, inverse = np.unique(edges, return_inverse=True)
@@ -134,8 +150,62 @@ class Graph:
             name=name,
             notes=MappingProxyType(links.notes),
         )
-        _check_lengths(graph)
+        check_lengths(graph)
         return graph
+
+    @classmethod
+    def from_pandas(
+        cls,
+        edges: Any,
+        nodes: Any = None,
+        *,
+        source: str | None = None,
+        target: str | None = None,
+        weight: str | None = None,
+        y: Any = None,
+        encode: Any = "none",
+        **options: Unpack[FrameOptions],
+    ) -> "Graph":
+        """Make a graph from data frames of pandas, polars, pyarrow or another eager library.
+
+        Nodes are in the order of ``nodes``, or else in ascending order of their names.
+
+        Args:
+            edges: A row for each edge, with the names of both ends: integers or strings.
+            nodes: A row for each node: its name and its features, which are numbers or booleans.
+                The names are the index of pandas, unless it is the default one; else a column
+                ``id``, ``node_id``, ``node`` or ``name``; else, without an index, the first.
+            source: Column of the first ends; found by its name, such as ``source``, ``from`` or
+                ``u``, if not given. Two columns need no names.
+            target: Column of the second ends; ``source`` and ``target`` go together.
+            weight: Column of the weights, by default ``weight`` if there is one; ``"none"`` for
+                links without weights. Other columns are left out, which is logged.
+            y: Column of ``nodes`` with the label, or a series, assigned by its index; integers,
+                or strings, which are numbered in sorted order. A missing label is -1.
+            encode: ``"none"``: features must be numbers. ``"auto"``, or kinds of columns such as
+                ``{"notes": "hash"}``: see :meth:`vgae.graphs.encoding.TableEncoder.fit`. The
+                ``feature_encoder`` of another graph, to encode a later table alike.
+            **options: ``id_column``, the column of ``nodes`` with the names;
+                ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
+                that have no row, by default ``"refuse"``; ``drop_zero``, to leave out edges of
+                weight 0; ``name``, ``merge`` and ``directed`` as for :meth:`from_edges`.
+
+        Raises:
+            DataError: If columns are missing, or names missing, repeated or floats; if a node has
+                no row; with all columns that are no features; or as :meth:`from_edges`.
+            UsageError: If an option is invalid, or a frame is lazy.
+
+        Example:
+            >>> import pandas as pd
+            >>> edges = pd.DataFrame({"source": ["Ann", "Bob"], "target": ["Bob", "Cid"]})
+            >>> nodes = pd.DataFrame({"age": [30, 40, 50]}, index=["Cid", "Bob", "Ann"])
+            >>> Graph.from_pandas(edges, nodes).node_ids
+            ('Cid', 'Bob', 'Ann')
+        """
+        columns = (source, target, weight)
+        parts = from_frames(edges, nodes, columns, y, encode, options)
+        encoder = parts.pop("feature_encoder", None)
+        return replace(cls.from_edges(**parts), feature_encoder=encoder)
 
     @classmethod
     def from_networkx(
@@ -155,14 +225,17 @@ class Graph:
         Args:
             graph: networkx graph whose nodes are strings or integers.
             x: Names of the node attributes with the features, such as ``["age", "height"]``, each
-                a number or a list of numbers; or an array in the order of ``graph.nodes``.
-            y: Name of the node attribute with the label; or the labels in that order.
+                a number or a list of numbers; or an array in the order of ``graph.nodes``, or a
+                frame with the names of the nodes, as for :meth:`from_edges`.
+            y: Name of the node attribute with the label, an integer or string, -1 where it is
+                missing; or the labels as ``x``.
             weight: Name of the edge attribute with the weight; an edge without it has weight 1.
             merge: As for :meth:`from_edges`.
             directed: As for :meth:`from_edges`.
 
         Raises:
-            DataError: If a node lacks an attribute, or :meth:`from_edges` refuses the input.
+            DataError: If a node lacks a feature, or all lack an attribute, or
+                :meth:`from_edges` refuses the input.
         """
         return cls.from_edges(**from_networkx(graph, x, y, weight), merge=merge, directed=directed)
 
@@ -180,15 +253,16 @@ class Graph:
         """Make a graph from the non-zero entries of a square matrix; their values are weights.
 
         Args:
-            adj: Sparse matrix of scipy or dense array, shape ``(N, N)``. Booleans, and values
-                that are all 1, make an unweighted graph.
-            x: Features, shape ``(N, F)``.
-            y: Labels, shape ``(N,)``.
+            adj: Sparse matrix of scipy, dense array, or data frame whose rows and columns have
+                the names of the nodes, shape ``(N, N)``. Booleans, and values that are all 1, make
+                an unweighted graph.
+            x: Features as for :meth:`from_edges`; the rows of a frame name the nodes of a matrix.
+            y: Labels as for :meth:`from_edges`.
             merge: See :meth:`from_edges`.
             directed: See :meth:`from_edges`.
             name: Name of the graph in messages.
         """
-        parts = from_scipy(adj)
+        parts = from_scipy(adj, x)
         return cls.from_edges(**parts, x=x, y=y, merge=merge, directed=directed, name=name)
 
     @classmethod
@@ -202,8 +276,8 @@ class Graph:
     ) -> "Graph":
         """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
-        Directed edges become links; ``y`` is left out unless it has an integer per node. For
-        ``merge`` and ``directed`` see :meth:`from_edges`.
+        Directed edges become links; ``y`` is left out unless it has an integer per node. What
+        else is left out is logged. For ``merge`` and ``directed`` see :meth:`from_edges`.
         """
         return cls.from_edges(**from_pyg(data), merge=merge, directed=directed, name=name)
 
@@ -224,11 +298,7 @@ class Graph:
 
     def to_pyg(self) -> "Data":
         """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight``, ``y``."""
-        from torch_geometric.data import Data
-
-        weight = {} if self.edge_weight is None else {"edge_weight": self.edge_weight}
-        n = self.num_nodes
-        return Data(x=self.dense_x, edge_index=self.edge_index, y=self.y, num_nodes=n, **weight)
+        return to_pyg(self)
 
     @property
     def num_links(self) -> int:
@@ -341,34 +411,3 @@ class Graph:
     def __repr__(self) -> str:
         counts = f"{self.num_nodes} nodes, {self.num_links} links, {self.num_features} features"
         return f"Graph({self.name!r}, {counts})"
-
-
-def both_directions(links: Tensor) -> Tensor:
-    """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
-    u, v = links.numpy()
-    n = int(links.max()) + 1 if links.numel() else 1
-    code = np.concatenate([u * n + v, v * n + u])
-    code.sort()
-    return torch.from_numpy(np.stack(np.divmod(code, n)))
-
-
-def _check_lengths(graph: Graph) -> None:
-    """Raise unless features, labels and names fit the number of nodes."""
-    for name, value in {"x": graph.x, "y": graph.y, "node_ids": graph.node_ids}.items():
-        if value is not None and len(value) != graph.num_nodes:
-            raise DataError(
-                "NODE_SET_MISMATCH",
-                f"{name} must have one entry per node ({graph.num_nodes}), got {len(value)}.",
-            )
-    if graph.feature_names and len(graph.feature_names) != graph.num_features:
-        raise DataError(
-            "FEATURE_NAMES",
-            f"feature_names must name each of the {graph.num_features} columns of x, got"
-            f" {len(graph.feature_names)}.",
-        )
-    if graph.y is not None and graph.label_names and graph.y.max() >= len(graph.label_names):
-        raise DataError(
-            "LABELS",
-            f"y must lie below the number of label_names ({len(graph.label_names)}),"
-            f" got {int(graph.y.max())}.",
-        )

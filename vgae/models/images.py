@@ -9,7 +9,7 @@ import torch
 
 from vgae.decoders import BernoulliDecoder, ConvGenerator, MLPGenerator, NormalDecoder
 from vgae.encoders import ConvEncoder, MLPEncoder
-from vgae.errors import UsageError
+from vgae.errors import UsageError, did_you_mean
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.models.files import read_model, write_model
 from vgae.recipes.images import ImageRecipe
@@ -23,9 +23,8 @@ POSTERIORS = {"vae": DiagGaussian, "ae": PointMass}
 def check_image_model(name: str) -> None:
     """Raise ``UsageError`` unless there is a model of that name."""
     if name not in POSTERIORS:
-        raise UsageError(
-            "MODEL", f"no model {name!r} for images; there are {', '.join(POSTERIORS)}."
-        )
+        what = f"no model {name!r} for images; there are {', '.join(POSTERIORS)}."
+        raise UsageError("MODEL", what + did_you_mean(name, POSTERIORS))
 
 
 def build_image_model(

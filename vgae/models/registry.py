@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
-from vgae.errors import UsageError, check_choice
+from vgae.errors import UsageError, check_choice, did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,8 @@ def graph_model(name: str) -> GraphModel:
         if not isinstance(found, GraphModel):
             raise UsageError("MODEL", f"model {name!r}: {entry.value} must be a GraphModel.")
         return found
-    raise UsageError("MODEL", f"no model {name!r}; there are {', '.join(model_names())}.")
+    what = f"no model {name!r}; there are {', '.join(model_names())}."
+    raise UsageError("MODEL", what + did_you_mean(name, model_names()))
 
 
 def name_of(encoder: Any, posterior: str, decoder: Any, first: str = "") -> str:

@@ -6,18 +6,20 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vgae.errors import DataError, NumericalError, UsageError
+from vgae.errors import DataError, NumericalError, UsageError, check_choice, nearest
 from vgae.evaluation.calibration import Calibration, Prior
 from vgae.evaluation.links import PairScorer, consistent_method
 from vgae.evaluation.ranking import known_pairs
+from vgae.graphs.aligning import pairs_of_names
 from vgae.graphs.canonical import NodeId, link_positions
+from vgae.graphs.frame_columns import is_frame
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import Trained, evaluating
 from vgae.prediction.best_pairs import (
@@ -47,6 +49,7 @@ _INDEX_NODES, _INDEX_PARTNERS = 20_000, 100
 # for a decoder of the same arithmetic that is called with pairs.
 _PRODUCT, _DECODER = (2.0, 0.05), (25.0, 6.5)
 _SHOWN = 5
+_MANY = 100_000  # nodes, from which on the nearest name is found for one unknown name alone
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,7 +170,8 @@ def predict_links(
             of the posterior means, 0 for a mean of zero. Cosines ignore lengths: they suit
             partners of one node better than pairs of the graph. Probabilities are those of the
             logits in both cases.
-        nodes: Names of the nodes that get partners; all by default.
+        nodes: Names of the nodes that get partners; all by default. An integer also names the
+            node whose name is its text, and the reverse.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
@@ -182,11 +186,11 @@ def predict_links(
     k = operator.index(k)
     if k < 1:
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
-    if metric not in get_args(Metric):
-        raise UsageError("METRIC", f"metric must be one of {get_args(Metric)}, got {metric!r}.")
+    check_choice("metric", metric, Metric)
     if nodes is not None and not per_node:
         raise UsageError("PER_NODE", "nodes requires per_node=True, got per_node=False.")
     num_nodes = graph.num_nodes
+    nodes = [nodes] if isinstance(nodes, str) else nodes
     numbers = range(num_nodes) if nodes is None else _numbers(graph, dict.fromkeys(nodes))
     scorer = _scorer(model, graph)
     scores, device = _scores(scorer, metric), scorer.z.device
@@ -233,8 +237,9 @@ def score_links(
         model: Model or scorer, as for :func:`predict_links`. Over a link that carries messages, a
             pair is scored by a model that has seen it.
         graph: Nodes and features.
-        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)``; they are
-            ranked among each other.
+        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)`` or a frame
+            with the columns ``source`` and ``target``, or of two columns; they are ranked among
+            each other.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
 
     Raises:
@@ -315,20 +320,37 @@ def _announce(
 
 def _numbers(graph: Graph, names: Iterable[NodeId]) -> list[int]:
     """Return the numbers of nodes by name, or raise an error with the unknown names."""
-    number = {name: i for i, name in enumerate(graph.ids)}
+    number: dict[Any, int] = {name: i for i, name in enumerate(graph.ids)}
     names = list(names)
+    if any(name not in number for name in names):
+        # A name that was read from text may have the other type.
+        texts = {str(name): i for name, i in number.items()}
+        others = [name for name in names if isinstance(name, str | int | np.integer)]
+        number |= {n: texts[str(n)] for n in others if n not in number and str(n) in texts}
     if unknown := [name for name in names if name not in number]:
-        first = ", ".join(f"{name!r:.60}" for name in dict.fromkeys(unknown[:_SHOWN]))
+        first = list(dict.fromkeys(unknown[:_SHOWN]))
         raise DataError(
             "UNKNOWN_NODE",
             f"{len(unknown)} {'name is' if len(unknown) == 1 else 'names are'} not in"
-            f" {graph.name}, first {first}; names of its nodes are like {graph.ids[0]!r:.60}.",
+            f" {graph.name}, first {', '.join(f'{name!r:.60}' for name in first)}; names of its"
+            f" nodes are like {graph.ids[0]!r:.60}.{_near_names(graph, first)}",
         )
     return [number[name] for name in names]
 
 
+def _near_names(graph: Graph, unknown: Sequence[Any]) -> str:
+    """Return a question with the nearest name of each unknown one; empty if there is none."""
+    tried = unknown[:1] if graph.num_nodes > _MANY else unknown
+    near = {name: nearest(name, graph.ids) for name in tried}
+    found = [
+        f"{known!r:.60} for {name!r:.60}" for name, known in near.items() if known is not None
+    ]
+    return f" Did you mean {', '.join(found)}?" if found else ""
+
+
 def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor) -> Tensor:
     """Return the numbers of pairs of names, shape ``(2, P)``."""
+    pairs = pairs_of_names(pairs) if is_frame(pairs) else pairs
     listed = pairs.tolist() if isinstance(pairs, np.ndarray | Tensor) else pairs
     # A string of two letters is no pair of names.
     given = [(pair,) if isinstance(pair, str) else tuple(pair) for pair in listed]

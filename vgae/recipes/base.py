@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
-from vgae.errors import UsageError
+from vgae.errors import UsageError, did_you_mean
 
 Keep = Literal["best", "last"]
 Optimizer = Literal["adam", "rmsprop", "adagrad"]
@@ -72,9 +72,8 @@ class Training:
         values = {}
         for name, value in settings.items():
             if name not in types:
-                raise UsageError(
-                    "RECIPE", f"{name!r} is no field of a recipe; they are {', '.join(types)}."
-                )
+                what = f"{name!r} is no field of a recipe; they are {', '.join(types)}."
+                raise UsageError("RECIPE", what + did_you_mean(name, types))
             is_text = isinstance(value, str) and types[name] is not str
             values[name] = _parse(name, value, types[name]) if is_text else _plain(value)
         changed = replace(self, **values)
@@ -111,7 +110,8 @@ class Training:
 def _check(name: str, kind: Any, value: Any, span: tuple[float, float] | None) -> None:
     """Raise ``UsageError`` unless a value is of its type and in its range."""
     if get_origin(kind) is Literal and value not in get_args(kind):
-        raise UsageError("RECIPE", f"{name} must be one of {get_args(kind)}, got {value!r}.")
+        what = f"{name} must be one of {get_args(kind)}, got {value!r}."
+        raise UsageError("RECIPE", what + did_you_mean(value, get_args(kind)))
     if kind in (bool, str) and type(value) is not kind:
         raise UsageError("RECIPE", f"{name} must be of type {kind.__name__}, got {value!r:.60}.")
     if span is None:

@@ -4,7 +4,7 @@ import logging
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from vgae.errors import UsageError
+from vgae.errors import UsageError, did_you_mean
 from vgae.recipes.base import MOST, Ranges, Training
 
 if TYPE_CHECKING:
@@ -168,5 +168,6 @@ def _feature_density(graph: "Graph") -> float | None:
 def recipe_named(name: str) -> Recipe:
     """Return a recipe by name; raise ``UsageError`` if there is none."""
     if name not in RECIPES:
-        raise UsageError("RECIPE", f"no recipe {name!r}; there are {', '.join(RECIPES)}.")
+        what = f"no recipe {name!r}; there are {', '.join(RECIPES)}."
+        raise UsageError("RECIPE", what + did_you_mean(name, RECIPES))
     return RECIPES[name]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from vgae.errors import UsageError
+from vgae.errors import UsageError, did_you_mean
 from vgae.recipes.base import MOST, Ranges, Training
 
 Network = Literal["mlp", "conv"]
@@ -147,6 +147,6 @@ def default_recipe(num_train: int) -> ImageRecipe:
 def image_recipe_named(name: str) -> ImageRecipe:
     """Return a recipe by name; raise ``UsageError`` if there is none."""
     if name not in IMAGE_RECIPES:
-        names = ", ".join(IMAGE_RECIPES)
-        raise UsageError("RECIPE", f"no recipe {name!r} for images; there are {names}.")
+        what = f"no recipe {name!r} for images; there are {', '.join(IMAGE_RECIPES)}."
+        raise UsageError("RECIPE", what + did_you_mean(name, IMAGE_RECIPES))
     return IMAGE_RECIPES[name]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vgae.errors import DataError
+from vgae.errors import DataError, nearest
 
 
 def check_regular(path: Path) -> None:
@@ -44,10 +44,23 @@ def file_size(path: Path) -> int:
         check_regular(path)
         size = path.stat().st_size
     except (OSError, ValueError) as error:
-        raise DataError("CANNOT_READ", f"{path}: {brief(error)}.") from None
+        near = _near_file(path) if isinstance(error, FileNotFoundError) else ""
+        raise DataError("CANNOT_READ", f"{path}: {brief(error)}.{near}") from None
     if size == 0:
         raise DataError("FILE_EMPTY", f"{path}: it is empty; download it again.")
     return size
+
+
+def _near_file(path: Path) -> str:
+    """Return a question with the file of the nearest name in the folder of a missing one."""
+    try:
+        near = nearest(path.name, sorted(entry.name for entry in path.parent.iterdir()))
+    except OSError:
+        return ""
+    # The suffix alone makes no two names alike.
+    if near is None or nearest(path.stem, [Path(near).stem]) is None:
+        return ""
+    return f" Did you mean {str(path.with_name(near))!r:.200}?"
 
 
 def parsed_json(text: str | bytes) -> Any:

@@ -16,7 +16,7 @@ import matplotlib
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from vgae.errors import UsageError, printable
+from vgae.errors import UsageError, did_you_mean, printable
 from vgae.report.figures.paper_layouts import LINE
 from vgae.report.figures.style import TEXT
 from vgae.report.view import view_of
@@ -93,7 +93,8 @@ def check_kind(kind: str, runs: Sequence[FinishedRun]) -> None:
     """Raise ``UsageError`` unless all runs have data for a kind of figure."""
     known = figure_kinds()
     if kind not in known:
-        raise UsageError("FIGURE", f"there is no figure {kind!r}; there are {', '.join(known)}.")
+        what = f"there is no figure {kind!r}; there are {', '.join(known)}."
+        raise UsageError("FIGURE", what + did_you_mean(kind, known))
     views = [view_of(run.config) for run in runs]
     shared = list(dict.fromkeys(name for view in views for name in view.shared_figures()))
     if len(runs) > 1 and kind not in shared:
