@@ -1,7 +1,7 @@
 """Loading of a graph of the catalogue by name."""
 
 from vgae.data.catalog import Features, entry
-from vgae.data.files import read_npz
+from vgae.data.graph_npz import read_npz
 from vgae.data.planetoid import load_planetoid
 from vgae.errors import UsageError, check_choice
 from vgae.graphs.graph import Graph

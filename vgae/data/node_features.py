@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from vgae.data.folders import read_lists
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
 from vgae.data.parquet import coded_names, numbers, read_parquet
@@ -81,6 +82,9 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
                         separated by commas, tabs or semicolons
     ``.parquet``        a column of names (``node_id``, ``id``, or else the first); the others
                         are the features
+    ``.json``           a list for each node, of numbers or of the indices of features that are
+                        1; see :func:`vgae.data.folders.list_features`
+    ``.txt``            ``*_node_feature_label.txt`` of geom-gcn
     ==================  ==========================================================================
 
     Names in text are text, or integers if each is in canonical form.
@@ -108,10 +112,13 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
             features = _from_parquet(path)
         elif kind in (".csv", ".tsv"):
             features = _from_text(path, reading.encoding)
+        elif kind in (".json", ".txt"):
+            names, x, _ = read_lists(path, kind, reading)
+            features = _checked(names, x)
         else:
             raise DataError(
                 "FILE_FORMAT",
-                "features must be in a .npy, .npz, .csv, .tsv (also .gz) or .parquet file.",
+                "features must be in a .npy, .npz, .csv, .tsv, .json (also .gz) or .parquet file.",
             )
         if features.names is None or reading.normalize == "none":
             return features
