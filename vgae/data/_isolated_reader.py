@@ -98,60 +98,84 @@ def beside(found: Arrays, names: Sequence[str], used: set[str], graph: str) -> s
     return None
 
 
-def checked(file: Any, name: str) -> Any:
-    """Return an element of an HDF5 file, or raise if a part of it leads to another file."""
+def part(item: Any, name: str) -> Any:
+    """Return a part of an HDF5 file, or raise if it or what is in it leads to another file."""
     import h5py
 
-    def check(item: Any, key: str) -> Any:
-        link, found = item.get(key, getlink=True), item[key]
-        is_away = not isinstance(link, h5py.HardLink)
-        if isinstance(found, h5py.Dataset):
-            is_away |= bool(found.external) or found.is_virtual
-        if is_away:
+    for key in name.split("/"):
+        link = item.get(key, getlink=True)
+        if link is not None and not isinstance(link, h5py.HardLink):
             raise Refused("H5AD_CORRUPT", f"{name} leads to another file or place")
-        return found
-
-    def check_all(item: Any) -> None:
-        if isinstance(item, h5py.Group):
-            for key in item.keys():  # noqa: SIM118
-                check_all(check(item, str(key)))
-
-    place = file
-    for part in name.split("/"):
-        place = check(place, part)
-    check_all(place)
-    return place
+        item = item[key]
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        raise Refused("H5AD_CORRUPT", f"{name} leads to another file")
+    return item
 
 
 def read_h5ad(path: str, graph: str | None, label: str | None) -> tuple[Arrays, list[str]]:
     """Return the arrays of an AnnData file, and messages."""
     import h5py
     import numpy as np
-    from anndata.io import read_elem
 
     with h5py.File(path, "r") as opened:
         file: Any = opened
 
-        def elem(name: str) -> Any:
-            return read_elem(checked(file, name))
-
         def keys(name: str) -> list[str]:
-            return list(file[name]) if isinstance(file.get(name), h5py.Group) else []
+            return list(part(file, name)) if name in file else []
 
-        if "obs" not in file:
-            raise Refused("H5AD_CORRUPT", "it has no obs, so it is not AnnData")
+        if "_index" not in (file["obs"].attrs if "obs" in file else ()):
+            cure = "read it by anndata and write it again"
+            raise Refused("H5AD_CORRUPT", f"it is not AnnData of version 0.7 or later; {cure}")
         chosen = chosen_graph(keys("obsp"), graph)
-        arrays, obs = parts_of("adj", elem(f"obsp/{chosen}")), elem("obs")
+        arrays = parts_of("adj", matrix(part(file, f"obsp/{chosen}")))
         source = "obsm/X_pca" if "X_pca" in keys("obsm") else "X" if "X" in file else None
-        x = None if source is None else elem(source)
-        if x is not None and x.shape is not None:
+        x = None if source is None else matrix(part(file, source))
+        if x is not None:
             arrays |= parts_of("attr", x)
-        if source == "X" and "var" in file:
-            arrays["attr_names"] = np.array([str(name) for name in elem("var").index])
-        arrays["node_names"] = np.array([str(name) for name in obs.index])
+        if source == "X" and "_index" in part(file, "var").attrs:
+            arrays["attr_names"] = np.array(column(file["var"], file["var"].attrs["_index"]))
+        obs = part(file, "obs")
+        names = column(obs, obs.attrs["_index"])
+        arrays["node_names"] = np.array(names)
         if label is not None:
-            arrays["labels"] = labels_in(obs, label)
-    return arrays, [f"graph from obsp/{chosen}, features from {source}, {len(obs.index)} nodes"]
+            listed = [str(key) for key in obs.attrs.get("column-order", ())]
+            if label not in listed:
+                shown = ", ".join(listed)[:200] or "none"
+                what = f"obs has no column {label!r:.60}; it has {shown}"
+                raise Refused("LABEL_COLUMN", what)
+            arrays["labels"] = np.array(column(obs, label))
+    return arrays, [f"graph from obsp/{chosen}, features from {source}, {len(names)} nodes"]
+
+
+def matrix(item: Any) -> Any:
+    """Return a matrix, sparse if it is stored so; ``None`` for an empty dataset."""
+    import h5py
+    import scipy.sparse as sp
+
+    if isinstance(item, h5py.Dataset):
+        return None if item.shape is None else item[()]
+    data, indices, indptr = (part(item, name)[()] for name in ("data", "indices", "indptr"))
+    shape = tuple(int(size) for size in item.attrs["shape"])
+    kind = str(item.attrs.get("encoding-type", item.attrs.get("h5sparse_format", "csr")))
+    make = sp.csc_array if kind.startswith("csc") else sp.csr_array
+    return make((data, indices, indptr), shape=shape)
+
+
+def column(table: Any, name: str) -> list[str]:
+    """Return a column of a table as text, empty where unknown."""
+    import h5py
+
+    item = part(table, str(name))
+    if isinstance(item, h5py.Dataset):
+        is_text = h5py.check_string_dtype(item.dtype) is not None
+        values = (item.asstr() if is_text else item)[()]
+        return ["" if value != value else str(value) for value in values]
+    if "codes" in item:
+        names = column(item, "categories")
+        return [names[code] if code >= 0 else "" for code in part(item, "codes")[()].tolist()]
+    mask = part(item, "mask")[()].tolist()
+    pairs = zip(column(item, "values"), mask, strict=True)
+    return ["" if is_unknown else value for value, is_unknown in pairs]
 
 
 def chosen_graph(graphs: Sequence[str], given: str | None) -> str:
@@ -167,17 +191,6 @@ def chosen_graph(graphs: Sequence[str], given: str | None) -> str:
         listed = ", ".join(graphs)[:200]
         raise Refused("H5AD_GRAPH", f"choose one of the graphs in obsp, {listed}, {cure}")
     return usual
-
-
-def labels_in(obs: Any, label: str) -> Any:
-    """Return a column of ``obs`` as text, empty where unknown."""
-    import numpy as np
-
-    if label not in obs.columns:
-        listed = ", ".join(map(str, obs.columns))[:200]
-        raise Refused("LABEL_COLUMN", f"obs has no column {label!r:.60}; it has {listed}")
-    texts = np.array([str(value) for value in obs[label]])
-    return np.where(obs[label].isna().to_numpy(), "", texts)
 
 
 def answer(read: Callable[[], tuple[Arrays, list[str]]], kind: str, output: str) -> Arrays:

@@ -111,7 +111,7 @@ def read_graph(
         DataError: If a file is missing, damaged or of another kind, or holds no valid graph.
     """
     path, reading = Path(path), Reading.of(options)
-    if path.is_dir():
+    if _is_folder(path):
         known, name = Format(folder_reader(path)), graph_name(path.resolve())
     else:
         file_size(path)
@@ -129,6 +129,13 @@ def read_graph(
             f" features or an attribute of nodes, and {path} has none of this name.",
         )
     return graph
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # no such name is possible: reported as a missing file
+        return False
 
 
 def _format_of(path: Path, reading: Reading) -> Format:

@@ -198,6 +198,8 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
     counts = _column(raw, "num-node-list.csv", reading)
     if len(counts) != 1:
         raise DataError("FOLDER_LAYOUT", f"{raw}: it holds {len(counts)} graphs, not one.")
+    if not 0 <= counts[0] < 2**53 or counts[0] != int(counts[0]):
+        raise DataError("FIELDS", f"{raw}: {counts[0]} is no number of nodes.")
     edges = _table(raw, "edge.csv", reading)
     feat, label = (
         _table(raw, file, reading) if _found(raw, file) else None

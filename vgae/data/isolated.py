@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def read_h5ad(path: Path, reading: Reading, name: str) -> Graph:
     of ``obs``; labels from the column ``reading.label_column`` of ``obs``.
 
     Raises:
-        UsageError: ``MISSING_PACKAGE`` without anndata.
+        UsageError: ``MISSING_PACKAGE`` without h5py, which the extra ``anndata`` installs.
         DataError: ``H5AD_CORRUPT``; ``H5AD_GRAPH`` without a graph, or with several;
             ``LABEL_COLUMN``; ``UNPACKED_SIZE``; or as
             :func:`vgae.data.array_graphs.graph_of_arrays`.
@@ -69,8 +68,7 @@ def read_h5ad(path: Path, reading: Reading, name: str) -> Graph:
     with path.open("rb") as file:
         if file.read(8) != _HDF5:
             raise DataError("H5AD_CORRUPT", "it is not HDF5; download it again.")
-    if find_spec("anndata") is None:
-        optional_module("anndata", "anndata")
+    optional_module("h5py", "anndata")
     graph = None if reading.weight == "none" else reading.weight
     arrays = _arrays("h5ad", path, {"graph": graph, "label": reading.label_column})
     if reading.weight == "none" and "adj_data" in arrays:

@@ -62,7 +62,7 @@ def read_json_graph(path: Path, reading: Reading, name: str) -> Graph:
             ids,
             attributes,
             [_places(path, k, pair, place_of) for k, pair in enumerate(ends)],
-            [_attributes(edge) if isinstance(edge, dict) else {} for edge in edges],
+            [_link_attributes(edge) for edge in edges],
             directed=directed,
             name_attribute=_name_attribute(attributes) if numbered else None,
         ),
@@ -143,6 +143,12 @@ def _attributes(item: Mapping[str, Any]) -> dict[str, Any]:
     for part in inner:
         own.update(part)
     return own
+
+
+def _link_attributes(edge: Any) -> dict[str, Any]:
+    own = _attributes(edge) if isinstance(edge, dict) else {}
+    ends = {*_ID, *(key for keys in _ENDS for key in keys)}
+    return {key: value for key, value in own.items() if key not in ends}
 
 
 def _end_keys(edge: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -112,7 +112,7 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
             features = _from_parquet(path)
         elif kind in (".csv", ".tsv"):
             features = _from_text(path, reading.encoding)
-        elif kind in (".json", ".txt"):
+        elif kind == ".json" or path.name.endswith("_node_feature_label.txt"):
             names, x, _ = read_lists(path, kind, reading)
             features = _checked(names, x)
         else:

@@ -5,7 +5,6 @@ Source: Mrvar & Batagelj, `Pajek reference manual <http://mrvar.fdv.uni-lj.si/pa
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from vgae.data.attributed import Document, graph_of_document
@@ -114,18 +113,18 @@ class _Network:
         if self.section == "*matrix":
             if len(fields) != self.count or self.row >= self.count or self.is_bipartite:
                 raise self._corrupt(number, f"{self.count} rows of {self.count} numbers")
-            found: Iterator[tuple[int, int, str | None]] = (
+            found: list[tuple[int, int, str | None]] = [
                 (self.row, k, value) for k, value in enumerate(fields) if value.strip("0.") != ""
-            )
+            ]
             self.row += 1
         elif self.section.endswith("list"):
             source, *targets = (self._node(number, text) for text in fields)
-            found = ((source, target, None) for target in targets)
+            found = [(source, target, None) for target in targets]
         else:
             if len(fields) < 2:
                 raise self._corrupt(number, "two numbers of vertices")
             ends = self._node(number, fields[0]), self._node(number, fields[1])
-            found = iter([(*ends, fields[2] if len(fields) > 2 else None)])
+            found = [(*ends, fields[2] if len(fields) > 2 else None)]
         for source, target, weight in found:
             self.edges.append((source, target))
             self.weights.append(weight)
