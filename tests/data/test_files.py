@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vgae.data.files import read_graph, read_npz, write_npz
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.graphs.graph import Graph
 
 EDGES = [[0, 1, 1, 3, 3], [1, 0, 2, 3, 4]]
@@ -270,7 +270,7 @@ def fifo(path):
         pytest.param("a\0.npz", lambda path: None, "CANNOT_READ", id="L01-nul"),
         pytest.param("graph.doc", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="suffix"),
         pytest.param("graph", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="no suffix"),
-        pytest.param("g.npz.gz", lambda p: p.write_text("0 1"), "NPZ_CORRUPT", id="npz in gzip"),
+        pytest.param("g.npz.gz", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="npz in gzip"),
         pytest.param("empty.npz", lambda p: p.touch(), "FILE_EMPTY", id="L02"),
         pytest.param("empty.csv", lambda p: p.touch(), "FILE_EMPTY", id="L02-csv"),
         pytest.param("html.npz", lambda p: p.write_text("<html>"), "NPZ_CORRUPT", id="L22-html"),
@@ -304,14 +304,43 @@ def test_a_file_of_before_weights_is_read(tmp_path):
     assert content_of(read_npz(tmp_path / "old.npz")) == content_of(graph)
 
 
-@pytest.mark.parametrize("suffix", [".graphml", ".GML", ".gexf"])
-def test_formats_of_networkx_are_left_to_networkx(suffix, tmp_path):
-    (tmp_path / f"a{suffix}").write_text("<graphml/>")
-    with pytest.raises(
-        DataError, match=r"read it by networkx, then call Graph\.from_networkx"
-    ) as caught:
-        read_graph(tmp_path / f"a{suffix}")
+@pytest.mark.row("L43")
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("a.gpickle", r"from_networkx .*if you trust it"),
+        ("a.pt", r"Graph\.from_pyg .*if you trust it"),
+        ("a.XLSX", r"save its table of edges as \.csv"),
+        ("a.dot", r"read_dot\); load it yourself, then call vgae\.Graph\.from_networkx"),
+        ("a.sqlite", r"as \.csv"),
+        ("a.RData", "igraph::write_graph"),
+        ("a.graphmlz", r"rename it to \.graphml\.gz"),
+        ("a.dgl", "dgl.to_networkx"),
+        ("a.loom", "as .h5ad"),
+        ("a.hdf5", "as .h5ad"),
+        ("a.links", "--format edges"),
+    ],
+)
+def test_a_format_that_is_not_read_names_the_way_to_convert_it(name, cure, tmp_path):
+    (tmp_path / name).write_text("a b\nb c\n")
+    with pytest.raises(DataError, match=cure) as caught:
+        read_graph(tmp_path / name)
     assert caught.value.code == "FILE_FORMAT"
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_format_can_be_given_for_any_suffix(tmp_path):
+    (tmp_path / "a.links").write_text("a b\nb c\n")
+    assert read_graph(tmp_path / "a.links", format="edges").num_links == 2
+    (tmp_path / "a.xml").write_text("[[1, 2]]")
+    assert read_graph(tmp_path / "a.xml", format=".JSON").num_links == 1
+
+
+def test_labels_that_are_nowhere_are_not_forgotten(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n")
+    with pytest.raises(UsageError, match="--label-column") as caught:
+        read_graph(tmp_path / "a.csv", label_column="kind")
+    assert caught.value.code == "LABEL_COLUMN"
 
 
 LINKS = {("a", "b"): 1.5, ("b", "c"): 2.0, ("c", "d"): 0.5}

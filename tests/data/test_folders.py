@@ -112,6 +112,7 @@ def test_a_paper_without_words_is_refused_and_the_cure_works(tmp_path):
     assert (graph.ids[3], graph.y[3], graph.dense_x[3].tolist()) == (9, -1, [0, 0])
 
 
+@pytest.mark.row("L41")
 @pytest.mark.parametrize(
     ("files", "changes", "code", "message"),
     [
@@ -161,6 +162,7 @@ def test_lists_of_numbers_or_of_indices(lists, expected, tmp_path):
     assert graph.dense_x.tolist() == expected
 
 
+@pytest.mark.row("L40")
 @pytest.mark.parametrize("lists", [{"a": [1, 2], "b": [0, 2]}, {"a": [1.5], "b": [2.5, 1]}])
 def test_lists_that_may_be_either_are_refused(lists, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(lists))

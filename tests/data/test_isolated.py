@@ -47,6 +47,7 @@ def test_other_layouts_of_matlab_files(variables, tmp_path):
         assert (graph.y.tolist(), graph.label_names) == ([0, 1, 1, 0], ("1", "3"))
 
 
+@pytest.mark.row("L35")
 def test_matlab_files_without_a_graph_are_refused(tmp_path):
     with pytest.raises(DataError, match="network, net, A or adjacency; found z") as caught:
         read_graph(mat(tmp_path / "g.mat", z=np.ones((2, 3))))
@@ -57,6 +58,7 @@ def test_matlab_files_without_a_graph_are_refused(tmp_path):
     assert caught.value.code == "FILE_FORMAT"
 
 
+@pytest.mark.row("L34")
 def test_damage_that_crashes_scipy_is_one_error(tmp_path):
     """An index of a sparse matrix that points outside ended the process by a signal."""
     good = mat(tmp_path / "g.mat", network=ADJ).read_bytes()
@@ -111,6 +113,7 @@ def test_principal_components_go_before_counts(tmp_path):
     assert graph.link_weight.tolist() == [2, 1]
 
 
+@pytest.mark.row("L35")
 def test_cells_without_one_graph_are_refused(tmp_path):
     cells().write_h5ad(tmp_path / "g.h5ad")
     with pytest.raises(DataError, match=r"scanpy\.pp\.neighbors") as caught:
@@ -123,6 +126,7 @@ def test_cells_without_one_graph_are_refused(tmp_path):
     assert read_graph(tmp_path / "g.h5ad", weight="b").num_links == 2
 
 
+@pytest.mark.row("L34")
 @pytest.mark.parametrize("kind", ["link", "external"])
 def test_a_file_that_leads_to_another_is_refused(kind, tmp_path):
     h5py = pytest.importorskip("h5py")

@@ -103,6 +103,7 @@ def test_our_own_export_to_networkx_is_read_back(tmp_path):
     assert again.y.tolist() == [0, 1, 0]
 
 
+@pytest.mark.row("L37")
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [

@@ -75,6 +75,7 @@ def test_a_data_set_of_pyg_is_read_twice(home, capsys):
     assert load_dataset("pyg:Made").num_nodes == 4
 
 
+@pytest.mark.row("L42")
 @pytest.mark.parametrize(
     ("source", "code", "message"),
     [

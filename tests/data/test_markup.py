@@ -94,7 +94,7 @@ DTD = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;
 @pytest.mark.parametrize(
     "head",
     [DTD, '<!DOCTYPE x SYSTEM "file:///etc/passwd">'],
-    ids=["L48-entities", "L48-external"],
+    ids=["L31-entities", "L31-external"],
 )
 def test_xml_with_a_dtd_is_refused(head, suffix, tmp_path):
     WRITE[suffix](sample(), tmp_path / f"g.{suffix}")
@@ -109,6 +109,7 @@ def test_xml_with_a_dtd_is_refused(head, suffix, tmp_path):
     assert read_graph(tmp_path / f"g.{suffix}").num_nodes == 4
 
 
+@pytest.mark.row("L32")
 @pytest.mark.parametrize("suffix", WRITE)
 @pytest.mark.parametrize("cut", [0.3, 0.8])
 def test_damaged_markup_is_one_error(suffix, cut, tmp_path):

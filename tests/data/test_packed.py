@@ -97,6 +97,7 @@ def test_an_archive_has_the_name_of_its_member_and_its_own(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["mine.zip", "mine2.zip"]
 
 
+@pytest.mark.row("L33")
 @pytest.mark.parametrize("name", ["e.csv.zip", "e.zip"])
 @pytest.mark.parametrize("members", [{}, {"a.csv": EDGES, "b.csv": EDGES}])
 def test_an_archive_of_several_files_is_to_be_unpacked(name, members, tmp_path):
@@ -121,6 +122,7 @@ def test_a_method_that_takes_memory_is_refused(tmp_path):
     assert caught.value.code == "ZIP_CORRUPT"
 
 
+@pytest.mark.row("L38")
 def test_a_document_beyond_its_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "DOCUMENT", 100)
     (tmp_path / "g.json").write_text("[" + "[1,2]," * 50 + "[1,2]]")

@@ -52,6 +52,7 @@ def test_the_network_of_a_project_is_read_without_its_partitions(tmp_path):
     assert read_graph(tmp_path / "g.paj").num_links == 1
 
 
+@pytest.mark.row("L39")
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [

@@ -152,8 +152,7 @@ def _no_graph(arrays: Mapping[str, np.ndarray], pickled: Sequence[str]) -> DataE
         return DataError(
             "PICKLE_REFUSED",
             f"it holds pickled objects ({printable(', '.join(pickled))[:100]}), which are not"
-            " opened, and no graph beside them; if you trust it, load it by numpy and call"
-            " vgae.Graph.from_edges.",
+            " opened, and no graph beside them; save arrays of numbers: edge_index, x, y.",
         )
     return DataError(
         "NPZ_KEYS",
