@@ -195,7 +195,8 @@ def by_networkx(write: Callable[..., Any], suffix: str) -> bytes:
 
 GEOM = {
     "out1_graph_edges.txt": b"node_id\tnode_id\n0\t1\n2\t1\n",
-    "out1_node_feature_label.txt": b"node_id\tfeature\tlabel\n1\t0,0,1\t1\n0\t0,1,0\t2\n2\t1,1,1\t0\n",
+    "out1_node_feature_label.txt": b"node_id\tfeature\tlabel\n1\t0,0,1\t1\n"
+    b"0\t0,1,0\t2\n2\t1,1,1\t0\n",
 }
 MUSAE = {
     "m_edges.csv": b"id1,id2\n0,1\n2,1\n",
@@ -218,7 +219,10 @@ ELEMENTS = (
     b'{"elements": {"nodes": [{"data": {"id": "a"}}, {"data": {"id": "b"}}],'
     b' "edges": [{"data": {"source": "a", "target": "b"}}]}}'
 )
-PAJEK = b'*Network x\n*Vertices 3\n1 "a b" 0.1 0.2\n2 b\n*Arcs\n1 2 0.5\n*Edgeslist\n1 2 3\n*Matrix\n0 1 0\n'
+PAJEK = (
+    b'*Network x\n*Vertices 3\n1 "a b" 0.1 0.2\n2 b\n'
+    b"*Arcs\n1 2 0.5\n*Edgeslist\n1 2 3\n*Matrix\n0 1 0\n"
+)
 BENCHMARK = npz(
     adj_data=CSR.data,
     adj_indices=CSR.indices,

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 _SUFFIXES = ("", ".gz", ".bz2", ".xz", ".zip")
 _CLASSES = ("target", "ml_target", "page_type", "mature", "label")
 _WIDEST = 10**7
+_LARGEST = 3e38
 
 
 class Rows(NamedTuple):
@@ -126,7 +127,9 @@ def list_features(path: Path) -> Rows:
             f"{path}: features in JSON are an object with a list of numbers for each node.",
         )
     for node, row in content.items():
-        if not isinstance(row, list) or not all(type(value) in (int, float) for value in row):
+        if not isinstance(row, list) or not all(
+            type(value) in (int, float) and abs(value) < _LARGEST for value in row
+        ):
             what = f"node {node!a:.60} must have a list of numbers"
             raise DataError("FEATURE_LISTS", f"{path}: {what}.")
     return Rows(list(typed_names([*content])), _features_of([*content.values()], path))
@@ -165,7 +168,7 @@ def _features_of(rows: Sequence[Sequence[float]], path: Path, *, is_text: bool =
     """Return lists of numbers, or of the indices of ones, as features."""
     lengths = {*map(len, rows)}
     repeated = any(len({*row}) < len(row) for row in rows)
-    is_whole = all(value >= 0 and value == int(value) for row in rows for value in row)
+    is_whole = all(0 <= value < 2**53 and value == int(value) for row in rows for value in row)
     has_point = not is_text and any(type(value) is float for row in rows for value in row)
     if len(lengths) == 1 and (repeated or has_point or not is_whole) and lengths != {0}:
         log.info("%s: a row of %d numbers for each node", path, lengths.pop())
