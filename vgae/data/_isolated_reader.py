@@ -132,7 +132,7 @@ def read_h5ad(path: str, graph: str | None, label: str | None) -> tuple[Arrays, 
         x = None if source is None else matrix(part(file, source))
         if x is not None:
             arrays |= parts_of("attr", x)
-        if source == "X" and "_index" in part(file, "var").attrs:
+        if source == "X" and "var" in file and "_index" in part(file, "var").attrs:
             arrays["attr_names"] = np.array(column(file["var"], file["var"].attrs["_index"]))
         obs = part(file, "obs")
         names = column(obs, obs.attrs["_index"])
