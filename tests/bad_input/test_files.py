@@ -64,7 +64,13 @@ def dangling(path):
 
 REFUSED = [
     pytest.param({}, "g.csv", "CANNOT_READ", ["No such file"], id="L01-missing"),
-    pytest.param({"g.csv": os.mkdir}, "g.csv", "CANNOT_READ", ["not a file"], id="L01-folder"),
+    pytest.param(
+        {"g.csv": os.mkdir},
+        "g.csv",
+        "CANNOT_READ",
+        ["this folder holds no graph"],
+        id="L01-folder",
+    ),
     pytest.param({"g.csv": os.mkfifo}, "g.csv", "CANNOT_READ", ["not a file"], id="L01-pipe"),
     pytest.param({"g.csv": loop}, "g.csv", "CANNOT_READ", ["symbolic links"], id="L01-loop"),
     pytest.param({"g.csv": dangling}, "g.csv", "CANNOT_READ", ["No such file"], id="L01-dangling"),
@@ -172,7 +178,7 @@ REFUSED = [
         )
         for name, arrays, found in [
             ("missing", {"format": "vgae-graph-1", "num_nodes": 3}, "found format, num_nodes"),
-            ("other-names", {"edge_index": np.zeros((2, 2), int)}, "found edge_index"),
+            ("other-names", {"links": np.zeros((2, 2), int)}, "found links"),
             ("none", {}, "found nothing|NPZ"),
         ]
     ),

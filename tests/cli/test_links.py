@@ -168,7 +168,7 @@ def test_another_graph_is_embedded_and_predicted_with_the_same_features(
         (["predict", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),
         (["predict", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["embed", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),
-        (["convert", "stdlib", "-o", "x.npz"], 3, "error[CANNOT_READ]"),
+        (["convert", "nowhere.csv", "-o", "x.npz"], 3, "error[CANNOT_READ]"),
         (["convert", "{people}", "-o", "x.csv"], 2, "error[EXPORT_FORMAT]"),
         (["convert", "{people}", "-o", "x.npz", "--merge", "min"], 2, "error[MERGE]"),
         (["convert", "{people}", "-o", "x.npz", "--directed", "error"], 3, "error[DIRECTED]"),

@@ -114,7 +114,7 @@ def test_names_that_numpy_would_change_are_refused_on_writing(names, tmp_path):
 
 
 def test_one_very_long_name_among_many_is_not_stored(tmp_path, monkeypatch):
-    monkeypatch.setattr("vgae.data.files._MOST_NAMES", 4 * 2 * 100)
+    monkeypatch.setattr("vgae.data.graph_npz._MOST_NAMES", 4 * 2 * 100)
     graph = Graph.from_edges([["a" * 100], ["b"]])
     write_npz(graph, tmp_path / "a.npz")
     with pytest.raises(DataError, match="the longest has 101 characters") as caught:
@@ -280,7 +280,7 @@ def fifo(path):
         pytest.param("a\0.npz", lambda path: None, "CANNOT_READ", id="L01-nul"),
         pytest.param("graph.doc", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="suffix"),
         pytest.param("graph", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="no suffix"),
-        pytest.param("g.npz.gz", lambda p: p.write_text("0 1"), "NPZ_CORRUPT", id="npz in gzip"),
+        pytest.param("g.npz.gz", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="npz in gzip"),
         pytest.param("empty.npz", lambda p: p.touch(), "FILE_EMPTY", id="L02"),
         pytest.param("empty.csv", lambda p: p.touch(), "FILE_EMPTY", id="L02-csv"),
         pytest.param("html.npz", lambda p: p.write_text("<html>"), "NPZ_CORRUPT", id="L22-html"),
@@ -314,14 +314,43 @@ def test_a_file_of_before_weights_is_read(tmp_path):
     assert content_of(read_npz(tmp_path / "old.npz")) == content_of(graph)
 
 
-@pytest.mark.parametrize("suffix", [".graphml", ".GML", ".gexf"])
-def test_formats_of_networkx_are_left_to_networkx(suffix, tmp_path):
-    (tmp_path / f"a{suffix}").write_text("<graphml/>")
-    with pytest.raises(
-        DataError, match=r"read it by networkx, then call Graph\.from_networkx"
-    ) as caught:
-        read_graph(tmp_path / f"a{suffix}")
+@pytest.mark.row("L43")
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("a.gpickle", r"from_networkx .*if you trust it"),
+        ("a.pt", r"Graph\.from_pyg .*if you trust it"),
+        ("a.XLSX", r"save its table of edges as \.csv"),
+        ("a.dot", r"read_dot\); load it yourself, then call vgae\.Graph\.from_networkx"),
+        ("a.sqlite", r"as \.csv"),
+        ("a.RData", "igraph::write_graph"),
+        ("a.graphmlz", r"rename it to \.graphml\.gz"),
+        ("a.dgl", "dgl.to_networkx"),
+        ("a.loom", "as .h5ad"),
+        ("a.hdf5", "as .h5ad"),
+        ("a.links", "--format edges"),
+    ],
+)
+def test_a_format_that_is_not_read_names_the_way_to_convert_it(name, cure, tmp_path):
+    (tmp_path / name).write_text("a b\nb c\n")
+    with pytest.raises(DataError, match=cure) as caught:
+        read_graph(tmp_path / name)
     assert caught.value.code == "FILE_FORMAT"
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_format_can_be_given_for_any_suffix(tmp_path):
+    (tmp_path / "a.links").write_text("a b\nb c\n")
+    assert read_graph(tmp_path / "a.links", format="edges").num_links == 2
+    (tmp_path / "a.xml").write_text("[[1, 2]]")
+    assert read_graph(tmp_path / "a.xml", format=".JSON").num_links == 1
+
+
+def test_labels_that_are_nowhere_are_not_forgotten(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n")
+    with pytest.raises(UsageError, match="--label-column") as caught:
+        read_graph(tmp_path / "a.csv", label_column="kind")
+    assert caught.value.code == "LABEL_COLUMN"
 
 
 LINKS = {("a", "b"): 1.5, ("b", "c"): 2.0, ("c", "d"): 0.5}
@@ -649,34 +678,3 @@ def test_options_of_tables_without_a_table_are_refused(people, option, features,
     with pytest.raises(UsageError, match="about a table of nodes") as caught:
         read_graph(people[0], features=features, **option)
     assert caught.value.code == next(iter(option)).upper()
-
-
-class TestFrames:
-    """Data frames in the place of files."""
-
-    edges = pd.DataFrame({"source": ["a", "b"], "target": ["b", "c"], "w": [2, 3]})
-    nodes = pd.DataFrame({"age": [1, 2, 3], "kind": ["x", "y", "x"]}, index=["c", "b", "a"])
-
-    def test_a_frame_is_read_with_the_options_of_files(self):
-        graph = read_graph(self.edges, features=self.nodes, label_column="kind", weight="w")
-        assert graph.node_ids == ("c", "b", "a")
-        assert graph.x.tolist() == [[1], [2], [3]]
-        assert (graph.y.tolist(), graph.label_names) == ([0, 1, 0], ("x", "y"))
-        assert graph.link_weight.tolist() == [3, 2]
-        named = self.edges.set_axis(["p", "q", "r"], axis=1)
-        again = read_graph(named, columns=("p", "q", "r"), merge="sum")
-        assert again.link_weight.tolist() == [2, 3]
-
-    def test_frames_and_files_go_together(self, tmp_path):
-        self.edges.to_csv(tmp_path / "e.csv", index=False)
-        self.nodes[["age"]].to_csv(tmp_path / "x.csv", index_label="id")
-        for graph in (
-            read_graph(tmp_path / "e.csv", features=self.nodes[["age"]], weight="none"),
-            read_graph(self.edges, features=tmp_path / "x.csv", weight="none"),
-        ):
-            assert graph.node_ids == ("a", "b", "c")
-            assert (graph.feature_names, graph.x.tolist()) == (("age",), [[3], [2], [1]])
-
-    def test_options_of_files_alone_are_refused(self):
-        with pytest.raises(UsageError, match="delimiter is an option of files"):
-            read_graph(self.edges, delimiter=";")

@@ -1,14 +1,24 @@
 """A sparse matrix is read as scipy wrote it; parts that cannot be one never reach scipy."""
 
 import gzip
+import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.io
 import scipy.sparse as sp
 
-from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
+from vgae.data.files import read_graph
+from vgae.data.matrices import (
+    has_adjacency_header,
+    holds_sparse,
+    read_mtx,
+    sparse_from_arrays,
+)
+from vgae.data.reading import Reading
 from vgae.errors import DataError
+from vgae.graphs.graph import Graph
 from vgae.runtime.npz import read_arrays
 
 MATRIX = sp.random_array((5, 4), density=0.4, rng=np.random.default_rng(0), format="coo")
@@ -160,3 +170,95 @@ def test_a_file_cut_short_is_refused(tmp_path):
         (tmp_path / "cut.mtx").write_text("".join(lines[:count]))
         with pytest.raises(DataError):
             read_mtx(tmp_path / "cut.mtx")
+
+
+def text_of(tmp_path, text, name="a.csv"):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path / name
+
+
+def test_a_file_without_the_header_of_the_format_is_read_and_announced(tmp_path, caplog):
+    """As networkrepository.com has them."""
+    plain = text_of(tmp_path, "% networkrepository style\n4 4 3\n2 1\n3 1\n4 3\n", "a.mtx")
+    assert read_mtx(plain).toarray()[[1, 2, 3], [0, 0, 2]].tolist() == [1, 1, 1]
+    assert "read as a general matrix" in caplog.text
+    weighted = text_of(tmp_path, "2 2 1\n2 1 0.5\n", "b.mtx")
+    assert read_mtx(weighted).toarray().tolist() == [[0, 0], [0.5, 0]]
+    for text in ("2 2 1\n2 1 1 1\n", "2 2 2\n2 1\n", "2 2 1\n3 1\n", "<html>\n"):
+        with pytest.raises(DataError) as caught:
+            read_mtx(text_of(tmp_path, text, "c.mtx"))
+        assert caught.value.code == "MTX_CORRUPT"
+
+
+def test_stored_zeros_are_counted(tmp_path, caplog):
+    head = "%%MatrixMarket matrix coordinate real symmetric\n"
+    with caplog.at_level(logging.INFO, logger="vgae"):
+        graph = read_graph(text_of(tmp_path, head + "4 4 3\n2 1 1\n3 1 0\n4 3 2\n", "a.mtx"))
+    assert graph.num_links == 2
+    assert "2 stored zeros are no links" in caplog.text
+
+
+ADJ = np.array([[0, 2.0, 0], [2, 0, 0.5], [0, 0.5, 0]])
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.tsv", "\t"), ("b.csv", ";")])
+def test_a_table_with_its_names_above_and_at_the_left_is_an_adjacency(name, separator, tmp_path):
+    names = ["Ann", "Bo, jr", "Cy"]
+    table = pd.DataFrame(ADJ, index=names, columns=names)
+    table.to_csv(tmp_path / name, sep=separator)
+    graph = read_graph(tmp_path / name)
+    assert graph.node_ids == tuple(names)
+    assert graph.fingerprint == Graph.from_scipy(ADJ).fingerprint
+    table.index.name = "person"
+    table.to_csv(tmp_path / name, sep=separator)
+    assert read_graph(tmp_path / name).fingerprint == graph.fingerprint
+
+
+def test_a_table_without_names_is_an_adjacency_if_the_format_says_so(tmp_path):
+    np.savetxt(tmp_path / "a.csv", ADJ, delimiter=",")
+    np.savetxt(tmp_path / "a.txt", ADJ)
+    for name in ("a.csv", "a.txt"):
+        graph = read_graph(tmp_path / name, format="adjacency")
+        assert graph.node_ids is None
+        assert graph.fingerprint == Graph.from_scipy(ADJ).fingerprint
+    text = text_of(tmp_path, ",a,b\na,,1\nb,1,\n")
+    assert read_graph(text).num_links == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # A list of edges with weights, and a symmetric matrix without names.
+        "1,2,3\n2,5,1\n3,4,1\n",
+        "0,1,2,3\n1,0,4,5\n2,4,0,6\n3,5,6,0\n",
+        "a,b,3\nb,c,1\n",
+        "source,target\na,b\n",
+        "",
+    ],
+)
+def test_other_texts_are_no_adjacency_with_names(text, tmp_path):
+    assert not has_adjacency_header(text_of(tmp_path, text or "\n"), Reading())
+
+
+def test_the_first_line_of_a_symmetric_matrix_is_not_taken_for_names(tmp_path):
+    path = text_of(tmp_path, "0,1,2,3\n1,0,4,5\n2,4,0,6\n3,5,6,0\n")
+    graph = read_graph(path, format="adjacency")
+    assert (graph.num_nodes, graph.link_weight.tolist()) == (4, [1, 2, 3, 4, 5, 6])
+
+
+@pytest.mark.row("L44")
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (",a,b\na,0,1\nc,1,0\n", "NODE_ID", "column 'b' and line 'c'"),
+        (",a,b\na,0,1\n", "NOT_SQUARE", r"\(1, 2\)"),
+        (",a,b\na,0,1\nb,1\n", "FIELDS", "line 3: expected 2 weights.*got 1"),
+        (",a,b\na,0,x\nb,1,0\n", "BAD_WEIGHT", "line 2.*'x'"),
+        ("0,1\n1,0,1\n", "FIELDS", "line 2"),
+        (",a,b\na,0,-1\nb,-1,0\n", "NEGATIVE_WEIGHT", "-1"),
+    ],
+)
+def test_a_table_that_is_no_adjacency_is_refused(text, code, message, tmp_path):
+    with pytest.raises(DataError, match=message) as caught:
+        read_graph(text_of(tmp_path, text), format="adjacency")
+    assert caught.value.code == code

@@ -1,11 +1,13 @@
 """What is fuzzed: each target takes bytes, and has valid files to start from."""
 
+import bz2
 import gzip
 import hashlib
 import importlib.util
 import io
 import json
 import logging
+import lzma
 import os
 import shutil
 import signal
@@ -19,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -203,6 +206,65 @@ def encoder(data: bytes) -> None:
     encode_table({name: ["1", "a", None, "2020-01-01", "yes"] for name in names}, read)
 
 
+def zipped(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def by_networkx(write: Callable[..., Any], suffix: str) -> bytes:
+    """Return a small graph with attributes as networkx writes it."""
+    graph = nx.DiGraph([("a", "b", {"weight": 0.5}), ("b", "é", {"weight": 2.0})])
+    nx.set_node_attributes(graph, {"a": 1, "b": 2, "é": 3}, "age")
+    nx.set_node_attributes(graph, "x", "town")
+    return written(partial(write, graph), f"seed.{suffix}")
+
+
+GEOM = {
+    "out1_graph_edges.txt": b"node_id\tnode_id\n0\t1\n2\t1\n",
+    "out1_node_feature_label.txt": b"node_id\tfeature\tlabel\n1\t0,0,1\t1\n"
+    b"0\t0,1,0\t2\n2\t1,1,1\t0\n",
+}
+MUSAE = {
+    "m_edges.csv": b"id1,id2\n0,1\n2,1\n",
+    "m_features.json": b'{"0": [3, 0], "1": [2], "2": []}',
+    "m_target.csv": b"id,target\n0,5\n1,6\n2,5\n",
+}
+OGB = {
+    "edge.csv": b"0,1\n1,2\n",
+    "num-node-list.csv": b"4\n",
+    "node-feat.csv": b"0.5,1\n1,2\n2,3\n0,0\n",
+    "node-label.csv": b"0\n1\n0\n2\n",
+}
+LINQS = {"c.content": b"31\t0\t1\tNN\n10\t1\t0\tR\n77\t1\t1\tNN\n", "c.cites": b"31\t10\n77\t31\n"}
+NODE_LINK = (
+    b'{"directed": true, "nodes": [{"id": "a", "age": 1}, {"id": "b", "age": 2.5}],'
+    b' "links": [{"source": "a", "target": "b", "weight": 2}]}'
+)
+D3 = b'{"nodes": [{"name": "a"}, {"name": "b"}], "links": [{"source": 0, "target": 1}]}'
+ELEMENTS = (
+    b'{"elements": {"nodes": [{"data": {"id": "a"}}, {"data": {"id": "b"}}],'
+    b' "edges": [{"data": {"source": "a", "target": "b"}}]}}'
+)
+PAJEK = (
+    b'*Network x\n*Vertices 3\n1 "a b" 0.1 0.2\n2 b\n'
+    b"*Arcs\n1 2 0.5\n*Edgeslist\n1 2 3\n*Matrix\n0 1 0\n"
+)
+BENCHMARK = npz(
+    adj_data=CSR.data,
+    adj_indices=CSR.indices,
+    adj_indptr=CSR.indptr,
+    adj_shape=np.array(CSR.shape),
+    attr_matrix=np.eye(9, 2),
+    labels=np.arange(9) % 2,
+    node_names=np.array([*"abcdefghi"]),
+)
+HETERO = npz(
+    edges=np.array([[0, 1], [1, 2], [2, 0]]),
+    node_features=np.eye(3),
+    node_labels=np.array([0.0, 1, 0]),
+)
 CSR_SEED = np.array([3, 3, 4, 0, 0, 1, 2, 3, 1, 2, 0], "<i8").tobytes()
 IMAGES = (np.arange(12 * 4 * 4) % 255).reshape(12, 4, 4).astype(np.uint8)
 TARGETS = {
@@ -243,6 +305,31 @@ TARGETS = {
     "split": Target(
         through("split.npz", LinkSplit.load),
         [written(split_links(GRAPH, val=0.2, test=0.2, seed=0).save, "s.npz")],
+    ),
+}
+TARGETS |= {
+    "edges-bz2": Target(through("e.csv.bz2", read_graph), [bz2.compress(EDGES)]),
+    "edges-xz": Target(through("e.csv.xz", read_graph), [lzma.compress(EDGES)]),
+    "edges-zip": Target(through("e.zip", read_graph), [zipped("a/e.csv", EDGES)]),
+    "adjacency-csv": Target(
+        through("adj.csv", partial(read_graph, format="adjacency")),
+        [b",a,b,c\na,0,1,2.5\nb,1,0,\nc,2.5,,0\n", b"0;1\n1;0\n"],
+    ),
+    "adjacency-npy": Target(
+        through("adj.npy", read_graph), [npy(np.eye(5)), npy(np.arange(20).reshape(10, 2))]
+    ),
+    "npz-foreign": Target(through("f.npz", read_graph), [BENCHMARK, HETERO]),
+    "graphml": Target(
+        through("g.graphml", read_graph), [by_networkx(nx.write_graphml, "graphml")]
+    ),
+    "gexf": Target(through("g.gexf", read_graph), [by_networkx(nx.write_gexf, "gexf")]),
+    "gml": Target(through("g.gml", read_graph), [by_networkx(nx.write_gml, "gml")]),
+    "pajek": Target(through("g.net", read_graph), [PAJEK]),
+    "graph-json": Target(
+        through("g.json", read_graph), [NODE_LINK, D3, ELEMENTS, b'[["a", "b"], ["b", "c"]]']
+    ),
+    "features-json": Target(
+        through("f.json", read_features), [b'{"a": [0, 3], "b": [1]}', b'{"1": [0.5], "2": [2]}']
     ),
 }
 if importlib.util.find_spec("pyarrow"):
@@ -376,6 +463,15 @@ def in_folder(folder: str, name: str, use: Callable[[Path], Any]) -> Target:
     return Target(run, [valid])
 
 
+def published(name: str, files: dict[str, bytes], part: str) -> Target:
+    """Return what puts hostile bytes in the place of one file of a folder."""
+    path = HOME / name
+    path.mkdir(exist_ok=True)
+    for file, content in files.items():
+        (path / file).write_bytes(content)
+    return in_folder(name, part, read_graph)
+
+
 def use_run(folder: Path) -> None:
     """Load a run and give it to each command that takes one."""
     out = HOME / "out.csv"
@@ -444,6 +540,14 @@ TARGETS |= {
         "run", "metrics.json", lambda f: [load_run(f), command("train", "--resume", f, "--quiet")]
     ),
     "run-resumed": in_folder("unfinished", "config.json", resume),
+    "ogb-edges": published("ogb", OGB, "edge.csv"),
+    "ogb-nodes": published("ogb", OGB, "num-node-list.csv"),
+    "ogb-features": published("ogb", OGB, "node-feat.csv"),
+    "geom-gcn": published("geom", GEOM, "out1_node_feature_label.txt"),
+    "musae-features": published("musae", MUSAE, "m_features.json"),
+    "musae-target": published("musae", MUSAE, "m_target.csv"),
+    "linqs-content": published("linqs", LINQS, "c.content"),
+    "linqs-cites": published("linqs", LINQS, "c.cites"),
     "json": Target(through("j.json", read_json), [b'{"a": [1, 2.5, null, "x", true]}']),
     "settings": Target(settings, [b"lr=0.1\nepochs=10\nhidden_channels=3,4\nkeep=best\n"]),
     # What a crash in native code looks like, to see that it is noticed.

@@ -112,6 +112,10 @@ TARGETS = (
     *("checkpoint-state", "checkpoint-state-sealed", "model-weights", "model-config"),
     *("image-model-weights", "image-model-config", "calibration", "run-config", "run-history"),
     *("image-run-config", "run-metrics", "run-resumed", "json", "settings"),
+    *("edges-bz2", "edges-xz", "edges-zip", "adjacency-csv", "adjacency-npy", "npz-foreign"),
+    *("graphml", "gexf", "gml", "pajek", "graph-json", "features-json"),
+    *("ogb-edges", "ogb-nodes", "ogb-features", "geom-gcn", "musae-features", "musae-target"),
+    *("linqs-content", "linqs-cites"),
 )
 
 

@@ -160,6 +160,14 @@ def documents() -> dict[str, bytes]:
         "json-number": b'{"seed": ' + b"9" * 100_000 + b"}",
         "json-nan": b'{"loss": NaN}',
         "xml-entities": b'<!DOCTYPE x [<!ENTITY a "' + b"a" * 999 + b'">]><x>&a;&a;</x>',
+        "xml-external": b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><graphml>&a;'
+        b"</graphml>",
+        "xml-laughs": b"<!DOCTYPE x ["
+        + b"".join(b'<!ENTITY a%d "%s">' % (k + 1, b"&a%d;" % k * 10) for k in range(9))
+        + b'<!ENTITY a0 "ha">]><gexf>&a9;</gexf>',
+        "xml-deep": b"<a>" * 100_000,
+        "gml-deep": b"graph [ " * 50_000,
+        "pajek-huge": b"*Vertices 9999999999\n*Edges\n1 2\n",
         "html": b"<!doctype html><title>404</title>",
         "quotes": b'"' + b"a,b\n" * 200_000,
         "fields": b"," * 500_000,

@@ -54,6 +54,24 @@ TO_COMMANDS = (
     *("pickle-renamed-checkpoint", "torch-popen", "npz-object-exec", "zip-bomb", "csr-falls"),
     *("json-deep", "safetensors-beyond"),
 )
+GRAPHS = (
+    *(
+        "npz",
+        "csv",
+        "tsv.gz",
+        "txt",
+        "mtx",
+        "mtx.gz",
+        "parquet",
+        "csv.bz2",
+        "csv.xz",
+        "zip",
+        "npy",
+    ),
+    *("graphml", "gexf", "gml", "json", "net", "content"),
+)
+# Each of these takes a process of its own.
+ISOLATED = ("mat", "h5ad")
 IMAGE_RUN_FILES = ("config.json", "metrics.json", "model/config.json", "model/model.safetensors")
 
 
@@ -87,9 +105,9 @@ def prepare(home: Path) -> None:
 def readers(payload: Path, home: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield what reads files in Python, each with the payload in every place that it has."""
     files = home / "files"
-    for suffix in ("npz", "csv", "tsv.gz", "txt", "mtx", "mtx.gz", "parquet"):
+    for suffix in (*GRAPHS, *(ISOLATED if payload.name in TO_COMMANDS else ())):
         yield f"read_graph .{suffix}", partial(read_graph, put(payload, files / f"x.{suffix}"))
-    for suffix in ("npz", "npy", "csv", "csv.gz", "parquet"):
+    for suffix in ("npz", "npy", "csv", "csv.gz", "parquet", "json"):
         path = put(payload, files / f"x.{suffix}")
         yield f"read_features .{suffix}", partial(read_features, path)
         yield f"read_features .{suffix} encoded", partial(read_features, path, ENCODED)

@@ -36,7 +36,7 @@ HARMLESS = {
 # Two words on a line are an edge, whatever they say.
 TEXTS = {
     (name, use)
-    for name in ("html", "json-nan", "json-number")
+    for name in ("html", "json-nan", "json-number", "xml-external")
     for use in ("read_edge_list", "read_graph .csv", "read_graph .txt", "convert .csv")
 }
 # No bytes are the history of a training of no epochs.

@@ -12,6 +12,8 @@ from vgae.runs.folder import (
     new_folder,
     read_config,
     read_history,
+    shown_source,
+    source_stem,
 )
 from vgae.runs.images import IMAGES
 from vgae.runs.kind import kind_of
@@ -123,3 +125,17 @@ def test_the_configuration_says_what_kind_of_run_it_is(tmp_path):
 def test_a_name_has_no_suffix_and_no_folder():
     assert is_named("cora")
     assert not any(map(is_named, ("cora.npz", "data/cora", "./cora")))
+    assert all(map(is_named, ("pyg:Planetoid/Cora", "ogb:ogbl-collab")))
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "stem"),
+    [
+        ("cora", "cora", "cora"),
+        ("data/a.csv.gz", "a.csv.gz", "a"),
+        ("pyg:Planetoid/Cora", "pyg:Planetoid/Cora", "pyg-Planetoid-Cora"),
+        ("data/raw", "./raw", "raw"),
+    ],
+)
+def test_what_of_a_source_is_shown_and_names_a_run(source, shown, stem):
+    assert (shown_source(source), source_stem(source)) == (shown, stem)

@@ -15,6 +15,7 @@ from vgae.models.registry import MODELS
 from vgae.recipes import BEST, PAPER
 from vgae.runs.folder import Output
 from vgae.runs.graphs import GRAPHS, GraphSource, train_run
+from vgae.runs.kind import kind_for
 from vgae.runs.lifecycle import load_run, resume
 from vgae.runs.opening import open_graph
 
@@ -294,3 +295,30 @@ def test_deviations_of_a_split_are_logged_once_in_a_training(sbm_file, split_fol
     run = train_run(source, split_folder.parent / "run", recipe=SHORT)
     run.split.audit(run.graph)
     assert len([text for text in caplog.messages if "non-links of its own" in text]) == 1
+
+
+def test_a_run_on_a_folder_is_opened_again_here_and_elsewhere(sbm, tmp_path, monkeypatch):
+    folder = tmp_path / "there" / "raw"
+    folder.mkdir(parents=True)
+    pairs = "\n".join(f"{u},{v}" for u, v in sbm.links.T.tolist())
+    (folder / "edge.csv").write_text(pairs)
+    (folder / "num-node-list.csv").write_text(str(sbm.num_nodes))
+    assert kind_for(str(folder)) is GRAPHS
+    run = train_run(str(folder), tmp_path / "run", recipe=SHORT)
+    assert run.config["graph"]["source"] == "./raw"
+    assert load_run(run.folder).graph.link_fingerprint == sbm.link_fingerprint
+    (run.folder / ".paths.json").unlink()
+    with pytest.raises(DataError, match="put raw into the current folder"):
+        _ = load_run(run.folder).graph
+    monkeypatch.chdir(tmp_path / "there")
+    assert load_run(run.folder).graph.link_fingerprint == sbm.link_fingerprint
+
+
+def test_a_run_on_a_data_set_of_pyg_is_opened_again(sbm, tmp_path, monkeypatch):
+    named = "vgae.data.library_sets._of_pyg"
+    monkeypatch.setattr(named, lambda name, source: replace(sbm, name=name))
+    monkeypatch.chdir(tmp_path)
+    run = train_run("pyg:Planetoid/Cora", "run", recipe=SHORT)
+    assert run.config["graph"]["source"] == "pyg:Planetoid/Cora"
+    assert load_run("run").graph.fingerprint == sbm.fingerprint
+    assert not (run.folder / ".paths.json").exists()

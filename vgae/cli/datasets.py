@@ -32,6 +32,7 @@ def list_datasets(as_json: Json = False) -> None:
         lines.append([row["name"], *counts, at_hand, row["title"]])
     print_columns(lines, right=(1, 2, 3))
     typer.echo(f"\nFiles are looked for in {data_home()} (set VGAE_DATA to change it).")
+    typer.echo("Those of PyG and OGB have names such as pyg:Planetoid/Cora and ogb:ogbl-collab.")
 
 
 @datasets_app.command()

@@ -144,12 +144,11 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Read a graph with the given options, and write it as .npz, which every command takes."""
-    from vgae.data.files import read_graph, write_npz
+    from vgae.data.files import write_npz
+    from vgae.runs.opening import open_graph
 
     announce(quiet=as_json)
-    path = None if features in ("raw", "none") else features
-    read = read_graph(graph, features=path, **vars(reading))
-    read = read.without_features() if features == "none" else read
+    read = open_graph(graph, features, reading)
     if out.suffix != ".npz":
         raise UsageError("EXPORT_FORMAT", f"--out must end in .npz, got {out}.")
     write_npz(read, out)

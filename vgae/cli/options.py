@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 GraphArgument = Annotated[
     str,
     typer.Argument(
-        help="Name of a data set (see 'vgae datasets list') or a file: an edge list (.csv, .tsv,"
-        " .txt), .npz, .mtx, .parquet; of images .npz, .npy or a folder."
+        help="Name of a data set (see 'vgae datasets list'; also pyg:Planetoid/Cora), or a file:"
+        " an edge list (.csv, .tsv, .txt, .parquet), .graphml, .gexf, .gml, .json, .net, .npz,"
+        " .npy, .mtx, .mat, .h5ad; a folder of OGB and others; of images .npz, .npy or a folder."
     ),
 ]
 OtherGraph = Annotated[

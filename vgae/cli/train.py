@@ -53,7 +53,7 @@ def train(
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs)
     max_bytes = _max_bytes(max_memory)
     o.announce(quiet=quiet)
-    from vgae.runs.folder import Output, understood
+    from vgae.runs.folder import Output, source_stem, understood
     from vgae.runs.kind import kind_for, kind_of
     from vgae.runs.lifecycle import resume as resume_run
     from vgae.runs.lifecycle import train as train_run
@@ -75,7 +75,7 @@ def train(
     _check_split(given)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
     model = model or kind.model
-    place = out or resume or f"runs/{Path(graph).stem}-{kind.label(model, settings)}"
+    place = out or resume or f"runs/{source_stem(graph)}-{kind.label(model, settings)}"
     names = [field.name for field in fields(kind.source)[1:]]
     values = {n: reading if n == "reading" else context.params[n] for n in names}
     values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}

@@ -4,27 +4,24 @@
 is neither used nor kept from a download.
 """
 
-import gzip
 import hashlib
 import logging
 import os
 import tomllib
-import zlib
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from vgae.data.download import download
+from vgae.data.packed import opened
 from vgae.errors import DataError, did_you_mean
 
 Status = Literal["ok", "missing", "damaged"]
 Features = Literal["raw", "none"]
 
 _STEP = 2**16
-_GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE_KINDS = ("idx", "sklearn")
 
 
@@ -179,29 +176,6 @@ def _content(path: Path, info: FileInfo) -> tuple[int, str]:
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()
-
-
-@contextmanager
-def opened(path: Path, *, gzipped: bool = True) -> Iterator[BinaryIO]:
-    """Open a regular file to read its bytes, decompressed if it may be gzip and begins so.
-
-    Raises:
-        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT`` during reading, if it is truncated, has a
-            wrong checksum, or goes on after its end.
-    """
-    try:
-        with path.open("rb") as file:
-            if not (gzipped and file.peek(2)[:2] == _GZIP_MAGIC):
-                yield file
-                return
-            with gzip.GzipFile(fileobj=file) as inner:
-                yield cast(BinaryIO, inner)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            "GZIP_CORRUPT", f"{path} is damaged ({_one_line(error)}); download it again."
-        ) from None
-    except OSError as error:
-        raise DataError("CANNOT_READ", f"{path} cannot be read: {error.strerror}.") from error
 
 
 def fetch(

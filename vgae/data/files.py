@@ -1,323 +1,281 @@
-"""Reading and writing of graphs in files."""
+"""Reading of graphs from files and folders: the formats, and the choice among them."""
 
-import json
-import operator
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import logging
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from vgae.data.edge_lists import read_edge_list, read_parquet_edges
-from vgae.data.matrices import holds_sparse, read_mtx, sparse_from_arrays
-from vgae.data.node_features import (
-    NodeFeatures,
-    join_features,
-    read_features,
-    refuse_table_options,
+from vgae.data.array_graphs import (
+    graph_of_arrays,
+    is_adjacency,
+    read_npy_adjacency,
+    read_npy_edges,
 )
-from vgae.data.reading import MissingFeatures, Reading
-from vgae.data.text import unpacked_name
-from vgae.errors import DataError, UsageError, printable
-from vgae.graphs.aligning import node_table
-from vgae.graphs.arrays import csr_matrix
-from vgae.graphs.encoding import TableEncoder
-from vgae.graphs.frame_columns import coded_labels, column_of, encoded_features, is_frame
-from vgae.graphs.graph import Graph, NodeId
-from vgae.runtime.npz import read_arrays, write_arrays
-from vgae.runtime.reading import file_size, naming, parsed_json
+from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
+from vgae.data.folders import folder_reader, read_citations
+from vgae.data.graph_npz import graph_name, is_stored_graph, stored_graph
+from vgae.data.graph_npz import read_npz as read_npz
+from vgae.data.graph_npz import write_npz as write_npz
+from vgae.data.isolated import read_h5ad, read_mat
+from vgae.data.joining import features_in, graph_in_frame, with_features
+from vgae.data.json_graphs import read_json_graph
+from vgae.data.markup import read_gexf, read_gml, read_graphml
+from vgae.data.matrices import (
+    has_adjacency_header,
+    holds_sparse,
+    read_adjacency_text,
+    read_mtx,
+    sparse_from_arrays,
+)
+from vgae.data.node_features import TABLE_OPTIONS, refuse_table_options
+from vgae.data.packed import SUFFIXES, unpacked, unpacked_name
+from vgae.data.pajek import read_pajek
+from vgae.data.reading import Reading
+from vgae.errors import DataError, UsageError
+from vgae.graphs.frame_columns import is_frame
+from vgae.graphs.graph import Graph
+from vgae.runtime.npz import read_arrays
+from vgae.runtime.reading import file_size, naming
 
-_FORMAT = "vgae-graph-1"
-_TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")
-_MOST_NAMES = 2**32  # bytes
-_XML = (".graphml", ".gml", ".gexf")
-_OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
+log = logging.getLogger(__name__)
+
+Reader = Callable[[Path, Reading, str], Graph]
+
+
+class Format(NamedTuple):
+    """A format of graphs.
+
+    Attributes:
+        read: Function of path, options and name.
+        suffixes: Those of its files.
+        is_text: Whether files may also be compressed.
+        counted: Whether a file gives the number of nodes, not only their links.
+        attributes: Whether a file may give names, features or labels of the nodes.
+    """
+
+    read: Reader
+    suffixes: tuple[str, ...] = ()
+    is_text: bool = True
+    counted: bool = True
+    attributes: bool = False
 
 
 def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
-    """Read a graph from a file; nothing is unpickled.
+    """Read a graph from a file or folder; nothing is unpickled.
 
     ======================================  ======================================================
-    ``.npz``                                a graph as :func:`write_npz` writes it; or an
-                                            adjacency as ``scipy.sparse.save_npz`` writes it
-    ``.mtx``                                an adjacency in Matrix Market format
-    ``.csv``, ``.tsv``, ``.txt``,           an edge list: two names a line, optionally a weight
-    ``.edges``, ``.edgelist``
+    ``.csv``, ``.tsv``, ``.txt``,           an edge list: two names a line, optionally a weight;
+    ``.edges``, ``.edgelist``               or a square table with the names of the nodes above
+                                            and at the left
     ``.parquet``                            an edge list: columns ``source``, ``target``,
                                             optionally ``weight``; or two or three columns
+    ``.npz``                                a graph as :func:`write_npz` writes it; an adjacency
+                                            as ``scipy.sparse.save_npz`` writes it; the arrays of
+                                            published benchmarks, see
+                                            :mod:`vgae.data.array_graphs`
+    ``.npy``                                a square adjacency, or edges ``(E, 2)``, ``(2, E)``
+    ``.mtx``                                an adjacency in Matrix Market format
+    ``.mat``                                an adjacency ``network``, ``net``, ``A``, ...; labels
+                                            ``group``; features ``attributes``; see
+                                            :func:`vgae.data.isolated.read_mat`
+    ``.graphml``, ``.gexf``, ``.gml``,      nodes and edges with attributes; see
+    ``.json``                               :mod:`vgae.data.attributed`
+    ``.net``, ``.paj``                      Pajek
+    ``.cites``, ``.content``                papers and citations of LINQS
+    ``.h5ad``                               AnnData; see :func:`vgae.data.isolated.read_h5ad`
+    a folder                                of OGB, geom-gcn, MUSAE or LINQS; see
+                                            :mod:`vgae.data.folders`
     ======================================  ======================================================
 
-    All but ``.npz`` and ``.parquet`` may also be compressed (``.csv.gz``). Values of an adjacency
-    are weights unless all are 1. The nodes of an adjacency are its rows; those of an edge list are
-    its names, in ascending order. In text, names are integers if each is in canonical form
-    (``7``, not ``007``, ``7.0`` or ``1e3``), else text.
+    Text may also be compressed: ``.gz``, ``.bz2``, ``.xz``, or ``.zip`` with one file in it.
+    Values of an adjacency are weights unless all are 1. The nodes of an adjacency are its rows;
+    those of an edge list are its names, in ascending order. In text, names are integers if each
+    is in canonical form (``7``, not ``007``, ``7.0`` or ``1e3``), else text.
 
     Args:
-        path: The file; its name without suffixes becomes that of the graph. Or a data frame of
-            edges, as for :meth:`vgae.Graph.from_pandas`.
+        path: The file or folder; its name without suffixes becomes that of the graph. Or a data
+            frame of edges, as for :meth:`vgae.Graph.from_pandas`.
         features: File of node features, which replace any in ``path``; see
             :func:`vgae.data.node_features.read_features` for its formats and
             :func:`vgae.data.node_features.join_features` for the assignment to nodes. Or a data
             frame of nodes, as for :meth:`vgae.Graph.from_pandas`.
         **options: Fields of :class:`vgae.data.reading.Reading`, by name, such as
-            ``columns=("from", "to")``.
+            ``columns=("from", "to")``. ``format`` is a suffix without its dot, ``"edges"`` or
+            ``"adjacency"``.
 
     Raises:
-        UsageError: If an option is invalid, or pyarrow is missing.
+        UsageError: If an option is invalid, or an optional package is missing.
         DataError: If a file is missing, damaged or of another kind, or holds no valid graph.
     """
     reading = Reading.of(options)
     if is_frame(path):
-        return _graph_in_frame(path, features, reading)
+        return graph_in_frame(path, features, reading)
     path = Path(path)
-    file_size(path)
-    unpacked = unpacked_name(path)
-    name, kind = _graph_name(unpacked), unpacked.suffix.lower()
-    counted = kind in (".npz", ".mtx")
-    if not (counted or kind == ".parquet" or kind in _TEXT):
-        hint = "; read it by networkx, then call Graph.from_networkx" if kind in _XML else ""
-        raise DataError(
-            "FILE_FORMAT",
-            f"{path}: a graph must be in a file .npz or .parquet, or (also with .gz) .mtx,"
-            f" {', '.join(_TEXT)}, got {path.name}{hint}.",
-        )
-    if features is None:
-        refuse_table_options(reading, "without features")
-    rows = None if features is None else _features(features, reading)
-    with naming(path):
-        arrays = read_arrays(path) if kind == ".npz" else None
-        if arrays is not None and not holds_sparse(arrays):
-            graph = _graph(arrays, name)
-        elif counted:
-            matrix = read_mtx(path) if arrays is None else sparse_from_arrays(arrays)
-            graph = Graph.from_scipy(
-                matrix, merge=reading.merge, directed=reading.directed, name=name
-            )
-        else:
-            if kind == ".parquet":
-                edges = read_parquet_edges(path, reading)
-            else:
-                edges = read_edge_list(path, reading)
-            graph = Graph.from_edges(
-                edges.edges,
-                edge_weight=edges.weight,
-                num_nodes=len(edges.names),
-                node_ids=edges.names,
-                merge=reading.merge,
-                directed=reading.directed,
-                name=name,
-            )
-        if rows is None:
-            return graph
-        return _with_features(graph, rows, missing=reading.missing_features, counted=counted)
-
-
-def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
-    """Write a graph as npz without pickled objects, whole or not at all.
-
-    Keys: ``keys`` (a list of the others), ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``,
-    ``edges`` (2, M); where the graph has them ``link_weight`` (M,), ``x`` or ``x_indptr``,
-    ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON),
-    ``y``, ``label_names``, ``node_ids`` and ``notes`` (JSON).
-
-    Raises:
-        DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
-            2**63 or more, strings that end in NUL.
-    """
-    content: dict[str, Any] = {
-        "format": np.array(_FORMAT),
-        "name": _stored_names([graph.name])[0],
-        "num_nodes": np.array(graph.num_nodes),
-        "edges": graph.links.numpy(),
-    }
-    x, names = {"x": graph.x}, ("feature_names", "y", "label_names", "node_ids")
-    if graph.x is not None and graph.x.layout == torch.sparse_csr:
-        x = {"x_indptr": graph.x.crow_indices(), "x_indices": graph.x.col_indices()}
-        x |= {"x_data": graph.x.values(), "x_shape": torch.tensor(graph.x.shape)}
-    stored = {"link_weight": graph.link_weight} | x | {k: getattr(graph, k) for k in names}
-    for key, part in stored.items():
-        if isinstance(part, Tensor):
-            content[key] = part.numpy()
-        elif part:
-            content[key] = _stored_names(part)
-    if graph.feature_encoder is not None:
-        content["feature_encoder"] = np.array(json.dumps(graph.feature_encoder.to_dict()))
-    if graph.notes:
-        content["notes"] = np.array(json.dumps(dict(graph.notes)))
-    # A damaged directory of the zip can silently lack members; the list of them shows it. It comes
-    # first, because damage drops the members after it.
-    write_arrays(path, {"keys": np.array(["keys", *content]), **content})
-
-
-def read_npz(path: str | os.PathLike[str]) -> Graph:
-    """Read a graph written by :func:`write_npz`; nothing is unpickled.
-
-    Raises:
-        DataError: If the file is damaged, or holds no valid graph.
-    """
-    with naming(Path(path)):
-        return _graph(read_arrays(path), _graph_name(Path(path)))
-
-
-def _graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
-    """Return the graph of a data frame of edges, with a frame or file of features."""
-    given = reading.to_dict()
-    if of_files := [name for name in _OF_FILES if name in given]:
-        raise UsageError("OPTION", f"{of_files[0]} is an option of files, not of data frames.")
-    source, target, weight = (*(reading.columns or (None, None)), None)[:3]
-    options: Any = {"source": source, "target": target, "weight": reading.weight or weight}
-    options |= {name: getattr(reading, name) for name in ("drop_zero", "merge", "directed")}
-    if features is None or not is_frame(features):
-        graph = Graph.from_pandas(edges, **options)
-        if features is None:
-            return graph
-        rows = read_features(features, reading)
-        return _with_features(graph, rows, missing=reading.missing_features, counted=False)
-    options |= {k: getattr(reading, k) for k in ("encode", "id_column", "missing_features")}
-    return Graph.from_pandas(edges, features, y=reading.label_column, **options)
-
-
-def _features(given: Any, reading: Reading) -> NodeFeatures:
-    """Return the features in a file or data frame."""
-    if not is_frame(given):
-        return read_features(given, reading)
-    table = node_table(given, "features", (), reading.id_column, first=True)
-    frame, labels = table.frame, {}
-    if (column := reading.label_column) is not None:
-        y, names = coded_labels(column_of(frame, column, "features").to_list())
-        frame, labels = frame.drop(column), {"y": y, "label_names": names}
-    x, feature_names, encoder = encoded_features(frame, "features", reading.encode)
-    names = None if table.names is None else tuple(table.names)
-    return NodeFeatures(x, names, feature_names, encoder=encoder, **labels)
-
-
-def _with_features(
-    graph: Graph, features: NodeFeatures, *, missing: MissingFeatures, counted: bool
-) -> Graph:
-    """Return the graph with these features, and with the nodes that only they have."""
-    joined = join_features(graph.ids, features, missing=missing, counted=counted)
-    x, names, encoder = joined.x, features.feature_names, features.encoder
-    y, label_names = joined.y, features.label_names
-    if x is None and graph.x is not None:
-        x, names, encoder = graph.x, graph.feature_names, graph.feature_encoder
-    if y is None and graph.y is not None:
-        y, label_names = np.full(len(joined.names), -1), graph.label_names
-        y[joined.place] = graph.y
-    again = Graph.from_edges(
-        joined.place[graph.links],
-        edge_weight=graph.link_weight,
-        num_nodes=len(joined.names),
-        x=x,
-        feature_names=names,
-        y=y,
-        label_names=label_names,
-        node_ids=joined.names,
-        name=graph.name,
-    )
-    return replace(again, notes=graph.notes, feature_encoder=encoder)
-
-
-def _graph(content: dict[str, np.ndarray], stem: str) -> Graph:
-    """Return the graph of the arrays of :func:`write_npz`."""
-    keys = _names(content, "keys")
-    if {"format", "num_nodes", "edges", *keys} - content.keys():
-        raise DataError(
-            "NPZ_KEYS",
-            "it must hold format, num_nodes, edges and all that keys lists, or a sparse matrix of"
-            f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
-        )
-    if (got := str(content["format"])) != _FORMAT:
-        raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {got!a:.60}.")
-    try:
-        num_nodes = operator.index(content["num_nodes"])
-    except TypeError:
-        raise DataError("NPZ_CORRUPT", "num_nodes must be one integer.") from None
-    graph = Graph.from_edges(
-        content["edges"],
-        edge_weight=content.get("link_weight"),
-        num_nodes=num_nodes,
-        x=_stored_features(content),
-        feature_names=_names(content, "feature_names"),
-        y=content.get("y"),
-        label_names=_names(content, "label_names"),
-        node_ids=_names(content, "node_ids") if "node_ids" in content else None,
-        name=str(content.get("name", stem)),
-    )
-    return replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
-
-
-def _names(content: dict[str, np.ndarray], key: str) -> list[Any]:
-    """Return the names under a key, an empty list without the key."""
-    names = content.get(key, np.empty(0))
-    if names.ndim != 1:
-        raise DataError("NPZ_CORRUPT", f"{key} must be a list, got shape {names.shape}.")
-    return names.tolist()
-
-
-def _notes(content: dict[str, np.ndarray]) -> Mapping[str, int]:
-    try:
-        notes = json.loads(str(content.get("notes", "{}")))
-    except (ValueError, RecursionError):
-        notes = None
-    if not isinstance(notes, dict) or not all(type(count) is int for count in notes.values()):
-        raise DataError("NPZ_CORRUPT", "notes must be a JSON object of integers.")
-    return MappingProxyType(notes)
-
-
-def _encoder(content: dict[str, np.ndarray], graph: Graph) -> TableEncoder | None:
-    """Return the stored encoder of the features, or raise unless it makes those of the graph."""
-    if "feature_encoder" not in content:
-        return None
-    try:
-        encoder = TableEncoder.from_dict(parsed_json(str(content["feature_encoder"])))
-    except ValueError as error:
-        raise DataError("NPZ_CORRUPT", f"feature_encoder: {error}") from None
-    if encoder.feature_names != graph.feature_names:
-        raise DataError("NPZ_CORRUPT", "feature_encoder makes other features than those of x.")
-    return encoder
-
-
-def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
-    """Return names as an array that restores them exactly, or raise."""
-    texts = cast("Sequence[str]", names) if set(map(type, names)) == {str} else ()
-    size = 4 * len(texts) * max(map(len, texts), default=0)
-    if size > _MOST_NAMES:
-        raise DataError(
-            "NODE_ID",
-            f"{len(names)} names take {size / 1e9:.0f} GB to store, since the longest has"
-            f" {max(map(len, texts))} characters; shorten the long ones.",
-        )
-    array = np.array(names)
-    if texts:
-        # numpy drops NUL at the end.
-        exact = np.strings.str_len(array).sum() == sum(map(len, texts))
+    if _is_folder(path):
+        known, name = Format(folder_reader(path), attributes=True), graph_name(path.resolve())
     else:
-        exact = array.dtype.kind in "iuU" and array.tolist() == list(names)
-    if not exact:
-        raise DataError(
-            "NODE_ID",
-            "names must be all strings, none ending in NUL, or all integers below 2**63,"
-            f" to be stored; got {', '.join(map(repr, names[:3]))} ...",
+        file_size(path)
+        known, name = _format_of(path, reading), graph_name(unpacked_name(path))
+    if features is None:
+        options_of_tables = ("encode",) if known.attributes else TABLE_OPTIONS
+        refuse_table_options(reading, "without features", options_of_tables)
+    rows = None if features is None else features_in(features, reading)
+    with naming(path):
+        graph = known.read(path, reading, name)
+        if rows is not None:
+            missing = reading.missing_features
+            return with_features(graph, rows, missing=missing, counted=known.counted)
+    if reading.label_column is not None and graph.y is None:
+        raise UsageError(
+            "LABEL_COLUMN",
+            f"label_column={reading.label_column!r:.60} (--label-column) names a column of"
+            f" features or an attribute of nodes, and {path} has none of this name.",
         )
-    return array
+    return graph
 
 
-def _stored_features(content: dict[str, np.ndarray]) -> Any:
-    if "x_data" not in content:
-        return content.get("x")
+def _is_folder(path: Path) -> bool:
     try:
-        indices, indptr = content["x_indices"], content["x_indptr"]
-        shape = [operator.index(size) for size in content["x_shape"]]
-    except (KeyError, TypeError) as error:
-        raise DataError("SPARSE_CORRUPT", f"x is not a CSR matrix: {error}.") from None
-    return csr_matrix(content["x_data"], indices, indptr, shape)
+        return path.is_dir()
+    except (OSError, ValueError):  # no such name is possible: reported as a missing file
+        return False
 
 
-def _graph_name(path: Path) -> str:
-    """Return the stem of a path, with a question mark for each byte that is not text."""
-    return path.stem.encode("utf-8", "replace").decode()
+def _format_of(path: Path, reading: Reading) -> Format:
+    """Return the format of a file, by ``reading.format`` or its suffix.
+
+    Raises:
+        DataError: ``FILE_FORMAT`` for an unknown suffix, with the way to convert it.
+        UsageError: ``FORMAT`` for an unknown format.
+    """
+    inner = unpacked_name(path)
+    suffix = inner.suffix.lower()
+    name = _BY_SUFFIX.get(suffix)
+    if reading.format is not None:
+        name = _named_format(reading.format, suffix)
+    if name is None:
+        if path.suffix.lower() == ".zip" and not suffix:
+            with unpacked(path):  # raises if it has not exactly one member
+                pass
+        raise _unknown(path, suffix)
+    if not FORMATS[name].is_text and path.suffix.lower() in SUFFIXES:
+        raise DataError(
+            "FILE_FORMAT", f"{path}: only text is read compressed; unpack {inner} first."
+        )
+    if reading.format is not None:
+        return FORMATS[name]
+    if name == "npy":
+        name = "npy-adjacency" if is_adjacency(path) else "npy"
+    elif suffix in (".csv", ".tsv") and has_adjacency_header(path, reading):
+        name = "adjacency"
+    return FORMATS[name]
+
+
+def _named_format(text: str, suffix: str) -> str:
+    given = text.lower().removeprefix(".")
+    if suffix == ".npy" and given in ("adjacency", "edges"):
+        return "npy-adjacency" if given == "adjacency" else "npy"
+    name = _BY_SUFFIX.get(f".{given}", given)
+    if name not in FORMATS:
+        known = sorted({suffix[1:] for suffix in _BY_SUFFIX} | {"adjacency", "edges"})
+        raise UsageError("FORMAT", f"format must be one of {', '.join(known)}, got {text!r:.60}.")
+    return name
+
+
+def _unknown(path: Path, suffix: str) -> DataError:
+    """Return the error for a format that is not read, with the way to convert it."""
+    text = [s for known in FORMATS.values() if known.is_text for s in known.suffixes]
+    binary = [s for known in FORMATS.values() if not known.is_text for s in known.suffixes]
+    hint = _CONVERSIONS.get(suffix, "; if it is text with two names a line, add --format edges")
+    return DataError(
+        "FILE_FORMAT",
+        f"{path}: a graph must be in a file {', '.join(binary)}, or (also with"
+        f" {', '.join(SUFFIXES)}) {', '.join(text)}, got {path.name}{hint}.",
+    )
+
+
+def _read_npz(path: Path, reading: Reading, name: str) -> Graph:
+    pickled: list[str] = []
+    arrays = read_arrays(path, pickled=pickled)
+    if pickled and (is_stored_graph(arrays) or holds_sparse(arrays)):
+        raise DataError("PICKLE_REFUSED", "it holds pickled objects.")
+    if holds_sparse(arrays):
+        return _of_matrix(sparse_from_arrays(arrays), reading, name)
+    if is_stored_graph(arrays):
+        return stored_graph(arrays, name)
+    return graph_of_arrays(arrays, name, reading, pickled=pickled, where=path)
+
+
+def _of_matrix(matrix: Any, reading: Reading, name: str) -> Graph:
+    if zeros := int((matrix.data == 0).sum()):
+        log.info("%s: %d stored zeros are no links", name, zeros)
+    return Graph.from_scipy(matrix, merge=reading.merge, directed=reading.directed, name=name)
+
+
+def _read_mtx(path: Path, reading: Reading, name: str) -> Graph:
+    return _of_matrix(read_mtx(path), reading, name)
+
+
+def _read_edges(path: Path, reading: Reading, name: str) -> Graph:
+    return _of_edges(read_edge_list(path, reading), reading, name)
+
+
+def _read_parquet(path: Path, reading: Reading, name: str) -> Graph:
+    return _of_edges(read_parquet_edges(path, reading), reading, name)
+
+
+def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
+    return Graph.from_edges(
+        edges.edges,
+        edge_weight=edges.weight,
+        num_nodes=len(edges.names),
+        node_ids=edges.names,
+        merge=reading.merge,
+        directed=reading.directed,
+        name=name,
+    )
+
+
+FORMATS = {
+    "npz": Format(_read_npz, (".npz",), is_text=False),
+    "npy": Format(read_npy_edges, (".npy",), is_text=False, counted=False),
+    "npy-adjacency": Format(read_npy_adjacency, is_text=False),
+    "parquet": Format(_read_parquet, (".parquet",), is_text=False, counted=False),
+    "mat": Format(read_mat, (".mat",), is_text=False, attributes=True),
+    "h5ad": Format(read_h5ad, (".h5ad",), is_text=False, attributes=True),
+    "edges": Format(_read_edges, (".csv", ".tsv", ".txt", ".edges", ".edgelist"), counted=False),
+    "adjacency": Format(read_adjacency_text),
+    "mtx": Format(_read_mtx, (".mtx",)),
+    "graphml": Format(read_graphml, (".graphml",), attributes=True),
+    "gexf": Format(read_gexf, (".gexf",), attributes=True),
+    "gml": Format(read_gml, (".gml",), attributes=True),
+    "json": Format(read_json_graph, (".json",), attributes=True),
+    "pajek": Format(read_pajek, (".net", ".paj"), attributes=True),
+    "cites": Format(read_citations, (".cites", ".content"), attributes=True),
+}
+"""Formats of graphs by name."""
+
+_BY_SUFFIX = {suffix: name for name, known in FORMATS.items() for suffix in known.suffixes}
+_NETWORKX = "; load it yourself, then call vgae.Graph.from_networkx and vgae.data.files.write_npz"
+_PYG = "; load it yourself, then call vgae.Graph.from_pyg and vgae.data.files.write_npz"
+_CSV = "; save its table of edges as .csv"
+_CONVERSIONS = {
+    **dict.fromkeys((".gpickle", ".pkl", ".pickle"), f"{_NETWORKX}, if you trust it"),
+    **dict.fromkeys((".pt", ".pth"), f"{_PYG}, if you trust it"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), _CSV),
+    **dict.fromkeys((".dot", ".gv"), f" (networkx.nx_pydot.read_dot){_NETWORKX}"),
+    **dict.fromkeys((".dgl", ".bin"), f" (dgl.load_graphs, dgl.to_networkx){_NETWORKX}"),
+    **dict.fromkeys(
+        (".rds", ".rdata", ".rda"), "; in R, igraph::write_graph(g, 'g.graphml', 'graphml')"
+    ),
+    **dict.fromkeys((".sqlite", ".db"), _CSV),
+    **dict.fromkeys(
+        (".hdf5", ".h5", ".loom"), "; save it as .h5ad with anndata, or as .npz with scipy"
+    ),
+    ".graphmlz": "; it is GraphML in gzip: rename it to .graphml.gz",
+    ".xml": "; if it is GraphML, rename it to .graphml",
+    ".dat": "; if it is text with two names a line, add --format edges",
+    ".feather": "; save it as .parquet",
+    ".tar": "; unpack it and give the file or folder",
+    ".7z": "; unpack it and give the file or folder",
+}

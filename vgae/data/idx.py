@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vgae.data.catalog import opened
+from vgae.data.packed import opened
 from vgae.errors import DataError
 from vgae.runtime import limits
 from vgae.runtime.reading import file_size

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from vgae.data.array_graphs import may_hold_graph
+from vgae.data.folders import is_graph_folder
 from vgae.data.images import Images
 from vgae.data.npy import read_npy
 from vgae.errors import DataError, printable
@@ -62,10 +64,13 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
 def holds_images(path: Path) -> bool:
     """Return whether a path is for :func:`read_images`, without reading arrays.
 
-    It is for a folder, a ``.npy`` file, and a ``.npz`` file with an array ``images`` or ``train``.
+    It is for a folder and a ``.npy`` file, unless they hold a graph, and for a ``.npz`` file with
+    an array ``images`` or ``train``.
     """
-    if path.is_dir() or path.suffix.lower() == ".npy":
-        return True
+    if path.is_dir():
+        return not is_graph_folder(path)
+    if path.suffix.lower() == ".npy":
+        return not may_hold_graph(path)
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False
     try:

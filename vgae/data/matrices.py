@@ -1,19 +1,35 @@
-"""Sparse matrices in files: npz of scipy, and Matrix Market."""
+"""Adjacencies in files: npz of scipy, Matrix Market, and square tables of text."""
 
+import logging
 import operator
 from array import array
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from vgae.data.text import is_blank_or_comment, parse_number, read_lines
+from vgae.data.reading import Reading
+from vgae.data.text import (
+    SEPARATORS,
+    is_blank_or_comment,
+    is_number,
+    normalised,
+    parse_number,
+    read_lines,
+    split_records,
+    typed_names,
+)
 from vgae.errors import DataError
 from vgae.graphs.arrays import csr_matrix
+from vgae.graphs.graph import Graph
+from vgae.graphs.interop import from_scipy
 from vgae.runtime.reading import brief
+from vgae.runtime.tables import plain_names
+
+log = logging.getLogger(__name__)
 
 _FIELDS = ("real", "integer", "pattern")
 _SYMMETRIES = ("general", "symmetric")
@@ -66,9 +82,10 @@ def sparse_from_arrays(arrays: Mapping[str, np.ndarray]) -> sp.csr_array:
 
 
 def read_mtx(path: Path) -> sp.csr_array:
-    """Return the matrix of a Matrix Market file, plain or gzip.
+    """Return the matrix of a Matrix Market file, plain or compressed.
 
-    A truncated file can crash the reader of scipy, hence this one.
+    A truncated file can crash the reader of scipy, hence this one. A file without the first line
+    of the format, as of networkrepository.com, is read as a general matrix, with a message.
 
     Source: Boisvert, Pozo & Remington (1996), `The Matrix Market Exchange Formats
     <https://math.nist.gov/MatrixMarket/reports/MMformat.ps.gz>`_.
@@ -82,27 +99,42 @@ def read_mtx(path: Path) -> sp.csr_array:
     """
     # Only comments may hold more than ASCII, in any encoding.
     lines = read_lines(path, encoding="latin-1")
-    kind = next(lines, (1, ""))[1].lower().split()
-    if kind[:2] != ["%%matrixmarket", "matrix"] or len(kind) != 5:
-        raise DataError("MTX_CORRUPT", "its first line is not the header of a Matrix Market file.")
-    if (kind[2], kind[3] in _FIELDS, kind[4] in _SYMMETRIES) != ("coordinate", True, True):
+    first = next(lines, (1, ""))
+    kind = first[1].lower().split()
+    if kind[:1] != ["%%matrixmarket"] and (first[1][:1] == "%" or all(map(is_number, kind))):
+        log.warning("%s: no header of Matrix Market, read as a general matrix", path)
+        kind, lines = ["", "", "coordinate", "", "general"], chain([first], lines)
+    elif kind[:2] != ["%%matrixmarket", "matrix"] or len(kind) != 5:
+        raise DataError(
+            "MTX_CORRUPT",
+            "its first line is not the header of a Matrix Market file, such as"
+            " '%%MatrixMarket matrix coordinate pattern symmetric'; if it is text with two names a"
+            " line, say format='edges' (--format edges).",
+        )
+    elif (kind[2], kind[3] in _FIELDS, kind[4] in _SYMMETRIES) != ("coordinate", True, True):
         raise DataError(
             "FILE_FORMAT",
             f"a matrix must be coordinate, {' or '.join(_FIELDS)}, {' or '.join(_SYMMETRIES)}; got"
-            f" {' '.join(kind[2:])!a:.60}.",
+            f" {' '.join(kind[2:])!a:.60}; write scipy.sparse.coo_array(matrix) by"
+            " scipy.io.mmwrite.",
         )
     lines = (numbered for numbered in lines if not is_blank_or_comment(numbered[1]))
     size = _numbers(lines, 3, path, most=1)
-    entries = _numbers(lines, 2 if kind[3] == "pattern" else 3, path)
+    third = next(lines, (0, ""))
+    lines = chain([third] if third[0] else [], lines)
+    width = {"pattern": 2, "": max(2, len(third[1].split()))}.get(kind[3], 3)
+    entries = _numbers(lines, width, path)
     if len(size) != 1 or size[0, 2] != len(entries):
         stated = f"{size[0, 2]:.0f}" if len(size) else "no number of"
         raise DataError("MTX_CORRUPT", f"it states {stated} entries and has {len(entries)}.")
+    if width > 3:
+        raise DataError("MTX_CORRUPT", f"an entry has {width} numbers, not 2 or 3.")
     shape, index = size[0, :2], entries[:, :2]
     sizes = (shape >= 0) & (shape < 2**53) & (shape == np.floor(shape))
     if not sizes.all() or not ((index >= 1) & (index <= shape) & (index == np.floor(index))).all():
         raise DataError("MTX_CORRUPT", "an index is not an integer within the size it states.")
     row, column = index.T.astype(np.int64) - 1
-    values = np.ones(len(entries)) if kind[3] == "pattern" else entries[:, 2]
+    values = np.ones(len(entries)) if width == 2 else entries[:, 2]
     if kind[4] == "symmetric":
         if shape[0] != shape[1]:
             raise DataError("MTX_CORRUPT", "it states that it is symmetric, but is not square.")
@@ -110,6 +142,98 @@ def read_mtx(path: Path) -> sp.csr_array:
         row, column = np.append(row, column[below]), np.append(column, row[below])
         values = np.append(values, values[below])
     return _from_coo(values, row, column, [int(length) for length in shape])
+
+
+def has_adjacency_header(path: Path, reading: Reading) -> bool:
+    """Return whether the first lines of a text are those of a square table with names.
+
+    The names of the nodes are in the first line and, in the same order, at the left. A table of
+    two nodes looks like an edge list with weights unless its first cell is empty.
+    """
+    lines = read_lines(path, encoding=reading.encoding)
+    sample = list(islice((line for line in lines if not is_blank_or_comment(line[1])), 4))
+    if not sample:
+        return False
+    records = split_records(iter(sample), _delimiter(sample[0][1], reading), path)
+    try:
+        (_, (corner, *names)), *rows = records
+    except (DataError, ValueError):  # the reader of edge lists reports it
+        return False
+    # The first line of a symmetric matrix of numbers also equals its first column.
+    if is_number(corner) and all(map(is_number, names)):
+        return False
+    if len(names) < (2 if corner == "" else 3) or len(rows) != min(3, len(names)):
+        return False
+    return all(
+        row[:1] == [name] and len(row) == len(names) + 1 and all(map(_is_cell, row[1:]))
+        for name, (_, row) in zip(names, rows, strict=False)
+    )
+
+
+def read_adjacency_text(path: Path, reading: Reading, name: str) -> Graph:
+    """Return the graph of a square table of weights in text; an empty cell is no link.
+
+    The table may have the names of the nodes in its first line and at the left of each line, in
+    the same order.
+
+    Raises:
+        DataError: ``NOT_SQUARE``; ``FIELDS`` if a line has another number of cells; ``NODE_ID`` if
+            the names of lines and columns differ; ``BAD_WEIGHT``; or as
+            :meth:`vgae.Graph.from_edges`.
+    """
+    lines = read_lines(path, encoding=reading.encoding)
+    first = next((line for line in lines if not is_blank_or_comment(line[1])), (1, "\n"))
+    records = split_records(chain([first], lines), _delimiter(first[1], reading), path)
+    head = next(records, (1, []))
+    columns: list[str] | None = None
+    if has_adjacency_header(path, reading) or not all(map(_is_cell, head[1])):
+        columns = head[1][1:]
+    else:
+        records = chain([head], records)
+    names, cells, counts = [], array("d"), []
+    for number, record in records:
+        row = record if columns is None else record[1:]
+        names += record[:1]
+        counts.append(len(row))
+        if len(row) != (counts[0] if columns is None else len(columns)):
+            raise DataError(
+                "FIELDS",
+                f"{path}, line {number}: expected {counts[0] if columns is None else len(columns)}"
+                f" weights as in the first line, got {len(row)}.",
+            )
+        for cell in row:
+            if not _is_cell(cell):
+                what = f"a weight must be a number, got {cell!r:.60}"
+                raise DataError("BAD_WEIGHT", f"{path}, line {number}: {what}.")
+            cells.append(parse_number(cell) if cell else 0.0)
+    if not counts or len(counts) != counts[0]:
+        shape = (len(counts), counts[0] if counts else 0)
+        raise DataError("NOT_SQUARE", f"an adjacency must be square, got {shape}.")
+    if columns is not None and columns != names:
+        pair = next(pair for pair in zip(columns, names, strict=True) if pair[0] != pair[1])
+        raise DataError(
+            "NODE_ID",
+            "lines and columns must have the same names in the same order, got column"
+            f" {pair[0]!r:.60} and line {pair[1]!r:.60}.",
+        )
+    adj = np.frombuffer(cells).reshape(len(counts), -1)
+    log.info("%s: adjacency of %d nodes", path, len(adj))
+    ids = (
+        None if columns is None else normalised(typed_names(plain_names(names)), reading.normalize)
+    )
+    options: dict[str, Any] = {"merge": reading.merge, "directed": reading.directed}
+    return Graph.from_edges(**{**from_scipy(adj), "node_ids": ids}, name=name, **options)
+
+
+def _delimiter(line: str, reading: Reading) -> str:
+    if reading.delimiter is not None:
+        return reading.delimiter
+    found = max(SEPARATORS, key=lambda separator: line.count(separator) * (separator != " "))
+    return found if found in line else " "
+
+
+def _is_cell(text: str) -> bool:
+    return not text or is_number(text)
 
 
 def _numbers(

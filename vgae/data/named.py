@@ -1,20 +1,25 @@
 """Loading of a graph of the catalogue by name."""
 
-from vgae.data.catalog import Features, entry
-from vgae.data.files import read_npz
+from pathlib import Path
+
+from vgae.data.catalog import Features, catalogue, entry
+from vgae.data.graph_npz import read_npz
+from vgae.data.library_sets import PREFIXES, load_library_set
 from vgae.data.planetoid import load_planetoid
-from vgae.errors import UsageError, check_choice
+from vgae.errors import DataError, UsageError, check_choice
 from vgae.graphs.graph import Graph
 
 
 def load_dataset(name: str, *, features: Features = "raw", progress: bool | None = None) -> Graph:
-    """Load a data set of the catalogue (``vgae datasets list``).
+    """Load a data set of the catalogue (``vgae datasets list``), of PyG or of OGB.
 
     ``stdlib`` comes with the package. The files of the others are read from ``$VGAE_DATA``, or the
     user's cache, and downloaded there if missing; each is checked against its SHA-256.
 
     Args:
-        name: ``"stdlib"``, ``"cora"``, ``"citeseer"`` or ``"pubmed"``.
+        name: ``"stdlib"``, ``"cora"``, ``"citeseer"`` or ``"pubmed"``; or
+            ``"pyg:Planetoid/Cora"``, ``"ogb:ogbl-collab"`` and others, see
+            :func:`vgae.data.library_sets.load_library_set`.
         features: ``"none"`` omits the features, and does not need their files.
         progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
@@ -23,6 +28,13 @@ def load_dataset(name: str, *, features: Features = "raw", progress: bool | None
         DataError: If the name is unknown, or files are missing or damaged.
     """
     check_choice("features", features, Features)
+    if name.startswith(PREFIXES):
+        return load_library_set(name, features=features, progress=progress)
+    if Path(name).exists() and name.lower() not in catalogue():
+        raise DataError(
+            "UNKNOWN_DATASET",
+            f"there is no data set {name!r:.60}, but a file or folder: give it as ./{name}",
+        )
     found = entry(name)
     if found.holds_images:
         raise UsageError("IMAGES", f"{found.name} is a data set of images: use load_images.")

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import torch
 
 from vgae.data.attributes import FORMATS, label_codes, read_node_table
+from vgae.data.folders import read_lists
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
 from vgae.data.reading import MissingFeatures, Reading
@@ -82,6 +83,8 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
     ``.csv``, ``.tsv``  a table, also with ``.gz``: a header, then a line for each node; separated
     ``.txt``            by commas, tabs or semicolons
     ``.parquet``        a table
+    ``.json``           a list for each node, of numbers or of the indices of features that are
+                        1; see :func:`vgae.data.folders.list_features`
     ==================  ==========================================================================
 
     For the column of names of a table see :func:`vgae.data.attributes.read_node_table`; the others
@@ -104,7 +107,10 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
     file_size(path)
     kind = unpacked_name(path).suffix.lower()
     with naming(path):
-        if is_table(path):
+        if kind == ".json" or path.name.endswith("_node_feature_label.txt"):
+            names, x, _ = read_lists(path, kind, reading)
+            features = _checked(names, x)
+        elif is_table(path):
             features = _from_table(path, reading)
         elif kind in (".npy", ".npz"):
             refuse_table_options(reading, f"in a file {kind}")
@@ -115,7 +121,8 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
         else:
             raise DataError(
                 "FILE_FORMAT",
-                "features must be in a .npy, .npz, .csv, .tsv, .txt (also .gz) or .parquet file.",
+                "features must be in a file .npy, .npz, .parquet, or (also .gz) .csv, .tsv, .txt"
+                " or .json.",
             )
         if features.names is None or reading.normalize == "none":
             return features
@@ -129,9 +136,11 @@ def is_table(path: str | os.PathLike[str]) -> bool:
     return unpacked_name(Path(path)).suffix.lower() in FORMATS
 
 
-def refuse_table_options(reading: Reading, where: str) -> None:
+def refuse_table_options(
+    reading: Reading, where: str, options: Sequence[str] = TABLE_OPTIONS
+) -> None:
     """Raise ``UsageError`` if there are options that only tables of nodes have."""
-    for name in TABLE_OPTIONS:
+    for name in options:
         if getattr(reading, name) != getattr(Reading(), name):
             flag = name.replace("_", "-")
             raise UsageError(

@@ -1,7 +1,10 @@
 """One array of a npy file, its header compared with the length of the file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,14 +20,29 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
         DataError: ``CANNOT_READ``; ``FILE_EMPTY``; ``PICKLE_REFUSED`` if it holds objects;
             ``NPY_CORRUPT`` if it is damaged, or of another length than its header states.
     """
-    path = Path(path)
+    with _checked(Path(path)) as (file, _):
+        file.seek(0)
+        return np.load(file, allow_pickle=False)
+
+
+def npy_shape(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Return the shape of the array of a npy file.
+
+    Raises:
+        DataError: As :func:`read_npy`.
+    """
+    with _checked(Path(path)) as (_, shape):
+        return shape
+
+
+@contextmanager
+def _checked(path: Path) -> Iterator[tuple[BinaryIO, tuple[int, ...]]]:
+    """Open a npy file, and compare its header with its length."""
     size = file_size(path)
     with naming(path):
         try:
             with path.open("rb") as file:
-                check_header(file, size)
-                file.seek(0)
-                return np.load(file, allow_pickle=False)
+                yield file, check_header(file, size)
         except OSError as error:
             raise DataError("CANNOT_READ", f"{brief(error)}.") from None
         except DataError:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from vgae.data._stub_pickle import read_adjacency, read_bytes, read_csr, read_matrix
 from vgae.data.catalog import Entry, Features, cache_home, catalogue, entry, fetch, missing
-from vgae.data.files import read_npz, write_npz
+from vgae.data.graph_npz import read_npz, write_npz
 from vgae.errors import DataError, ResourceError, check_choice
 from vgae.graphs.graph import Graph
 

@@ -1,20 +1,18 @@
-"""Lines and fields of text files, plain or gzip: strictly decoded, of bounded size."""
+"""Lines and fields of text files, plain or compressed: strictly decoded, of bounded size."""
 
-import gzip
 import io
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from operator import eq
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from vgae.data.catalog import opened
+from vgae.data.packed import Unpacked, unpacked
+from vgae.data.packed import unpacked_name as unpacked_name
 from vgae.data.reading import Normalize
 from vgae.errors import DataError, UsageError
-from vgae.runtime import limits
 from vgae.runtime.reading import brief
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "white space"}
@@ -26,11 +24,6 @@ _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
-def unpacked_name(path: Path) -> Path:
-    """Return the name of a file without ``.gz``."""
-    return Path(path.stem if path.suffix.lower() == ".gz" else path.name)
-
-
 def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
     """Yield each line with its end (LF, CR or CR LF), and its number, from 1.
 
@@ -38,10 +31,9 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
 
     Raises:
         UsageError: ``ENCODING`` if there is no such encoding.
-        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT``; ``UNPACKED_SIZE`` by
-            :data:`vgae.runtime.limits.TEXT`; ``ENCODING``; ``LINE_LENGTH`` if a line has more
-            than 2**20 characters; ``BLANK_LINES`` after a million blank lines or comments in a
-            row.
+        DataError: ``ENCODING``; ``LINE_LENGTH`` if a line has more than 2**20 characters;
+            ``BLANK_LINES`` after a million blank lines or comments in a row; or as
+            :func:`vgae.data.packed.unpacked`.
     """
     empty = 0
     with unpacked(path) as file:
@@ -155,45 +147,7 @@ def is_utf8(encoding: str) -> bool:
     return encoding.lower().replace("_", "-") in ("utf-8", "utf8")
 
 
-class _Reader(io.BufferedIOBase):
-    """Bytes of a file, counted; those that gzip unpacks are limited."""
-
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path = path
-        self._file = file
-        self._packed = path.stat().st_size
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = self._file.read(-1 if size is None else size)
-        self.count += len(data)
-        if isinstance(self._file, gzip.GzipFile):
-            limits.TEXT.check(self.count, self._packed, self._path)
-        return data
-
-    read1 = read
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator[_Reader]:
-    """Open a text, plain or gzip, to read its unpacked bytes within the limits.
-
-    Raises:
-        DataError: ``CANNOT_READ``; ``GZIP_CORRUPT``; ``UNPACKED_SIZE``.
-    """
-    with opened(path) as file:
-        if path.suffix.lower() == ".gz" and not isinstance(file, gzip.GzipFile):
-            raise DataError(
-                "GZIP_CORRUPT",
-                f"{path} is not gzip, it begins with {file.read(8)!r}; download it again.",
-            )
-        yield _Reader(path, file)
-
-
-def _decoded(file: _Reader, encoding: str) -> Iterator[str]:
+def _decoded(file: Unpacked, encoding: str) -> Iterator[str]:
     """Yield lines, cut after the longest one allowed."""
     codec = "utf-8-sig" if is_utf8(encoding) else encoding
     try:

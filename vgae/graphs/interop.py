@@ -58,7 +58,7 @@ def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str) -> Parts:
     }
 
 
-def from_scipy(adj: Any, x: Any) -> Parts:
+def from_scipy(adj: Any, x: Any = None) -> Parts:
     """Return the parts of an adjacency; see :meth:`vgae.Graph.from_scipy`."""
     names: Any = None
     if is_frame(adj):

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from vgae.data.library_sets import PREFIXES, run_name
+from vgae.data.packed import unpacked_name
 from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
 from vgae.models.files import read_json, read_text, write_json
 from vgae.recipes.base import Training
@@ -47,12 +49,33 @@ class Output:
 
 def is_named(source: str) -> bool:
     """Return whether a source is the name of a data set, not a path."""
+    if source.startswith(PREFIXES):
+        return True
     return not Path(source).suffix and Path(source).name == source
 
 
 def shown_source(source: str) -> str:
-    """Return a source as files that are passed on have it: a path without its folders."""
-    return source if is_named(source) else Path(source).name
+    """Return a source as files that are passed on have it: a path without its folders.
+
+    A folder without a suffix keeps ``./``, so that it is not taken for the name of a data set.
+    """
+    if is_named(source):
+        return source
+    name = _own_name(source)
+    return name if not is_named(name) else f"./{name}"
+
+
+def source_stem(source: str) -> str:
+    """Return the name of a source in the name of a run folder."""
+    if source.startswith(PREFIXES):
+        return run_name(source)
+    path = Path(source)
+    return unpacked_name(path.resolve() if path.name in ("", "..") else path).stem
+
+
+def _own_name(source: str) -> str:
+    path = Path(source)
+    return path.resolve().name if path.name in ("", "..") else path.name
 
 
 def write_paths(folder: Path, paths: Mapping[str, str]) -> None:

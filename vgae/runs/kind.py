@@ -142,7 +142,8 @@ class RunKind(ABC, Generic[R]):
             name: path
             for name, path in paths.items()
             # Where the file has gone, that of its name in the current folder does.
-            if getattr(source, name, None) == Path(path).name and Path(path).exists()
+            if Path(getattr(source, name, None) or "").name == Path(path).name
+            and Path(path).exists()
         }
         return replace(source, **known)
 

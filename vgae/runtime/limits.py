@@ -36,3 +36,4 @@ IDX = Limit(64 * 2**20)
 NPZ = Limit(256 * 2**20)
 PARQUET = Limit(2**24, times=100, unit="values")
 TEXT = Limit(16 * 2**20, most=2 * 2**30)
+DOCUMENT = 200 * 2**20

@@ -31,8 +31,15 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: str | os.PathLike[str], *, pickled: list[str] | None = None
+) -> dict[str, np.ndarray]:
     """Return every array of an npz file.
+
+    Args:
+        path: The file.
+        pickled: List that takes the names of arrays of objects, which are left out; without it
+            they are refused.
 
     Raises:
         DataError: ``NPZ_CORRUPT``; ``PICKLE_REFUSED`` if it holds objects; ``UNPACKED_SIZE`` by
@@ -49,7 +56,16 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
                 _check_members(members, path.stat().st_size)
-                return {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
+                found = {}
+                for member in members:
+                    name = member.filename.removesuffix(".npy")
+                    try:
+                        found[name] = _array(archive, member)
+                    except DataError as error:
+                        if error.code != "PICKLE_REFUSED" or pickled is None:
+                            raise
+                        pickled.append(name)
+                return found
     except DataError:
         raise
     # On damaged bytes numpy, zipfile and zlib raise a dozen kinds of exceptions.
@@ -57,8 +73,8 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise DataError("NPZ_CORRUPT", f"{brief(error)}.") from None
 
 
-def check_header(file: BinaryIO, size: int) -> None:
-    """Read the header of a npy file of ``size`` bytes, and compare it with that length.
+def check_header(file: BinaryIO, size: int) -> tuple[int, ...]:
+    """Return the shape in the header of a npy file of ``size`` bytes, of the right length.
 
     Raises:
         DataError: ``PICKLE_REFUSED`` if it holds objects; ``NPY_CORRUPT`` if its header states
@@ -74,6 +90,7 @@ def check_header(file: BinaryIO, size: int) -> None:
     stated, found = math.prod(map(int, shape)) * dtype.itemsize, size - file.tell()
     if stated != found or any(length < 0 for length in shape):
         raise DataError("NPY_CORRUPT", f"it states {stated} bytes of numbers and has {found}.")
+    return tuple(map(int, shape))
 
 
 def _check_members(members: list[zipfile.ZipInfo], packed: int) -> None:

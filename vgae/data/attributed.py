@@ -1,0 +1,245 @@
+"""Graphs whose nodes and edges have attributes: GraphML, GEXF, GML, JSON.
+
+The names of the nodes are their ids, or the attribute ``Reading.id_column``. An attribute that is
+a number at every node is a feature, unless it states a place, a size or a colour, or is computed
+from the links (such as the ``modularity_class`` of Gephi), which would tell a model about hidden
+links. The weight of an edge is its attribute ``weight`` or ``value``, or ``Reading.weight``. The
+label of a node is the attribute ``Reading.label_column``. All other attributes are left out, with
+a message that names them.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from vgae.data.array_graphs import Labels, labels_of
+from vgae.data.reading import Reading
+from vgae.data.text import normalised, parse_number, typed_names
+from vgae.errors import DataError, printable
+from vgae.graphs.graph import Graph, NodeId
+
+log = logging.getLogger(__name__)
+
+Attributes = Mapping[str, Any]
+
+# In lower case, without blanks, hyphens and underscores.
+_DRAWN = {
+    *("id", "label", "name", "key", "sharedname", "viz", "x", "y", "z", "lat", "lon", "pos"),
+    *("position", "size", "width", "height", "color", "colour", "r", "g", "b", "alpha", "shape"),
+    *("selected", "degreelayout", "pid", "for", "start", "end", "index", "vx", "vy", "fx", "fy"),
+    *("fixed", "suid", "graphics"),
+}
+_FROM_LINKS = {
+    *("degree", "indegree", "outdegree", "weighteddegree", "weightedindegree", "pagerank"),
+    *("weightedoutdegree", "pageranks", "modularityclass", "modularity", "eccentricity", "hub"),
+    *("closnesscentrality", "closenesscentrality", "harmonicclosnesscentrality", "authority"),
+    *("betweenesscentrality", "betweennesscentrality", "betweenness", "closeness", "clustering"),
+    *("eigencentrality", "eigenvectorcentrality", "eigenvector", "componentnumber", "component"),
+    *("strongcompnum", "weakcompnum", "clusteringcoefficient", "triangles", "coreness", "kcore"),
+    *("harmoniccentrality", "harmonicclosenesscentrality", "averageshortestpathlength"),
+    *("topologicalcoefficient", "neighborhoodconnectivity", "radiality", "stress", "community"),
+    *("edgecount", "partnerofmultiedgednodepairs", "selfloops", "isolatednode", "numtriangles"),
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """Nodes and edges of a file.
+
+    Attributes:
+        path: The file, for messages.
+        ids: Id of each node.
+        nodes: Attributes of each node.
+        edges: Places of the ends of each edge in ``ids``.
+        links: Attributes of each edge.
+        directed: Whether the edges have a direction.
+        name_attribute: Attribute with the names of the nodes, if it has a different one at each.
+    """
+
+    path: Path
+    ids: Sequence[Any]
+    nodes: Sequence[Attributes]
+    edges: Sequence[tuple[int, int]]
+    links: Sequence[Attributes]
+    directed: bool = False
+    name_attribute: str | None = None
+
+
+def graph_of_document(document: Document, reading: Reading, name: str) -> Graph:
+    """Return the graph of nodes and edges with attributes.
+
+    Raises:
+        DataError: ``GRAPH_EMPTY``; ``NODE_ID`` if a name is not text or an integer, or not unique;
+            ``WEIGHT_COLUMN`` if no edge has the attribute ``reading.weight``; ``BAD_WEIGHT``,
+            ``ZERO_WEIGHT``; or as :meth:`vgae.Graph.from_edges`.
+    """
+    if not document.ids:
+        raise DataError("GRAPH_EMPTY", f"{document.path}: it has no nodes.")
+    names = _names(document, reading)
+    edges = np.array(document.edges, np.int64).reshape(-1, 2).T
+    weight = _weights(document, reading)
+    if weight is not None and reading.drop_zero:
+        edges, weight = edges[:, weight != 0], weight[weight != 0]
+    x, feature_names, y, used = _columns(document, reading)
+    _tell(document, used)
+    return Graph.from_edges(
+        edges,
+        edge_weight=weight,
+        num_nodes=len(names),
+        x=x,
+        feature_names=feature_names,
+        y=None if y is None else y.y,
+        label_names=() if y is None else y.names,
+        node_ids=normalised(names, reading.normalize),
+        merge=reading.merge,
+        directed=reading.directed,
+        ordered=document.directed,
+        name=name,
+    )
+
+
+def _names(document: Document, reading: Reading) -> list[NodeId]:
+    """Return the name of each node: integers if each is one, else text."""
+    ids: list[Any] = list(document.ids)
+    given = reading.id_column
+    key = given or document.name_attribute
+    if key is not None:
+        found = [node.get(key) for node in document.nodes]
+        if given and any(value is None for value in found):
+            raise DataError(
+                "NODE_ID",
+                f"{document.path}: {found.count(None)} nodes have no attribute {given!r:.60}"
+                " (id_column, --id-column).",
+            )
+        usable = all(isinstance(value, str | int) and value != "" for value in found)
+        if given or (usable and len(set(map(str, found))) == len(found)):
+            ids = found
+            log.info("%s: names of the nodes from %r", document.path, key)
+        elif any(value is not None for value in found):
+            log.info("%s: names of the nodes are ids; %r is not unique", document.path, key)
+    for value in ids:
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            what = f"names of nodes must be text or integers, got {value!r:.60}"
+            raise DataError("NODE_ID", f"{document.path}: {what}.")
+    if all(isinstance(value, int) for value in ids):
+        return ids
+    texts = [str(value) for value in ids]
+    return list(typed_names(texts)) if all(isinstance(v, str) for v in ids) else [*texts]
+
+
+def _weights(document: Document, reading: Reading) -> np.ndarray | None:
+    """Return the weight of each edge, ``None`` if they have none."""
+    path, links = document.path, document.links
+    if reading.weight == "none" or not links:
+        return None
+    keys = dict.fromkeys(key for link in links for key in link)
+    key = reading.weight or next((key for key in ("weight", "value") if key in keys), None)
+    if key is None:
+        return None
+    if key not in keys:
+        raise DataError(
+            "WEIGHT_COLUMN",
+            f"{path}: no edge has an attribute {key!r:.60}; it may be one of"
+            f" {_shown(keys) or 'none'} (--weight none ignores all).",
+        )
+    values, missing = np.ones(len(links)), 0
+    for place, link in enumerate(links):
+        value = link.get(key)
+        if value is None:
+            missing += 1
+            continue
+        values[place] = number = _number(value)
+        if not math.isfinite(number):
+            where = f"edge {place + 1}: {key} must be a finite number, got {value!r:.60}"
+            raise DataError("BAD_WEIGHT", f"{path}, {where}; --weight none ignores it.")
+        if number == 0 and not reading.drop_zero:
+            hint = "drop_zero=True (vgae convert --drop-zero) drops such edges"
+            raise DataError(
+                "ZERO_WEIGHT", f"{path}, edge {place + 1}: a weight must be positive; {hint}."
+            )
+    if key != "weight":
+        log.info("%s: weights from %r", path, key)
+    if missing:
+        log.warning("%s: %d edges have no %s, which counts as 1", path, missing, key)
+    return values
+
+
+def _columns(
+    document: Document, reading: Reading
+) -> tuple[np.ndarray | None, list[str], Labels | None, list[str]]:
+    """Return features, their names, labels, and the names of the attributes that are used."""
+    features: dict[str, np.ndarray] = {}
+    labels, used = None, list[str]()
+    keys = dict.fromkeys(key for node in document.nodes for key in node)
+    for key in keys:
+        values = [node.get(key) for node in document.nodes]
+        if key == reading.label_column:
+            used.append(key)
+            labels = labels_of(_label_array(values), document.path)
+        elif key not in (reading.id_column, document.name_attribute):
+            column = _feature(values)
+            plain = _plain(key)
+            if column is None or (column.shape[1] == 1 and plain in _DRAWN | _FROM_LINKS):
+                continue
+            used.append(key)
+            width = column.shape[1]
+            names = [key] if width == 1 else [f"{key}_{k}" for k in range(width)]
+            features.update(zip(names, column.T, strict=True))
+    if "x" in used and labels is None and "y" in keys and reading.label_column is None:
+        # As Graph.to_networkx(features=True) writes them.
+        used.append("y")
+        labels = labels_of(_label_array([node.get("y") for node in document.nodes]), document.path)
+    x = np.stack([*features.values()], axis=1) if features else None
+    return x, [*features], labels, used
+
+
+def _tell(document: Document, used: Sequence[str]) -> None:
+    """Log which attributes are features, and which are left out."""
+    path = document.path
+    if used:
+        log.info("%s: features and labels from %s", path, _shown(used))
+    keys = dict.fromkeys(key for node in document.nodes for key in node)
+    rest = [key for key in keys if key not in used]
+    if derived := [key for key in rest if _plain(key) in _FROM_LINKS]:
+        log.info("%s: %s left out: computed from the links", path, _shown(derived))
+    if others := [key for key in rest if _plain(key) not in _DRAWN | _FROM_LINKS]:
+        log.info("%s: %s left out: not a number at every node", path, _shown(others))
+
+
+def _feature(values: list[Any]) -> np.ndarray | None:
+    """Return an attribute that is a number, or equally many, at every node, as columns."""
+    rows = [value if isinstance(value, list) else [value] for value in values]
+    if len({*map(len, rows)}) != 1 or not rows[0]:
+        return None
+    cells = [cell for row in rows for cell in row]
+    if not all(isinstance(cell, int | float) and abs(cell) < 1e38 for cell in cells):
+        return None
+    return np.array(cells, np.float64).reshape(len(rows), -1)
+
+
+def _label_array(values: list[Any]) -> np.ndarray:
+    """Return labels as integers if all known ones are, else as text, empty where unknown."""
+    if all(value is None or isinstance(value, int) for value in values):
+        return np.array([-1 if value is None else min(value, 2**62) for value in values], np.int64)
+    return np.array(["" if value is None else str(value).rstrip("\0")[:200] for value in values])
+
+
+def _number(value: Any) -> float:
+    try:
+        return parse_number(value) if isinstance(value, str) else float(value)
+    except (OverflowError, TypeError, ValueError):
+        return math.nan
+
+
+def _plain(key: str) -> str:
+    return key.lower().replace("_", "").replace(" ", "").replace("-", "").replace(".", "")
+
+
+def _shown(names: Any) -> str:
+    found = list(cast(Sequence[str], [*names]))
+    return printable(", ".join(found[:8])) + (", ..." if len(found) > 8 else "")

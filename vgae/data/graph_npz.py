@@ -1,0 +1,185 @@
+"""The npz format of this package: a graph as arrays, without pickled objects."""
+
+import json
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.errors import DataError, printable
+from vgae.graphs.arrays import csr_matrix
+from vgae.graphs.encoding import TableEncoder
+from vgae.graphs.graph import Graph, NodeId
+from vgae.runtime.npz import read_arrays, write_arrays
+from vgae.runtime.reading import naming, parsed_json
+
+_FORMAT = "vgae-graph-1"
+_MOST_NAMES = 2**32  # bytes
+
+
+def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
+    """Write a graph as npz without pickled objects, whole or not at all.
+
+    Keys: ``keys`` (a list of the others), ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``,
+    ``edges`` (2, M); where the graph has them ``link_weight`` (M,), ``x`` or ``x_indptr``,
+    ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON),
+    ``y``, ``label_names``, ``node_ids`` and ``notes`` (JSON).
+
+    Raises:
+        DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
+            2**63 or more, strings that end in NUL.
+    """
+    content: dict[str, Any] = {
+        "format": np.array(_FORMAT),
+        "name": _stored_names([graph.name])[0],
+        "num_nodes": np.array(graph.num_nodes),
+        "edges": graph.links.numpy(),
+    }
+    x, names = {"x": graph.x}, ("feature_names", "y", "label_names", "node_ids")
+    if graph.x is not None and graph.x.layout == torch.sparse_csr:
+        x = {"x_indptr": graph.x.crow_indices(), "x_indices": graph.x.col_indices()}
+        x |= {"x_data": graph.x.values(), "x_shape": torch.tensor(graph.x.shape)}
+    stored = {"link_weight": graph.link_weight} | x | {k: getattr(graph, k) for k in names}
+    for key, part in stored.items():
+        if isinstance(part, Tensor):
+            content[key] = part.numpy()
+        elif part:
+            content[key] = _stored_names(part)
+    if graph.feature_encoder is not None:
+        content["feature_encoder"] = np.array(json.dumps(graph.feature_encoder.to_dict()))
+    if graph.notes:
+        content["notes"] = np.array(json.dumps(dict(graph.notes)))
+    # A damaged directory of the zip can silently lack members; the list of them shows it. It comes
+    # first, because damage drops the members after it.
+    write_arrays(path, {"keys": np.array(["keys", *content]), **content})
+
+
+def read_npz(path: str | os.PathLike[str]) -> Graph:
+    """Read a graph written by :func:`write_npz`; nothing is unpickled.
+
+    Raises:
+        DataError: If the file is damaged, or holds no valid graph.
+    """
+    with naming(Path(path)):
+        return stored_graph(read_arrays(path), graph_name(Path(path)))
+
+
+def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
+    """Return the graph of the arrays of :func:`write_npz`.
+
+    Args:
+        content: The arrays.
+        stem: Name of the graph if the arrays have none.
+
+    Raises:
+        DataError: ``NPZ_KEYS``, ``NPZ_CORRUPT``, or as :meth:`vgae.Graph.from_edges`.
+    """
+    keys = _names(content, "keys")
+    if {"format", "num_nodes", "edges", *keys} - content.keys():
+        raise DataError(
+            "NPZ_KEYS",
+            "it must hold format, num_nodes, edges and all that keys lists, or a sparse matrix of"
+            f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
+        )
+    if (got := str(content["format"])) != _FORMAT:
+        raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {got!a:.60}.")
+    try:
+        num_nodes = operator.index(content["num_nodes"])
+    except TypeError:
+        raise DataError("NPZ_CORRUPT", "num_nodes must be one integer.") from None
+    graph = Graph.from_edges(
+        content["edges"],
+        edge_weight=content.get("link_weight"),
+        num_nodes=num_nodes,
+        x=_stored_features(content),
+        feature_names=_names(content, "feature_names"),
+        y=content.get("y"),
+        label_names=_names(content, "label_names"),
+        node_ids=_names(content, "node_ids") if "node_ids" in content else None,
+        name=str(content.get("name", stem)),
+    )
+    return replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
+
+
+def _names(content: Mapping[str, np.ndarray], key: str) -> list[Any]:
+    """Return the names under a key, an empty list without the key."""
+    names = content.get(key, np.empty(0))
+    if names.ndim != 1:
+        raise DataError("NPZ_CORRUPT", f"{key} must be a list, got shape {names.shape}.")
+    return names.tolist()
+
+
+def _notes(content: Mapping[str, np.ndarray]) -> Mapping[str, int]:
+    try:
+        notes = json.loads(str(content.get("notes", "{}")))
+    except (ValueError, RecursionError):
+        notes = None
+    if not isinstance(notes, dict) or not all(type(count) is int for count in notes.values()):
+        raise DataError("NPZ_CORRUPT", "notes must be a JSON object of integers.")
+    return MappingProxyType(notes)
+
+
+def _encoder(content: Mapping[str, np.ndarray], graph: Graph) -> TableEncoder | None:
+    """Return the stored encoder of the features, or raise unless it makes those of the graph."""
+    if "feature_encoder" not in content:
+        return None
+    try:
+        encoder = TableEncoder.from_dict(parsed_json(str(content["feature_encoder"])))
+    except ValueError as error:
+        raise DataError("NPZ_CORRUPT", f"feature_encoder: {error}") from None
+    if encoder.feature_names != graph.feature_names:
+        raise DataError("NPZ_CORRUPT", "feature_encoder makes other features than those of x.")
+    return encoder
+
+
+def _stored_names(names: Sequence[NodeId]) -> np.ndarray:
+    """Return names as an array that restores them exactly, or raise."""
+    texts = cast("Sequence[str]", names) if set(map(type, names)) == {str} else ()
+    size = 4 * len(texts) * max(map(len, texts), default=0)
+    if size > _MOST_NAMES:
+        raise DataError(
+            "NODE_ID",
+            f"{len(names)} names take {size / 1e9:.0f} GB to store, since the longest has"
+            f" {max(map(len, texts))} characters; shorten the long ones.",
+        )
+    array = np.array(names)
+    if texts:
+        # numpy drops NUL at the end.
+        exact = np.strings.str_len(array).sum() == sum(map(len, texts))
+    else:
+        exact = array.dtype.kind in "iuU" and array.tolist() == list(names)
+    if not exact:
+        raise DataError(
+            "NODE_ID",
+            "names must be all strings, none ending in NUL, or all integers below 2**63,"
+            f" to be stored; got {', '.join(map(repr, names[:3]))} ...",
+        )
+    return array
+
+
+def _stored_features(content: Mapping[str, np.ndarray]) -> Any:
+    if "x_data" not in content:
+        return content.get("x")
+    try:
+        indices, indptr = content["x_indices"], content["x_indptr"]
+        shape = [operator.index(size) for size in content["x_shape"]]
+    except (KeyError, TypeError) as error:
+        raise DataError("SPARSE_CORRUPT", f"x is not a CSR matrix: {error}.") from None
+    return csr_matrix(content["x_data"], indices, indptr, shape)
+
+
+def graph_name(path: Path) -> str:
+    """Return the stem of a path, with a question mark for each byte that is not text."""
+    return path.stem.encode("utf-8", "replace").decode()
+
+
+def is_stored_graph(content: Mapping[str, np.ndarray]) -> bool:
+    """Return whether arrays are from a file of :func:`write_npz`, complete or not."""
+    return not {"keys", "format"}.isdisjoint(content)

@@ -1,0 +1,73 @@
+"""Graphs with the features and labels of their nodes, from files or data frames."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from vgae.data.node_features import NodeFeatures, join_features, read_features
+from vgae.data.reading import MissingFeatures, Reading
+from vgae.errors import UsageError
+from vgae.graphs.aligning import node_table
+from vgae.graphs.frame_columns import coded_labels, column_of, encoded_features, is_frame
+from vgae.graphs.graph import Graph
+
+_OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
+
+
+def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
+    """Return the graph of a data frame of edges, with a frame or file of features."""
+    given = reading.to_dict()
+    if of_files := [name for name in _OF_FILES if name in given]:
+        raise UsageError("OPTION", f"{of_files[0]} is an option of files, not of data frames.")
+    source, target, weight = (*(reading.columns or (None, None)), None)[:3]
+    options: Any = {"source": source, "target": target, "weight": reading.weight or weight}
+    options |= {name: getattr(reading, name) for name in ("drop_zero", "merge", "directed")}
+    if features is None or not is_frame(features):
+        graph = Graph.from_pandas(edges, **options)
+        if features is None:
+            return graph
+        rows = read_features(features, reading)
+        return with_features(graph, rows, missing=reading.missing_features, counted=False)
+    options |= {k: getattr(reading, k) for k in ("encode", "id_column", "missing_features")}
+    return Graph.from_pandas(edges, features, y=reading.label_column, **options)
+
+
+def features_in(given: Any, reading: Reading) -> NodeFeatures:
+    """Return the features in a file or data frame."""
+    if not is_frame(given):
+        return read_features(given, reading)
+    table = node_table(given, "features", (), reading.id_column, first=True)
+    frame, labels = table.frame, {}
+    if (column := reading.label_column) is not None:
+        y, names = coded_labels(column_of(frame, column, "features").to_list())
+        frame, labels = frame.drop(column), {"y": y, "label_names": names}
+    x, feature_names, encoder = encoded_features(frame, "features", reading.encode)
+    names = None if table.names is None else tuple(table.names)
+    return NodeFeatures(x, names, feature_names, encoder=encoder, **labels)
+
+
+def with_features(
+    graph: Graph, features: NodeFeatures, *, missing: MissingFeatures, counted: bool
+) -> Graph:
+    """Return the graph with these features, and with the nodes that only they have."""
+    joined = join_features(graph.ids, features, missing=missing, counted=counted)
+    x, names, encoder = joined.x, features.feature_names, features.encoder
+    y, label_names = joined.y, features.label_names
+    if x is None and graph.x is not None:
+        x, names, encoder = graph.x, graph.feature_names, graph.feature_encoder
+    if y is None and graph.y is not None:
+        y, label_names = np.full(len(joined.names), -1), graph.label_names
+        y[joined.place] = graph.y
+    again = Graph.from_edges(
+        joined.place[graph.links],
+        edge_weight=graph.link_weight,
+        num_nodes=len(joined.names),
+        x=x,
+        feature_names=names,
+        y=y,
+        label_names=label_names,
+        node_ids=joined.names,
+        name=graph.name,
+    )
+    return replace(again, notes=graph.notes, feature_encoder=encoder)

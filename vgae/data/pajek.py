@@ -1,0 +1,148 @@
+"""Networks of Pajek.
+
+Source: Mrvar & Batagelj, `Pajek reference manual <http://mrvar.fdv.uni-lj.si/pajek/>`_, 5.3.
+"""
+
+import logging
+import re
+from pathlib import Path
+
+from vgae.data.attributed import Document, graph_of_document
+from vgae.data.reading import Reading
+from vgae.data.text import read_lines
+from vgae.errors import DataError
+from vgae.graphs.graph import Graph
+
+log = logging.getLogger(__name__)
+
+_FIELD = re.compile(r'"([^"]*)"|(\S+)')
+_LINKS = ("*edges", "*arcs", "*edgeslist", "*arcslist", "*matrix")
+_ALWAYS_NODES = 10**6
+_NODES_PER_LINE = 100
+
+
+def read_pajek(path: Path, reading: Reading, name: str) -> Graph:
+    """Return the first network of a Pajek file (``.net`` or ``.paj``).
+
+    The names of the nodes are their labels if these are unique, else their numbers. Vertices may
+    have no line of their own. Coordinates, relations, and partitions and vectors of a project are
+    left out.
+
+    Raises:
+        DataError: ``PAJEK_CORRUPT``, with the line; ``PAJEK_NETWORKS`` if it has several networks;
+            ``GRAPH_SIZE``; or as :func:`vgae.data.text.read_lines` and
+            :func:`vgae.data.attributed.graph_of_document`.
+    """
+    parsed = _Network(path)
+    for number, line in read_lines(path, encoding=reading.encoding):
+        fields = [quoted or plain for quoted, plain in _FIELD.findall(line)]
+        # A label may be empty, a line of fields not.
+        if fields and not fields[0].startswith("%"):
+            parsed.add(number, fields)
+    if parsed.left:
+        log.info("%s: left out: %s", path, ", ".join(sorted(parsed.left)))
+    stated = len(parsed.labels) + len(parsed.edges)
+    if parsed.count > max(_ALWAYS_NODES, _NODES_PER_LINE * stated):
+        raise DataError(
+            "GRAPH_SIZE", f"it states {parsed.count} vertices and has {stated} lines of them."
+        )
+    ids = range(1, parsed.count + 1)
+    none: dict[str, str] = {}
+    labels = [{"label": parsed.labels[k]} if k in parsed.labels else none for k in ids]
+    document = Document(
+        path,
+        ids,
+        labels,
+        parsed.edges,
+        [{} if w is None else {"weight": w} for w in parsed.weights],
+        directed=parsed.directed,
+        name_attribute="label",
+    )
+    return graph_of_document(document, reading, name)
+
+
+class _Network:
+    """What the lines of a file have stated so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.section = ""
+        self.count = -1
+        self.is_bipartite = False
+        self.row = 0
+        self.labels: dict[int, str] = {}
+        self.edges: list[tuple[int, int]] = []
+        self.weights: list[str | None] = []
+        self.directed = False
+        self.left: set[str] = set()
+
+    def add(self, number: int, fields: list[str]) -> None:
+        if fields[0].startswith("*"):
+            self._open(number, fields)
+        elif self.section == "*vertices":
+            node = self._node(number, fields[0])
+            if len(fields) > 1:
+                self.labels[node + 1] = fields[1]
+        elif self.section in _LINKS:
+            self._check_count(number)
+            self._links(number, fields)
+        elif self.section == "":
+            raise self._corrupt(number, "*Vertices N")
+
+    def _open(self, number: int, fields: list[str]) -> None:
+        self.section = section = fields[0].lower()
+        if section == "*network":
+            if self.count >= 0:
+                raise DataError(
+                    "PAJEK_NETWORKS",
+                    f"{self.path}: it has several networks; save one of them as .net.",
+                )
+        elif section == "*vertices" and not self.left:
+            if self.count >= 0:
+                raise self._corrupt(number, "*Vertices once")
+            self.count = self._integer(number, fields[1] if len(fields) > 1 else "")
+            self.is_bipartite = len(fields) > 2
+        elif section in _LINKS:
+            self.directed |= section in ("*arcs", "*arcslist", "*matrix")
+        elif section != "*vertices":
+            self.left.add(section)
+        else:
+            self.section = "*left out"  # the vertices of a partition
+
+    def _links(self, number: int, fields: list[str]) -> None:
+        if self.section == "*matrix":
+            if len(fields) != self.count or self.row >= self.count or self.is_bipartite:
+                raise self._corrupt(number, f"{self.count} rows of {self.count} numbers")
+            found: list[tuple[int, int, str | None]] = [
+                (self.row, k, value) for k, value in enumerate(fields) if value.strip("0.") != ""
+            ]
+            self.row += 1
+        elif self.section.endswith("list"):
+            source, *targets = (self._node(number, text) for text in fields)
+            found = [(source, target, None) for target in targets]
+        else:
+            if len(fields) < 2:
+                raise self._corrupt(number, "two numbers of vertices")
+            ends = self._node(number, fields[0]), self._node(number, fields[1])
+            found = [(*ends, fields[2] if len(fields) > 2 else None)]
+        for source, target, weight in found:
+            self.edges.append((source, target))
+            self.weights.append(weight)
+
+    def _node(self, number: int, text: str) -> int:
+        node = self._integer(number, text) - 1
+        if not 0 <= node < self.count:
+            raise self._corrupt(number, f"a vertex from 1 to {self.count}")
+        return node
+
+    def _integer(self, number: int, text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 19):
+            raise self._corrupt(number, f"a whole number instead of {text!a:.40}")
+        return int(text)
+
+    def _check_count(self, number: int) -> None:
+        if self.count < 0:
+            raise self._corrupt(number, "*Vertices N before the links")
+
+    def _corrupt(self, number: int, expected: str) -> DataError:
+        return DataError("PAJEK_CORRUPT", f"{self.path}, line {number}: expected {expected}.")
