@@ -1,5 +1,6 @@
 """The commands predict, for missing links, and convert, for graph files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -187,9 +188,9 @@ def _lines(path: Path) -> list[str]:
 
 def _named_pairs(path: Path, reading: Reading) -> list[list[Any]]:
     """Return the pairs of names in a file."""
-    from vgae.data.edge_lists import read_edge_list
+    from vgae.data.edge_lists import read_edges
 
-    given = read_edge_list(path, reading)
+    given = read_edges(path, replace(reading, weight=reading.weight or "none"))
     return [[given.names[u], given.names[v]] for u, v in given.edges.T.tolist()]
 
 

@@ -100,6 +100,7 @@ def read_graph(
                 node_ids=edges.names,
                 merge=reading.merge,
                 directed=reading.directed,
+                ordered=edges.ordered,
                 name=name,
             )
         if rows is None:
