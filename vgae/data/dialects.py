@@ -66,7 +66,9 @@ class TextTable:
     def log_comments(self, level: int = logging.INFO) -> None:
         """Log what is skipped as comments; call it once the records are read."""
         count, (number, last) = self.preamble.comments, (self.preamble.last or ((0, ""),))[-1]
-        if count:
+        if stated := self.preamble.stated:
+            log.log(level, "%s: its comments state %s", self.path, stated)
+        elif count and not (self.names and not self.header):
             # A comment of the width of the data may be data.
             fields = last.strip().split(self.delimiter)
             alike = self.delimiter != " " and len(fields) == self.width and not self.names
@@ -295,17 +297,27 @@ def _checked(raw: Iterator[Record], table: TextTable, signs: str, first: int) ->
 
 def _refuse_width(table: TextTable, number: int, fields: list[str]) -> None:
     """Raise ``FIELDS`` for a line with another number of fields."""
-    widths = {len(found) for found in table.sample}
     before = "the header" if table.header else "the lines before"
     hint = "delimiter=... (--delimiter) sets another separator"
-    if not table.header and (len(widths) > 2 or max(widths, default=0) > 3):
-        comma = "" if table.delimiter == " " else f", delimiter={table.delimiter!r}"
-        call = f"networkx.read_adjlist({table.path.name!r}{comma}) and vgae.Graph.from_networkx"
-        hint = f"if each line has a node and then its neighbours, {call} read it; {hint}"
+    if not table.header and (lists := neighbours(table)):
+        hint = f"{lists}; {hint}"
     raise DataError(
         "FIELDS",
         f"{table.path}, line {number}: expected {table.width} fields separated by"
         f" {table.separated} as in {before}, got {len(fields)}; {hint}.",
+    )
+
+
+def neighbours(table: TextTable) -> str | None:
+    """Return how to read a table whose lines are a node and its neighbours, else ``None``."""
+    widths = {len(fields) for fields in table.sample}
+    first = {fields[0] for fields in table.sample}
+    if len(widths) < 2 or first.isdisjoint(v for fields in table.sample for v in fields[2:]):
+        return None
+    comma = "" if table.delimiter == " " else f", delimiter={table.delimiter!r}"
+    return (
+        "if each line has a node and then its neighbours,"
+        f" vgae.Graph.from_networkx(networkx.read_adjlist({table.path.name!r}{comma})) reads it"
     )
 
 

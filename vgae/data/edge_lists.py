@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vgae.data.columns import Columns, Roles
-from vgae.data.dialects import TextTable, open_table
+from vgae.data.dialects import TextTable, neighbours, open_table
 from vgae.data.edge_records import (
     EdgeRecords,
     Layout,
@@ -209,6 +209,14 @@ def _open_attributes(table: TextTable, reading: Reading, level: int) -> None:
 def _roles(table: TextTable, reading: Reading) -> Roles:
     """Return the roles of the columns of a text."""
     line = table.header or table.skip + 1
+    if table.names is None and reading.columns is None and (lists := neighbours(table)):
+        widths = sorted({len(fields) for fields in table.sample})
+        weighted = all(is_number(fields[-1]) for fields in table.sample if len(fields) == 3)
+        if widths != [2, 3] or not weighted:
+            found = (
+                f"its lines have {widths[0]} to {widths[-1]} fields separated by {table.separated}"
+            )
+            raise DataError("FIELDS", f"{table.path}: {found}; {lists}.")
     names = None if table.names is None else tuple(table.names)
     columns = Columns(
         *(names, table.sample, f"{table.path}, line {line}", reading),
@@ -316,10 +324,10 @@ def _warn_of_sides(path: Path, names: Sequence[NodeId], edges: np.ndarray, roles
     both = np.intersect1d(edges[0], edges[1])
     if len(both):
         log.warning(
-            "%s: %s names, such as %.60s, are in both columns, %s and %s, and are the same nodes;"
-            " two_sided=True (--two-sided) keeps them apart",
-            *(path, f"{len(both):,}", names[both[0]], roles.name(roles.source)),
-            roles.name(roles.target),
+            "%s: the columns %s and %s have names in common, which are the same nodes: %s, such as"
+            " %.60s; two_sided=True (--two-sided) keeps them apart",
+            *(path, roles.name(roles.source), roles.name(roles.target)),
+            *(f"{len(both):,}", names[both[0]]),
         )
 
 

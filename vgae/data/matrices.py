@@ -1,5 +1,6 @@
 """Sparse matrices in files: npz of scipy, and Matrix Market."""
 
+import logging
 import operator
 from array import array
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from vgae.data.text import is_blank_or_comment, parse_number, read_lines
 from vgae.errors import DataError
 from vgae.graphs.arrays import csr_matrix
 from vgae.runtime.reading import brief
+
+log = logging.getLogger(__name__)
 
 _FIELDS = ("real", "integer", "pattern")
 _SYMMETRIES = ("general", "symmetric")
@@ -84,7 +87,12 @@ def read_mtx(path: Path) -> sp.csr_array:
     lines = read_lines(path, encoding="latin-1")
     kind = next(lines, (1, ""))[1].lower().split()
     if kind[:2] != ["%%matrixmarket", "matrix"] or len(kind) != 5:
-        raise DataError("MTX_CORRUPT", "its first line is not the header of a Matrix Market file.")
+        raise DataError(
+            "MTX_CORRUPT",
+            f"{path}: its first line is not the header of a Matrix Market file; if its lines are"
+            " pairs, rename it to .edges, or write '%%MatrixMarket matrix coordinate pattern"
+            " general' above them.",
+        )
     if (kind[2], kind[3] in _FIELDS, kind[4] in _SYMMETRIES) != ("coordinate", True, True):
         raise DataError(
             "FILE_FORMAT",
@@ -103,6 +111,8 @@ def read_mtx(path: Path) -> sp.csr_array:
         raise DataError("MTX_CORRUPT", "an index is not an integer within the size it states.")
     row, column = index.T.astype(np.int64) - 1
     values = np.ones(len(entries)) if kind[3] == "pattern" else entries[:, 2]
+    if zeros := int((values == 0).sum()):
+        log.info("%s: stored zeros are no links: %d", path, zeros)
     if kind[4] == "symmetric":
         if shape[0] != shape[1]:
             raise DataError("MTX_CORRUPT", "it states that it is symmetric, but is not square.")

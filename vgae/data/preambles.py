@@ -44,6 +44,15 @@ class Preamble:
     columns: tuple[str, ...] | None = None
     unweighted: bool = False
 
+    @property
+    def stated(self) -> str:
+        """What the comments state, for messages; empty if it is nothing."""
+        found = {None: [], False: ["undirected edges"], True: ["directed edges"]}[self.ordered]
+        found = ["two sides"] if self.two_sided else found
+        if self.num_edges is not None:
+            found = [*found, f"{self.num_edges:,} edges"]
+        return ", ".join(found)
+
     def names(self, line: int) -> str | None:
         """Return the text of a comment directly above a line, without the sign, else ``None``."""
         number, text = self.last[-1] if self.last else (0, "")

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ def split_by_time(
     val: float = VAL_FRACTION,
     test: float = TEST_FRACTION,
     seed: int = 0,
+    reading: Reading = Reading(),
 ) -> LinkSplit:
     """Hold out the last links by time for test, and those before them for validation.
 
@@ -123,6 +125,7 @@ def split_by_time(
         val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
         test: Fraction for test, likewise; ``val + test < 1``.
         seed: Seed of the non-links.
+        reading: The other options that the graph is read with.
 
     Raises:
         DataError: ``TIME_COLUMN`` or ``BAD_TIME``; and as for :func:`vgae.split_links`.
@@ -130,7 +133,7 @@ def split_by_time(
     """
     path = Path(path)
     num_val, num_test = part_sizes(graph, val, test)
-    edges = _edge_list(path, Reading(time=column))
+    edges = _edge_list(path, replace(reading, time=column))
     if edges.time is None:
         raise DataError("NO_EDGES", f"{path}: it has no edges.")
     order = edges.time.argsort(kind="stable")
