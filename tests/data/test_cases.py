@@ -350,9 +350,7 @@ def test_two_sides_keep_their_names_apart_and_both_options_say_so(tmp_path):
 def test_a_matrix_without_a_header_is_refused_with_a_cure_that_works(tmp_path):
     content = "% networkrepository style\n4 4 3\n2 1\n3 1\n4 3\n"
     (tmp_path / "nb.mtx").write_text(content)
-    with pytest.raises(
-        DataError, match=r"rename it to \.edges"
-    ) as caught:
+    with pytest.raises(DataError, match=r"rename it to \.edges") as caught:
         read_graph(tmp_path / "nb.mtx")
     (tmp_path / "nb.edges").write_text(content)
     assert read_graph(tmp_path / "nb.edges").num_links == 3

@@ -10,6 +10,7 @@ from vgae.data.column_names import (
     is_id,
     is_index,
     is_no_weight,
+    is_usual_pair,
     is_weight,
     key_of,
     pairs_of,
@@ -193,7 +194,8 @@ class Columns:
                 "columns must name those of source, target and optionally weight, got"
                 f" {','.join(columns)!r:.60}",
             )
-        source, target = pair or places[:2]
+        by_role = pair is not None and is_usual_pair([names[place] for place in places])
+        source, target = pair if pair and by_role else places[:2]
         rest = [place for place in places if place not in (source, target)]
         weights = rest if len(rest) == 1 else [c for c in rest if is_weight(names[c])]
         return Roles(source, target, weights[0] if weights else None, known=pair is not None)

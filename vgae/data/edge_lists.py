@@ -237,8 +237,13 @@ def _settle_size(table: TextTable, found: EdgeRecords, layout: Layout, level: in
     if table.size is not None:
         number, fields = table.size
         if states_size(fields, found):
-            what = "states the numbers of nodes and lines, it is no edge"
-            log.log(level, "%s, line %d: %r %s", table.path, number, " ".join(fields), what)
+            alike = len(fields) == table.width
+            cure = "; header=False (--no-header) reads it as one" if alike else ""
+            log.log(
+                level + 10 * alike,
+                "%s, line %d: %r states the numbers of nodes and lines, it is no edge%s",
+                *(table.path, number, " ".join(fields), cure),
+            )
         elif len(fields) != table.width:
             raise DataError(
                 "FIELDS",
