@@ -38,7 +38,7 @@ def dialects(draw, graph):
     """A text that holds a graph, and its bytes."""
     pairs, weights = graph
     delimiter = draw(st.sampled_from([*"\t;,| "]))
-    columns = {name: list(column) for name, column in zip(*[("s", "t"), zip(*pairs)], strict=True)}
+    columns = {"s": [u for u, _ in pairs], "t": [v for _, v in pairs]}
     header = draw(st.booleans())
     if weights is not None:
         columns["w"] = weights

@@ -81,8 +81,10 @@ def test_lists_of_networkx_are_read(data, delimiter, tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["{'weight': 1", "{weight: 1}", "{'weight': __import__('os')}", "{1}", "{" + "(" * 5000 + "}"]
-    + ["{'a': 1" + " " * 20_000 + "}"],
+    [
+        *["{'weight': 1", "{weight: 1}", "{'weight': __import__('os')}", "{1}"],
+        *["{" + "(" * 5000 + "}", "{'a': 1" + " " * 20_000 + "}"],
+    ],
 )
 def test_what_is_no_dictionary_is_refused(text):
     with pytest.raises(DataError, match="line 1: expected a dictionary") as caught:

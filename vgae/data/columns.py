@@ -18,7 +18,7 @@ from vgae.data.column_names import (
 from vgae.data.reading import Reading
 from vgae.data.text import is_integer, is_number
 from vgae.data.times import place_of
-from vgae.errors import DataError
+from vgae.errors import DataError, printable
 
 # Columns of vgae.prediction.LinkTable beside the names and the score.
 _PREDICTED = {"probability", "balanced_probability", "rank", "known"}
@@ -127,11 +127,11 @@ class Columns:
         first = ",".join(self.sample[0])
         names = ["source", "target", *(f"c{k}" for k in range(3, self.width + 1))]
         if self.width not in (2, 3):
-            cure = f"name each column, {_option('columns', names)} ('weight' for weights), or"
+            cure = f" name each column, {_option('columns', names)} ('weight' for weights), or"
             raise self._error(
                 "FIELDS",
                 f"expected 2 or 3 fields{self.separated}, got {self.width}: {first!r:.60};"
-                f" {cure if self.width > 3 else ''} delimiter=... (--delimiter) sets another"
+                f"{cure if self.width > 3 else ''} delimiter=... (--delimiter) sets another"
                 " separator",
             )
         wanted = self.reading.weight
@@ -294,7 +294,7 @@ class Columns:
         return key_of(name) in ("type", "edgetype") and values <= {"directed", "undirected"}
 
     def _error(self, code: str, what: str) -> DataError:
-        return DataError(code, f"{self.where}: {what}{'' if what[-1] in '.?' else '.'}")
+        return DataError(code, f"{self.where}: {printable(what)}{'' if what[-1] in '.?' else '.'}")
 
 
 def is_running(values: Sequence[str], *, strict: bool = True) -> bool:
@@ -318,5 +318,8 @@ def is_missing(text: str) -> bool:
 def _option(name: str, values: Sequence[str]) -> str:
     """Return an option with names in Python and on the command line."""
     listed = ",".join(values)
+    python = f"{name}={tuple(values)!r:.200}"
+    if not listed.isprintable() or any("," in value or "'" in value for value in values):
+        return python
     quoted = f"'{listed}'" if re.search(r"[^\w,.:-]", listed) else listed
-    return f"{name}={tuple(values)!r:.120} (--{name} {quoted:.120})"
+    return f"{python} (--{name} {quoted:.200})"

@@ -113,7 +113,9 @@ def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> T
     attributes = bool(full) and all(map(_attributes_at, full))
     delimiter = reading.delimiter or preamble.separator
     if delimiter is None:
-        bare = [(n, line[: _attributes_at(line)]) for n, line in sample] if attributes else sample
+        bare = sample
+        if attributes:
+            bare = [(n, line[: _attributes_at(line)]) for n, line in sample if not line.isspace()]
         delimiter = detected(bare, path, signs)
     sample, preamble = _with_comments_of_data(sample, preamble, delimiter, path)
     fit = Fit(sample, delimiter, path, signs)
@@ -220,7 +222,7 @@ def _are_numbers(values: Sequence[str]) -> bool:
 
 def _may_be_size(first: Sequence[str], width: int) -> bool:
     """Return whether a record is of integers that may state numbers of nodes and lines."""
-    if not (1 <= len(first) <= 3 and all(map(_SIZE.fullmatch, first))):
+    if width < 2 or len(first) > 3 or not all(map(_SIZE.fullmatch, first)):
         return False
     return len(first) != width or len(first) == 2 or first[0] == first[1]
 

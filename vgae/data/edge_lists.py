@@ -24,7 +24,7 @@ from vgae.data.reading import Reading
 from vgae.data.text import is_number, normalised, typed_names, unpacked_name
 from vgae.data.times import parsed_times, times_of
 from vgae.data.weights import checked_weights
-from vgae.errors import DataError
+from vgae.errors import DataError, printable
 from vgae.graphs.graph import NodeId
 from vgae.runtime.tables import plain_names
 
@@ -168,7 +168,8 @@ def read_parquet_edges(
     log.log(
         level,
         "%s: columns %s and %s%s, %s edges",
-        *(path, columns[roles.source], columns[roles.target], left, f"{table.num_rows:,}"),
+        *(path, *map(printable, (columns[roles.source], columns[roles.target], left))),
+        f"{table.num_rows:,}",
     )
     names, codes = coded_names(table, [columns[roles.source], columns[roles.target]])
     weight = time = None
@@ -202,7 +203,7 @@ def _open_attributes(table: TextTable, reading: Reading, level: int) -> None:
     table.width = len(table.sample[0]) if table.sample else 0
     if table.width == 3:
         table.names = ["source", "target", key or "weight"]
-    others = f", others are left out: {', '.join(sorted(left_out))}" if left_out else ""
+    others = f", others are left out: {printable(', '.join(sorted(left_out)))}" if left_out else ""
     log.log(level, "%s: with dictionaries of networkx%s", table.path, others)
 
 
@@ -270,7 +271,13 @@ def _log_layout(table: TextTable, roles: Roles, found: EdgeRecords, level: int) 
     )
     if roles.names and (left := roles.left_out()):
         ends = f"{roles.name(roles.source)!r:.60} to {roles.name(roles.target)!r:.60}"
-        log.log(level, "%s: edges from %s; left out: %.200s", table.path, ends, ", ".join(left))
+        log.log(
+            level,
+            "%s: edges from %s; left out: %.200s",
+            table.path,
+            ends,
+            printable(", ".join(left)),
+        )
     table.log_comments(level)
 
 
@@ -313,7 +320,12 @@ def _two_sides(
     log.log(
         level,
         "%s: two sides, of %d and %d nodes; %d names are on both, and become %s",
-        *(path, *map(len, sides), len(both), " and ".join(f"{name}:NAME" for name in columns)),
+        *(
+            path,
+            *map(len, sides),
+            len(both),
+            " and ".join(f"{printable(name)}:NAME" for name in columns),
+        ),
     )
     apart = [
         f"{column}:{names[node]}"
@@ -331,8 +343,8 @@ def _warn_of_sides(path: Path, names: Sequence[NodeId], edges: np.ndarray, roles
         log.warning(
             "%s: the columns %s and %s have names in common, which are the same nodes: %s, such as"
             " %.60s; two_sided=True (--two-sided) keeps them apart",
-            *(path, roles.name(roles.source), roles.name(roles.target)),
-            *(f"{len(both):,}", names[both[0]]),
+            *(path, *(printable(roles.name(end)) for end in (roles.source, roles.target))),
+            *(f"{len(both):,}", printable(str(names[both[0]]))),
         )
 
 

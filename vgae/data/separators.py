@@ -91,8 +91,8 @@ def detected(sample: list[tuple[int, str]], path: Path, signs: str) -> str:
 
 
 def _num_trailing(fields: Sequence[str]) -> int:
-    """Return the number of empty fields at the end."""
+    """Return the number of empty fields at the end, the first field not counted."""
     count = 0
-    while count < len(fields) and not fields[-1 - count]:
+    while count < len(fields) - 1 and not fields[-1 - count]:
         count += 1
     return count

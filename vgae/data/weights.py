@@ -6,6 +6,7 @@ import numpy as np
 
 from vgae.data.column_names import is_of_time
 from vgae.data.columns import Roles
+from vgae.errors import printable
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def checked_weights(
     assert roles.weight is not None
     name = roles.name(roles.weight)
     what = f"column {name!a:.60}" if roles.names else "the third column"
-    option = f"weight={name!r:.60} (--weight {name:.60})"
+    option = f"weight={name!r:.60} (--weight {printable(name):.60})"
     if roles.names is None:
         option = "columns=('source', 'target', 'weight') (--columns source,target,weight)"
     found = None if roles.sure else doubt(values)
