@@ -1,8 +1,7 @@
 """Edge lists in text or parquet: two names a line, and optionally a weight."""
 
 import logging
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -21,7 +20,14 @@ from vgae.data.edge_records import (
 )
 from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.reading import Reading
-from vgae.data.text import is_number, normalised, typed_names, unpacked_name
+from vgae.data.text import (
+    is_number,
+    normalised,
+    typed_names,
+    unpacked_name,
+    warn_of_lookalikes,
+    warn_of_numbers,
+)
 from vgae.data.times import parsed_times, times_of
 from vgae.data.weights import checked_weights
 from vgae.errors import DataError, printable
@@ -356,42 +362,9 @@ def _ordered(path: Path, read: EdgeList, reading: Reading) -> EdgeList:
         kept = weight != 0
         log.info("%s: %d edges of weight zero left out", path, len(kept) - kept.sum())
         edges, weight, time = edges[:, kept], weight[kept], None if time is None else time[kept]
-    _warn_of_lookalikes(path, names)
-    _warn_of_numbers(path, names)
+    warn_of_lookalikes(path, names)
+    warn_of_numbers(path, names)
     ordered = sorted(set(names))
     place_of = {name: place for place, name in enumerate(ordered)}
     places = np.fromiter(map(place_of.__getitem__, names), np.int64, len(names))
     return EdgeList(places[edges], weight, ordered, time)
-
-
-def _warn_of_numbers(path: Path, names: Iterable[NodeId]) -> None:
-    """Warn once if two names write the same number, as ``2`` and ``2.0``."""
-    first: dict[float, str] = {}
-    for name in names:
-        if isinstance(name, str) and name[:1] in tuple("0123456789+-.") and is_number(name):
-            other = first.setdefault(float(name), name)
-            if other != name:
-                log.warning(
-                    "%s: %a and %a are two nodes, but the same number; write it in one way",
-                    *(path, other, name),
-                )
-                return
-
-
-def _warn_of_lookalikes(path: Path, names: Iterable[NodeId]) -> None:
-    """Warn once if two names have the same normal form of Unicode (NFC)."""
-    texts = [name for name in names if isinstance(name, str)]
-    if all(map(str.isascii, texts)):
-        return
-    composed: dict[str, str] = {}
-    for name in texts:
-        first = composed.setdefault(unicodedata.normalize("NFC", name), name)
-        if first != name:
-            log.warning(
-                "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
-                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) merges them",
-                path,
-                first,
-                name,
-            )
-            return

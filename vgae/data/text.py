@@ -2,9 +2,10 @@
 
 import gzip
 import io
+import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from vgae.data.reading import Normalize
 from vgae.errors import DataError, UsageError
 from vgae.runtime import limits
 from vgae.runtime.reading import brief
+
+log = logging.getLogger(__name__)
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "bars", " ": "white space"}
 
@@ -164,6 +167,39 @@ def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:
 def typed_names(names: Sequence[str]) -> list[int] | list[str]:
     """Return names as integers if each is in canonical form, else unchanged."""
     return [int(name) for name in names] if all(map(is_integer, names)) else list(names)
+
+
+def warn_of_numbers(path: Path, names: Iterable[int | str]) -> None:
+    """Warn once if two names write the same number, as ``2`` and ``2.0``."""
+    first: dict[float, str] = {}
+    for name in names:
+        if isinstance(name, str) and name[:1] in tuple("0123456789+-.") and is_number(name):
+            other = first.setdefault(float(name), name)
+            if other != name:
+                log.warning(
+                    "%s: %a and %a are two nodes, but the same number; write it in one way",
+                    *(path, other, name),
+                )
+                return
+
+
+def warn_of_lookalikes(path: Path, names: Iterable[int | str]) -> None:
+    """Warn once if two names have the same normal form of Unicode (NFC)."""
+    texts = [name for name in names if isinstance(name, str)]
+    if all(map(str.isascii, texts)):
+        return
+    composed: dict[str, str] = {}
+    for name in texts:
+        first = composed.setdefault(unicodedata.normalize("NFC", name), name)
+        if first != name:
+            log.warning(
+                "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
+                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) merges them",
+                path,
+                first,
+                name,
+            )
+            return
 
 
 class _Reader(io.BufferedIOBase):
