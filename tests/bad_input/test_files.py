@@ -100,14 +100,11 @@ REFUSED = [
             {"g.csv": f"a,b\nb,c\n{line}\nd,e\n"},
             "g.csv",
             "FIELDS",
-            [f"line 3: expected {expected}, got {got}; vgae convert --delimiter"],
+            [f"line 3: expected {expected}, got {got}; .*--delimiter"],
             id=f"L05-{got}",
         )
-        for line, expected, got in [
-            ("c", "2 or 3 fields separated by commas", 1),
-            ("c,d,1", "2 fields separated by commas as in the lines before", 3),
-            ("c,d,1,2", "2 or 3 fields separated by commas", 4),
-        ]
+        for expected in ["2 fields separated by commas as in the lines before"]
+        for line, got in [("c", 1), ("c,d,1", 3), ("c,d,1,2", 4)]
     ),
     pytest.param(
         {"g.txt": "a b\nb c\n1 2 {'weight': 3}\n"}, "g.txt", "FIELDS", ["line 3:"], id="L06-dict"

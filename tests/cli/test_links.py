@@ -135,6 +135,9 @@ def test_given_pairs_are_scored_in_their_order(run, people, tmp_path, command):
     rows = read_back(out)
     assert [(bare(row["source"]), bare(row["target"])) for row in rows] == pairs
     assert [row["known"] for row in rows][::2] == ["True", "True"]
+    # Such a table is a file of pairs too: its scores are no weights.
+    assert command("predict", run, "--pairs", out, "-o", tmp_path / "again.csv")[0] == 0
+    assert (tmp_path / "again.csv").read_text() == out.read_text()
 
 
 def test_another_graph_is_embedded_and_predicted_with_the_same_features(

@@ -236,7 +236,7 @@ FAULTS = {
     "a header alone": (
         lambda f, s, g: (f / "test.txt").write_text("source target\n"),
         DataError,
-        "2 names are no nodes of graph: 'source', 'target'",
+        "no links of val or test; .* found test",
     ),
     "one column": (
         lambda f, s, g: (f / "test.txt").write_text("n01\nn02\n"),
@@ -379,18 +379,35 @@ def test_a_file_that_is_neither_npz_nor_folder_is_refused(named, tmp_path):
         read_split(tmp_path / "split.csv", named)
 
 
-def test_labels_in_parquet_are_refused_too(named, tmp_path):
-    pa = pytest.importorskip("pyarrow")
-    pq = pytest.importorskip("pyarrow.parquet")
-    columns = {"u": ["n01", "n05"], "v": ["n02", "n09"], "label": [1, 0]}
-    pq.write_table(pa.table(columns), tmp_path / "test.parquet")
-    with pytest.raises(DataError, match=r"test\.parquet: .* labels, which are not read"):
+@pytest.mark.parametrize("others", [{}, {"kind": ["a", "b"], "rank": [3, 4]}])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_labels_beside_any_columns_are_refused_too(suffix, others, named, tmp_path):
+    columns = {"u": ["n01", "n05"], "v": ["n02", "n09"], "label": [1, 0], **others}
+    if suffix == "csv":
+        rows = [",".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+        (tmp_path / "test.csv").write_text("\n".join([",".join(columns), *rows]))
+    else:
+        pa = pytest.importorskip("pyarrow")
+        pq = pytest.importorskip("pyarrow.parquet")
+        pq.write_table(pa.table(columns), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=rf"test\.{suffix}: .* labels, which are not read"):
         read_split(tmp_path, named)
 
 
-def test_an_empty_file_is_no_links(split, named, tmp_path, caplog):
+def test_columns_of_a_file_of_a_split_have_roles(split, named, tmp_path):
+    """An index, other columns and an order of their own do not change the pairs."""
+    for name, pairs in parts_of(split).items():
+        names = [[named.ids[node] for node in pair] for pair in pairs.T.tolist()]
+        rows = [f"{k},{v},x,{u}" for k, (u, v) in enumerate(names)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([",target,kind,source", *rows]))
+    assert as_sets(read_split(tmp_path, named)) == as_sets(split)
+
+
+@pytest.mark.parametrize("content", ["", "source,target\n", "# nothing\n"])
+def test_an_empty_file_is_no_links(content, split, named, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    write_text(tmp_path, {"val": split.train[:, :0], "test": split.test.pos}, named)
+    write_text(tmp_path, {"test": split.test.pos}, named)
+    (tmp_path / "val.txt").write_text(content)
     read = read_split(tmp_path, named)
     assert (read.val.pos.shape[1], read.test.pos.shape[1]) == (0, 8)
     assert read.train.shape[1] == 32

@@ -68,13 +68,14 @@ def test_columns_of_parquet():
         ("", (1_400_000_000, 1_400_000_007), "the third column, 1400000000 to 1400000007"),
         ("a,b,Year\n", (1999, 2024), "column 'Year', 1999 to 2024"),
         ("a,b,weight\n", (1999, 2024), None),
-        ("", (1999, 2024), None),
-        ("a,b,year\n", (1999.5, 2024), None),
+        ("", (1999, 2024), "the third column, 1999 to 2024"),
+        ("a,b,year\n", (1999.5, 2024), "column 'year', 1999.5 to 2024"),
+        ("a,b,amount\n", (1999.5, 2024), None),
         ("a,b,weight\n", (3, 1_400_000_000), None),
     ],
 )
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_times_that_are_read_as_weights_are_told(head, values, words, suffix, tmp_path, caplog):
+def test_times_are_no_weights_and_told(head, values, words, suffix, tmp_path, caplog):
     path = tmp_path / f"g.{suffix}"
     if suffix == "csv":
         path.write_text(head + "".join(f"{k},{k + 1},{v}\n" for k, v in enumerate(values)))
@@ -86,15 +87,17 @@ def test_times_that_are_read_as_weights_are_told(head, values, words, suffix, tm
         pq.write_table(pa.table(columns), path)
     else:
         pytest.skip("columns of parquet have names")
-    read_graph(path)
+    graph = read_graph(path)
     if words is None:
         assert not [record for record in caplog.records if record.levelname == "WARNING"]
+        assert graph.link_weight.tolist() == list(values)
     else:
-        assert f"{path}: {words}, is read as weights, but looks like times" in caplog.text
+        assert f"{path}: {words}, is not read as weights: it " in caplog.text
+        assert graph.link_weight is None
     caplog.clear()
     if "when" in head:
         read_graph(path, time="when")
-        assert "looks like times" not in caplog.text
+        assert "is not read" not in caplog.text
 
 
 # By time ----------------------------------------------------------------------------------------
@@ -175,7 +178,11 @@ def by_time_of(path, rows, times):
         (TIMED.replace("c,a,9", "c,a,2024-01-01"), "BAD_TIME", "line 4: a time must be a number"),
         (TIMED.replace("a,b,5", "a,b,nan"), "BAD_TIME", "line 2: .* a finite number or a date"),
         (TIMED.replace("a,b,5", "a,b,"), "BAD_TIME", "line 2: .* a finite number or a date"),
-        (TIMED.replace("c,a,9", "c,a"), "FIELDS", "line 4: expected 3 fields as in the header"),
+        (
+            TIMED.replace("c,a,9", "c,a"),
+            "FIELDS",
+            "line 4: expected 3 fields separated by commas as in the header",
+        ),
     ],
 )
 def test_what_is_no_time_is_refused_with_its_line(text, code, words, tmp_path):

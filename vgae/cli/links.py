@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -219,9 +220,9 @@ def _lines(path: Path) -> list[str]:
 
 def _named_pairs(path: Path, reading: Reading) -> list[list[Any]]:
     """Return the pairs of names in a file."""
-    from vgae.data.edge_lists import read_edge_list
+    from vgae.data.edge_lists import read_edges
 
-    given = read_edge_list(path, reading)
+    given = read_edges(path, replace(reading, weight=reading.weight or "none"))
     return [[given.names[u], given.names[v]] for u, v in given.edges.T.tolist()]
 
 

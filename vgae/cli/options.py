@@ -204,6 +204,12 @@ READING = {
         typer.Option(metavar="CHARACTER", help="Begin of comments, or 'none'  [default: # and %]"),
     ],
     "encoding": Annotated[str, typer.Option(help="Encoding of text files.")],
+    "two_sided": Annotated[
+        bool,
+        typer.Option(
+            "--two-sided", help="The two columns name different things: equal names are two nodes."
+        ),
+    ],
     "directed": Annotated[
         str, typer.Option(help="One-way edges: 'symmetrize' turns them into links, or 'error'.")
     ],

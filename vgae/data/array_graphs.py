@@ -127,8 +127,7 @@ def graph_of_arrays(
     if left:
         log.info("%s: left out: %s", where, printable(", ".join(left)))
     return Graph.from_edges(
-        **links,
-        **nodes,
+        **{**links, **nodes},
         feature_names=feature_names,
         label_names=label_names if y is not None and len(label_names) > y.max(initial=-1) else (),
         merge=reading.merge,

@@ -1,50 +1,45 @@
 """Edge lists in text or parquet: two names a line, and optionally a weight."""
 
 import logging
-import math
-import unicodedata
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain, compress, dropwhile, islice
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, compress, islice
 from operator import ne
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import numpy as np
 
+from vgae.data.columns import Columns, Roles
+from vgae.data.dialects import TextTable, neighbours, open_table
+from vgae.data.edge_records import (
+    EdgeRecords,
+    Layout,
+    collect_edges,
+    put_first,
+    states_size,
+    with_weights,
+)
 from vgae.data.parquet import coded_names, numbers, read_parquet
-from vgae.data.plain_text import PlainEdges, read_plain
+from vgae.data.plain_text import read_plain
 from vgae.data.reading import Reading
 from vgae.data.text import (
-    SEPARATORS,
-    is_blank_or_comment,
-    is_integer,
     is_number,
     normalised,
-    parse_number,
-    read_lines,
-    split_records,
     typed_names,
     unpacked_name,
+    warn_of_lookalikes,
+    warn_of_numbers,
 )
-from vgae.data.times import parsed_times, place_of, times_of, warn_of_times, without_time
-from vgae.errors import DataError
+from vgae.data.times import parsed_times, times_of
+from vgae.data.weights import checked_weights
+from vgae.errors import DataError, printable
 from vgae.graphs.graph import NodeId
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
-Names = np.ndarray | list[int] | list[str]
-
-_SAMPLE = 100
-# In lower case, without blanks and underscores.
-_HEADER_WORDS = {
-    *("source", "target", "src", "dst", "dest", "destination", "from", "to", "u", "v", "i", "j"),
-    *("head", "tail", "sender", "receiver", "start", "end", "sourceid", "targetid", "fromid"),
-    *("toid", "fromnode", "tonode", "fromnodeid", "tonodeid", "node1", "node2", "id1", "id2"),
-}
+_SAMPLE = 100  # rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,249 +51,337 @@ class EdgeList:
         weight: Weight of each edge, float64, shape ``(E,)``; ``None`` without weights.
         names: Name of each node, in ascending order.
         time: Time of each edge, int64 or float64, shape ``(E,)``; ``None`` unless it is read.
+        ordered: Whether the file says that its edges are directed.
+        left_out: Names of the columns that are not read.
     """
 
     edges: np.ndarray
     weight: np.ndarray | None
     names: Sequence[NodeId]
     time: np.ndarray | None = None
+    ordered: bool = False
+    left_out: Sequence[str] = ()
 
 
-def read_edge_list(
-    path: Path,
-    reading: Reading = Reading(),
-    *,
-    announce: bool = True,
-) -> EdgeList:
-    """Read an edge list in text, plain or gzip, and log the detected layout.
-
-    Each line has two names and optionally a weight. Blank lines, and those that begin with ``#``
-    or ``%``, are skipped. Names are text, or integers if each is in canonical form (``7``, not
-    ``007``, ``7.0`` or ``1e3``). In ``.csv`` and ``.tsv`` files, the apostrophes that
-    :func:`vgae.runtime.tables.write_table` puts before formulas are removed.
-
-    The first line is detected as a header if its third field is not a number but that of the next
-    line is, if its names are usual words such as ``source`` and ``target``, or if its names are
-    not integers and all others are; it is not if the next lines use one of its names.
-
-    Args:
-        path: The file.
-        reading: Options; the column ``reading.time`` is not counted as a field.
-        announce: Log the layout.
+def read_edges(path: Path, reading: Reading = Reading(), *, announce: bool = True) -> EdgeList:
+    """Read an edge list in text or parquet, by the format or else the suffix.
 
     Raises:
-        UsageError: ``ENCODING`` if it is unknown.
-        DataError: ``FIELDS`` if a line has another number of fields; ``NODE_ID`` if a name is
-            empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``;
-            ``TIME_COLUMN`` if it is missing, ``BAD_TIME`` if it holds no time; or as
-            :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
+        UsageError: As :func:`read_edge_list` and :func:`read_parquet_edges`.
+        DataError: Likewise.
     """
-    delimiter, header = reading.delimiter, reading.header
-    lines = read_lines(path, encoding=reading.encoding)
-    lines = dropwhile(lambda numbered: is_blank_or_comment(numbered[1]), lines)
-    sample = list(islice(lines, _SAMPLE))
-    if delimiter is None:
-        # On a tie, the first: a comma may be a decimal sign, and a blank part of a name.
-        more = reading.time is not None
-        delimiter = max(
-            SEPARATORS, key=lambda separator: _fit(sample, separator, path, timed=more)
-        )
-    if header is None and reading.time is not None:
-        header = True
-    if header is None:
-        header = _has_header(_sampled(sample, delimiter, path))
-    records = split_records(chain(sample, lines), delimiter, path)
-    head = next(records, None) if header else None
-    times: list[tuple[int, str]] = []
-    if reading.time is not None:
-        head, records = without_time(head, records, reading.time, path, times)
-    collected = _Edges(path, delimiter, drop_zero=reading.drop_zero)
-    if head:
-        collected.check_width(*head)
-    if reading.time is None:
-        number = collected.add_all(records, reading.encoding)
-    else:
-        number = collected.add_each(records)
-    log.log(
-        logging.INFO if announce else logging.DEBUG,
-        "%s: separated by %s, %s, %s edges in %s lines",
-        path,
-        SEPARATORS.get(delimiter, repr(delimiter)),
-        f"header {','.join(head[1])!r:.60}" if head else "no header",
-        f"{collected.found.edges.shape[1]:,}",
-        f"{number:,}",
-    )
-    time = parsed_times(times, f"{path}, line") if times else None
-    names, edges, weight = collected.parts()
-    if reading.header is None and head is None:
-        _warn_of_header(path, names, edges)
-    if announce:
-        warn_of_times(path, head[1][2] if head and collected.width == 3 else None, weight)
-    del collected
-    return _ordered(path, names, edges, weight, time, reading)
+    kind = (reading.format or unpacked_name(path).suffix).lower().lstrip(".")
+    if kind == "parquet":
+        return read_parquet_edges(path, reading, announce=announce)
+    return read_edge_list(path, reading, announce=announce)
 
 
-def read_parquet_edges(path: Path, reading: Reading = Reading()) -> EdgeList:
-    """Read the columns ``source``, ``target`` and optionally ``weight`` of a parquet file.
+def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool = True) -> EdgeList:
+    """Read an edge list in text, plain or gzip, and log the detected layout.
 
-    A file without them must have two columns of names, and optionally a third of weights. A
-    column of text stays text, even if it holds digits. :class:`vgae.Graph` checks the weights.
+    Each line has two names and optionally a weight, or columns that a header or
+    ``reading.columns`` names. Comments, separator, header and lines that state a size are detected
+    as :func:`vgae.data.dialects.open_table` describes, the columns as
+    :meth:`vgae.data.columns.Columns.roles` does; numbers without a name of weights are weights if
+    :func:`vgae.data.weights.doubt` sees no other meaning. The direction and the two sides in the
+    headers of SNAP and KONECT, Gephi's column ``Type`` and the dictionaries of
+    ``networkx.write_edgelist`` are read.
+
+    Names are text, or integers if each is in canonical form (``7``, not ``007``, ``7.0`` or
+    ``1e3``). In ``.csv`` and ``.tsv`` files, the apostrophes that
+    :func:`vgae.runtime.tables.write_table` puts before formulas are removed.
 
     Args:
         path: The file.
         reading: Options.
+        announce: Log the layout.
+
+    Raises:
+        UsageError: ``ENCODING`` if it is unknown.
+        DataError: ``FIELDS`` if a line has another number of fields, or no names decide which are
+            the ends; ``COLUMNS`` if an option names no column, or several fit; ``NODE_ID`` if a
+            name is empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``;
+            ``TIME_COLUMN`` if it is missing, ``BAD_TIME`` if it holds no time; or as
+            :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
+    """
+    level = logging.INFO if announce else logging.DEBUG
+    table = open_table(path, reading)
+    if table.attributes:
+        _open_attributes(table, reading, level)
+    if table.width == 0 or not (table.sample or table.size):
+        _refuse_empty(table)
+    roles = _roles(table, reading)
+    layout = Layout(
+        *(path, table.delimiter, table.skip, table.width, roles.source, roles.target),
+        *(roles.weight, roles.time, roles.direction, not roles.refused, reading.drop_zero),
+    )
+    found = _collected(table, layout, reading)
+    found = _settle_size(table, found, layout, level)
+    if not len(found):
+        _refuse_empty(table)
+    _log_layout(table, roles, found, level)
+    weight = None
+    if roles.weight is not None:
+        weight = checked_weights(found.weight, roles, str(path), level=level)
+        if found.decimal_commas and weight is not None:
+            log.log(level, "%s: commas in the weights are decimal signs", path)
+    if reading.header is None and table.names is None and not table.size:
+        _warn_of_header(path, found)
+    typed: Any = found.names
+    if isinstance(typed, list):
+        is_table = unpacked_name(path).suffix.lower() in (".csv", ".tsv")
+        typed = typed_names(plain_names(typed) if is_table else typed)
+    time = parsed_times(found.times, f"{path}, line") if found.times else None
+    ordered = bool(table.preamble.ordered) or found.directed
+    edges = found.edges
+    del found
+    if reading.two_sided or table.preamble.two_sided:
+        typed, edges = _two_sides(path, typed, edges, roles, level)
+    elif not roles.known:
+        _warn_of_sides(path, typed, edges, roles)
+    read = EdgeList(edges, weight, typed, time)
+    return replace(_ordered(path, read, reading), ordered=ordered, left_out=roles.left_out())
+
+
+def read_parquet_edges(
+    path: Path, reading: Reading = Reading(), *, announce: bool = True
+) -> EdgeList:
+    """Read an edge list in parquet; its columns have the roles of those under a header in text.
+
+    A column of text stays text, even if it holds digits. :class:`vgae.Graph` checks the weights.
+
+    Args:
+        path: The file.
+        reading: Options.
+        announce: Log the columns.
 
     Raises:
         UsageError: ``MISSING_PACKAGE`` without pyarrow.
-        DataError: ``PARQUET_CORRUPT``, ``PARQUET_COLUMNS``, ``NODE_ID``, ``BAD_WEIGHT``,
-            ``TIME_COLUMN``, ``BAD_TIME`` or ``NO_EDGES``.
+        DataError: ``PARQUET_CORRUPT``, ``PARQUET_COLUMNS``, ``COLUMNS``, ``FIELDS``, ``NODE_ID``,
+            ``BAD_WEIGHT``, ``TIME_COLUMN``, ``BAD_TIME`` or ``NO_EDGES``.
     """
+    level = logging.INFO if announce else logging.DEBUG
     table = read_parquet(path)
-    columns = table.column_names
-    times, time = None, reading.time
-    if time is not None:
-        times = times_of(table, columns[place_of(time, columns, path)])
-        columns = [name for name in columns if name != time]
-    if {"source", "target"} <= set(columns):
-        columns = [name for name in ("source", "target", "weight") if name in columns]
-    if len(columns) not in (2, 3) or len(set(columns)) != len(columns):
+    columns = tuple(table.column_names)
+    if len(columns) < 2 or len(set(columns)) != len(columns):
         raise DataError(
             "PARQUET_COLUMNS",
-            "it must have the columns source, target and optionally weight, or two or three in"
-            f" this order, got {', '.join(map(repr, columns))}.",
+            "it must have two columns or more, of different names, got"
+            f" {', '.join(map(repr, columns)):.200}.",
         )
     if table.num_rows == 0:
         raise DataError("NO_EDGES", "it has no rows, hence no edges.")
-    log.info("%s: columns %s, %s edges", path, ", ".join(columns), f"{table.num_rows:,}")
-    names, codes = coded_names(table, columns[:2])
-    weight = numbers(table, columns[2], "BAD_WEIGHT") if len(columns) == 3 else None
-    warn_of_times(path, columns[-1], weight)
+    first = table.slice(0, _SAMPLE)
+    texts = [["" if v is None else str(v) for v in c.to_pylist()] for c in first.columns]
+    roles = Columns(columns, list(zip(*texts, strict=True)), str(path), reading).roles()
+    left = f", left out {', '.join(roles.left_out())}" if roles.left_out() else ""
+    log.log(
+        level,
+        "%s: columns %s and %s%s, %s edges",
+        *(path, *map(printable, (columns[roles.source], columns[roles.target], left))),
+        f"{table.num_rows:,}",
+    )
+    names, codes = coded_names(table, [columns[roles.source], columns[roles.target]])
+    weight = time = None
+    if roles.weight is not None:
+        weight = numbers(table, columns[roles.weight], "BAD_WEIGHT")
+        weight = checked_weights(weight, roles, str(path), level=level)
+    if roles.time is not None:
+        time = times_of(table, columns[roles.time])
     edges = codes.reshape(2, -1)
-    return _ordered(path, names, edges, weight, times, reading)
+    directed = False
+    if roles.direction is not None:
+        kinds = table.column(columns[roles.direction]).unique().to_pylist()
+        directed = any(str(kind).casefold() == "directed" for kind in kinds)
+    if reading.two_sided:
+        names, edges = _two_sides(path, names, edges, roles, level)
+    elif not roles.known:
+        _warn_of_sides(path, names, edges, roles)
+    read = _ordered(path, EdgeList(edges, weight, names, time), reading)
+    return replace(read, ordered=directed, left_out=roles.left_out())
 
 
-class _Edges:
-    """Edges of a text as numbers: a million lines take about 30 MB, names not counted."""
+def _open_attributes(table: TextTable, reading: Reading, level: int) -> None:
+    """Replace the dictionaries of ``networkx.write_edgelist`` by their weights."""
+    key = None if reading.weight == "none" else reading.weight or "weight"
+    left_out: set[str] = set()
+    first = list(islice(table.records, _SAMPLE))
+    read = with_weights(chain(first, table.records), table.path, key, left_out)
+    records = list(islice(read, _SAMPLE))
+    table.records = chain(records, read)
+    table.sample = [fields for _, fields in records]
+    table.width = len(table.sample[0]) if table.sample else 0
+    if table.width == 3:
+        table.names = ["source", "target", key or "weight"]
+    others = f", others are left out: {printable(', '.join(sorted(left_out)))}" if left_out else ""
+    log.log(level, "%s: with dictionaries of networkx%s", table.path, others)
 
-    found: PlainEdges
 
-    def __init__(self, path: Path, delimiter: str, *, drop_zero: bool) -> None:
-        self.path = path
-        self.delimiter = delimiter
-        self.drop_zero = drop_zero
-        self.width = 0
-        self.ends = array("q")  # source and target in turn
-        self.weight = array("d")
-        self.number_of: dict[str, int] = {}
-
-    def add_all(self, records: Iterator[tuple[int, list[str]]], encoding: str) -> int:
-        """Add all edges, at once if the file is plain; return the number of the last line."""
-        number, first = next(records, (0, []))
-        width = len(first)
-        if width in (2, 3) and self.width in (0, width):
-            found = read_plain(
-                self.path,
-                delimiter=self.delimiter,
-                skip=number - 1,
-                width=width,
-                numbers=range(2, width),
-                encoding=encoding,
+def _roles(table: TextTable, reading: Reading) -> Roles:
+    """Return the roles of the columns of a text."""
+    line = table.header or table.skip + 1
+    if table.names is None and reading.columns is None and (lists := neighbours(table)):
+        widths = sorted({len(fields) for fields in table.sample})
+        weighted = all(is_number(fields[-1]) for fields in table.sample if len(fields) == 3)
+        if widths != [2, 3] or not weighted:
+            found = (
+                f"its lines have {widths[0]} to {widths[-1]} fields separated by {table.separated}"
             )
-            if found is not None:
-                self.found, self.width = found, width
-                return number - 1 + found.edges.shape[1]
-        return self.add_each(chain([(number, first)] if first else [], records))
+            raise DataError("FIELDS", f"{table.path}: {found}; {lists}.")
+    names = None if table.names is None else tuple(table.names)
+    columns = Columns(
+        *(names, table.sample, f"{table.path}, line {line}", reading),
+        separated=f" separated by {table.separated}",
+    )
+    positional = table.preamble.columns
+    if positional is not None and table.width > len(positional):
+        positional = None
+    roles = columns.roles(positional=positional)
+    if table.preamble.unweighted and reading.weight is None:
+        roles = replace(roles, weight=None)
+    return roles
 
-    def add_each(self, records: Iterable[tuple[int, list[str]]]) -> int:
-        """Add one edge after another; return the number of the last line."""
-        number = 0
-        for number, fields in records:
-            self.add(number, fields)
-        edges = np.frombuffer(self.ends, np.int64).reshape(-1, 2).T.copy()
-        numbers = [np.frombuffer(self.weight)] if self.width == 3 else []
-        self.found = PlainEdges(list(self.number_of), edges, numbers)
-        return number
 
-    def add(self, number: int, fields: list[str]) -> None:
-        if len(fields) != self.width:
-            self.check_width(number, fields)
-        source, target = fields[0], fields[1]
-        if not (source and target):
-            self._refuse("NODE_ID", number, "the name of a node must not be empty")
-        number_of = self.number_of
-        self.ends.append(number_of.setdefault(source, len(number_of)))
-        self.ends.append(number_of.setdefault(target, len(number_of)))
-        if self.width == 3:
-            self.weight.append(self._weight(number, fields[2]))
+def _collected(table: TextTable, layout: Layout, reading: Reading) -> EdgeRecords:
+    """Return the edges of a text, at once if it is plain."""
+    read_each = table.attributes or table.trailing or layout.time is not None
+    if not read_each and layout.direction is None:
+        found = read_plain(
+            table.path,
+            delimiter=table.delimiter,
+            skip=layout.skip,
+            width=layout.width,
+            ends=(layout.source, layout.target),
+            numbers=() if layout.weight is None else (layout.weight,),
+            encoding=reading.encoding,
+        )
+        if found is not None:
+            lines = layout.skip + found.edges.shape[1]
+            weight = found.numbers[0] if found.numbers else np.empty(0)
+            return EdgeRecords(found.edges, weight, found.names, lines=lines)
+    return collect_edges(table.records, layout)
 
-    def check_width(self, number: int, fields: list[str]) -> None:
-        """Raise unless there are two or three fields, as many as in the first line."""
-        width = len(fields)
-        if self.width == 0 and width in (2, 3):
-            self.width = width
-        elif width != self.width:
-            expected = self.width if width in (2, 3) else "2 or 3"
-            before = " as in the lines before" if width in (2, 3) else ""
-            separated = SEPARATORS.get(self.delimiter, repr(self.delimiter))
-            what = f"expected {expected} fields separated by {separated}{before}, got {width}"
-            hint = "vgae convert --delimiter sets another separator"
-            self._refuse("FIELDS", number, f"{what}; {hint}")
 
-    def parts(self) -> tuple[Names, np.ndarray, np.ndarray | None]:
-        """Return names, edges and weights, as ``_ordered`` takes them."""
-        names, edges, numbers = self.found
-        if not edges.size:
+def _settle_size(table: TextTable, found: EdgeRecords, layout: Layout, level: int) -> EdgeRecords:
+    """Log a line that states the size, or else put it before the edges that are returned."""
+    stated = table.preamble.num_edges
+    if table.size is not None:
+        number, fields = table.size
+        if states_size(fields, found):
+            alike = len(fields) == table.width
+            cure = "; header=False (--no-header) reads it as one" if alike else ""
+            log.log(
+                level + 10 * alike,
+                "%s, line %d: %r states the numbers of nodes and lines, it is no edge%s",
+                *(table.path, number, " ".join(fields), cure),
+            )
+        elif len(fields) != table.width:
             raise DataError(
-                "NO_EDGES", f"{self.path}: it has no edges, only a header, comments or blanks."
+                "FIELDS",
+                f"{table.path}, line {number}: expected {table.width} fields separated by"
+                f" {table.separated} as in the lines after, got {len(fields)}; it does not state"
+                f" the size, {len(found):,} lines and {len(found.names):,} names; remove it.",
             )
-        if isinstance(names, list):
-            if unpacked_name(self.path).suffix.lower() in (".csv", ".tsv"):
-                names = plain_names(names)
-            names = typed_names(names)
-        return names, edges, numbers[0] if numbers else None
-
-    def _weight(self, number: int, text: str) -> float:
-        try:
-            weight = parse_number(text)
-        except ValueError:
-            weight = math.nan
-        if 0 < weight < math.inf:
-            return weight
-        got = f"got {text!r:.60}"
-        if not math.isfinite(weight):
-            self._refuse("BAD_WEIGHT", number, f"a weight must be a finite number, {got}")
-        if weight < 0:
-            self._refuse("NEGATIVE_WEIGHT", number, f"a weight must be positive, {got}")
-        if not self.drop_zero:
-            hint = "drop_zero=True (vgae convert --drop-zero) drops such edges"
-            self._refuse("ZERO_WEIGHT", number, f"a weight must be positive, {got}; {hint}")
-        return weight
-
-    def _refuse(self, code: str, number: int, what: str) -> NoReturn:
-        raise DataError(code, f"{self.path}, line {number}: {what}.")
+        else:
+            found = put_first(found, collect_edges(iter([table.size]), layout))
+    if stated is not None and stated != len(found):
+        log.warning(
+            "%s: its comments state %s edges, it has %s; it may be cut short",
+            *(table.path, f"{stated:,}", f"{len(found):,}"),
+        )
+    return found
 
 
-def _warn_of_header(path: Path, names: Names, edges: np.ndarray) -> None:
+def _log_layout(table: TextTable, roles: Roles, found: EdgeRecords, level: int) -> None:
+    """Log the layout, what is left out, and what is skipped."""
+    header = f"header {','.join(table.names)!r:.60}" if table.names else "no header"
+    log.log(
+        level,
+        "%s: separated by %s, %s, %s edges in %s lines",
+        *(table.path, table.separated, header, f"{len(found):,}", f"{found.lines:,}"),
+    )
+    if roles.names and (left := roles.left_out()):
+        ends = f"{roles.name(roles.source)!r:.60} to {roles.name(roles.target)!r:.60}"
+        log.log(
+            level,
+            "%s: edges from %s; left out: %.200s",
+            table.path,
+            ends,
+            printable(", ".join(left)),
+        )
+    table.log_comments(level)
+
+
+def _refuse_empty(table: TextTable) -> None:
+    """Raise ``NO_EDGES``."""
+    comments = table.preamble.comments + table.skipped[0]
+    hint = ""
+    if comments:
+        hint = f"; {comments:,} lines are comments, comment='none' (--comment none) reads them"
+    raise DataError(
+        "NO_EDGES",
+        f"{table.path}: it has no edges, only a header, comments or blanks{hint}.",
+    )
+
+
+def _warn_of_header(path: Path, found: EdgeRecords) -> None:
     """Warn if no other line names the nodes of the first one: it may be a header."""
-    first = edges[:, 0]
-    if edges.shape[1] > 1 and (np.bincount(edges.ravel())[first] == 1).all():
+    first = found.edges[:, 0]
+    if len(found) > 1 and (np.bincount(found.edges.ravel())[first] == 1).all():
         log.warning(
             "%s: no other line names the nodes of the first one, %s; if it is a header,"
             " header=True (--header) skips it",
             path,
-            " and ".join(f"{str(names[node])!a:.60}" for node in first),
+            " and ".join(f"{str(found.names[end])!a:.60}" for end in first),
         )
 
 
-def _ordered(
-    path: Path,
-    names: Names,
-    edges: np.ndarray,
-    weight: np.ndarray | None,
-    time: np.ndarray | None,
-    reading: Reading,
-) -> EdgeList:
+def _two_sides(
+    path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles, level: int
+) -> tuple[Sequence[NodeId], np.ndarray]:
+    """Keep equal names of sources and targets apart: ``source:NAME`` and ``target:NAME``."""
+    sides = [np.unique(ends) for ends in edges]
+    both = np.intersect1d(sides[0], sides[1])
+    if not len(both):
+        log.log(level, "%s: two sides, of %d and %d nodes", path, *map(len, sides))
+        return names, edges
+    columns = ("source", "target")
+    if roles.names is not None:
+        columns = (roles.name(roles.source), roles.name(roles.target))
+    log.log(
+        level,
+        "%s: two sides, of %d and %d nodes; %d names are on both, and become %s",
+        *(
+            path,
+            *map(len, sides),
+            len(both),
+            " and ".join(f"{printable(name)}:NAME" for name in columns),
+        ),
+    )
+    apart = [
+        f"{column}:{names[node]}"
+        for column, side in zip(columns, sides, strict=True)
+        for node in side.tolist()
+    ]
+    places = [np.searchsorted(side, ends) for side, ends in zip(sides, edges, strict=True)]
+    return apart, np.stack([places[0], places[1] + len(sides[0])])
+
+
+def _warn_of_sides(path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles) -> None:
+    """Warn if two columns with names of different things share names of nodes."""
+    both = np.intersect1d(edges[0], edges[1])
+    if len(both):
+        log.warning(
+            "%s: the columns %s and %s have names in common, which are the same nodes: %s, such as"
+            " %.60s; two_sided=True (--two-sided) keeps them apart",
+            *(path, *(printable(roles.name(end)) for end in (roles.source, roles.target))),
+            *(f"{len(both):,}", printable(str(names[both[0]]))),
+        )
+
+
+def _ordered(path: Path, read: EdgeList, reading: Reading) -> EdgeList:
     """Normalise the names, make one node of equal ones, and sort the nodes by name."""
+    names, edges, weight, time = read.names, read.edges, read.weight, read.time
     if reading.drop_zero and weight is not None:
         kept = weight != 0
         log.info("%s: %d edges of weight zero left out", path, len(kept) - kept.sum())
@@ -309,7 +392,8 @@ def _ordered(
     texts = normalised(list(names), reading.normalize)
     order = sorted(range(len(texts)), key=texts.__getitem__)
     ordered = [texts[place] for place in order]
-    _warn_of_lookalikes(path, ordered)
+    warn_of_lookalikes(path, ordered)
+    warn_of_numbers(path, ordered)
     del names, texts
     places = np.empty(len(order), np.int64)
     if reading.normalize == "none":
@@ -319,51 +403,3 @@ def _ordered(
         places[order] = new.cumsum() - 1
         ordered = list(compress(ordered, new))
     return EdgeList(places[edges], weight, ordered, time)
-
-
-def _warn_of_lookalikes(path: Path, names: Sequence[str]) -> None:
-    """Warn once if two names have the same normal form of Unicode (NFC)."""
-    if all(map(str.isascii, names)):
-        return
-    composed: dict[str, str] = {}
-    for name in names:
-        first = composed.setdefault(unicodedata.normalize("NFC", name), name)
-        if first != name:
-            log.warning(
-                "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
-                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) merges them",
-                path,
-                *sorted((first, name), key=len),
-            )
-            return
-
-
-def _sampled(sample: Sequence[tuple[int, str]], separator: str, path: Path) -> list[list[str]]:
-    """Return the fields of the first records that can be split."""
-    fields = []
-    # The sample may end within a quoted field, or the separator be wrong.
-    with suppress(DataError):
-        for _, found in split_records(iter(sample), separator, path):
-            fields.append(found)
-    return fields
-
-
-def _fit(
-    sample: Sequence[tuple[int, str]], separator: str, path: Path, *, timed: bool
-) -> tuple[int, int]:
-    """Count the records to which a separator gives two or three fields, and more than one."""
-    widths = [len(fields) - timed for fields in _sampled(sample, separator, path)]
-    return sum(width in (2, 3) for width in widths), sum(width > 1 for width in widths)
-
-
-def _has_header(records: Sequence[list[str]]) -> bool:
-    """Return whether the first record is a header; see :func:`read_edge_list`."""
-    first, *rest = records or [[]]
-    if len(first) == 3 and not is_number(first[2]) and rest and is_number(rest[0][-1]):
-        return True
-    pair = first[:2]
-    if any(name in fields[:2] for name in pair for fields in rest):
-        return False
-    words = {name.casefold().replace("_", "").replace(" ", "") for name in pair}
-    numbered = bool(rest) and all(all(map(is_integer, fields[:2])) for fields in rest)
-    return words <= _HEADER_WORDS or (numbered and not any(map(is_integer, pair)))

@@ -232,6 +232,7 @@ def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
         node_ids=edges.names,
         merge=reading.merge,
         directed=reading.directed,
+        ordered=edges.ordered,
         name=name,
     )
 

@@ -31,6 +31,8 @@ from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
+log = logging.getLogger(__name__)
+
 _FIELDS = ("real", "integer", "pattern")
 _SYMMETRIES = ("general", "symmetric")
 

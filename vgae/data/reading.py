@@ -46,6 +46,8 @@ class Reading:
         missing_features: Nodes without features, and features without a node: ``"refuse"``;
             ``"zero"`` and ``"mean"`` give such nodes rows of zeros or of the columns' means, and
             add isolated nodes.
+        two_sided: The ends of the edges are of two kinds, such as users and items: a name in both
+            columns is two nodes, ``source:NAME`` and ``target:NAME``.
         directed: As for :meth:`vgae.Graph.from_edges`.
         merge: As for :meth:`vgae.Graph.from_edges`.
         drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
@@ -65,6 +67,7 @@ class Reading:
     label_column: str | None = None
     encode: Encode = "none"
     missing_features: MissingFeatures = "refuse"
+    two_sided: bool = False
     directed: Directed = "symmetrize"
     merge: Merge = "mean"
     drop_zero: bool = False

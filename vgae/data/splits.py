@@ -4,13 +4,15 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
+from vgae.data.column_names import is_usual_pair, key_of
+from vgae.data.edge_lists import EdgeList, read_edge_list, read_edges
 from vgae.data.npy import read_npy
 from vgae.data.reading import Reading
 from vgae.data.text import is_integer, is_number, unpacked_name
@@ -34,6 +36,7 @@ _PARTS = {
 _LINKS = {"pos", "positive", "edge", "edges", "link", "links", "index", "pairs", "true"}
 _NON_LINKS = {"neg", "negative", "negatives", "false", "non", "nonlinks"}
 _OWN = {"heart", "samples"}
+_LABELS = {"label", "labels", "y", "targetlabel", "islink", "isedge", "exists", "positive"}
 _SHOWN = 8  # names in a message
 _OF_A_PART = re.compile(r"(train|test|valid)|(val|dev)(s|sets?|data|edges?|links?|pos|neg)?$")
 _RULE = (
@@ -108,6 +111,7 @@ def split_by_time(
     val: float = VAL_FRACTION,
     test: float = TEST_FRACTION,
     seed: int = 0,
+    reading: Reading = Reading(),
 ) -> LinkSplit:
     """Hold out the last links by time for test, and those before them for validation.
 
@@ -121,6 +125,7 @@ def split_by_time(
         val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
         test: Fraction for test, likewise; ``val + test < 1``.
         seed: Seed of the non-links.
+        reading: The other options that the graph is read with.
 
     Raises:
         DataError: ``TIME_COLUMN`` or ``BAD_TIME``; and as for :func:`vgae.split_links`.
@@ -128,7 +133,7 @@ def split_by_time(
     """
     path = Path(path)
     num_val, num_test = part_sizes(graph, val, test)
-    edges = _edge_list(path, column)
+    edges = _edge_list(path, replace(reading, time=column))
     if edges.time is None:
         raise DataError("NO_EDGES", f"{path}: it has no edges.")
     order = edges.time.argsort(kind="stable")
@@ -240,6 +245,8 @@ def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
         if has_columns(path):
             edges = _edges(path)
             pairs = np.empty((2, 0), np.int64) if edges is None else _numbered(edges, graph, path)
+            if not pairs.size:
+                _allow_empty(path)
             yield stems[name], pairs
         elif path.suffix.lower() == ".npy":
             yield path.stem, read_npy(path)
@@ -255,9 +262,12 @@ def _is_read(path: Path) -> bool:
 
 
 def _edges(path: Path) -> EdgeList | None:
-    """Return the pairs of a file of a split; ``None`` if it is empty, and one that is held out."""
+    """Return the pairs of a file of a split; ``None`` if it is empty."""
     try:
         edges = _edge_list(path)
+        for name in edges.left_out:
+            if key_of(name) in _LABELS:
+                edges = _edge_list(path, Reading(weight=name))
         if edges.weight is not None and (edges.weight <= 0).any():  # in parquet
             raise DataError("ZERO_WEIGHT", "")
     except DataError as error:
@@ -267,29 +277,32 @@ def _edges(path: Path) -> EdgeList | None:
                 f"{path}: it has a third column with 0, perhaps labels, which are not read; keep"
                 " the links here, two names a line, and move the non-links into a file *_neg.",
             ) from None
-        place = _place(unpacked_name(path).stem) or ""
-        if error.code != "NO_EDGES" or place.startswith("train"):
+        if error.code != "NO_EDGES":
             raise
-        log.info("%s is empty: no links or non-links", path)
         return None
     return edges
 
 
-def _edge_list(path: Path, time: str | None = None) -> EdgeList:
+def _allow_empty(path: Path) -> None:
+    """Log that a file has no pairs, or raise ``DataError`` if they are links to train on."""
+    if (_place(unpacked_name(path).stem) or "").startswith("train"):
+        raise DataError("NO_EDGES", f"{path}: it has no edges; a training needs some.")
+    log.info("%s is empty: no links or non-links", path)
+
+
+def _edge_list(path: Path, reading: Reading = Reading()) -> EdgeList:
     """Return the pairs of an edge list in text or parquet."""
-    if path.suffix.lower() == ".parquet":
-        with naming(path):
-            return read_parquet_edges(path, Reading(time=time))
-    if time is not None:
-        return read_edge_list(path, Reading(time=time), announce=False)
-    # The first line is a header if it names no nodes; see _numbered.
-    try:
-        return read_edge_list(path, Reading(header=False), announce=False)
-    except DataError as error:
-        if error.code != "BAD_WEIGHT":
-            raise
-    # Unless it is seen to be one by the name of its third column.
-    return read_edge_list(path, announce=False)
+    with naming(path):
+        if path.suffix.lower() == ".parquet" or reading != Reading():
+            return read_edges(path, reading, announce=False)
+        # The first line is a header if it names no nodes; see _numbered.
+        try:
+            return read_edge_list(path, Reading(header=False), announce=False)
+        except DataError as error:
+            if error.code not in ("BAD_WEIGHT", "COLUMNS", "FIELDS", "NODE_ID"):
+                raise
+        # Unless it is seen to be one by the names of its columns.
+        return read_edge_list(path, announce=False)
 
 
 def _numbered(edges: EdgeList, graph: Graph, path: Path) -> np.ndarray:
@@ -300,7 +313,8 @@ def _numbered(edges: EdgeList, graph: Graph, path: Path) -> np.ndarray:
         names = [_whole(name) for name in names]
     pairs = np.array([number_of.get(name, -1) for name in names], dtype=np.int64)[edges.edges]
     first = [names[end] for end in edges.edges[:, 0]]
-    if pairs.shape[1] > 1 and (pairs[:, 0] < 0).all() and not any(map(is_integer, first)):
+    header = pairs.shape[1] > 1 or (pairs.shape[1] == 1 and is_usual_pair(first))
+    if header and (pairs[:, 0] < 0).all() and not any(map(is_integer, first)):
         log.info("%s: its first line, %s, names no nodes: a header", path, " ".join(first)[:60])
         pairs = pairs[:, 1:]
     unknown = pairs < 0

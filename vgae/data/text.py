@@ -1,9 +1,10 @@
 """Lines and fields of text files, plain or compressed: strictly decoded, of bounded size."""
 
 import io
+import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from operator import eq
 from pathlib import Path
@@ -15,19 +16,31 @@ from vgae.data.reading import Normalize
 from vgae.errors import DataError, UsageError
 from vgae.runtime.reading import brief
 
-SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "white space"}
+log = logging.getLogger(__name__)
+
+SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "bars", " ": "white space"}
 
 _LONGEST_LINE = 2**20
 _MOST_EMPTY_LINES = 1_000_000
 _MOST_LINES_OF_A_RECORD = 100
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# The groups: quoted field, its end, plain field, its end. An empty end is that of the record.
+_QUOTED = r' *"((?:[^"]|"")*)" *(%(d)s|\Z)|(?! *")([^%(d)s]*)(%(d)s|\Z)'
+_QUOTED_WORD = r'\s*(?:"((?:[^"]|"")*)"(\s+|\Z)|(?!")(\S+)(\s+|\Z))'
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
-def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+def read_lines(
+    path: Path, *, encoding: str = "utf-8", comments: str = "#%"
+) -> Iterator[tuple[int, str]]:
     """Yield each line with its end (LF, CR or CR LF), and its number, from 1.
 
     A byte order mark of UTF-8 is removed.
+
+    Args:
+        path: The file.
+        encoding: Name of its encoding.
+        comments: First characters of the lines that count as blank in ``BLANK_LINES``.
 
     Raises:
         UsageError: ``ENCODING`` if there is no such encoding.
@@ -52,13 +65,8 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
                         f"{path}, line {number}: it has more than {_LONGEST_LINE} characters; the"
                         " file lacks line ends, or its name is wrong.",
                     )
-                empty = empty + 1 if is_blank_or_comment(line) else 0
-                if empty > _MOST_EMPTY_LINES:
-                    raise DataError(
-                        "BLANK_LINES",
-                        f"{path}, line {number}: {_MOST_EMPTY_LINES} lines before it are empty;"
-                        " the file is damaged, or its name is wrong.",
-                    )
+                empty = empty + 1 if is_blank_or_comment(line, comments) else 0
+                check_empty(empty, number, path)
                 yield number, line
         except UnicodeError as error:
             what = f"{_undecoded(error, file.count)} is not {encoding}"
@@ -66,42 +74,59 @@ def read_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, st
             raise DataError("ENCODING", f"{path}: {what}; {hint}.") from None
 
 
-def is_blank_or_comment(line: str) -> bool:
-    """Return whether a line is blank, or begins with ``#`` or ``%``."""
-    return line[0] in "#%" or line.isspace()
+def check_empty(count: int, number: int, path: Path) -> None:
+    """Raise ``BLANK_LINES`` if more than a million lines before one are blank or comments."""
+    if count > _MOST_EMPTY_LINES:
+        raise DataError(
+            "BLANK_LINES",
+            f"{path}, line {number}: {_MOST_EMPTY_LINES} lines before it are empty; the file is"
+            " damaged, or its name is wrong.",
+        )
+
+
+def is_blank_or_comment(line: str, comments: str = "#%") -> bool:
+    """Return whether a line is blank, or begins with one of some characters."""
+    return line[0] in comments or line.isspace()
 
 
 def split_records(
-    lines: Iterator[tuple[int, str]], delimiter: str, path: Path
+    lines: Iterator[tuple[int, str]], delimiter: str, path: Path, *, comments: str = "#%"
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the fields of each record, and the number of its first line.
 
     A field in double quotes may hold anything, line ends too; quotes in it are doubled. White
     space around a field is removed unless it is quoted. With a space as delimiter, any white
-    space separates, and quotes are ordinary characters.
+    space separates.
+
+    Args:
+        lines: Number and text of each line.
+        delimiter: Character between two fields; a space stands for any white space.
+        path: The file, for messages.
+        comments: First characters of the lines that are skipped.
 
     Raises:
         DataError: ``QUOTES`` if a quoted field does not end where a field may end.
     """
     quoted = re.compile(
-        rf' *"((?:[^"]|"")*)" *({re.escape(delimiter)}|\Z)'
-        rf'|(?! *")([^{re.escape(delimiter)}]*)({re.escape(delimiter)}|\Z)'
+        _QUOTED_WORD if delimiter == " " else _QUOTED % {"d": re.escape(delimiter)}
     )
     for number, line in lines:
-        if is_blank_or_comment(line):
+        if is_blank_or_comment(line, comments):
             continue
-        if delimiter == " ":
-            yield number, line.split()
-        elif '"' not in line:
-            yield number, [field.strip() for field in line.rstrip().split(delimiter)]
-        elif fields := _quoted_fields(line, lines, quoted):
+        if '"' in line:
+            fields = _quoted_fields(line, lines, quoted, delimiter)
+            if fields is None:
+                before = "white space" if delimiter == " " else repr(delimiter)
+                raise DataError(
+                    "QUOTES",
+                    f"{path}, line {number}: a quoted field does not end in a quote that is"
+                    f" followed by {before} or the end of the line; double the quotes within it.",
+                )
             yield number, fields
+        elif delimiter == " ":
+            yield number, line.split()
         else:
-            raise DataError(
-                "QUOTES",
-                f"{path}, line {number}: a quoted field does not end in a quote that is followed"
-                f" by {delimiter!r} or the end of the line; double the quotes within it.",
-            )
+            yield number, [field.strip() for field in _ended(line, delimiter).split(delimiter)]
 
 
 def parse_number(text: str) -> float:
@@ -147,6 +172,39 @@ def is_utf8(encoding: str) -> bool:
     return encoding.lower().replace("_", "-") in ("utf-8", "utf8")
 
 
+def warn_of_numbers(path: Path, names: Iterable[int | str]) -> None:
+    """Warn once if two names write the same number, as ``2`` and ``2.0``."""
+    first: dict[float, str] = {}
+    for name in names:
+        if isinstance(name, str) and name[:1] in tuple("0123456789+-.") and is_number(name):
+            other = first.setdefault(float(name), name)
+            if other != name:
+                log.warning(
+                    "%s: %a and %a are two nodes, but the same number; write it in one way",
+                    *(path, other, name),
+                )
+                return
+
+
+def warn_of_lookalikes(path: Path, names: Iterable[int | str]) -> None:
+    """Warn once if two names have the same normal form of Unicode (NFC)."""
+    texts = [name for name in names if isinstance(name, str)]
+    if all(map(str.isascii, texts)):
+        return
+    composed: dict[str, str] = {}
+    for name in texts:
+        first = composed.setdefault(unicodedata.normalize("NFC", name), name)
+        if first != name:
+            log.warning(
+                "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
+                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) merges them",
+                path,
+                first,
+                name,
+            )
+            return
+
+
 def _decoded(file: Unpacked, encoding: str) -> Iterator[str]:
     """Yield lines, cut after the longest one allowed."""
     codec = "utf-8-sig" if is_utf8(encoding) else encoding
@@ -172,15 +230,20 @@ def _undecoded(error: UnicodeError, count: int) -> str:
     return byte
 
 
+def _ended(line: str, delimiter: str) -> str:
+    """Return a line without its end and white space, but with a delimiter that ends it."""
+    return line.rstrip(" \r\n") if delimiter == "\t" else line.rstrip()
+
+
 def _quoted_fields(
-    text: str, lines: Iterator[tuple[int, str]], field: re.Pattern[str]
+    text: str, lines: Iterator[tuple[int, str]], field: re.Pattern[str], delimiter: str
 ) -> list[str] | None:
     """Return the fields of a record that begins with ``text``, None if it has no end.
 
     Bounds keep a quote that is never closed from taking the whole file for one field.
     """
     for _ in range(_MOST_LINES_OF_A_RECORD):
-        fields = _matched(text.rstrip(), field)
+        fields = _matched(_ended(text, delimiter), field)
         line = "" if fields else next(lines, (0, ""))[1]
         if not line or len(text) + len(line) > _LONGEST_LINE:
             return fields

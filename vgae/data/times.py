@@ -1,10 +1,8 @@
 """Times of edges in a column of a file: numbers, or dates of ISO 8601."""
 
-import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +12,6 @@ from vgae.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-log = logging.getLogger(__name__)
-
-_WORDS = ("year", "time", "date", "stamp", "epoch")
 
 
 def parsed_times(texts: Iterable[tuple[int, str]], place: str) -> np.ndarray:
@@ -69,63 +63,15 @@ def times_of(table: "pa.Table", column: str) -> np.ndarray:
     return parsed_times(texts, f"column {column!r}, row")
 
 
-def place_of(time: str, columns: Sequence[str], path: Path) -> int:
+def place_of(time: str, columns: Sequence[str], where: str) -> int:
     """Return the number of the column with the time, or raise."""
     if columns.count(time) != 1:
         raise DataError(
             "TIME_COLUMN",
-            f"{path}: the header must have one column {time!r:.60} with the times, got"
-            f" {', '.join(map(repr, columns)):.120}.",
+            f"{where}: the header must have one column {time!r:.60} with the times, got"
+            f" {', '.join(map(repr, columns)) or 'no header':.120}.",
         )
     return columns.index(time)
-
-
-def without_time(
-    head: tuple[int, list[str]] | None,
-    records: Iterator[tuple[int, list[str]]],
-    time: str,
-    path: Path,
-    times: list[tuple[int, str]],
-) -> tuple[tuple[int, list[str]] | None, Iterator[tuple[int, list[str]]]]:
-    """Return header and records without the column of the time, which is added to ``times``."""
-    number, columns = head or (0, [])
-    place = place_of(time, columns, path)
-
-    def rest() -> Iterator[tuple[int, list[str]]]:
-        for line, fields in records:
-            if len(fields) == len(columns):
-                times.append((line, fields.pop(place)))
-                yield line, fields
-                continue
-            raise DataError(
-                "FIELDS",
-                f"{path}, line {line}: expected {len(columns)} fields as in the header, got"
-                f" {len(fields)}; vgae convert --delimiter sets another separator.",
-            )
-
-    return (number, columns[:place] + columns[place + 1 :]), rest()
-
-
-def warn_of_times(path: Path, column: str | None, weight: np.ndarray | None) -> None:
-    """Warn if weights look like times: seconds since 1970, or years by the name of the column.
-
-    Args:
-        path: The file.
-        column: Name of the column of weights; ``None`` without a header.
-        weight: Weights, float64, shape ``(E,)``.
-    """
-    if weight is None or not weight.size:
-        return
-    low, high = weight.min(), weight.max()
-    named = column is not None and any(word in column.casefold() for word in _WORDS)
-    years = named and low >= 1900 and high <= 2100
-    if (low >= 1e8 or years) and (weight == np.floor(weight)).all():
-        name = "the third column" if column is None else f"column {column!a:.60}"
-        log.warning(
-            "%s: %s, %.0f to %.0f, is read as weights, but looks like times; leave it out, or,"
-            " under a header, name it: vgae train --split-by-time COLUMN, read_graph(time=COLUMN)",
-            *(path, name, low, high),
-        )
 
 
 def _number_or_date(text: str) -> tuple[str, float]:

@@ -183,7 +183,8 @@ class GraphRuns(RunKind[Run]):
         if source.split is not None:
             split = read_split(source.split, data, seed=seed)
         elif source.split_by_time is not None:
-            split = split_by_time(source.source, data, source.split_by_time, **sizes)
+            by = {"reading": source.reading, **sizes}
+            split = split_by_time(source.source, data, source.split_by_time, **by)
         else:
             split = split_links(data, **sizes)
         return SplitGraph(data, split)

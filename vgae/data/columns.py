@@ -1,0 +1,325 @@
+"""Roles of the columns of an edge list: source, target, weight, time."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from vgae.data.column_names import (
+    is_id,
+    is_index,
+    is_no_weight,
+    is_usual_pair,
+    is_weight,
+    key_of,
+    pairs_of,
+)
+from vgae.data.reading import Reading
+from vgae.data.text import is_integer, is_number
+from vgae.data.times import place_of
+from vgae.errors import DataError, printable
+
+# Columns of vgae.prediction.LinkTable beside the names and the score.
+_PREDICTED = {"probability", "balanced_probability", "rank", "known"}
+_MISSING = {"", "na", "n/a", "nan", "none", "null", "-", "?"}
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Positions of the columns of an edge list.
+
+    Attributes:
+        source: Column of the first name.
+        target: Column of the second name.
+        weight: Column of the weights, or of numbers that may be; ``None`` without one.
+        sure: Whether the column is one of weights by its name or by an option. Else its values
+            decide, see :func:`vgae.data.weights.doubt`.
+        refused: Whether its name is no name of weights, so that it is read for its range alone.
+        time: Column of the times.
+        direction: Column ``Type`` of Gephi, with ``Directed`` or ``Undirected``.
+        names: Name of each column; ``None`` without names.
+        known: Whether the names are known as those of two ends.
+    """
+
+    source: int
+    target: int
+    weight: int | None = None
+    sure: bool = True
+    refused: bool = False
+    time: int | None = None
+    direction: int | None = None
+    names: tuple[str, ...] | None = None
+    known: bool = True
+
+    def name(self, column: int) -> str:
+        """Return the name of a column, or else its number."""
+        return f"column {column + 1}" if self.names is None else self.names[column]
+
+    def left_out(self) -> list[str]:
+        """Return the names of the columns that have no role."""
+        used = {self.source, self.target, self.time, None if self.refused else self.weight}
+        left = [name for column, name in enumerate(self.names or ()) if column not in used]
+        return [name or "a column without a name" for name in left]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Names and first values of the columns of a table, which decide their roles.
+
+    Attributes:
+        names: Name of each column by a header; ``None`` without one.
+        sample: Fields of the first records.
+        where: File and line, for messages.
+        reading: Options.
+        separated: Text on the separator, for messages.
+    """
+
+    names: tuple[str, ...] | None
+    sample: Sequence[Sequence[str]]
+    where: str
+    reading: Reading
+    separated: str = ""
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.sample[0] if self.names is None else self.names)
+
+    def roles(self, *, positional: Sequence[str] | None = None) -> Roles:
+        """Return the roles of the columns.
+
+        Args:
+            positional: Names of the columns by their position, where the format defines them.
+
+        Raises:
+            DataError: ``COLUMNS`` if an option names no column, or if several columns fit a role;
+                ``FIELDS`` if names do not decide; ``TIME_COLUMN``.
+        """
+        selected = self.reading.columns
+        if self.names is None and selected is not None:
+            positional = self._by_position(selected)
+        names = self.names or (None if positional is None else tuple(positional[: self.width]))
+        if names is None:
+            return self._unnamed()
+        time = self.reading.time
+        time = None if time is None else place_of(time, names, self.where)
+        chosen = [column for column in range(len(names)) if column != time]
+        if self.names is not None and selected is not None:
+            found = self._selected(names, selected)
+        else:
+            pair = self._pair(names, chosen)
+            found = self._in_order(names, chosen) if pair is None else Roles(*pair)
+        rest = [column for column in chosen if column not in (found.source, found.target)]
+        directs = [column for column in rest if self._directs(names[column], column)]
+        found = replace(found, time=time, names=names, direction=directs[0] if directs else None)
+        if (wanted := self.reading.weight) == "none":
+            return replace(found, weight=None, sure=True)
+        if wanted is not None:
+            return replace(found, weight=self._place(wanted, names), sure=True)
+        if found.weight is not None or (self.names and selected):
+            return found
+        return self._with_weight(found, rest)
+
+    def _unnamed(self) -> Roles:
+        """Return the roles without names: two columns, perhaps a third of weights."""
+        first = ",".join(self.sample[0])
+        names = ["source", "target", *(f"c{k}" for k in range(3, self.width + 1))]
+        if self.width not in (2, 3):
+            cure = f" name each column, {_option('columns', names)} ('weight' for weights), or"
+            raise self._error(
+                "FIELDS",
+                f"expected 2 or 3 fields{self.separated}, got {self.width}: {first!r:.60};"
+                f"{cure if self.width > 3 else ''} delimiter=... (--delimiter) sets another"
+                " separator",
+            )
+        wanted = self.reading.weight
+        if wanted not in (None, "none"):
+            names = [*names[:2], "weight"]
+            raise self._error(
+                "COLUMNS",
+                f"weight={wanted!r:.60} names a column, and there is no header; name the columns,"
+                f" {_option('columns', names)}",
+            )
+        if self.reading.time is not None:
+            place_of(self.reading.time, (), self.where)
+        if self.width == 2:
+            return Roles(0, 1)
+        if (relation := self._relation()) is not None:
+            names = ["source", "target"]
+            names.insert(relation, "relation")
+            raise self._error(
+                "COLUMNS",
+                f"the {('second', 'third')[relation - 1]} of 3 fields looks like a relation, got"
+                f" {first!r:.60}; {_option('columns', names)} reads the links without it",
+            )
+        return Roles(0, 1) if wanted == "none" else Roles(0, 1, weight=2, sure=False)
+
+    def _relation(self) -> int | None:
+        """Return which of three columns holds text that names no nodes; ``None`` without one."""
+        records = [record for record in self.sample if len(record) == 3]
+        first, second, third = ({record[column] for record in records} for column in range(3))
+        if self.is_numeric(2):
+            text = self.is_numeric(0) and not any(map(is_decimal, second))
+            return 1 if text and second.isdisjoint(first | third) else None
+        if any(is_decimal(text) or text.casefold() in _MISSING for text in third):
+            return None  # weights, some of them damaged
+        if third.isdisjoint(first | second) and not first.isdisjoint(second):
+            return 2
+        if second.isdisjoint(first | third) and not first.isdisjoint(third):
+            return 1
+        return 1 if len(second) < len(third) else 2
+
+    def _by_position(self, columns: Sequence[str]) -> Sequence[str]:
+        """Return the names of the columns of a table without a header."""
+        both = {"source", "target"} <= set(map(key_of, columns))
+        if len(columns) != self.width or not (both or len(columns) in (2, 3)):
+            names = ["source", "target", *(f"c{k}" for k in range(3, self.width + 1))]
+            raise self._error(
+                "COLUMNS",
+                f"columns has {len(columns)} names, {','.join(columns)!r:.60}, and a line without"
+                f" a header has {self.width} fields{self.separated}; name each of them, two of"
+                f" them source and target, {_option('columns', names)}",
+            )
+        return columns if both else ("source", "target", "weight")
+
+    def _selected(self, names: tuple[str, ...], columns: Sequence[str]) -> Roles:
+        """Return the roles of the columns that are selected by name."""
+        places = [self._place(name, names) for name in columns]
+        pair = self._pair(names, places)
+        if len(set(places)) != len(places) or not (2 <= len(places) <= 3 or pair):
+            raise self._error(
+                "COLUMNS",
+                "columns must name those of source, target and optionally weight, got"
+                f" {','.join(columns)!r:.60}",
+            )
+        by_role = pair is not None and is_usual_pair([names[place] for place in places])
+        source, target = pair if pair and by_role else places[:2]
+        rest = [place for place in places if place not in (source, target)]
+        weights = rest if len(rest) == 1 else [c for c in rest if is_weight(names[c])]
+        return Roles(source, target, weights[0] if weights else None, known=pair is not None)
+
+    def _place(self, name: str, names: tuple[str, ...]) -> int:
+        """Return the position of a column by its name, or raise."""
+        keys = [key_of(column) for column in names]
+        for wanted, known in ((name, list(names)), (key_of(name), keys)):
+            if known.count(wanted) == 1:
+                return known.index(wanted)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r:.60}?" if near else "."
+        count = "no column" if name not in names else "more than one column"
+        hint = "; rename one of them." if name in names else hint
+        listed = ", ".join(map(repr, names))
+        raise self._error("COLUMNS", f"there is {count} {name!r:.60} among {listed:.200}{hint}")
+
+    def _pair(self, names: tuple[str, ...], among: Sequence[int]) -> tuple[int, int] | None:
+        """Return the columns of source and target by their names; ``None`` without such names."""
+        found = pairs_of(names, among)
+        if len(found) > 1:
+            listed = " and ".join(f"{names[a]},{names[b]}" for a, b in found[:3])
+            pair = [names[column] for column in found[0]]
+            cure = f"select two of them, {_option('columns', pair)}"
+            if len(set(pair)) < 2 or len({names[c] for p in found for c in p}) < 3:
+                cure = "rename some of them"
+            raise self._error(
+                "COLUMNS", f"several columns may be the ends of links, {listed:.120}; {cure}"
+            )
+        return found[0] if found else None
+
+    def _in_order(self, names: tuple[str, ...], chosen: Sequence[int]) -> Roles:
+        """Return the roles of columns with other names, by their order, if it is certain.
+
+        Raises:
+            DataError: ``FIELDS`` unless they are two, and a third for weights.
+        """
+        rest = [c for c in chosen if c or not self._is_index(names[c], c)]
+        rest = [*chosen] if len(chosen) == 2 and is_id(names[chosen[0]]) else rest
+        wanted = self.reading.weight
+        if wanted not in (None, "none"):
+            weights = [self._place(wanted, names)]
+        else:
+            weights = [column for column in rest if is_weight(names[column])]
+            if not weights and len(rest) == 3 and self.is_numeric(rest[2]):
+                weights = [] if is_no_weight(names[rest[2]]) else rest[2:]
+        ends = [column for column in rest if column not in weights]
+        if len(ends) == 2 and len(weights) < 2:
+            return Roles(ends[0], ends[1], known=False)
+        pair = [names[column] for column in (ends if len(ends) > 1 else chosen)[:2]]
+        cure = f"; select them, {_option('columns', pair)}" if len(pair) == 2 else ""
+        raise self._error(
+            "FIELDS",
+            f"expected 2 or 3 fields{self.separated}, or a header with names such as source and"
+            f" target, got {self.width} fields under the header {','.join(names)!r:.90}{cure}",
+        )
+
+    def _with_weight(self, found: Roles, rest: Sequence[int]) -> Roles:
+        """Add the column of weights by its name, or one whose values may be weights."""
+        names = found.names or ()
+        others = {names[column] for column in rest}
+        if "score" in others and len(rest) > 1 and others <= {"score", *_PREDICTED}:
+            return found
+        words = [column for column in rest if is_weight(names[column])]
+        best = [column for column in words if key_of(names[column]) == "weight"] or words
+        if len(best) > 1:
+            listed, name = ", ".join(names[column] for column in best), names[best[0]]
+            raise self._error(
+                "COLUMNS",
+                f"several columns may be weights, {listed:.120}; weight={name!r:.60} (--weight"
+                f" {name:.60}) takes one of them, weight='none' (--weight none) no weights",
+            )
+        if best:
+            return replace(found, weight=best[0])
+        left = [column for column in rest if not self._is_index(names[column], column)]
+        if self.names is None or len(left) != 1 or not self.is_numeric(left[0]):
+            return found
+        refused = is_no_weight(names[left[0]]) or left[0] < max(found.source, found.target)
+        return replace(found, weight=left[0], sure=False, refused=refused)
+
+    def is_numeric(self, column: int) -> bool:
+        """Return whether a column has numbers in the sample, and no other text."""
+        values = [record[column] for record in self.sample if column < len(record)]
+        found = [value for value in values if value.casefold() not in _MISSING]
+        return bool(found) and all(map(is_decimal, found))
+
+    def _is_index(self, name: str, column: int) -> bool:
+        """Return whether a column is the index of a table: integers, each one more."""
+        if not (is_index(name) or is_id(name)):
+            return False
+        values = [record[column] for record in self.sample if column < len(record)]
+        return is_running(values, strict=not is_index(name))
+
+    def _directs(self, name: str, column: int) -> bool:
+        values = {record[column].casefold() for record in self.sample if column < len(record)}
+        return key_of(name) in ("type", "edgetype") and values <= {"directed", "undirected"}
+
+    def _error(self, code: str, what: str) -> DataError:
+        return DataError(code, f"{self.where}: {printable(what)}{'' if what[-1] in '.?' else '.'}")
+
+
+def is_running(values: Sequence[str], *, strict: bool = True) -> bool:
+    """Return whether texts are integers, each one more than that before (or at all more)."""
+    if not values or not all(map(is_integer, values)):
+        return False
+    steps = [int(b) - int(a) for a, b in pairwise(values)]
+    return all(step == 1 or (step > 0 and not strict) for step in steps)
+
+
+def is_decimal(text: str) -> bool:
+    """Return whether a text is a number, perhaps with a decimal comma."""
+    return is_number(text) or _DECIMAL_COMMA.fullmatch(text) is not None
+
+
+def is_missing(text: str) -> bool:
+    """Return whether a text stands for a missing number."""
+    return text.casefold() in _MISSING
+
+
+def _option(name: str, values: Sequence[str]) -> str:
+    """Return an option with names in Python and on the command line."""
+    listed = ",".join(values)
+    python = f"{name}={tuple(values)!r:.200}"
+    if not listed.isprintable() or any("," in value or "'" in value for value in values):
+        return python
+    quoted = f"'{listed}'" if re.search(r"[^\w,.:-]", listed) else listed
+    return f"{python} (--{name} {quoted:.200})"
