@@ -363,6 +363,7 @@ def test_a_training_on_a_terminal_that_is_closed_ends_with_a_checkpoint(sbm_file
     words = ["train", str(sbm_file), "--epochs", "1000000", "-o", str(run)]
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and inherited
         os.execve(sys.executable, [sys.executable, "-c", PROGRAM, *words], environment)
     try:
         while not list(run.glob("checkpoints/*.ckpt")):
