@@ -271,7 +271,7 @@ def cure_of(message):
     return reading_of({option.replace("-", "_"): value.strip("'")})
 
 
-@pytest.mark.row("L31")
+@pytest.mark.row("L45")
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_file_is_refused_with_a_cure_that_works(name, tmp_path):
     content, code, said, edges = REFUSED[name]

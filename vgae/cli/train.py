@@ -156,7 +156,7 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
         if name == "recipe" and began[name] in VARIANTS.get(value, ()):
             continue  # the rule for the graph chose it
         # Without its path, a run of another machine has the name of a file.
-        same = [str(Path(value).resolve()), shown_source(value)] if is_path else [value]
+        same = [str(Path(value).resolve()), shown_source(str(value))] if is_path else [value]
         if name in began and began[name] not in same:
             raise ArtifactError(
                 "RUN_OTHER",
