@@ -79,7 +79,7 @@ PLAIN = [
     pytest.param(b"=1,'=2\n2,3\n", id="formulas"),
     pytest.param(b"'=1,'=2\n2,3\n", id="marked formulas"),
     pytest.param(gzip.compress(b"1,2\n2,3\n"), id="gzip"),
-    pytest.param(b"1,2\n" + codecs.BOM_UTF8 + b"2,3\n", id="L08 mark within"),
+    pytest.param(b"1,2\n3,4\n" + codecs.BOM_UTF8 + b"2,3\n", id="L08 mark within"),
 ]
 OTHER = [
     pytest.param(b"", id="empty"),

@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from vgae.data.column_names import (
     is_id,
     is_index,
+    is_label,
     is_no_weight,
     is_usual_pair,
     is_weight,
@@ -23,6 +24,8 @@ from vgae.errors import DataError, printable
 # Columns of vgae.prediction.LinkTable beside the names and the score.
 _PREDICTED = {"probability", "balanced_probability", "rank", "known"}
 _MISSING = {"", "na", "n/a", "nan", "none", "null", "-", "?"}
+LINK = ("1", "1.0", "True", "true", "TRUE")
+NO_LINK = ("0", "0.0", "False", "false", "FALSE")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 
@@ -39,6 +42,7 @@ class Roles:
         refused: Whether its name is no name of weights, so that it is read for its range alone.
         time: Column of the times.
         direction: Column ``Type`` of Gephi, with ``Directed`` or ``Undirected``.
+        label: Column of numbers 0 and 1, of which 0 may mark pairs without a link.
         names: Name of each column; ``None`` without names.
         known: Whether the names are known as those of two ends.
     """
@@ -50,6 +54,7 @@ class Roles:
     refused: bool = False
     time: int | None = None
     direction: int | None = None
+    label: int | None = None
     names: tuple[str, ...] | None = None
     known: bool = True
 
@@ -118,13 +123,15 @@ class Columns:
             return replace(found, weight=None, sure=True)
         if wanted is not None:
             return replace(found, weight=self._place(wanted, names), sure=True)
-        if found.weight is not None or (self.names and selected):
+        if self.names and selected:
             return found
-        return self._with_weight(found, rest)
+        labels = [column for column in rest if self._labels(names[column], column)]
+        found = replace(found, label=labels[0] if labels else None)
+        return found if found.weight is not None else self._with_weight(found, rest)
 
     def _unnamed(self) -> Roles:
         """Return the roles without names: two columns, perhaps a third of weights."""
-        first = ",".join(self.sample[0])
+        first = (" " if "white" in self.separated else ",").join(self.sample[0])
         names = ["source", "target", *(f"c{k}" for k in range(3, self.width + 1))]
         if self.width not in (2, 3):
             cure = f" name each column, {_option('columns', names)} ('weight' for weights), or"
@@ -293,8 +300,25 @@ class Columns:
         values = {record[column].casefold() for record in self.sample if column < len(record)}
         return key_of(name) in ("type", "edgetype") and values <= {"directed", "undirected"}
 
+    def _labels(self, name: str, column: int) -> bool:
+        values = {record[column] for record in self.sample if column < len(record)}
+        return is_label(name) and values != set() and values <= {*LINK, *NO_LINK}
+
     def _error(self, code: str, what: str) -> DataError:
         return DataError(code, f"{self.where}: {printable(what)}{'' if what[-1] in '.?' else '.'}")
+
+
+def refuse_labels(values: Collection[str], roles: Roles, place: str) -> None:
+    """Raise ``LABELS`` if the values of the column of labels are 0 and 1, or 0 alone."""
+    if roles.label is None or not {*values} <= {*LINK, *NO_LINK} or {*values} <= {*LINK}:
+        return
+    name = roles.name(roles.label)
+    pair = [roles.name(roles.source), roles.name(roles.target)]
+    raise DataError(
+        "LABELS",
+        f"{place}: column {name!r:.60} has 0 and 1, and 0 may mark pairs without a link; keep the"
+        f" rows of 1 alone, or read all rows as links, {_option('columns', pair)}.",
+    )
 
 
 def is_running(values: Sequence[str], *, strict: bool = True) -> bool:

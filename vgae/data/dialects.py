@@ -2,14 +2,14 @@
 
 import logging
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from vgae.data.column_names import is_usual_pair, key_of, pairs_of, stems
+from vgae.data.column_names import is_id, is_index, is_usual_pair, key_of, pairs_of, stems
 from vgae.data.columns import is_decimal, is_missing, is_running
+from vgae.data.foreign import refuse_foreign, refuse_title
 from vgae.data.preambles import Preamble, comment_signs, read_preamble
 from vgae.data.reading import Reading
 from vgae.data.separators import Fit, Record, detected
@@ -19,7 +19,7 @@ from vgae.errors import DataError
 log = logging.getLogger(__name__)
 
 _SAMPLE = 100  # lines
-_BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]],?")
+_CODED = re.compile(r"%[0-9A-F]{2}")
 _SIZE = re.compile(r"[1-9][0-9]{0,17}")
 _NO_COMMENTS = "comment='none' (--comment none) reads such lines as data"
 
@@ -66,6 +66,10 @@ class TextTable:
     def log_comments(self, level: int = logging.INFO) -> None:
         """Log what is skipped as comments; call it once the records are read."""
         count, (number, last) = self.preamble.comments, (self.preamble.last or ((0, ""),))[-1]
+        if self.preamble.as_data:
+            lines = _lines(self.preamble.as_data)
+            what = "%s: %s of data begin with a sign of comments: it is part of their first name"
+            log.log(level, what, self.path, lines)
         if stated := self.preamble.stated:
             log.log(level, "%s: its comments state %s", self.path, stated)
         elif count and not (self.names and not self.header):
@@ -108,7 +112,7 @@ def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> T
     lines = read_lines(path, encoding=reading.encoding, comments="")
     preamble, lines = read_preamble(lines, signs, path)
     sample = list(islice(lines, _SAMPLE))
-    _refuse_brackets([line.strip() for _, line in sample], path)
+    refuse_foreign([line for _, line in sample], path)
     full = [line for _, line in sample if not line.isspace()]
     attributes = bool(full) and all(map(_attributes_at, full))
     delimiter = reading.delimiter or preamble.separator
@@ -151,12 +155,13 @@ def _begun(table: TextTable, fit: Fit, reading: Reading, *, header: bool | None)
         narrow = fit.even and len(first) == fit.width - 1
         if narrow and is_running([fields[0] for fields in rest]):  # row names of R
             table.names, table.width = ["", *first], fit.width
+    elif given is not True and (names := _commented_names(table, number)):
+        table.names = names
     elif given is None and rest and fit.even and _may_be_size(first, fit.width):
         table.size = fit.records[0]
     elif len(first) != fit.width and not table.attributes:
+        refuse_title(fit.widths, table.separated, table.path, number)
         table.width = len(first)
-    if table.names is None and given is not True:
-        table.names = _commented_names(table, number)
     if found or table.size:
         table.sample = rest
         following = fit.records[1][0] if len(fit.records) > 1 else number + 1
@@ -198,7 +203,8 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
             used & {first[end] for end in ends}
             or any(key_of(value)[:-1] in words or _stem(value) in words for value in used)
         )
-    if first[0] == "" and len(first) > 2 and is_running(columns[0], strict=False):
+    counted = is_index(first[0]) or is_id(first[0])
+    if counted and len(first) > 2 and is_running(columns[0], strict=False):
         return True
     if any(map(is_decimal, first)) or not rest:
         return False
@@ -241,20 +247,34 @@ def _commented_names(table: TextTable, line: int) -> list[str] | None:
 def _with_comments_of_data(
     sample: list[tuple[int, str]], preamble: Preamble, delimiter: str, path: Path
 ) -> tuple[list[tuple[int, str]], Preamble]:
-    """Take comments for data from the first on whose first name, with the sign, is one below."""
+    """Take the comments directly above the data for data that have its names or coded ones.
+
+    Such a line has the width of the data, and its first field is text as theirs. It has one of
+    their names that is no number; or it begins with a name as web addresses have, ``%C3%A9t``.
+    """
     if not preamble.last or not sample:
         return sample, preamble
     below = Fit(sample, delimiter, path, "")
-    names = {name for fields in below.fields for name in fields}
-    last = [line for line in preamble.last if line[1].endswith(("\n", "\r"))]
-    for place, (number, line) in enumerate(last):
+    names = {name for fields in below.fields for name in fields if not is_decimal(name)}
+    if below.width < 2 or all(is_integer(fields[0]) for fields in below.fields):
+        return sample, preamble
+    back: list[tuple[int, str]] = []
+    following = sample[0][0]
+    for number, line in reversed(preamble.last):
         fields = Fit([(number, line)], delimiter, path, "").fields
-        if fields and len(fields[0]) == below.width > 1 and fields[0][0] in names:
-            back = last[place:]
-            count = preamble.comments - len(back)
-            kept = tuple(line for line in preamble.last if line not in back)
-            return back + sample, replace(preamble, comments=count, last=kept)
-    return sample, preamble
+        if number != following - 1 or not fields or len(fields[0]) != below.width:
+            break
+        first, *others = fields[0]
+        named = len(first) > 1 and not names.isdisjoint([first, *others])
+        if not (named or _CODED.match(first)) or not line.endswith(("\n", "\r")):
+            break
+        back.insert(0, (number, line))
+        following = number
+    if not back:
+        return sample, preamble
+    kept = tuple(line for line in preamble.last if line not in back)
+    count = preamble.comments - len(back)
+    return back + sample, replace(preamble, comments=count, last=kept, as_data=len(back))
 
 
 def _attributes_at(line: str) -> int:
@@ -320,24 +340,6 @@ def neighbours(table: TextTable) -> str | None:
     return (
         "if each line has a node and then its neighbours,"
         f" vgae.Graph.from_networkx(networkx.read_adjlist({table.path.name!r}{comma})) reads it"
-    )
-
-
-def _refuse_brackets(lines: Sequence[str], path: Path) -> None:
-    """Raise ``FIELDS`` if each line is in brackets, as Python or JSON writes lists and objects."""
-    found = [line for line in lines if line]
-    name = shlex.quote(path.name)
-    if found and all(map(_BRACKETS.fullmatch, found)):
-        signs = '"()[]\'"' if any("'" in line for line in found) else "'()[]'"
-        cure = f"tr -d {signs} < {name} > plain.txt"
-    elif found and all(line[0] == "{" and ":" in line and line[-1] in "}," for line in found):
-        call = f"pandas.read_json({path.name!r}, lines=True).to_csv('plain.csv', index=False)"
-        cure = f"import pandas; {call}"
-    else:
-        return
-    raise DataError(
-        "FIELDS",
-        f"{path}: its lines are in brackets, such as {found[0]!r:.60}; remove these: {cure}.",
     )
 
 

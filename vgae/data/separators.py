@@ -90,6 +90,28 @@ def detected(sample: list[tuple[int, str]], path: Path, signs: str) -> str:
     return max(ranks, key=lambda separator: ranks[separator])
 
 
+def refuse_single(records: Sequence[Sequence[str]], where: str) -> None:
+    """Raise ``FIELDS`` if another character than the usual separators splits single fields.
+
+    Args:
+        records: Fields of the first records.
+        where: File and line, for messages.
+    """
+    texts = [fields[0] for fields in records if len(fields) == 1]
+    if not texts or len(texts) < len(records):
+        return
+    signs = {c for c in texts[0] if not (c.isalnum() or c.isspace() or c in "_\"'.#%")}
+    for sign in sorted(signs):
+        parts = [[part.strip() for part in text.split(sign)] for text in texts]
+        width = len(parts[0])
+        if width in (2, 3) and all(len(part) == width and all(part) for part in parts):
+            raise DataError(
+                "FIELDS",
+                f"{where}: expected 2 or 3 fields, got {texts[0]!r:.60}; delimiter={sign!r}"
+                f" (--delimiter '{sign}') separates it into {width}.",
+            )
+
+
 def _num_trailing(fields: Sequence[str]) -> int:
     """Return the number of empty fields at the end, the first field not counted."""
     count = 0
