@@ -41,6 +41,7 @@ class TextTable:
         attributes: Whether each record ends in a dictionary of Python, which is its last field.
         trailing: Number of separators at the end of each line, which are dropped.
         records: Number of the first line, and fields, of each record.
+        hint: Cure for lines of another width, for messages.
         skipped: Number of later comments that are skipped, and the first of their lines.
     """
 
@@ -57,6 +58,7 @@ class TextTable:
     trailing: int
     records: Iterator[Record] = field(default_factory=lambda: iter(()))
     skipped: list[int] = field(default_factory=lambda: [0, 0])
+    hint: str = "; delimiter=... (--delimiter) sets another separator"
 
     @property
     def separated(self) -> str:
@@ -87,7 +89,7 @@ class TextTable:
             log.log(level, "%s: %s skipped as comments, %s", self.path, _lines(count), where)
 
 
-def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> TextTable:
+def open_table(path: Path, reading: Reading, *, header: bool = False) -> TextTable:
     """Open a table in text, plain or gzip, and detect its dialect by its first lines.
 
     The separator is the one of tab, semicolon, comma, bar and white space that splits the first
@@ -100,7 +102,8 @@ def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> T
         path: The file.
         reading: Options: delimiter, header, comment, encoding; columns, weight and time of a
             header.
-        header: Whether there is a header, unless ``reading.header`` says it.
+        header: True for a table of nodes: it has a header, and the names of the rows may be in a
+            column without one.
 
     Raises:
         UsageError: ``ENCODING`` if it is unknown.
@@ -129,31 +132,33 @@ def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> T
         fit.records = list(_with_attributes(iter(sample), delimiter, path))
         fit.widths, fit.trailing = [len(fields) for _, fields in fit.records], 0
     else:
-        raw = split_records(lines, delimiter, path, comments="")
+        raw = split_records(lines, delimiter, path)
     table = TextTable(
         *(path, delimiter, None, 0, fit.width, fit.fields, 0, preamble, None),
         *(attributes, fit.trailing),
     )
     first = _begun(table, fit, reading, header=header)
+    if header:
+        table.hint = ""
     # The sample has no comments: those before the first record are skipped as later ones.
     table.records = _checked(raw, table, signs, first)
     return table
 
 
-def _begun(table: TextTable, fit: Fit, reading: Reading, *, header: bool | None) -> int:
+def _begun(table: TextTable, fit: Fit, reading: Reading, *, header: bool) -> int:
     """Set header, size and first records of a table; return the line of its first record."""
     if not fit.records:
         return 0
     number, first = fit.records[0]
     rest = table.sample[1:]
-    given = header if reading.header is None else reading.header
+    given = (header or None) if reading.header is None else reading.header
     if given is None and not table.attributes:
         given = _implied(first, reading, table.preamble)
     found = _has_header(first, rest) if given is None and not table.attributes else bool(given)
     if found:
         table.names, table.header, table.width = first, number, len(first)
         narrow = fit.even and len(first) == fit.width - 1
-        if narrow and is_running([fields[0] for fields in rest]):  # row names of R
+        if narrow and (header or is_running([fields[0] for fields in rest])):  # row names of R
             table.names, table.width = ["", *first], fit.width
     elif given is not True and (names := _commented_names(table, number)):
         table.names = names
@@ -291,7 +296,7 @@ def _with_attributes(
     for number, line in lines:
         start = _attributes_at(line)
         plain = line[:start].rstrip(f" {delimiter}") if start else line
-        for _, fields in split_records(iter([(number, plain)]), delimiter, path, comments=""):
+        for _, fields in split_records(iter([(number, plain)]), delimiter, path):
             yield number, [*fields, line[start:].strip()] if start else fields
 
 
@@ -320,13 +325,13 @@ def _checked(raw: Iterator[Record], table: TextTable, signs: str, first: int) ->
 def _refuse_width(table: TextTable, number: int, fields: list[str]) -> None:
     """Raise ``FIELDS`` for a line with another number of fields."""
     before = "the header" if table.header else "the lines before"
-    hint = "delimiter=... (--delimiter) sets another separator"
+    hint = table.hint
     if not table.header and (lists := neighbours(table)):
-        hint = f"{lists}; {hint}"
+        hint = f"; {lists}{hint}"
     raise DataError(
         "FIELDS",
         f"{table.path}, line {number}: expected {table.width} fields separated by"
-        f" {table.separated} as in {before}, got {len(fields)}; {hint}.",
+        f" {table.separated} as in {before}, got {len(fields)}{hint}.",
     )
 
 

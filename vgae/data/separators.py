@@ -27,7 +27,7 @@ class Fit:
         records: list[Record] = []
         # The sample may end within a quoted field, or the separator be wrong.
         with suppress(DataError):
-            records.extend(split_records(iter(sample), separator, path, comments=""))  # pyright: ignore[reportArgumentType]
+            records.extend(split_records(iter(sample), separator, path))  # pyright: ignore[reportArgumentType]
         is_plain = [fields[0][:1] not in tuple(signs) for _, fields in records]
         plain = [record for record, kept in zip(records, is_plain, strict=True) if kept] or records
         empty = [_num_trailing(fields) for _, fields in plain]
@@ -87,7 +87,10 @@ def detected(sample: list[tuple[int, str]], path: Path, signs: str) -> str:
     ranks: Mapping[str, tuple[bool, bool, int]] = {s: fit.rank() for s, fit in fits.items()}
     if any(ranks[s][1] and fits[s].has_decimal_commas() for s in SEPARATORS if s != ","):
         ranks = {s: rank for s, rank in ranks.items() if s != ","}
-    return max(ranks, key=lambda separator: ranks[separator])
+    best = max(ranks, key=lambda separator: ranks[separator])
+    # Names and texts have blanks: white space does not separate if a sign does so in each line.
+    others = [s for s in ranks if s != " " and min(fits[s].widths, default=0) > 1]
+    return max(others, key=lambda separator: ranks[separator]) if best == " " and others else best
 
 
 def refuse_single(records: Sequence[Sequence[str]], where: str) -> None:

@@ -90,9 +90,9 @@ def is_blank_or_comment(line: str, comments: str = "#%") -> bool:
 
 
 def split_records(
-    lines: Iterator[tuple[int, str]], delimiter: str, path: Path, *, comments: str = "#%"
+    lines: Iterator[tuple[int, str]], delimiter: str, path: Path
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each record, and the number of its first line.
+    """Yield the fields of each record, and the number of its first line; skip blank lines.
 
     A field in double quotes may hold anything, line ends too; quotes in it are doubled. White
     space around a field is removed unless it is quoted. With a space as delimiter, any white
@@ -102,7 +102,6 @@ def split_records(
         lines: Number and text of each line.
         delimiter: Character between two fields; a space stands for any white space.
         path: The file, for messages.
-        comments: First characters of the lines that are skipped.
 
     Raises:
         DataError: ``QUOTES`` if a quoted field does not end where a field may end.
@@ -111,7 +110,7 @@ def split_records(
         _QUOTED_WORD if delimiter == " " else _QUOTED % {"d": re.escape(delimiter)}
     )
     for number, line in lines:
-        if is_blank_or_comment(line, comments):
+        if line.isspace():
             continue
         if '"' in line:
             fields = _quoted_fields(line, lines, quoted, delimiter)
