@@ -12,6 +12,7 @@ _USUAL = (
 _OTHER = (
     *(("source", "sink"), ("origin", "destination"), ("origin", "dest"), ("orig", "dest")),
     *(("subject", "object"), ("follower", "followee"), ("follower", "followed")),
+    ("follower", "following"),
     *(("citing", "cited"), ("caller", "callee"), ("parent", "child"), ("begin", "end")),
 )
 _SUFFIXES = (("1", "2"), ("a", "b"))

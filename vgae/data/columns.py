@@ -240,8 +240,8 @@ class Columns:
         Raises:
             DataError: ``FIELDS`` unless they are two, and a third for weights.
         """
-        rest = [c for c in chosen if c or not self._is_index(names[c], c)]
-        rest = [*chosen] if len(chosen) == 2 and is_id(names[chosen[0]]) else rest
+        rest = [c for c in chosen if c or not (is_index(names[c]) and self._is_index(names[c], c))]
+        nodes = self._are_nodes(names, rest)
         wanted = self.reading.weight
         if wanted not in (None, "none"):
             weights = [self._place(wanted, names)]
@@ -250,15 +250,27 @@ class Columns:
             if not weights and len(rest) == 3 and self.is_numeric(rest[2]):
                 weights = [] if is_no_weight(names[rest[2]]) else rest[2:]
         ends = [column for column in rest if column not in weights]
-        if len(ends) == 2 and len(weights) < 2:
+        if len(ends) == 2 and len(weights) < 2 and not nodes:
             return Roles(ends[0], ends[1], known=False)
+        ends = ends[1:] if nodes and len(ends) > 2 else ends
         pair = [names[column] for column in (ends if len(ends) > 1 else chosen)[:2]]
         cure = f"; select them, {_option('columns', pair)}" if len(pair) == 2 else ""
+        if nodes:
+            cure += "; a table of nodes is read as features=... (--features)"
         raise self._error(
             "FIELDS",
             f"expected 2 or 3 fields{self.separated}, or a header with names such as source and"
             f" target, got {self.width} fields under the header {','.join(names)!r:.90}{cure}",
         )
+
+    def _are_nodes(self, names: tuple[str, ...], columns: Sequence[int]) -> bool:
+        """Return whether the rows are hardly links, but nodes with an id and attributes."""
+        if len(columns) < 2 or not is_id(names[columns[0]]) or is_id(names[columns[1]]):
+            return False
+        if len(columns) > 2:
+            return True
+        first, second = ([record[column] for record in self.sample] for column in columns)
+        return len({*first}) == len(first) > 2 and {*first}.isdisjoint(second)
 
     def _with_weight(self, found: Roles, rest: Sequence[int]) -> Roles:
         """Add the column of weights by its name, or one whose values may be weights."""

@@ -19,6 +19,7 @@ from vgae.errors import DataError
 log = logging.getLogger(__name__)
 
 _SAMPLE = 100  # lines
+_DATE = re.compile(r"\d{4}-\d\d-\d\d\b")
 _CODED = re.compile(r"%[0-9A-F]{2}")
 _SIZE = re.compile(r"[1-9][0-9]{0,17}")
 _NO_COMMENTS = "comment='none' (--comment none) reads such lines as data"
@@ -151,34 +152,38 @@ def _begun(table: TextTable, fit: Fit, reading: Reading, *, header: bool) -> int
         return 0
     number, first = fit.records[0]
     rest = table.sample[1:]
-    given = (header or None) if reading.header is None else reading.header
-    if given is None and not table.attributes:
-        given = _implied(first, reading, table.preamble)
-    found = _has_header(first, rest) if given is None and not table.attributes else bool(given)
+    given = header or _given(first, reading, table)
+    found = _has_header(first, rest) if given is None else given
     if found:
         table.names, table.header, table.width = first, number, len(first)
         narrow = fit.even and len(first) == fit.width - 1
         if narrow and (header or is_running([fields[0] for fields in rest])):  # row names of R
             table.names, table.width = ["", *first], fit.width
+        if not (header or is_usual_pair(first)) and len(rest) > 1 and fit.even:
+            # Above a line that states the size there may be a title of words.
+            table.size = fit.records[1] if _may_be_size(rest[0], fit.width) else None
     elif given is not True and (names := _commented_names(table, number)):
         table.names = names
     elif given is None and rest and fit.even and _may_be_size(first, fit.width):
         table.size = fit.records[0]
-    elif len(first) != fit.width and not table.attributes:
-        refuse_title(fit.widths, table.separated, table.path, number)
+    elif not table.attributes:
+        refuse_title(fit.records, table.separated, table.path)
         table.width = len(first)
-    if found or table.size:
-        table.sample = rest
-        following = fit.records[1][0] if len(fit.records) > 1 else number + 1
+    if before := bool(found) + bool(table.size):
+        table.sample = table.sample[before:]
+        last = fit.records[min(before, len(fit.records)) - 1][0]
+        following = fit.records[before][0] if len(fit.records) > before else last + 1
         table.skip = following - 1
         return following
     table.skip = number - 1
     return number
 
 
-def _implied(first: Sequence[str], reading: Reading, preamble: Preamble) -> bool | None:
-    """Return whether the options or the format imply a header; ``None`` if they do not."""
-    if preamble.columns is not None:
+def _given(first: Sequence[str], reading: Reading, table: TextTable) -> bool | None:
+    """Return whether options or the format imply a header; ``None`` if they do not."""
+    if reading.header is not None:
+        return reading.header
+    if table.preamble.columns is not None or table.attributes:
         return False
     keys = set(map(key_of, first))
     if reading.columns is not None:
@@ -200,8 +205,12 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     columns = [
         [fields[c] for fields in rest if len(fields) == len(first)] for c in range(len(first))
     ]
-    if is_usual_pair(first):
-        ends = pairs_of(first, range(len(first)))[0]
+    pairs = pairs_of(first, range(len(first)))
+    words = {key_of(first[end]) for pair in pairs for end in pair}
+    if is_usual_pair(first) or (len(first) > 2 and max(map(len, words), default=0) > 1):
+        if first in rest:
+            return True
+        ends = pairs[0]
         used = {value for end in ends for value in columns[end]}
         words = stems(first)
         return not (
@@ -209,11 +218,11 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
             or any(key_of(value)[:-1] in words or _stem(value) in words for value in used)
         )
     counted = is_index(first[0]) or is_id(first[0])
-    if counted and len(first) > 2 and is_running(columns[0], strict=False):
-        return True
+    if counted and len(first) > 1 and is_running(columns[0], strict=False):
+        return len(first) > 2 or is_id(first[0])
     if any(map(is_decimal, first)) or not rest:
         return False
-    if len(first) > 2 and any(_are_numbers(values) for values in columns[2:]):
+    if len(first) > 2 and any(map(_are_values, columns[2:])):
         named = {value for values in columns[:2] for value in values}
         return named.isdisjoint(first[:2])
     return len(first) > 1 and all(
@@ -225,10 +234,10 @@ def _stem(name: str) -> str:
     return key_of(name).rstrip("0123456789")
 
 
-def _are_numbers(values: Sequence[str]) -> bool:
-    """Return whether most values of a column are numbers."""
+def _are_values(values: Sequence[str]) -> bool:
+    """Return whether most values of a column are numbers or dates."""
     found = [value for value in values if not is_missing(value)]
-    return sum(map(is_decimal, found)) * 2 > len(found)
+    return sum(is_decimal(v) or _DATE.match(v) is not None for v in found) * 2 > len(found)
 
 
 def _may_be_size(first: Sequence[str], width: int) -> bool:

@@ -1,6 +1,7 @@
 """Edge lists in text or parquet: two names a line, and optionally a weight."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice
@@ -23,7 +24,7 @@ from vgae.data.edge_records import (
 from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.plain_text import read_plain
 from vgae.data.reading import Reading
-from vgae.data.separators import refuse_single
+from vgae.data.separators import refuse_single, refuse_square
 from vgae.data.sides import two_sides, warn_of_sides
 from vgae.data.text import (
     is_number,
@@ -124,6 +125,7 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     if not len(found):
         _refuse_empty(table)
     refuse_labels(found.labels, roles, str(path))
+    _refuse_repeated_header(table, roles, found)
     _log_layout(table, roles, found, level)
     weight = None
     if roles.weight is not None:
@@ -237,6 +239,8 @@ def _roles(table: TextTable, reading: Reading) -> Roles:
             )
             raise DataError("FIELDS", f"{table.path}: {found}; {lists}.")
     names = None if table.names is None else tuple(table.names)
+    if names is None and reading.columns is None:
+        refuse_square(table.sample, f"{table.path}, line {line}")
     if names is None and reading.columns is None and reading.delimiter is None:
         refuse_single(table.sample, f"{table.path}, line {line}")
     columns = Columns(
@@ -300,6 +304,23 @@ def _settle_size(table: TextTable, found: EdgeRecords, layout: Layout, level: in
             *(table.path, f"{stated:,}", f"{len(found):,}"),
         )
     return found
+
+
+def _refuse_repeated_header(table: TextTable, roles: Roles, found: EdgeRecords) -> None:
+    """Raise ``FIELDS`` if a later line repeats the header, as in joined files."""
+    ends = [roles.name(roles.source), roles.name(roles.target)]
+    names = found.names if isinstance(found.names, list) else []
+    if not (table.header and roles.known and {*ends} <= {*names}):
+        return
+    source, target = map(names.index, ends)
+    if ((found.edges[0] == source) & (found.edges[1] == target)).any():
+        name = shlex.quote(table.path.name)
+        raise DataError(
+            "FIELDS",
+            f"{table.path}: a later line repeats the header, {','.join(ends)!r:.60}; remove it:"
+            f" awk 'NR == {table.header} {{h = $0}} NR <= {table.header} || $0 != h' {name} >"
+            " plain.csv, then read plain.csv.",
+        )
 
 
 def _log_layout(table: TextTable, roles: Roles, found: EdgeRecords, level: int) -> None:

@@ -115,6 +115,26 @@ def refuse_single(records: Sequence[Sequence[str]], where: str) -> None:
             )
 
 
+def refuse_square(records: Sequence[Sequence[str]], where: str) -> None:
+    """Raise ``FIELDS`` if the first records are all of a file and may be an adjacency.
+
+    Three records of three numbers are one if they are symmetric, with zeros on the diagonal.
+    """
+    size = len(records)
+    if size < 3 or any(len(fields) != size for fields in records):
+        return
+    symmetric = [list(column) for column in zip(*records, strict=True)] == [*map(list, records)]
+    loops = any(is_decimal(f[k]) and float(f[k].replace(",", ".")) for k, f in enumerate(records))
+    if not all(all(map(is_decimal, fields)) for fields in records):
+        return
+    if size > 3 or (symmetric and not loops):
+        raise DataError(
+            "FIELDS",
+            f"{where}: {size} lines of {size} numbers may be an adjacency; format='adjacency'"
+            " (--format adjacency) reads it, columns=... (--columns) a list of links.",
+        )
+
+
 def _num_trailing(fields: Sequence[str]) -> int:
     """Return the number of empty fields at the end, the first field not counted."""
     count = 0
