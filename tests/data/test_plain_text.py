@@ -81,6 +81,7 @@ PLAIN = [
     pytest.param(b'"a b","c,d",1\n"c,d",e,"2.5"\n', id="quotes"),
     pytest.param(b'"1","2"\r\n"2",3\r\n', id="integers in quotes"),
     pytest.param(b'"007";"#x"\n"#x";"%"\n', id="text in quotes"),
+    pytest.param(b"1,2\n2,3\n\n", id="L10 blank line at the end"),
     pytest.param(b"1,2\n2,3\n\n\n", id="L10 blank lines at the end"),
     pytest.param(b"a,b\r\nb,c\r\n\r\n", id="L10 blank CRLF at the end"),
     pytest.param(gzip.compress(b"1,2\n2,3\n"), id="gzip"),

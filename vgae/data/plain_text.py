@@ -132,10 +132,11 @@ def _pieces(path: Path, skip: int) -> Iterator[bytes]:
 def _without_blank_end(piece: bytes) -> bytes:
     """Return the last piece without blank lines at its end."""
     filled = piece.rstrip(b"\r\n")
-    if len(piece) - len(filled) <= 2:
+    end = piece[len(filled) :]
+    if end in (b"", b"\n", b"\r\n"):
         return piece
     _check_line_ends(piece)
-    if len(piece) - len(filled) > _MOST_BLANK_LINES:
+    if len(end) > _MOST_BLANK_LINES:
         raise _NotPlainError
     return filled + b"\n" if filled else b""
 
