@@ -46,6 +46,30 @@ def test_the_column_of_the_names_is_found(text, column, names, attributes, tmp_p
         assert found.x[:, attributes.index("age")].tolist() == [20, 0, 10]
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("# made by hand\n\nid,age\n#b,20\n% a,0\n# later\nc,10\n", ["#b", "% a", "c"]),
+        ("sep=;\nid;age;\nb;20;\na;0;\nc;10;\n", ["b", "a", "c"]),
+        ("id|age\nb c|20\na|0\nc|10\n", ["b c", "a", "c"]),
+        ('id age\n"b c" 20\na 0\nc 10\n', ["b c", "a", "c"]),
+        ("the id;age\nBob Day;20,0\nAnn Lee;0,0\nc;10,0\n", ["Bob Day", "Ann Lee", "c"]),
+        ('"age"\n"b" 20\n"a" 0\n"c" 10\n', ["b", "a", "c"]),  # R with names of rows
+        ("the id\tage\nBob, Day\t20\nAnn\t0\nc\t10\n", ["Bob, Day", "Ann", "c"]),
+    ],
+)
+def test_tables_are_read_in_any_dialect(text, names, tmp_path):
+    found = table(tmp_path, text)
+    assert (list(found.names), found.attributes) == (names, ("age",))
+    assert found.x.tolist() == [[20], [0], [10]]
+
+
+def test_white_space_does_not_separate_where_a_sign_does(tmp_path):
+    with pytest.raises(DataError, match="line 3: expected 2 fields separated by commas as") as e:
+        table(tmp_path, "the id,full name\nann,Ann Lee\nbob,Bob Day,x\n")
+    assert "delimiter" not in str(e.value)  # the option is that of the links
+
+
 def test_a_saved_index_of_pandas_has_the_names(tmp_path):
     FRAME.to_csv(tmp_path / "a.csv")
     FRAME.to_parquet(tmp_path / "a.parquet")

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import networkx as nx
+import pandas as pd
 import pytest
 
 from vgae.cli.options import reading_of
@@ -96,7 +97,7 @@ READ = {
     "numbers.csv": (
         "source,target\n1,2.0\n2,3.0\n3,1.0\n",
         [("1", "2.0"), ("2", "3.0"), ("3", "1.0")],
-        "'2.0' and '2' are two nodes, but the same number",
+        "'1' and '1.0' are two nodes, but the same number",
     ),
     "tags.csv": (
         "source,target\n#sun,sea\nsea,#sky\n#sky,sand\n",
@@ -111,9 +112,53 @@ READ = {
     ),
     "percent-once.tsv": (
         "%C3%89té\tHiver\nHiver\tNeige\n",
-        [("Hiver", "Neige")],
-        "1 line before the data skipped as comments, the last is '%C3%89t\\xe9\\tHiver'; comment="
-        "'none' (--comment none) reads",
+        [("%C3%89té", "Hiver"), ("Hiver", "Neige")],
+        "1 line of data begin with a sign of comments: it is part of their first name",
+    ),
+    "percent-below-comments.tsv": (
+        "# The edges\n# linkSource linkTarget\n\n%C3%89t\tBede\n%41b\tCy\nBede\tCy\n",
+        [("%C3%89t", "Bede"), ("%41b", "Cy"), ("Bede", "Cy")],
+        "2 lines of data begin with a sign of comments",
+    ),
+    "tag-of-a-name.csv": (
+        "#sun,sea\nsea,#sky\n",
+        [("#sun", "sea"), ("sea", "#sky")],
+        "1 line of data",
+    ),
+    "numbers-in-a-comment.txt": (
+        "#nodes 3\n1 2\n2 3\n",
+        [(1, 2), (2, 3)],
+        "1 line before the data skipped as comments",
+    ),
+    "no-size-below-names.txt": (
+        "# source target\n2 1\n0 1\n",
+        [(2, 1), (0, 1)],
+        "header 'source,target'",
+    ),
+    "size-below-a-title.txt": (
+        "Dolphin network\n3 2\n11 1\n15 1\n",
+        [(11, 1), (15, 1)],
+        "line 2: '3 2' states",
+    ),
+    "words-of-relations.csv": (
+        "subject,predicate,object\na,likes,b\nb,hates,c\n",
+        [("a", "b"), ("b", "c")],
+        "left out: predicate",
+    ),
+    "floats.csv": (
+        "source,target\n1.0,2.0\n2.0,3.0\n",
+        [("1.0", "2.0"), ("2.0", "3.0")],
+        "names such as '1.0' stay text",
+    ),
+    "missing.csv": (
+        "source,target\na,b\nb,NaN\n",
+        [("a", "b"), ("b", "NaN")],
+        "'NaN' is the name of a node",
+    ),
+    "all-links.csv": (
+        "source,target,label\na,b,1\nb,c,1\n",
+        [("a", "b"), ("b", "c")],
+        "left out: label",
     ),
     "later-comments.csv": (
         "a,b\n# one\n%two, 2, 3\nb,c\n",
@@ -250,6 +295,42 @@ REFUSED = {
         "several columns may be weights, count, score",
         [(("a", "b"), 3)],
     ),
+    "labels.csv": (
+        "source,target,label\na,b,1\nb,c,0\nc,d,1\n",
+        "LABELS",
+        "column 'label' has 0 and 1, and 0 may mark pairs without a link",
+        [("a", "b"), ("b", "c"), ("c", "d")],
+    ),
+    "labels-beside-weights.csv": (
+        "src,dst,is_link,weight\n" + "a,b,1,2\n" * 200 + "b,c,0,2\n",
+        "LABELS",
+        "column 'is_link' has 0 and 1",
+        [("a", "b")] * 200 + [("b", "c")],
+    ),
+    "people.csv": (
+        "id,name,friend\n1,ann,bob\n2,bob,cat\n",
+        "FIELDS",
+        "3 fields under the header 'id,name,friend'",
+        [("ann", "bob"), ("bob", "cat")],
+    ),
+    "nodes.csv": (
+        "id,label\n1,Ann\n2,Bob\n3,Cy\n",
+        "FIELDS",
+        "a table of nodes is read as features=... (--features)",
+        [("1", "Ann"), ("2", "Bob"), ("3", "Cy")],
+    ),
+    "dates.csv": (
+        "user,mentioned_user,created_at\nann,bob,2020-01-01\nbob,cy,2020-01-02\n",
+        "FIELDS",
+        "3 fields under the header 'user,mentioned_user,created_at'",
+        [("ann", "bob"), ("bob", "cy")],
+    ),
+    "colons.txt": (
+        "a:b\nb:c\n",
+        "FIELDS",
+        "expected 2 or 3 fields, got 'a:b'; delimiter=':'",
+        [("a", "b"), ("b", "c")],
+    ),
     "all-comments.csv": (
         "#a,#b\n#c,#d\n",
         "NO_EDGES",
@@ -282,6 +363,38 @@ def test_a_file_is_refused_with_a_cure_that_works(name, tmp_path):
     assert str(caught.value).startswith(str(tmp_path / name))
     assert "\n" not in str(caught.value)
     assert edges_of(read_edges(tmp_path / name, cure_of(str(caught.value)))) == edges
+
+
+@pytest.mark.parametrize(
+    "content", ["0,1,0\n1,0,1\n0,1,0\n", "0 2 0 1\n2 0 0 0\n0 0 0 .5\n1 0 .5 0\n"]
+)
+def test_a_square_of_numbers_is_refused_with_the_format_that_reads_it(content, tmp_path):
+    (tmp_path / "g.csv").write_text(content)
+    with pytest.raises(DataError, match="may be an adjacency") as caught:
+        read_graph(tmp_path / "g.csv")
+    name = re.search(r"\(--format (\w+)\)", str(caught.value))[1]
+    graph = read_graph(tmp_path / "g.csv", format=name)
+    assert (graph.num_nodes, graph.num_links) == (content.count("\n"), content.count("\n") - 1)
+    (tmp_path / "triangle.csv").write_text("0,1,1\n1,2,1\n2,0,1\n")
+    assert read_graph(tmp_path / "triangle.csv").num_links == 3
+
+
+@pytest.mark.row("L47")
+def test_labels_of_pairs_are_no_links_in_parquet(tmp_path):
+    frame = pd.DataFrame({"source": ["a", "b"], "target": ["b", "c"], "label": [True, False]})
+    frame.to_parquet(tmp_path / "g.parquet")
+    with pytest.raises(DataError, match="column 'label' has 0 and 1") as caught:
+        read_edges(tmp_path / "g.parquet")
+    assert caught.value.code == "LABELS"
+    frame[frame.label].to_parquet(tmp_path / "g.parquet")
+    assert edges_of(read_edges(tmp_path / "g.parquet")) == [("a", "b")]
+
+
+def test_a_quote_that_never_closes_is_named(tmp_path):
+    (tmp_path / "g.csv").write_text('source,target\n"a,b\nb,c\n')
+    with pytest.raises(DataError, match="line 2: a quoted field does not end") as caught:
+        read_edges(tmp_path / "g.csv")
+    assert caught.value.code == "QUOTES"
 
 
 @pytest.mark.parametrize("content", ["(1, 2)\n(2, 3)\n", "[1, 2],\n[2, 3],\n", "('1', '2')\n"])
@@ -348,16 +461,13 @@ def test_two_sides_keep_their_names_apart_and_both_options_say_so(tmp_path):
     assert read_edges(tmp_path / "a.csv", Reading(two_sided=True)).names == [1, 2, 11]
 
 
-def test_a_matrix_without_a_header_is_refused_with_a_cure_that_works(tmp_path):
+def test_a_matrix_without_a_header_is_read_and_said(tmp_path, caplog):
     content = "% networkrepository style\n4 4 3\n2 1\n3 1\n4 3\n"
     (tmp_path / "nb.mtx").write_text(content)
-    with pytest.raises(DataError, match=r"rename it to \.edges") as caught:
-        read_graph(tmp_path / "nb.mtx")
-    (tmp_path / "nb.edges").write_text(content)
-    assert read_graph(tmp_path / "nb.edges").num_links == 3
-    header = re.search("write '(%%.*)' above", str(caught.value))[1]
-    (tmp_path / "nb.mtx").write_text(f"{header}\n{content}")
-    assert read_graph(tmp_path / "nb.mtx").num_links == 3
+    graph = read_graph(tmp_path / "nb.mtx")
+    assert (graph.num_nodes, graph.links.T.tolist()) == (4, [[0, 1], [0, 2], [2, 3]])
+    assert "WARNING" in caplog.text
+    assert "no header of Matrix Market, read as a general matrix" in caplog.text
 
 
 def test_stored_zeros_of_a_matrix_are_no_links_and_counted(tmp_path, caplog):
@@ -365,7 +475,7 @@ def test_stored_zeros_of_a_matrix_are_no_links_and_counted(tmp_path, caplog):
     (tmp_path / "z.mtx").write_text(head + "2 1 1\n3 1 0\n4 3 2\n")
     with caplog.at_level(logging.INFO, "vgae"):
         assert read_graph(tmp_path / "z.mtx").num_links == 2
-    assert "stored zeros are no links: 1" in caplog.text
+    assert "stored zeros are no links" in caplog.text
     head = "%%MatrixMarket matrix coordinate pattern general\n3 3 2\n"
     (tmp_path / "m.mtx").write_text(head + "2 1\n3 1\n")
     with pytest.raises(DataError, match="use directed='symmetrize'"):

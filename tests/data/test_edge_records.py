@@ -1,8 +1,10 @@
 """Records become edges; sizes and dictionaries of networkx are understood."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from vgae.data.edge_lists import read_edges
@@ -23,7 +25,7 @@ def collected(*lines, **layout):
 def test_fields_are_taken_by_their_position():
     found = collected("9 b a 2,5", "8 a c 3", source=2, target=1, weight=3, time=0)
     assert found.names == ["a", "b", "c"]
-    assert found.ends.tolist() == [0, 1, 2, 0]
+    assert found.edges.tolist() == [[0, 2], [1, 0]]
     assert found.weight.tolist() == [2.5, 3]
     assert found.decimal_commas
     assert found.times == [(1, "9"), (2, "8")]
@@ -45,11 +47,18 @@ def test_directions_are_read():
     assert not collected("a b Undirected", direction=2).directed
 
 
-def test_edges_are_put_before_others():
-    found = collected("a b 1", "b c 2", weight=2)
-    put_first(found, collected("d b 7", weight=2))
-    assert [found.names[end] for end in found.ends] == ["d", "b", "a", "b", "b", "c"]
+@pytest.mark.parametrize("integers", [False, True])
+def test_an_edge_is_put_before_others(integers):
+    found = collected("1 2 1", "2 3 2", weight=2)
+    if integers:
+        found = replace(found, names=np.array([1, 2, 3]))
+    found = put_first(found, collected("4 2 7", weight=2))
+    ends = [[str(found.names[end]) for end in pair] for pair in found.edges.T]
+    assert ends == [["4", "2"], ["1", "2"], ["2", "3"]]
     assert found.weight.tolist() == [7, 1, 2]
+    assert isinstance(found.names, np.ndarray) == integers
+    ends = put_first(found, collected("5 5 7", weight=2)).edges
+    assert ends.tolist() == [[4, 3, 0, 1], [4, 1, 1, 2]]
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def parquet(path, **columns):
         pytest.param(
             lambda p: write(p / "x.csv", "id,f\na,1\nb\n"),
             "FIELDS",
-            "line 3: expected 2 fields as in the header, got 1",
+            "line 3: expected 2 fields separated by commas as in the header, got 1",
             id="a field missing",
         ),
         pytest.param(

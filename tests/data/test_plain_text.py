@@ -78,13 +78,26 @@ PLAIN = [
     pytest.param(b'"source","target"\n1,2\n2,3\n', id="quoted header"),
     pytest.param(b"=1,'=2\n2,3\n", id="formulas"),
     pytest.param(b"'=1,'=2\n2,3\n", id="marked formulas"),
+    pytest.param(b'"a b","c,d",1\n"c,d",e,"2.5"\n', id="quotes"),
+    pytest.param(b'"1","2"\r\n"2",3\r\n', id="integers in quotes"),
+    pytest.param(b'"007";"#x"\n"#x";"%"\n', id="text in quotes"),
+    pytest.param(b"1,2\n2,3\n\n", id="L10 blank line at the end"),
+    pytest.param(b"1,2\n2,3\n\n\n", id="L10 blank lines at the end"),
+    pytest.param(b"a,b\r\nb,c\r\n\r\n", id="L10 blank CRLF at the end"),
     pytest.param(gzip.compress(b"1,2\n2,3\n"), id="gzip"),
-    pytest.param(b"1,2\n" + codecs.BOM_UTF8 + b"2,3\n", id="L08 mark within"),
+    pytest.param(b"1,2\n3,4\n" + codecs.BOM_UTF8 + b"2,3\n", id="L08 mark within"),
 ]
 OTHER = [
     pytest.param(b"", id="empty"),
     pytest.param(b"source,target\n", id="only a header"),
-    pytest.param(b'"a",b\nb,c\n', id="quotes"),
+    pytest.param(b'"a,b\nb,c\n', id="open quote"),
+    pytest.param(b'a,"b""c"\nb,c\n', id="doubled quotes"),
+    pytest.param(b'a,"b" \nb,c\n', id="blank after a quote"),
+    pytest.param(b'a,b"c"\nb,c\n', id="quotes within"),
+    pytest.param(b'a,""\nb,c\n', id="blank name in quotes"),
+    pytest.param(b'a," b"\nb,c\n', id="white space in quotes"),
+    pytest.param(b"a,b\nb,c\n \n", id="L10 white space at the end"),
+    pytest.param(b"a,b\nb,c\n" + b"\n" * 2000, id="L10 many blank lines at the end"),
     pytest.param(b'a,"b\nb",c\n', id="quotes over lines"),
     pytest.param(b"a,b\n#x,c\n", id="name with a comment sign"),
     pytest.param(b"a,b\n\nb,c\n", id="L10 blank line"),
@@ -154,6 +167,8 @@ def contents(draw):
     weight = st.one_of(st.floats(1e-3, 1e6).map(repr), st.sampled_from(["1", "2e3", "+1", " 1"]))
     row = st.tuples(simple, simple, weight).map(lambda fields: list(fields[:width]))
     rows = draw(st.lists(row, min_size=1, max_size=8))
+    if draw(st.booleans()):
+        rows = [[f'"{f}"' if draw(st.booleans()) else f for f in fields] for fields in rows]
     ends = ["\n"] * len(rows)
     for _ in range(draw(st.integers(0, 2))):
         place = draw(st.integers(0, len(rows) - 1))
@@ -166,7 +181,8 @@ def contents(draw):
             rows[place].append(draw(FIELDS))
     before = draw(st.sampled_from(["", "", "", "u,v\n", "# c\n", "\n", "\ufeff", "\n#\r\n"]))
     text = before + "".join(delimiter.join(r) + e for r, e in zip(rows, ends, strict=True))
-    return text if draw(st.booleans()) else text.rstrip("\n"), delimiter
+    end = draw(st.sampled_from(["", "", "\n", "\r\n\n", "\n\n\n\n"]))
+    return text + end if draw(st.booleans()) else text.rstrip("\n"), delimiter
 
 
 @settings(max_examples=300)

@@ -129,6 +129,7 @@ def test_arrow_reads_parquet_with_every_type_kept(columns, tmp_path):
     [
         ([7, "a", None], ["7", "a", None]),
         ([2**64, -1], ["18446744073709551616", "-1"]),
+        ([-(2**63), 2**63 - 1], [-(2**63), 2**63 - 1]),
         (np.array(["a", 7], dtype=object), ["a", "7"]),
         (np.array(["a", "b"]), ["a", "b"]),
         ([np.int64(3), None], [3, None]),

@@ -8,21 +8,18 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from vgae.data.dialects import TextTable, open_table
 from vgae.data.parquet import coded_names, column_cells, read_parquet
 from vgae.data.reading import Reading
 from vgae.data.text import (
-    is_blank_or_comment,
     is_integer,
     is_number,
     parse_number,
-    read_lines,
-    split_records,
     typed_names,
     unpacked_name,
 )
@@ -37,7 +34,6 @@ log = logging.getLogger(__name__)
 FORMATS = (".csv", ".tsv", ".txt", ".parquet")
 """Suffixes of tables; those of text also with ``.gz``."""
 
-_SEPARATORS = (",", "\t", ";")
 _ROLES = ("id", "nodeid", "node", "name")
 _NOT_IN_NAMES = re.compile(r"[\s_:.-]")
 _SAVED_INDEX = "__index_level_0__"  # of pandas, in parquet
@@ -124,14 +120,16 @@ def label_codes(cells: Cells, column: str) -> tuple[np.ndarray, tuple[str, ...]]
 
 
 def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
-    header, records, delimiter = _opened(path, reading)
+    text = _opened(path, reading)
+    header = text.names or []
     header = header if numeric else _different(header)
     roles = _roles(header, reading)
     special = (roles.names, roles.label, roles.counter)
     kept: dict[int, list[Any]] = {k: [] for k in range(len(header)) if not numeric or k in special}
     places = [k for k in range(len(header)) if k not in (roles.names, roles.label)]
-    odd = _OddCells([header[k] for k in places], delimiter != ",")
-    values = _collected(records, kept, places if numeric else [], odd)
+    odd = _OddCells([header[k] for k in places], text.delimiter != ",")
+    values = _collected(text.records, kept, places if numeric else [], odd)
+    text.log_comments()
     names = typed_names(plain_names(kept[roles.names]))
     if not names:
         raise DataError("FEATURE_SHAPE", "it has no rows.")
@@ -152,7 +150,7 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         x = None if x is None else np.delete(x, places.index(index), axis=1)
         places.remove(index)
     columns: dict[str, Cells] = {header[k]: kept[k] for k in kept if k != index}
-    if not numeric and delimiter != ",":
+    if not numeric and text.delimiter != ",":
         columns = {name: _with_points(name, cells) for name, cells in columns.items()}
     return NodeTable(
         names,
@@ -199,41 +197,24 @@ def _different(header: Sequence[str]) -> list[str]:
     return names
 
 
-def _opened(
-    path: Path, reading: Reading
-) -> tuple[list[str], Iterator[tuple[int, list[str]]], str]:
-    """Return the header of a text, its records with their lines, and the delimiter."""
-    lines = read_lines(path, encoding=reading.encoding)
-    first = next((line for line in lines if not is_blank_or_comment(line[1])), (0, "\n"))
-    delimiter = max(_SEPARATORS, key=first[1].count)
-    if unpacked_name(path).suffix.lower() == ".txt" and delimiter not in first[1]:
-        delimiter = " "
-    records = split_records(chain([first], lines), delimiter, path)
-    number, header = next(records, (0, []))
-    trailing = len(header) > 2 and header[-1] == ""
-    header = header[:-1] if trailing else header
+def _opened(path: Path, reading: Reading) -> TextTable:
+    """Return a text with the names of its columns."""
+    own = Reading(encoding=reading.encoding, comment=reading.comment)
+    table = open_table(path, own, header=True)
+    if table.names is None:
+        next(table.records, None)  # raises if the first record is damaged
+    header = table.names or []
     named = bool(header) and _canonical(header[0]) in _ROLES
     if len(header) < 2 or (all(map(is_number, header[1:])) and not named):
         raise DataError(
             "FEATURE_HEADER",
-            f"{path}, line {number}: expected a header, a column of nodes and then the names of"
-            f" the features, got {','.join(header)!r:.60}.",
+            f"{path}, line {table.header}: expected a header, a column of nodes and then the names"
+            f" of the features, got {','.join(header)!r:.60}.",
         )
-    header = plain_names(header)
-    return header, _records(records, len(header), path, trailing=trailing), delimiter
-
-
-def _records(
-    records: Iterator[tuple[int, list[str]]], width: int, path: Path, *, trailing: bool
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield records of ``width`` fields; raise for others."""
-    for number, cells in records:
-        if trailing and len(cells) > width and cells[-1] == "":
-            cells.pop()
-        if len(cells) != width:
-            expected = f"expected {width} fields as in the header, got {len(cells)}"
-            raise DataError("FIELDS", f"{path}, line {number}: {expected}.")
-        yield number, cells
+    if len(header) > 2 and header[-1] == "":
+        table.trailing, table.width = 1, len(header) - 1
+    table.names = plain_names(header[: table.width])
+    return table
 
 
 class _OddCells:

@@ -12,6 +12,7 @@ _USUAL = (
 _OTHER = (
     *(("source", "sink"), ("origin", "destination"), ("origin", "dest"), ("orig", "dest")),
     *(("subject", "object"), ("follower", "followee"), ("follower", "followed")),
+    ("follower", "following"),
     *(("citing", "cited"), ("caller", "callee"), ("parent", "child"), ("begin", "end")),
 )
 _SUFFIXES = (("1", "2"), ("a", "b"))
@@ -31,6 +32,27 @@ _MEASURES = {
     *("distance", "dist", "distancekm", "km", "miles", "meters", "length", "cost", "duration"),
     *("seconds", "minutes", "hours", "day", "month", "when", "rank", "degree"),
     *("lat", "lon", "lng", "long", "latitude", "longitude"),
+}
+_LABELS = {
+    *("label", "labels", "y", "islink", "isedge", "haslink", "exists", "linked", "groundtruth"),
+    *("truth", "targetlabel", "edgelabel", "linklabel"),
+}
+_THINGS = {
+    *("user", "item", "movie", "film", "product", "customer", "author", "paper", "book", "artist"),
+    *(
+        "song",
+        "track",
+        "gene",
+        "disease",
+        "drug",
+        "event",
+        "group",
+        "tag",
+        "actor",
+        "game",
+        "shop",
+    ),
+    *("reader", "article", "buyer", "seller", "member", "page", "student", "course", "shop"),
 }
 _LENGTHS = re.compile(r"dist|length|duration|cost")
 
@@ -60,6 +82,21 @@ def is_no_weight(name: str) -> bool:
 def is_of_time(name: str) -> bool:
     """Return whether a name is one of times."""
     return any(word in key_of(name) for word in _OF_TIME) or key_of(name) in ("when", "day")
+
+
+def is_label(name: str) -> bool:
+    """Return whether a name is one of labels of pairs: 1 for links, 0 for others."""
+    return key_of(name) in _LABELS
+
+
+def are_of_two_kinds(first: str, second: str) -> bool:
+    """Return whether two names are those of numbers of different things, as user and item."""
+    keys = [key_of(name) for name in (first, second)]
+    things = [re.sub(r"(ids?|numbers?)$", "", key) for key in keys]
+    if things[0] == things[1] or not all(things):
+        return False
+    numbered = all(thing != key for thing, key in zip(things, keys, strict=True))
+    return numbered or all(thing.removesuffix("s") in _THINGS for thing in things)
 
 
 def is_index(name: str) -> bool:

@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from vgae.data.column_names import (
     is_id,
     is_index,
+    is_label,
     is_no_weight,
     is_usual_pair,
     is_weight,
@@ -23,6 +24,8 @@ from vgae.errors import DataError, printable
 # Columns of vgae.prediction.LinkTable beside the names and the score.
 _PREDICTED = {"probability", "balanced_probability", "rank", "known"}
 _MISSING = {"", "na", "n/a", "nan", "none", "null", "-", "?"}
+LINK = ("1", "1.0", "True", "true", "TRUE")
+NO_LINK = ("0", "0.0", "False", "false", "FALSE")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 
@@ -39,6 +42,7 @@ class Roles:
         refused: Whether its name is no name of weights, so that it is read for its range alone.
         time: Column of the times.
         direction: Column ``Type`` of Gephi, with ``Directed`` or ``Undirected``.
+        label: Column of numbers 0 and 1, of which 0 may mark pairs without a link.
         names: Name of each column; ``None`` without names.
         known: Whether the names are known as those of two ends.
     """
@@ -50,6 +54,7 @@ class Roles:
     refused: bool = False
     time: int | None = None
     direction: int | None = None
+    label: int | None = None
     names: tuple[str, ...] | None = None
     known: bool = True
 
@@ -118,13 +123,15 @@ class Columns:
             return replace(found, weight=None, sure=True)
         if wanted is not None:
             return replace(found, weight=self._place(wanted, names), sure=True)
-        if found.weight is not None or (self.names and selected):
+        if self.names and selected:
             return found
-        return self._with_weight(found, rest)
+        labels = [column for column in rest if self._labels(names[column], column)]
+        found = replace(found, label=labels[0] if labels else None)
+        return found if found.weight is not None else self._with_weight(found, rest)
 
     def _unnamed(self) -> Roles:
         """Return the roles without names: two columns, perhaps a third of weights."""
-        first = ",".join(self.sample[0])
+        first = (" " if "white" in self.separated else ",").join(self.sample[0])
         names = ["source", "target", *(f"c{k}" for k in range(3, self.width + 1))]
         if self.width not in (2, 3):
             cure = f" name each column, {_option('columns', names)} ('weight' for weights), or"
@@ -233,8 +240,8 @@ class Columns:
         Raises:
             DataError: ``FIELDS`` unless they are two, and a third for weights.
         """
-        rest = [c for c in chosen if c or not self._is_index(names[c], c)]
-        rest = [*chosen] if len(chosen) == 2 and is_id(names[chosen[0]]) else rest
+        rest = [c for c in chosen if c or not (is_index(names[c]) and self._is_index(names[c], c))]
+        nodes = self._are_nodes(names, rest)
         wanted = self.reading.weight
         if wanted not in (None, "none"):
             weights = [self._place(wanted, names)]
@@ -243,15 +250,27 @@ class Columns:
             if not weights and len(rest) == 3 and self.is_numeric(rest[2]):
                 weights = [] if is_no_weight(names[rest[2]]) else rest[2:]
         ends = [column for column in rest if column not in weights]
-        if len(ends) == 2 and len(weights) < 2:
+        if len(ends) == 2 and len(weights) < 2 and not nodes:
             return Roles(ends[0], ends[1], known=False)
+        ends = ends[1:] if nodes and len(ends) > 2 else ends
         pair = [names[column] for column in (ends if len(ends) > 1 else chosen)[:2]]
         cure = f"; select them, {_option('columns', pair)}" if len(pair) == 2 else ""
+        if nodes:
+            cure += "; a table of nodes is read as features=... (--features)"
         raise self._error(
             "FIELDS",
             f"expected 2 or 3 fields{self.separated}, or a header with names such as source and"
             f" target, got {self.width} fields under the header {','.join(names)!r:.90}{cure}",
         )
+
+    def _are_nodes(self, names: tuple[str, ...], columns: Sequence[int]) -> bool:
+        """Return whether the rows are hardly links, but nodes with an id and attributes."""
+        if len(columns) < 2 or not is_id(names[columns[0]]) or is_id(names[columns[1]]):
+            return False
+        if len(columns) > 2:
+            return True
+        first, second = ([record[column] for record in self.sample] for column in columns)
+        return len({*first}) == len(first) > 2 and {*first}.isdisjoint(second)
 
     def _with_weight(self, found: Roles, rest: Sequence[int]) -> Roles:
         """Add the column of weights by its name, or one whose values may be weights."""
@@ -293,8 +312,25 @@ class Columns:
         values = {record[column].casefold() for record in self.sample if column < len(record)}
         return key_of(name) in ("type", "edgetype") and values <= {"directed", "undirected"}
 
+    def _labels(self, name: str, column: int) -> bool:
+        values = {record[column] for record in self.sample if column < len(record)}
+        return is_label(name) and values != set() and values <= {*LINK, *NO_LINK}
+
     def _error(self, code: str, what: str) -> DataError:
         return DataError(code, f"{self.where}: {printable(what)}{'' if what[-1] in '.?' else '.'}")
+
+
+def refuse_labels(values: Collection[str], roles: Roles, place: str) -> None:
+    """Raise ``LABELS`` if the values of the column of labels are 0 and 1, or 0 alone."""
+    if roles.label is None or not {*values} <= {*LINK, *NO_LINK} or {*values} <= {*LINK}:
+        return
+    name = roles.name(roles.label)
+    pair = [roles.name(roles.source), roles.name(roles.target)]
+    raise DataError(
+        "LABELS",
+        f"{place}: column {name!r:.60} has 0 and 1, and 0 may mark pairs without a link; keep the"
+        f" rows of 1 alone, or read all rows as links, {_option('columns', pair)}.",
+    )
 
 
 def is_running(values: Sequence[str], *, strict: bool = True) -> bool:

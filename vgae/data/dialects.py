@@ -2,14 +2,14 @@
 
 import logging
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from vgae.data.column_names import is_usual_pair, key_of, pairs_of, stems
+from vgae.data.column_names import is_id, is_index, is_usual_pair, key_of, pairs_of, stems
 from vgae.data.columns import is_decimal, is_missing, is_running
+from vgae.data.foreign import refuse_foreign, refuse_title
 from vgae.data.preambles import Preamble, comment_signs, read_preamble
 from vgae.data.reading import Reading
 from vgae.data.separators import Fit, Record, detected
@@ -19,7 +19,8 @@ from vgae.errors import DataError
 log = logging.getLogger(__name__)
 
 _SAMPLE = 100  # lines
-_BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]],?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d\b")
+_CODED = re.compile(r"%[0-9A-F]{2}")
 _SIZE = re.compile(r"[1-9][0-9]{0,17}")
 _NO_COMMENTS = "comment='none' (--comment none) reads such lines as data"
 
@@ -41,6 +42,7 @@ class TextTable:
         attributes: Whether each record ends in a dictionary of Python, which is its last field.
         trailing: Number of separators at the end of each line, which are dropped.
         records: Number of the first line, and fields, of each record.
+        hint: Cure for lines of another width, for messages.
         skipped: Number of later comments that are skipped, and the first of their lines.
     """
 
@@ -57,6 +59,7 @@ class TextTable:
     trailing: int
     records: Iterator[Record] = field(default_factory=lambda: iter(()))
     skipped: list[int] = field(default_factory=lambda: [0, 0])
+    hint: str = "; delimiter=... (--delimiter) sets another separator"
 
     @property
     def separated(self) -> str:
@@ -66,6 +69,10 @@ class TextTable:
     def log_comments(self, level: int = logging.INFO) -> None:
         """Log what is skipped as comments; call it once the records are read."""
         count, (number, last) = self.preamble.comments, (self.preamble.last or ((0, ""),))[-1]
+        if self.preamble.as_data:
+            lines = _lines(self.preamble.as_data)
+            what = "%s: %s of data begin with a sign of comments: it is part of their first name"
+            log.log(level, what, self.path, lines)
         if stated := self.preamble.stated:
             log.log(level, "%s: its comments state %s", self.path, stated)
         elif count and not (self.names and not self.header):
@@ -83,7 +90,7 @@ class TextTable:
             log.log(level, "%s: %s skipped as comments, %s", self.path, _lines(count), where)
 
 
-def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> TextTable:
+def open_table(path: Path, reading: Reading, *, header: bool = False) -> TextTable:
     """Open a table in text, plain or gzip, and detect its dialect by its first lines.
 
     The separator is the one of tab, semicolon, comma, bar and white space that splits the first
@@ -96,7 +103,8 @@ def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> T
         path: The file.
         reading: Options: delimiter, header, comment, encoding; columns, weight and time of a
             header.
-        header: Whether there is a header, unless ``reading.header`` says it.
+        header: True for a table of nodes: it has a header, and the names of the rows may be in a
+            column without one.
 
     Raises:
         UsageError: ``ENCODING`` if it is unknown.
@@ -108,7 +116,7 @@ def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> T
     lines = read_lines(path, encoding=reading.encoding, comments="")
     preamble, lines = read_preamble(lines, signs, path)
     sample = list(islice(lines, _SAMPLE))
-    _refuse_brackets([line.strip() for _, line in sample], path)
+    refuse_foreign([line for _, line in sample], path)
     full = [line for _, line in sample if not line.isspace()]
     attributes = bool(full) and all(map(_attributes_at, full))
     delimiter = reading.delimiter or preamble.separator
@@ -125,50 +133,57 @@ def open_table(path: Path, reading: Reading, *, header: bool | None = None) -> T
         fit.records = list(_with_attributes(iter(sample), delimiter, path))
         fit.widths, fit.trailing = [len(fields) for _, fields in fit.records], 0
     else:
-        raw = split_records(lines, delimiter, path, comments="")
+        raw = split_records(lines, delimiter, path)
     table = TextTable(
         *(path, delimiter, None, 0, fit.width, fit.fields, 0, preamble, None),
         *(attributes, fit.trailing),
     )
     first = _begun(table, fit, reading, header=header)
+    if header:
+        table.hint = ""
     # The sample has no comments: those before the first record are skipped as later ones.
     table.records = _checked(raw, table, signs, first)
     return table
 
 
-def _begun(table: TextTable, fit: Fit, reading: Reading, *, header: bool | None) -> int:
+def _begun(table: TextTable, fit: Fit, reading: Reading, *, header: bool) -> int:
     """Set header, size and first records of a table; return the line of its first record."""
     if not fit.records:
         return 0
     number, first = fit.records[0]
     rest = table.sample[1:]
-    given = header if reading.header is None else reading.header
-    if given is None and not table.attributes:
-        given = _implied(first, reading, table.preamble)
-    found = _has_header(first, rest) if given is None and not table.attributes else bool(given)
+    given = header or _given(first, reading, table)
+    found = _has_header(first, rest) if given is None else given
     if found:
         table.names, table.header, table.width = first, number, len(first)
         narrow = fit.even and len(first) == fit.width - 1
-        if narrow and is_running([fields[0] for fields in rest]):  # row names of R
+        if narrow and (header or is_running([fields[0] for fields in rest])):  # row names of R
             table.names, table.width = ["", *first], fit.width
+        if not (header or is_usual_pair(first)) and len(rest) > 1 and fit.even:
+            # Above a line that states the size there may be a title of words.
+            table.size = fit.records[1] if _may_be_size(rest[0], fit.width) else None
+    elif given is not True and (names := _commented_names(table, number)):
+        table.names = names
     elif given is None and rest and fit.even and _may_be_size(first, fit.width):
         table.size = fit.records[0]
-    elif len(first) != fit.width and not table.attributes:
+    elif not table.attributes:
+        refuse_title(fit.records, table.separated, table.path)
         table.width = len(first)
-    if table.names is None and given is not True:
-        table.names = _commented_names(table, number)
-    if found or table.size:
-        table.sample = rest
-        following = fit.records[1][0] if len(fit.records) > 1 else number + 1
+    if before := bool(found) + bool(table.size):
+        table.sample = table.sample[before:]
+        last = fit.records[min(before, len(fit.records)) - 1][0]
+        following = fit.records[before][0] if len(fit.records) > before else last + 1
         table.skip = following - 1
         return following
     table.skip = number - 1
     return number
 
 
-def _implied(first: Sequence[str], reading: Reading, preamble: Preamble) -> bool | None:
-    """Return whether the options or the format imply a header; ``None`` if they do not."""
-    if preamble.columns is not None:
+def _given(first: Sequence[str], reading: Reading, table: TextTable) -> bool | None:
+    """Return whether options or the format imply a header; ``None`` if they do not."""
+    if reading.header is not None:
+        return reading.header
+    if table.preamble.columns is not None or table.attributes:
         return False
     keys = set(map(key_of, first))
     if reading.columns is not None:
@@ -190,19 +205,24 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     columns = [
         [fields[c] for fields in rest if len(fields) == len(first)] for c in range(len(first))
     ]
-    if is_usual_pair(first):
-        ends = pairs_of(first, range(len(first)))[0]
+    pairs = pairs_of(first, range(len(first)))
+    words = {key_of(first[end]) for pair in pairs for end in pair}
+    if is_usual_pair(first) or (len(first) > 2 and max(map(len, words), default=0) > 1):
+        if first in rest:
+            return True
+        ends = pairs[0]
         used = {value for end in ends for value in columns[end]}
         words = stems(first)
         return not (
             used & {first[end] for end in ends}
             or any(key_of(value)[:-1] in words or _stem(value) in words for value in used)
         )
-    if first[0] == "" and len(first) > 2 and is_running(columns[0], strict=False):
-        return True
+    counted = is_index(first[0]) or is_id(first[0])
+    if counted and len(first) > 1 and is_running(columns[0], strict=False):
+        return len(first) > 2 or is_id(first[0])
     if any(map(is_decimal, first)) or not rest:
         return False
-    if len(first) > 2 and any(_are_numbers(values) for values in columns[2:]):
+    if len(first) > 2 and any(map(_are_values, columns[2:])):
         named = {value for values in columns[:2] for value in values}
         return named.isdisjoint(first[:2])
     return len(first) > 1 and all(
@@ -214,10 +234,10 @@ def _stem(name: str) -> str:
     return key_of(name).rstrip("0123456789")
 
 
-def _are_numbers(values: Sequence[str]) -> bool:
-    """Return whether most values of a column are numbers."""
+def _are_values(values: Sequence[str]) -> bool:
+    """Return whether most values of a column are numbers or dates."""
     found = [value for value in values if not is_missing(value)]
-    return sum(map(is_decimal, found)) * 2 > len(found)
+    return sum(is_decimal(v) or _DATE.match(v) is not None for v in found) * 2 > len(found)
 
 
 def _may_be_size(first: Sequence[str], width: int) -> bool:
@@ -241,20 +261,34 @@ def _commented_names(table: TextTable, line: int) -> list[str] | None:
 def _with_comments_of_data(
     sample: list[tuple[int, str]], preamble: Preamble, delimiter: str, path: Path
 ) -> tuple[list[tuple[int, str]], Preamble]:
-    """Take comments for data from the first on whose first name, with the sign, is one below."""
+    """Take the comments directly above the data for data that have its names or coded ones.
+
+    Such a line has the width of the data, and its first field is text as theirs. It has one of
+    their names that is no number; or it begins with a name as web addresses have, ``%C3%A9t``.
+    """
     if not preamble.last or not sample:
         return sample, preamble
     below = Fit(sample, delimiter, path, "")
-    names = {name for fields in below.fields for name in fields}
-    last = [line for line in preamble.last if line[1].endswith(("\n", "\r"))]
-    for place, (number, line) in enumerate(last):
+    names = {name for fields in below.fields for name in fields if not is_decimal(name)}
+    if below.width < 2 or all(is_integer(fields[0]) for fields in below.fields):
+        return sample, preamble
+    back: list[tuple[int, str]] = []
+    following = sample[0][0]
+    for number, line in reversed(preamble.last):
         fields = Fit([(number, line)], delimiter, path, "").fields
-        if fields and len(fields[0]) == below.width > 1 and fields[0][0] in names:
-            back = last[place:]
-            count = preamble.comments - len(back)
-            kept = tuple(line for line in preamble.last if line not in back)
-            return back + sample, replace(preamble, comments=count, last=kept)
-    return sample, preamble
+        if number != following - 1 or not fields or len(fields[0]) != below.width:
+            break
+        first, *others = fields[0]
+        named = len(first) > 1 and not names.isdisjoint([first, *others])
+        if not (named or _CODED.match(first)) or not line.endswith(("\n", "\r")):
+            break
+        back.insert(0, (number, line))
+        following = number
+    if not back:
+        return sample, preamble
+    kept = tuple(line for line in preamble.last if line not in back)
+    count = preamble.comments - len(back)
+    return back + sample, replace(preamble, comments=count, last=kept, as_data=len(back))
 
 
 def _attributes_at(line: str) -> int:
@@ -271,7 +305,7 @@ def _with_attributes(
     for number, line in lines:
         start = _attributes_at(line)
         plain = line[:start].rstrip(f" {delimiter}") if start else line
-        for _, fields in split_records(iter([(number, plain)]), delimiter, path, comments=""):
+        for _, fields in split_records(iter([(number, plain)]), delimiter, path):
             yield number, [*fields, line[start:].strip()] if start else fields
 
 
@@ -300,13 +334,13 @@ def _checked(raw: Iterator[Record], table: TextTable, signs: str, first: int) ->
 def _refuse_width(table: TextTable, number: int, fields: list[str]) -> None:
     """Raise ``FIELDS`` for a line with another number of fields."""
     before = "the header" if table.header else "the lines before"
-    hint = "delimiter=... (--delimiter) sets another separator"
+    hint = table.hint
     if not table.header and (lists := neighbours(table)):
-        hint = f"{lists}; {hint}"
+        hint = f"; {lists}{hint}"
     raise DataError(
         "FIELDS",
         f"{table.path}, line {number}: expected {table.width} fields separated by"
-        f" {table.separated} as in {before}, got {len(fields)}; {hint}.",
+        f" {table.separated} as in {before}, got {len(fields)}{hint}.",
     )
 
 
@@ -320,24 +354,6 @@ def neighbours(table: TextTable) -> str | None:
     return (
         "if each line has a node and then its neighbours,"
         f" vgae.Graph.from_networkx(networkx.read_adjlist({table.path.name!r}{comma})) reads it"
-    )
-
-
-def _refuse_brackets(lines: Sequence[str], path: Path) -> None:
-    """Raise ``FIELDS`` if each line is in brackets, as Python or JSON writes lists and objects."""
-    found = [line for line in lines if line]
-    name = shlex.quote(path.name)
-    if found and all(map(_BRACKETS.fullmatch, found)):
-        signs = '"()[]\'"' if any("'" in line for line in found) else "'()[]'"
-        cure = f"tr -d {signs} < {name} > plain.txt"
-    elif found and all(line[0] == "{" and ":" in line and line[-1] in "}," for line in found):
-        call = f"pandas.read_json({path.name!r}, lines=True).to_csv('plain.csv', index=False)"
-        cure = f"import pandas; {call}"
-    else:
-        return
-    raise DataError(
-        "FIELDS",
-        f"{path}: its lines are in brackets, such as {found[0]!r:.60}; remove these: {cure}.",
     )
 
 

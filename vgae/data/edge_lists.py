@@ -1,6 +1,7 @@
 """Edge lists in text or parquet: two names a line, and optionally a weight."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vgae.data.columns import Columns, Roles
+from vgae.data.columns import Columns, Roles, refuse_labels
 from vgae.data.dialects import TextTable, neighbours, open_table
 from vgae.data.edge_records import (
     EdgeRecords,
@@ -23,6 +24,8 @@ from vgae.data.edge_records import (
 from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.plain_text import read_plain
 from vgae.data.reading import Reading
+from vgae.data.separators import refuse_single, refuse_square
+from vgae.data.sides import two_sides, warn_of_sides
 from vgae.data.text import (
     is_number,
     normalised,
@@ -101,6 +104,7 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
         DataError: ``FIELDS`` if a line has another number of fields, or no names decide which are
             the ends; ``COLUMNS`` if an option names no column, or several fit; ``NODE_ID`` if a
             name is empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``;
+            ``LABELS`` if a column of labels has 0 and 1;
             ``TIME_COLUMN`` if it is missing, ``BAD_TIME`` if it holds no time; or as
             :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
     """
@@ -113,12 +117,15 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     roles = _roles(table, reading)
     layout = Layout(
         *(path, table.delimiter, table.skip, table.width, roles.source, roles.target),
-        *(roles.weight, roles.time, roles.direction, not roles.refused, reading.drop_zero),
+        *(roles.weight, roles.time, roles.direction, roles.label, not roles.refused),
+        reading.drop_zero,
     )
     found = _collected(table, layout, reading)
     found = _settle_size(table, found, layout, level)
     if not len(found):
         _refuse_empty(table)
+    refuse_labels(found.labels, roles, str(path))
+    _refuse_repeated_header(table, roles, found)
     _log_layout(table, roles, found, level)
     weight = None
     if roles.weight is not None:
@@ -136,9 +143,9 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     edges = found.edges
     del found
     if reading.two_sided or table.preamble.two_sided:
-        typed, edges = _two_sides(path, typed, edges, roles, level)
+        typed, edges = two_sides(path, typed, edges, roles, level)
     elif not roles.known:
-        _warn_of_sides(path, typed, edges, roles)
+        warn_of_sides(path, typed, edges, roles)
     read = EdgeList(edges, weight, typed, time)
     return replace(_ordered(path, read, reading), ordered=ordered, left_out=roles.left_out())
 
@@ -188,15 +195,18 @@ def read_parquet_edges(
         weight = checked_weights(weight, roles, str(path), level=level)
     if roles.time is not None:
         time = times_of(table, columns[roles.time])
+    if roles.label is not None:
+        labels = map(str, table.column(columns[roles.label]).unique().to_pylist())
+        refuse_labels(set(labels), roles, str(path))
     edges = codes.reshape(2, -1)
     directed = False
     if roles.direction is not None:
         kinds = table.column(columns[roles.direction]).unique().to_pylist()
         directed = any(str(kind).casefold() == "directed" for kind in kinds)
     if reading.two_sided:
-        names, edges = _two_sides(path, names, edges, roles, level)
+        names, edges = two_sides(path, names, edges, roles, level)
     elif not roles.known:
-        _warn_of_sides(path, names, edges, roles)
+        warn_of_sides(path, names, edges, roles)
     read = _ordered(path, EdgeList(edges, weight, names, time), reading)
     return replace(read, ordered=directed, left_out=roles.left_out())
 
@@ -229,6 +239,10 @@ def _roles(table: TextTable, reading: Reading) -> Roles:
             )
             raise DataError("FIELDS", f"{table.path}: {found}; {lists}.")
     names = None if table.names is None else tuple(table.names)
+    if names is None and reading.columns is None:
+        refuse_square(table.sample, f"{table.path}, line {line}")
+    if names is None and reading.columns is None and reading.delimiter is None:
+        refuse_single(table.sample, f"{table.path}, line {line}")
     columns = Columns(
         *(names, table.sample, f"{table.path}, line {line}", reading),
         separated=f" separated by {table.separated}",
@@ -245,7 +259,7 @@ def _roles(table: TextTable, reading: Reading) -> Roles:
 def _collected(table: TextTable, layout: Layout, reading: Reading) -> EdgeRecords:
     """Return the edges of a text, at once if it is plain."""
     read_each = table.attributes or table.trailing or layout.time is not None
-    if not read_each and layout.direction is None:
+    if not read_each and layout.direction is None and layout.label is None:
         found = read_plain(
             table.path,
             delimiter=table.delimiter,
@@ -292,6 +306,23 @@ def _settle_size(table: TextTable, found: EdgeRecords, layout: Layout, level: in
     return found
 
 
+def _refuse_repeated_header(table: TextTable, roles: Roles, found: EdgeRecords) -> None:
+    """Raise ``FIELDS`` if a later line repeats the header, as in joined files."""
+    ends = [roles.name(roles.source), roles.name(roles.target)]
+    names = found.names if isinstance(found.names, list) else []
+    if not (table.header and roles.known and {*ends} <= {*names}):
+        return
+    source, target = map(names.index, ends)
+    if ((found.edges[0] == source) & (found.edges[1] == target)).any():
+        name = shlex.quote(table.path.name)
+        raise DataError(
+            "FIELDS",
+            f"{table.path}: a later line repeats the header, {','.join(ends)!r:.60}; remove it:"
+            f" awk 'NR == {table.header} {{h = $0}} NR <= {table.header} || $0 != h' {name} >"
+            " plain.csv, then read plain.csv.",
+        )
+
+
 def _log_layout(table: TextTable, roles: Roles, found: EdgeRecords, level: int) -> None:
     """Log the layout, what is left out, and what is skipped."""
     header = f"header {','.join(table.names)!r:.60}" if table.names else "no header"
@@ -313,7 +344,8 @@ def _log_layout(table: TextTable, roles: Roles, found: EdgeRecords, level: int) 
 
 
 def _refuse_empty(table: TextTable) -> None:
-    """Raise ``NO_EDGES``."""
+    """Raise ``NO_EDGES``, or what is wrong with the first record."""
+    next(table.records, None)
     comments = table.preamble.comments + table.skipped[0]
     hint = ""
     if comments:
@@ -333,49 +365,6 @@ def _warn_of_header(path: Path, found: EdgeRecords) -> None:
             " header=True (--header) skips it",
             path,
             " and ".join(f"{str(found.names[end])!a:.60}" for end in first),
-        )
-
-
-def _two_sides(
-    path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles, level: int
-) -> tuple[Sequence[NodeId], np.ndarray]:
-    """Keep equal names of sources and targets apart: ``source:NAME`` and ``target:NAME``."""
-    sides = [np.unique(ends) for ends in edges]
-    both = np.intersect1d(sides[0], sides[1])
-    if not len(both):
-        log.log(level, "%s: two sides, of %d and %d nodes", path, *map(len, sides))
-        return names, edges
-    columns = ("source", "target")
-    if roles.names is not None:
-        columns = (roles.name(roles.source), roles.name(roles.target))
-    log.log(
-        level,
-        "%s: two sides, of %d and %d nodes; %d names are on both, and become %s",
-        *(
-            path,
-            *map(len, sides),
-            len(both),
-            " and ".join(f"{printable(name)}:NAME" for name in columns),
-        ),
-    )
-    apart = [
-        f"{column}:{names[node]}"
-        for column, side in zip(columns, sides, strict=True)
-        for node in side.tolist()
-    ]
-    places = [np.searchsorted(side, ends) for side, ends in zip(sides, edges, strict=True)]
-    return apart, np.stack([places[0], places[1] + len(sides[0])])
-
-
-def _warn_of_sides(path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles) -> None:
-    """Warn if two columns with names of different things share names of nodes."""
-    both = np.intersect1d(edges[0], edges[1])
-    if len(both):
-        log.warning(
-            "%s: the columns %s and %s have names in common, which are the same nodes: %s, such as"
-            " %.60s; two_sided=True (--two-sided) keeps them apart",
-            *(path, *(printable(roles.name(end)) for end in (roles.source, roles.target))),
-            *(f"{len(both):,}", printable(str(names[both[0]]))),
         )
 
 

@@ -16,6 +16,7 @@ from vgae.data.text import parse_number
 from vgae.data.weights import NO_WEIGHTS
 from vgae.errors import DataError
 
+_MOST_LABELS = 20
 _LONGEST_DICT = 10_000  # characters
 _ONE_NUMBER = re.compile(r"\{'(\w+)': ([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\}")
 _NUMPY = re.compile(r"\bnp\.\w+\(([^()]*)\)")  # np.float64(1.5)
@@ -35,6 +36,7 @@ class Layout:
         weight: Field of the weight; ``None`` without weights.
         time: Field of the time; ``None`` if it is not read.
         direction: Field with ``Directed`` or ``Undirected``; ``None`` without one.
+        label: Field with labels of the pairs; ``None`` if they are not read.
         strict: Whether weights must be positive numbers; else other text is NaN.
         drop_zero: Whether weights may be zero.
     """
@@ -48,6 +50,7 @@ class Layout:
     weight: int | None = None
     time: int | None = None
     direction: int | None = None
+    label: int | None = None
     strict: bool = True
     drop_zero: bool = False
 
@@ -62,6 +65,7 @@ class EdgeRecords:
         names: Name of each node, as text, or as int64 if each is in canonical form.
         times: Line and text of the time of each edge.
         directed: Whether a record has the direction ``Directed``.
+        labels: Labels of the pairs, some of them if there are many.
         decimal_commas: Whether a weight has a decimal comma.
         lines: Line of the last record.
     """
@@ -71,6 +75,7 @@ class EdgeRecords:
     names: list[str] | np.ndarray
     times: list[tuple[int, str]] = field(default_factory=list)
     directed: bool = False
+    labels: set[str] = field(default_factory=set)
     decimal_commas: bool = False
     lines: int = 0
 
@@ -94,6 +99,7 @@ def collect_edges(records: Iterator[tuple[int, list[str]]], layout: Layout) -> E
     number_of: dict[str, int] = {}
     ends, weights, number, directed = array("q"), array("d"), 0, False
     times: list[tuple[int, str]] = []
+    labels: set[str] = set()
     for number, fields in records:
         first, second = fields[source], fields[target]
         if not (first and second):
@@ -107,20 +113,31 @@ def collect_edges(records: Iterator[tuple[int, list[str]]], layout: Layout) -> E
             times.append((number, fields[time]))
         if layout.direction is not None:
             directed |= fields[layout.direction].casefold() == "directed"
+        if layout.label is not None and len(labels) < _MOST_LABELS:
+            labels.add(fields[layout.label])
     edges = np.frombuffer(ends, np.int64).reshape(-1, 2).T.copy()
-    found = EdgeRecords(edges, np.frombuffer(weights), list(number_of), times, directed)
+    found = EdgeRecords(edges, np.frombuffer(weights), list(number_of), times, directed, labels)
     return replace(found, decimal_commas=weigh.decimal_commas, lines=number)
 
 
 def put_first(found: EdgeRecords, first: EdgeRecords) -> EdgeRecords:
-    """Return records with the edges of others before them."""
-    number_of = {str(name): number for number, name in enumerate(found.names)}
-    ends = [[number_of.setdefault(str(first.names[end]), len(number_of))] for end in first.edges]
+    """Return records with one edge before them."""
+    texts = [str(first.names[end]) for end in first.edges[:, 0]]
+    names, places = found.names, []
+    if isinstance(names, np.ndarray):
+        for text in texts:
+            if not len(known := np.flatnonzero(names == int(text))):
+                names, known = np.append(names, int(text)), [len(names)]
+            places.append([known[0]])
+    else:
+        number_of = {name: number for number, name in enumerate(names)}
+        places = [[number_of.setdefault(text, len(number_of))] for text in texts]
+        names = list(number_of)
     return replace(
         found,
-        edges=np.concatenate([np.array(ends, np.int64), found.edges], axis=1),
+        edges=np.concatenate([np.array(places, np.int64), found.edges], axis=1),
         weight=np.concatenate([first.weight, found.weight]),
-        names=list(number_of),
+        names=names,
         times=first.times + found.times,
     )
 
@@ -134,9 +151,10 @@ def states_size(size: list[str], found: EdgeRecords) -> bool:
     numbers = [int(text) for text in size]
     if len(numbers) > 1:
         return numbers[-1] == len(found) and min(numbers[:-1]) >= len(found.names)
-    texts = map(str, found.names)
-    named = (int(name) for name in texts if name.isascii() and name.isdecimal())
-    return numbers[0] == len(found) or numbers[0] >= max(len(found.names), max(named, default=0))
+    if numbers[0] == len(found):
+        return True
+    named = (int(name) for name in map(str, found.names) if name.isascii() and name.isdecimal())
+    return numbers[0] >= max(len(found.names), max(named, default=0))
 
 
 class _Weights:

@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from vgae.data.reading import Reading
+from vgae.data.separators import detected
 from vgae.data.text import (
-    SEPARATORS,
     is_blank_or_comment,
     is_number,
     normalised,
@@ -31,11 +31,10 @@ from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
-log = logging.getLogger(__name__)
-
 _FIELDS = ("real", "integer", "pattern")
 _SYMMETRIES = ("general", "symmetric")
 
+_SAMPLE = 4  # lines
 _ALWAYS_ROWS = 10**6
 _ROWS_PER_ENTRY = 100
 
@@ -153,10 +152,11 @@ def has_adjacency_header(path: Path, reading: Reading) -> bool:
     two nodes looks like an edge list with weights unless its first cell is empty.
     """
     lines = read_lines(path, encoding=reading.encoding)
-    sample = list(islice((line for line in lines if not is_blank_or_comment(line[1])), 4))
+    sample = list(islice((line for line in lines if not is_blank_or_comment(line[1])), _SAMPLE))
     if not sample:
         return False
-    records = split_records(iter(sample), _delimiter(sample[0][1], reading), path)
+    delimiter = reading.delimiter or detected(sample, path, "")
+    records = split_records(iter(sample), delimiter, path)
     try:
         (_, (corner, *names)), *rows = records
     except (DataError, ValueError):  # the reader of edge lists reports it
@@ -184,8 +184,9 @@ def read_adjacency_text(path: Path, reading: Reading, name: str) -> Graph:
             :meth:`vgae.Graph.from_edges`.
     """
     lines = read_lines(path, encoding=reading.encoding)
-    first = next((line for line in lines if not is_blank_or_comment(line[1])), (1, "\n"))
-    records = split_records(chain([first], lines), _delimiter(first[1], reading), path)
+    first = list(islice((line for line in lines if not is_blank_or_comment(line[1])), _SAMPLE))
+    delimiter = reading.delimiter or detected(first, path, "")
+    records = split_records(chain(first, lines), delimiter, path)
     head = next(records, (1, []))
     columns: list[str] | None = None
     if has_adjacency_header(path, reading) or not all(map(_is_cell, head[1])):
@@ -210,7 +211,9 @@ def read_adjacency_text(path: Path, reading: Reading, name: str) -> Graph:
             cells.append(parse_number(cell) if cell else 0.0)
     if not counts or len(counts) != counts[0]:
         shape = (len(counts), counts[0] if counts else 0)
-        raise DataError("NOT_SQUARE", f"an adjacency must be square, got {shape}.")
+        what = f"an adjacency must be square, got {shape}"
+        hint = "format='edges' (--format edges) reads a list of links"
+        raise DataError("NOT_SQUARE", f"{what}; {hint}.")
     if columns is not None and columns != names:
         pair = next(pair for pair in zip(columns, names, strict=True) if pair[0] != pair[1])
         raise DataError(
@@ -225,13 +228,6 @@ def read_adjacency_text(path: Path, reading: Reading, name: str) -> Graph:
     )
     options: dict[str, Any] = {"merge": reading.merge, "directed": reading.directed}
     return Graph.from_edges(**{**from_scipy(adj), "node_ids": ids}, name=name, **options)
-
-
-def _delimiter(line: str, reading: Reading) -> str:
-    if reading.delimiter is not None:
-        return reading.delimiter
-    found = max(SEPARATORS, key=lambda separator: line.count(separator) * (separator != " "))
-    return found if found in line else " "
 
 
 def _is_cell(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Fast reading of plain edge lists with pyarrow; the strict reader reads all others.
 
-Both readers return the same for a plain file. A file with quotes, comments between its lines,
-blank lines, or anything that must be refused, is not plain.
+Both readers return the same for a plain file. A file with quotes within fields, comments or blank
+lines between its lines, or anything that must be refused, is not plain.
 """
 
 import codecs
@@ -24,7 +24,9 @@ SMALLEST = 2**20  # bytes; the strict reader takes a second for five times as ma
 
 _PIECE = 2**22
 _LONGEST_LINE = 2**19  # half of what the strict reader allows, in bytes
+_MOST_BLANK_LINES = 1000  # at the end
 _SECTION = 2**29  # bytes of names that are kept before their repeats are removed
+_QUOTE, _LINE_END = b'"\n'
 _WHITE = [chr(code) for code in range(0x3001) if chr(code).isspace()]
 
 
@@ -59,9 +61,10 @@ def read_plain(
     """Read the ends and the numbers of a plain edge list of at least :data:`SMALLEST` bytes.
 
     A file is plain if, after the skipped lines, it is UTF-8 of lines with ``width`` fields each,
-    without quotes, NUL, blank lines, and lines that begin with ``#`` or ``%``; names are neither
-    blank nor begin or end with white space; numbers are finite and above zero. With a space as
-    delimiter, fields are separated by exactly one.
+    without NUL, lines that begin with ``#`` or ``%``, and blank lines but at the end; quotes
+    enclose whole fields, which have no quotes and line ends; names are neither blank nor begin or
+    end with white space; numbers are finite and above zero. With a space as delimiter, fields are
+    separated by exactly one.
 
     Args:
         path: The file, plain or gzip.
@@ -110,14 +113,32 @@ def _pieces(path: Path, skip: int) -> Iterator[bytes]:
                 raise _NotPlainError
         _check_line_ends(rest[:start])
         rest = rest[start:]
+        last = b""
         while more := file.read(_PIECE):
             end = more.rfind(b"\n") + 1
             if end == 0:
                 raise _NotPlainError
-            yield rest + more[:end]
+            if last:
+                yield last
+            last = rest + more[:end]
             rest = more[end:]
-        if rest:
-            yield rest
+        if rest and last:
+            yield last
+        last = _without_blank_end(rest or last)
+        if last:
+            yield last
+
+
+def _without_blank_end(piece: bytes) -> bytes:
+    """Return the last piece without blank lines at its end."""
+    filled = piece.rstrip(b"\r\n")
+    end = piece[len(filled) :]
+    if end in (b"", b"\n", b"\r\n"):
+        return piece
+    _check_line_ends(piece)
+    if len(end) > _MOST_BLANK_LINES:
+        raise _NotPlainError
+    return filled + b"\n" if filled else b""
 
 
 def _read(pieces: Iterator[bytes], layout: _Layout, kind: "pa.DataType") -> PlainEdges:
@@ -166,13 +187,19 @@ def _parsed(piece: bytes, layout: _Layout, kind: "pa.DataType") -> "pa.Table":
     import pyarrow as pa
     from pyarrow import csv
 
+    num_quotes = piece.count(b'"')
     columns = [str(place) for place in range(layout.width)]
     types = {name: pa.string() for name in columns}
     types |= {str(place): kind for place in layout.ends}
     table = csv.read_csv(
         pa.BufferReader(piece),
         csv.ReadOptions(use_threads=False, block_size=len(piece) + 1, column_names=columns),
-        csv.ParseOptions(delimiter=layout.delimiter, quote_char=False, ignore_empty_lines=False),
+        csv.ParseOptions(
+            delimiter=layout.delimiter,
+            quote_char='"' if num_quotes else False,
+            double_quote=False,
+            ignore_empty_lines=False,
+        ),
         csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
     )
     last = table.column(layout.width - 1)
@@ -187,6 +214,7 @@ def _parsed(piece: bytes, layout: _Layout, kind: "pa.DataType") -> "pa.Table":
             for column in table.columns
         ]
         between = table.num_rows * (layout.width - 1) + piece.count(b"\n") + piece.count(b"\r")
+        between += num_quotes
         # A hexadecimal number may be shorter.
         if sum(lengths) + between != len(piece) or b"0x" in piece or b"0X" in piece:
             raise _NotPlainError
@@ -216,13 +244,13 @@ def _positive(column: "pa.ChunkedArray") -> np.ndarray:
 
 def _check_bytes(piece: bytes, delimiter: str) -> None:
     """Raise if a piece holds what the two readers may read differently."""
-    forbidden = [b'"', b"\0", b"\n#", b"\n%"]
+    forbidden = [b"\0", b"\n#", b"\n%"]
     begins = [b"#", b"%", codecs.BOM_UTF8]
     ascii_only = piece.isascii()
     if not ascii_only:
         piece.decode()
     if delimiter == " ":
-        forbidden += [b"  ", b" \n", b" \r", b"\n "]
+        forbidden += [b"  ", b" \n", b" \r", b"\n ", b'"#"', b'"%"']
         begins.append(b" ")
         white = [c for c in _WHITE if c not in " \r\n" and (c.isascii() or not ascii_only)]
         forbidden += [c.encode() for c in white]
@@ -234,6 +262,29 @@ def _check_bytes(piece: bytes, delimiter: str) -> None:
         if piece.find(b"\n", start, start + _LONGEST_LINE) < 0:
             raise _NotPlainError
     _check_line_ends(piece)
+    if b'"' in piece:
+        _check_quotes(np.frombuffer(piece, np.uint8), ord(delimiter))
+
+
+def _check_quotes(piece: np.ndarray, delimiter: int) -> None:
+    """Raise unless quotes enclose whole fields, which have no quotes and line ends.
+
+    Args:
+        piece: Characters, uint8, shape ``(characters,)``.
+        delimiter: Code of the delimiter.
+    """
+    quotes = np.flatnonzero(piece == _QUOTE)
+    if len(quotes) % 2:
+        raise _NotPlainError
+    opening, closing = quotes[::2], quotes[1::2]
+    around = np.concatenate([[_LINE_END], piece, [_LINE_END]])
+    before, after = around[opening], around[closing + 2]
+    line_ends = np.flatnonzero(piece == _LINE_END)
+    same_line = np.searchsorted(line_ends, opening) == np.searchsorted(line_ends, closing)
+    starts = np.isin(before, (delimiter, _LINE_END))
+    stops = np.isin(after, (delimiter, _LINE_END, ord("\r")))
+    if not (same_line & starts & stops).all():
+        raise _NotPlainError
 
 
 def _check_line_ends(piece: bytes) -> None:

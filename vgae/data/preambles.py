@@ -33,6 +33,7 @@ class Preamble:
         num_edges: Stated number of edges.
         columns: Names of the columns by their position, in files of KONECT.
         unweighted: Whether the links have no weights, in files of KONECT.
+        as_data: Number of lines that begin as comments do, and are data.
     """
 
     comments: int = 0
@@ -43,6 +44,7 @@ class Preamble:
     num_edges: int | None = None
     columns: tuple[str, ...] | None = None
     unweighted: bool = False
+    as_data: int = 0
 
     @property
     def stated(self) -> str:

@@ -27,7 +27,7 @@ class Fit:
         records: list[Record] = []
         # The sample may end within a quoted field, or the separator be wrong.
         with suppress(DataError):
-            records.extend(split_records(iter(sample), separator, path, comments=""))  # pyright: ignore[reportArgumentType]
+            records.extend(split_records(iter(sample), separator, path))  # pyright: ignore[reportArgumentType]
         is_plain = [fields[0][:1] not in tuple(signs) for _, fields in records]
         plain = [record for record, kept in zip(records, is_plain, strict=True) if kept] or records
         empty = [_num_trailing(fields) for _, fields in plain]
@@ -87,7 +87,52 @@ def detected(sample: list[tuple[int, str]], path: Path, signs: str) -> str:
     ranks: Mapping[str, tuple[bool, bool, int]] = {s: fit.rank() for s, fit in fits.items()}
     if any(ranks[s][1] and fits[s].has_decimal_commas() for s in SEPARATORS if s != ","):
         ranks = {s: rank for s, rank in ranks.items() if s != ","}
-    return max(ranks, key=lambda separator: ranks[separator])
+    best = max(ranks, key=lambda separator: ranks[separator])
+    # Names and texts have blanks: white space does not separate if a sign does so in each line.
+    others = [s for s in ranks if s != " " and min(fits[s].widths, default=0) > 1]
+    return max(others, key=lambda separator: ranks[separator]) if best == " " and others else best
+
+
+def refuse_single(records: Sequence[Sequence[str]], where: str) -> None:
+    """Raise ``FIELDS`` if another character than the usual separators splits single fields.
+
+    Args:
+        records: Fields of the first records.
+        where: File and line, for messages.
+    """
+    texts = [fields[0] for fields in records if len(fields) == 1]
+    if not texts or len(texts) < len(records):
+        return
+    signs = {c for c in texts[0] if not (c.isalnum() or c.isspace() or c in "_\"'.#%")}
+    for sign in sorted(signs):
+        parts = [[part.strip() for part in text.split(sign)] for text in texts]
+        width = len(parts[0])
+        if width in (2, 3) and all(len(part) == width and all(part) for part in parts):
+            raise DataError(
+                "FIELDS",
+                f"{where}: expected 2 or 3 fields, got {texts[0]!r:.60}; delimiter={sign!r}"
+                f" (--delimiter '{sign}') separates it into {width}.",
+            )
+
+
+def refuse_square(records: Sequence[Sequence[str]], where: str) -> None:
+    """Raise ``FIELDS`` if the first records are all of a file and may be an adjacency.
+
+    Three records of three numbers are one if they are symmetric, with zeros on the diagonal.
+    """
+    size = len(records)
+    if size < 3 or any(len(fields) != size for fields in records):
+        return
+    symmetric = [list(column) for column in zip(*records, strict=True)] == [*map(list, records)]
+    loops = any(is_decimal(f[k]) and float(f[k].replace(",", ".")) for k, f in enumerate(records))
+    if not all(all(map(is_decimal, fields)) for fields in records):
+        return
+    if size > 3 or (symmetric and not loops):
+        raise DataError(
+            "FIELDS",
+            f"{where}: {size} lines of {size} numbers may be an adjacency; format='adjacency'"
+            " (--format adjacency) reads it, columns=... (--columns) a list of links.",
+        )
 
 
 def _num_trailing(fields: Sequence[str]) -> int:

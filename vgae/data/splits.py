@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vgae.data.column_names import is_usual_pair, key_of
+from vgae.data.column_names import is_usual_pair
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_edges
 from vgae.data.npy import read_npy
 from vgae.data.reading import Reading
@@ -36,7 +36,6 @@ _PARTS = {
 _LINKS = {"pos", "positive", "edge", "edges", "link", "links", "index", "pairs", "true"}
 _NON_LINKS = {"neg", "negative", "negatives", "false", "non", "nonlinks"}
 _OWN = {"heart", "samples"}
-_LABELS = {"label", "labels", "y", "targetlabel", "islink", "isedge", "exists", "positive"}
 _SHOWN = 8  # names in a message
 _OF_A_PART = re.compile(r"(train|test|valid)|(val|dev)(s|sets?|data|edges?|links?|pos|neg)?$")
 _RULE = (
@@ -265,16 +264,13 @@ def _edges(path: Path) -> EdgeList | None:
     """Return the pairs of a file of a split; ``None`` if it is empty."""
     try:
         edges = _edge_list(path)
-        for name in edges.left_out:
-            if key_of(name) in _LABELS:
-                edges = _edge_list(path, Reading(weight=name))
         if edges.weight is not None and (edges.weight <= 0).any():  # in parquet
             raise DataError("ZERO_WEIGHT", "")
     except DataError as error:
-        if error.code in ("ZERO_WEIGHT", "NEGATIVE_WEIGHT"):
+        if error.code in ("ZERO_WEIGHT", "NEGATIVE_WEIGHT", "LABELS"):
             raise DataError(
                 "SPLIT_PARTS",
-                f"{path}: it has a third column with 0, perhaps labels, which are not read; keep"
+                f"{path}: it has a column with 0, perhaps labels, which are not read; keep"
                 " the links here, two names a line, and move the non-links into a file *_neg.",
             ) from None
         if error.code != "NO_EDGES":

@@ -27,6 +27,7 @@ _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # The groups: quoted field, its end, plain field, its end. An empty end is that of the record.
 _QUOTED = r' *"((?:[^"]|"")*)" *(%(d)s|\Z)|(?! *")([^%(d)s]*)(%(d)s|\Z)'
 _QUOTED_WORD = r'\s*(?:"((?:[^"]|"")*)"(\s+|\Z)|(?!")(\S+)(\s+|\Z))'
+_MISSING = {"nan", "null", "none", "n/a", "<na>", "#n/a"}
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
@@ -90,9 +91,9 @@ def is_blank_or_comment(line: str, comments: str = "#%") -> bool:
 
 
 def split_records(
-    lines: Iterator[tuple[int, str]], delimiter: str, path: Path, *, comments: str = "#%"
+    lines: Iterator[tuple[int, str]], delimiter: str, path: Path
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each record, and the number of its first line.
+    """Yield the fields of each record, and the number of its first line; skip blank lines.
 
     A field in double quotes may hold anything, line ends too; quotes in it are doubled. White
     space around a field is removed unless it is quoted. With a space as delimiter, any white
@@ -102,7 +103,6 @@ def split_records(
         lines: Number and text of each line.
         delimiter: Character between two fields; a space stands for any white space.
         path: The file, for messages.
-        comments: First characters of the lines that are skipped.
 
     Raises:
         DataError: ``QUOTES`` if a quoted field does not end where a field may end.
@@ -111,7 +111,7 @@ def split_records(
         _QUOTED_WORD if delimiter == " " else _QUOTED % {"d": re.escape(delimiter)}
     )
     for number, line in lines:
-        if is_blank_or_comment(line, comments):
+        if line.isspace():
             continue
         if '"' in line:
             fields = _quoted_fields(line, lines, quoted, delimiter)
@@ -172,11 +172,14 @@ def is_utf8(encoding: str) -> bool:
     return encoding.lower().replace("_", "-") in ("utf-8", "utf8")
 
 
-def warn_of_numbers(path: Path, names: Iterable[int | str]) -> None:
-    """Warn once if two names write the same number, as ``2`` and ``2.0``."""
+def warn_of_numbers(path: Path, names: Sequence[str]) -> None:
+    """Warn once of names that may be missing, and of numbers that are written in several ways."""
+    if missing := [name for name in names if name.casefold() in _MISSING]:
+        what = "%s: %a is the name of a node; if it stands for a missing name, remove its lines"
+        log.warning(what, path, missing[0])
     first: dict[float, str] = {}
     for name in names:
-        if isinstance(name, str) and name[:1] in tuple("0123456789+-.") and is_number(name):
+        if name[:1] in tuple("0123456789+-.") and is_number(name):
             other = first.setdefault(float(name), name)
             if other != name:
                 log.warning(
@@ -184,6 +187,9 @@ def warn_of_numbers(path: Path, names: Iterable[int | str]) -> None:
                     *(path, other, name),
                 )
                 return
+    if len(first) == len(names) and all(map(float.is_integer, first)) and "." in names[0]:
+        what = "%s: names such as %a stay text; write them without decimals to have integers"
+        log.warning(what, path, names[0])
 
 
 def warn_of_lookalikes(path: Path, names: Iterable[int | str]) -> None:

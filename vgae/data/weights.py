@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 _FEW = 20  # weights, which may all be different integers
 _SECONDS = 1e8  # since 1970: later than 1973
+_NANOSECONDS = 1e19  # likewise: before 2286
 _YEARS = (1900, 2100)
 NO_WEIGHTS = "weight='none' (--weight none) reads the links without weights"
 
@@ -19,8 +20,8 @@ NO_WEIGHTS = "weight='none' (--weight none) reads the links without weights"
 def doubt(values: np.ndarray) -> str | None:
     """Return what numbers look like if they are hardly weights, else ``None``.
 
-    Whole numbers are times if all are 1e8 or more, or years if all are in [1900, 2100] and differ;
-    more than 20 of them are numbers of rows or nodes if no two are equal.
+    Whole numbers are times if all are in [1e8, 1e19), or years if all are in [1900, 2100] and
+    differ; more than 20 of them are numbers of rows or nodes if no two are equal.
 
     Args:
         values: Positive numbers, float64, shape ``(E,)``.
@@ -28,7 +29,7 @@ def doubt(values: np.ndarray) -> str | None:
     if not len(values) or not (values == np.floor(values)).all():
         return None
     low, high = values.min(), values.max()
-    if low >= _SECONDS:
+    if _SECONDS <= low <= high < _NANOSECONDS:
         return "times"
     if _YEARS[0] <= low < high <= _YEARS[1]:
         return "years"

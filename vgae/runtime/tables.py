@@ -164,6 +164,8 @@ def _of_one_type(column: Column) -> Column:
     """Return an array of numbers unchanged, and other columns as a list of one type."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
         return column
-    if any(isinstance(v, str) or (isinstance(v, int) and v.bit_length() > 63) for v in column):
+    if any(
+        isinstance(v, str) or (isinstance(v, int) and not -(2**63) <= v < 2**63) for v in column
+    ):
         return [None if value is None else str(value) for value in column]
     return list(column)
