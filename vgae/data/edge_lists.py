@@ -1,7 +1,7 @@
 """Edge lists in text or parquet: two names a line, and optionally a weight."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice
 from operator import ne
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from vgae.data.columns import Columns, Roles
 from vgae.data.dialects import TextTable, neighbours, open_table
 from vgae.data.edge_records import (
     EdgeRecords,
@@ -32,9 +31,11 @@ from vgae.data.text import (
     warn_of_numbers,
 )
 from vgae.data.times import parsed_times, times_of
-from vgae.data.weights import checked_weights
 from vgae.errors import DataError, printable
+from vgae.graphs.columns import Columns, Roles
 from vgae.graphs.graph import NodeId
+from vgae.graphs.sides import two_sides, warn_of_sides
+from vgae.graphs.weights import checked_weights
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
@@ -82,9 +83,9 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     Each line has two names and optionally a weight, or columns that a header or
     ``reading.columns`` names. Comments, separator, header and lines that state a size are detected
     as :func:`vgae.data.dialects.open_table` describes, the columns as
-    :meth:`vgae.data.columns.Columns.roles` does; numbers without a name of weights are weights if
-    :func:`vgae.data.weights.doubt` sees no other meaning. The direction and the two sides in the
-    headers of SNAP and KONECT, Gephi's column ``Type`` and the dictionaries of
+    :meth:`vgae.graphs.columns.Columns.roles` does; numbers without a name of weights are weights
+    if :func:`vgae.graphs.weights.doubt` sees no other meaning. The direction and the two sides in
+    the headers of SNAP and KONECT, Gephi's column ``Type`` and the dictionaries of
     ``networkx.write_edgelist`` are read.
 
     Names are text, or integers if each is in canonical form (``7``, not ``007``, ``7.0`` or
@@ -136,9 +137,9 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     edges = found.edges
     del found
     if reading.two_sided or table.preamble.two_sided:
-        typed, edges = _two_sides(path, typed, edges, roles, level)
+        typed, edges = two_sides(str(path), typed, edges, roles, level)
     elif not roles.known:
-        _warn_of_sides(path, typed, edges, roles)
+        warn_of_sides(str(path), typed, edges, roles)
     read = EdgeList(edges, weight, typed, time)
     return replace(_ordered(path, read, reading), ordered=ordered, left_out=roles.left_out())
 
@@ -194,9 +195,9 @@ def read_parquet_edges(
         kinds = table.column(columns[roles.direction]).unique().to_pylist()
         directed = any(str(kind).casefold() == "directed" for kind in kinds)
     if reading.two_sided:
-        names, edges = _two_sides(path, names, edges, roles, level)
+        names, edges = two_sides(str(path), names, edges, roles, level)
     elif not roles.known:
-        _warn_of_sides(path, names, edges, roles)
+        warn_of_sides(str(path), names, edges, roles)
     read = _ordered(path, EdgeList(edges, weight, names, time), reading)
     return replace(read, ordered=directed, left_out=roles.left_out())
 
@@ -336,47 +337,18 @@ def _warn_of_header(path: Path, found: EdgeRecords) -> None:
         )
 
 
-def _two_sides(
-    path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles, level: int
-) -> tuple[Sequence[NodeId], np.ndarray]:
-    """Keep equal names of sources and targets apart: ``source:NAME`` and ``target:NAME``."""
-    sides = [np.unique(ends) for ends in edges]
-    both = np.intersect1d(sides[0], sides[1])
-    if not len(both):
-        log.log(level, "%s: two sides, of %d and %d nodes", path, *map(len, sides))
-        return names, edges
-    columns = ("source", "target")
-    if roles.names is not None:
-        columns = (roles.name(roles.source), roles.name(roles.target))
-    log.log(
-        level,
-        "%s: two sides, of %d and %d nodes; %d names are on both, and become %s",
-        *(
-            path,
-            *map(len, sides),
-            len(both),
-            " and ".join(f"{printable(name)}:NAME" for name in columns),
-        ),
+def header_hint(path: Path, reading: Reading, known: Collection[NodeId]) -> str:
+    """Return that the first line may be a header if none of its names is known, else nothing."""
+    if reading.header is not None or not known:
+        return ""
+    table = open_table(path, reading)
+    first = table.sample[0][:2] if table.sample and table.names is None else []
+    if not first or not {*first}.isdisjoint(map(str, known)):
+        return ""
+    return (
+        f"the first line, {' and '.join(map(ascii, first)):.120}, is read as a link, and may be a"
+        " header: header=True (--header) reads it as one; as it is, "
     )
-    apart = [
-        f"{column}:{names[node]}"
-        for column, side in zip(columns, sides, strict=True)
-        for node in side.tolist()
-    ]
-    places = [np.searchsorted(side, ends) for side, ends in zip(sides, edges, strict=True)]
-    return apart, np.stack([places[0], places[1] + len(sides[0])])
-
-
-def _warn_of_sides(path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles) -> None:
-    """Warn if two columns with names of different things share names of nodes."""
-    both = np.intersect1d(edges[0], edges[1])
-    if len(both):
-        log.warning(
-            "%s: the columns %s and %s have names in common, which are the same nodes: %s, such as"
-            " %.60s; two_sided=True (--two-sided) keeps them apart",
-            *(path, *(printable(roles.name(end)) for end in (roles.source, roles.target))),
-            *(f"{len(both):,}", printable(str(names[both[0]]))),
-        )
 
 
 def _ordered(path: Path, read: EdgeList, reading: Reading) -> EdgeList:
