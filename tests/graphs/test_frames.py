@@ -156,6 +156,50 @@ def test_nodes_without_a_row_are_refused_or_get_zeros_or_means():
     assert (mean.x[-1].tolist(), mean.y[-1].item()) == ([2], -1)
 
 
+@pytest.mark.parametrize("missing", ["refuse", "zero", "mean"])
+def test_a_table_of_none_of_the_nodes_is_refused_with_the_column_that_has_them(missing):
+    # The index of filtered rows is one of integers with gaps, and has no names.
+    nodes = pd.DataFrame({"who": list("cabd"), "age": [1, 2, 3, 4]})[lambda t: t.age != 2]
+    edges = pd.DataFrame({"source": ["b", "c"], "target": ["c", "d"]})
+    with pytest.raises(DataError, match=r"3 of 3 nodes .* as in id_column='who'") as caught:
+        Graph.from_pandas(edges, nodes, missing_features=missing)
+    assert caught.value.code == "NODE_SET_MISMATCH"
+    found = Graph.from_pandas(edges, nodes, id_column="who", missing_features=missing)
+    assert found.node_ids == ("c", "b", "d")
+
+
+def test_columns_of_two_sides_and_directions_are_those_of_files():
+    edges = pd.DataFrame({"user": ["b", "a"], "item": ["a", "b"]})
+    graph = Graph.from_pandas(edges, two_sided=True)
+    assert graph.node_ids == ("item:a", "item:b", "user:a", "user:b")
+    assert graph.links.tolist() == [[0, 1], [3, 2]]
+    directed = PAIR.assign(Type="Directed")
+    with pytest.raises(DataError) as caught:
+        Graph.from_pandas(directed, directed="error")
+    assert caught.value.code == "DIRECTED"
+    assert Graph.from_pandas(PAIR.assign(Type="Undirected"), directed="error").num_links == 2
+
+
+def test_an_index_with_the_name_of_a_column_has_no_ends():
+    edges = PAIR.set_index(pd.Index([5, 6], name="source"))
+    assert Graph.from_pandas(edges).node_ids == ("a", "b", "c")
+
+
+def test_selected_columns_are_the_ends_and_perhaps_the_weight():
+    edges = EDGES.rename(columns={"source": "p", "target": "q", "weight": "w"})
+    assert read_graph(edges, columns=("q", "p")).link_weight is None
+    assert read_graph(edges, columns=("q", "p", "w")).link_weight.tolist() == [1, 4.5, 2]
+    with pytest.raises(DataError, match="there is no column 'qq'"):
+        read_graph(edges, columns=("p", "qq"))
+
+
+def test_durations_are_days():
+    nodes = pd.DataFrame({"since": pd.to_timedelta([1, 3, 5.5, None], "D")}, index=list("abcd"))
+    graph = Graph.from_pandas(PAIR, nodes, encode="auto")
+    assert graph.feature_names == ("since", "since=missing")
+    assert graph.feature_encoder.columns[0].mean == pytest.approx(9.5 / 3)
+
+
 def test_ids_from_1_beside_rows_from_0_are_refused_or_said(caplog):
     edges = pd.DataFrame({"u": [1, 2], "v": [2, 3]})
     with pytest.raises(DataError, match=r"begin at 1 .*\(3\)") as caught:
@@ -239,7 +283,9 @@ def test_sparse_columns_of_pandas_stay_sparse():
             PAIR, NODES.assign(gap=[1, None, 2, 3]), {}, "FEATURE_NONFINITE", "'gap' .*row 1"
         ),
         pytest.param(PAIR, pd.concat([NODES, NODES]), {}, "NODE_ID", "'d' is twice in its index"),
-        pytest.param(PAIR, NODES.reset_index(), {}, "NODE_SET_MISMATCH", "by id_column="),
+        pytest.param(
+            PAIR, NODES.reset_index(), {}, "NODE_SET_MISMATCH", "as in id_column='index'"
+        ),
         pytest.param(
             PAIR, NODES.set_index("age", append=True), {}, "NODE_ID", "one level", id="levels"
         ),

@@ -72,7 +72,7 @@ def read_lines(
                 yield number, line
         except UnicodeError as error:
             what = f"{_undecoded(error, file.count)} is not {encoding}"
-            hint = "give the encoding of the file (vgae convert --encoding)"
+            hint = "give the encoding of the file, as in encoding='latin-1' (--encoding latin-1)"
             raise DataError("ENCODING", f"{path}: {what}; {hint}.") from None
 
 

@@ -222,7 +222,7 @@ def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
 
 
 def known_positions(pairs: Tensor, links: Tensor, num_nodes: int, name: str) -> Tensor:
-    """Return :func:`link_positions`, or raise ``NOT_A_LINK`` if a pair is none in graph ``name``."""
+    """Return :func:`link_positions`; raise ``NOT_A_LINK`` if a pair is none in a graph."""
     place = link_positions(pairs.cpu(), links, num_nodes)
     if bool((place < 0).any()):
         u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()

@@ -272,6 +272,9 @@ def _cells(column: nw.Series[Any]) -> Any:
     """Return a column as an array of numbers or dates, or as a list with None where missing."""
     if column.dtype in (nw.Date, nw.Datetime) and getattr(column.dtype, "time_zone", None) is None:
         return column.cast(nw.Datetime("us")).to_numpy()
+    if column.dtype == nw.Duration:
+        seconds = column.cast(nw.Duration("us")).to_numpy()
+        return np.where(np.isnat(seconds), np.nan, seconds / np.timedelta64(1, "D"))
     values = numbers_of(column)
     if values is not None and column.dtype != nw.Boolean:
         return values

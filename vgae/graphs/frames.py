@@ -110,15 +110,17 @@ def _joined(
     names: Sequence[NodeId] = range(len(table)) if table.names is None else table.names
     ends, names = comparable(ends, names)
     absent = sorted(set(ends).difference(names))
-    if absent and missing == "refuse":
+    if absent and (missing == "refuse" or len(absent) == len(ends)):
         hint = "" if table.names is not None else ", whose rows have no names and are 0, 1, ..."
         if table.names is None and min(ends) == 1:
             hint += " while the ids of nodes begin at 1 (see nodes.set_index)"
+        keep = ", or keep these nodes by missing_features='zero' or 'mean'"
         raise DataError(
             "NODE_SET_MISMATCH",
             f"{len(absent)} of {len(ends)} nodes in edges have no row in nodes{hint}"
-            f"{first_of(absent)}; add rows, name the column of names by id_column=, or keep these"
-            " nodes by missing_features='zero' or 'mean'.",
+            f"{first_of(absent)}; add rows, or name the column of names, as in"
+            f" id_column={_column_with(absent, table.frame)!r:.60}"
+            f"{keep if len(absent) < len(ends) else ''}.",
         )
     if table.names is None:
         warn_of_first(ends, len(table))
@@ -136,6 +138,14 @@ def _joined(
     names = [*names, *absent]
     number = {name: place for place, name in enumerate(names)}
     return np.array([number[name] for name in ends], np.int64), names, {**parts, "x": x}
+
+
+def _column_with(names: Names, frame: nw.DataFrame[Any]) -> str:
+    """Return the column that has most of some names, else ``"id"``."""
+    wanted = set(map(str, names))
+    counts = {c: len(wanted & set(map(str, frame[c].to_list()))) for c in frame.columns}
+    best = max(counts, key=lambda column: counts[column], default="id")
+    return best if counts.get(best) else "id"
 
 
 def edge_frame(edges: Any, columns: Sequence[str | None] = ()) -> nw.DataFrame[Any]:
@@ -192,16 +202,16 @@ def _weights(frame: nw.DataFrame[Any], roles: Roles, *, drop_zero: bool) -> np.n
         what = f"column {column.name!r:.60} must have numbers as weights, got {column.dtype}"
         raise DataError("BAD_WEIGHT", f"{what}; name another by weight=, or weight='none'.")
     rules = [
-        ("BAD_WEIGHT", ~np.isfinite(values), "must be finite numbers; fill or drop the others"),
-        ("NEGATIVE_WEIGHT", values < 0, "must not be negative"),
+        ("BAD_WEIGHT", ~np.isfinite(values), "be finite numbers", "fill or drop them, or"),
+        ("NEGATIVE_WEIGHT", values < 0, "not be negative", ""),
     ]
     if not drop_zero:
-        rule = "must not be 0; drop_zero=True leaves such edges out, and keeps their nodes"
-        rules.append(("ZERO_WEIGHT", values == 0, rule))
-    for code, bad, rule in rules:
+        cure = "drop_zero=True leaves such edges out, and keeps their nodes;"
+        rules.append(("ZERO_WEIGHT", values == 0, "not be 0", cure))
+    for code, bad, rule, cure in rules:
         if bad.any():
-            where = f"{bad.sum()} rows are, the first is row {bad.argmax()}"
-            where = f"{where} with {values[bad.argmax()]:g}"
-            what = f"weights in column {column.name!r:.60} {rule}: {where}"
-            raise DataError(code, f"{what}; weight='none' reads the links without weights.")
+            where = f"the first of {bad.sum()} such rows is row {bad.argmax()}"
+            what = f"weights in column {column.name!r:.60} must {rule}: {where}"
+            what = f"{what} with {values[bad.argmax()]:g}; {cure}".rstrip()
+            raise DataError(code, f"{what} weight='none' reads the links without weights.")
     return checked_weights(values, roles, "edges", in_frame=True)

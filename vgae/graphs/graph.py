@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.aligning import align
-from vgae.graphs.arrays import feature_tensor, label_tensor, sha256
+from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor, sha256
 from vgae.graphs.canonical import (
     NodeId,
     both_directions,
@@ -30,7 +30,6 @@ from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.frame_columns import is_frame, series_of
 from vgae.graphs.frames import FrameOptions, from_frames
 from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx, to_pyg, to_scipy
-from vgae.kernels.csr import scipy_csr
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -190,7 +189,8 @@ class Graph:
             **options: ``id_column``, the column of ``nodes`` with the names;
                 ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
                 that have no row, by default ``"refuse"``; ``drop_zero``, to leave out edges of
-                weight 0; ``two_sided``, to make two nodes of a name in both columns; ``name``, ``merge`` and ``directed`` as for :meth:`from_edges`.
+                weight 0; ``two_sided``, to make two nodes of a name in both columns; ``name``,
+                ``merge`` and ``directed`` as for :meth:`from_edges`.
 
         Raises:
             DataError: If columns are missing, or names missing, repeated or floats; if a node has
@@ -363,13 +363,7 @@ class Graph:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
-        head = f"vgae-graph-1 {self.link_fingerprint} {self.num_features}"
-        if self.link_weight is not None:
-            head += " " + sha256("weights", self.link_weight.numpy())
-        if self.x is None:
-            return sha256(head)
-        x = scipy_csr(self.x)
-        return sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
+        return graph_digest(self.link_fingerprint, self.link_weight, self.x)
 
     def summary(self) -> dict[str, Any]:
         """Return name, counts and notes as plain values."""
