@@ -74,5 +74,5 @@ def test_names_in_the_wrong_column_are_refused_with_the_option(tmp_path):
     ):
         table.write_text(f"id,who\n{rows}")
         with pytest.raises(DataError, match=words) as caught:
-            read_graph(edges, features=table, encode="auto")
+            read_graph(edges, features=table, encode={"who": "hash"})
         assert caught.value.code == "NODE_ID"

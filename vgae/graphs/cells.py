@@ -17,7 +17,7 @@ _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "missing", "-
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _CODE = re.compile(r"0\d+", re.ASCII)
 _WITH_UNIT = re.compile(  # 12%, 1'200, CHF 5.50
-    r"(?!\d+$)(?:[A-Za-z.]{1,4} |[^\w\s] ?)?[+-]?\d+(?:[.,'\u2019]\d+)*(?: [A-Za-z.]{1,4}| ?[^\w\s])?",
+    r"(?!\d+$)(?:[A-Za-z.]{,4} |[^\w\s] ?)?-?\d+(?:[.,'\u2019]\d+)*(?: [A-Za-z.]{,4}| ?[^\w\s])?",
     re.ASCII,
 )
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
