@@ -566,12 +566,12 @@ def test_a_graph_of_ours_takes_other_features_and_keeps_the_rest(tmp_path):
 
 def test_nodes_that_features_bring_have_no_label(tmp_path):
     write_npz(full_graph(node_ids=("c", "a", "b", "e", "d")), tmp_path / "graph.npz")
-    np.savez(tmp_path / "x.npz", ids=["aa"], x=np.ones((1, 1)))
+    np.savez(tmp_path / "x.npz", ids=["aa", "c"], x=[[1], [2]])
     options = {"features": tmp_path / "x.npz", "missing_features": "zero"}
     graph = read_graph(tmp_path / "graph.npz", **options)
     assert graph.ids == ("a", "aa", "b", "c", "d", "e")
     assert graph.y.tolist() == [1, -1, -1, 0, 1, 0]
-    assert graph.x.tolist() == [[0], [1], [0], [0], [0], [0]]
+    assert graph.x.tolist() == [[0], [1], [0], [2], [0], [0]]
     before = links_of(full_graph(node_ids=("c", "a", "b", "e", "d")))
     assert {frozenset(k): v for k, v in links_of(graph).items()} == {
         frozenset(k): v for k, v in before.items()

@@ -16,6 +16,19 @@ def test_only_what_differs_from_the_default_is_stored():
     assert Reading().to_dict() == {}
 
 
+def test_the_words_of_the_command_line_are_read_as_the_same_options():
+    options = {"columns": ("from", "to"), "header": False, "drop_zero": True, "time": "when"}
+    reading = Reading(**options, encoding="latin-1", encode={"a b": "hash", "c": "date-dmy"})
+    words = reading.to_words()
+    assert words[words.index("--columns") :][:2] == ["--columns", "from,to"]
+    assert {"--no-header", "--drop-zero", "latin-1", "a b=hash", "c=date-dmy"} <= {*words}
+    assert "when" not in words
+    encoder = {"format": "vgae-table-1", "columns": [{"name": "age", "kind": "number"}]}
+    assert Reading(encode=encoder).to_words() == ["--encode", "age=number"]
+    assert Reading(encode="auto").to_words() == ["--encode", "auto"]
+    assert Reading().to_words() == []
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

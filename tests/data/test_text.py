@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from vgae.data.text import (
     is_integer,
-    is_number,
     read_lines,
     split_records,
     typed_names,
@@ -216,17 +215,6 @@ def test_an_open_quote_does_not_take_the_whole_file(tmp_path):
     with pytest.raises(DataError, match="quoted"):
         list(split_records(lines, ",", tmp_path))
     assert next(taken) < 200
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        *[("1", True), ("-1.5e-3", True), ("nan", True), (" 1", True), ("1_0", False)],
-        *[("١", False), ("", False), ("1,5", False), ("0x1", False), ("one", False)],
-    ],
-)
-def test_numbers_are_written_in_ascii(text, expected):
-    assert is_number(text) == expected
 
 
 @pytest.mark.parametrize("name", ["0", "7", "-7", "9223372036854775807", "-9223372036854775808"])

@@ -92,3 +92,25 @@ def test_whole_numbers_beside_missing_ones_are_the_same_categories():
     assert [category_of(text) for text in ("3.0", "3", "3.5", "v1.0", None)] == [
         *("3", "3", "3.5", "v1.0", None)
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind", "words"),
+    [
+        ("{}%", "drop", "numbers with other characters, such as '100%'"),
+        ("CHF {}.50", "drop", "other characters"),
+        ("{} kg", "drop", "other characters"),
+        ("1'{}", "drop", "other characters"),
+        ("c{}", "drop", "looks like an identifier"),
+        ("Road {} in town", "hash", "free text"),
+    ],
+)
+def test_numbers_with_units_are_no_categories(pattern, kind, words):
+    with pytest.raises(Refused, match=words) as caught:
+        kind_of([pattern.format(100 + row) for row in range(30)])
+    assert caught.value.kind == kind
+
+
+def test_the_date_that_is_shown_is_one_of_two_readings():
+    with pytest.raises(Refused, match="'03/04/2021', day or month first"):
+        kind_of(["2020-01-02", "03/04/2021", "05/06/2021"] * 9)

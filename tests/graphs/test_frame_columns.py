@@ -25,18 +25,34 @@ from vgae.graphs.frame_columns import (
     [
         (["id", "Source", "Weight", "Target"], ("Source", "Target", "Weight")),
         (["to", "from"], ("from", "to", None)),
-        (["Node 1", "node_2", "w"], ("Node 1", "node_2", None)),
+        (["Node 1", "node_2", "w"], ("Node 1", "node_2", "w")),
         (["p", "q"], ("p", "q", None)),
     ],
 )
 def test_names_of_columns_say_their_roles(columns, roles):
-    assert edge_roles(columns) == roles
+    frame = nw.from_native(pd.DataFrame([["1"] * len(columns)], columns=columns))
+    found = edge_roles(frame, "edges")
+    weight = None if found.weight is None else found.name(found.weight)
+    assert (found.name(found.source), found.name(found.target), weight) == roles
 
 
-@pytest.mark.parametrize("columns", [["p"], ["p", "weight"], ["a", "b", "c"], []])
-def test_other_columns_are_refused(columns):
-    with pytest.raises(DataError, match="source="):
-        edge_roles(columns)
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (["p"], "edges: it is not clear which of the columns, 'p', have"),
+        (["p", "weight"], "name them, as in source='p', target='weight'"),
+        (["x", "y", "z"], r"source='x', target='y' \(in read_graph, columns=\('x', 'y'\)\)"),
+        (["src", "dst", "from", "to"], "several .*, src,dst and from,to; select .* source='src'"),
+        (["u", "v", "w", "count"], r"several .* weights, w, count; weight='w' takes one"),
+        ([], "source="),
+    ],
+)
+def test_other_columns_are_refused(columns, words):
+    frame = nw.from_native(pd.DataFrame([["x"] * len(columns)], columns=columns))
+    with pytest.raises(DataError, match=words) as caught:
+        edge_roles(frame, "edges")
+    assert caught.value.code == "FRAME_COLUMNS"
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [None, [1], np.eye(2), {"a": [1]}, "text", pd.Series([1]), 3])

@@ -25,6 +25,23 @@ def test_the_next_table_has_the_same_split(graph_run):
     assert any("--split '/data/a b'" in line for line in GRAPHS.commands(run))
 
 
+def test_the_next_table_has_the_features_and_the_recipe(graph_run):
+    source = graph_run.config["graph"]
+    reading = {"header": True, "encode": {"a b": "hash"}}
+    changed = {"graph": source | {"features": "people.csv", "reading": reading}}
+    recipe = {"recipe": graph_run.config["recipe"] | {"name": "best"}}
+    run = replace(graph_run, config=graph_run.config | changed | recipe)
+    vars(run)["graph"] = graph_run.graph
+    lines = [*GRAPHS.commands(run)]
+    convert = next(line for line in lines if line.startswith("vgae convert"))
+    assert "--header --encode 'a b=hash' --features people.csv -o " in convert
+    table = lines[-1]
+    assert f"--datasets {convert.rpartition(' ')[2]} --seeds 3 --recipe best" in table
+    without = replace(run, config=run.config | {"graph": source | {"features": "none"}})
+    vars(without)["graph"] = graph_run.graph
+    assert "--features none" in [*GRAPHS.commands(without)][-1]
+
+
 def test_the_summary_has_what_the_health_check_found(graph_run, image_run):
     for view, run in ((GRAPHS, graph_run), (IMAGES, image_run)):
         ill = replace(run, metrics=run.metrics | {"health": ["a finding"]})

@@ -93,10 +93,20 @@ def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable
     is_parquet = unpacked_name(path).suffix.lower() == ".parquet"
     table = (_from_parquet if is_parquet else _from_text)(path, reading, numeric=numeric)
     if "" in table.names:
-        raise DataError("NODE_ID", "the name of a node must not be empty.")
+        raise DataError(
+            "NODE_ID",
+            f"row {table.names.index('') + 1}: the name of a node must not be empty"
+            f"{of_column(table.id_column)}.",
+        )
     what = "%s: %d attributes of %d nodes, named by column %r"
     log.info(what, path, len(table.attributes), len(table.names), table.id_column)
     return table
+
+
+def of_column(name: str | None) -> str:
+    """Return that the names may be in another column than the one of a table, if it is one."""
+    rule = "id_column (--id-column) chooses another one"
+    return "" if name is None else f"; the names are those of column {name!r:.60}: {rule}"
 
 
 def label_codes(cells: Cells, column: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -7,14 +7,21 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from vgae.data.column_names import is_id, is_index, is_usual_pair, key_of, pairs_of, stems
-from vgae.data.columns import is_decimal, is_missing, is_running
 from vgae.data.foreign import refuse_foreign, refuse_title
 from vgae.data.preambles import Preamble, comment_signs, read_preamble
 from vgae.data.reading import Reading
 from vgae.data.separators import Fit, Record, detected
 from vgae.data.text import SEPARATORS, check_empty, is_integer, read_lines, split_records
 from vgae.errors import DataError
+from vgae.graphs.column_names import (
+    is_id,
+    is_index,
+    is_usual_pair,
+    key_of,
+    pairs_of,
+    stems,
+)
+from vgae.graphs.columns import is_decimal, is_missing, is_running
 
 log = logging.getLogger(__name__)
 

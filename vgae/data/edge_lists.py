@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice
 from operator import ne
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from vgae.data.columns import Columns, Roles, refuse_labels
 from vgae.data.dialects import TextTable, neighbours, open_table
 from vgae.data.edge_records import (
     EdgeRecords,
@@ -25,7 +24,6 @@ from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.plain_text import read_plain
 from vgae.data.reading import Reading
 from vgae.data.separators import refuse_single, refuse_square
-from vgae.data.sides import two_sides, warn_of_sides
 from vgae.data.text import (
     is_number,
     normalised,
@@ -35,9 +33,11 @@ from vgae.data.text import (
     warn_of_numbers,
 )
 from vgae.data.times import parsed_times, times_of
-from vgae.data.weights import checked_weights
 from vgae.errors import DataError, printable
+from vgae.graphs.columns import Columns, Roles, refuse_labels
 from vgae.graphs.graph import NodeId
+from vgae.graphs.sides import two_sides, warn_of_sides
+from vgae.graphs.weights import checked_weights
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
@@ -85,9 +85,9 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     Each line has two names and optionally a weight, or columns that a header or
     ``reading.columns`` names. Comments, separator, header and lines that state a size are detected
     as :func:`vgae.data.dialects.open_table` describes, the columns as
-    :meth:`vgae.data.columns.Columns.roles` does; numbers without a name of weights are weights if
-    :func:`vgae.data.weights.doubt` sees no other meaning. The direction and the two sides in the
-    headers of SNAP and KONECT, Gephi's column ``Type`` and the dictionaries of
+    :meth:`vgae.graphs.columns.Columns.roles` does; numbers without a name of weights are weights
+    if :func:`vgae.graphs.weights.doubt` sees no other meaning. The direction and the two sides in
+    the headers of SNAP and KONECT, Gephi's column ``Type`` and the dictionaries of
     ``networkx.write_edgelist`` are read.
 
     Names are text, or integers if each is in canonical form (``7``, not ``007``, ``7.0`` or
@@ -143,9 +143,9 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     edges = found.edges
     del found
     if reading.two_sided or table.preamble.two_sided:
-        typed, edges = two_sides(path, typed, edges, roles, level)
+        typed, edges = two_sides(str(path), typed, edges, roles, level)
     elif not roles.known:
-        warn_of_sides(path, typed, edges, roles)
+        warn_of_sides(str(path), typed, edges, roles)
     read = EdgeList(edges, weight, typed, time)
     return replace(_ordered(path, read, reading), ordered=ordered, left_out=roles.left_out())
 
@@ -204,9 +204,9 @@ def read_parquet_edges(
         kinds = table.column(columns[roles.direction]).unique().to_pylist()
         directed = any(str(kind).casefold() == "directed" for kind in kinds)
     if reading.two_sided:
-        names, edges = two_sides(path, names, edges, roles, level)
+        names, edges = two_sides(str(path), names, edges, roles, level)
     elif not roles.known:
-        warn_of_sides(path, names, edges, roles)
+        warn_of_sides(str(path), names, edges, roles)
     read = _ordered(path, EdgeList(edges, weight, names, time), reading)
     return replace(read, ordered=directed, left_out=roles.left_out())
 
@@ -366,6 +366,20 @@ def _warn_of_header(path: Path, found: EdgeRecords) -> None:
             path,
             " and ".join(f"{str(found.names[end])!a:.60}" for end in first),
         )
+
+
+def header_hint(path: Path, reading: Reading, known: Collection[NodeId]) -> str:
+    """Return that the first line may be a header if none of its names is known, else nothing."""
+    if reading.header is not None or not known:
+        return ""
+    table = open_table(path, reading)
+    first = table.sample[0][:2] if table.sample and table.names is None else []
+    if not first or not {*first}.isdisjoint(map(str, known)):
+        return ""
+    return (
+        f"the first line, {' and '.join(map(ascii, first)):.120}, is read as a link, and may be a"
+        " header: header=True (--header) reads it as one; as it is, "
+    )
 
 
 def _ordered(path: Path, read: EdgeList, reading: Reading) -> EdgeList:

@@ -11,10 +11,10 @@ from typing import NoReturn
 
 import numpy as np
 
-from vgae.data.columns import is_decimal
 from vgae.data.text import parse_number
-from vgae.data.weights import NO_WEIGHTS
 from vgae.errors import DataError
+from vgae.graphs.columns import is_decimal
+from vgae.graphs.weights import NO_WEIGHTS
 
 _MOST_LABELS = 20
 _LONGEST_DICT = 10_000  # characters

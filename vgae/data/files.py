@@ -11,7 +11,7 @@ from vgae.data.array_graphs import (
     read_npy_adjacency,
     read_npy_edges,
 )
-from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
+from vgae.data.edge_lists import EdgeList, header_hint, read_edge_list, read_parquet_edges
 from vgae.data.folders import folder_reader, read_citations
 from vgae.data.graph_npz import graph_name, is_stored_graph, stored_graph
 from vgae.data.graph_npz import read_npz as read_npz
@@ -124,7 +124,12 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
         graph = known.read(path, reading, name)
         if rows is not None:
             missing = reading.missing_features
-            return with_features(graph, rows, missing=missing, counted=known.counted)
+            try:
+                return with_features(graph, rows, missing=missing, counted=known.counted)
+            except DataError as error:
+                is_list = error.code == "NODE_SET_MISMATCH" and known is FORMATS["edges"]
+                hint = header_hint(path, reading, rows.names or ()) if is_list else ""
+                raise DataError(error.code, f"{hint}{error}") from None
     if reading.label_column is not None and graph.y is None:
         raise UsageError(
             "LABEL_COLUMN",

@@ -9,7 +9,14 @@ from vgae.data.node_features import NodeFeatures, join_features, read_features
 from vgae.data.reading import MissingFeatures, Reading
 from vgae.errors import UsageError
 from vgae.graphs.aligning import node_table
-from vgae.graphs.frame_columns import coded_labels, column_of, encoded_features, is_frame
+from vgae.graphs.frame_columns import (
+    coded_labels,
+    column_of,
+    edge_roles,
+    encoded_features,
+    is_frame,
+)
+from vgae.graphs.frames import edge_frame
 from vgae.graphs.graph import Graph
 
 _OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
@@ -20,9 +27,14 @@ def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
     given = reading.to_dict()
     if of_files := [name for name in _OF_FILES if name in given]:
         raise UsageError("OPTION", f"{of_files[0]} is an option of files, not of data frames.")
-    source, target, weight = (*(reading.columns or (None, None)), None)[:3]
-    options: Any = {"source": source, "target": target, "weight": reading.weight or weight}
-    options |= {name: getattr(reading, name) for name in ("drop_zero", "merge", "directed")}
+    options: Any = {"weight": reading.weight}
+    if reading.columns is not None:
+        edges = edge_frame(edges, reading.columns)
+        roles = edge_roles(edges, "edges", reading)
+        places = {"source": roles.source, "target": roles.target, "weight": roles.weight}
+        options = {k: "none" if v is None else roles.name(v) for k, v in places.items()}
+        edges = edges.to_native()
+    options |= {k: getattr(reading, k) for k in ("drop_zero", "two_sided", "merge", "directed")}
     if features is None or not is_frame(features):
         graph = Graph.from_pandas(edges, **options)
         if features is None:

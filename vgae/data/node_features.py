@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from vgae.data.attributes import FORMATS, label_codes, read_node_table
+from vgae.data.attributes import FORMATS, label_codes, of_column, read_node_table
 from vgae.data.folders import read_lists
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
@@ -187,13 +187,20 @@ def join_features(
     if features.names is None:
         warn_of_first(names, len(rows))
     certain = counted or features.names is not None
+    if names and len(no_row) == len(names):
+        raise DataError(
+            "NODE_SET_MISMATCH",
+            f"none of the {len(names)} nodes has features: {_some(no_row)} are nodes,"
+            f" {_some(no_node)} have features{_alike(no_row, no_node)}"
+            f"{of_column(features.id_column)}.",
+        )
     if missing == "refuse" and (no_row or (no_node and certain)):
         raise DataError(
             "NODE_SET_MISMATCH",
             f"there are {len(names)} nodes and features of {len(rows)}: {_some(no_row)} have no"
             f" features, {_some(no_node)} are not among the nodes; missing_features='zero' or"
             " 'mean' (--missing-features zero) keeps all of them"
-            f"{_other_column(features)}.",
+            f"{_alike(no_row, no_node)}{of_column(features.id_column)}.",
         )
     if no_row or no_node:
         counts = len(no_row), len(no_node)
@@ -206,11 +213,15 @@ def join_features(
     return Joined(ordered, place, None if x is None else _rows(x, order, missing), labels)
 
 
-def _other_column(features: NodeFeatures) -> str:
-    """Return that the names may be in another column, for a table."""
-    column = features.id_column
-    rule = "id_column (--id-column) chooses another one"
-    return "" if column is None else f"; the names are those of column {column!r:.60}: {rule}"
+def _alike(names: Sequence[NodeId], others: Sequence[NodeId]) -> str:
+    """Return in what the names of two sides differ, if one of them is nearly the same."""
+    texts = {str(name) for name in names}
+    if any(text.endswith(".0") and text[:-2] in texts for text in map(str, others)):
+        return "; those of the features end in .0: write whole numbers"
+    folded = {text.casefold() for text in texts}
+    if any(text.casefold() in folded for text in map(str, others)):
+        return "; some differ in upper and lower case only"
+    return ""
 
 
 def _rows(x: Any, rows: np.ndarray, missing: MissingFeatures) -> Any:
@@ -288,6 +299,9 @@ def _from_table(path: Path, reading: Reading) -> NodeFeatures:
     try:
         found = _checked(table.names, x, names)
     except DataError as error:
+        if error.code == "NODE_ID":
+            what = f"{str(error).rstrip('.')}{of_column(table.id_column)}."
+            raise DataError(error.code, what) from None
         if error.code != "FEATURE_NONFINITE" or table.x is None or not np.isnan(table.x).any():
             raise
         hint = "encode='auto' (--encode auto) fills missing cells"

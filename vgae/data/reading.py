@@ -112,3 +112,25 @@ class Reading:
         """Return the options that are not the default, as plain values for JSON."""
         default = asdict(Reading())
         return {name: value for name, value in asdict(self).items() if value != default[name]}
+
+    def to_words(self) -> list[str]:
+        """Return the options that are not the default as words of the command line.
+
+        It has no option for ``time`` alone.
+        """
+        words, given = [], self.to_dict()
+        given.pop("time", None)
+        for name, value in given.items():
+            flag = f"--{name.replace('_', '-')}"
+            if name == "encode" and not isinstance(value, str):
+                if {"format", "columns"} <= value.keys():  # of a TableEncoder
+                    value = {column["name"]: column["kind"] for column in value["columns"]}
+                for column, kind in value.items():
+                    words += [flag, f"{column}={kind}"]
+            elif isinstance(value, bool):
+                words.append(flag if value else f"--no-{name.replace('_', '-')}")
+            elif isinstance(value, tuple):
+                words += [flag, ",".join(value)]
+            else:
+                words += [flag, str(value)]
+        return words

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vgae.data.columns import is_decimal
 from vgae.data.text import SEPARATORS, split_records
 from vgae.errors import DataError
+from vgae.graphs.columns import is_decimal
 
 Record = tuple[int, list[str]]
 

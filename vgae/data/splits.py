@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from vgae.data.column_names import is_usual_pair
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_edges
 from vgae.data.npy import read_npy
 from vgae.data.reading import Reading
@@ -19,6 +18,7 @@ from vgae.data.text import is_integer, is_number, unpacked_name
 from vgae.data.torch_files import read_integers
 from vgae.errors import DataError, printable
 from vgae.graphs.canonical import link_positions
+from vgae.graphs.column_names import is_usual_pair
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, part_sizes

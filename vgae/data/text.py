@@ -14,6 +14,9 @@ from vgae.data.packed import Unpacked, unpacked
 from vgae.data.packed import unpacked_name as unpacked_name
 from vgae.data.reading import Normalize
 from vgae.errors import DataError, UsageError
+from vgae.runtime.numerals import is_integer as is_integer
+from vgae.runtime.numerals import is_number
+from vgae.runtime.numerals import parse_number as parse_number
 from vgae.runtime.reading import brief
 
 log = logging.getLogger(__name__)
@@ -28,7 +31,6 @@ _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _QUOTED = r' *"((?:[^"]|"")*)" *(%(d)s|\Z)|(?! *")([^%(d)s]*)(%(d)s|\Z)'
 _QUOTED_WORD = r'\s*(?:"((?:[^"]|"")*)"(\s+|\Z)|(?!")(\S+)(\s+|\Z))'
 _MISSING = {"nan", "null", "none", "n/a", "<na>", "#n/a"}
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def read_lines(
@@ -71,7 +73,7 @@ def read_lines(
                 yield number, line
         except UnicodeError as error:
             what = f"{_undecoded(error, file.count)} is not {encoding}"
-            hint = "give the encoding of the file (vgae convert --encoding)"
+            hint = "give the encoding of the file, as in encoding='latin-1' (--encoding latin-1)"
             raise DataError("ENCODING", f"{path}: {what}; {hint}.") from None
 
 
@@ -127,27 +129,6 @@ def split_records(
             yield number, line.split()
         else:
             yield number, [field.strip() for field in _ended(line, delimiter).split(delimiter)]
-
-
-def parse_number(text: str) -> float:
-    """Return the number that a text writes in ASCII, without underscores, or ``ValueError``."""
-    if "_" in text or not text.isascii():
-        raise ValueError(text)
-    return float(text)
-
-
-def is_number(text: str) -> bool:
-    """Return whether :func:`parse_number` accepts a text."""
-    try:
-        parse_number(text)
-    except ValueError:
-        return False
-    return True
-
-
-def is_integer(text: str) -> bool:
-    """Return whether a text is the canonical form of a 64-bit integer, in ASCII digits."""
-    return bool(_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
 
 
 def normalised(names: Sequence[int | str], form: Normalize) -> list[Any]:

@@ -1,7 +1,7 @@
 """Times of edges in a column of a file: numbers, or dates of ISO 8601."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -61,17 +61,6 @@ def times_of(table: "pa.Table", column: str) -> np.ndarray:
         return times
     texts = enumerate(map(str, values.to_pylist()))
     return parsed_times(texts, f"column {column!r}, row")
-
-
-def place_of(time: str, columns: Sequence[str], where: str) -> int:
-    """Return the number of the column with the time, or raise."""
-    if columns.count(time) != 1:
-        raise DataError(
-            "TIME_COLUMN",
-            f"{where}: the header must have one column {time!r:.60} with the times, got"
-            f" {', '.join(map(repr, columns)) or 'no header':.120}.",
-        )
-    return columns.index(time)
 
 
 def _number_or_date(text: str) -> tuple[str, float]:

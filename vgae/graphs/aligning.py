@@ -15,6 +15,8 @@ import numpy as np
 from vgae.errors import DataError
 from vgae.graphs.canonical import NodeId
 from vgae.graphs.frame_columns import (
+    Choice,
+    coded_ends,
     coded_labels,
     column_names,
     column_of,
@@ -160,9 +162,8 @@ def warn_of_first(names: Iterable[NodeId], num_rows: int) -> None:
 def pairs_of_names(frame: Any) -> list[tuple[NodeId, NodeId]]:
     """Return the pairs of names in the columns of a frame that :func:`edge_roles` finds."""
     found = frame_of(frame, "pairs")
-    roles = edge_roles(found.columns)
-    source, target = (column_names(found[name], "pairs") for name in roles[:2])
-    return list(zip(source, target, strict=True))
+    names, ends = coded_ends(found, edge_roles(found, "pairs", Choice(weight="none")), "pairs")
+    return [(names[u], names[v]) for u, v in ends.T.tolist()]
 
 
 def node_table(

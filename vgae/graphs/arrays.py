@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError
-from vgae.kernels.csr import csr_tensor
+from vgae.kernels.csr import csr_tensor, scipy_csr
 
 
 def dense_array(value: Any, name: str, code: str) -> np.ndarray:
@@ -168,3 +168,14 @@ def label_tensor(y: Any, name: str, num: int | None, of: str) -> Tensor:
             f" {of} {bad.argmax()}.",
         )
     return torch.from_numpy(array.astype(np.int64))
+
+
+def graph_digest(links: str, weight: Tensor | None, x: Tensor | None) -> str:
+    """Return :attr:`vgae.Graph.fingerprint`, given the one of its nodes and links."""
+    head = f"vgae-graph-1 {links} {0 if x is None else x.shape[1]}"
+    if weight is not None:
+        head += " " + sha256("weights", weight.numpy())
+    if x is None:
+        return sha256(head)
+    csr = scipy_csr(x)
+    return sha256(head, csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -218,6 +219,24 @@ def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
         return torch.full_like(wanted, -1)
     place = torch.searchsorted(code, wanted).clamp_max(len(code) - 1)
     return torch.where(code[place] == wanted, place, -1)
+
+
+def known_positions(pairs: Tensor, links: Tensor, num_nodes: int, name: str) -> Tensor:
+    """Return :func:`link_positions`; raise ``NOT_A_LINK`` if a pair is none in a graph."""
+    place = link_positions(pairs.cpu(), links, num_nodes)
+    if bool((place < 0).any()):
+        u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()
+        raise DataError(
+            "NOT_A_LINK", f"nodes {u} and {v} are not linked in {name}; pass edge_weight."
+        )
+    return place
+
+
+def num_components(links: Tensor, num_nodes: int) -> int:
+    """Return the number of connected components, isolated nodes included."""
+    ones = np.ones(links.shape[1], np.float32)
+    adj = sp.coo_array((ones, tuple(links.numpy())), shape=(num_nodes, num_nodes)).tocsr()
+    return int(sp.csgraph.connected_components(adj, directed=False)[0])
 
 
 def _check_range(edges: np.ndarray, num_nodes: int) -> None:

@@ -16,6 +16,10 @@ Cells = np.ndarray | Sequence[str | None]
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "missing", "-", "?"}
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _CODE = re.compile(r"0\d+", re.ASCII)
+_WITH_UNIT = re.compile(  # 12%, 1'200, CHF 5.50
+    r"(?!\d+$)(?:[A-Za-z.]{,4} |[^\w\s] ?)?-?\d+(?:[.,'\u2019]\d+)*(?: [A-Za-z.]{,4}| ?[^\w\s])?",
+    re.ASCII,
+)
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
 _TIME = r"(?:[T ](?P<t>\S.*))?"
 _DAY_MONTH = rf"(?P<{{}}>\d\d?)(?P<s>[-/.])(?P<{{}}>\d\d?)(?P=s)(?P<y>\d{{{{4}}}}){_TIME}"
@@ -166,7 +170,7 @@ def _parsed_kind(counts: Counter[str], fits: Mapping[Kind, float]) -> Kind:
         return "number"
     orders: list[Kind] = [kind for kind in ("date-dmy", "date-mdy") if fits[kind] == 1]
     if len(orders) == 2 and not all("." in text for text in counts):
-        text = next(iter(counts))
+        text = next(text for text in counts if math.isinf(_value(text, "date")))
         raise Refused(f"has dates such as {text!r:.60}, day or month first", "date-dmy")
     return orders[0]
 
@@ -175,6 +179,9 @@ def _refused_text(counts: Counter[str]) -> Refused:
     """Return the error for a column of many texts."""
     text, most = counts.most_common(1)[0]
     such = f"such as {text!r:.60}"
+    if sum(_WITH_UNIT.fullmatch(value) is not None for value in counts) > len(counts) / 2:
+        what = f"has numbers with other characters, {such} (write 1234.5)"
+        return Refused(what, "drop")
     differ = "a different text in each row" if most == 1 else f"{len(counts)} different texts"
     if sum(" " in value for value in counts) > len(counts) / 2:
         return Refused(f"is free text ({differ}, {such})", "hash")

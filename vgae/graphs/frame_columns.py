@@ -6,6 +6,7 @@ Frames of pandas, polars, pyarrow and other eager libraries are read through nar
 import logging
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from importlib.util import find_spec
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -16,51 +17,96 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError, did_you_mean
 from vgae.graphs.canonical import NodeId
+from vgae.graphs.columns import Chosen, Columns, Roles
 from vgae.graphs.encoding import Encoded, encode_table
 from vgae.runtime.tables import optional_module
 
 log = logging.getLogger(__name__)
 
-_ENDS = (
-    ("source", "target"),
-    ("src", "dst"),
-    ("from", "to"),
-    ("u", "v"),
-    ("node1", "node2"),
-    ("id1", "id2"),
-)
+_SAMPLE = 100  # rows
 _ARRAYS = (np.ndarray, Tensor, list, tuple, str, bytes, dict, range)
 
 
-class EdgeColumns(NamedTuple):
-    """Columns of an edge list: the names of both ends, and the weight, if any."""
+class Choice(NamedTuple):
+    """Options for the columns of a frame; see :class:`vgae.graphs.columns.Chosen`."""
 
-    source: str
-    target: str
-    weight: str | None
+    columns: Sequence[str] | None = None
+    weight: str | None = None
+    time: str | None = None
 
 
-def edge_roles(columns: Sequence[str]) -> EdgeColumns:
-    """Return which columns of an edge list are source, target and weight, by their names.
+def edge_roles(
+    frame: nw.DataFrame[Any],
+    what: str,
+    chosen: Chosen | None = None,
+    ends: tuple[str, str] | None = None,
+) -> Roles:
+    """Return the roles of the columns of an edge list, as those of a file with this header.
 
-    Upper case, blanks and underscores do not count. Two columns of other names are source and
-    target in this order.
+    Args:
+        frame: The edge list.
+        what: Its name in messages.
+        chosen: Options.
+        ends: Names of the columns of source and target, if they are given.
 
     Raises:
-        DataError: ``FRAME_COLUMNS`` if the names do not say.
+        DataError: ``FRAME_COLUMNS`` if names do not decide, or are not those of columns.
     """
-    place = {plain(name): name for name in reversed(columns)}
-    weight = place.get("weight")
-    for source, target in _ENDS:
-        if source in place and target in place:
-            return EdgeColumns(place[source], place[target], weight)
-    if len(columns) == 2 and weight is None:
-        return EdgeColumns(columns[0], columns[1], None)
-    raise DataError(
-        "FRAME_COLUMNS",
-        f"among the columns {listed(columns)} it is not clear which have the ends of the edges;"
-        " name them, as in source='from_city', target='to_city'.",
-    )
+    first = frame.head(_SAMPLE)
+    texts = (first[name].to_list() for name in frame.columns)
+    texts = [["" if _is_missing(value) else str(value) for value in column] for column in texts]
+    sample = list(zip(*texts, strict=True))
+    columns = Columns(tuple(frame.columns), sample, what, chosen or Choice(), in_frame=True)
+    return columns.roles(ends=ends)
+
+
+def coded_ends(
+    frame: nw.DataFrame[Any], roles: Roles, what: str
+) -> tuple[list[NodeId], np.ndarray]:
+    """Return the distinct names in the columns of both ends, ascending, and the ends as indices.
+
+    Raises:
+        DataError: ``NODE_ID`` as :func:`checked_names`, or if one column has integers and the
+            other strings.
+    """
+    source, target = (frame[roles.name(end)] for end in (roles.source, roles.target))
+    first, second = _integers(source), _integers(target)
+    if first is not None and second is not None:
+        distinct, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+        return distinct.tolist(), codes.reshape(2, -1)
+    columns = [_coded_names(column, what) for column in (source, target)]
+    if {type(name) for names, _ in columns for name in names[:1]} == {int, str}:
+        raise DataError(
+            "NODE_ID",
+            f"{what}: {source.name!r:.60} has integers and {target.name!r:.60} strings, or the"
+            " reverse; make them one type, as by .astype(str).",
+        )
+    names = sorted({*columns[0][0], *columns[1][0]})
+    place = {name: number for number, name in enumerate(names)}
+    codes = [np.array([place[name] for name in own], np.int64)[c] for own, c in columns]
+    return names, np.stack(codes)
+
+
+def _coded_names(column: nw.Series[Any], what: str) -> tuple[list[NodeId], np.ndarray]:
+    """Return the distinct names of nodes in a column, and the column as indices of these."""
+    if column.dtype == nw.String and not column.null_count() and find_spec("pyarrow"):
+        coded: Any = column.to_arrow().dictionary_encode()
+        coded = coded.combine_chunks() if hasattr(coded, "chunks") else coded
+        names = coded.dictionary.to_pylist()
+        if "" not in names:
+            return names, coded.indices.to_numpy()
+    names = column_names(column, what)
+    place = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return [*place], np.fromiter(map(place.__getitem__, names), np.int64, len(names))
+
+
+def _integers(column: nw.Series[Any]) -> np.ndarray | None:
+    """Return a column of integers without gaps as int64; ``None`` for another one."""
+    if not column.dtype.is_integer() or column.null_count() or not len(column):
+        return None
+    values = column.to_numpy()
+    fits = values.dtype.kind == "i" or (values.dtype.kind == "u" and values.max() < 2**63)
+    return values.astype(np.int64) if fits else None
 
 
 def is_frame(value: object) -> bool:
@@ -226,6 +272,9 @@ def _cells(column: nw.Series[Any]) -> Any:
     """Return a column as an array of numbers or dates, or as a list with None where missing."""
     if column.dtype in (nw.Date, nw.Datetime) and getattr(column.dtype, "time_zone", None) is None:
         return column.cast(nw.Datetime("us")).to_numpy()
+    if column.dtype == nw.Duration:
+        seconds = column.cast(nw.Duration("us")).to_numpy()
+        return np.where(np.isnat(seconds), np.nan, seconds / np.timedelta64(1, "D"))
     values = numbers_of(column)
     if values is not None and column.dtype != nw.Boolean:
         return values

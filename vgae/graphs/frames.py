@@ -20,19 +20,22 @@ from vgae.graphs.aligning import (
     warn_of_first,
 )
 from vgae.graphs.canonical import NodeId
+from vgae.graphs.column_names import pairs_of
+from vgae.graphs.columns import Roles
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.frame_columns import (
-    EdgeColumns,
+    Choice,
+    coded_ends,
     coded_labels,
-    column_names,
     column_of,
     edge_roles,
     encoded_features,
     frame_of,
     listed,
     numbers_of,
-    plain,
 )
+from vgae.graphs.sides import two_sides, warn_of_sides
+from vgae.graphs.weights import checked_weights
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class FrameOptions(TypedDict, total=False):
     id_column: str | None
     missing_features: MissingRows
     drop_zero: bool
+    two_sided: bool
     merge: Merge
     directed: Directed
     name: str
@@ -67,49 +71,56 @@ def from_frames(
         if name not in known:
             what = f"there is no option {name!r:.60}; there are {', '.join(known)}."
             raise UsageError("OPTION", what + did_you_mean(name, known))
-    missing = options.get("missing_features", "refuse")
+    missing, drop_zero = options.get("missing_features", "refuse"), options.get("drop_zero", False)
     check_choice("missing_features", missing, MissingRows)
-    frame = frame_of(_with_index(edges, columns), "edges")
+    frame = edge_frame(edges, columns)
     roles = _edge_columns(frame, columns)
-    ends = _ends(frame, roles)
-    drop_zero, weight = options.get("drop_zero", False), None
-    if roles.weight is not None:
-        weight = _weights(frame[roles.weight], drop_zero=drop_zero)
-    names: Names
-    if nodes is None:
-        if isinstance(y, str):
-            raise UsageError("LABELS", f"y={y!r:.60} names a column of nodes; pass nodes too.")
-        names, parts = sorted(set(ends)), {}
-    else:
-        table = node_table(nodes, "nodes", set(ends), options.get("id_column"), first=True)
-        ends, names, parts = _joined(ends, table, y, encode, missing)
+    ends, pairs = coded_ends(frame, roles, "edges")
+    weight, ordered = _weights(frame, roles, drop_zero=drop_zero), _is_directed(frame, roles)
+    if options.get("two_sided", False):
+        apart, pairs = two_sides("edges", ends, pairs, roles, logging.INFO)
+        order = sorted(range(len(apart)), key=apart.__getitem__)
+        ends, pairs = [apart[place] for place in order], np.argsort(order)[pairs]
+    elif not roles.known:
+        warn_of_sides("edges", ends, pairs, roles)
+    names: Names = ends
+    place, parts = np.arange(len(ends)), {}
+    if nodes is None and isinstance(y, str):
+        raise UsageError("LABELS", f"y={y!r:.60} names a column of nodes; pass nodes too.")
+    if nodes is not None:
+        table = node_table(nodes, "nodes", ends, options.get("id_column"), first=True)
+        place, names, parts = _joined(ends, table, y, encode, missing)
     if y is not None and not isinstance(y, str):
         parts |= aligned_labels(y, names)
-    place = {name: number for number, name in enumerate(names)}
-    pairs = np.fromiter((place[name] for name in ends), np.int64, len(ends)).reshape(2, -1)
+    pairs = place[pairs]
     if weight is not None and drop_zero:
         pairs, weight = pairs[:, weight != 0], weight[weight != 0]
     others = {k: v for k, v in options.items() if k in ("merge", "directed", "name")}
     parts |= {"edges": pairs, "edge_weight": weight, "num_nodes": len(names), "node_ids": names}
-    return {**parts, **others}
+    return {**parts, **others, "ordered": ordered}
 
 
 def _joined(
     ends: Names, table: NodeTable, y: Any, encode: Any, missing: MissingRows
-) -> tuple[Names, Names, Parts]:
-    """Return the ends of edges, the names of all nodes, and their features and labels."""
+) -> tuple[np.ndarray, Names, Parts]:
+    """Return the number of each end of edges, the names of all nodes, their features and labels.
+
+    ``ends`` are the distinct names in the edges.
+    """
     names: Sequence[NodeId] = range(len(table)) if table.names is None else table.names
     ends, names = comparable(ends, names)
     absent = sorted(set(ends).difference(names))
-    if absent and missing == "refuse":
+    if absent and (missing == "refuse" or len(absent) == len(ends)):
         hint = "" if table.names is not None else ", whose rows have no names and are 0, 1, ..."
         if table.names is None and min(ends) == 1:
             hint += " while the ids of nodes begin at 1 (see nodes.set_index)"
+        keep = ", or keep these nodes by missing_features='zero' or 'mean'"
         raise DataError(
             "NODE_SET_MISMATCH",
-            f"{len(absent)} of {len(set(ends))} nodes in edges have no row in nodes{hint}"
-            f"{first_of(absent)}; add rows, name the column of names by id_column=, or keep these"
-            " nodes by missing_features='zero' or 'mean'.",
+            f"{len(absent)} of {len(ends)} nodes in edges have no row in nodes{hint}"
+            f"{first_of(absent)}; add rows, or name the column of names, as in"
+            f" id_column={_column_with(absent, table.frame)!r:.60}"
+            f"{keep if len(absent) < len(ends) else ''}.",
         )
     if table.names is None:
         warn_of_first(ends, len(table))
@@ -124,75 +135,83 @@ def _joined(
         rows = x.mean(axis=0) if missing == "mean" else np.zeros(x.shape[1])
         rows = np.tile(np.asarray(rows, np.float32), (len(absent), 1))
         x = sp.vstack([x, rows], format="csr") if sp.issparse(x) else np.vstack([x, rows])
-    return ends, [*names, *absent], {**parts, "x": x}
+    names = [*names, *absent]
+    number = {name: place for place, name in enumerate(names)}
+    return np.array([number[name] for name in ends], np.int64), names, {**parts, "x": x}
 
 
-def _with_index(edges: Any, columns: Sequence[str | None]) -> Any:
-    """Return a frame of pandas with its index as columns if that has ends of edges."""
-    if not nw.dependencies.is_pandas_like_dataframe(edges):
-        return edges
-    named = [name for name in edges.index.names if name is not None]
-    ends = {"source", "target", "src", "dst", "from", "to", "u", "v", *columns}
-    return edges.reset_index() if any(n in ends for n in named) else edges
+def _column_with(names: Names, frame: nw.DataFrame[Any]) -> str:
+    """Return the column that has most of some names, else ``"id"``."""
+    wanted = set(map(str, names))
+    counts = {c: len(wanted & set(map(str, frame[c].to_list()))) for c in frame.columns}
+    best = max(counts, key=lambda column: counts[column], default="id")
+    return best if counts.get(best) else "id"
+
+
+def edge_frame(edges: Any, columns: Sequence[str | None] = ()) -> nw.DataFrame[Any]:
+    """Return an edge list with the index of pandas as columns if that has ends of edges.
+
+    ``columns`` are the names of columns that are given.
+    """
+    if nw.dependencies.is_pandas_like_dataframe(edges):
+        named = [str(name) for name in edges.index.names if name is not None]
+        known = [str(name) for name in edges.columns]
+        pairs = pairs_of([*named, *known], range(len(named) + len(known)))
+        of_index = any(min(pair) < len(named) for pair in pairs) or {*named} & {*columns}
+        if of_index and not {*named} & {*known} and len(named) == edges.index.nlevels:
+            edges = edges.reset_index()
+    return frame_of(edges, "edges")
 
 
 def _edge_columns(
     frame: nw.DataFrame[Any], given: tuple[str | None, str | None, str | None]
-) -> EdgeColumns:
+) -> Roles:
     """Return the columns of an edge list, given by the caller or found; log those left out."""
     source, target, weight = given
     if (source is None) != (target is None):
         raise UsageError("FRAME_COLUMNS", "source and target must be given together.")
-    for name in (source, target, *([] if weight in (None, "none") else [weight])):
-        if name is not None:
-            column_of(frame, name, "edges")
-    if source is None or target is None:
-        found = edge_roles([name for name in frame.columns if name != weight])
-    else:
-        named = [name for name in frame.columns if plain(name) == "weight"]
-        found = EdgeColumns(source, target, next(iter(named), None))
-    if weight is not None:
-        found = found._replace(weight=None if weight == "none" else weight)
-    if left_out := [name for name in frame.columns if name not in found]:
-        log.log(
-            logging.WARNING if found.weight is None and weight is None else logging.INFO,
-            "edges: columns %s and %s are the ends, %s the weight; left out: %s",
-            *(*map(repr, found[:2]), "none" if found.weight is None else repr(found.weight)),
-            listed(left_out),
+    ends = None if source is None or target is None else (source, target)
+    if ends is not None and source == target:
+        raise UsageError("FRAME_COLUMNS", f"source and target are both {source!r:.60}.")
+    found = edge_roles(frame, "edges", Choice(weight=weight), ends)
+    if left_out := found.left_out():
+        log.info(
+            "edges: columns %r and %r are the ends; left out: %s",
+            *(found.name(found.source), found.name(found.target), listed(left_out)),
         )
     return found
 
 
-def _ends(frame: nw.DataFrame[Any], roles: EdgeColumns) -> Names:
-    """Return the names of the first ends of all edges, and then of the second ends."""
-    if roles.source == roles.target:
-        raise UsageError("FRAME_COLUMNS", f"source and target are both {roles.source!r:.60}.")
-    source, target = (column_names(frame[name], "edges") for name in roles[:2])
-    if {type(name) for name in (*source[:1], *target[:1])} == {int, str}:
-        raise DataError(
-            "NODE_ID",
-            f"edges: {roles.source!r:.60} has integers and {roles.target!r:.60} strings, or the"
-            " reverse; make them one type, as by .astype(str).",
-        )
-    return [*source, *target]
+def _is_directed(frame: nw.DataFrame[Any], roles: Roles) -> bool:
+    """Return whether a column of Gephi has the direction ``Directed``."""
+    if roles.direction is None:
+        return False
+    kinds = frame[roles.name(roles.direction)].unique().to_list()
+    return any(str(kind).casefold() == "directed" for kind in kinds)
 
 
-def _weights(column: nw.Series[Any], *, drop_zero: bool) -> np.ndarray:
-    """Return weights of edges as float64; zeros are refused unless they are dropped later."""
-    values = numbers_of(column)
+def _weights(frame: nw.DataFrame[Any], roles: Roles, *, drop_zero: bool) -> np.ndarray | None:
+    """Return weights as float64, or ``None`` without; zeros are refused or dropped later."""
+    if roles.weight is None:
+        return None
+    column = frame[roles.name(roles.weight)]
+    values = None if column.dtype == nw.Boolean else numbers_of(column)
+    if roles.refused:
+        return None if values is None else checked_weights(values, roles, "edges", in_frame=True)
     if values is None:
         what = f"column {column.name!r:.60} must have numbers as weights, got {column.dtype}"
         raise DataError("BAD_WEIGHT", f"{what}; name another by weight=, or weight='none'.")
-    if (absent := np.flatnonzero(np.isnan(values))).size:
-        what = f"column {column.name!r:.60} has no weight in {absent.size} rows"
-        raise DataError("BAD_WEIGHT", f"{what}, the first is row {absent[0]}; fill or drop them.")
-    rules = [("NEGATIVE_WEIGHT", values < 0, "must not be negative")]
+    rules = [
+        ("BAD_WEIGHT", ~np.isfinite(values), "be finite numbers", "fill or drop them, or"),
+        ("NEGATIVE_WEIGHT", values < 0, "not be negative", ""),
+    ]
     if not drop_zero:
-        rule = "must not be 0; drop_zero=True leaves such edges out, and keeps their nodes"
-        rules.append(("ZERO_WEIGHT", values == 0, rule))
-    for code, bad, rule in rules:
+        cure = "drop_zero=True leaves such edges out, and keeps their nodes;"
+        rules.append(("ZERO_WEIGHT", values == 0, "not be 0", cure))
+    for code, bad, rule, cure in rules:
         if bad.any():
-            where = f"{bad.sum()} rows are, the first is row {bad.argmax()}"
-            where = f"{where} with {values[bad.argmax()]:g}"
-            raise DataError(code, f"weights in column {column.name!r:.60} {rule}: {where}.")
-    return values
+            where = f"the first of {bad.sum()} such rows is row {bad.argmax()}"
+            what = f"weights in column {column.name!r:.60} must {rule}: {where}"
+            what = f"{what} with {values[bad.argmax()]:g}; {cure}".rstrip()
+            raise DataError(code, f"{what} weight='none' reads the links without weights.")
+    return checked_weights(values, roles, "edges", in_frame=True)

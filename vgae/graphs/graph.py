@@ -14,22 +14,22 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.aligning import align
-from vgae.graphs.arrays import feature_tensor, label_tensor, sha256
+from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor, sha256
 from vgae.graphs.canonical import (
     NodeId,
     both_directions,
     canonical_links,
     check_lengths,
     edge_array,
-    link_positions,
+    known_positions,
     node_names,
+    num_components,
 )
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.frame_columns import is_frame, series_of
 from vgae.graphs.frames import FrameOptions, from_frames
-from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx, to_pyg
-from vgae.kernels.csr import scipy_csr
+from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx, to_pyg, to_scipy
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -176,10 +176,11 @@ class Graph:
                 The names are the index of pandas, unless it is the default one; else a column
                 ``id``, ``node_id``, ``node`` or ``name``; else, without an index, the first.
             source: Column of the first ends; found by its name, such as ``source``, ``from`` or
-                ``u``, if not given. Two columns need no names.
+                ``u``, as in a file (:func:`vgae.read_graph`), if not given.
             target: Column of the second ends; ``source`` and ``target`` go together.
-            weight: Column of the weights, by default ``weight`` if there is one; ``"none"`` for
-                links without weights. Other columns are left out, which is logged.
+            weight: Column of the weights, by default one with a name of weights, or the only
+                other one of numbers that may be weights; ``"none"`` for links without weights.
+                What becomes of the other columns is logged.
             y: Column of ``nodes`` with the label, or a series, assigned by its index; integers,
                 or strings, which are numbered in sorted order. A missing label is -1.
             encode: ``"none"``: features must be numbers. ``"auto"``, or kinds of columns such as
@@ -188,7 +189,8 @@ class Graph:
             **options: ``id_column``, the column of ``nodes`` with the names;
                 ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
                 that have no row, by default ``"refuse"``; ``drop_zero``, to leave out edges of
-                weight 0; ``name``, ``merge`` and ``directed`` as for :meth:`from_edges`.
+                weight 0; ``two_sided``, to make two nodes of a name in both columns; ``name``,
+                ``merge`` and ``directed`` as for :meth:`from_edges`.
 
         Raises:
             DataError: If columns are missing, or names missing, repeated or floats; if a node has
@@ -292,9 +294,7 @@ class Graph:
 
     def to_scipy(self) -> sp.csr_array:
         """Return the symmetric adjacency, ones or weights, float32, shape ``(N, N)``."""
-        pairs, weight = self.edge_index.numpy(), self.edge_weight
-        values = np.ones(pairs.shape[1], np.float32) if weight is None else weight.numpy()
-        return sp.coo_array((values, tuple(pairs)), shape=(self.num_nodes,) * 2).tocsr()
+        return to_scipy(self)
 
     def to_pyg(self) -> "Data":
         """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight``, ``y``."""
@@ -341,13 +341,7 @@ class Graph:
         """
         if self.link_weight is None:
             return None
-        place = link_positions(pairs.cpu(), self.links, self.num_nodes)
-        if bool((place < 0).any()):
-            u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()
-            raise DataError(
-                "NOT_A_LINK", f"nodes {u} and {v} are not linked in {self.name}; pass edge_weight."
-            )
-        return self.link_weight[place]
+        return self.link_weight[known_positions(pairs, self.links, self.num_nodes, self.name)]
 
     @cached_property
     def num_isolated(self) -> int:
@@ -359,9 +353,7 @@ class Graph:
     @cached_property
     def num_components(self) -> int:
         """Number of connected components, isolated nodes included."""
-        ones = np.ones(self.num_links, np.float32)
-        links = sp.coo_array((ones, tuple(self.links.numpy())), shape=(self.num_nodes,) * 2)
-        return int(sp.csgraph.connected_components(links.tocsr(), directed=False)[0])
+        return num_components(self.links, self.num_nodes)
 
     @cached_property
     def link_fingerprint(self) -> str:
@@ -371,13 +363,7 @@ class Graph:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
-        head = f"vgae-graph-1 {self.link_fingerprint} {self.num_features}"
-        if self.link_weight is not None:
-            head += " " + sha256("weights", self.link_weight.numpy())
-        if self.x is None:
-            return sha256(head)
-        x = scipy_csr(self.x)
-        return sha256(head, x.indptr.astype(np.int64), x.indices.astype(np.int64), x.data)
+        return graph_digest(self.link_fingerprint, self.link_weight, self.x)
 
     def summary(self) -> dict[str, Any]:
         """Return name, counts and notes as plain values."""

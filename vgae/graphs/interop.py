@@ -163,6 +163,13 @@ def check_undirected(train: "Data", held_out: Iterable[Tensor]) -> None:
         )
 
 
+def to_scipy(graph: Any) -> sp.csr_array:
+    """Return a :class:`vgae.Graph` as a matrix; see :meth:`vgae.Graph.to_scipy`."""
+    pairs, weight = graph.edge_index.numpy(), graph.edge_weight
+    values = np.ones(pairs.shape[1], np.float32) if weight is None else weight.numpy()
+    return sp.coo_array((values, tuple(pairs)), shape=(graph.num_nodes,) * 2).tocsr()
+
+
 def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":
     """Return a :class:`vgae.Graph` as a networkx graph; see :meth:`vgae.Graph.to_networkx`."""
     import networkx as nx

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vgae.errors import printable
+from vgae.recipes import RECIPES
 from vgae.report.text import (
     graph_line,
     health_text,
@@ -57,7 +58,18 @@ class _GraphView(RunView):
             tasks = f"vgae evaluate {folder} --tasks links,classes"
             commands[tasks] = "and the accuracy of a classifier of the nodes"
         source = kind_of(run.config).located(run.folder, run.config)
-        table = f"vgae table --datasets {_near(source.source)} --seeds 3"
+        table, words = _near(source.source), source.reading.to_words()
+        if words or source.features not in ("raw", "none"):
+            # vgae table has no options of reading; it reads one file.
+            words += [] if source.features == "raw" else ["--features", source.features]
+            words = " ".join([table, *map(_near, words)])
+            table = shlex.quote(f"{Path(source.source).name.split('.')[0]}.npz")
+            commands[f"vgae convert {words} -o {table}"] = "the graph and its features in one file"
+        table = f"vgae table --datasets {table} --seeds 3"
+        if source.features == "none":
+            table += " --features none"
+        if run.config["recipe"].get("name") in RECIPES and run.config["recipe"]["name"] != "paper":
+            table += f" --recipe {run.config['recipe']['name']}"
         if source.split is not None:
             table += f" --split {_near(source.split)}"
         elif source.split_by_time is not None:

@@ -241,7 +241,6 @@ def command(run: Run) -> str:
     words += ["--recipe", name, "--seed", str(config["seed"])]
     given = {
         "--features": (shown_source(config["graph"]["features"]), "raw"),
-        "--directed": (config["graph"].get("directed", "symmetrize"), "symmetrize"),
         "--val": (config["split"].get("val", VAL_FRACTION), VAL_FRACTION),
         "--test": (config["split"].get("test", TEST_FRACTION), TEST_FRACTION),
         "--split": (config["split"].get("path"), None),
@@ -250,6 +249,7 @@ def command(run: Run) -> str:
     for option, (value, default) in given.items():
         if value != default:
             words += [option, str(value)]
+    words += GRAPHS.source_of(run.config).reading.to_words()
     return shell_command(words, recipe, RECIPES[name])
 
 

@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 
-from vgae.data.columns import Roles
-from vgae.data.weights import checked_weights, doubt
+from vgae.graphs.columns import Roles
+from vgae.graphs.weights import checked_weights, doubt
 
 ROWS = np.arange(1.0, 31)
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from vgae.data.columns import Columns, is_decimal, is_running
 from vgae.data.reading import Reading
 from vgae.errors import DataError
+from vgae.graphs.columns import Columns, is_decimal, is_running
 
 
 def roles_of(header, *records, positional=None, **options):

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pytest
 
-from vgae.data.columns import Roles
 from vgae.data.edge_lists import read_edges
-from vgae.data.sides import two_sides
+from vgae.graphs.columns import Roles
+from vgae.graphs.sides import two_sides
 
 
 def test_names_on_both_sides_become_two_nodes():

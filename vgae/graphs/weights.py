@@ -4,9 +4,9 @@ import logging
 
 import numpy as np
 
-from vgae.data.column_names import is_of_time
-from vgae.data.columns import Roles
 from vgae.errors import printable
+from vgae.graphs.column_names import is_of_time
+from vgae.graphs.columns import Roles
 
 log = logging.getLogger(__name__)
 
@@ -39,20 +39,27 @@ def doubt(values: np.ndarray) -> str | None:
 
 
 def checked_weights(
-    values: np.ndarray, roles: Roles, place: str, *, level: int = logging.INFO
+    values: np.ndarray,
+    roles: Roles,
+    place: str,
+    *,
+    level: int = logging.INFO,
+    in_frame: bool = False,
 ) -> np.ndarray | None:
     """Return the weights, or ``None`` if they are none by their name or values; log their range.
 
     Args:
         values: Numbers, NaN for another text, float64, shape ``(E,)``.
         roles: Roles of the columns, one of them that of ``values``.
-        place: File, for messages.
+        place: File or frame, for messages.
         level: Level of the message; one higher for numbers that are not used and could be weights.
+        in_frame: Whether it is a data frame, for messages.
     """
     assert roles.weight is not None
     name = roles.name(roles.weight)
     what = f"column {name!a:.60}" if roles.names else "the third column"
-    option = f"weight={name!r:.60} (--weight {printable(name):.60})"
+    option = f"weight={name!r:.60}"
+    option += "" if in_frame else f" (--weight {printable(name):.60})"
     if roles.names is None:
         option = "columns=('source', 'target', 'weight') (--columns source,target,weight)"
     found = None if roles.sure else doubt(values)
@@ -62,11 +69,12 @@ def checked_weights(
     plain = np.isfinite(values).all()
     of_time = found in ("times", "years") or is_of_time(name)
     looks = f"looks like {found}" if found else "has another name"
+    by_time = of_time and roles.names and not in_frame
     log.log(
         level + 10 if plain and (values > 0).all() else level,
         "%s: %s, %s, is not read as weights: it %s; %s reads it%s",
         *(place, what, _range(values), looks, option),
-        ", vgae train --split-by-time COLUMN splits by it" if of_time and roles.names else "",
+        ", vgae train --split-by-time COLUMN splits by it" if by_time else "",
     )
     return None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vgae.data.column_names import is_no_weight, is_usual_pair, is_weight, pairs_of, stems
+from vgae.graphs.column_names import is_no_weight, is_usual_pair, is_weight, pairs_of, stems
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Protocol
 
-from vgae.data.column_names import (
+from vgae.errors import DataError, printable
+from vgae.graphs.column_names import (
     is_id,
     is_index,
     is_label,
@@ -16,10 +18,7 @@ from vgae.data.column_names import (
     key_of,
     pairs_of,
 )
-from vgae.data.reading import Reading
-from vgae.data.text import is_integer, is_number
-from vgae.data.times import place_of
-from vgae.errors import DataError, printable
+from vgae.runtime.numerals import is_integer, is_number
 
 # Columns of vgae.prediction.LinkTable beside the names and the score.
 _PREDICTED = {"probability", "balanced_probability", "rank", "known"}
@@ -27,6 +26,22 @@ _MISSING = {"", "na", "n/a", "nan", "none", "null", "-", "?"}
 LINK = ("1", "1.0", "True", "true", "TRUE")
 NO_LINK = ("0", "0.0", "False", "false", "FALSE")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
+
+
+class Chosen(Protocol):
+    """Options for columns; for their meaning see :class:`vgae.data.reading.Reading`."""
+
+    @property
+    def columns(self) -> Sequence[str] | None:
+        """Names of the columns."""
+
+    @property
+    def weight(self) -> str | None:
+        """Name of the column of the weights."""
+
+    @property
+    def time(self) -> str | None:
+        """Name of the column of the times."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class Roles:
         target: Column of the second name.
         weight: Column of the weights, or of numbers that may be; ``None`` without one.
         sure: Whether the column is one of weights by its name or by an option. Else its values
-            decide, see :func:`vgae.data.weights.doubt`.
+            decide, see :func:`vgae.graphs.weights.doubt`.
         refused: Whether its name is no name of weights, so that it is read for its range alone.
         time: Column of the times.
         direction: Column ``Type`` of Gephi, with ``Directed`` or ``Undirected``.
@@ -77,41 +92,53 @@ class Columns:
         names: Name of each column by a header; ``None`` without one.
         sample: Fields of the first records.
         where: File and line, for messages.
-        reading: Options.
+        chosen: Options.
         separated: Text on the separator, for messages.
+        in_frame: Whether it is a data frame, for messages.
     """
 
     names: tuple[str, ...] | None
     sample: Sequence[Sequence[str]]
     where: str
-    reading: Reading
+    chosen: Chosen
     separated: str = ""
+    in_frame: bool = False
 
     @property
     def width(self) -> int:
         """Number of columns."""
         return len(self.sample[0] if self.names is None else self.names)
 
-    def roles(self, *, positional: Sequence[str] | None = None) -> Roles:
+    def roles(
+        self,
+        *,
+        positional: Sequence[str] | None = None,
+        ends: tuple[str, str] | None = None,
+    ) -> Roles:
         """Return the roles of the columns.
 
         Args:
             positional: Names of the columns by their position, where the format defines them.
+            ends: Names of the columns of source and target, if they are given.
 
         Raises:
             DataError: ``COLUMNS`` if an option names no column, or if several columns fit a role;
-                ``FIELDS`` if names do not decide; ``TIME_COLUMN``.
+                ``FIELDS`` if names do not decide; ``TIME_COLUMN``; ``FRAME_COLUMNS`` for each of
+                these in a data frame.
         """
-        selected = self.reading.columns
+        selected = self.chosen.columns
         if self.names is None and selected is not None:
             positional = self._by_position(selected)
-        names = self.names or (None if positional is None else tuple(positional[: self.width]))
+        names = self.names
+        if names is None and positional is not None:
+            names = tuple(positional[: self.width])
         if names is None:
             return self._unnamed()
-        time = self.reading.time
-        time = None if time is None else place_of(time, names, self.where)
+        time = None if self.chosen.time is None else self._time(self.chosen.time, names)
         chosen = [column for column in range(len(names)) if column != time]
-        if self.names is not None and selected is not None:
+        if ends is not None:
+            found = Roles(self._place(ends[0], names), self._place(ends[1], names))
+        elif self.names is not None and selected is not None:
             found = self._selected(names, selected)
         else:
             pair = self._pair(names, chosen)
@@ -119,7 +146,7 @@ class Columns:
         rest = [column for column in chosen if column not in (found.source, found.target)]
         directs = [column for column in rest if self._directs(names[column], column)]
         found = replace(found, time=time, names=names, direction=directs[0] if directs else None)
-        if (wanted := self.reading.weight) == "none":
+        if (wanted := self.chosen.weight) == "none":
             return replace(found, weight=None, sure=True)
         if wanted is not None:
             return replace(found, weight=self._place(wanted, names), sure=True)
@@ -134,23 +161,23 @@ class Columns:
         first = (" " if "white" in self.separated else ",").join(self.sample[0])
         names = ["source", "target", *(f"c{k}" for k in range(3, self.width + 1))]
         if self.width not in (2, 3):
-            cure = f" name each column, {_option('columns', names)} ('weight' for weights), or"
+            cure = f" name each column, {self._select(names)} ('weight' for weights), or"
             raise self._error(
                 "FIELDS",
                 f"expected 2 or 3 fields{self.separated}, got {self.width}: {first!r:.60};"
                 f"{cure if self.width > 3 else ''} delimiter=... (--delimiter) sets another"
                 " separator",
             )
-        wanted = self.reading.weight
+        wanted = self.chosen.weight
         if wanted not in (None, "none"):
             names = [*names[:2], "weight"]
             raise self._error(
                 "COLUMNS",
                 f"weight={wanted!r:.60} names a column, and there is no header; name the columns,"
-                f" {_option('columns', names)}",
+                f" {self._select(names)}",
             )
-        if self.reading.time is not None:
-            place_of(self.reading.time, (), self.where)
+        if self.chosen.time is not None:
+            self._time(self.chosen.time, ())
         if self.width == 2:
             return Roles(0, 1)
         if (relation := self._relation()) is not None:
@@ -159,7 +186,7 @@ class Columns:
             raise self._error(
                 "COLUMNS",
                 f"the {('second', 'third')[relation - 1]} of 3 fields looks like a relation, got"
-                f" {first!r:.60}; {_option('columns', names)} reads the links without it",
+                f" {first!r:.60}; {self._select(names)} reads the links without it",
             )
         return Roles(0, 1) if wanted == "none" else Roles(0, 1, weight=2, sure=False)
 
@@ -187,7 +214,7 @@ class Columns:
                 "COLUMNS",
                 f"columns has {len(columns)} names, {','.join(columns)!r:.60}, and a line without"
                 f" a header has {self.width} fields{self.separated}; name each of them, two of"
-                f" them source and target, {_option('columns', names)}",
+                f" them source and target, {self._select(names)}",
             )
         return columns if both else ("source", "target", "weight")
 
@@ -226,7 +253,7 @@ class Columns:
         if len(found) > 1:
             listed = " and ".join(f"{names[a]},{names[b]}" for a, b in found[:3])
             pair = [names[column] for column in found[0]]
-            cure = f"select two of them, {_option('columns', pair)}"
+            cure = f"select two of them, {self._select(pair)}"
             if len(set(pair)) < 2 or len({names[c] for p in found for c in p}) < 3:
                 cure = "rename some of them"
             raise self._error(
@@ -242,7 +269,7 @@ class Columns:
         """
         rest = [c for c in chosen if c or not (is_index(names[c]) and self._is_index(names[c], c))]
         nodes = self._are_nodes(names, rest)
-        wanted = self.reading.weight
+        wanted = self.chosen.weight
         if wanted not in (None, "none"):
             weights = [self._place(wanted, names)]
         else:
@@ -254,7 +281,14 @@ class Columns:
             return Roles(ends[0], ends[1], known=False)
         ends = ends[1:] if nodes and len(ends) > 2 else ends
         pair = [names[column] for column in (ends if len(ends) > 1 else chosen)[:2]]
-        cure = f"; select them, {_option('columns', pair)}" if len(pair) == 2 else ""
+        if self.in_frame:
+            listed = ", ".join(map(repr, names)) or "none"
+            raise self._error(
+                "FRAME_COLUMNS",
+                f"it is not clear which of the columns, {listed:.200}, have the ends of the edges;"
+                f" name them, as in {self._select(pair if len(pair) == 2 else ['a', 'b'])}",
+            )
+        cure = f"; select them, {self._select(pair)}" if len(pair) == 2 else ""
         if nodes:
             cure += "; a table of nodes is read as features=... (--features)"
         raise self._error(
@@ -282,10 +316,11 @@ class Columns:
         best = [column for column in words if key_of(names[column]) == "weight"] or words
         if len(best) > 1:
             listed, name = ", ".join(names[column] for column in best), names[best[0]]
+            flags = ("", "") if self.in_frame else (f" (--weight {name:.60})", " (--weight none)")
             raise self._error(
                 "COLUMNS",
-                f"several columns may be weights, {listed:.120}; weight={name!r:.60} (--weight"
-                f" {name:.60}) takes one of them, weight='none' (--weight none) no weights",
+                f"several columns may be weights, {listed:.120}; weight={name!r:.60}{flags[0]}"
+                f" takes one of them, weight='none'{flags[1]} no weights",
             )
         if best:
             return replace(found, weight=best[0])
@@ -316,7 +351,24 @@ class Columns:
         values = {record[column] for record in self.sample if column < len(record)}
         return is_label(name) and values != set() and values <= {*LINK, *NO_LINK}
 
+    def _time(self, name: str, names: Sequence[str]) -> int:
+        """Return the position of the column of the times, or raise."""
+        if names.count(name) != 1:
+            listed = f"{', '.join(map(repr, names)) or 'no header':.120}"
+            what = f"the header must have one column {name!r:.60} with the times, got {listed}"
+            raise self._error("TIME_COLUMN", what)
+        return names.index(name)
+
+    def _select(self, names: Sequence[str]) -> str:
+        """Return the option that selects columns."""
+        if self.in_frame:
+            given = zip(("source", "target"), names, strict=False)
+            given = ", ".join(f"{end}={name!r:.60}" for end, name in given)
+            return f"{given} (in read_graph, columns={tuple(names)!r:.200})"
+        return _option("columns", names)
+
     def _error(self, code: str, what: str) -> DataError:
+        code = "FRAME_COLUMNS" if self.in_frame else code
         return DataError(code, f"{self.where}: {printable(what)}{'' if what[-1] in '.?' else '.'}")
 
 

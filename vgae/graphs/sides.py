@@ -2,26 +2,25 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from vgae.data.column_names import are_of_two_kinds
-from vgae.data.columns import Roles
-from vgae.data.text import is_integer
 from vgae.errors import printable
-from vgae.graphs.graph import NodeId
+from vgae.graphs.canonical import NodeId
+from vgae.graphs.column_names import are_of_two_kinds
+from vgae.graphs.columns import Roles
+from vgae.runtime.numerals import is_integer
 
 log = logging.getLogger(__name__)
 
 
 def two_sides(
-    path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles, level: int
+    place: str, names: Sequence[NodeId], edges: np.ndarray, roles: Roles, level: int
 ) -> tuple[Sequence[NodeId], np.ndarray]:
     """Keep equal names of sources and targets apart: ``source:NAME`` and ``target:NAME``.
 
     Args:
-        path: The file, for messages.
+        place: The file or frame, for messages.
         names: Name of each node.
         edges: Ends of each edge as indices of ``names``, int64, shape ``(2, E)``.
         roles: Roles of the columns, whose names replace ``source`` and ``target``.
@@ -33,7 +32,7 @@ def two_sides(
     sides = [np.unique(ends) for ends in edges]
     both = np.intersect1d(sides[0], sides[1])
     if not len(both):
-        log.log(level, "%s: two sides, of %d and %d nodes", path, *map(len, sides))
+        log.log(level, "%s: two sides, of %d and %d nodes", place, *map(len, sides))
         return names, edges
     columns = ("source", "target")
     if roles.names is not None:
@@ -42,7 +41,7 @@ def two_sides(
         level,
         "%s: two sides, of %d and %d nodes; %d names are on both, and become %s",
         *(
-            path,
+            place,
             *map(len, sides),
             len(both),
             " and ".join(f"{printable(name)}:NAME" for name in columns),
@@ -57,7 +56,7 @@ def two_sides(
     return apart, np.stack([places[0], places[1] + len(sides[0])])
 
 
-def warn_of_sides(path: Path, names: Sequence[NodeId], edges: np.ndarray, roles: Roles) -> None:
+def warn_of_sides(place: str, names: Sequence[NodeId], edges: np.ndarray, roles: Roles) -> None:
     """Warn if two columns with numbers of different things have some in common."""
     if roles.names is None or not are_of_two_kinds(*map(roles.name, (roles.source, roles.target))):
         return
@@ -66,6 +65,6 @@ def warn_of_sides(path: Path, names: Sequence[NodeId], edges: np.ndarray, roles:
         log.warning(
             "%s: the columns %s and %s have names in common, which are the same nodes: %s, such as"
             " %.60s; two_sided=True (--two-sided) keeps them apart",
-            *(path, *(printable(roles.name(end)) for end in (roles.source, roles.target))),
+            *(place, *(printable(roles.name(end)) for end in (roles.source, roles.target))),
             *(f"{len(both):,}", printable(str(names[both[0]]))),
         )
