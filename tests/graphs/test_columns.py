@@ -6,7 +6,8 @@ import pytest
 
 from vgae.data.reading import Reading
 from vgae.errors import DataError
-from vgae.graphs.columns import Columns, is_decimal, is_running
+from vgae.graphs.columns import Columns
+from vgae.runtime.numerals import is_decimal, is_running
 
 
 def roles_of(header, *records, positional=None, **options):

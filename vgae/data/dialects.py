@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from vgae.data.reading import Reading
 from vgae.data.separators import Fit, Record, detected
 from vgae.data.text import SEPARATORS, check_empty, is_integer, read_lines, split_records
 from vgae.errors import DataError
+from vgae.graphs.canonical import NodeId
 from vgae.graphs.column_names import (
     is_id,
     is_index,
@@ -21,7 +22,7 @@ from vgae.graphs.column_names import (
     pairs_of,
     stems,
 )
-from vgae.graphs.columns import is_decimal, is_missing, is_running
+from vgae.runtime.numerals import is_decimal, is_missing, is_running
 
 log = logging.getLogger(__name__)
 
@@ -366,3 +367,17 @@ def neighbours(table: TextTable) -> str | None:
 
 def _lines(count: int) -> str:
     return f"{count:,} line{'s' * (count > 1)}"
+
+
+def header_hint(path: Path, reading: Reading, known: Collection[NodeId]) -> str:
+    """Return that the first line may be a header if none of its names is known, else nothing."""
+    if reading.header is not None or not known:
+        return ""
+    table = open_table(path, reading)
+    first = table.sample[0][:2] if table.sample and table.names is None else []
+    if not first or not {*first}.isdisjoint(map(str, known)):
+        return ""
+    return (
+        f"the first line, {' and '.join(map(ascii, first)):.120}, is read as a link, and may be a"
+        " header: header=True (--header) reads it as one; as it is, "
+    )

@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice
 from operator import ne
@@ -366,20 +366,6 @@ def _warn_of_header(path: Path, found: EdgeRecords) -> None:
             path,
             " and ".join(f"{str(found.names[end])!a:.60}" for end in first),
         )
-
-
-def header_hint(path: Path, reading: Reading, known: Collection[NodeId]) -> str:
-    """Return that the first line may be a header if none of its names is known, else nothing."""
-    if reading.header is not None or not known:
-        return ""
-    table = open_table(path, reading)
-    first = table.sample[0][:2] if table.sample and table.names is None else []
-    if not first or not {*first}.isdisjoint(map(str, known)):
-        return ""
-    return (
-        f"the first line, {' and '.join(map(ascii, first)):.120}, is read as a link, and may be a"
-        " header: header=True (--header) reads it as one; as it is, "
-    )
 
 
 def _ordered(path: Path, read: EdgeList, reading: Reading) -> EdgeList:

@@ -13,8 +13,8 @@ import numpy as np
 
 from vgae.data.text import parse_number
 from vgae.errors import DataError
-from vgae.graphs.columns import is_decimal
 from vgae.graphs.weights import NO_WEIGHTS
+from vgae.runtime.numerals import is_decimal
 
 _MOST_LABELS = 20
 _LONGEST_DICT = 10_000  # characters

@@ -11,7 +11,8 @@ from vgae.data.array_graphs import (
     read_npy_adjacency,
     read_npy_edges,
 )
-from vgae.data.edge_lists import EdgeList, header_hint, read_edge_list, read_parquet_edges
+from vgae.data.dialects import header_hint
+from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
 from vgae.data.folders import folder_reader, read_citations
 from vgae.data.graph_npz import graph_name, is_stored_graph, stored_graph
 from vgae.data.graph_npz import read_npz as read_npz

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vgae.data.text import SEPARATORS, split_records
 from vgae.errors import DataError
-from vgae.graphs.columns import is_decimal
+from vgae.runtime.numerals import is_decimal
 
 Record = tuple[int, list[str]]
 

@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Protocol
 
 from vgae.errors import DataError, printable
@@ -18,14 +17,12 @@ from vgae.graphs.column_names import (
     key_of,
     pairs_of,
 )
-from vgae.runtime.numerals import is_integer, is_number
+from vgae.runtime.numerals import is_decimal, is_missing, is_running
 
 # Columns of vgae.prediction.LinkTable beside the names and the score.
 _PREDICTED = {"probability", "balanced_probability", "rank", "known"}
-_MISSING = {"", "na", "n/a", "nan", "none", "null", "-", "?"}
 LINK = ("1", "1.0", "True", "true", "TRUE")
 NO_LINK = ("0", "0.0", "False", "false", "FALSE")
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 
 class Chosen(Protocol):
@@ -197,7 +194,7 @@ class Columns:
         if self.is_numeric(2):
             text = self.is_numeric(0) and not any(map(is_decimal, second))
             return 1 if text and second.isdisjoint(first | third) else None
-        if any(is_decimal(text) or text.casefold() in _MISSING for text in third):
+        if any(is_decimal(text) or is_missing(text) for text in third):
             return None  # weights, some of them damaged
         if third.isdisjoint(first | second) and not first.isdisjoint(second):
             return 2
@@ -333,7 +330,7 @@ class Columns:
     def is_numeric(self, column: int) -> bool:
         """Return whether a column has numbers in the sample, and no other text."""
         values = [record[column] for record in self.sample if column < len(record)]
-        found = [value for value in values if value.casefold() not in _MISSING]
+        found = [value for value in values if not is_missing(value)]
         return bool(found) and all(map(is_decimal, found))
 
     def _is_index(self, name: str, column: int) -> bool:
@@ -383,24 +380,6 @@ def refuse_labels(values: Collection[str], roles: Roles, place: str) -> None:
         f"{place}: column {name!r:.60} has 0 and 1, and 0 may mark pairs without a link; keep the"
         f" rows of 1 alone, or read all rows as links, {_option('columns', pair)}.",
     )
-
-
-def is_running(values: Sequence[str], *, strict: bool = True) -> bool:
-    """Return whether texts are integers, each one more than that before (or at all more)."""
-    if not values or not all(map(is_integer, values)):
-        return False
-    steps = [int(b) - int(a) for a, b in pairwise(values)]
-    return all(step == 1 or (step > 0 and not strict) for step in steps)
-
-
-def is_decimal(text: str) -> bool:
-    """Return whether a text is a number, perhaps with a decimal comma."""
-    return is_number(text) or _DECIMAL_COMMA.fullmatch(text) is not None
-
-
-def is_missing(text: str) -> bool:
-    """Return whether a text stands for a missing number."""
-    return text.casefold() in _MISSING
 
 
 def _option(name: str, values: Sequence[str]) -> str:
