@@ -168,7 +168,7 @@ def _refuse_others(path: Path, reading: Reading, known: Format, *, has_features:
     others = [name for name in reading.to_dict() if name not in taken]
     refuse_table_options(reading, "without features", [n for n in others if n in TABLE_OPTIONS])
     if others:
-        flag = others[0].replace("_", "-")
+        flag = {"time": "split-by-time"}.get(others[0], others[0].replace("_", "-"))
         raise UsageError(
             "OPTION",
             f"{path}: this format does not take {others[0]} (--{flag}); leave it out. It takes"

@@ -216,8 +216,7 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
     _tell_others(raw, [place for file in read if (place := _found(raw, file))])
     check_entries_are_weights(reading, "edge-weight.csv")
     return Graph.from_edges(
-        **weighed(edges.astype(np.int64).T, weight, reading),
-        num_nodes=int(counts[0]),
+        **{**weighed(edges.astype(np.int64).T, weight, reading), "num_nodes": int(counts[0])},
         x=feat,
         y=None if found is None else found.y,
         label_names=() if found is None else found.names,
