@@ -148,7 +148,7 @@ REFUSED = [
             ("length", PACKED[:-4] + b"\0\0\0\0"),
             ("garbage-inside", PACKED[:20] + b"\xff" * 9 + PACKED[29:]),
             ("junk-behind", PACKED + b"junk"),
-            ("a-page", b"<!doctype html><title>Log in</title>"),
+            ("plain-text", b"Log in first"),
         ]
     ),
     pytest.param(
@@ -191,7 +191,7 @@ REFUSED = [
         for name, content in [
             ("bit", flipped(npz(GRAPH))),
             ("cut-short", npz(GRAPH)[:-30]),
-            ("not-a-zip", b"<!doctype html>"),
+            ("not-a-zip", b"no archive"),
             ("start-of-a-zip", b"PK\3\4"),
         ]
     ),

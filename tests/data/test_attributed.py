@@ -76,3 +76,18 @@ def test_what_makes_no_graph_is_refused(options, code, message, tmp_path):
     with pytest.raises((DataError, UsageError), match=message) as caught:
         read(tmp_path, **options)
     assert caught.value.code == code
+
+
+def test_attributes_of_any_kind_are_encoded_and_classes_are_no_features(tmp_path, caplog):
+    nodes = [{"id": k, "town": "Bern" if k % 2 else "Genf", "group": k % 3} for k in range(6)]
+    links = [{"source": k, "target": k + 1} for k in range(5)]
+    path = tmp_path / "g.json"
+    path.write_text(json.dumps({"nodes": nodes, "links": links}))
+    graph = read_graph(path)
+    assert graph.x is None
+    assert "'group' may be classes" in caplog.text
+    graph = read_graph(path, encode="auto", label_column="group")
+    assert graph.y.tolist() == [0, 1, 2] * 2
+    assert graph.feature_names == graph.feature_encoder.feature_names
+    assert graph.x[0].tolist() != graph.x[1].tolist()
+    assert graph.x[0].tolist() == graph.x[2].tolist()

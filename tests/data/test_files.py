@@ -17,7 +17,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vgae.data.files import read_graph, read_npz, write_npz
+from vgae.data.files import FORMATS, read_graph, read_npz, write_npz
+from vgae.data.node_features import read_features
 from vgae.errors import DataError, UsageError
 from vgae.graphs.graph import Graph
 
@@ -283,7 +284,7 @@ def fifo(path):
         pytest.param("g.npz.gz", lambda p: p.write_text("0 1"), "FILE_FORMAT", id="npz in gzip"),
         pytest.param("empty.npz", lambda p: p.touch(), "FILE_EMPTY", id="L02"),
         pytest.param("empty.csv", lambda p: p.touch(), "FILE_EMPTY", id="L02-csv"),
-        pytest.param("html.npz", lambda p: p.write_text("<html>"), "NPZ_CORRUPT", id="L22-html"),
+        pytest.param("html.npz", lambda p: p.write_text("<html>"), "NOT_THE_FILE", id="L22-html"),
         pytest.param("zip.npz", lambda p: p.write_bytes(b"PK\3\4"), "NPZ_CORRUPT", id="L22-zip"),
         pytest.param("array.npz", npy_file, "NPZ_CORRUPT", id="L22-npy"),
         pytest.param(
@@ -678,3 +679,73 @@ def test_options_of_tables_without_a_table_are_refused(people, option, features,
     with pytest.raises(UsageError, match="about a table of nodes") as caught:
         read_graph(people[0], features=features, **option)
     assert caught.value.code == next(iter(option)).upper()
+
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.row("L48")
+@pytest.mark.parametrize("suffix", sorted({s for f in FORMATS.values() for s in f.suffixes}))
+def test_a_pointer_or_a_page_in_place_of_a_file_is_told(suffix, tmp_path):
+    for text in (LFS, "\n<!DOCTYPE html><title>404</title>"):
+        path = tmp_path / f"x{suffix}"
+        path.write_text(text)
+        for read in (read_graph, read_features):
+            with pytest.raises(DataError) as caught:
+                read(path)
+            assert caught.value.code == "NOT_THE_FILE"
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("a.npz", {"header": True}),
+        ("a.npy", {"columns": ("a", "b")}),
+        ("a.mtx", {"drop_zero": True}),
+        ("a.graphml", {"columns": ("a", "b")}),
+        ("a.gml", {"missing_features": "zero"}),
+        ("a.parquet", {"delimiter": ","}),
+        ("a.csv", {"missing_features": "mean"}),
+    ],
+    ids=["L49-npz", "L49-npy", "L49-mtx", "L49-graphml", "L49-gml", "L49-parquet", "L49-csv"],
+)
+def test_an_option_that_a_format_does_not_take_is_refused(name, option, tmp_path):
+    (tmp_path / name).write_bytes(b"x")
+    if name == "a.npy":
+        np.save(tmp_path / name, np.array([[0, 1], [1, 2], [2, 3], [3, 4]]))
+    with pytest.raises(UsageError, match="does not take") as caught:
+        read_graph(tmp_path / name, **option)
+    assert caught.value.code == "OPTION"
+
+
+@pytest.mark.parametrize("name", ["e.npz", "e.npy"])
+def test_weights_in_arrays_are_left_out_and_edges_of_weight_zero_too(name, tmp_path):
+    edges, weight = np.array([[0, 1, 2], [1, 2, 3]]), np.array([2.5, 1, 0])
+    if name == "e.npz":
+        np.savez(tmp_path / name, edge_index=edges, edge_weight=weight)
+    else:
+        np.save(tmp_path / name, np.vstack([edges, weight]).T[[0, 1, 2, 0]])
+    plain = read_graph(tmp_path / name, weight="none")
+    assert (plain.links.tolist(), plain.link_weight) == ([[0, 1, 2], [1, 2, 3]], None)
+    dropped = read_graph(tmp_path / name, drop_zero=True)
+    assert (dropped.num_nodes, dropped.links.tolist()) == (4, [[0, 1], [1, 2]])
+    assert dropped.link_weight.tolist() == [2.5, 1]
+
+
+def test_weights_of_an_adjacency_have_no_column(tmp_path):
+    sp.save_npz(tmp_path / "a.npz", sp.csr_array([[0, 2.0], [2.0, 0]]))
+    assert read_graph(tmp_path / "a.npz").link_weight.tolist() == [2]
+    assert read_graph(tmp_path / "a.npz", weight="none").link_weight is None
+    with pytest.raises(UsageError) as caught:
+        read_graph(tmp_path / "a.npz", weight="cost")
+    assert caught.value.code == "WEIGHT_COLUMN"
+
+
+def test_a_stored_graph_that_went_one_way_is_refused_where_that_is_an_error(tmp_path):
+    write_npz(
+        Graph.from_edges([[0, 1], [1, 2]], edge_weight=[2, 3], ordered=True), tmp_path / "g.npz"
+    )
+    with pytest.raises(DataError) as caught:
+        read_graph(tmp_path / "g.npz", directed="error")
+    assert caught.value.code == "DIRECTED"
+    assert read_graph(tmp_path / "g.npz", weight="none").link_weight is None

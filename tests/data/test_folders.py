@@ -57,7 +57,7 @@ def test_the_raw_folder_of_ogb(tmp_path, caplog):
         assert graph.y.tolist() == [0, 1, 0, 2]
         assert graph.link_weight.tolist() == [2, 3]
         assert graph.name == tmp_path.name
-    assert "left out: node_year.csv.gz, num-edge-list.csv.gz" in caplog.text
+    assert "left out: node_year.csv.gz" in caplog.text
 
 
 def test_several_labels_of_a_node_are_left_out(tmp_path):
@@ -122,7 +122,8 @@ def test_a_paper_without_words_is_refused_and_the_cure_works(tmp_path):
         (OGB, {"num-node-list.csv.gz": "nan\n"}, "FIELDS", "number of nodes"),
         (OGB, {"edge.csv.gz": "0,1\n1,9\n"}, "INDEX_RANGE", "9"),
         (OGB, {"edge.csv.gz": "0,1\n1\n"}, "FIELDS", "line 2"),
-        (OGB, {"edge.csv.gz": "0,1.5\n"}, "FIELDS", "whole numbers"),
+        (OGB, {"edge.csv.gz": "0,1.5\n1,2\n"}, "FIELDS", "whole numbers"),
+        (OGB, {"num-edge-list.csv.gz": "7\n"}, "FOLDER_LAYOUT", "states 7"),
         (OGB, {"node-feat.csv.gz": "a,b\n"}, "FEATURE_DTYPE", "line 1"),
         (OGB, {"node-feat.csv.gz": "1\n2\n"}, "NODE_SET_MISMATCH", "x must have"),
         (GEOM, {"out1_node_feature_label.txt": None}, "CANNOT_READ", "is missing"),

@@ -135,3 +135,10 @@ def test_json_in_another_encoding_is_refused(tmp_path):
     with pytest.raises(DataError) as caught:
         read_graph(tmp_path / "g.json")
     assert caught.value.code == "ENCODING"
+
+
+def test_ends_of_edges_are_names_where_nodes_have_no_ids(tmp_path):
+    nodes, links = [{"name": "A"}, {"name": "B"}], [{"source": "B", "target": "A"}]
+    (tmp_path / "g.cyjs").write_text(json.dumps({"nodes": nodes, "links": links}))
+    graph = read_graph(tmp_path / "g.cyjs")
+    assert (list(graph.ids), graph.links.tolist()) == (["A", "B"], [[0], [1]])

@@ -133,3 +133,53 @@ def test_features_of_a_file_replace_attributes(tmp_path):
     (tmp_path / "x.csv").write_text("id,f\nalone,4\nc,3\nb,2\né n,1\n")
     graph = read_graph(tmp_path / "g.graphml", features=tmp_path / "x.csv")
     assert (graph.feature_names, graph.x[:, 0].tolist()) == (("f",), [1, 2, 3, 4])
+
+
+def graphml(inside, default="undirected", keys=""):
+    return f'<graphml>{keys}<graph edgedefault="{default}">{inside}</graph></graphml>'
+
+
+NODES = '<node id="a"/><node id="b"/><node id="c"/>'
+
+
+def test_nested_graphs_mixed_edges_and_defaults_of_graphml(tmp_path):
+    path = tmp_path / "g.graphml"
+    inner = '<node id="d"><graph><node id="e"/><edge source="e" target="a"/></graph></node>'
+    path.write_text(graphml(NODES + inner + '<edge source="a" target="b"/>'))
+    graph = read_graph(path)
+    assert (graph.num_nodes, graph.links.shape[1]) == (5, 2)
+    edges = '<edge source="a" target="b" directed="true"/><edge source="b" target="c"/>'
+    path.write_text(graphml(NODES + edges))
+    assert read_graph(path).links.tolist() == [[0, 1], [1, 2]]
+    keys = (
+        '<key id="w" for="edge" attr.name="weight" attr.type="double"><default>1.5</default></key>'
+    )
+    edges = (
+        '<edge source="a" target="b"><data key="w">4</data></edge><edge source="b" target="c"/>'
+    )
+    path.write_text(graphml(NODES + edges, keys=keys))
+    assert read_graph(path).link_weight.tolist() == [4, 1.5]
+
+
+def test_edges_with_one_id_are_different_edges(tmp_path):
+    path = tmp_path / "g.graphml"
+    path.write_text(graphml(NODES + '<edge id="0" source="a" target="b"/>' * 3))
+    assert read_graph(path).notes["repeats"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (graphml(NODES + '<edge source="a" target="zz"/>'), "leads to 'zz'"),
+        (graphml(NODES + NODES), "two nodes have the id 'a'"),
+        (graphml(NODES + "<hyperedge/>"), "hyperedges"),
+        ("<graphml><graph/><graph/></graphml>", "it holds 2 graphs"),
+    ],
+    ids=["L37-end", "L37-twice", "L37-hyperedge", "L37-graphs"],
+)
+def test_what_would_be_another_graph_is_refused(text, message, tmp_path):
+    path = tmp_path / "g.graphml"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_graph(path)
+    assert caught.value.code == "GRAPHML_CORRUPT"

@@ -77,3 +77,23 @@ def test_what_is_no_network_is_refused(text, code, message, tmp_path):
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path, text)
     assert caught.value.code == code
+
+
+def test_a_matrix_of_two_kinds_and_relations(tmp_path, caplog):
+    path = tmp_path / "g.net"
+    path.write_text("*Vertices 5 2\n*Matrix\n1 0 1\n0 3 0\n")
+    graph = read_graph(path)
+    assert (graph.links.tolist(), graph.num_nodes) == ([[0, 0, 1], [2, 4, 3]], 5)
+    assert graph.link_weight.tolist() == [1, 1, 3]
+    path.write_text("*Vertices 3\n*Arcs :1 'a'\n1 2 1\n*Arcs :2 'b'\n2 3 1\n")
+    assert read_graph(path).links.tolist() == [[0, 1], [1, 2]]
+    assert "links of 2 relations" in caplog.text
+
+
+@pytest.mark.parametrize("label", ['"Ann \\"x\\" Lee"', '"Ann Lee'])
+def test_a_quote_within_a_label_is_refused(label, tmp_path):
+    path = tmp_path / "g.net"
+    path.write_text(f'*Vertices 2\n1 {label}\n2 "b"\n*Edges\n1 2\n')
+    with pytest.raises(DataError, match="line 2: expected a quote") as caught:
+        read_graph(path)
+    assert caught.value.code == "PAJEK_CORRUPT"

@@ -4,8 +4,9 @@ import shlex
 
 import pytest
 
+from vgae.data.reading import Reading
 from vgae.data.splits import read_split
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.recipes import PAPER
 from vgae.report.views import GRAPHS as VIEW
 from vgae.runs.graphs import GraphSource, train_run
@@ -69,3 +70,10 @@ def test_the_folder_of_a_run_is_its_split(timed, tmp_path):
     for given in (timed.folder, timed.folder / "split.npz"):
         assert split_config(given)["split"]["by_time"] == "when"
     assert split_config(None) == split_config(tmp_path) == {}
+
+
+@pytest.mark.parametrize("option", [{"merge": "sum"}, {"weight": "none"}, {"columns": ("a", "b")}])
+def test_options_of_files_are_refused_beside_a_data_set(option):
+    with pytest.raises(UsageError, match="stdlib is a data set") as caught:
+        open_graph("stdlib", "raw", Reading(**option))
+    assert caught.value.code == "OPTION"

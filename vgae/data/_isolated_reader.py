@@ -52,7 +52,7 @@ def is_numbers(value: Any) -> bool:
     return getattr(value, "ndim", 0) == 2 and value.dtype.kind in "biufc"
 
 
-def read_mat(path: str) -> tuple[Arrays, list[str]]:
+def read_mat(path: str, graph: str | None) -> tuple[Arrays, list[str]]:
     """Return the arrays of a MATLAB file, and messages."""
     import scipy.io
     import scipy.sparse as sp
@@ -66,12 +66,19 @@ def read_mat(path: str) -> tuple[Arrays, list[str]]:
         found["A"] = problem.reshape(-1)[0]["A"]
     named = {name.lower(): name for name in found}
     square = {k for k, v in found.items() if is_numbers(v) and v.shape[0] == v.shape[1] > 1}
-    graph = next((named[name] for name in GRAPHS if named.get(name) in square), None)
+    if graph is not None and graph not in square:
+        shown = ", ".join(sorted(square))[:200] or "none"
+        raise Refused(
+            "MAT_GRAPH",
+            f"{graph!r:.60} (weight, --weight) is none of its square matrices, {shown}",
+        )
+    graph = graph or next((named[name] for name in GRAPHS if named.get(name) in square), None)
     if graph is None:
         matrices = [name for name in square if sp.issparse(found[name])]
         if len(matrices) != 1:
             what = "a square matrix network, net, A or adjacency"
-            raise Refused("MAT_GRAPH", f"it has no graph: {what}; found {listed}")
+            cure = "; choose one by weight='NAME' (--weight NAME)" if square else ""
+            raise Refused("MAT_GRAPH", f"it has no graph: {what}; found {listed}{cure}")
         (graph,) = matrices
     used, arrays = {graph}, parts_of("adj", found[graph])
     notes = [f"graph from {graph}"]
@@ -211,7 +218,10 @@ def answer(read: Callable[[], tuple[Arrays, list[str]]], kind: str, output: str)
         return {"code": "UNPACKED_SIZE", "message": "it takes more memory than its size allows"}
     except Exception as error:
         reason = ascii(str(error) or type(error).__name__)[1:-1][:120]
-        return {"code": f"{kind.upper()}_CORRUPT", "message": f"it is damaged ({reason})"}
+        return {
+            "code": f"{kind.upper()}_CORRUPT",
+            "message": f"it is damaged ({reason}); download it again",
+        }
     return {"notes": notes}
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from vgae.data.matrices import sparse_from_arrays
 from vgae.data.npy import npy_shape, read_npy
 from vgae.data.reading import Reading
-from vgae.errors import DataError, printable
+from vgae.errors import DataError, UsageError, printable
 from vgae.graphs.graph import Graph
 from vgae.graphs.interop import from_scipy
 
@@ -110,9 +110,9 @@ def graph_of_arrays(
     taken = _Taken(arrays)
     adj, edges = taken.matrix(_ADJ), taken.one(_EDGES)
     if adj is not None:
-        links = from_scipy(adj)
+        links = from_scipy(weighed_matrix(adj, reading))
     elif edges is not None:
-        links = _links(taken, *edges)
+        links = _links(taken, *edges, reading)
     else:
         raise _no_graph(arrays, pickled)
     x, labels, ids = taken.matrix(_X), taken.matrix(_Y), taken.one(_NAMES)
@@ -120,7 +120,9 @@ def graph_of_arrays(
     y, label_names = found or Labels(None)
     label_names = label_names or _names(taken, _Y_NAMES, None)
     nodes = {"x": x, "y": y, "node_ids": None if ids is None else ids[1].tolist()}
-    if links.get("num_nodes") is None and x is None and ids is None and y is not None:
+    if adj is None and "num_nodes" not in arrays and (x is not None or ids is not None):
+        links["num_nodes"] = None  # from_edges takes that of x or of the names
+    elif links.get("num_nodes") is None and y is not None:
         links["num_nodes"] = len(y)
     feature_names = _names(taken, _X_NAMES, None if x is None else x.shape[-1])
     left = [*sorted(set(arrays) - taken.used), *(f"{key} (pickled)" for key in pickled)]
@@ -136,14 +138,49 @@ def graph_of_arrays(
     )
 
 
-def _links(taken: _Taken, name: str, edges: np.ndarray) -> dict[str, Any]:
-    weight, count = taken.one(_WEIGHT), taken.one(["num_nodes"])
-    return {
-        "edges": oriented(edges, name),
-        "edge_weight": None if weight is None else weight[1].reshape(-1),
-        "num_nodes": None if count is None else _count(count[1]),
-        "ordered": True,
-    }
+def _links(taken: _Taken, name: str, edges: np.ndarray, reading: Reading) -> dict[str, Any]:
+    given = reading.weight not in (None, "none")
+    weight, count = taken.one((reading.weight,) if given else _WEIGHT), taken.one(["num_nodes"])  # pyright: ignore
+    if given and weight is None:
+        raise DataError(
+            "WEIGHT_COLUMN",
+            f"it has no array {reading.weight!r:.60} (weight, --weight); it has"
+            f" {printable(', '.join(taken.arrays))[:200]} (--weight none ignores all).",
+        )
+    values = None if weight is None else weight[1].reshape(-1)
+    stated = {} if count is None else {"num_nodes": _count(count[1])}
+    return {**weighed(oriented(edges, name), values, reading), **stated, "ordered": True}
+
+
+def weighed(edges: np.ndarray, weight: np.ndarray | None, reading: Reading) -> dict[str, Any]:
+    """Return edges and weights as arguments of :meth:`vgae.Graph.from_edges`.
+
+    With ``reading.weight == "none"`` they have no weights. ``reading.drop_zero`` leaves out those
+    of weight zero; then the number of nodes is that of all edges.
+    """
+    if weight is None or reading.weight == "none":
+        return {"edges": edges, "edge_weight": None}
+    if reading.drop_zero and weight.shape == edges.shape[1:] and (weight == 0).any():
+        log.info("%d edges of weight zero left out", (weight == 0).sum())
+        kept = {"edges": edges[:, weight != 0], "edge_weight": weight[weight != 0]}
+        return {**kept, "num_nodes": int(edges.max()) + 1}
+    return {"edges": edges, "edge_weight": weight}
+
+
+def weighed_matrix(adj: Any, reading: Reading) -> Any:
+    """Return an adjacency, with ones as its entries if ``reading.weight == "none"``."""
+    check_entries_are_weights(reading, "the entries of the adjacency")
+    return (adj != 0).astype(np.float32) if reading.weight == "none" else adj
+
+
+def check_entries_are_weights(reading: Reading, weights: str) -> None:
+    """Raise ``UsageError`` if ``reading.weight`` is the name of a column."""
+    if reading.weight not in (None, "none"):
+        raise UsageError(
+            "WEIGHT_COLUMN",
+            f"the weights are {weights}, there is no column {reading.weight!r:.60} (weight,"
+            " --weight); leave it out, or give 'none' for links without weights.",
+        )
 
 
 def _no_graph(arrays: Mapping[str, np.ndarray], pickled: Sequence[str]) -> DataError:
@@ -242,7 +279,7 @@ def may_hold_graph(path: Path) -> bool:
 def read_npy_adjacency(path: Path, reading: Reading, name: str) -> Graph:
     """Return the graph of a square array, whose entries are weights."""
     options: dict[str, Any] = {"merge": reading.merge, "directed": reading.directed}
-    return Graph.from_scipy(read_npy(path), **options, name=name)
+    return Graph.from_scipy(weighed_matrix(read_npy(path), reading), **options, name=name)
 
 
 def read_npy_edges(path: Path, reading: Reading, name: str) -> Graph:
@@ -265,9 +302,9 @@ def read_npy_edges(path: Path, reading: Reading, name: str) -> Graph:
     if ends.dtype.kind == "f" and (ends == np.floor(ends)).all() and (np.abs(ends) < 2**53).all():
         ends = ends.astype(np.int64)
     log.info("%s: %s edges%s", path, f"{edges.shape[1]:,}", " with weights" * (len(edges) > 2))
+    check_entries_are_weights(reading, "the third numbers")
     return Graph.from_edges(
-        ends,
-        edge_weight=edges[2] if len(edges) > 2 else None,
+        **weighed(ends, edges[2] if len(edges) > 2 else None, reading),
         merge=reading.merge,
         directed=reading.directed,
         name=name,

@@ -3,15 +3,16 @@
 The names of the nodes are their ids, or the attribute ``Reading.id_column``. An attribute that is
 a number at every node is a feature, unless it states a place, a size or a colour, or is computed
 from the links (such as the ``modularity_class`` of Gephi), which would tell a model about hidden
-links. The weight of an edge is its attribute ``weight`` or ``value``, or ``Reading.weight``. The
-label of a node is the attribute ``Reading.label_column``. All other attributes are left out, with
-a message that names them.
+links; nor are whole numbers whose name is one of classes. With ``Reading.encode``, attributes of
+any kind are encoded. The weight of an edge is its attribute ``weight`` or ``value``, or
+``Reading.weight``. The label of a node is the attribute ``Reading.label_column``. All other
+attributes are left out, with a message that names them.
 """
 
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from vgae.data.array_graphs import Labels, labels_of
 from vgae.data.reading import Reading
 from vgae.data.text import normalised, parse_number, typed_names
 from vgae.errors import DataError, printable
+from vgae.graphs.encoding import TableEncoder, encode_table
 from vgae.graphs.graph import Graph, NodeId
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ _DRAWN = {
     *("selected", "degreelayout", "pid", "for", "start", "end", "index", "vx", "vy", "fx", "fy"),
     *("fixed", "suid", "graphics"),
 }
+# Whole numbers of these names are classes in the networks of Newman and in the examples of d3.
+_CLASSES = {"value", "group", "class", "category", "club", "gt", "target", "block"}
 _FROM_LINKS = {
     *("degree", "indegree", "outdegree", "weighteddegree", "weightedindegree", "pagerank"),
     *("weightedoutdegree", "pageranks", "modularityclass", "modularity", "eccentricity", "hub"),
@@ -85,9 +89,8 @@ def graph_of_document(document: Document, reading: Reading, name: str) -> Graph:
     weight = _weights(document, reading)
     if weight is not None and reading.drop_zero:
         edges, weight = edges[:, weight != 0], weight[weight != 0]
-    x, feature_names, y, used = _columns(document, reading)
-    _tell(document, used)
-    return Graph.from_edges(
+    x, feature_names, y, encoder = _columns(document, reading)
+    graph = Graph.from_edges(
         edges,
         edge_weight=weight,
         num_nodes=len(names),
@@ -101,6 +104,12 @@ def graph_of_document(document: Document, reading: Reading, name: str) -> Graph:
         ordered=document.directed,
         name=name,
     )
+    return replace(graph, feature_encoder=encoder)
+
+
+def _keys(document: Document) -> list[str]:
+    """Return the names of all attributes of nodes."""
+    return list(dict.fromkeys(key for node in document.nodes for key in node))
 
 
 def _names(document: Document, reading: Reading) -> list[NodeId]:
@@ -114,7 +123,7 @@ def _names(document: Document, reading: Reading) -> list[NodeId]:
             raise DataError(
                 "NODE_ID",
                 f"{document.path}: {found.count(None)} nodes have no attribute {given!r:.60}"
-                " (id_column, --id-column).",
+                f" (id_column, --id-column); they have {_shown(_keys(document)) or 'none'}.",
             )
         usable = all(isinstance(value, str | int) and value != "" for value in found)
         if given or (usable and len(set(map(str, found))) == len(found)):
@@ -122,6 +131,8 @@ def _names(document: Document, reading: Reading) -> list[NodeId]:
             log.info("%s: names of the nodes from %r", document.path, key)
         elif any(value is not None for value in found):
             log.info("%s: names of the nodes are ids; %r is not unique", document.path, key)
+    else:
+        _tell_names(document)
     for value in ids:
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             what = f"names of nodes must be text or integers, got {value!r:.60}"
@@ -130,6 +141,16 @@ def _names(document: Document, reading: Reading) -> list[NodeId]:
         return ids
     texts = [str(value) for value in ids]
     return list(typed_names(texts)) if all(isinstance(v, str) for v in ids) else [*texts]
+
+
+def _tell_names(document: Document) -> None:
+    """Log an attribute that may name the nodes."""
+    for key in ("name", "label"):
+        found = [node.get(key) for node in document.nodes]
+        if all(isinstance(name, str) for name in found) and len({*found}) == len(found):
+            what = "%s: names of the nodes are their ids; id_column=%r (--id-column %s) changes it"
+            log.info(what, document.path, key, key)
+            return
 
 
 def _weights(document: Document, reading: Reading) -> np.ndarray | None:
@@ -171,44 +192,70 @@ def _weights(document: Document, reading: Reading) -> np.ndarray | None:
 
 def _columns(
     document: Document, reading: Reading
-) -> tuple[np.ndarray | None, list[str], Labels | None, list[str]]:
-    """Return features, their names, labels, and the names of the attributes that are used."""
+) -> tuple[np.ndarray | None, Sequence[str], Labels | None, TableEncoder | None]:
+    """Return features, their names, labels, and the encoder, and log what is left out."""
+    path, texts = document.path, dict[str, Sequence[str | None]]()
     features: dict[str, np.ndarray] = {}
-    labels, used = None, list[str]()
-    keys = dict.fromkeys(key for node in document.nodes for key in node)
-    for key in keys:
+    labels, used, classes = None, list[str](), list[str]()
+    for key in _keys(document):
         values = [node.get(key) for node in document.nodes]
+        plain = _plain(key)
         if key == reading.label_column:
             used.append(key)
-            labels = labels_of(_label_array(values), document.path)
-        elif key not in (reading.id_column, document.name_attribute):
-            column = _feature(values)
-            plain = _plain(key)
-            if column is None or (column.shape[1] == 1 and plain in _DRAWN | _FROM_LINKS):
-                continue
+            labels = labels_of(_label_array(values), path)
+            continue
+        column = _feature(values)
+        is_wide = column is not None and column.shape[1] > 1
+        is_name = key in (reading.id_column, document.name_attribute)
+        if is_name or (plain in _DRAWN | _FROM_LINKS and not is_wide):
+            continue
+        if reading.encode != "none" and not is_wide:
+            texts[key] = [None if value is None else str(value) for value in values]
+        elif column is not None and plain in _CLASSES and not is_wide and _are_whole(column):
+            classes.append(key)
+        elif column is not None:
             used.append(key)
-            width = column.shape[1]
-            names = [key] if width == 1 else [f"{key}_{k}" for k in range(width)]
+            names = [f"{key}_{k}" for k in range(column.shape[1])] if is_wide else [key]
             features.update(zip(names, column.T, strict=True))
-    if "x" in used and labels is None and "y" in keys and reading.label_column is None:
+    if "x" in used and labels is None and "y" in _keys(document) and not reading.label_column:
         # As Graph.to_networkx(features=True) writes them.
         used.append("y")
-        labels = labels_of(_label_array([node.get("y") for node in document.nodes]), document.path)
+        labels = labels_of(_label_array([node.get("y") for node in document.nodes]), path)
+    _tell(document, [*used, *texts], classes)
+    if texts:
+        table = {**texts, **features}
+        encoded = encode_table(table, reading.encode)
+        return encoded.x, encoded.feature_names, labels, encoded.encoder
     x = np.stack([*features.values()], axis=1) if features else None
-    return x, [*features], labels, used
+    return x, [*features], labels, None
 
 
-def _tell(document: Document, used: Sequence[str]) -> None:
+def _are_whole(column: np.ndarray) -> bool:
+    return bool((column == np.floor(column)).all())
+
+
+def _tell(document: Document, used: Sequence[str], classes: Sequence[str]) -> None:
     """Log which attributes are features, and which are left out."""
     path = document.path
+    for key in classes:
+        log.warning(
+            "%s: the whole numbers %r may be classes, and are left out; label_column=%r"
+            " (--label-column %s) takes them as labels, encode={%r: 'number'} (--encode %s=number)"
+            " as a feature",
+            *(path, key, key, key, key, key),
+        )
     if used:
         log.info("%s: features and labels from %s", path, _shown(used))
-    keys = dict.fromkeys(key for node in document.nodes for key in node)
-    rest = [key for key in keys if key not in used]
+    keys = _keys(document)
+    rest = [key for key in keys if key not in used and key not in classes]
     if derived := [key for key in rest if _plain(key) in _FROM_LINKS]:
         log.info("%s: %s left out: computed from the links", path, _shown(derived))
     if others := [key for key in rest if _plain(key) not in _DRAWN | _FROM_LINKS]:
-        log.info("%s: %s left out: not a number at every node", path, _shown(others))
+        log.info(
+            "%s: %s left out: not a number at every node (encode='auto', --encode auto)",
+            path,
+            _shown(others),
+        )
 
 
 def _feature(values: list[Any]) -> np.ndarray | None:

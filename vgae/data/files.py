@@ -1,19 +1,23 @@
 """Reading of graphs from files and folders: the formats, and the choice among them."""
 
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vgae.data.array_graphs import (
+    check_entries_are_weights,
     graph_of_arrays,
     is_adjacency,
     read_npy_adjacency,
     read_npy_edges,
+    weighed_matrix,
 )
 from vgae.data.dialects import header_hint
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
-from vgae.data.folders import folder_reader, read_citations
+from vgae.data.folders import FOLDER_OPTIONS, folder_reader, read_citations
 from vgae.data.graph_npz import graph_name, is_stored_graph, stored_graph
 from vgae.data.graph_npz import read_npz as read_npz
 from vgae.data.graph_npz import write_npz as write_npz
@@ -52,6 +56,8 @@ class Format(NamedTuple):
         is_text: Whether files may also be compressed.
         counted: Whether a file gives the number of nodes, not only their links.
         attributes: Whether a file may give names, features or labels of the nodes.
+        options: Fields of :class:`vgae.data.reading.Reading` that it takes, beside those that all
+            take.
     """
 
     read: Reader
@@ -59,6 +65,7 @@ class Format(NamedTuple):
     is_text: bool = True
     counted: bool = True
     attributes: bool = False
+    options: frozenset[str] = frozenset()
 
 
 def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
@@ -112,14 +119,8 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
     if is_frame(path):
         return graph_in_frame(path, features, reading)
     path = Path(path)
-    if _is_folder(path):
-        known, name = Format(folder_reader(path), attributes=True), graph_name(path.resolve())
-    else:
-        file_size(path)
-        known, name = _format_of(path, reading), graph_name(unpacked_name(path))
-    if features is None:
-        options_of_tables = ("encode",) if known.attributes else TABLE_OPTIONS
-        refuse_table_options(reading, "without features", options_of_tables)
+    known, name = _known(path, reading)
+    _refuse_others(path, reading, known, has_features=features is not None)
     rows = None if features is None else features_in(features, reading)
     with naming(path):
         graph = known.read(path, reading, name)
@@ -138,6 +139,47 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
             f" features or an attribute of nodes, and {path} has none of this name.",
         )
     return graph
+
+
+def taken_options(path: str | os.PathLike[str], *, has_features: bool) -> frozenset[str]:
+    """Return the fields of :class:`vgae.data.reading.Reading` that a file or folder takes.
+
+    Args:
+        path: The file or folder of the graph.
+        has_features: Whether features are in another file.
+
+    Raises:
+        DataError: As :func:`read_graph` for a path that is no graph.
+    """
+    return _taken(_known(Path(path), Reading())[0], has_features=has_features)
+
+
+def _known(path: Path, reading: Reading) -> tuple[Format, str]:
+    """Return the format of a file or folder, and the name of its graph."""
+    if not _is_folder(path):
+        file_size(path)
+        return _format_of(path, reading), graph_name(unpacked_name(path))
+    reader = folder_reader(path)
+    known = Format(reader, attributes=True, options=FOLDER_OPTIONS[reader])
+    return known, graph_name(path.resolve())
+
+
+def _taken(known: Format, *, has_features: bool) -> frozenset[str]:
+    return known.options | _OF_ALL | (_OF_FEATURES if has_features else frozenset())
+
+
+def _refuse_others(path: Path, reading: Reading, known: Format, *, has_features: bool) -> None:
+    """Raise ``UsageError`` if an option is given that is not one of the format."""
+    taken = _taken(known, has_features=has_features)
+    others = [name for name in reading.to_dict() if name not in taken]
+    refuse_table_options(reading, "without features", [n for n in others if n in TABLE_OPTIONS])
+    if others:
+        flag = {"time": "split-by-time"}.get(others[0], others[0].replace("_", "-"))
+        raise UsageError(
+            "OPTION",
+            f"{path}: this format does not take {others[0]} (--{flag}); leave it out. It takes"
+            f" {', '.join(sorted(taken))}.",
+        )
 
 
 def _is_folder(path: Path) -> bool:
@@ -208,11 +250,24 @@ def _read_npz(path: Path, reading: Reading, name: str) -> Graph:
     if holds_sparse(arrays):
         return _of_matrix(sparse_from_arrays(arrays), reading, name)
     if is_stored_graph(arrays):
-        return stored_graph(arrays, name)
+        return _as_asked(stored_graph(arrays, name), reading)
     return graph_of_arrays(arrays, name, reading, pickled=pickled, where=path)
 
 
+def _as_asked(graph: Graph, reading: Reading) -> Graph:
+    """Return a stored graph without its weights if these are not asked for."""
+    if reading.directed == "error" and (one_way := graph.notes.get("one_way")):
+        raise DataError(
+            "DIRECTED",
+            f"{one_way} of its links went one way only before it was stored; use"
+            " directed='symmetrize' (--directed symmetrize) to keep them.",
+        )
+    check_entries_are_weights(reading, "link_weight")
+    return replace(graph, link_weight=None) if reading.weight == "none" else graph
+
+
 def _of_matrix(matrix: Any, reading: Reading, name: str) -> Graph:
+    matrix = weighed_matrix(matrix, reading)
     if zeros := int((matrix.data == 0).sum()):
         log.info("%s: %d stored zeros are no links", name, zeros)
     return Graph.from_scipy(matrix, merge=reading.merge, directed=reading.directed, name=name)
@@ -243,22 +298,59 @@ def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
     )
 
 
+_OF_ALL = frozenset(("format", "directed", "merge"))
+_OF_FEATURES = frozenset(
+    ("id_column", "label_column", "encode", "missing_features", "encoding", "normalize")
+)
+_OF_EDGES = frozenset(("columns", "weight", "time", "two_sided", "drop_zero", "normalize"))
+_OF_TEXT = frozenset(("delimiter", "header", "encoding", "comment"))
+_OF_TABLE = frozenset(("delimiter", "encoding", "weight", "normalize"))
+_OF_ARRAYS = frozenset(("weight", "drop_zero"))
+_OF_MATRIX = frozenset(("weight",))
+_OF_DOCUMENT = frozenset(
+    ("weight", "drop_zero", "normalize", "id_column", "label_column", "encode")
+)
+_OF_CITATIONS = frozenset(("missing_features", "encoding", "normalize"))
+
+_TEXT_OF_EDGES = Format(
+    _read_edges,
+    (".csv", ".tsv", ".txt", ".edges", ".edgelist"),
+    counted=False,
+    options=_OF_EDGES | _OF_TEXT,
+)
+_PARQUET = Format(_read_parquet, (".parquet",), is_text=False, counted=False, options=_OF_EDGES)
+_NPY = Format(read_npy_edges, (".npy",), is_text=False, counted=False, options=_OF_ARRAYS)
+_H5AD = Format(
+    read_h5ad,
+    (".h5ad",),
+    is_text=False,
+    attributes=True,
+    options=frozenset(("weight", "label_column")),
+)
+
+
+def _document(read: Reader, suffixes: tuple[str, ...], *more: str) -> Format:
+    return Format(read, suffixes, attributes=True, options=_OF_DOCUMENT | {*more})
+
+
 FORMATS = {
-    "npz": Format(_read_npz, (".npz",), is_text=False),
-    "npy": Format(read_npy_edges, (".npy",), is_text=False, counted=False),
-    "npy-adjacency": Format(read_npy_adjacency, is_text=False),
-    "parquet": Format(_read_parquet, (".parquet",), is_text=False, counted=False),
-    "mat": Format(read_mat, (".mat",), is_text=False, attributes=True),
-    "h5ad": Format(read_h5ad, (".h5ad",), is_text=False, attributes=True),
-    "edges": Format(_read_edges, (".csv", ".tsv", ".txt", ".edges", ".edgelist"), counted=False),
-    "adjacency": Format(read_adjacency_text),
-    "mtx": Format(_read_mtx, (".mtx",)),
-    "graphml": Format(read_graphml, (".graphml",), attributes=True),
-    "gexf": Format(read_gexf, (".gexf",), attributes=True),
-    "gml": Format(read_gml, (".gml",), attributes=True),
-    "json": Format(read_json_graph, (".json",), attributes=True),
-    "pajek": Format(read_pajek, (".net", ".paj"), attributes=True),
-    "cites": Format(read_citations, (".cites", ".content"), attributes=True),
+    "npz": Format(_read_npz, (".npz",), is_text=False, options=_OF_ARRAYS),
+    "npy": _NPY,
+    "npy-adjacency": Format(read_npy_adjacency, is_text=False, options=_OF_MATRIX),
+    "parquet": _PARQUET,
+    "mat": Format(read_mat, (".mat",), is_text=False, attributes=True, options=_OF_MATRIX),
+    "h5ad": _H5AD,
+    "edges": _TEXT_OF_EDGES,
+    "adjacency": Format(read_adjacency_text, options=_OF_TABLE),
+    "mtx": Format(_read_mtx, (".mtx",), options=_OF_MATRIX),
+    "graphml": _document(read_graphml, (".graphml",)),
+    "gexf": _document(read_gexf, (".gexf",)),
+    "gml": _document(read_gml, (".gml",), "encoding"),
+    "json": _document(read_json_graph, (".json", ".cyjs")),
+    "pajek": _document(read_pajek, (".net", ".paj"), "encoding"),
+    "cites": Format(
+        read_citations, (".cites", ".content"), attributes=True, options=_OF_CITATIONS
+    ),
 }
 """Formats of graphs by name."""
 
@@ -283,6 +375,9 @@ _CONVERSIONS = {
     ".xml": "; if it is GraphML, rename it to .graphml",
     ".dat": "; if it is text with two names a line, add --format edges",
     ".feather": "; save it as .parquet",
-    ".tar": "; unpack it and give the file or folder",
-    ".7z": "; unpack it and give the file or folder",
+    **dict.fromkeys(
+        (".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".zst", ".zip", ".gz", ".bz2", ".xz"),
+        "; unpack it and give the file or folder",
+    ),
+    **dict.fromkeys((".clu", ".vec"), "; it belongs to a network of Pajek: give the .net"),
 }

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from vgae.data.array_graphs import labels_of
+from vgae.data.array_graphs import check_entries_are_weights, labels_of, weighed
 from vgae.data.packed import whole
 from vgae.data.reading import Reading
 from vgae.data.text import normalised, parse_number, read_lines, split_records, typed_names
@@ -32,7 +32,7 @@ from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.reading import brief, file_size, parsed_json
 
 log = logging.getLogger(__name__)
-
+Reader = Callable[[Path, Reading, str], Graph]
 _SUFFIXES = ("", ".gz", ".bz2", ".xz", ".zip")
 _CLASSES = ("target", "ml_target", "page_type", "mature", "label")
 _WIDEST = 10**7
@@ -53,7 +53,7 @@ class Rows(NamedTuple):
     labels: Sequence[str] | None = None
 
 
-def folder_reader(path: Path) -> Callable[[Path, Reading, str], Graph]:
+def folder_reader(path: Path) -> Reader:
     """Return the reader of a folder.
 
     Raises:
@@ -155,15 +155,6 @@ def geom_features(path: Path, reading: Reading) -> Rows:
     return Rows(list(typed_names(names)), _features_of(rows, path, is_text=True), labels)
 
 
-def read_lists(path: Path, kind: str, reading: Reading) -> Rows:
-    """Return features in lists: ``.json`` of MUSAE, or the ``.txt`` of geom-gcn.
-
-    Raises:
-        DataError: As :func:`list_features` and :func:`geom_features`.
-    """
-    return list_features(path) if kind == ".json" else geom_features(path, reading)
-
-
 def _features_of(rows: Sequence[Sequence[float]], path: Path, *, is_text: bool = False) -> Any:
     """Return lists of numbers, or of the indices of ones, as features."""
     lengths = {*map(len, rows)}
@@ -198,7 +189,7 @@ def _features_of(rows: Sequence[Sequence[float]], path: Path, *, is_text: bool =
 def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
     raw = path if _found(path, "edge.csv") else path / "raw"
     name = path.parent.name if path.name == "raw" else name
-    counts = _column(raw, "num-node-list.csv", reading)
+    counts = _table(raw, "num-node-list.csv", reading)[:, 0]
     if len(counts) != 1:
         raise DataError("FOLDER_LAYOUT", f"{raw}: it holds {len(counts)} graphs, not one.")
     if not 0 <= counts[0] < 2**53 or counts[0] != int(counts[0]):
@@ -208,18 +199,22 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
         _table(raw, file, reading) if _found(raw, file) else None
         for file in ("node-feat.csv", "node-label.csv")
     )
-    weight = _column(raw, "edge-weight.csv", reading) if _found(raw, "edge-weight.csv") else None
+    weight, stated = (
+        _table(raw, file, reading)[:, 0] if _found(raw, file) else None
+        for file in ("edge-weight.csv", "num-edge-list.csv")
+    )
+    if stated is not None and stated.sum() != len(edges):
+        what = f"edge.csv has {len(edges)} lines and num-edge-list.csv states {stated.sum():.0f}"
+        raise DataError("FOLDER_LAYOUT", f"{raw}: {what}; download it again.")
     if edges.shape[1] != 2 or (edges != np.floor(edges)).any():
         raise DataError("FIELDS", f"{raw}: edge.csv must have two whole numbers a line.")
     found = None if label is None else labels_of(label, raw)
-    read = ("edge.csv", "num-node-list.csv", "node-feat.csv", "node-label.csv", "edge-weight.csv")
-    used = {place.name for file in read if (place := _found(raw, file))}
-    if left := sorted(file.name for file in raw.glob("*.csv*") if file.name not in used):
-        log.info("%s: left out: %s", raw, ", ".join(left))
+    read = ("edge.csv", "node-feat.csv", "node-label.csv", "edge-weight.csv")
+    read += ("num-node-list.csv", "num-edge-list.csv")
+    _tell_others(raw, [place for file in read if (place := _found(raw, file))])
+    check_entries_are_weights(reading, "edge-weight.csv")
     return Graph.from_edges(
-        edges.astype(np.int64).T,
-        edge_weight=weight,
-        num_nodes=int(counts[0]),
+        **{**weighed(edges.astype(np.int64).T, weight, reading), "num_nodes": int(counts[0])},
         x=feat,
         y=None if found is None else found.y,
         label_names=() if found is None else found.names,
@@ -230,6 +225,13 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
     )
 
 
+def _tell_others(folder: Path, used: Sequence[Path | None]) -> None:
+    """Log the tables in a folder that are not read."""
+    others = {*folder.glob("*.csv*"), *folder.glob("*.json*")} - {*used}
+    if others:
+        log.info("%s: left out: %s", folder, ", ".join(sorted(path.name for path in others)))
+
+
 def _read_geom(path: Path, reading: Reading, name: str) -> Graph:
     pairs = _pairs(_present(path / "out1_graph_edges.txt"), reading, "\t")
     rows = geom_features(_present(path / "out1_node_feature_label.txt"), reading)
@@ -237,10 +239,11 @@ def _read_geom(path: Path, reading: Reading, name: str) -> Graph:
 
 
 def _read_musae(path: Path, reading: Reading, name: str) -> Graph:
-    (edges,) = _musae_edges(path)
+    (edges,) = _only(path, "*_edges.csv*")
     stem = edges.name.split("_edges.csv")[0]
     pairs = _pairs(edges, reading, ",")
     features, target = (_found(path, f"{stem}{end}") for end in ("_features.json", "_target.csv"))
+    _tell_others(path, [edges, features, target])
     rows = Rows(list(typed_names([*dict.fromkeys(end for pair in pairs for end in pair)])))
     if features is not None:
         rows = list_features(features)
@@ -271,7 +274,7 @@ def _musae_labels(path: Path, names: Sequence[NodeId], reading: Reading) -> list
 
 def _read_linqs(path: Path, reading: Reading, name: str) -> Graph:
     del name
-    (content,) = _linqs_contents(path)
+    (content,) = _only(path, "*.content*")
     return read_citations(content, reading, content.name.split(".content")[0])
 
 
@@ -354,10 +357,6 @@ def _table(folder: Path, name: str, reading: Reading) -> np.ndarray:
     return np.frombuffer(values).reshape(-1, width or 1)
 
 
-def _column(folder: Path, name: str, reading: Reading) -> np.ndarray:
-    return _table(folder, name, reading)[:, 0]
-
-
 def _numbers(fields: Sequence[str], path: Path, number: int) -> list[float]:
     try:
         return [parse_number(field) for field in fields]
@@ -379,19 +378,23 @@ def _present(path: Path) -> Path:
     return found
 
 
-def _musae_edges(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob("*_edges.csv*") if path.is_file())
+def _only(folder: Path, pattern: str) -> list[Path]:
+    found = [path for path in folder.glob(pattern) if path.is_file()]
     return found if len(found) == 1 else []
 
 
-def _linqs_contents(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob("*.content*") if path.is_file())
-    return found if len(found) == 1 else []
-
-
-_LOOKED_FOR: dict[Callable[[Path, Reading, str], Graph], Callable[[Path], Any]] = {
+_LOOKED_FOR: dict[Reader, Callable[[Path], Any]] = {
     _read_ogb: lambda path: _found(path, "edge.csv") or _found(path / "raw", "edge.csv"),
     _read_geom: lambda path: _found(path, "out1_graph_edges.txt"),
-    _read_musae: _musae_edges,
-    _read_linqs: _linqs_contents,
+    _read_musae: lambda path: _only(path, "*_edges.csv*"),
+    _read_linqs: lambda path: _only(path, "*.content*"),
 }
+
+_OF_LISTS = frozenset(("missing_features", "encoding", "normalize"))
+FOLDER_OPTIONS: dict[Reader, frozenset[str]] = {
+    _read_ogb: frozenset(("weight", "drop_zero", "encoding")),
+    _read_geom: _OF_LISTS,
+    _read_musae: _OF_LISTS | {"label_column"},
+    _read_linqs: _OF_LISTS,
+}
+"""Options that readers of folders take, beside those of all formats."""

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vgae.errors import DataError
+from vgae.runtime.reading import check_head
 
 _BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]],?")
 _DIMACS = re.compile(r"p\s+[a-z]+\s+\d+\s+\d+", re.ASCII)
-_WEB_PAGE = re.compile(r"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _MOST_TITLES = 10
 _GRAPHVIZ = re.compile(r"(strict\s+)?(di)?graph\b[^{]*\{", re.IGNORECASE)
-_POINTER = "version https://git-lfs.github.com/"
 
 
 def refuse_foreign(lines: Sequence[str], path: Path) -> None:
@@ -23,20 +22,14 @@ def refuse_foreign(lines: Sequence[str], path: Path) -> None:
         path: The file.
 
     Raises:
-        DataError: ``FILE_FORMAT`` for a pointer of Git LFS, a web page, and Graphviz; ``FIELDS``
-            for lines in brackets, as Python or JSON writes lists and objects, and for those of
-            DIMACS, GDF, TGF and UCINET.
+        DataError: ``NOT_THE_FILE``; ``FILE_FORMAT`` for Graphviz; ``FIELDS`` for lines in brackets,
+            as Python or JSON writes lists and objects, and those of DIMACS, GDF, TGF and UCINET.
     """
     found = [line.strip() for line in lines if not line.isspace()]
     if not found:
         return
     name = shlex.quote(path.name)
-    if found[0].startswith(_POINTER):
-        what = "it is a pointer of Git LFS, not the file itself"
-        raise DataError("FILE_FORMAT", f"{path}: {what}; git lfs pull downloads the file.")
-    if _WEB_PAGE.match(found[0]):
-        what = "it is a web page, perhaps an error of a server"
-        raise DataError("FILE_FORMAT", f"{path}: {what}; download the file itself.")
+    check_head("\n".join(found).encode(), path)
     if _GRAPHVIZ.match(found[0]):
         cure = f"vgae.Graph.from_networkx(networkx.nx_pydot.read_dot({path.name!r}))"
         raise DataError("FILE_FORMAT", f"{path}: it is a graph of Graphviz; {cure} reads it.")

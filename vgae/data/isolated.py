@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ def read_mat(path: Path, reading: Reading, name: str) -> Graph:
     """Return the graph of a MATLAB file up to version 7.
 
     The adjacency is ``network``, ``net``, ``adjacency``, ``adj`` or ``A`` (also that of the struct
-    ``Problem`` of SuiteSparse), or the only square sparse matrix; features are ``attributes``,
-    ``features``, ``attrb`` or ``X``; labels are ``group``, ``label`` or ``gnd``, one-hot or one
-    number for each node. Capitals do not matter.
+    ``Problem`` of SuiteSparse), or the only square sparse matrix, or ``reading.weight``; features
+    are ``attributes``, ``features``, ``attrb`` or ``X``; labels are ``group``, ``label`` or
+    ``gnd``, one-hot or one number for each node. Capitals do not matter.
 
     Raises:
         DataError: ``FILE_FORMAT`` for version 7.3; ``MAT_CORRUPT``; ``MAT_GRAPH`` if there is no
@@ -49,7 +50,7 @@ def read_mat(path: Path, reading: Reading, name: str) -> Graph:
             "it is of version 7.3 of MATLAB, which is HDF5; save it in MATLAB by"
             " save('file.mat', 'network', '-v7').",
         )
-    return graph_of_arrays(_arrays("mat", path), name, reading, where=path)
+    return _graph("mat", path, reading, name)
 
 
 def read_h5ad(path: Path, reading: Reading, name: str) -> Graph:
@@ -69,19 +70,22 @@ def read_h5ad(path: Path, reading: Reading, name: str) -> Graph:
         if file.read(8) != _HDF5:
             raise DataError("H5AD_CORRUPT", "it is not HDF5; download it again.")
     optional_module("h5py", "anndata")
+    return _graph("h5ad", path, reading, name, label=reading.label_column)
+
+
+def _graph(kind: str, path: Path, reading: Reading, name: str, **options: Any) -> Graph:
     graph = None if reading.weight == "none" else reading.weight
-    arrays = _arrays("h5ad", path, {"graph": graph, "label": reading.label_column})
-    if reading.weight == "none" and "adj_data" in arrays:
-        arrays["adj_data"] = (arrays["adj_data"] != 0).astype("f4")
-    return graph_of_arrays(arrays, name, reading, where=path)
+    arrays = _arrays(kind, path, {"graph": graph, **options})
+    chosen = reading if graph is None else replace(reading, weight=None)
+    return graph_of_arrays(arrays, name, chosen, where=path)
 
 
-def _arrays(kind: str, path: Path, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _arrays(kind: str, path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arrays that the program finds in a file, and log its messages."""
     most = _MEMORY + max(limits.NPZ.always, limits.NPZ.times * path.stat().st_size)
     with tempfile.TemporaryDirectory(prefix="vgae-") as folder:
         output = Path(folder) / "graph.npz"
-        arguments = [kind, str(path.resolve()), str(output), str(most), json.dumps(options or {})]
+        arguments = [kind, str(path.resolve()), str(output), str(most), json.dumps(options)]
         try:
             # -P: the folder of the program is not one of modules.
             ended = subprocess.run(

@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 
 _ID = ("id", "key")
 _ENDS = (("source", "target"), ("from", "to"))
+_LINES = (
+    "; if each line is an object: import pandas;"
+    " pandas.read_json(%r, lines=True).to_csv('links.csv', index=False)"
+)
 _INNER = ("data", "attributes", "metadata")
 
 
@@ -24,9 +28,9 @@ def read_json_graph(path: Path, reading: Reading, name: str) -> Graph:
 
     It has a list ``nodes``, each with an ``id`` (or ``key``; or a name alone), and a list
     ``links`` or ``edges``, each with ``source`` and ``target`` (or ``from`` and ``to``), which are
-    ids, or places in ``nodes`` if these have no ids. They may be in ``elements``, with the
-    attributes in ``data`` (Cytoscape), or in ``graph`` (JSON Graph Format). Without ``nodes``, the
-    nodes are the ends of the edges; a list of pairs is a list of edges.
+    ids; or, if nodes have no ids, each a ``name`` or a place in ``nodes``. They may be in
+    ``elements``, with the attributes in ``data`` (Cytoscape), or in ``graph`` (JSON Graph Format).
+    Without ``nodes``, the nodes are the ends of the edges; a list of pairs is a list of edges.
 
     Raises:
         DataError: ``JSON_CORRUPT``; ``JSON_GRAPH`` if it holds no such graph; ``FILE_SIZE``; or as
@@ -39,23 +43,23 @@ def read_json_graph(path: Path, reading: Reading, name: str) -> Graph:
     except DataError:
         raise
     except ValueError as error:
-        raise DataError("JSON_CORRUPT", f"{path}: it is not JSON ({brief(error)}).") from None
+        hint = _LINES % path.name if str(error).startswith("Extra data") else ""
+        what = f"it is not JSON ({brief(error)}){hint}"
+        raise DataError("JSON_CORRUPT", f"{path}: {what}.") from None
     nodes, edges, directed = _parts(path, content)
     ids, attributes, numbered = _nodes(path, nodes)
     ends = [_ends(path, place, edge) for place, edge in enumerate(edges)]
     if nodes is None:
         ids = list(dict.fromkeys(end for pair in ends for end in pair))
         attributes = [{} for _ in ids]
+    name_attribute = _name_attribute(attributes) if numbered else None
+    if name_attribute and _are_texts(ends):
+        ids, numbered = [own[name_attribute] for own in attributes], False
     place_of: dict[Any, int] = {node: place for place, node in enumerate(ids)}
     if len(place_of) < len(ids):
         _refuse(path, "two nodes have the same id")
     if not numbered and ends and all(type(end) is int for pair in ends for end in pair):
-        is_text = not any(isinstance(node, int) for node in ids)
-        if is_text and not all(str(end) in place_of for pair in ends for end in pair):
-            log.info("%s: ends of the edges are places in the list of nodes", path)
-            place_of = {place: place for place in range(len(ids))}
-        elif is_text:
-            place_of = {int(node): place for node, place in place_of.items() if _is_digits(node)}
+        place_of = _of_numbers(path, ids, place_of, ends)
     return graph_of_document(
         Document(
             path,
@@ -64,7 +68,7 @@ def read_json_graph(path: Path, reading: Reading, name: str) -> Graph:
             [_places(path, k, pair, place_of) for k, pair in enumerate(ends)],
             [_link_attributes(edge) for edge in edges],
             directed=directed,
-            name_attribute=_name_attribute(attributes) if numbered else None,
+            name_attribute=name_attribute,
         ),
         reading,
         name,
@@ -81,6 +85,9 @@ def _parts(path: Path, content: Any) -> tuple[Any, Sequence[Any], bool]:
     if not isinstance(content, dict):
         _refuse(path, "it is neither an object nor a list")
     directed = content.get("directed") is True or content.get("type") == "directed"
+    options = content.get("options")  # of graphology
+    kind = options.get("type") if isinstance(options, dict) else None
+    directed |= kind in ("directed", "mixed")
     inner = content.get("elements", content.get("graph"))
     if isinstance(inner, list) and "elements" in content:
         edges = [item for item in inner if isinstance(item, dict) and _end_keys(item)]
@@ -183,7 +190,24 @@ def _places(
 
 
 def _name_attribute(attributes: Sequence[Mapping[str, Any]]) -> str | None:
-    return next((key for key in ("name", "label") if all(key in own for own in attributes)), None)
+    keys = ("name", "label")
+    return next((k for k in keys if all(isinstance(own.get(k), str) for own in attributes)), None)
+
+
+def _of_numbers(
+    path: Path, ids: Sequence[Any], place_of: dict[Any, int], ends: Sequence[tuple[Any, Any]]
+) -> dict[Any, int]:
+    """Return the place of each node by what edges with numbers as ends call it."""
+    if any(isinstance(node, int) for node in ids):
+        return place_of
+    if all(str(end) in place_of for pair in ends for end in pair):
+        return {int(node): place for node, place in place_of.items() if _is_digits(node)}
+    log.info("%s: ends of the edges are places in the list of nodes", path)
+    return {place: place for place in range(len(ids))}
+
+
+def _are_texts(ends: Sequence[tuple[Any, Any]]) -> bool:
+    return any(isinstance(end, str) for pair in ends for end in pair)
 
 
 def _is_digits(text: str) -> bool:

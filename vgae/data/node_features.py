@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import torch
 
 from vgae.data.attributes import FORMATS, label_codes, of_column, read_node_table
-from vgae.data.folders import read_lists
+from vgae.data.folders import geom_features, list_features
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
 from vgae.data.reading import MissingFeatures, Reading
@@ -108,7 +108,8 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
     kind = unpacked_name(path).suffix.lower()
     with naming(path):
         if kind == ".json" or path.name.endswith("_node_feature_label.txt"):
-            names, x, _ = read_lists(path, kind, reading)
+            is_json = kind == ".json"
+            names, x, _ = list_features(path) if is_json else geom_features(path, reading)
             features = _checked(names, x)
         elif is_table(path):
             features = _from_table(path, reading)

@@ -26,6 +26,7 @@ _MAGIC = {
 _TITLES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}
 # That of LZMA can demand gigabytes of memory before it yields a byte.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+_OF_SYSTEMS = (".ds_store", "thumbs.db", "desktop.ini")
 _XZ_MEMORY = 256 * 2**20
 _STEP = 2**16
 
@@ -100,7 +101,8 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
             title = _TITLES[suffix]
             raise DataError(
                 f"{title.upper()}_CORRUPT",
-                f"{path} is not {title}, it begins with {first!r}; download it again.",
+                f"{path} is not {title}, it begins with {first!r}; download it again, or, if it is"
+                f" unpacked already, rename it to {path.stem}.",
             )
         file.seek(0)
         with _intact(path, suffix):
@@ -179,7 +181,8 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     members = [
         member
         for member in archive.infolist()
-        if not member.is_dir() and not member.filename.startswith("__MACOSX/")
+        if not (member.is_dir() or member.filename.startswith("__MACOSX/"))
+        and member.filename.rpartition("/")[2].lower() not in _OF_SYSTEMS
     ]
     if len(members) != 1:
         shown = ", ".join(f"{member.filename!a:.60}" for member in members[:5])

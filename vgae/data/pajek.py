@@ -15,7 +15,7 @@ from vgae.graphs.graph import Graph
 
 log = logging.getLogger(__name__)
 
-_FIELD = re.compile(r'"([^"]*)"|(\S+)')
+_FIELD = re.compile(r""" "([^"]*)"(?!\S) | '([^']*)'(?!\S) | ([^"'\s]\S*) """, re.VERBOSE)
 _LINKS = ("*edges", "*arcs", "*edgeslist", "*arcslist", "*matrix")
 _ALWAYS_NODES = 10**6
 _NODES_PER_LINE = 100
@@ -35,12 +35,22 @@ def read_pajek(path: Path, reading: Reading, name: str) -> Graph:
     """
     parsed = _Network(path)
     for number, line in read_lines(path, encoding=reading.encoding):
-        fields = [quoted or plain for quoted, plain in _FIELD.findall(line)]
+        if line.lstrip().startswith(("%", "/*")):
+            continue
+        fields = ["".join(groups) for groups in _FIELD.findall(line)]
         # A label may be empty, a line of fields not.
-        if fields and not fields[0].startswith("%"):
+        if _FIELD.sub("", line).strip():
+            raise parsed.corrupt(number, "a quote at the end of each quoted label, none within it")
+        if fields:
             parsed.add(number, fields)
     if parsed.left:
         log.info("%s: left out: %s", path, ", ".join(sorted(parsed.left)))
+    if len(parsed.relations) > 1:
+        log.warning(
+            "%s: the links of %d relations are those of one graph", path, len(parsed.relations)
+        )
+    if parsed.section == "*matrix" and parsed.row != (parsed.first or parsed.count):
+        raise DataError("PAJEK_CORRUPT", f"its matrix has {parsed.row} rows; is it truncated?")
     stated = len(parsed.labels) + len(parsed.edges)
     if parsed.count > max(_ALWAYS_NODES, _NODES_PER_LINE * stated):
         raise DataError(
@@ -68,7 +78,8 @@ class _Network:
         self.path = path
         self.section = ""
         self.count = -1
-        self.is_bipartite = False
+        self.first = 0  # vertices of the first of two kinds
+        self.relations: set[str] = set()
         self.row = 0
         self.labels: dict[int, str] = {}
         self.edges: list[tuple[int, int]] = []
@@ -87,7 +98,7 @@ class _Network:
             self._check_count(number)
             self._links(number, fields)
         elif self.section == "":
-            raise self._corrupt(number, "*Vertices N")
+            raise self.corrupt(number, "*Vertices N")
 
     def _open(self, number: int, fields: list[str]) -> None:
         self.section = section = fields[0].lower()
@@ -99,22 +110,34 @@ class _Network:
                 )
         elif section == "*vertices" and not self.left:
             if self.count >= 0:
-                raise self._corrupt(number, "*Vertices once")
+                raise self.corrupt(number, "*Vertices once")
             self.count = self._integer(number, fields[1] if len(fields) > 1 else "")
-            self.is_bipartite = len(fields) > 2
+            self.first = self._integer(number, fields[2]) if len(fields) > 2 else 0
+            if self.first > self.count:
+                raise self.corrupt(number, "no more vertices of the first kind than of both")
         elif section in _LINKS:
-            self.directed |= section in ("*arcs", "*arcslist", "*matrix")
+            # A matrix of two kinds has a row for each of one and a column for each of the other.
+            is_square = section == "*matrix" and not self.first
+            self.directed |= section in ("*arcs", "*arcslist") or is_square
+            if len(fields) > 1:
+                self.relations.add(fields[1])
         elif section != "*vertices":
             self.left.add(section)
         else:
             self.section = "*left out"  # the vertices of a partition
 
     def _links(self, number: int, fields: list[str]) -> None:
+        if fields[0].endswith(":"):
+            self.relations.add(fields[0])
+            fields = fields[1:]
         if self.section == "*matrix":
-            if len(fields) != self.count or self.row >= self.count or self.is_bipartite:
-                raise self._corrupt(number, f"{self.count} rows of {self.count} numbers")
+            rows, columns = self.first or self.count, self.count - self.first
+            if len(fields) != columns or self.row >= rows:
+                raise self.corrupt(number, f"{rows} rows of {columns} numbers")
             found: list[tuple[int, int, str | None]] = [
-                (self.row, k, value) for k, value in enumerate(fields) if value.strip("0.") != ""
+                (self.row, self.first + k, value)
+                for k, value in enumerate(fields)
+                if value.strip("0.") != ""
             ]
             self.row += 1
         elif self.section.endswith("list"):
@@ -122,7 +145,7 @@ class _Network:
             found = [(source, target, None) for target in targets]
         else:
             if len(fields) < 2:
-                raise self._corrupt(number, "two numbers of vertices")
+                raise self.corrupt(number, "two numbers of vertices")
             ends = self._node(number, fields[0]), self._node(number, fields[1])
             found = [(*ends, fields[2] if len(fields) > 2 else None)]
         for source, target, weight in found:
@@ -132,17 +155,18 @@ class _Network:
     def _node(self, number: int, text: str) -> int:
         node = self._integer(number, text) - 1
         if not 0 <= node < self.count:
-            raise self._corrupt(number, f"a vertex from 1 to {self.count}")
+            raise self.corrupt(number, f"a vertex from 1 to {self.count}")
         return node
 
     def _integer(self, number: int, text: str) -> int:
         if not (text.isascii() and text.isdecimal() and len(text) < 19):
-            raise self._corrupt(number, f"a whole number instead of {text!a:.40}")
+            raise self.corrupt(number, f"a whole number instead of {text!a:.40}")
         return int(text)
 
     def _check_count(self, number: int) -> None:
         if self.count < 0:
-            raise self._corrupt(number, "*Vertices N before the links")
+            raise self.corrupt(number, "*Vertices N before the links")
 
-    def _corrupt(self, number: int, expected: str) -> DataError:
+    def corrupt(self, number: int, expected: str) -> DataError:
+        """Return the error for a line."""
         return DataError("PAJEK_CORRUPT", f"{self.path}, line {number}: expected {expected}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vgae.data.catalog import Features
-from vgae.data.files import read_graph
+from vgae.data.files import read_graph, taken_options
 from vgae.data.named import load_dataset
 from vgae.data.node_features import TABLE_OPTIONS, is_table, refuse_table_options
 from vgae.data.reading import Reading
@@ -41,6 +41,12 @@ def open_graph(
         )
     if is_named(source):
         refuse_table_options(reading, f"beside the data set {source}")
+        if given := [*reading.to_dict()]:
+            raise UsageError(
+                "OPTION",
+                f"{given[0]} (--{given[0].replace('_', '-')}) is about files, and {source} is a"
+                " data set; leave it out.",
+            )
         known = cast(Features, features)  # load_dataset validates it
         return load_dataset(source, features=known, progress=progress)
     path = None if features in ("raw", "none") else features
@@ -88,8 +94,7 @@ def open_like(
                 " (--encode) out.",
             )
     both = Reading.of({**options, **reading.to_dict()})
-    if is_named(source) or not has_columns(source):
-        both = replace(both, time=None)
+    both = _without_others(both, reading, source, features)
     may_lack = {"TIME_COLUMN": "time", "LABEL_COLUMN": "label_column"}
     while True:
         try:
@@ -107,6 +112,17 @@ def open_like(
             " something else; give its links and its table (--features FILE).",
         )
     return graph
+
+
+def _without_others(both: Reading, given: Reading, source: str, features: str) -> Reading:
+    """Return the options of a run that another graph takes, and those that are given for it."""
+    taken = frozenset[str]()
+    if not is_named(source):
+        taken = taken_options(source, has_features=features not in ("raw", "none"))
+    if is_named(source) or not has_columns(source):
+        taken -= {"time"}
+    left = both.to_dict().keys() - taken - given.to_dict().keys()
+    return replace(both, **{name: getattr(Reading(), name) for name in left})
 
 
 def reading_of(config: Mapping[str, Any]) -> Reading:

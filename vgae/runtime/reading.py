@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vgae.errors import DataError, nearest
+
+_HEAD = 512  # bytes that show what a file is
+_FOREIGN = {
+    b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS in place of the file; run"
+    " 'git lfs pull' in its repository, or download the file itself",
+    b"<!doctype html": "a web page (HTML), perhaps of an error; download the file itself",
+    b"<html": "a web page (HTML), perhaps of an error; download the file itself",
+    b'<?xml version="1.0" encoding="utf-8"?><error>': "an error message of a server; download"
+    " the file again",
+}
+_SPACE_AFTER_TAG = re.compile(rb">\s+<")
 
 
 def check_regular(path: Path) -> None:
@@ -38,17 +50,37 @@ def file_size(path: Path) -> int:
     """Return the number of bytes of a regular file that is not empty.
 
     Raises:
-        DataError: ``CANNOT_READ`` or ``FILE_EMPTY``.
+        DataError: ``CANNOT_READ``; ``FILE_EMPTY``; ``NOT_THE_FILE`` as :func:`check_head`.
     """
     try:
         check_regular(path)
         size = path.stat().st_size
+        head = file_head(path)
     except (OSError, ValueError) as error:
         near = _near_file(path) if isinstance(error, FileNotFoundError) else ""
         raise DataError("CANNOT_READ", f"{path}: {brief(error)}.{near}") from None
     if size == 0:
         raise DataError("FILE_EMPTY", f"{path}: it is empty; download it again.")
+    check_head(head, path)
     return size
+
+
+def file_head(path: Path) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(_HEAD)
+
+
+def check_head(head: bytes, path: Path) -> None:
+    """Raise if the first bytes are those of what often stands in place of a file.
+
+    Raises:
+        DataError: ``NOT_THE_FILE`` for a pointer of Git LFS, a web page or an error message.
+    """
+    begin = _SPACE_AFTER_TAG.sub(b"><", head.removeprefix(b"\xef\xbb\xbf").lstrip().lower())
+    for known, what in _FOREIGN.items():
+        if begin.startswith(known):
+            raise DataError("NOT_THE_FILE", f"{path}: it is {what}.")
 
 
 def _near_file(path: Path) -> str:
@@ -93,4 +125,4 @@ def brief(error: Exception) -> str:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number of JSON")
+    raise ValueError(f"{constant} is not a number of JSON; write null")
