@@ -227,8 +227,7 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
 
 def _tell_others(folder: Path, used: Sequence[Path | None]) -> None:
     """Log the tables in a folder that are not read."""
-    others = {*folder.glob("*.csv*"), *folder.glob("*.json*")} - {*used}
-    if others:
+    if others := {*folder.glob("*.csv*"), *folder.glob("*.json*")} - {*used}:
         log.info("%s: left out: %s", folder, ", ".join(sorted(path.name for path in others)))
 
 
@@ -272,8 +271,7 @@ def _musae_labels(path: Path, names: Sequence[NodeId], reading: Reading) -> list
     return [found.get(str(name), "") for name in names]
 
 
-def _read_linqs(path: Path, reading: Reading, name: str) -> Graph:
-    del name
+def _read_linqs(path: Path, reading: Reading, name: str) -> Graph:  # noqa: ARG001
     (content,) = _only(path, "*.content*")
     return read_citations(content, reading, content.name.split(".content")[0])
 
