@@ -54,7 +54,7 @@ def described(shape, dtype="<f8"):
         pytest.param(npy("{[]: 1}"), "NPY_CORRUPT", id="header"),
         pytest.param(npy("(" * 500), "NPY_CORRUPT", id="brackets"),
         pytest.param(b"\x93NUMPY\x07\x00", "NPY_CORRUPT", id="version"),
-        pytest.param(b"<html>", "NPY_CORRUPT", id="a page"),
+        pytest.param(b"<html>", "NOT_THE_FILE", id="a page"),
         pytest.param(b"", "FILE_EMPTY", id="L02"),
     ],
 )

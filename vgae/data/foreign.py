@@ -22,8 +22,9 @@ def refuse_foreign(lines: Sequence[str], path: Path) -> None:
         path: The file.
 
     Raises:
-        DataError: ``NOT_THE_FILE``; ``FILE_FORMAT`` for Graphviz; ``FIELDS`` for lines in brackets,
-            as Python or JSON writes lists and objects, and those of DIMACS, GDF, TGF and UCINET.
+        DataError: ``NOT_THE_FILE``; ``FILE_FORMAT`` for Graphviz; ``FIELDS`` for lines in
+            brackets, as Python or JSON writes lists and objects, and those of DIMACS, GDF, TGF and
+            UCINET.
     """
     found = [line.strip() for line in lines if not line.isspace()]
     if not found:
