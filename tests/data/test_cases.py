@@ -470,6 +470,14 @@ def test_a_matrix_without_a_header_is_read_and_said(tmp_path, caplog):
     assert "no header of Matrix Market, read as a general matrix" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["m.txt", "m.edges"])
+def test_a_matrix_under_the_suffix_of_an_edge_list_keeps_its_nodes(name, tmp_path):
+    head = "%%MatrixMarket matrix coordinate pattern symmetric\n"
+    (tmp_path / name).write_text(head + "5 5 2\n2 1\n3 1\n")
+    graph = read_graph(tmp_path / name)
+    assert (graph.num_nodes, graph.links.T.tolist()) == (5, [[0, 1], [0, 2]])
+
+
 def test_stored_zeros_of_a_matrix_are_no_links_and_counted(tmp_path, caplog):
     head = "%%MatrixMarket matrix coordinate real symmetric\n4 4 3\n"
     (tmp_path / "z.mtx").write_text(head + "2 1 1\n3 1 0\n4 3 2\n")

@@ -40,7 +40,7 @@ from vgae.errors import DataError, UsageError
 from vgae.graphs.frame_columns import is_frame
 from vgae.graphs.graph import Graph
 from vgae.runtime.npz import read_arrays
-from vgae.runtime.reading import file_size, naming
+from vgae.runtime.reading import file_head, file_size, naming
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +216,9 @@ def _format_of(path: Path, reading: Reading) -> Format:
         name = "npy-adjacency" if is_adjacency(path) else "npy"
     elif suffix in (".csv", ".tsv") and has_adjacency_header(path, reading):
         name = "adjacency"
+    elif name == "edges" and file_head(path).lower().startswith(b"%%matrixmarket"):
+        log.info("%s: it is a matrix in the format Matrix Market", path)
+        name = "mtx"
     return FORMATS[name]
 
 
