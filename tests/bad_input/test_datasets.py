@@ -115,8 +115,8 @@ MNIST = {
     [
         pytest.param(
             b"<!doctype html>",
-            "IDX_MAGIC",
-            r"expected 0x00000803, got 0x3c21646f \('<!do'\)",
+            "NOT_THE_FILE",
+            r"it is a web page",
             id="L17",
         ),
         pytest.param(

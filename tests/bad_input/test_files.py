@@ -117,7 +117,7 @@ REFUSED = [
             {"g.csv": content},
             "g.csv",
             "ENCODING",
-            [words, "vgae convert --encoding"],
+            [words, "--encoding"],
             id=f"L09-{name}",
         )
         for name, content, words in [

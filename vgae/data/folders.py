@@ -99,6 +99,8 @@ def read_citations(path: Path, reading: Reading, name: str) -> Graph:
         names.append(fields[0])
         labels.append(fields[-1])
         values.extend(_numbers(fields[1:-1], content, number))
+    if not names:
+        raise DataError("FEATURE_SHAPE", f"{content}: it has no papers.")
     pairs = _pairs(cites, reading, "\t")
     x = np.frombuffer(values, np.float32).reshape(len(names), -1)
     rows = Rows([*names], sp.csr_array(x) if (x == 0).mean() > 0.8 else x, labels)

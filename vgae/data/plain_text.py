@@ -244,8 +244,8 @@ def _positive(column: "pa.ChunkedArray") -> np.ndarray:
 
 def _check_bytes(piece: bytes, delimiter: str) -> None:
     """Raise if a piece holds what the two readers may read differently."""
-    forbidden = [b"\0", b"\n#", b"\n%"]
-    begins = [b"#", b"%", codecs.BOM_UTF8]
+    forbidden = [b"\0", b"\n#", b"\n%", b"\n\n", b"\n\r"]
+    begins = [b"#", b"%", codecs.BOM_UTF8, b"\n", b"\r"]
     ascii_only = piece.isascii()
     if not ascii_only:
         piece.decode()

@@ -73,7 +73,8 @@ def read_lines(
                 yield number, line
         except UnicodeError as error:
             what = f"{_undecoded(error, file.count)} is not {encoding}"
-            hint = "give the encoding of the file, as in encoding='latin-1' (--encoding latin-1)"
+            known = "utf-16" if "UTF-16" in what else "latin-1"
+            hint = f"give the encoding of the file, as in encoding='{known}' (--encoding {known})"
             raise DataError("ENCODING", f"{path}: {what}; {hint}.") from None
 
 
@@ -213,7 +214,7 @@ def _undecoded(error: UnicodeError, count: int) -> str:
     start = count - len(error.object) + error.start
     byte = f"byte 0x{error.object[error.start]:02x} at offset {start}"
     if start == 0 and error.object[:2] in _BYTE_ORDER_MARKS:
-        return f"{byte}, a byte order mark of UTF-16 (encoding='utf-16'),"
+        return f"{byte}, a byte order mark of UTF-16,"
     return byte
 
 
