@@ -315,7 +315,7 @@ def test_a_run_on_a_folder_is_opened_again_here_and_elsewhere(sbm, tmp_path, mon
 
 
 def test_a_run_on_a_data_set_of_pyg_is_opened_again(sbm, tmp_path, monkeypatch):
-    named = "vgae.data.library_sets._of_pyg"
+    named = "vgae.data.pyg_ogb._of_pyg"
     monkeypatch.setattr(named, lambda name, source: replace(sbm, name=name))
     monkeypatch.chdir(tmp_path)
     run = train_run("pyg:Planetoid/Cora", "run", recipe=SHORT)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from vgae.data.catalog import Features, catalogue, entry
 from vgae.data.graph_npz import read_npz
-from vgae.data.library_sets import PREFIXES, load_library_set
 from vgae.data.planetoid import load_planetoid
+from vgae.data.pyg_ogb import PREFIXES, load_pyg_or_ogb
 from vgae.errors import DataError, UsageError, check_choice
 from vgae.graphs.graph import Graph
 
@@ -19,7 +19,7 @@ def load_dataset(name: str, *, features: Features = "raw", progress: bool | None
     Args:
         name: ``"stdlib"``, ``"cora"``, ``"citeseer"`` or ``"pubmed"``; or
             ``"pyg:Planetoid/Cora"``, ``"ogb:ogbl-collab"`` and others, see
-            :func:`vgae.data.library_sets.load_library_set`.
+            :func:`vgae.data.pyg_ogb.load_pyg_or_ogb`.
         features: ``"none"`` omits the features, and does not need their files.
         progress: Whether to show a download on stderr; see :func:`vgae.fit`.
 
@@ -29,7 +29,7 @@ def load_dataset(name: str, *, features: Features = "raw", progress: bool | None
     """
     check_choice("features", features, Features)
     if name.startswith(PREFIXES):
-        return load_library_set(name, features=features, progress=progress)
+        return load_pyg_or_ogb(name, features=features, progress=progress)
     if Path(name).exists() and name.lower() not in catalogue():
         raise DataError(
             "UNKNOWN_DATASET",

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from vgae.data.library_sets import PREFIXES, run_name
 from vgae.data.packed import unpacked_name
+from vgae.data.pyg_ogb import PREFIXES, run_name
 from vgae.errors import ArtifactError, ResourceError, UsageError, VgaeError
 from vgae.models.files import read_json, read_text, write_json
 from vgae.recipes.base import Training

@@ -27,7 +27,7 @@ from vgae.runtime.reading import brief
 PREFIXES = ("pyg:", "ogb:")
 
 
-def load_library_set(
+def load_pyg_or_ogb(
     source: str, *, features: Features = "raw", progress: bool | None = None
 ) -> Graph:
     """Load a graph of PyG or OGB.

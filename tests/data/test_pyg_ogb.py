@@ -9,8 +9,8 @@ import torch
 from torch_geometric import datasets
 from torch_geometric.data import Data, HeteroData, InMemoryDataset
 
-from vgae.data.library_sets import run_name
 from vgae.data.named import load_dataset
+from vgae.data.pyg_ogb import run_name
 from vgae.errors import DataError, UsageError
 
 EDGES = torch.tensor([[0, 1, 2], [1, 2, 0]])
@@ -143,7 +143,7 @@ def test_data_sets_of_ogb(home, monkeypatch):
 
 
 def test_ogb_that_is_missing_is_named(home, monkeypatch):
-    monkeypatch.setattr("vgae.data.library_sets.find_spec", lambda name: None)
+    monkeypatch.setattr("vgae.data.pyg_ogb.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install ogb") as caught:
         load_dataset("ogb:ogbn-arxiv")
     assert caught.value.code == "MISSING_PACKAGE"
