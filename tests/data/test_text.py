@@ -10,15 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgae.data.text import (
-    is_integer,
-    read_lines,
-    split_records,
-    typed_names,
-    unpacked_name,
-)
+from vgae.data.packed import unpacked_name
+from vgae.data.text import read_lines, split_records, typed_names
 from vgae.errors import DataError, UsageError
 from vgae.runtime import limits
+from vgae.runtime.numerals import is_integer
 
 
 def lines_of(content, path, encoding="utf-8"):

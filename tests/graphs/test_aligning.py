@@ -10,7 +10,8 @@ import pytest
 import scipy.sparse as sp
 
 from vgae.errors import DataError
-from vgae.graphs.aligning import aligned_rows, pairs_of_names, warn_of_first
+from vgae.graphs.aligning import aligned_rows, pairs_of_names
+from vgae.graphs.canonical import warn_of_first
 from vgae.graphs.graph import Graph
 
 X = pd.DataFrame({"p": [1, 2, 3], "q": [4, 5, 6]}, index=["c", "b", "a"])

@@ -139,15 +139,17 @@ print(json.dumps([plan.num_bytes, status("VmHWM") - before]))
     ids=str,
 )
 def test_the_prediction_lies_within_0_9_and_1_5_of_the_measured_peak(case):
-    ratios = []
-    # The kernel maps more or fewer pages of the libraries at once, by what else the machine does.
-    while len(ratios) < 3 and not any(0.9 < ratio < 1.5 for ratio in ratios):
+    predicted = measured = 0
+    for _ in range(3):
         done = subprocess.run(
             [sys.executable, "-c", MEASURE, json.dumps(case)],
             capture_output=True,
             text=True,
             check=True,
         )
-        predicted, measured = json.loads(done.stdout)
-        ratios.append(predicted / measured)
-    assert 0.9 < ratios[-1] < 1.5, ratios
+        predicted, found = json.loads(done.stdout)
+        # By what else the machine does, the kernel maps more pages of the libraries, never fewer.
+        measured = min(found, measured or found)
+        if predicted > 0.9 * measured:
+            break
+    assert 0.9 < predicted / measured < 1.5

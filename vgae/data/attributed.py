@@ -20,10 +20,11 @@ import numpy as np
 
 from vgae.data.array_graphs import Labels, labels_of
 from vgae.data.reading import Reading
-from vgae.data.text import normalised, parse_number, typed_names
+from vgae.data.text import normalised, typed_names
 from vgae.errors import DataError, printable
 from vgae.graphs.encoding import TableEncoder, encode_table
 from vgae.graphs.graph import Graph, NodeId
+from vgae.runtime.numerals import parse_number
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ def _weights(document: Document, reading: Reading) -> np.ndarray | None:
             where = f"edge {place + 1}: {key} must be a finite number, got {value!r:.60}"
             raise DataError("BAD_WEIGHT", f"{path}, {where}; --weight none ignores it.")
         if number == 0 and not reading.drop_zero:
-            hint = "drop_zero=True (vgae convert --drop-zero) drops such edges"
+            hint = "drop_zero=True (--drop-zero) drops such edges"
             raise DataError(
                 "ZERO_WEIGHT", f"{path}, edge {place + 1}: a weight must be positive; {hint}."
             )

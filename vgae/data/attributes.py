@@ -1,6 +1,5 @@
 """Tables of nodes: a row for each node with its name, its attributes of any type, its label."""
 
-import difflib
 import logging
 import math
 import re
@@ -14,19 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vgae.data.dialects import TextTable, open_table
+from vgae.data.packed import unpacked_name
 from vgae.data.parquet import coded_names, column_cells, read_parquet
 from vgae.data.reading import Reading
-from vgae.data.text import (
-    is_integer,
-    is_number,
-    parse_number,
-    typed_names,
-    unpacked_name,
-)
-from vgae.errors import DataError
+from vgae.data.text import typed_names
+from vgae.errors import DataError, nearest
 from vgae.graphs.cells import Cells, category_of, texts_of
+from vgae.graphs.column_names import NODE_NAMES, key_of
 from vgae.graphs.encoding import not_numbers
 from vgae.graphs.graph import NodeId
+from vgae.runtime.numerals import is_decimal, is_integer, is_number, parse_number
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
@@ -34,12 +30,8 @@ log = logging.getLogger(__name__)
 FORMATS = (".csv", ".tsv", ".txt", ".parquet")
 """Suffixes of tables; those of text also with ``.gz``."""
 
-_ROLES = ("id", "nodeid", "node", "name")
-_NOT_IN_NAMES = re.compile(r"[\s_:.-]")
 _SAVED_INDEX = "__index_level_0__"  # of pandas, in parquet
 _INDEX = re.compile(rf"|unnamed: 0|index|{_SAVED_INDEX}", re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?", re.ASCII)
-_MOST_NAMES = 1000  # that a misspelt one is compared with
 _MOST_CELLS = 5_000_000  # that are read again to say how to encode them
 _TRUTH = {"true": 1.0, "false": 0.0}
 
@@ -214,7 +206,7 @@ def _opened(path: Path, reading: Reading) -> TextTable:
     if table.names is None:
         next(table.records, None)  # raises if the first record is damaged
     header = table.names or []
-    named = bool(header) and _canonical(header[0]) in _ROLES
+    named = bool(header) and key_of(header[0]) in NODE_NAMES
     if len(header) < 2 or (all(map(is_number, header[1:])) and not named):
         raise DataError(
             "FEATURE_HEADER",
@@ -244,7 +236,7 @@ class _OddCells:
             return parse_number(cell)
         if cell.casefold() in _TRUTH:
             return _TRUTH[cell.casefold()]
-        if self._has_commas and _DECIMAL_COMMA.fullmatch(cell):
+        if self._has_commas and is_decimal(cell):
             self.comma = self.comma or cell
             return float(cell.replace(",", "."))
         self.refused.setdefault(self._names[k], f"{cell!r:.60} in {where}")
@@ -254,7 +246,7 @@ class _OddCells:
 def _with_points(name: str, cells: Cells) -> Cells:
     """Return a column of numbers with decimal commas as one with decimal points."""
     texts = [text for text in texts_of(cells) if text is not None]
-    commas = [text for text in texts if _DECIMAL_COMMA.fullmatch(text)]
+    commas = [text for text in texts if is_decimal(text) and not is_number(text)]
     if not commas or not all(is_number(text.replace(",", ".", 1)) for text in texts):
         return cells
     log.info("column %r: commas in numbers such as %s are decimal signs", name, commas[0])
@@ -297,11 +289,11 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
 
 def _roles(header: Sequence[str], reading: Reading) -> _Roles:
     """Return the roles of columns by their names."""
-    canonical = list(map(_canonical, header))
+    canonical = list(map(key_of, header))
     given = _position(header, reading.id_column, "id_column")
     # Neo4j writes personId:ID.
     ids = [k for k, name in enumerate(header) if name.endswith(":ID")]
-    found = [canonical.index(role) for role in _ROLES if role in canonical] + ids
+    found = [canonical.index(role) for role in NODE_NAMES if role in canonical] + ids
     saved = [k for k, name in enumerate(header) if name == _SAVED_INDEX]
     names = given if given is not None else (found or saved or [0])[0]
     label = _position(header, reading.label_column, "label_column")
@@ -316,7 +308,7 @@ def _roles(header: Sequence[str], reading: Reading) -> _Roles:
 
 def _may_be_names(columns: Iterable[str]) -> str:
     """Return the option for one of these columns that may have the names of the nodes."""
-    found = next((name for name in columns if _canonical(name) in _ROLES), None)
+    found = next((name for name in columns if key_of(name) in NODE_NAMES), None)
     option = f"id_column={found!r:.60} (--id-column)"
     return "" if found is None else f"; if {found!r:.60} is the name of the node: {option}"
 
@@ -325,17 +317,13 @@ def _position(header: Sequence[str], name: str | None, option: str) -> int | Non
     """Return the position of a column that an option names."""
     if name is None or name in header:
         return None if name is None else header.index(name)
-    near = difflib.get_close_matches(name, header[:_MOST_NAMES], n=1)
+    near = nearest(name, header)
     shown = ", ".join(f"{column!r:.60}" for column in header[:10])
-    hint = f"did you mean {near[0]!r:.60}?" if near else f"it has {shown}."
+    hint = f"did you mean {near!r:.60}?" if near else f"it has {shown}."
     flag = option.replace("_", "-")
     raise DataError(
         option.upper(), f"{option} (--{flag}) is {name!r:.60}, and there is no such column; {hint}"
     )
-
-
-def _canonical(name: str) -> str:
-    return _NOT_IN_NAMES.sub("", name).casefold()
 
 
 def _is_index(name: str, cells: Cells) -> bool:

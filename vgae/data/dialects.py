@@ -11,7 +11,7 @@ from vgae.data.foreign import refuse_foreign, refuse_title
 from vgae.data.preambles import Preamble, comment_signs, read_preamble
 from vgae.data.reading import Reading
 from vgae.data.separators import Fit, Record, detected
-from vgae.data.text import SEPARATORS, check_empty, is_integer, read_lines, split_records
+from vgae.data.text import SEPARATORS, check_empty, read_lines, split_records
 from vgae.errors import DataError
 from vgae.graphs.canonical import NodeId
 from vgae.graphs.column_names import (
@@ -22,7 +22,7 @@ from vgae.graphs.column_names import (
     pairs_of,
     stems,
 )
-from vgae.runtime.numerals import is_decimal, is_missing, is_running
+from vgae.runtime.numerals import is_decimal, is_integer, is_missing, is_running
 
 log = logging.getLogger(__name__)
 

@@ -20,24 +20,19 @@ from vgae.data.edge_records import (
     states_size,
     with_weights,
 )
+from vgae.data.packed import unpacked_name
 from vgae.data.parquet import coded_names, numbers, read_parquet
 from vgae.data.plain_text import read_plain
 from vgae.data.reading import Reading
 from vgae.data.separators import refuse_single, refuse_square
-from vgae.data.text import (
-    is_number,
-    normalised,
-    typed_names,
-    unpacked_name,
-    warn_of_lookalikes,
-    warn_of_numbers,
-)
+from vgae.data.text import normalised, typed_names, warn_of_lookalikes, warn_of_numbers
 from vgae.data.times import parsed_times, times_of
 from vgae.errors import DataError, printable
 from vgae.graphs.columns import Columns, Roles, refuse_labels
 from vgae.graphs.graph import NodeId
 from vgae.graphs.sides import two_sides, warn_of_sides
 from vgae.graphs.weights import checked_weights
+from vgae.runtime.numerals import is_number
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from vgae.data.text import parse_number
 from vgae.errors import DataError
 from vgae.graphs.weights import NO_WEIGHTS
-from vgae.runtime.numerals import is_decimal
+from vgae.runtime.numerals import is_decimal, parse_number
 
 _MOST_LABELS = 20
 _LONGEST_DICT = 10_000  # characters
@@ -181,7 +180,7 @@ class _Weights:
         if weight < 0:
             self._refuse("NEGATIVE_WEIGHT", number, f"a weight must be positive, {got}")
         if not self.layout.drop_zero:
-            hint = "drop_zero=True (vgae convert --drop-zero) drops such edges"
+            hint = "drop_zero=True (--drop-zero) drops such edges"
             self._refuse("ZERO_WEIGHT", number, f"a weight must be positive, {got}; {hint}")
         return weight
 

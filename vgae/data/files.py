@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from vgae.data.array_graphs import (
 )
 from vgae.data.dialects import header_hint
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
-from vgae.data.folders import FOLDER_OPTIONS, folder_reader, read_citations
+from vgae.data.folders import FOLDER_OPTIONS, Reader, folder_reader, read_citations
 from vgae.data.graph_npz import graph_name, is_stored_graph, stored_graph
 from vgae.data.graph_npz import read_npz as read_npz
 from vgae.data.graph_npz import write_npz as write_npz
@@ -37,14 +36,12 @@ from vgae.data.packed import SUFFIXES, unpacked, unpacked_name
 from vgae.data.pajek import read_pajek
 from vgae.data.reading import Reading
 from vgae.errors import DataError, UsageError
-from vgae.graphs.frame_columns import is_frame
+from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.reading import file_head, file_size, naming
 
 log = logging.getLogger(__name__)
-
-Reader = Callable[[Path, Reading, str], Graph]
 
 
 class Format(NamedTuple):
@@ -75,8 +72,7 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
     ``.csv``, ``.tsv``, ``.txt``,           an edge list: two names a line, optionally a weight;
     ``.edges``, ``.edgelist``               or a square table with the names of the nodes above
                                             and at the left
-    ``.parquet``                            an edge list: columns ``source``, ``target``,
-                                            optionally ``weight``; or two or three columns
+    ``.parquet``                            an edge list, with columns as in text under a header
     ``.npz``                                a graph as :func:`write_npz` writes it; an adjacency
                                             as ``scipy.sparse.save_npz`` writes it; the arrays of
                                             published benchmarks, see
@@ -129,8 +125,9 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
             try:
                 return with_features(graph, rows, missing=missing, counted=known.counted)
             except DataError as error:
-                is_list = error.code == "NODE_SET_MISMATCH" and known is FORMATS["edges"]
-                hint = header_hint(path, reading, rows.names or ()) if is_list else ""
+                if error.code != "NODE_SET_MISMATCH" or known is not FORMATS["edges"]:
+                    raise
+                hint = header_hint(path, reading, rows.names or ())
                 raise DataError(error.code, f"{hint}{error}") from None
     if reading.label_column is not None and graph.y is None:
         raise UsageError(

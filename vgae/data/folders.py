@@ -26,9 +26,10 @@ import scipy.sparse as sp
 from vgae.data.array_graphs import check_entries_are_weights, labels_of, weighed
 from vgae.data.packed import whole
 from vgae.data.reading import Reading
-from vgae.data.text import normalised, parse_number, read_lines, split_records, typed_names
+from vgae.data.text import normalised, read_lines, split_records, typed_names
 from vgae.errors import DataError
 from vgae.graphs.graph import Graph, NodeId
+from vgae.runtime.numerals import parse_number
 from vgae.runtime.reading import brief, file_size, parsed_json
 
 log = logging.getLogger(__name__)
@@ -228,7 +229,6 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
 
 
 def _tell_others(folder: Path, used: Sequence[Path | None]) -> None:
-    """Log the tables in a folder that are not read."""
     if others := {*folder.glob("*.csv*"), *folder.glob("*.json*")} - {*used}:
         log.info("%s: left out: %s", folder, ", ".join(sorted(path.name for path in others)))
 

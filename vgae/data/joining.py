@@ -6,18 +6,12 @@ from typing import Any
 import numpy as np
 
 from vgae.data.node_features import NodeFeatures, join_features, read_features
-from vgae.data.reading import MissingFeatures, Reading
+from vgae.data.reading import Reading
 from vgae.errors import UsageError
-from vgae.graphs.aligning import node_table
-from vgae.graphs.frame_columns import (
-    coded_labels,
-    column_of,
-    edge_roles,
-    encoded_features,
-    is_frame,
-)
-from vgae.graphs.frames import edge_frame
+from vgae.graphs.defaults import MissingFeatures
+from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
+from vgae.graphs.values import coded_labels
 
 _OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
 
@@ -29,6 +23,9 @@ def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
         raise UsageError("OPTION", f"{of_files[0]} is an option of files, not of data frames.")
     options: Any = {"weight": reading.weight}
     if reading.columns is not None:
+        from vgae.graphs.frame_columns import edge_roles
+        from vgae.graphs.frames import edge_frame
+
         edges = edge_frame(edges, reading.columns)
         roles = edge_roles(edges, "edges", reading)
         places = {"source": roles.source, "target": roles.target, "weight": roles.weight}
@@ -49,6 +46,9 @@ def features_in(given: Any, reading: Reading) -> NodeFeatures:
     """Return the features in a file or data frame."""
     if not is_frame(given):
         return read_features(given, reading)
+    from vgae.graphs.aligning import node_table
+    from vgae.graphs.frame_columns import column_of, encoded_features
+
     table = node_table(given, "features", (), reading.id_column, first=True)
     frame, labels = table.frame, {}
     if (column := reading.label_column) is not None:

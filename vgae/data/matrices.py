@@ -13,19 +13,12 @@ import scipy.sparse as sp
 
 from vgae.data.reading import Reading
 from vgae.data.separators import detected
-from vgae.data.text import (
-    is_blank_or_comment,
-    is_number,
-    normalised,
-    parse_number,
-    read_lines,
-    split_records,
-    typed_names,
-)
+from vgae.data.text import is_blank_or_comment, normalised, read_lines, split_records, typed_names
 from vgae.errors import DataError
 from vgae.graphs.arrays import csr_matrix
 from vgae.graphs.graph import Graph
 from vgae.graphs.interop import from_scipy
+from vgae.runtime.numerals import is_number, parse_number
 from vgae.runtime.reading import brief
 from vgae.runtime.tables import plain_names
 

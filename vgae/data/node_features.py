@@ -15,11 +15,13 @@ from vgae.data.attributes import FORMATS, label_codes, of_column, read_node_tabl
 from vgae.data.folders import geom_features, list_features
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
 from vgae.data.npy import read_npy
-from vgae.data.reading import MissingFeatures, Reading
-from vgae.data.text import normalised, unpacked_name
+from vgae.data.packed import unpacked_name
+from vgae.data.reading import Reading
+from vgae.data.text import normalised
 from vgae.errors import DataError, UsageError, printable
-from vgae.graphs.aligning import warn_of_first
-from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.arrays import feature_tensor, rows_of
+from vgae.graphs.canonical import warn_of_first
+from vgae.graphs.defaults import MissingFeatures
 from vgae.graphs.encoding import TableEncoder, encode_table
 from vgae.graphs.graph import NodeId
 from vgae.kernels.csr import scipy_csr
@@ -80,8 +82,8 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
     ``.npy``            ``x``, a row for each node from 0 on
     ``.npz``            ``x``, with or without ``ids`` (a name for each row) and
                         ``feature_names``; or a sparse matrix as ``scipy.sparse.save_npz`` writes
-    ``.csv``, ``.tsv``  a table, also with ``.gz``: a header, then a line for each node; separated
-    ``.txt``            by commas, tabs or semicolons
+    ``.csv``, ``.tsv``  a table, also compressed: a header, then a line for each node
+    ``.txt``
     ``.parquet``        a table
     ``.json``           a list for each node, of numbers or of the indices of features that are
                         1; see :func:`vgae.data.folders.list_features`
@@ -211,7 +213,7 @@ def join_features(
     place = np.fromiter((place_of[name] for name in names), np.int64, len(names))
     order = np.array([row_of.get(name, -1) for name in ordered], np.int64)
     labels = None if y is None else np.where(order < 0, -1, y[order])
-    return Joined(ordered, place, None if x is None else _rows(x, order, missing), labels)
+    return Joined(ordered, place, None if x is None else rows_of(x, order, missing), labels)
 
 
 def _alike(names: Sequence[NodeId], others: Sequence[NodeId]) -> str:
@@ -223,17 +225,6 @@ def _alike(names: Sequence[NodeId], others: Sequence[NodeId]) -> str:
     if any(text.casefold() in folded for text in map(str, others)):
         return "; some differ in upper and lower case only"
     return ""
-
-
-def _rows(x: Any, rows: np.ndarray, missing: MissingFeatures) -> Any:
-    """Return these rows; for -1, zeros or the means of the columns."""
-    if np.array_equal(rows, np.arange(x.shape[0])):
-        return x
-    means = np.asarray(x.mean(axis=0, dtype=np.float64)).reshape(1, -1)
-    # In the last row, which has the index -1.
-    last = (means * (missing == "mean")).astype(x.dtype)
-    whole: Any = sp.vstack([x, last], format="csr") if sp.issparse(x) else np.vstack([x, last])
-    return whole[rows]
 
 
 def _some(names: Sequence[NodeId]) -> str:

@@ -244,7 +244,7 @@ def _positive(column: "pa.ChunkedArray") -> np.ndarray:
 
 def _check_bytes(piece: bytes, delimiter: str) -> None:
     """Raise if a piece holds what the two readers may read differently."""
-    forbidden = [b"\0", b"\n#", b"\n%", b"\n\n", b"\n\r"]
+    forbidden = [b"\0"]
     begins = [b"#", b"%", codecs.BOM_UTF8, b"\n", b"\r"]
     ascii_only = piece.isascii()
     if not ascii_only:
@@ -258,12 +258,17 @@ def _check_bytes(piece: bytes, delimiter: str) -> None:
             raise _NotPlainError
     if piece.startswith(tuple(begins)) or any(text in piece for text in forbidden):
         raise _NotPlainError
+    codes = np.frombuffer(piece, np.uint8)
+    # Comments and blank lines after the first line.
+    line_ends = np.flatnonzero(codes[:-1] == _LINE_END)
+    if np.isin(codes[line_ends + 1], np.frombuffer(b"#%\n\r", np.uint8)).any():
+        raise _NotPlainError
     for start in range(0, len(piece) - _LONGEST_LINE, _LONGEST_LINE):
         if piece.find(b"\n", start, start + _LONGEST_LINE) < 0:
             raise _NotPlainError
     _check_line_ends(piece)
     if b'"' in piece:
-        _check_quotes(np.frombuffer(piece, np.uint8), ord(delimiter))
+        _check_quotes(codes, ord(delimiter))
 
 
 def _check_quotes(piece: np.ndarray, delimiter: int) -> None:

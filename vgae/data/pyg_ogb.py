@@ -4,7 +4,6 @@ These libraries download, read and keep the files themselves, in ``pyg`` and ``o
 :func:`vgae.data.catalog.data_home`; they trust what is there.
 """
 
-import difflib
 import inspect
 import os
 import re
@@ -20,7 +19,7 @@ import numpy as np
 
 from vgae.data.array_graphs import labels_of
 from vgae.data.catalog import Features, data_home
-from vgae.errors import DataError, UsageError, VgaeError
+from vgae.errors import DataError, UsageError, VgaeError, nearest
 from vgae.graphs.graph import Graph
 from vgae.runtime.reading import brief
 
@@ -64,8 +63,8 @@ def _of_pyg(name: str, source: str) -> Graph:
     known = [*datasets.__all__]
     kind = getattr(datasets, title, None) if title in known else None
     if not (isinstance(kind, type) and issubclass(kind, Dataset)):
-        near = difflib.get_close_matches(title, known, n=1)
-        hint = f"; did you mean pyg:{near[0]}?" if near else ", such as pyg:Planetoid/Cora."
+        near = nearest(title, known)
+        hint = f"; did you mean pyg:{near}?" if near else ", such as pyg:Planetoid/Cora."
         raise DataError(
             "UNKNOWN_DATASET", f"torch_geometric.datasets has no data set {title!r:.60}{hint}"
         )

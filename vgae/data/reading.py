@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 from vgae.errors import UsageError, check_choice, did_you_mean
-from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.defaults import Directed, Merge, MissingFeatures
 
 Normalize = Literal["none", "nfc"]
-MissingFeatures = Literal["refuse", "zero", "mean"]
 Encode = str | Mapping[str, Any]
 
 _CHOICES = {

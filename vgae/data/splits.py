@@ -13,8 +13,8 @@ import torch
 
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_edges
 from vgae.data.npy import read_npy
+from vgae.data.packed import unpacked_name
 from vgae.data.reading import Reading
-from vgae.data.text import is_integer, is_number, unpacked_name
 from vgae.data.torch_files import read_integers
 from vgae.errors import DataError, printable
 from vgae.graphs.canonical import link_positions
@@ -23,6 +23,7 @@ from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, part_sizes
 from vgae.runtime.npz import read_arrays
+from vgae.runtime.numerals import is_integer, is_number
 from vgae.runtime.reading import file_size, naming
 
 log = logging.getLogger(__name__)

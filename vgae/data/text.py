@@ -4,19 +4,16 @@ import io
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from operator import eq
 from pathlib import Path
 from typing import Any
 
 from vgae.data.packed import Unpacked, unpacked
-from vgae.data.packed import unpacked_name as unpacked_name
 from vgae.data.reading import Normalize
 from vgae.errors import DataError, UsageError
-from vgae.runtime.numerals import is_integer as is_integer
 from vgae.runtime.numerals import is_number
-from vgae.runtime.numerals import parse_number as parse_number
 from vgae.runtime.reading import brief
 
 log = logging.getLogger(__name__)
@@ -30,6 +27,7 @@ _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # The groups: quoted field, its end, plain field, its end. An empty end is that of the record.
 _QUOTED = r' *"((?:[^"]|"")*)" *(%(d)s|\Z)|(?! *")([^%(d)s]*)(%(d)s|\Z)'
 _QUOTED_WORD = r'\s*(?:"((?:[^"]|"")*)"(\s+|\Z)|(?!")(\S+)(\s+|\Z))'
+_BEGINS_OF_NUMBERS = frozenset("0123456789+-.")
 _MISSING = {"nan", "null", "none", "n/a", "<na>", "#n/a"}
 
 
@@ -156,12 +154,13 @@ def is_utf8(encoding: str) -> bool:
 
 def warn_of_numbers(path: Path, names: Sequence[str]) -> None:
     """Warn once of names that may be missing, and of numbers that are written in several ways."""
-    if missing := [name for name in names if name.casefold() in _MISSING]:
+    short = max(map(len, _MISSING))
+    if missing := [name for name in names if len(name) <= short and name.casefold() in _MISSING]:
         what = "%s: %a is the name of a node; if it stands for a missing name, remove its lines"
         log.warning(what, path, missing[0])
     first: dict[float, str] = {}
     for name in names:
-        if name[:1] in tuple("0123456789+-.") and is_number(name):
+        if name[:1] in _BEGINS_OF_NUMBERS and is_number(name):
             other = first.setdefault(float(name), name)
             if other != name:
                 log.warning(
@@ -174,18 +173,17 @@ def warn_of_numbers(path: Path, names: Sequence[str]) -> None:
         log.warning(what, path, names[0])
 
 
-def warn_of_lookalikes(path: Path, names: Iterable[int | str]) -> None:
+def warn_of_lookalikes(path: Path, names: Sequence[str]) -> None:
     """Warn once if two names have the same normal form of Unicode (NFC)."""
-    texts = [name for name in names if isinstance(name, str)]
-    if all(map(str.isascii, texts)):
+    if all(map(str.isascii, names)):
         return
     composed: dict[str, str] = {}
-    for name in texts:
+    for name in names:
         first = composed.setdefault(unicodedata.normalize("NFC", name), name)
         if first != name:
             log.warning(
                 "%s: %a and %a are two nodes, but look the same (they differ in Unicode"
-                " normalisation only); normalize='nfc' (vgae convert --normalize nfc) merges them",
+                " normalisation only); normalize='nfc' (--normalize nfc) merges them",
                 path,
                 first,
                 name,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vgae.data.text import is_integer, parse_number
 from vgae.errors import DataError
+from vgae.runtime.numerals import is_integer, parse_number
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,10 +11,9 @@ from sklearn.neighbors import kneighbors_graph
 from sklearn.utils.validation import validate_data
 
 from vgae.errors import DataError, UsageError
-from vgae.graphs.aligning import aligned_rows
 from vgae.graphs.arrays import feature_tensor
-from vgae.graphs.frame_columns import index_names, is_frame
-from vgae.graphs.graph import Graph
+from vgae.graphs.frame_kinds import is_frame
+from vgae.graphs.graph import Graph, NodeId
 from vgae.kernels.csr import scipy_csr
 
 log = logging.getLogger(__name__)
@@ -88,9 +87,9 @@ def _fitted_graph(fitted: Graph, X: Any, names: tuple[str, ...], given: Any) -> 
     # The fingerprint is the same for dense and sparse features.
     if has_rows and _with_features(fitted, X, names).fingerprint == fitted.fingerprint:
         return fitted
-    own = index_names(given, "X")
+    own = _row_names(given)
     if own is not None and set(own) == set(fitted.ids):
-        again = _in_order(fitted, aligned_rows(fitted.ids, own, len(own), "X"))
+        again = _in_order(fitted, _rows_of(fitted, own, len(own)))
         if _with_features(again, X, names).fingerprint == again.fingerprint:
             return again
     rule = "after a fit with a graph, other rows need their own graph"
@@ -107,14 +106,29 @@ def _given_graph(graph: Any, X: Any, names: tuple[str, ...], given: Any) -> Grap
         found = _as_graph(graph, X.shape[0])
         has_names = isinstance(graph, Graph | nx.Graph) or found.node_ids is not None
         if has_names and is_frame(given):
-            own = index_names(given, "X")
-            found = _in_order(found, aligned_rows(found.ids, own, X.shape[0], "X"))
+            found = _in_order(found, _rows_of(found, _row_names(given), X.shape[0]))
         return _with_features(found, X, names)
     except DataError as error:
         # A part of the rows has not the number of nodes.
         if error.code not in _OF_PARTS or (found is not None and X.shape[0] == found.num_nodes):
             raise
         raise DataError(error.code, f"{error} {_CROSS_VALIDATION}") from None
+
+
+def _row_names(given: Any) -> list[NodeId] | None:
+    """Return the names in the index of a frame, ``None`` without names."""
+    if not is_frame(given):
+        return None
+    from vgae.graphs.frame_columns import index_names
+
+    return index_names(given, "X")
+
+
+def _rows_of(graph: Graph, own: list[NodeId] | None, num_rows: int) -> np.ndarray:
+    """Return the row of X of each node of a graph."""
+    from vgae.graphs.aligning import aligned_rows
+
+    return aligned_rows(graph.ids, own, num_rows, "X")
 
 
 def _is_graph(given: Any) -> bool:

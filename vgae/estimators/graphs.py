@@ -22,8 +22,7 @@ from vgae.estimators._common import (
 from vgae.estimators._graph_inputs import validate_graph
 from vgae.evaluation.calibration import Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
-from vgae.graphs.aligning import pairs_of_names
-from vgae.graphs.frame_columns import is_frame
+from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
@@ -304,7 +303,10 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
 
     def _scored(self, pairs: Any) -> LinkTable:
         check_is_fitted(self, "calibration_")
-        pairs = pairs_of_names(pairs) if is_frame(pairs) else pairs
+        if is_frame(pairs):
+            from vgae.graphs.aligning import pairs_of_names
+
+            pairs = pairs_of_names(pairs)
         # dtype object, because numpy converts numbers among names to strings.
         names = np.asarray(pairs, dtype=object)
         if names.ndim != 2 or names.shape[1] != 2:

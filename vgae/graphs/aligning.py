@@ -5,7 +5,7 @@ one, 0 to N - 1. Beside such an index, and in frames without one, a column may h
 """
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,28 +14,24 @@ import numpy as np
 
 from vgae.errors import DataError
 from vgae.graphs.canonical import NodeId
+from vgae.graphs.column_names import NODE_NAMES, key_of
 from vgae.graphs.frame_columns import (
     Choice,
     coded_ends,
-    coded_labels,
     column_names,
     column_of,
     edge_roles,
     features_of,
     frame_of,
     index_names,
-    is_frame,
-    listed,
-    plain,
-    series_of,
 )
+from vgae.graphs.frame_kinds import is_frame, is_series
+from vgae.graphs.values import coded_labels, listed
 
 log = logging.getLogger(__name__)
 
 Names = list[NodeId]
 Parts = dict[str, Any]  # keyword arguments of Graph.from_edges
-
-_NAME_COLUMNS = ("id", "nodeid", "node", "name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,15 +90,10 @@ def align(
         names = range(num_nodes or len(table)) if node_ids is None else node_ids
         parts["x"] = values[aligned_rows(names, table.names, len(table), "x")]
         parts["feature_names"] = feature_names or columns
-    if series_of(y) is not None:
+    if is_series(y):
         labels = aligned_labels(y, node_ids)
         parts |= {**labels, "label_names": labels["label_names"] or label_names}
     return parts
-
-
-def row_names(value: Any, what: str, wanted: Collection[NodeId] = ()) -> Names | None:
-    """Return the names of the rows of a frame; ``None`` if it has none, or is no frame."""
-    return node_table(value, what, wanted).names if is_frame(value) else None
 
 
 def aligned_rows(
@@ -146,17 +137,6 @@ def aligned_rows(
             f" node one row, or pass {what}.to_numpy() if the rows are in the order of the nodes.",
         )
     return np.fromiter((row_of[name] for name in names), np.int64, len(names))
-
-
-def warn_of_first(names: Iterable[NodeId], num_rows: int) -> None:
-    """Log a warning if the names of nodes begin at 1 where rows are numbered from 0."""
-    if min((name for name in names if isinstance(name, int)), default=0) == 1:
-        log.warning(
-            "the ids of the nodes begin at 1, but the %d rows of features have no names, so that"
-            " they are those of the nodes 0, 1, ...: node 1 gets the second row, and node 0 has no"
-            " links; if that is not meant, give each row the name of its node",
-            num_rows,
-        )
 
 
 def pairs_of_names(frame: Any) -> list[tuple[NodeId, NodeId]]:
@@ -210,10 +190,9 @@ def node_table(
 
 def aligned_labels(y: Any, names: Sequence[NodeId] | None) -> Parts:
     """Return labels, those of a series by the names of its index, and their names."""
-    series = series_of(y)
-    if series is None:
+    if not is_series(y):
         return {"y": y}
-    labels, label_names = coded_labels(series.to_list())
+    labels, label_names = coded_labels(nw.from_native(y, series_only=True).to_list())
     if names is not None:
         labels = labels[aligned_rows(names, index_names(y, "y"), len(labels), "y")]
     return {"y": labels, "label_names": label_names}
@@ -237,8 +216,8 @@ def _name_column(frame: nw.DataFrame[Any], what: str, wanted: Collection[NodeId]
     Of the columns that are called so, that with all wanted names; ``None`` if these are numbers of
     rows; else the first.
     """
-    found = {plain(name): name for name in reversed(frame.columns)}
-    likely = [found[name] for name in _NAME_COLUMNS if name in found]
+    found = {key_of(name): name for name in reversed(frame.columns)}
+    likely = [found[name] for name in NODE_NAMES if name in found]
     texts = set(map(str, wanted))
     for name in likely:
         if texts <= set(map(str, frame[name].to_list())):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError
+from vgae.graphs.defaults import MissingFeatures
 from vgae.kernels.csr import csr_tensor, scipy_csr
 
 
@@ -179,3 +180,14 @@ def graph_digest(links: str, weight: Tensor | None, x: Tensor | None) -> str:
         return sha256(head)
     csr = scipy_csr(x)
     return sha256(head, csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data)
+
+
+def rows_of(x: Any, rows: np.ndarray, missing: MissingFeatures) -> Any:
+    """Return these rows of features; for -1, zeros or the means of the columns."""
+    if np.array_equal(rows, np.arange(x.shape[0])):
+        return x
+    means = np.asarray(x.mean(axis=0, dtype=np.float64)).reshape(1, -1)
+    # In the last row, which has the index -1.
+    last = (means * (missing == "mean")).astype(x.dtype)
+    whole: Any = sp.vstack([x, last], format="csr") if sp.issparse(x) else np.vstack([x, last])
+    return whole[rows]

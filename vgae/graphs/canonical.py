@@ -1,8 +1,9 @@
 """Canonical form of links, weights, labels and node names, with checks of the input."""
 
+import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import Tensor
 from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.defaults import Directed, Merge
+
+log = logging.getLogger(__name__)
 
 NodeId = str | int
 
@@ -277,7 +280,7 @@ def _weights(edge_weight: Any, edges: np.ndarray) -> np.ndarray:
     for code, bad, rule in (
         ("BAD_WEIGHT", ~np.isfinite(weight), "must be finite in float32"),
         ("NEGATIVE_WEIGHT", weight < 0, "must not be negative"),
-        ("ZERO_WEIGHT", weight == 0, "must not be zero in float32 (see vgae convert --drop-zero)"),
+        ("ZERO_WEIGHT", weight == 0, "must not be zero in float32 (see --drop-zero)"),
     ):
         if bad.any():
             first = np.flatnonzero(bad)[:3]
@@ -308,3 +311,14 @@ def _merged(weight: np.ndarray, starts: np.ndarray, merge: Merge) -> np.ndarray:
     if merge == "mean":
         total /= np.diff(starts, append=len(weight))
     return total.astype(np.float32)
+
+
+def warn_of_first(names: Iterable[NodeId], num_rows: int) -> None:
+    """Log a warning if the names of nodes begin at 1 where rows are numbered from 0."""
+    if min((name for name in names if isinstance(name, int)), default=0) == 1:
+        log.warning(
+            "the ids of the nodes begin at 1, but the %d rows of features have no names, so that"
+            " they are those of the nodes 0, 1, ...: node 1 gets the second row, and node 0 has no"
+            " links; if that is not meant, give each row the name of its node",
+            num_rows,
+        )

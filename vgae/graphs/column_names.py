@@ -19,6 +19,9 @@ _SUFFIXES = (("1", "2"), ("a", "b"))
 # These are ends of intervals too: other pairs are preferred.
 _SPANS = ("start", "begin")
 
+NODE_NAMES = ("id", "nodeid", "node", "name")
+"""Keys of columns with the names of nodes in a table of nodes, the best first."""
+
 _INDEX = {"", "index", "unnamed0", "rowid", "row", "rownames", "rownumber"}
 _IDS = {"id", "eid", "edgeid", "linkid", "key"}
 _WEIGHTS = {
@@ -39,20 +42,8 @@ _LABELS = {
 }
 _THINGS = {
     *("user", "item", "movie", "film", "product", "customer", "author", "paper", "book", "artist"),
-    *(
-        "song",
-        "track",
-        "gene",
-        "disease",
-        "drug",
-        "event",
-        "group",
-        "tag",
-        "actor",
-        "game",
-        "shop",
-    ),
-    *("reader", "article", "buyer", "seller", "member", "page", "student", "course", "shop"),
+    *("song", "track", "gene", "disease", "drug", "event", "group", "tag", "actor", "game"),
+    *("shop", "reader", "article", "buyer", "seller", "member", "page", "student", "course"),
 }
 _LENGTHS = re.compile(r"dist|length|duration|cost")
 

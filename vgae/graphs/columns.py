@@ -1,13 +1,13 @@
 """Roles of the columns of an edge list: source, target, weight, time."""
 
-import difflib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from vgae.errors import DataError, printable
+from vgae.errors import DataError, nearest, printable
 from vgae.graphs.column_names import (
+    are_of_two_kinds,
     is_id,
     is_index,
     is_label,
@@ -237,8 +237,8 @@ class Columns:
         for wanted, known in ((name, list(names)), (key_of(name), keys)):
             if known.count(wanted) == 1:
                 return known.index(wanted)
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r:.60}?" if near else "."
+        near = nearest(name, names)
+        hint = "." if near is None else f"; did you mean {near!r:.60}?"
         count = "no column" if name not in names else "more than one column"
         hint = "; rename one of them." if name in names else hint
         listed = ", ".join(map(repr, names))
@@ -286,6 +286,8 @@ class Columns:
                 f" name them, as in {self._select(pair if len(pair) == 2 else ['a', 'b'])}",
             )
         cure = f"; select them, {self._select(pair)}" if len(pair) == 2 else ""
+        if len(pair) == 2 and are_of_two_kinds(*pair):
+            cure += ", and, if they are numbers of different things, two_sided=True (--two-sided)"
         if nodes:
             cure += "; a table of nodes is read as features=... (--features)"
         raise self._error(

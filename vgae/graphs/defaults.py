@@ -4,5 +4,6 @@ from typing import Literal
 
 Merge = Literal["mean", "sum", "max", "first"]
 Directed = Literal["symmetrize", "error"]
+MissingFeatures = Literal["refuse", "zero", "mean"]
 
 VAL_FRACTION, TEST_FRACTION = 0.05, 0.10

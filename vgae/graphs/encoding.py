@@ -1,6 +1,5 @@
 """Encoding of tables of mixed columns as numbers: fitted once, stored as JSON, used again."""
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from vgae.errors import ArtifactError, DataError, UsageError
+from vgae.errors import ArtifactError, DataError, UsageError, nearest
 from vgae.graphs.cells import KINDS, Cells, Refused, cells_of, kind_of
 from vgae.graphs.column_encoding import (
     ColumnEncoder,
@@ -25,7 +24,6 @@ _FORMAT = "vgae-table-1"
 _MOST_FEATURES = 100_000
 _WIDE = 256  # features above which a matrix is sparse
 _MOST_SHOWN = 10
-_MOST_NAMES = 1000  # that a misspelt one is compared with
 
 
 @dataclass(frozen=True)
@@ -267,6 +265,6 @@ def _check_kinds(kinds: Mapping[str, str], names: Sequence[str]) -> None:
     for name, kind in kinds.items():
         for value, known, what in ((name, names, "column"), (kind, KINDS, "kind")):
             if value not in known:
-                near = difflib.get_close_matches(str(value), known[:_MOST_NAMES], n=1)
-                hint = f"did you mean {near[0]!r:.60}?" if near else f"there are {_listed(known)}."
+                near = nearest(value, known)
+                hint = f"did you mean {near!r:.60}?" if near else f"there are {_listed(known)}."
                 raise UsageError("ENCODE", f"encode has no {what} {value!r:.60}; {hint}")

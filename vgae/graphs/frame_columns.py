@@ -4,7 +4,7 @@ Frames of pandas, polars, pyarrow and other eager libraries are read through nar
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from importlib.util import find_spec
 from numbers import Real
@@ -13,18 +13,17 @@ from typing import Any, NamedTuple
 import narwhals as nw
 import numpy as np
 import scipy.sparse as sp
-from torch import Tensor
 
 from vgae.errors import DataError, UsageError, did_you_mean
 from vgae.graphs.canonical import NodeId
 from vgae.graphs.columns import Chosen, Columns, Roles
 from vgae.graphs.encoding import Encoded, encode_table
+from vgae.graphs.values import checked_names, is_missing, listed
 from vgae.runtime.tables import optional_module
 
 log = logging.getLogger(__name__)
 
 _SAMPLE = 100  # rows
-_ARRAYS = (np.ndarray, Tensor, list, tuple, str, bytes, dict, range)
 
 
 class Choice(NamedTuple):
@@ -54,7 +53,7 @@ def edge_roles(
     """
     first = frame.head(_SAMPLE)
     texts = (first[name].to_list() for name in frame.columns)
-    texts = [["" if _is_missing(value) else str(value) for value in column] for column in texts]
+    texts = [["" if is_missing(value) else str(value) for value in column] for column in texts]
     sample = list(zip(*texts, strict=True))
     columns = Columns(tuple(frame.columns), sample, what, chosen or Choice(), in_frame=True)
     return columns.roles(ends=ends)
@@ -109,17 +108,6 @@ def _integers(column: nw.Series[Any]) -> np.ndarray | None:
     return values.astype(np.int64) if fits else None
 
 
-def is_frame(value: object) -> bool:
-    """Return whether a value is a data frame, of any library, eager or lazy."""
-    if value is None or isinstance(value, _ARRAYS) or sp.issparse(value):
-        return False
-    try:
-        found: Any = nw.from_native(value, pass_through=True)
-    except nw.exceptions.DuplicateError:
-        return True
-    return isinstance(found, nw.DataFrame | nw.LazyFrame) or hasattr(value, "__dataframe__")
-
-
 def frame_of(given: Any, what: str) -> nw.DataFrame[Any]:
     """Return a frame of any library as one of narwhals, with strings as names of its columns.
 
@@ -146,14 +134,6 @@ def frame_of(given: Any, what: str) -> nw.DataFrame[Any]:
         interchange = optional_module("pyarrow.interchange", "parquet")
         found = nw.from_native(interchange.from_dataframe(given))
     return found
-
-
-def series_of(value: object) -> nw.Series[Any] | None:
-    """Return a series of any library as one of narwhals; ``None`` if it is none."""
-    if value is None or isinstance(value, _ARRAYS):
-        return None
-    found: Any = nw.from_native(value, series_only=True, pass_through=True)
-    return found if isinstance(found, nw.Series) else None
 
 
 def column_of(frame: nw.DataFrame[Any], name: str, what: str) -> nw.Series[Any]:
@@ -201,47 +181,6 @@ def column_names(column: nw.Series[Any], what: str) -> list[NodeId]:
     return checked_names(column.to_list(), f"column {column.name!r:.60} of {what}")
 
 
-def checked_names(values: Iterable[Any], what: str) -> list[NodeId]:
-    """Return names, all integers or all strings.
-
-    Raises:
-        DataError: ``NODE_ID`` with the first row that is anything else.
-    """
-    names: list[Any] = list(values)
-    kinds = set(map(type, names))
-    if not kinds <= {int, str}:
-        generic = (np.integer, np.str_)
-        names = [name.item() if isinstance(name, generic) else name for name in names]
-        kinds = set(map(type, names))
-    if kinds <= {int} or (kinds <= {str} and "" not in names):
-        return names
-    missing = [row for row, name in enumerate(names) if _is_missing(name) or name == ""]
-    gaps = f"{len(missing)} rows have no name, the first is row {missing[0]}" if missing else ""
-    numbers = [name for name in names if isinstance(name, float) and not _is_missing(name)]
-    if numbers:
-        raise DataError(
-            "NODE_ID",
-            f"{what} must have integers or strings as names of nodes, got floats such as"
-            f" {numbers[0]!r}, which may have lost digits{gaps and '; ' + gaps}; read it as"
-            " integers, or convert it by .astype('Int64').",
-        )
-    if missing:
-        raise DataError("NODE_ID", f"{what}: {gaps}; drop these rows, as by .dropna().")
-    if kinds == {int, str}:
-        whole, text = (next(n for n in names if isinstance(n, kind)) for kind in (int, str))
-        raise DataError(
-            "NODE_ID",
-            f"{what} has integers and strings as names of nodes, such as {whole!r} and"
-            f" {text!r:.60}; make them one type, as by .astype(str).",
-        )
-    row, bad = next((row, name) for row, name in enumerate(names) if type(name) not in (int, str))
-    raise DataError(
-        "NODE_ID",
-        f"{what} must have integers or strings as names of nodes, got {bad!r:.60}, a"
-        f" {type(bad).__name__}, in row {row}; convert it, as by .astype(str).",
-    )
-
-
 def numbers_of(column: nw.Series[Any]) -> np.ndarray | None:
     """Return a column as float64, NaN where it is missing; ``None`` unless all are numbers."""
     kind = column.dtype
@@ -250,10 +189,10 @@ def numbers_of(column: nw.Series[Any]) -> np.ndarray | None:
     if kind not in (nw.Object, nw.Unknown):
         return None
     values = column.to_list()
-    if not all(isinstance(v, Real | Decimal | np.bool_) or _is_missing(v) for v in values):
+    if not all(isinstance(v, Real | Decimal | np.bool_) or is_missing(v) for v in values):
         return None
     try:
-        return np.array([np.nan if _is_missing(value) else float(value) for value in values])
+        return np.array([np.nan if is_missing(value) else float(value) for value in values])
     except OverflowError:
         return None
 
@@ -278,7 +217,7 @@ def _cells(column: nw.Series[Any]) -> Any:
     values = numbers_of(column)
     if values is not None and column.dtype != nw.Boolean:
         return values
-    return [None if _is_missing(value) else value for value in column.to_list()]
+    return [None if is_missing(value) else value for value in column.to_list()]
 
 
 def features_of(frame: nw.DataFrame[Any], what: str) -> tuple[Any, tuple[str, ...]]:
@@ -322,57 +261,9 @@ def features_of(frame: nw.DataFrame[Any], what: str) -> tuple[Any, tuple[str, ..
     return x, names
 
 
-def coded_labels(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels as int64, -1 where they are missing, and their names.
-
-    Integers stay as they are, without names; strings and booleans are numbered in sorted order.
-
-    Raises:
-        DataError: ``LABELS`` if they are of another type.
-    """
-    known = [value for value in values if not _is_missing(value)]
-    kinds = {_label_kind(value) for value in known}
-    if kinds == {"integer"} or not kinds:
-        return np.array([-1 if _is_missing(v) else int(v) for v in values], np.int64), ()
-    if kinds == {"text"} or kinds == {"boolean"}:
-        names = sorted(set(map(str, known)))
-        place = {name: number for number, name in enumerate(names)}
-        codes = [-1 if _is_missing(value) else place[str(value)] for value in values]
-        return np.array(codes, np.int64), tuple(names)
-    found = " and ".join(sorted({type(value).__name__ for value in known})[:3])
-    raise DataError("LABELS", f"labels must be integers or strings, got {found}.")
-
-
-def plain(name: str) -> str:
-    """Return a name of a column in lower case, without blanks, hyphens and underscores."""
-    return "".join(c for c in str(name).casefold() if c not in " _-")
-
-
-def listed(names: Sequence[Any]) -> str:
-    """Return the first names, for messages."""
-    shown = ", ".join(f"{name!r:.40}" for name in names[:8])
-    return f"{shown}, ... ({len(names)} in all)" if len(names) > 8 else shown
-
-
-def _label_kind(value: Any) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "boolean"
-    # pandas makes floats of integers where some are missing.
-    if isinstance(value, Real) and float(value).is_integer():
-        return "integer"
-    return "text" if isinstance(value, str) else "other"
-
-
-def _is_missing(value: Any) -> bool:
-    """Return whether a value is None, NaN, or the NA or NaT of pandas."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | np.floating) and bool(np.isnan(value))
-
-
 def _described(column: nw.Series[Any]) -> str:
     """Return the type of a column, with a value."""
-    value = next((v for v in column.to_list() if not _is_missing(v)), None)
+    value = next((v for v in column.to_list() if not is_missing(v)), None)
     kind = str(column.dtype).split("(")[0].lower()
     return kind if value is None else f"{kind} such as {str(value)!r:.40}"
 

@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import narwhals as nw
 import numpy as np
-import scipy.sparse as sp
 
 from vgae.errors import DataError, UsageError, check_choice, did_you_mean
 from vgae.graphs.aligning import (
@@ -17,36 +16,34 @@ from vgae.graphs.aligning import (
     comparable,
     first_of,
     node_table,
-    warn_of_first,
 )
-from vgae.graphs.canonical import NodeId
+from vgae.graphs.arrays import rows_of
+from vgae.graphs.canonical import NodeId, warn_of_first
 from vgae.graphs.column_names import pairs_of
 from vgae.graphs.columns import Roles
-from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.defaults import Directed, Merge, MissingFeatures
+from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.frame_columns import (
     Choice,
     coded_ends,
-    coded_labels,
     column_of,
     edge_roles,
     encoded_features,
     frame_of,
-    listed,
     numbers_of,
 )
 from vgae.graphs.sides import two_sides, warn_of_sides
+from vgae.graphs.values import coded_labels, listed
 from vgae.graphs.weights import checked_weights
 
 log = logging.getLogger(__name__)
-
-MissingRows = Literal["refuse", "zero", "mean"]
 
 
 class FrameOptions(TypedDict, total=False):
     """Options of :meth:`vgae.Graph.from_pandas`, which describes them."""
 
     id_column: str | None
-    missing_features: MissingRows
+    missing_features: MissingFeatures
     drop_zero: bool
     two_sided: bool
     merge: Merge
@@ -61,10 +58,12 @@ def from_frames(
     y: Any,
     encode: Any,
     options: FrameOptions,
-) -> Parts:
-    """Return the parts of a graph in frames; see :meth:`vgae.Graph.from_pandas`.
+) -> tuple[Parts, TableEncoder | None]:
+    """Return the parts of a graph in frames, and the encoder of the features of its nodes.
 
-    ``columns`` are the columns of source, target and weight, each ``None`` if it is not given.
+    For the arguments see :meth:`vgae.Graph.from_pandas`;
+
+    ``columns`` are those of source, target and weight, each ``None`` if it is not given.
     """
     known = list(FrameOptions.__annotations__)
     for name in options:
@@ -72,7 +71,7 @@ def from_frames(
             what = f"there is no option {name!r:.60}; there are {', '.join(known)}."
             raise UsageError("OPTION", what + did_you_mean(name, known))
     missing, drop_zero = options.get("missing_features", "refuse"), options.get("drop_zero", False)
-    check_choice("missing_features", missing, MissingRows)
+    check_choice("missing_features", missing, MissingFeatures)
     frame = edge_frame(edges, columns)
     roles = _edge_columns(frame, columns)
     ends, pairs = coded_ends(frame, roles, "edges")
@@ -97,11 +96,12 @@ def from_frames(
         pairs, weight = pairs[:, weight != 0], weight[weight != 0]
     others = {k: v for k, v in options.items() if k in ("merge", "directed", "name")}
     parts |= {"edges": pairs, "edge_weight": weight, "num_nodes": len(names), "node_ids": names}
-    return {**parts, **others, "ordered": ordered}
+    encoder = parts.pop("feature_encoder", None)
+    return {**parts, **others, "ordered": ordered}, encoder
 
 
 def _joined(
-    ends: Names, table: NodeTable, y: Any, encode: Any, missing: MissingRows
+    ends: Names, table: NodeTable, y: Any, encode: Any, missing: MissingFeatures
 ) -> tuple[np.ndarray, Names, Parts]:
     """Return the number of each end of edges, the names of all nodes, their features and labels.
 
@@ -132,9 +132,7 @@ def _joined(
         frame = frame.drop(y)
     x, parts["feature_names"], parts["feature_encoder"] = encoded_features(frame, "nodes", encode)
     if x is not None and absent:
-        rows = x.mean(axis=0) if missing == "mean" else np.zeros(x.shape[1])
-        rows = np.tile(np.asarray(rows, np.float32), (len(absent), 1))
-        x = sp.vstack([x, rows], format="csr") if sp.issparse(x) else np.vstack([x, rows])
+        x = rows_of(x, np.append(np.arange(len(names)), np.full(len(absent), -1)), missing)
     names = [*names, *absent]
     number = {name: place for place, name in enumerate(names)}
     return np.array([number[name] for name in ends], np.int64), names, {**parts, "x": x}

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
-from vgae.graphs.aligning import align
 from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor, sha256
 from vgae.graphs.canonical import (
     NodeId,
@@ -27,20 +26,21 @@ from vgae.graphs.canonical import (
 )
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.encoding import TableEncoder
-from vgae.graphs.frame_columns import is_frame, series_of
-from vgae.graphs.frames import FrameOptions, from_frames
+from vgae.graphs.frame_kinds import is_frame, is_series
 from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx, to_pyg, to_scipy
 
 if TYPE_CHECKING:
     import networkx as nx
     from torch_geometric.data import Data
 
+    from vgae.graphs.frames import FrameOptions
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Undirected graph with optional node features and labels.
 
-    :meth:`from_edges`, :meth:`from_networkx`, :meth:`from_scipy`, :meth:`from_pyg`,
+    The methods ``from_edges``, ``from_pandas``, ``from_networkx``, ``from_scipy`` and ``from_pyg``,
     :func:`vgae.read_graph` and :func:`vgae.load_dataset` bring a graph to its canonical form.
 
     Attributes:
@@ -53,8 +53,7 @@ class Graph:
         label_names: Name of each label, of length C.
         node_ids: Name of each node; ``None`` if the names are 0 to N - 1.
         name: Name of the graph in messages and run folders.
-        feature_encoder: Encoder that made ``x`` of a table of mixed columns, and that encodes a
-            later table alike; ``None`` without.
+        feature_encoder: Encoder of a table of mixed columns that made ``x``; ``None`` without.
         notes: Counts of dropped and merged edges: ``self_loops``, ``repeats`` (of an ordered
             pair) and, if only some links were given in both directions, the numbers of links
             given ``both_ways`` and ``one_way``. Of E edges then
@@ -121,7 +120,9 @@ class Graph:
         if is_frame(edges):
             raise DataError("EDGE_INDEX_SHAPE", "edges is a data frame: use Graph.from_pandas.")
         edges = edge_array(edges)
-        if is_frame(x) or series_of(y) is not None:
+        if is_frame(x) or is_series(y):
+            from vgae.graphs.aligning import align
+
             given: Any = {"num_nodes": num_nodes, "x": x, "y": y, "node_ids": node_ids}
             given |= {"feature_names": feature_names, "label_names": label_names}
             options: Any = {"merge": merge, "directed": directed, "ordered": ordered, "name": name}
@@ -164,7 +165,7 @@ class Graph:
         weight: str | None = None,
         y: Any = None,
         encode: Any = "none",
-        **options: Unpack[FrameOptions],
+        **options: "Unpack[FrameOptions]",
     ) -> "Graph":
         """Make a graph from data frames of pandas, polars, pyarrow or another eager library.
 
@@ -204,9 +205,9 @@ class Graph:
             >>> Graph.from_pandas(edges, nodes).node_ids
             ('Cid', 'Bob', 'Ann')
         """
-        columns = (source, target, weight)
-        parts = from_frames(edges, nodes, columns, y, encode, options)
-        encoder = parts.pop("feature_encoder", None)
+        from vgae.graphs.frames import from_frames
+
+        parts, encoder = from_frames(edges, nodes, (source, target, weight), y, encode, options)
         return replace(cls.from_edges(**parts), feature_encoder=encoder)
 
     @classmethod

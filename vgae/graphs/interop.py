@@ -10,17 +10,9 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, LeakageError, did_you_mean
-from vgae.graphs.aligning import row_names
 from vgae.graphs.arrays import checked_csr, dense_array
-from vgae.graphs.frame_columns import (
-    checked_names,
-    coded_labels,
-    frame_of,
-    index_names,
-    is_frame,
-    listed,
-    numbers_of,
-)
+from vgae.graphs.frame_kinds import is_frame
+from vgae.graphs.values import checked_names, coded_labels, listed
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -72,7 +64,7 @@ def from_scipy(adj: Any, x: Any = None) -> Parts:
     coo = checked_csr(adj).tocoo()
     edges = np.stack([coo.row, coo.col]).astype(np.int64)
     num_nodes = adj.shape[0]
-    if names is None and (rows := row_names(x, "x")) is not None:
+    if names is None and is_frame(x) and (rows := _row_names(x)) is not None:
         # The rows of the adjacency have no names of their own.
         is_numbered = set(rows) == set(range(num_nodes))
         names = range(num_nodes) if is_numbered else rows
@@ -85,6 +77,13 @@ def from_scipy(adj: Any, x: Any = None) -> Parts:
         "node_ids": names,
         "ordered": True,
     }
+
+
+def _row_names(x: Any) -> list[Any] | None:
+    """Return the names of the rows of a frame, ``None`` without names."""
+    from vgae.graphs.aligning import node_table
+
+    return node_table(x, "x").names
 
 
 def from_pyg(data: "Data") -> Parts:
@@ -208,6 +207,8 @@ def _adjacency(frame: Any) -> tuple[np.ndarray, list[Any] | None]:
         DataError: ``NOT_SQUARE``; ``NODE_ID`` if rows and columns have different names;
             ``ADJ_DTYPE`` if a column has no numbers.
     """
+    from vgae.graphs.frame_columns import frame_of, index_names, numbers_of
+
     found = frame_of(frame, "adj")
     given = list(frame.columns) if hasattr(frame, "index") else found.columns
     rows = index_names(frame, "adj")

@@ -17,9 +17,8 @@ from vgae.errors import DataError, NumericalError, UsageError, check_choice, nea
 from vgae.evaluation.calibration import Calibration, Prior
 from vgae.evaluation.links import PairScorer, consistent_method
 from vgae.evaluation.ranking import known_pairs
-from vgae.graphs.aligning import pairs_of_names
 from vgae.graphs.canonical import NodeId, link_positions
-from vgae.graphs.frame_columns import is_frame
+from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import Trained, evaluating
 from vgae.prediction.best_pairs import (
@@ -350,7 +349,10 @@ def _near_names(graph: Graph, unknown: Sequence[Any]) -> str:
 
 def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor) -> Tensor:
     """Return the numbers of pairs of names, shape ``(2, P)``."""
-    pairs = pairs_of_names(pairs) if is_frame(pairs) else pairs
+    if is_frame(pairs):
+        from vgae.graphs.aligning import pairs_of_names
+
+        pairs = pairs_of_names(pairs)
     listed = pairs.tolist() if isinstance(pairs, np.ndarray | Tensor) else pairs
     # A string of two letters is no pair of names.
     given = [(pair,) if isinstance(pair, str) else tuple(pair) for pair in listed]

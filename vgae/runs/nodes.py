@@ -5,10 +5,11 @@ from typing import Any
 
 from vgae.data.attributes import read_node_table
 from vgae.data.node_features import is_table
-from vgae.data.text import is_integer, is_number, normalised
+from vgae.data.text import normalised
 from vgae.graphs.graph import NodeId
 from vgae.runs.folder import understood
 from vgae.runs.graphs import GRAPHS, Run
+from vgae.runtime.numerals import is_integer, is_number
 from vgae.runtime.tables import Column
 
 
