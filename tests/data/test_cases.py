@@ -498,3 +498,20 @@ def test_options_take_what_is_not_taken_by_itself(tmp_path):
     assert timed.time.tolist() == [1_700_000_000, 1_700_009_999]
     (tmp_path / "w.csv").write_text("source,target,weight\n1,2,-1\n2,3,0\n")
     assert read_edges(tmp_path / "w.csv", Reading(weight="none")).weight is None
+
+
+def test_columns_of_two_kinds_are_selected_with_both_sides(tmp_path):
+    path = tmp_path / "ratings.csv"
+    path.write_text("userId,movieId,rating,timestamp\n1,1,4.0,964982703\n2,1,3.5,964981247\n")
+    with pytest.raises(DataError, match=r"--columns userId,movieId\).*two_sided=True") as caught:
+        read_graph(path)
+    assert caught.value.code == "FIELDS"
+    graph = read_graph(path, columns=("userId", "movieId"), two_sided=True)
+    assert (graph.num_nodes, graph.num_links) == (3, 2)
+
+
+def test_four_lines_of_konect_are_no_adjacency(tmp_path):
+    lines = "1 1 2 1199142000\n1 2 1 1199142100\n2 3 5 1199142200\n2 1 1 1199142300\n"
+    (tmp_path / "out.txt").write_text(f"% bip posweighted\n% 4 2 3\n{lines}")
+    graph = read_graph(tmp_path / "out.txt")
+    assert (graph.num_nodes, sorted(graph.link_weight.tolist())) == (5, [1, 1, 2, 5])

@@ -234,10 +234,10 @@ def _roles(table: TextTable, reading: Reading) -> Roles:
             )
             raise DataError("FIELDS", f"{table.path}: {found}; {lists}.")
     names = None if table.names is None else tuple(table.names)
-    if names is None and reading.columns is None:
+    if names is None and reading.columns is None and table.preamble.columns is None:
         refuse_square(table.sample, f"{table.path}, line {line}")
-    if names is None and reading.columns is None and reading.delimiter is None:
-        refuse_single(table.sample, f"{table.path}, line {line}")
+        if reading.delimiter is None:
+            refuse_single(table.sample, f"{table.path}, line {line}")
     columns = Columns(
         *(names, table.sample, f"{table.path}, line {line}", reading),
         separated=f" separated by {table.separated}",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class Graph:
     """Undirected graph with optional node features and labels.
 
-    The methods ``from_edges``, ``from_pandas``, ``from_networkx``, ``from_scipy`` and ``from_pyg``,
+    The methods ``from_edges``, ``from_pandas``, ``from_networkx``, ``from_scipy``, ``from_pyg``,
     :func:`vgae.read_graph` and :func:`vgae.load_dataset` bring a graph to its canonical form.
 
     Attributes:
