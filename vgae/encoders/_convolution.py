@@ -108,7 +108,7 @@ class GraphConvolution(nn.Module):
         options = {"self_loop_weight": self.self_loop_weight}
         if isinstance(edge_index, EdgePattern):
             if edge_weight is None:
-                edge_weight = self.weight.new_ones(edge_index.place.numel() - num_nodes)
+                edge_weight = self.weight.new_ones(edge_index.num_edges)
             return SparseOperator.symmetric(edge_index.gcn_norm(edge_weight.to(dtype), **options))
         if isinstance(edge_index, SparseOperator) or edge_index.layout != torch.strided:
             if edge_weight is not None:

@@ -47,7 +47,7 @@ _C0, _C1, _C2, _C3, _C4, _C5 = np.linalg.solve(
 ).astype(np.float32)
 
 
-def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
+def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     """Visit each tile on or above the diagonal once, on as many threads as torch has.
 
     ``z`` and ``bias`` are float32, on the CPU; unwanted results are zero.
@@ -66,7 +66,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     # them: a worker that calls torch would start threads of its own and slow down all others.
     grads_t = [torch.zeros_like(z_t) if wanted.grad_z else z_t for _ in range(num_workers)]
     rooms = padded.new_zeros(num_workers, *_apart(_GROUP + 3, max(columns, ROWS))).numpy()
-    bias_value = np.float32(bias.item())  # also the logit of a padded pair
+    bias_value = np.float32(0 if bias is None else bias.item())  # also the logit of a padded pair
 
     def visit(worker: int) -> tuple[float, float]:
         tensors = (padded, z_t, grad, grads_t[worker])
@@ -83,9 +83,9 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     total = sum(totals) - added * np.logaddexp(0, bias_value, dtype=np.float64)
     grad_bias = sum(grad_biases) - added * expit(np.float64(bias_value))
     return Sweep(
-        bias.new_tensor(total, dtype=torch.float64),
+        z.new_tensor(total, dtype=torch.float64),
         2 * grad[:num_nodes, :width],  # s_ij and s_ji both contain z_i
-        bias.new_tensor(grad_bias),
+        z.new_tensor(grad_bias),
     )
 
 

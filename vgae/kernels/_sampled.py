@@ -25,8 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.kernels._all_pairs import Sweep, Wanted
-from vgae.kernels._edges import softplus
+from vgae.kernels._all_pairs import Sweep, Wanted, plus, softplus
 from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
@@ -55,7 +54,12 @@ class Sampled:
 
 
 def sweep(
-    z: Tensor, bias: Tensor, wanted: Wanted, *, sampled: Sampled, control_variate: bool = True
+    z: Tensor,
+    bias: Tensor | None,
+    wanted: Wanted,
+    *,
+    sampled: Sampled,
+    control_variate: bool = True,
 ) -> Sweep:
     """Estimate the sum over all pairs and its gradients; each is unbiased.
 
@@ -67,16 +71,17 @@ def sweep(
     order = torch.randperm(num_nodes, generator=sampled.generator, device=z.device)
     order = order[: num_blocks * block]
     # The first block also follows the last one.
-    order = torch.cat([order, order[:block]])
-    blocks = z.index_select(0, order).view(num_blocks + 1, block, width)
-    gram = z.T @ z
-    line = _best_line(z, gram, bias) if control_variate else bias.new_zeros(2)
-    total, grad_z, grad_bias = _exact_part(z, gram, bias, line)
+    blocks = z.index_select(0, torch.cat([order, order[:block]]))
+    blocks = blocks.view(num_blocks + 1, block, width)
+    exact, line = _exact_part(z, bias, wanted, control_variate=control_variate)
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
-    drawn, grad_blocks, slopes = _residuals(blocks, bias, line, wanted, step)
+    drawn = _residuals(blocks, bias, line, wanted, step)
     if wanted.grad_z:
-        grad_z.index_add_(0, order, grad_blocks.mul_(weight).view(-1, width))
-    return Sweep(total + weight * drawn, grad_z, (grad_bias + weight * slopes).to(bias.dtype))
+        drawn.grad_z[0] += drawn.grad_z[-1]  # each node once, so that no order of sums matters
+        grad = drawn.grad_z[:-1].view(-1, width)
+        exact.grad_z.index_add_(0, order, grad, alpha=weight)
+    others = wanted._replace(grad_z=False)
+    return plus(exact, drawn, weight, others)
 
 
 def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int, int, int]:
@@ -87,12 +92,13 @@ def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int
     return num_blocks, block, max(min(at_once // block**2, num_blocks), 1)
 
 
-def _residuals(blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step: int) -> Sweep:
+def _residuals(
+    blocks: Tensor, bias: Tensor | None, line: Tensor, wanted: Wanted, step: int
+) -> Sweep:
     """Sum softplus minus the quadratic over neighbouring blocks."""
     intercept, slope = line
     grad = torch.zeros_like(blocks)
-    total = torch.zeros((), dtype=torch.float64, device=blocks.device)
-    slopes = torch.zeros_like(total)
+    total, slopes = blocks.new_zeros(2, dtype=torch.float64)
     num_pairs, block = len(blocks) - 1, blocks.shape[1]
     # All steps reuse the buffers: allocating large ones each time is slow.
     buffers = blocks.new_empty(3, step, block, block)
@@ -100,7 +106,10 @@ def _residuals(blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step:
         last = min(first + step, num_pairs)
         row, column = blocks[first:last], blocks[first + 1 : last + 1]
         s, p, residual = buffers[:, : last - first]
-        torch.baddbmm(bias, row, column.mT, out=s)
+        if bias is None:
+            torch.bmm(row, column.mT, out=s)
+        else:
+            torch.baddbmm(bias, row, column.mT, out=s)
         torch.sigmoid(s, out=p)
         torch.addcmul(p, s, slope, value=-1, out=residual).sub_(intercept)
         if wanted.grad_z:
@@ -109,47 +118,73 @@ def _residuals(blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step:
         if wanted.grad_bias:
             slopes += residual.sum(-1).sum(dtype=torch.float64)
         if wanted.value:
-            squares = torch.linalg.vector_norm(s, dim=-1).square()
-            total -= (intercept * s.sum(-1) + slope / 2 * squares).sum(dtype=torch.float64)
-            total += softplus_sum(s.view(-1, block), p.view(-1, block), residual.view(-1, block))
+            rows = (x.view(-1, block) for x in (s, p, residual))
+            total += _cost(*rows, intercept, slope)
     return Sweep(total, grad, slopes)
 
 
-def _best_line(z: Tensor, gram: Tensor, bias: Tensor) -> Tensor:
+def _cost(s: Tensor, p: Tensor, work: Tensor, intercept: Tensor, slope: Tensor) -> Tensor:
+    """Return the sum of softplus minus the quadratic, float64; all three are overwritten."""
+    if s.is_cuda:  # one function of two operands, where the sums below are a dozen launches
+        line = torch.addcmul(intercept, s, slope, value=0.5)
+        return torch.addcmul(softplus(s), s, line, value=-1).sum(dtype=torch.float64)
+    torch.addcmul(intercept, s, slope, value=0.5, out=work).mul_(s)
+    quadratic = work.sum(-1).sum(dtype=torch.float64)
+    return softplus_sum(s, p, work) - quadratic
+
+
+def _exact_part(
+    z: Tensor, bias: Tensor | None, wanted: Wanted, *, control_variate: bool
+) -> tuple[Sweep, Tensor]:
+    r"""Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs.
+
+    With :math:`t_{ij} = z_i \cdot z_j`, the quadratic is
+    :math:`q = (\beta + \lambda b / 2) b + (\beta + \lambda b) \, t + \tfrac{\lambda}{2} t^2`.
+
+    Returns:
+        The sums, and intercept and slope of its derivative in s, shape ``(2,)``.
+    """
+    num_pairs, z_sum, gram = len(z) ** 2, z.sum(0), z.T @ z
+    # Sums of t and of its square.
+    first, second = (x.double().square().sum() for x in (z_sum, gram))
+    line = _best_line(first / num_pairs, second / num_pairs, bias, z.dtype)
+    line = line if control_variate else torch.zeros_like(line)
+    intercept, slope = line
+    self_s = torch.linalg.vecdot(z, z)
+    at_zero = intercept if bias is None else intercept + slope * bias
+    total = at_zero * first + slope / 2 * second
+    if bias is not None:
+        self_s = self_s + bias
+        total = total + (num_pairs / 2 * bias.double()) * (intercept + at_zero)
+    self_line = torch.addcmul(intercept, self_s, slope)
+    residual = torch.sigmoid(self_s) - self_line
+    if wanted.value:
+        half = (intercept + self_line) * self_s
+        total = total + torch.add(softplus(self_s), half, alpha=-0.5).sum(dtype=torch.float64)
+    # Both t_ij and t_ji contain z_i, hence the factor two.
+    grad_z = torch.addmm(2 * at_zero * z_sum, z, gram * slope, alpha=2)
+    grad_z.addcmul_(residual[:, None], z, value=2)
+    grad_bias = total
+    if wanted.grad_bias:
+        grad_bias = at_zero.double() * num_pairs + slope * first + residual.sum(dtype=torch.float64)
+    return Sweep(total, grad_z, grad_bias), line
+
+
+def _best_line(mean: Tensor, square: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Return intercept and slope of the least-squares line of sigma(s) for normal logits.
 
-    By Stein's lemma the slope is the mean derivative of sigma.
+    By Stein's lemma the slope is the mean derivative of sigma. ``mean`` and ``square`` are the
+    means of the logits without the bias, and of their squares.
     """
-    num_pairs = z.shape[0] ** 2
-    mean = z.sum(0).square().sum() / num_pairs
-    variance = (gram.square().sum() / num_pairs - mean**2).clamp_min(0)
-    mean = mean + bias
-    nodes, weights = _normal(z.device, z.dtype)
-    p = torch.sigmoid(mean + variance.sqrt() * nodes)
-    slope = (weights * p * (1 - p)).sum()
-    return torch.stack([(weights * p).sum() - slope * mean, slope])
+    deviation = (square - mean * mean).clamp_min(0).sqrt()
+    mean = mean if bias is None else mean + bias
+    nodes, weights = _normal(mean.device, mean.dtype)
+    p = torch.sigmoid(torch.addcmul(mean, nodes, deviation))
+    slope = weights.dot(torch.addcmul(p, p, p, value=-1))
+    return torch.stack([torch.addcmul(weights.dot(p), slope, mean, value=-1), slope]).to(dtype)
 
 
 @cache
 def _normal(device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return nodes and weights on a device; a captured CUDA graph must not copy from the host."""
     return torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(device, dtype)
-
-
-def _exact_part(z: Tensor, gram: Tensor, bias: Tensor, line: Tensor) -> Sweep:
-    """Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs."""
-    intercept, slope = line
-    num_nodes, z_sum = z.shape[0], z.sum(0)
-    # Sums of z_i . z_j and of its square, where s = z_i . z_j + bias.
-    first, second = z_sum.double().square().sum(), gram.double().square().sum()
-    sum_s = first + num_nodes**2 * bias.double()
-    sum_s2 = second + 2 * bias.double() * first + num_nodes**2 * bias.double() ** 2
-    self_s = z.square().sum(dim=-1) + bias
-    self_residual = torch.sigmoid(self_s) - (intercept + slope * self_s)
-    self_cost = softplus(self_s) - (intercept + slope / 2 * self_s) * self_s
-    total = intercept * sum_s + slope / 2 * sum_s2 + self_cost.sum(dtype=torch.float64)
-    half_grad = (
-        (intercept + slope * bias) * z_sum + slope * (z @ gram) + self_residual[:, None] * z
-    )
-    grad_bias = intercept * num_nodes**2 + slope * sum_s + self_residual.sum(dtype=torch.float64)
-    return Sweep(total, 2 * half_grad, grad_bias)
