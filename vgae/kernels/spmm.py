@@ -1,10 +1,12 @@
 """Products of sparse and dense matrices; the backward pass transposes nothing."""
 
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from vgae.kernels._available import works
 from vgae.kernels.csr import csr_tensor, transposed
 
 
@@ -110,11 +112,27 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
     return csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
+def product(matrix: Tensor, dense: Tensor) -> Tensor:
+    """Return ``matrix @ dense`` for a sparse CSR matrix of the same dtype, without gradients.
+
+    On a GPU, the result has the same bits each time if Triton works and the dtype is float32, or
+    if torch's flag for deterministic algorithms is set; the flag does not affect cuSPARSE.
+    """
+    # The kernel would read beyond the end of a matrix that is too short; torch refuses it.
+    fits = matrix.shape[1:] == dense.shape[:1] and dense.dim() == 2
+    if fits and dense.dtype == torch.float32 and works("triton_csr", dense.device):
+        # Imported on first use, as it loads a compiler.
+        csr_product = import_module("vgae.kernels._triton_csr").csr_product
+        return csr_product(matrix.crow_indices(), matrix.col_indices(), matrix.values(), dense)
+    if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return added_in_order(matrix, dense)
+    return matrix @ dense
+
+
 def added_in_order(matrix: Tensor, dense: Tensor) -> Tensor:
     """Return ``matrix @ dense`` by ``index_add``, which torch can make deterministic on a GPU.
 
-    The product of cuSPARSE is faster, but its order of summation may differ between calls, and
-    torch's flag for deterministic algorithms has no effect on it.
+    The product of cuSPARSE is faster, but its order of summation may differ between calls.
     """
     col, counts = matrix.col_indices(), matrix.crow_indices().diff()
     row = torch.repeat_interleave(counts, output_size=len(col))
@@ -128,9 +146,7 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
         ctx.matrix, ctx.transpose = matrix, transpose
-        if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
-            return added_in_order(matrix, dense)
-        return matrix @ dense
+        return product(matrix, dense)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, Tensor]:
