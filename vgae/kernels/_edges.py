@@ -1,11 +1,17 @@
 """Sum over the links and self-pairs: a sparse matrix of logits, value and gradients."""
 
+from importlib import import_module
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted
+from vgae.kernels._available import works
 from vgae.kernels.csr import csr_tensor
+from vgae.kernels.spmm import product
+
+_WIDEST = 256  # columns of z that the Triton kernel takes
 
 
 def sweep(
@@ -31,12 +37,16 @@ def sweep(
         beta: Weight of the second cost.
         wanted: Results to compute.
     """
+    alpha = weight - beta if beta else weight
+    if z.dtype == torch.float32 and z.shape[1] <= _WIDEST and works("triton_csr", z.device):
+        # Imported on first use, as it loads a compiler.
+        edge_sweep = import_module("vgae.kernels._triton_csr").edge_sweep
+        return edge_sweep(z, bias, *entries, alpha, beta, wanted)
     shape = (len(z), len(z))
     # The entries of z @ z.T at these places; beta = 0 ignores the values of the matrix.
     s = torch.sparse.sampled_addmm(csr_tensor(*entries, weight, shape), z, z.T, beta=0.0).values()
     s = s if bias is None else s + bias
     # softplus(s) = s + softplus(-s), and log sigma(s) = -softplus(-s).
-    alpha = weight - beta if beta else weight
     total, grad_z, grad_bias = z, z, z
     if wanted.value:
         log_p = F.logsigmoid(s)
@@ -46,6 +56,6 @@ def sweep(
         # The derivatives are w (p - 1) and beta p, with p = sigma(s); this is minus their sum.
         slope = torch.addcmul(weight, alpha, torch.sigmoid(s), value=-1)
         # s_ij and s_ji both contain z_i, hence the factor two.
-        grad_z = (csr_tensor(*entries, slope, shape) @ z) * -2
+        grad_z = product(csr_tensor(*entries, slope, shape), z) * -2
         grad_bias = slope.sum().neg() if wanted.grad_bias else z
     return Sweep(total, grad_z, grad_bias)

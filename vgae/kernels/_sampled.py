@@ -10,7 +10,7 @@ as control variate,
     \quad q(s) = \beta s + \tfrac{\lambda}{2} s^2
 
 The sums of s and s^2 over all pairs are :math:`\|\sum_i z_i\|^2` and :math:`\|Z^T Z\|_F^2`,
-exact in O(N d^2). The line :math:`q'(s) = \beta + \lambda s` is the least-squares fit to
+exact in O(N d^2). The line :math:`q'(s) = \beta + \lambda s` is about the least-squares fit to
 :math:`\sigma(s)` for normal logits of the given mean and variance; any line keeps the estimate
 unbiased. Self-pairs are summed exactly.
 
@@ -18,22 +18,23 @@ Source: Owen (2013), `Monte Carlo theory, methods and examples <https://artowen.
 section 8.9 (control variates).
 """
 
+import math
 from dataclasses import dataclass
-from functools import cache
+from importlib import import_module
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted, plus, softplus
+from vgae.kernels._available import works
 from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
+_FEWEST = 2000  # nodes for which compiled code is worth loading
 # Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
-# Nodes and weights of the expectation under N(0, 1), exact for polynomials up to degree 39.
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+# On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
+Scalar = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def sweep(
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
     drawn = _residuals(blocks, bias, line, wanted, step)
     if wanted.grad_z:
-        drawn.grad_z[0] += drawn.grad_z[-1]  # each node once, so that no order of sums matters
+        # Each node once, so that no order of sums matters.
+        drawn.grad_z[0].add_(drawn.grad_z[-1])
         grad = drawn.grad_z[:-1].view(-1, width)
         exact.grad_z.index_add_(0, order, grad, alpha=weight)
     others = wanted._replace(grad_z=False)
@@ -93,98 +95,104 @@ def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int
 
 
 def _residuals(
-    blocks: Tensor, bias: Tensor | None, line: Tensor, wanted: Wanted, step: int
+    blocks: Tensor, bias: Tensor | None, line: tuple[Scalar, Scalar], wanted: Wanted, step: int
 ) -> Sweep:
     """Sum softplus minus the quadratic over neighbouring blocks."""
     intercept, slope = line
+    num_pairs, block = len(blocks) - 1, blocks.shape[1]
+    is_large = num_pairs * block >= _FEWEST and block % 4 == 0 and blocks.dtype == torch.float32
+    if is_large and works("compiled", blocks.device):
+        # Imported on first use, as it loads a compiler.
+        return import_module("vgae.kernels._compiled").residuals(blocks, bias, line, wanted)
     grad = torch.zeros_like(blocks)
     total, slopes = blocks.new_zeros(2, dtype=torch.float64)
-    num_pairs, block = len(blocks) - 1, blocks.shape[1]
     # All steps reuse the buffers: allocating large ones each time is slow.
     buffers = blocks.new_empty(3, step, block, block)
     for first in range(0, num_pairs, step):
         last = min(first + step, num_pairs)
         row, column = blocks[first:last], blocks[first + 1 : last + 1]
         s, p, residual = buffers[:, : last - first]
-        if bias is None:
-            torch.bmm(row, column.mT, out=s)
-        else:
-            torch.baddbmm(bias, row, column.mT, out=s)
+        torch.bmm(row, column.mT, out=s)
+        if bias is not None:
+            s += bias
         torch.sigmoid(s, out=p)
-        torch.addcmul(p, s, slope, value=-1, out=residual).sub_(intercept)
+        torch.mul(s, -slope, out=residual).add_(p).sub_(intercept)
         if wanted.grad_z:
             grad[first:last].baddbmm_(residual, column)
             grad[first + 1 : last + 1].baddbmm_(residual.mT, row)
         if wanted.grad_bias:
-            slopes += residual.sum(-1).sum(dtype=torch.float64)
+            slopes += residual.sum(dtype=torch.float64)
         if wanted.value:
-            rows = (x.view(-1, block) for x in (s, p, residual))
-            total += _cost(*rows, intercept, slope)
+            total += _cost(*(x.view(-1, block) for x in (s, p, residual)), line)
     return Sweep(total, grad, slopes)
 
 
-def _cost(s: Tensor, p: Tensor, work: Tensor, intercept: Tensor, slope: Tensor) -> Tensor:
+def _cost(s: Tensor, p: Tensor, work: Tensor, line: tuple[Scalar, Scalar]) -> Tensor:
     """Return the sum of softplus minus the quadratic, float64; all three are overwritten."""
-    if s.is_cuda:  # one function of two operands, where the sums below are a dozen launches
-        line = torch.addcmul(intercept, s, slope, value=0.5)
-        return torch.addcmul(softplus(s), s, line, value=-1).sum(dtype=torch.float64)
-    torch.addcmul(intercept, s, slope, value=0.5, out=work).mul_(s)
-    quadratic = work.sum(-1).sum(dtype=torch.float64)
-    return softplus_sum(s, p, work) - quadratic
+    intercept, slope = line
+    quadratic = torch.mul(s, slope / 2, out=work).add_(intercept).mul_(s)
+    if s.is_cuda:  # a dozen launches fewer
+        return (softplus(s) - quadratic).sum(dtype=torch.float64)
+    subtracted = quadratic.sum(dtype=torch.float64)
+    return softplus_sum(s, p, work) - subtracted
 
 
 def _exact_part(
     z: Tensor, bias: Tensor | None, wanted: Wanted, *, control_variate: bool
-) -> tuple[Sweep, Tensor]:
+) -> tuple[Sweep, tuple[Scalar, Scalar]]:
     r"""Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs.
 
     With :math:`t_{ij} = z_i \cdot z_j`, the quadratic is
     :math:`q = (\beta + \lambda b / 2) b + (\beta + \lambda b) \, t + \tfrac{\lambda}{2} t^2`.
 
     Returns:
-        The sums, and intercept and slope of its derivative in s, shape ``(2,)``.
+        The sums, and the line: intercept and slope.
     """
     num_pairs, z_sum, gram = len(z) ** 2, z.sum(0), z.T @ z
     # Sums of t and of its square.
-    first, second = (x.double().square().sum() for x in (z_sum, gram))
-    line = _best_line(first / num_pairs, second / num_pairs, bias, z.dtype)
-    line = line if control_variate else torch.zeros_like(line)
+    first, second = (_scalar(x.dot(x)) for x in (z_sum.double(), gram.double().view(-1)))
+    b = 0.0 if bias is None else _scalar(bias.double())
+    line = _best_line(first / num_pairs, second / num_pairs, b) if control_variate else (0.0, 0.0)
     intercept, slope = line
+    at_zero = intercept + slope * b
+    total = at_zero * first + slope / 2 * second + num_pairs / 2 * b * (intercept + at_zero)
     self_s = torch.linalg.vecdot(z, z)
-    at_zero = intercept if bias is None else intercept + slope * bias
-    total = at_zero * first + slope / 2 * second
-    if bias is not None:
-        self_s = self_s + bias
-        total = total + (num_pairs / 2 * bias.double()) * (intercept + at_zero)
-    self_line = torch.addcmul(intercept, self_s, slope)
+    self_s = self_s if bias is None else self_s + bias
+    self_line = self_s * slope + intercept
     residual = torch.sigmoid(self_s) - self_line
     if wanted.value:
-        half = (intercept + self_line) * self_s
-        total = total + torch.add(softplus(self_s), half, alpha=-0.5).sum(dtype=torch.float64)
+        cost = torch.addcmul(softplus(self_s), self_s, self_line + intercept, value=-0.5)
+        total = cost.sum(dtype=torch.float64) + total
     # Both t_ij and t_ji contain z_i, hence the factor two.
-    grad_z = torch.addmm(2 * at_zero * z_sum, z, gram * slope, alpha=2)
+    grad_z = torch.addmm(z_sum * at_zero, z, gram * slope, beta=2, alpha=2)
     grad_z.addcmul_(residual[:, None], z, value=2)
-    grad_bias = total
-    if wanted.grad_bias:
-        grad_bias = at_zero.double() * num_pairs + slope * first + residual.sum(dtype=torch.float64)
-    return Sweep(total, grad_z, grad_bias), line
+    grad_bias = residual.sum(dtype=torch.float64) + (at_zero * num_pairs + slope * first)
+    return Sweep(torch.as_tensor(total), grad_z, grad_bias), line
 
 
-def _best_line(mean: Tensor, square: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Return intercept and slope of the least-squares line of sigma(s) for normal logits.
+def _scalar(x: Tensor) -> Scalar:
+    return x if x.is_cuda else float(x.numpy())
 
-    By Stein's lemma the slope is the mean derivative of sigma. ``mean`` and ``square`` are the
-    means of the logits without the bias, and of their squares.
+
+def _best_line(mean: Scalar, square: Scalar, bias: Scalar) -> tuple[Scalar, Scalar]:
+    r"""Return intercept and slope of a line close to sigma(s) for normal logits s.
+
+    By Stein's lemma the slope of the least-squares line is the mean derivative of sigma; with
+    :math:`r = (1 + \pi v / 8)^{-1/2}`, it is about :math:`r \, \sigma'(r m)`, and the mean of
+    sigma about :math:`\sigma(r m)`.
+
+    Source: MacKay (1992), `The Evidence Framework Applied to Classification Networks
+    <https://doi.org/10.1162/neco.1992.4.5.720>`_, equation 10.
+
+    Args:
+        mean: Mean of the logits without the bias.
+        square: Mean of their squares.
+        bias: The bias.
     """
-    deviation = (square - mean * mean).clamp_min(0).sqrt()
-    mean = mean if bias is None else mean + bias
-    nodes, weights = _normal(mean.device, mean.dtype)
-    p = torch.sigmoid(torch.addcmul(mean, nodes, deviation))
-    slope = weights.dot(torch.addcmul(p, p, p, value=-1))
-    return torch.stack([torch.addcmul(weights.dot(p), slope, mean, value=-1), slope]).to(dtype)
-
-
-@cache
-def _normal(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return nodes and weights on a device; a captured CUDA graph must not copy from the host."""
-    return torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(device, dtype)
+    # By rounding, the variance may be a little below zero.
+    scale = (1 + math.pi / 8 * (square - mean * mean)) ** -0.5
+    mean = mean + bias
+    half = mean * scale / 2
+    p = (half.tanh() if isinstance(half, Tensor) else math.tanh(half)) / 2 + 0.5
+    slope = scale * p * (1 - p)
+    return p - slope * mean, slope

@@ -20,11 +20,14 @@ class SparseOperator(NamedTuple):
         transpose: Its transpose as CSR, shape ``(m, n)``.
         order: Index in the matrix of each entry of the transpose, shape ``(nnz,)``; only
             :meth:`scaled` needs it.
+        loops: Indices of the entries on the diagonal, if there is one in each row, shape ``(n,)``;
+            they save :meth:`diagonal` a search.
     """
 
     matrix: Tensor
     transpose: Tensor
     order: Tensor | None = None
+    loops: Tensor | None = None
 
     @classmethod
     def of(cls, matrix: Tensor) -> "SparseOperator":
@@ -39,9 +42,9 @@ class SparseOperator(NamedTuple):
         return cls(matrix, transposed(matrix), order)
 
     @classmethod
-    def symmetric(cls, matrix: Tensor) -> "SparseOperator":
+    def symmetric(cls, matrix: Tensor, loops: Tensor | None = None) -> "SparseOperator":
         """Wrap a sparse CSR matrix whose symmetry is not checked."""
-        return cls(matrix, matrix)
+        return cls(matrix, matrix, None, loops)
 
     def scaled(self, factors: Tensor) -> "SparseOperator":
         """Return the matrix with each entry times its factor, shape ``(nnz,)``.
@@ -58,6 +61,8 @@ class SparseOperator(NamedTuple):
     def diagonal(self) -> Tensor:
         """Return the entries on the diagonal of a square matrix, shape ``(n,)``."""
         col, values = self.matrix.col_indices(), self.matrix.values()
+        if self.loops is not None:
+            return values.index_select(0, self.loops)
         row = torch.repeat_interleave(self.matrix.crow_indices().diff(), output_size=len(col))
         return _diagonal(row, col, values, self.shape[0])
 

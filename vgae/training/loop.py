@@ -67,11 +67,11 @@ def epochs(
 
     def epoch(weight: float) -> tuple[Tensor, ...]:
         pairs = [(inputs, target)] if steps is None else steps(inputs, target)
-        factor, done = -len(pairs) / num_items, []
+        divisor, done = -num_items / len(pairs), []
         for given, wanted in pairs:
             optimizer.zero_grad(set_to_none=True)
             terms = model(given, wanted, generator)
-            loss = terms.elbo(weight) * factor
+            loss = terms.elbo(weight) / divisor
             loss.backward()
             optimizer.step()
             done.append(torch.stack([loss.detach(), terms.log_likelihood.detach(), terms.kl]))
