@@ -40,7 +40,7 @@ DEVICE = "cuda" if CUDA else "cpu"
 SIZES = [0, 1, 2, 15, 16, 17, 31, 32, 33, 70]
 WIDTHS = [1, 5, 16, 17, 40]
 # Nodes of a graph whose hub has several chunks of entries, and entries of one long row.
-SOME, MANY = (6000, 100_000) if CUDA else (70, 2000)
+SOME, MANY = (6000, 100_000) if CUDA else (70, 500)
 
 
 def csr_parts(dense, index=torch.int32):
@@ -61,12 +61,12 @@ def random_matrix(rows, columns, seed=0):
 
 
 def random_graph(num_nodes, d=5, bias=-0.7):
-    """Return z, bias, and A + I with a hub as dense matrix of the weights alpha."""
+    """Return z, bias, and A + I with a hub in the middle as dense matrix of the weights alpha."""
     generator = torch.Generator().manual_seed(100 * num_nodes + d)
     z = d**-0.25 * torch.randn(num_nodes, d, generator=generator)
     weight = torch.rand(num_nodes, num_nodes, generator=generator) + 0.5
     kept = torch.rand(num_nodes, num_nodes, generator=generator) < 2 / max(num_nodes, 1)
-    kept[:1] = True
+    kept[num_nodes // 2 :][:1] = True
     weight = weight + weight.T
     weight *= kept | kept.T | torch.eye(num_nodes, dtype=torch.bool)
     return z.to(DEVICE), torch.tensor(bias, device=DEVICE), weight.to(DEVICE)
@@ -79,10 +79,7 @@ def swept(z, bias, weight, beta=0.3, wanted=Wanted(), index=torch.int32):  # noq
 def exact_sweep(z, bias, weight, beta=0.3):
     """Return the same in float64 from N x N matrices."""
     z, weight = z.double().requires_grad_(), weight.double()
-    bias = torch.zeros_like(z[0, 0] if bias is None else bias, dtype=torch.float64).add_(
-        0 if bias is None else bias
-    )
-    bias.requires_grad_()
+    bias = (z.new_zeros(()) if bias is None else bias.double()).requires_grad_()
     s = z @ z.T + bias
     terms = torch.where(weight == 0, 0, -weight * F.logsigmoid(s) - beta * s)
     total = terms.sum()
@@ -141,8 +138,8 @@ def test_indices_may_have_64_bits():
     assert_within_budget(*random_graph(17), index=torch.int64)
 
 
-@pytest.mark.parametrize("start", [0, 1, 7, 31, 32, 33, 63, 64, 65])
-@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 64, 100])
+@pytest.mark.parametrize("start", [0, 1, 31, 32, 33, 65])
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 63, 64, 100])
 def test_every_place_of_a_row_among_the_chunks_gives_its_sum(start, length, monkeypatch):
     monkeypatch.setattr(_triton_csr, "_CHUNK", 32)
     monkeypatch.setattr(_triton_csr, "_LONG", 0)
@@ -189,21 +186,33 @@ def test_what_is_not_finite_stays_in_its_rows():
     assert got[:, [0, 2]].isfinite().all()
 
 
-@pytest.mark.parametrize("bias", [-0.7, None])
 @pytest.mark.parametrize("num_nodes", SIZES[1:])
-def test_the_sweep_stays_in_its_budget_for_every_number_of_nodes(num_nodes, bias):
-    z, _, weight = random_graph(num_nodes)
-    assert_within_budget(z, None if bias is None else torch.tensor(bias, device=DEVICE), weight)
+def test_the_sweep_stays_in_its_budget_for_every_number_of_nodes(num_nodes):
+    assert_within_budget(*random_graph(num_nodes))
 
 
-@pytest.mark.parametrize("d", [*WIDTHS, 128, 256])
+def test_without_a_bias_logits_are_products():
+    z, _, weight = random_graph(17)
+    assert_within_budget(z, None, weight)
+
+
+@pytest.mark.parametrize("d", [*WIDTHS, 256])
 def test_the_sweep_stays_in_its_budget_for_every_width(d):
-    assert_within_budget(*random_graph(33, d))
+    assert_within_budget(*random_graph(17, d))
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, -2.5])
-def test_the_sweep_stays_in_its_budget_with_chunks(beta):
-    assert_within_budget(*random_graph(SOME), beta)
+def test_the_sweep_stays_in_its_budget_for_every_beta(beta):
+    assert_within_budget(*random_graph(17), beta)
+
+
+def test_an_entry_of_weight_zero_counts_for_beta():
+    z, bias, weight = random_graph(17)
+    crow, col, alpha = csr_parts(weight)
+    got = edge_sweep(z, bias, crow, col, 0 * alpha, 2.0, Wanted())
+    s = (z @ z.T + bias)[weight != 0].double()
+    torch.testing.assert_close(got.total, -2 * s.sum(), rtol=1e-6, atol=1e-6 * s.abs().sum())
+    assert got.grad_bias == -2 * len(col)
 
 
 def test_a_sweep_by_hand():
@@ -237,12 +246,13 @@ def test_saturated_logits_stay_finite(logit, beta):
 
 
 @pytest.mark.parametrize("wanted", list(map(Wanted._make, product([True, False], repeat=3))))
-def test_what_is_wanted_is_the_same_without_the_rest_and_the_rest_is_zero(wanted):
-    case = random_graph(SOME)
+def test_what_is_wanted_is_the_same_without_the_rest_and_the_rest_is_zero(wanted, monkeypatch):
+    monkeypatch.setattr(_triton_csr, "_LONG", 0)
+    case = random_graph(15)
     everything = swept(*case)
     for is_wanted, got, full in zip(wanted, swept(*case, wanted=wanted), everything, strict=True):
         assert (got.shape, got.dtype) == (full.shape, full.dtype)
-        assert torch.equal(got, full) if is_wanted else not got.any()
+        assert relative_error(got, full) < 1e-6 if is_wanted else not got.any()
 
 
 def test_a_nan_in_z_reaches_every_result():
@@ -278,7 +288,7 @@ def test_z_and_alpha_need_not_be_contiguous():
 def test_two_calls_agree_bit_for_bit():
     matrix, x = csr_parts(random_matrix(9, SOME)), torch.randn(SOME, 5, device=DEVICE)
     assert torch.equal(csr_product(*matrix, x), csr_product(*matrix, x))
-    case = random_graph(SOME)
+    case = random_graph(SOME if CUDA else 50)
     for left, right in zip(swept(*case), swept(*case), strict=True):
         assert torch.equal(left, right)
 
@@ -374,14 +384,14 @@ from triton.compiler import ASTSource
 from vgae.kernels import _triton_csr
 
 for kernel, index, launch, width in [
-    ("product", "*i32", 0, 1), ("product", "*i64", 1, 16), ("product", "*i32", 2, 128),
-    ("sweep", "*i32", 0, 1), ("sweep", "*i64", 1, 16), ("sweep", "*i32", 2, 256),
+    ("product", "*i64", 1, 32), ("product", "*i32", 2, 1),
+    ("sweep", "*i32", 0, 16), ("sweep", "*i64", 2, 256),
 ]:
     kernel = getattr(_triton_csr, f"_{kernel}_kernel")
     types = {"crow_ptr": index, "col_ptr": index, "sums_ptr": "*fp64", "beta": "fp32"}
     options = _triton_csr._options(1000, 5000, width)
     wanted = {"VALUE": True, "GRAD_Z": True, "GRAD_BIAS": True}
-    given = {"PASS": launch, **wanted, **options}
+    given = {"PASS": launch, **wanted, **options, **({} if launch else {"bias_ptr": None})}
     signature, constants = {}, {}
     for place, name in enumerate(kernel.arg_names):
         if name in given:
@@ -413,4 +423,4 @@ def test_both_kernels_compile_for_three_generations_of_gpus_without_atomics(tmp_
         [sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True
     )
     assert found.returncode == 0, found.stderr
-    assert found.stdout.splitlines() == ["True True True"] * 18
+    assert found.stdout.splitlines() == ["True True True"] * 12

@@ -24,7 +24,9 @@ def works(impl: str, device: torch.device) -> bool:
     if impl == "compiled":
         fits, compiler = device.type == "cpu", "numba"
     else:
-        fits = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        # A tensor that only pretends to be on a GPU exists without one.
+        fits = device.type == "cuda" and torch.cuda.is_available()
+        fits = fits and torch.cuda.get_device_capability(device) >= (8, 0)
         compiler = "triton"
     if not fits or find_spec(compiler) is None:
         return False
@@ -36,6 +38,6 @@ def works(impl: str, device: torch.device) -> bool:
         elif impl == "triton_csr":
             module.trial(device)
     except Exception as error:  # whatever a compiler may raise
-        log.warning("%s cannot be used (%s); torch computes instead", compiler, error)
+        log.warning("%s cannot be used (%s); torch computes instead", impl, error)
         return False
     return True

@@ -21,9 +21,9 @@ from vgae.kernels._all_pairs import Sweep, Wanted
 _INTERPRETED = triton.knobs.runtime.interpret
 # Entries of a chunk; rows are cut if one of that many entries is possible.
 _CHUNK, _LONG = (32, 48) if _INTERPRETED else (512, 4096)
-# Fewest and most entries of a tile, its most columns and elements; elements per warp.
+# Fewest and most entries of a tile, its most columns and elements.
 _FEWEST, _MOST = (8, 16) if _INTERPRETED else (32, 256)
-_WIDEST, _LARGEST, _PER_WARP = 128, 8192, 1024
+_WIDEST, _LARGEST = 128, 8192
 
 
 def csr_product(crow: Tensor, col: Tensor, values: Tensor, dense: Tensor) -> Tensor:
@@ -133,11 +133,13 @@ def _options(num_rows: int, num_entries: int, width: int) -> dict[str, int | boo
     """Return the constants of a kernel: tiles about as long as the mean row."""
     mean = triton.next_power_of_2(max(num_entries // max(num_rows, 1), 1))
     entries = max(min(mean, _MOST, _LARGEST // width), _FEWEST)
+    # More entries or elements per warp would not fit in its registers.
+    warps = max(entries // 64, entries * width // 1024, 1)
     return {
         "CHUNK": _CHUNK,
         "ENTRIES": entries,
         "WIDTH": width,
-        "num_warps": min(max(entries * width // _PER_WARP, 1), 8),
+        "num_warps": warps,
         "num_stages": 1,
         # Its default differs between versions of Triton.
         "enable_fp_fusion": True,
