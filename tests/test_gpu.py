@@ -239,7 +239,7 @@ def cpu_copy(model):
     return model.to("cpu")
 
 
-def test_a_training_on_a_gpu_continues_where_it_was(gpu, sbm, split, tmp_path):
+def test_a_training_on_a_gpu_continues_where_it_was(graphs, sbm, split, tmp_path):
     def train(epochs, **options):
         recipe = replace(RECIPES["best"], epochs=epochs, hidden_channels=16)
         return vgae.fit(sbm, split, recipe=recipe, device=CUDA, progress=False, **options)
