@@ -228,7 +228,7 @@ def _link_scores(
 
 def _target(
     model: VAE, graph: Graph, split: LinkSplit, device: torch.device, *, weighted: bool
-) -> Tensor:
+) -> Any:
     """Return the target of the decoder, in its fastest form."""
     edge_index = split.message_edge_index.to(device)
     weight = graph.weights_of(split.message_edge_index) if weighted else None
