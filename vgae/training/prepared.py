@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
 from vgae.runtime.progress import showing
 from vgae.runtime.signals import ended_by_signals
 from vgae.runtime.streams import seeded_torch, stream
-from vgae.training.averaging import averaged
+from vgae.training.averaging import AveragedWeights
 from vgae.training.checkpoint import Checkpoints
 from vgae.training.history import HistoryRow, row_text
 from vgae.training.identity import model_identity
@@ -259,9 +259,9 @@ class _Trainer:
     ) -> None:
         self.model, self.evaluate, self.recipe, self.on_row = model, evaluate, recipe, on_row
         self.remedy = remedy or f"try a smaller lr (now {recipe.lr})"
-        self.average = averaged(model) if recipe.average else None
+        self.average = AveragedWeights(model) if recipe.average else None
         # The model whose weights are evaluated and kept.
-        self.evaluated = cast(VAE, self.average.module) if self.average else model
+        self.evaluated = self.average.module if self.average else model
         self.modules: dict[str, nn.Module] = {"model": model}
         if self.average is not None:
             self.modules["average"] = self.average
@@ -284,7 +284,7 @@ class _Trainer:
         """Record an epoch; set ``stopped`` if it is the last."""
         self.pending.append(epoch)
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.average.update(self.model)
         number = epoch.number
         if number % self.recipe.eval_every and number < self.recipe.epochs:
             return
