@@ -1,5 +1,7 @@
 """Average of the weights of a model over the later part of a training."""
 
+# pyright: reportPrivateImportUsage=false
+
 import copy
 from collections import defaultdict
 from itertools import chain
