@@ -153,8 +153,8 @@ def prepare(
     )
 
 
-def _mean_elbo(model: VAE, *, images: Tensor, seed: int) -> dict[str, float]:
+def _mean_elbo(model: VAE, *, images: Tensor, seed: int) -> dict[str, Tensor]:
     """Estimate the ELBO of the validation images, always with the same noise."""
     noise = stream(seed, "evaluation", images.device)
     log_likelihood, kl = elbo_terms(model, images, generator=noise)
-    return {"val_elbo": float((log_likelihood - kl).mean())}
+    return {"val_elbo": (log_likelihood - kl).mean()}
