@@ -18,7 +18,12 @@ from torch import Tensor, nn
 from vgae.errors import NumericalError, UsageError
 from vgae.models.embedding import evaluating, parameter_like
 from vgae.recipes.base import Training
-from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
+from vgae.runtime.devices import (
+    Compute,
+    convolutions_as_products,
+    deterministic_algorithms,
+    memory_named,
+)
 from vgae.runtime.progress import showing
 from vgae.runtime.signals import ended_by_signals
 from vgae.runtime.streams import seeded_torch, stream
@@ -168,6 +173,7 @@ class PreparedTraining:
             memory_named(device),
             nullcontext() if kept is None else kept.locked(),
             deterministic_algorithms(wanted=self.compute.deterministic),
+            convolutions_as_products(),
             showing(recipe.epochs, "epochs", wanted=progress) as show,
             seeded_torch(self.seed, device) as of_torch,
             _drawing_from(model.encoder, stream(self.seed, "dropout", device)),
