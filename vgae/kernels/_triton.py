@@ -39,12 +39,10 @@ _INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 # The interpreter cannot multiply bfloat16: the first piece is float32, the others are nearly zero.
 _PIECE = torch.float32 if _INTERPRETED.value else torch.bfloat16
 _PIECES = {"high": 3, "tf32": 2, "bf16": 1}
-# Rows of a block: 16 per warp, which leaves registers for three or two blocks per processor.
+# Rows of a block, 16 per warp. Rows are padded to whole blocks, so that no load needs a mask.
 _ROWS = 32 if _INTERPRETED.value else 64
-# Tiles of a chunk. A logarithm is taken of 8 x 15 factors, each at most 2: below 2^128.
-_TILES = 2 if _INTERPRETED.value else 15
 # Enough programs that the last round is short, none with few columns, and none with so many that
-# the float32 sum over its tiles loses digits.
+# its float32 sum over the tiles loses digits.
 _PROGRAMS_PER_PROCESSOR, _FEWEST_TILES, _MOST_TILES = 32, 4, 4096
 
 _LOG2E = tl.constexpr(1 / math.log(2))
@@ -77,9 +75,11 @@ def sweep(
     """
     num_nodes, width = z.shape
     pieces, dim = _PIECES[precision], max(16, triton.next_power_of_2(width))
-    columns = tile_columns(dim)
+    major, processors = _hardware(z.device)
+    chosen = configuration(dim, major)
     padded = triton.cdiv(num_nodes, _ROWS) * _ROWS
-    tiles, splits = triton.cdiv(num_nodes, columns), _splits(num_nodes, columns, z.device)
+    tiles = triton.cdiv(num_nodes, chosen["COLUMNS"])
+    splits = num_splits(num_nodes, tiles, processors)
     split_z = torch.empty((padded, pieces, dim), dtype=_PIECE, device=z.device)
     grad_z = z.new_empty((splits if wanted.grad_z else 0, padded, dim))
     sums = torch.empty((2, splits, padded), dtype=torch.float64, device=z.device)
@@ -94,11 +94,8 @@ def sweep(
             VALUE=wanted.value,
             GRAD_Z=wanted.grad_z,
             GRAD_BIAS=wanted.grad_bias and bias is not None,
-            ROWS=_ROWS,
-            COLUMNS=columns,
-            TILES=_TILES,
             **options,
-            **LAUNCH,
+            **chosen,
         )
     total, grad_bias = sums[:, :, :num_nodes].sum(dim=(1, 2))
     grad_z = grad_z[:, :num_nodes, :width]
@@ -106,29 +103,32 @@ def sweep(
     return Sweep(total, grad_z, grad_bias if bias is None else grad_bias.to(bias.dtype))
 
 
-LAUNCH = {"num_warps": 4, "num_stages": 2}
-"""Options of the kernel's launch."""
+def configuration(dim: int, major: int) -> dict[str, int]:
+    """Return sizes and launch options for ``dim`` columns of z, on compute capability ``major``.
+
+    The widest tile whose pairs stay in the registers: 64 columns have half the instructions per
+    pair of 32. Hopper's tensor cores read z from shared memory, the others from registers.
+    Chunks have 15 tiles, since one logarithm is taken of 8 x 15 factors: 2^120 < 2^128.
+    """
+    wide = dim <= (64 if major == 9 else 32)
+    sizes = (_ROWS, 16, 2) if _INTERPRETED.value else (_ROWS, 64 if wide else 32, 15)
+    launch = {"num_warps": 4, "num_stages": 2}
+    return dict(zip(("ROWS", "COLUMNS", "TILES"), sizes, strict=True)) | launch
 
 
-def tile_columns(dim: int) -> int:
-    """Return the columns of a tile: as many as fit into the registers with a row of ``dim``."""
-    if _INTERPRETED.value:
-        return 16
-    return 64 if dim <= 64 else 32
-
-
-def num_splits(num_nodes: int, columns: int, processors: int) -> int:
+def num_splits(num_nodes: int, tiles: int, processors: int) -> int:
     """Return the number of programs per block of rows; several let a small graph fill a GPU."""
-    tiles, blocks = triton.cdiv(num_nodes, columns), max(triton.cdiv(num_nodes, _ROWS), 1)
+    blocks = max(triton.cdiv(num_nodes, _ROWS), 1)
     splits = triton.cdiv(_PROGRAMS_PER_PROCESSOR * processors, blocks)
     return max(min(splits, tiles // _FEWEST_TILES), triton.cdiv(tiles, _MOST_TILES), 1)
 
 
-def _splits(num_nodes: int, columns: int, device: torch.device) -> int:
+def _hardware(device: torch.device) -> tuple[int, int]:
+    """Return the compute capability and the number of processors; the interpreter is one."""
     if device.type != "cuda":
-        return 1
-    processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return num_splits(num_nodes, columns, processors)
+        return 0, 1
+    properties = torch.cuda.get_device_properties(device)
+    return properties.major, properties.multi_processor_count
 
 
 @triton.jit(do_not_specialize=["num_nodes", "width"])
@@ -185,12 +185,13 @@ def _pairs_kernel(  # noqa: PLR0913
     TILES: tl.constexpr,
 ) -> None:
     """Sum over a block of rows and some tiles of columns; write each row's sums."""
-    top, split = tl.program_id(0).to(tl.int64) * ROWS, tl.program_id(1)
+    top, split = tl.program_id(0) * ROWS, tl.program_id(1)
     rows, columns, dims = tl.arange(0, ROWS), tl.arange(0, COLUMNS), tl.arange(0, D)
     # Two pieces at once halve the waits for the tensor cores, but need memory and registers.
     PAIRED: tl.constexpr = PIECES > 1 and D <= 16
     W: tl.constexpr = PIECES * D
-    x0, x1, x2 = _load_rows(pieces_ptr + (top + rows)[:, None] * W, PIECES, D, PAIRED)
+    row_ptr = pieces_ptr + top.to(tl.int64) * W + rows[:, None] * W
+    x0, x1, x2 = _load_rows(row_ptr, PIECES, D, PAIRED)
     left = first_tile(split, tiles, extra) * COLUMNS
     right = tl.minimum(first_tile(split + 1, tiles, extra) * COLUMNS, num_nodes)
     tile_ptr = pieces_ptr + left.to(tl.int64) * W
@@ -198,10 +199,10 @@ def _pairs_kernel(  # noqa: PLR0913
         bias = (tl.load(bias_ptr).to(tl.float64) * _LOG2E).to(tl.float32)
     grad = tl.zeros([ROWS, D], tl.float32)
     value, mass = tl.zeros([ROWS], tl.float64), tl.zeros([ROWS], tl.float64)
-    for start in range(left, right, COLUMNS * TILES):
+    # Without disable_licm, addresses that are hoisted out of a loop take registers within it.
+    for start in tl.range(left, right, COLUMNS * TILES, disable_licm=True):
         q = tl.zeros([ROWS, COLUMNS], tl.float32)
-        positive, chunk_mass = tl.zeros([ROWS, 8], tl.float32), tl.zeros([ROWS, 8], tl.float32)
-        # Hoisted addresses would need more registers than there are.
+        positive, chunk_mass = tl.zeros([ROWS, 4], tl.float32), tl.zeros([ROWS, 4], tl.float32)
         for j in tl.range(
             start, tl.minimum(start + COLUMNS * TILES, right), COLUMNS, disable_licm=D > 64
         ):
@@ -227,13 +228,13 @@ def _pairs_kernel(  # noqa: PLR0913
         mass += tl.sum(chunk_mass, 1).to(tl.float64)
         if VALUE:
             q = tl.reduce(tl.reshape(q, [ROWS, COLUMNS // 8, 8]), 1, _joined)
-            value += tl.sum(_log1p(q) + positive * _LOG2, 1).to(tl.float64)
+            value += (tl.sum(_log1p(q), 1) + tl.sum(positive, 1) * _LOG2).to(tl.float64)
     at = split.to(tl.int64) * padded + top
     tl.store(sums_ptr + at + rows, value)
     tl.store(sums_ptr + tl.num_programs(1).to(tl.int64) * padded + at + rows, mass)
     if GRAD_Z:
         # s_ij and s_ji both contain z_i, hence the factor two.
-        tl.store(grad_ptr + (at + rows)[:, None] * D + dims[None, :], grad * _TWICE)
+        tl.store(grad_ptr + at * D + rows[:, None] * D + dims[None, :], grad * _TWICE)
 
 
 @triton.jit
@@ -312,8 +313,8 @@ def _weighted_sum(p, y0, y1, PIECES: tl.constexpr, D: tl.constexpr, PAIRED: tl.c
 
 @triton.jit
 def _lanes(x: tl.tensor) -> tl.tensor:
-    """Add up columns eight apart, which one thread holds: no thread waits for another."""
-    return tl.sum(tl.reshape(x, [x.shape[0], x.shape[1] // 8, 8]), 1)
+    """Return four sums of each row, of the columns that one thread holds: nobody waits."""
+    return tl.sum(tl.sum(tl.reshape(x, [x.shape[0], x.shape[1] // 8, 4, 2]), 3), 1)
 
 
 @triton.jit
