@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from vgae.errors import UsageError
 
@@ -54,10 +55,18 @@ class DiagGaussian(_Whole):
         Returns:
             One sample per latent vector, shape ``(*, d)``.
         """
-        eps = torch.randn(
-            self.mu.shape, generator=generator, dtype=self.mu.dtype, device=self.mu.device
-        )
-        return self.mu + eps * (0.5 * self.logvar).exp()
+        return self.mu + self._noise(generator) * (0.5 * self.logvar).exp()
+
+    def rsample_with_kl(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Return a sample as :meth:`rsample`, and the sum of :meth:`kl`, shape ``()``.
+
+        Value and gradients of both take one pass, for a training step.
+        """
+        return _SampleAndKl.apply(self.mu, self.logvar, self._noise(generator))
+
+    def _noise(self, generator: torch.Generator | None) -> Tensor:
+        mu = self.mu
+        return torch.randn(mu.shape, generator=generator, dtype=mu.dtype, device=mu.device)
 
     def log_prob(self, z: Tensor) -> Tensor:
         r"""Return the log-density of given latent vectors, in nats.
@@ -88,6 +97,27 @@ class DiagGaussian(_Whole):
         """
         # expm1 keeps the sum from going below zero by rounding when sigma is close to 1.
         return 0.5 * (self.mu * self.mu + self.logvar.expm1() - self.logvar).sum(dim=-1)
+
+
+class _SampleAndKl(torch.autograd.Function):
+    """Sample of a Gaussian and its KL divergence: ``apply(mu, logvar, eps)``."""
+
+    @staticmethod
+    def forward(ctx: Any, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = (0.5 * logvar).exp_().mul_(eps)
+        excess = logvar.expm1()
+        kl = torch.addcmul(excess - logvar, mu, mu).sum() * 0.5
+        ctx.save_for_backward(mu, scaled, excess)
+        return mu + scaled, kl
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad_z, grad_kl = grad_outputs
+        mu, scaled, excess = ctx.saved_tensors
+        # dz / dlogvar = sigma eps / 2, dKL / dlogvar = (sigma^2 - 1) / 2.
+        grad_logvar = torch.addcmul(grad_z * scaled, grad_kl, excess).mul_(0.5)
+        return torch.addcmul(grad_z, grad_kl, mu), grad_logvar, None
 
 
 @dataclass(frozen=True)

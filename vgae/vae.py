@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vgae.errors import UsageError
+from vgae.gaussian import DiagGaussian
 
 _MARK = "_trained_on"
 
@@ -73,7 +74,7 @@ class ElboTerms(NamedTuple):
 
     def elbo(self, beta: float = 1.0) -> Tensor:
         """Return ``log_likelihood - beta * kl``, shape ``()``; larger is better."""
-        return self.log_likelihood - beta * self.kl
+        return torch.sub(self.log_likelihood, self.kl, alpha=beta)
 
 
 def check_instance(argument: str, module: object) -> None:
@@ -153,7 +154,12 @@ class VAE(nn.Module):
             generator: Source of the noise of the sample.
         """
         q = self.encoder(*inputs)
-        return ElboTerms(self.decoder.log_prob(q.rsample(generator), target).sum(), q.kl().sum())
+        if type(q) is DiagGaussian:  # not a subclass, which may have methods of its own
+            z, kl = q.rsample_with_kl(generator)
+        else:
+            z, kl = q.rsample(generator), q.kl().sum()
+        nats = self.decoder.log_prob(z, target)
+        return ElboTerms(nats.sum() if nats.dim() else nats, kl)
 
 
 # In the metadata of a state dict, as its keys are those of the files.

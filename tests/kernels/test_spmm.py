@@ -28,10 +28,12 @@ def test_the_product_that_is_added_in_order_is_the_product(generator):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_the_flag_gives_the_same_bits_each_time(generator):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_on_a_gpu_the_flag_gives_the_same_bits_each_time(dtype, generator):
     index = torch.randint(2000, (2, 100_000), generator=generator)
-    a = SparseOperator.of(edges_to_csr(index, 2000, torch.rand(100_000)).cuda())
-    x = torch.rand(2000, 64).cuda().requires_grad_()
+    values = torch.rand(100_000, generator=generator, dtype=dtype)
+    a = SparseOperator.of(edges_to_csr(index, 2000, values).cuda())
+    x = torch.rand(2000, 64, generator=generator, dtype=dtype).cuda().requires_grad_()
     with deterministic_algorithms(wanted=True):
         found = [torch.autograd.grad((a @ x).square().sum(), x)[0] for _ in range(5)]
     assert all(torch.equal(found[0], other) for other in found[1:])

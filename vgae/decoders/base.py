@@ -4,20 +4,34 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 
+from vgae.kernels.csr import EdgePattern
 from vgae.recipes.graphs import Recipe
+
+
+class PreparedLinks(NamedTuple):
+    """Links of a graph as :meth:`GraphDecoder.prepare` returns them: sorted, with their weights.
+
+    Attributes:
+        pattern: Links, both directions, and a self-pair for each node.
+        weight: Weight of each entry of the pattern, 1 for self-pairs, shape ``(E + N,)``; all are
+            1 if ``None``.
+    """
+
+    pattern: EdgePattern
+    weight: Tensor | None
 
 
 class MaskedLinks(NamedTuple):
     """Target in which the decoder predicts some links, and the encoder received the others.
 
     Attributes:
-        adj: All links, as ``prepare`` returns them; all other pairs are non-links.
-        masked: 1 for each entry of ``adj`` that is to be predicted, else 0, equal for both
-            directions, shape ``(E,)``.
+        links: All links, ``(2, E)`` or the result of ``prepare``; other pairs are non-links.
+        masked: 1 for each edge, in the order in which they were given, that is to be predicted,
+            else 0, equal for both directions, shape ``(E,)``.
         num_masked: Number of ones in ``masked``.
     """
 
-    adj: Tensor
+    links: Tensor | PreparedLinks
     masked: Tensor
     num_masked: int
 
@@ -43,7 +57,7 @@ class GraphDecoder(nn.Module):
 
     def prepare(
         self, edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
-    ) -> Tensor:
+    ) -> PreparedLinks:
         """Return the links as the target that :meth:`log_prob` takes, once before training.
 
         Args:
@@ -53,7 +67,7 @@ class GraphDecoder(nn.Module):
         """
         raise NotImplementedError
 
-    def log_prob(self, z: Tensor, target: Tensor | MaskedLinks) -> Tensor:
+    def log_prob(self, z: Tensor, target: Tensor | PreparedLinks | MaskedLinks) -> Tensor:
         """Return the log-likelihood of all links in nats; its sum is used.
 
         Args:

@@ -5,10 +5,10 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from vgae.decoders.base import GraphDecoder, MaskedLinks
+from vgae.decoders.base import GraphDecoder, MaskedLinks, PreparedLinks
 from vgae.errors import DataError
-from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, Sampled, inner_product_nll
-from vgae.kernels.csr import adjacency, csr_tensor
+from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, Sampled, pair_loss
+from vgae.kernels.csr import EdgePattern
 from vgae.recipes.graphs import Recipe
 
 
@@ -32,7 +32,7 @@ class InnerProductDecoder(GraphDecoder):
         pairs: ``"exact"`` visits every pair in :meth:`log_prob`; ``"sampled"`` estimates their sum
             without bias from ``pairs_per_node`` pairs a node, for graphs of very many nodes.
         pairs_per_node: Number of sampled pairs per node.
-        precision: Precision of the Triton kernel; see :func:`vgae.kernels.inner_product_nll`.
+        precision: Precision of the Triton kernel; see :func:`vgae.kernels.pair_loss`.
         generator: Source of sampled pairs, on the device of ``z``; ``None`` is torch's default.
             :func:`vgae.fit` lends one during training.
     """
@@ -108,7 +108,7 @@ class InnerProductDecoder(GraphDecoder):
 
     def prepare(
         self, edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
-    ) -> Tensor:
+    ) -> PreparedLinks:
         """Convert the target of :meth:`log_prob` into its fastest form, once before training.
 
         Args:
@@ -117,21 +117,19 @@ class InnerProductDecoder(GraphDecoder):
             edge_weight: How often each edge counts, relative to the others, equal for both
                 directions, shape ``(E,)``; in the result they have the mean 1.
         """
-        adj = adjacency(edge_index, num_nodes)
-        if edge_weight is None:
-            return adj
-        order = (edge_index[0] * num_nodes + edge_index[1]).argsort()
-        weight = (edge_weight / edge_weight.mean())[order]
-        return csr_tensor(adj.crow_indices(), adj.col_indices(), weight, tuple(adj.shape))
+        pattern, weight = EdgePattern.of(edge_index, num_nodes), None
+        if edge_weight is not None:
+            weight = pattern.values(edge_weight / edge_weight.mean(), 1.0)
+        return PreparedLinks(pattern, weight)
 
-    def log_prob(self, z: Tensor, target: Tensor | MaskedLinks) -> Tensor:
+    def log_prob(self, z: Tensor, target: Tensor | PreparedLinks | MaskedLinks) -> Tensor:
         """Score the whole graph, every pair of nodes, by ``weighting``.
 
         Args:
             z: Latent vectors, shape ``(N, d)``.
-            target: Both directions of every edge, shape ``(2, E)``; or the adjacency as a sparse
-                CSR matrix, whose values weight the links; or :class:`MaskedLinks`, of which only
-                the masked links count, with weights that keep the total.
+            target: Both directions of every edge, shape ``(2, E)``; or the result of
+                :meth:`prepare`; or :class:`MaskedLinks`, of which only the masked links count,
+                with weights that keep the total.
 
         Returns:
             The weighted sum in nats, shape ``()``, at most zero but for rounding; its estimate,
@@ -140,26 +138,39 @@ class InnerProductDecoder(GraphDecoder):
         Raises:
             DataError: If ``target`` is not valid, or ``"kipf"`` finds no edge in it.
         """
-        adj, weight, num_edges = target if isinstance(target, MaskedLinks) else (target, None, 0)
-        if adj.layout != torch.sparse_csr:
-            adj = self.prepare(adj, z.shape[0])
-        num_edges = adj._nnz() if weight is None else num_edges
+        masked = None
+        if isinstance(target, MaskedLinks):
+            target, masked, num_masked = target
+        if isinstance(target, Tensor):
+            target = self.prepare(target, len(z))
+        pattern, weight = target
+        num_edges = pattern.num_edges if masked is None else num_masked
+        if masked is not None:
+            masked = pattern.values(masked, 1.0)
+            weight = masked if weight is None else weight * masked
+        if self.weighting == "likelihood":
+            edge_cost, other_cost = pattern.num_edges / max(num_edges, 1) / 2, 0.5
+        else:
+            if num_edges == 0:
+                raise DataError(
+                    "NO_EDGES", "weighting 'kipf' divides by the number of edges, got none."
+                )
+            num_others = len(z) ** 2 - pattern.num_edges
+            other_cost = len(z) ** 2 / (2 * num_others)  # norm
+            edge_cost = other_cost * num_others / num_edges  # norm * pos_weight
+        if weight is None:
+            weight = z.new_full(pattern.col.shape, -edge_cost)
+        else:
+            weight = weight * -edge_cost
+        if self.weighting == "likelihood":  # which knows no self-pairs
+            weight.masked_fill_(pattern.is_loop, 0)
         sampled = Sampled(self.pairs_per_node, self.generator)
-        nll = inner_product_nll(
+        return pair_loss(
             z,
-            adj,
+            pattern,
+            weight,
+            -other_cost,
             self.bias,
-            edge_weight=adj.values() if weight is None else weight * adj.values(),
             sampled=sampled if self.pairs == "sampled" else None,
             precision=self.precision,
         )
-        if self.weighting == "likelihood":
-            return -(nll.edges * (adj._nnz() / max(num_edges, 1)) + nll.non_edges) / 2
-        num_pairs = z.shape[0] ** 2
-        if num_edges == 0:
-            raise DataError(
-                "NO_EDGES", "weighting 'kipf' divides by the number of edges, got none."
-            )
-        num_others = num_pairs - adj._nnz()
-        pos_weight, norm = num_others / num_edges, num_pairs / (2 * num_others)
-        return -norm * (pos_weight * (nll.edges + nll.self_pairs) + nll.non_edges)

@@ -3,7 +3,7 @@
 from vgae.kernels._all_pairs import Precision
 from vgae.kernels._sampled import PAIRS_PER_NODE, Sampled
 from vgae.kernels.cost import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
-from vgae.kernels.inner_product import PairNll, inner_product_nll
+from vgae.kernels.inner_product import PairNll, inner_product_nll, pair_loss
 from vgae.kernels.spmm import EdgeOperator, SparseOperator
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "SparseOperator",
     "choose_pairs",
     "inner_product_nll",
+    "pair_loss",
     "pairs_cost",
 ]

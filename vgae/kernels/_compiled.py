@@ -15,6 +15,7 @@ numba compiles once per machine, in seconds, and takes 0.7 times as long as the 
 import ctypes
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -47,7 +48,7 @@ _C0, _C1, _C2, _C3, _C4, _C5 = np.linalg.solve(
 ).astype(np.float32)
 
 
-def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
+def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     """Visit each tile on or above the diagonal once, on as many threads as torch has.
 
     ``z`` and ``bias`` are float32, on the CPU; unwanted results are zero.
@@ -66,16 +67,14 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     # them: a worker that calls torch would start threads of its own and slow down all others.
     grads_t = [torch.zeros_like(z_t) if wanted.grad_z else z_t for _ in range(num_workers)]
     rooms = padded.new_zeros(num_workers, *_apart(_GROUP + 3, max(columns, ROWS))).numpy()
-    bias_value = np.float32(bias.item())  # also the logit of a padded pair
+    bias_value = np.float32(0 if bias is None else bias.item())  # also the logit of a padded pair
 
     def visit(worker: int) -> tuple[float, float]:
         tensors = (padded, z_t, grad, grads_t[worker])
         arrays = (*(tensor.numpy() for tensor in tensors), rooms[worker])
         return _visit_tiles(arrays, bias_value, columns, worker, num_workers, wanted)
 
-    _stop_idle_threads()
-    others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
-    totals, grad_biases = zip(visit(0), *(other.result() for other in others), strict=True)
+    totals, grad_biases = zip(*_on_threads(visit, num_workers), strict=True)
     if wanted.grad_z:
         for grad_t in grads_t:
             grad += grad_t[:, :num_padded].T
@@ -83,10 +82,52 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     total = sum(totals) - added * np.logaddexp(0, bias_value, dtype=np.float64)
     grad_bias = sum(grad_biases) - added * expit(np.float64(bias_value))
     return Sweep(
-        bias.new_tensor(total, dtype=torch.float64),
+        z.new_tensor(total, dtype=torch.float64),
         2 * grad[:num_nodes, :width],  # s_ij and s_ji both contain z_i
-        bias.new_tensor(grad_bias),
+        z.new_tensor(grad_bias),
     )
+
+
+def residuals(
+    blocks: Tensor, bias: Tensor | None, line: tuple[float, float], wanted: Wanted
+) -> Sweep:
+    r"""Sum :math:`\mathrm{softplus}(s) - \beta s - \tfrac{\lambda}{2} s^2` over pairs of blocks.
+
+    Each block of nodes is paired with the next one, on as many threads as torch has.
+
+    Args:
+        blocks: float32, on the CPU, shape ``(K + 1, B, d)`` with B a multiple of 4.
+        bias: Bias of the logits.
+        line: Intercept and slope of the derivative of the quadratic.
+        wanted: Results to compute; the others may have any value.
+    """
+    num_blocks, block, width = blocks.shape
+    z = pad(blocks.view(-1, width), (0, -width % _GROUP)).contiguous()
+    z_t = z.new_empty(_apart(z.shape[1], len(z)))
+    z_t[:, : len(z)] = z.T
+    grad, grad_t = torch.zeros_like(z), torch.zeros_like(z_t)
+    num_workers = min(torch.get_num_threads(), num_blocks - 1)
+    rooms = z.new_zeros(num_workers, *_apart(_GROUP + 3, block)).numpy()
+    arrays = tuple(tensor.numpy() for tensor in (z, z_t, grad, grad_t))
+    numbers = np.float32([0 if bias is None else bias.numpy(), *line])
+
+    def visit(worker: int) -> tuple[float, float]:
+        return _visit_blocks((*arrays, rooms[worker]), block, numbers, worker, num_workers)
+
+    totals, slopes = zip(*_on_threads(visit, num_workers), strict=True)
+    grad += grad_t[:, : len(z)].T
+    return Sweep(
+        z.new_tensor(sum(totals), dtype=torch.float64),
+        grad[:, :width].reshape(blocks.shape),
+        z.new_tensor(sum(slopes), dtype=torch.float64),
+    )
+
+
+def _on_threads(visit: Callable[[int], Any], num_workers: int) -> list[Any]:
+    """Call ``visit`` with the number of each worker, on a thread of its own."""
+    _stop_idle_threads()
+    others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
+    return [visit(0), *(other.result() for other in others)]
 
 
 def _apart(rows: int, columns: int) -> tuple[int, int]:
@@ -187,6 +228,56 @@ def _visit_tiles(
             sums[:, :width] = 0
             left = right
     return total, total_p
+
+
+@_jit
+def _visit_blocks(
+    arrays: Any, block: int, numbers: Any, worker: int, num_workers: int
+) -> tuple[float, float]:
+    """Visit one worker's pairs of blocks; return its parts of the value and of the slopes."""
+    z, z_t, grad, grad_t, room = arrays
+    s, lanes = room[:_GROUP], room[_GROUP:]
+    sums = np.zeros((3, room.shape[1]), np.float64)
+    bias, intercept, slope = numbers
+    total, total_slope = 0.0, 0.0
+    num_pairs = z.shape[0] // block - 1
+    for pair in range(worker * num_pairs // num_workers, (worker + 1) * num_pairs // num_workers):
+        top, left, right = pair * block, (pair + 1) * block, (pair + 2) * block
+        for i in range(top, left, _GROUP):
+            _logits(z, z_t, i, left, right, bias, s)
+            total -= _subtract_line(s, lanes, block, intercept, slope)
+            _row_gradient(z_t, grad, i, left, right, s)
+            _column_gradient(z, grad_t, i, left, right, s)
+            if (i + _GROUP - top) % _FACTORS == 0 or i + _GROUP == left:
+                _flush(lanes, sums, block)
+        for v in range(block):
+            total += math.log1p(sums[0, v]) + sums[1, v]
+            total_slope += sums[2, v]
+        sums[:, :block] = 0
+    return total, total_slope
+
+
+@_jit
+def _subtract_line(s: Any, lanes: Any, width: int, intercept: Any, slope: Any) -> float:
+    """Turn logits into probabilities minus the line; return the sum of the quadratic."""
+    product, positive, added = lanes[0, :width], lanes[1, :width], lanes[2, :width]
+    subtracted = 0.0
+    for row in range(_GROUP):
+        r = s[row, :width]
+        quadratic = _ZERO
+        for v in range(width):
+            x = r[v]
+            e = _exp_minus_abs(x)
+            p = _ONE / (_ONE + e)
+            residual = (p if x >= _ZERO else e * p) - (intercept + slope * x)
+            r[v] = residual
+            added[v] += residual
+            q = product[v]
+            product[v] = q + (e + q * e)
+            positive[v] += _ZERO if x < _ZERO else x  # NaN stays NaN
+            quadratic += x * (intercept + _HALF * slope * x)
+        subtracted += np.float64(quadratic)
+    return subtracted
 
 
 @_jit

@@ -1,67 +1,61 @@
-"""Sums over the edges: a sparse matrix of logits, value and gradients."""
+"""Sum over the links and self-pairs: a sparse matrix of logits, value and gradients."""
 
-from typing import Any
+from importlib import import_module
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vgae.kernels._all_pairs import refuse_second_derivative
+from vgae.kernels._all_pairs import Sweep, Wanted
+from vgae.kernels._available import works
 from vgae.kernels.csr import csr_tensor
+from vgae.kernels.spmm import product
+
+_WIDEST = 256  # columns of z that the Triton kernel takes
 
 
-def edge_terms(
-    z: Tensor, bias: Tensor, adj: Tensor, weight: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Return the sums of ``softplus(-s)`` and of ``softplus(s)`` over the edges, float64.
+def sweep(
+    z: Tensor,
+    bias: Tensor | None,
+    entries: tuple[Tensor, Tensor],
+    weight: Tensor,
+    beta: float,
+    wanted: Wanted,
+) -> Sweep:
+    r"""Pass once over the entries of a symmetric sparse matrix; unwanted results have any value.
 
-    Memory is O(E): no row of ``z`` is copied for an edge.
+    .. math:: \sum_k w_k \, \mathrm{softplus}(-s_k) - \beta \, \mathrm{softplus}(s_k), \quad
+        s_k = z_{i(k)} \cdot z_{j(k)} + b
+
+    Memory is O(E): no row of ``z`` is copied for an entry.
 
     Args:
         z: Latent vectors, shape ``(N, d)``.
-        bias: Bias of the logits, shape ``()``.
-        adj: Symmetric sparse CSR matrix with an entry per edge, shape ``(N, N)``.
-        weight: Weight of each entry in the first sum, equal for both directions, shape ``(E,)``.
+        bias: b, shape ``()``; ``None`` is zero.
+        entries: Row starts and columns of the matrix, as in CSR.
+        weight: w, equal for both directions, shape ``(nnz,)``.
+        beta: Weight of the second cost.
+        wanted: Results to compute.
     """
-    if weight is not None and (weight.shape != adj.values().shape or weight.requires_grad):
-        raise ValueError(
-            f"edge_weight must have shape ({adj._nnz()},) and no gradient, got"
-            f" {tuple(weight.shape)}."
-        )
-    return _EdgeTerms.apply(z, bias, adj, weight)
-
-
-def softplus(s: Tensor) -> Tensor:
-    """Return ``log(1 + exp(s))``; torch's own is off by up to 2e-9 beyond its threshold of 20."""
-    return -F.logsigmoid(-s)
-
-
-class _EdgeTerms(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, bias: Tensor, adj: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        crow, col, values = adj.crow_indices(), adj.col_indices(), adj.values()
-        pattern = csr_tensor(crow, col, values.to(z.dtype), adj.shape)
-        # The entries of z @ z.T where adj has one; beta = 0 ignores the values of adj.
-        s = torch.sparse.sampled_addmm(pattern, z, z.T, beta=0.0).values() + bias
-        ctx.save_for_backward(z, s, crow, col)
-        ctx.weight = weight
-        cost = softplus(-s)
-        # softplus(s) = s + softplus(-s)
-        as_non_edge = cost.sum(dtype=torch.float64) + s.sum(dtype=torch.float64)
-        cost = cost if weight is None else weight * cost
-        return cost.sum(dtype=torch.float64), as_non_edge
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        refuse_second_derivative()
-        z, s, crow, col = ctx.saved_tensors
-        as_edge, as_non_edge = (grad.to(z.dtype) for grad in grad_outputs)
-        if ctx.weight is not None:
-            as_edge = as_edge * ctx.weight
-        # The derivative of softplus(-s) is p - 1, that of softplus(s) is p.
-        slope = (as_edge + as_non_edge) * torch.sigmoid(s) - as_edge
+    alpha = weight - beta if beta else weight
+    if z.dtype == torch.float32 and z.shape[1] <= _WIDEST and works("triton_csr", z.device):
+        # Imported on first use, as it loads a compiler.
+        edge_sweep = import_module("vgae.kernels._triton_csr").edge_sweep
+        return edge_sweep(z, bias, *entries, alpha, beta, wanted)
+    shape = (len(z), len(z))
+    # The entries of z @ z.T at these places; beta = 0 ignores the values of the matrix.
+    s = torch.sparse.sampled_addmm(csr_tensor(*entries, weight, shape), z, z.T, beta=0.0).values()
+    s = s if bias is None else s + bias
+    # softplus(s) = s + softplus(-s), and log sigma(s) = -softplus(-s).
+    total, grad_z, grad_bias = z, z, z
+    if wanted.value:
+        log_p = F.logsigmoid(s)
+        cost = torch.addcmul(s, alpha, log_p, value=1 / beta) if beta else alpha * log_p
+        total = cost.sum(dtype=torch.float64) * -(beta or 1)
+    if wanted.grad_z or wanted.grad_bias:
+        # The derivatives are w (p - 1) and beta p, with p = sigma(s); this is minus their sum.
+        slope = torch.addcmul(weight, alpha, torch.sigmoid(s), value=-1)
         # s_ij and s_ji both contain z_i, hence the factor two.
-        grad_z = 2 * (csr_tensor(crow, col, slope, (z.shape[0], z.shape[0])) @ z)
-        return grad_z, slope.sum(), None, None
+        grad_z = product(csr_tensor(*entries, slope, shape), z) * -2
+        grad_bias = slope.sum().neg() if wanted.grad_bias else z
+    return Sweep(total, grad_z, grad_bias)

@@ -10,7 +10,7 @@ as control variate,
     \quad q(s) = \beta s + \tfrac{\lambda}{2} s^2
 
 The sums of s and s^2 over all pairs are :math:`\|\sum_i z_i\|^2` and :math:`\|Z^T Z\|_F^2`,
-exact in O(N d^2). The line :math:`q'(s) = \beta + \lambda s` is the least-squares fit to
+exact in O(N d^2). The line :math:`q'(s) = \beta + \lambda s` is about the least-squares fit to
 :math:`\sigma(s)` for normal logits of the given mean and variance; any line keeps the estimate
 unbiased. Self-pairs are summed exactly.
 
@@ -18,23 +18,23 @@ Source: Owen (2013), `Monte Carlo theory, methods and examples <https://artowen.
 section 8.9 (control variates).
 """
 
+import math
 from dataclasses import dataclass
-from functools import cache
+from importlib import import_module
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.kernels._all_pairs import Sweep, Wanted
-from vgae.kernels._edges import softplus
+from vgae.kernels._all_pairs import Sweep, Wanted, plus, softplus
+from vgae.kernels._available import works
 from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
+_FEWEST = 2000  # nodes for which compiled code is worth loading
 # Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
-# Nodes and weights of the expectation under N(0, 1), exact for polynomials up to degree 39.
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+# On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
+Scalar = float | Tensor
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,12 @@ class Sampled:
 
 
 def sweep(
-    z: Tensor, bias: Tensor, wanted: Wanted, *, sampled: Sampled, control_variate: bool = True
+    z: Tensor,
+    bias: Tensor | None,
+    wanted: Wanted,
+    *,
+    sampled: Sampled,
+    control_variate: bool = True,
 ) -> Sweep:
     """Estimate the sum over all pairs and its gradients; each is unbiased.
 
@@ -67,16 +72,18 @@ def sweep(
     order = torch.randperm(num_nodes, generator=sampled.generator, device=z.device)
     order = order[: num_blocks * block]
     # The first block also follows the last one.
-    order = torch.cat([order, order[:block]])
-    blocks = z.index_select(0, order).view(num_blocks + 1, block, width)
-    gram = z.T @ z
-    line = _best_line(z, gram, bias) if control_variate else bias.new_zeros(2)
-    total, grad_z, grad_bias = _exact_part(z, gram, bias, line)
+    blocks = z.index_select(0, torch.cat([order, order[:block]]))
+    blocks = blocks.view(num_blocks + 1, block, width)
+    exact, line = _exact_part(z, bias, wanted, control_variate=control_variate)
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
-    drawn, grad_blocks, slopes = _residuals(blocks, bias, line, wanted, step)
+    drawn = _residuals(blocks, bias, line, wanted, step)
     if wanted.grad_z:
-        grad_z.index_add_(0, order, grad_blocks.mul_(weight).view(-1, width))
-    return Sweep(total + weight * drawn, grad_z, (grad_bias + weight * slopes).to(bias.dtype))
+        # Each node once, so that no order of sums matters.
+        drawn.grad_z[0].add_(drawn.grad_z[-1])
+        grad = drawn.grad_z[:-1].view(-1, width)
+        exact.grad_z.index_add_(0, order, grad, alpha=weight)
+    others = wanted._replace(grad_z=False)
+    return plus(exact, drawn, weight, others)
 
 
 def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int, int, int]:
@@ -87,69 +94,105 @@ def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int
     return num_blocks, block, max(min(at_once // block**2, num_blocks), 1)
 
 
-def _residuals(blocks: Tensor, bias: Tensor, line: Tensor, wanted: Wanted, step: int) -> Sweep:
+def _residuals(
+    blocks: Tensor, bias: Tensor | None, line: tuple[Scalar, Scalar], wanted: Wanted, step: int
+) -> Sweep:
     """Sum softplus minus the quadratic over neighbouring blocks."""
     intercept, slope = line
-    grad = torch.zeros_like(blocks)
-    total = torch.zeros((), dtype=torch.float64, device=blocks.device)
-    slopes = torch.zeros_like(total)
     num_pairs, block = len(blocks) - 1, blocks.shape[1]
+    is_large = num_pairs * block >= _FEWEST and block % 4 == 0 and blocks.dtype == torch.float32
+    if is_large and works("compiled", blocks.device):
+        # Imported on first use, as it loads a compiler.
+        return import_module("vgae.kernels._compiled").residuals(blocks, bias, line, wanted)
+    grad = torch.zeros_like(blocks)
+    total, slopes = blocks.new_zeros(2, dtype=torch.float64)
     # All steps reuse the buffers: allocating large ones each time is slow.
     buffers = blocks.new_empty(3, step, block, block)
     for first in range(0, num_pairs, step):
         last = min(first + step, num_pairs)
         row, column = blocks[first:last], blocks[first + 1 : last + 1]
         s, p, residual = buffers[:, : last - first]
-        torch.baddbmm(bias, row, column.mT, out=s)
+        torch.bmm(row, column.mT, out=s)
+        if bias is not None:
+            s += bias
         torch.sigmoid(s, out=p)
-        torch.addcmul(p, s, slope, value=-1, out=residual).sub_(intercept)
+        torch.mul(s, -slope, out=residual).add_(p).sub_(intercept)
         if wanted.grad_z:
             grad[first:last].baddbmm_(residual, column)
             grad[first + 1 : last + 1].baddbmm_(residual.mT, row)
         if wanted.grad_bias:
-            slopes += residual.sum(-1).sum(dtype=torch.float64)
+            slopes += residual.sum(dtype=torch.float64)
         if wanted.value:
-            squares = torch.linalg.vector_norm(s, dim=-1).square()
-            total -= (intercept * s.sum(-1) + slope / 2 * squares).sum(dtype=torch.float64)
-            total += softplus_sum(s.view(-1, block), p.view(-1, block), residual.view(-1, block))
+            total += _cost(*(x.view(-1, block) for x in (s, p, residual)), line)
     return Sweep(total, grad, slopes)
 
 
-def _best_line(z: Tensor, gram: Tensor, bias: Tensor) -> Tensor:
-    """Return intercept and slope of the least-squares line of sigma(s) for normal logits.
-
-    By Stein's lemma the slope is the mean derivative of sigma.
-    """
-    num_pairs = z.shape[0] ** 2
-    mean = z.sum(0).square().sum() / num_pairs
-    variance = (gram.square().sum() / num_pairs - mean**2).clamp_min(0)
-    mean = mean + bias
-    nodes, weights = _normal(z.device, z.dtype)
-    p = torch.sigmoid(mean + variance.sqrt() * nodes)
-    slope = (weights * p * (1 - p)).sum()
-    return torch.stack([(weights * p).sum() - slope * mean, slope])
-
-
-@cache
-def _normal(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return nodes and weights on a device; a captured CUDA graph must not copy from the host."""
-    return torch.from_numpy(np.stack([_NODES, _WEIGHTS])).to(device, dtype)
-
-
-def _exact_part(z: Tensor, gram: Tensor, bias: Tensor, line: Tensor) -> Sweep:
-    """Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs."""
+def _cost(s: Tensor, p: Tensor, work: Tensor, line: tuple[Scalar, Scalar]) -> Tensor:
+    """Return the sum of softplus minus the quadratic, float64; all three are overwritten."""
     intercept, slope = line
-    num_nodes, z_sum = z.shape[0], z.sum(0)
-    # Sums of z_i . z_j and of its square, where s = z_i . z_j + bias.
-    first, second = z_sum.double().square().sum(), gram.double().square().sum()
-    sum_s = first + num_nodes**2 * bias.double()
-    sum_s2 = second + 2 * bias.double() * first + num_nodes**2 * bias.double() ** 2
-    self_s = z.square().sum(dim=-1) + bias
-    self_residual = torch.sigmoid(self_s) - (intercept + slope * self_s)
-    self_cost = softplus(self_s) - (intercept + slope / 2 * self_s) * self_s
-    total = intercept * sum_s + slope / 2 * sum_s2 + self_cost.sum(dtype=torch.float64)
-    half_grad = (
-        (intercept + slope * bias) * z_sum + slope * (z @ gram) + self_residual[:, None] * z
-    )
-    grad_bias = intercept * num_nodes**2 + slope * sum_s + self_residual.sum(dtype=torch.float64)
-    return Sweep(total, 2 * half_grad, grad_bias)
+    quadratic = torch.mul(s, slope / 2, out=work).add_(intercept).mul_(s)
+    if s.is_cuda:  # a dozen launches fewer
+        return (softplus(s) - quadratic).sum(dtype=torch.float64)
+    subtracted = quadratic.sum(dtype=torch.float64)
+    return softplus_sum(s, p, work) - subtracted
+
+
+def _exact_part(
+    z: Tensor, bias: Tensor | None, wanted: Wanted, *, control_variate: bool
+) -> tuple[Sweep, tuple[Scalar, Scalar]]:
+    r"""Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs.
+
+    With :math:`t_{ij} = z_i \cdot z_j`, the quadratic is
+    :math:`q = (\beta + \lambda b / 2) b + (\beta + \lambda b) \, t + \tfrac{\lambda}{2} t^2`.
+
+    Returns:
+        The sums, and the line: intercept and slope.
+    """
+    num_pairs, z_sum, gram = len(z) ** 2, z.sum(0), z.T @ z
+    # Sums of t and of its square.
+    first, second = (_scalar(x.dot(x)) for x in (z_sum.double(), gram.double().view(-1)))
+    b = 0.0 if bias is None else _scalar(bias.double())
+    line = _best_line(first / num_pairs, second / num_pairs, b) if control_variate else (0.0, 0.0)
+    intercept, slope = line
+    at_zero = intercept + slope * b
+    total = at_zero * first + slope / 2 * second + num_pairs / 2 * b * (intercept + at_zero)
+    self_s = torch.linalg.vecdot(z, z)
+    self_s = self_s if bias is None else self_s + bias
+    self_line = self_s * slope + intercept
+    residual = torch.sigmoid(self_s) - self_line
+    if wanted.value:
+        cost = torch.addcmul(softplus(self_s), self_s, self_line + intercept, value=-0.5)
+        total = cost.sum(dtype=torch.float64) + total
+    # Both t_ij and t_ji contain z_i, hence the factor two.
+    grad_z = torch.addmm(z_sum * at_zero, z, gram * slope, beta=2, alpha=2)
+    grad_z.addcmul_(residual[:, None], z, value=2)
+    grad_bias = residual.sum(dtype=torch.float64) + (at_zero * num_pairs + slope * first)
+    return Sweep(torch.as_tensor(total), grad_z, grad_bias), line
+
+
+def _scalar(x: Tensor) -> Scalar:
+    return x if x.is_cuda else float(x.numpy())
+
+
+def _best_line(mean: Scalar, square: Scalar, bias: Scalar) -> tuple[Scalar, Scalar]:
+    r"""Return intercept and slope of a line close to sigma(s) for normal logits s.
+
+    By Stein's lemma the slope of the least-squares line is the mean derivative of sigma; with
+    :math:`r = (1 + \pi v / 8)^{-1/2}`, it is about :math:`r \, \sigma'(r m)`, and the mean of
+    sigma about :math:`\sigma(r m)`.
+
+    Source: MacKay (1992), `The Evidence Framework Applied to Classification Networks
+    <https://doi.org/10.1162/neco.1992.4.5.720>`_, equation 10.
+
+    Args:
+        mean: Mean of the logits without the bias.
+        square: Mean of their squares.
+        bias: The bias.
+    """
+    # By rounding, the variance may be a little below zero.
+    scale = (1 + math.pi / 8 * (square - mean * mean)) ** -0.5
+    mean = mean + bias
+    half = mean * scale / 2
+    p = (half.tanh() if isinstance(half, Tensor) else math.tanh(half)) / 2 + 0.5
+    slope = scale * p * (1 - p)
+    return p - slope * mean, slope

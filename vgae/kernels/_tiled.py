@@ -29,7 +29,7 @@ _TILE = {"cpu": (256, 2000), "cuda": (2048, 16384)}
 _FACTORS = 64
 
 
-def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
+def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     """Visit each tile on or above the diagonal once; unwanted results are zero."""
     num_nodes = z.shape[0]
     rows, columns = _tile(z.device.type)
@@ -37,6 +37,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
     total = torch.zeros((), dtype=torch.float64, device=z.device)
     grad_bias = torch.zeros_like(total)
     grad_z = torch.zeros_like(z)
+    offset = z.new_zeros(()) if bias is None else bias
     buffers = z.new_empty(buffer_shape(num_nodes, z.device.type))
     for top in range(0, num_nodes, rows):
         bottom = min(top + rows, num_nodes)
@@ -46,7 +47,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
             weight = 1 if left == top else 2
             shape = (bottom - top, right - left)
             s, p, work = (b[: shape[0] * shape[1]].view(shape) for b in buffers)
-            torch.addmm(bias, z[top:bottom], z_t[:, left:right], out=s)
+            torch.addmm(offset, z[top:bottom], z_t[:, left:right], out=s)
             torch.sigmoid(s, out=p)
             if wanted.grad_z:
                 grad_z[top:bottom].addmm_(p, z[left:right])
@@ -56,7 +57,7 @@ def sweep(z: Tensor, bias: Tensor, wanted: Wanted) -> Sweep:
                 grad_bias += weight * p.sum()
             if wanted.value:
                 total += weight * softplus_sum(s, p, work)
-    return Sweep(total, 2 * grad_z, grad_bias.to(bias.dtype))
+    return Sweep(total, 2 * grad_z, grad_bias.to(z.dtype))
 
 
 def _tile(device_type: str) -> tuple[int, int]:

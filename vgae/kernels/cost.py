@@ -51,7 +51,7 @@ def pairs_cost(
 ) -> Cost:
     """Predict the cost of one pass over the pairs; ``pairs_per_node`` is for ``"sampled"`` only.
 
-    For ``impl`` see :func:`vgae.kernels.inner_product_nll`.
+    For ``impl`` see :func:`vgae.kernels.pair_loss`.
     """
     kind = torch.device(device).type
     rows = 4 * num_nodes * latent_channels  # bytes of z

@@ -123,20 +123,26 @@ def gcn_norm_entries(
 
 
 class EdgePattern(NamedTuple):
-    """CSR pattern of undirected edges and self-loops, sorted once, for weights that change.
+    """Sorted CSR pattern of the edges of an undirected graph and of a self-loop for each node.
 
     Args:
         crow: Start of each row, shape ``(N + 1,)``.
         col: Column of each entry, shape ``(E + N,)``.
+        offsets: ``crow`` as int64, shape ``(N + 1,)``.
         row: Row of each entry, shape ``(E + N,)``.
-        place: Index of the weight of each entry in the weights of the edges followed by that of
-            the self-loops, shape ``(E + N,)``.
+        edge: Index of the edge of each entry, in the order in which they were given; 0 for a
+            self-loop, shape ``(E + N,)``.
+        is_loop: Whether an entry is a self-loop, shape ``(E + N,)``.
+        loops: Indices of the self-loops, in the order of the nodes, shape ``(N,)``.
     """
 
     crow: Tensor
     col: Tensor
+    offsets: Tensor
     row: Tensor
-    place: Tensor
+    edge: Tensor
+    is_loop: Tensor
+    loops: Tensor
 
     @classmethod
     def of(cls, edge_index: Tensor, num_nodes: int) -> "EdgePattern":
@@ -151,26 +157,52 @@ class EdgePattern(NamedTuple):
         order = (row * num_nodes + col).argsort()
         index = matrix.col_indices().dtype
         crow = matrix.crow_indices() + torch.arange(num_nodes + 1, device=edge_index.device)
-        place = order.clamp_max(edge_index.shape[1])  # one weight for all self-loops
-        return cls(crow.to(index), col[order].to(index), row[order], place)
+        row, col, is_loop = row[order], col[order], order >= edge_index.shape[1]
+        edge, loops = order.masked_fill(is_loop, 0), is_loop.nonzero()[:, 0]
+        return cls(crow.to(index), col.to(index), crow.long(), row, edge, is_loop, loops)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number N of nodes."""
+        return len(self.loops)
+
+    @property
+    def num_edges(self) -> int:
+        """Number E of edges, both directions."""
+        return len(self.col) - len(self.loops)
+
+    def values(self, edges: Tensor, loop: float) -> Tensor:
+        """Return the value of each entry, from those of the edges and that of the self-loops.
+
+        Args:
+            edges: Value of each edge, shape ``(E,)``.
+            loop: Value of the self-loops.
+
+        Raises:
+            ValueError: If the shape is another, or the values require gradients.
+        """
+        if edges.shape != (self.num_edges,) or edges.requires_grad:
+            raise ValueError(
+                f"edge_weight must have shape ({self.num_edges},) and no gradient, got"
+                f" {tuple(edges.shape)}; pass edge_index for weights that are learned."
+            )
+        if not len(edges):
+            return edges.new_full((self.num_nodes,), loop)
+        return edges.index_select(0, self.edge).masked_fill_(self.is_loop, loop)
+
+    def matrix(self, values: Tensor) -> Tensor:
+        """Return the sparse matrix of these values, shape ``(N, N)``."""
+        return csr_tensor(self.crow, self.col, values, (self.num_nodes, self.num_nodes))
 
     def gcn_norm(self, edge_weight: Tensor, *, self_loop_weight: float = 1.0) -> Tensor:
         r"""Return :math:`\hat A` as :func:`gcn_norm` does, with c above zero.
 
         ``edge_weight`` is not negative and equal for both directions of an edge, shape ``(E,)``.
         """
-        num_nodes = len(self.crow) - 1
-        num_edges = len(self.place) - num_nodes
-        if edge_weight.shape != (num_edges,) or edge_weight.requires_grad:
-            raise ValueError(
-                f"edge_weight must have shape ({num_edges},) and no gradient, got"
-                f" {tuple(edge_weight.shape)}; pass edge_index for weights that are learned."
-            )
-        loop = edge_weight.new_full((1,), self_loop_weight)
-        weight = torch.cat([edge_weight, loop])[self.place]
-        scale = torch.segment_reduce(weight, "sum", offsets=self.crow.long()).rsqrt()
-        values = scale[self.row] * weight * scale.index_select(0, self.col)
-        return csr_tensor(self.crow, self.col, values, (num_nodes, num_nodes))
+        weight = self.values(edge_weight, self_loop_weight)
+        scale = torch.segment_reduce(weight, "sum", offsets=self.offsets).rsqrt_()
+        weight.mul_(scale.index_select(0, self.row)).mul_(scale.index_select(0, self.col))
+        return self.matrix(weight)
 
 
 def adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:

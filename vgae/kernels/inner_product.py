@@ -1,19 +1,19 @@
 """Negative log-likelihood of an inner-product decoder over all pairs of nodes."""
 
 import logging
+from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from vgae.kernels import _sampled
-from vgae.kernels._all_pairs import AttachGradients, Precision, Wanted
-from vgae.kernels._edges import edge_terms, softplus
+from vgae.kernels import _edges, _sampled
+from vgae.kernels._all_pairs import AttachGradients, Precision, Sweep, Wanted, plus, softplus
 from vgae.kernels._sampled import Sampled
-from vgae.kernels.csr import adjacency
+from vgae.kernels.csr import EdgePattern
 
 log = logging.getLogger(__name__)
 
@@ -38,24 +38,23 @@ class PairNll(NamedTuple):
     self_pairs: Tensor
 
 
-def inner_product_nll(
+def pair_loss(
     z: Tensor,
-    edge_index: Tensor,
+    pattern: EdgePattern,
+    weight: Tensor,
+    non_edge_weight: float,
     bias: Tensor | None = None,
     *,
-    edge_weight: Tensor | None = None,
     sampled: Sampled | None = None,
     precision: Precision = "high",
-    value: bool = True,
     impl: Impl = "auto",
-) -> PairNll:
-    r"""Return the summed cost of the edges and of all other pairs of two different nodes.
+) -> Tensor:
+    r"""Return the weighted cost of all pairs of nodes, whose gradient comes in the same pass.
 
-    With :math:`s_{ij} = z_i \cdot z_j + b` and the edges E in both directions,
+    With :math:`s_{ij} = z_i \cdot z_j + b`, and P the edges in both directions and the self-pairs,
 
-    .. math::
-        \mathrm{edges} = \sum_{(i,j) \in E} \mathrm{softplus}(-s_{ij}), \quad
-        \mathrm{non\_edges} = \sum_{i \ne j,\, (i,j) \notin E} \mathrm{softplus}(s_{ij})
+    .. math:: \sum_{(i,j) \in P} w_{ij} \, \mathrm{softplus}(-s_{ij})
+        + v \sum_{(i,j) \notin P} \mathrm{softplus}(s_{ij})
 
     The sum over all pairs needs O(N d) memory; in float32 its rounding error is about 1e-8 nats
     per pair. ``z`` and ``bias`` get gradients; a second derivative raises.
@@ -65,69 +64,110 @@ def inner_product_nll(
 
     Args:
         z: Latent vectors, shape ``(N, d)``; float16 and bfloat16 are computed in float32.
-        edge_index: Both directions of every edge, once each, no self-loops, shape ``(2, E)``; or
-            the same as a sparse CSR matrix of shape ``(N, N)``, made once by
-            :func:`vgae.kernels.csr.adjacency`, which saves the checks and the sorting.
+        pattern: The edges and self-pairs.
+        weight: w, equal for both directions of an edge, shape ``(E + N,)``.
+        non_edge_weight: v; at 0 the other pairs are not visited.
         bias: Bias of the logits, shape ``()``; zero if not given.
-        edge_weight: Weight of each edge in the first sum, equal for both directions, in the order
-            of the CSR matrix (rows ascending, then columns), shape ``(E,)``; ones if not given.
         sampled: If given, the sum over all pairs and its gradient are estimated without bias
             from B = ``pairs_per_node`` pairs per node, in O(N (d^2 + B d)) time and
             O(N d + B^2) memory; edges and self-pairs stay exact.
         precision: Precision of the Triton kernel: ``"high"`` as float32, ``"tf32"`` (relative
             error of value and gradient about 1e-5) or ``"bf16"`` (4e-5 and 2e-3). The other
             implementations use torch's own settings.
-        value: ``False`` computes gradients only: ``non_edges`` is NaN (except for ``"dense"``),
-            which saves up to a quarter of the time.
         impl: Implementation, for tests and benchmarks: ``"tiled"`` (torch), ``"compiled"``
             (numba, on a CPU), ``"triton"`` (on a GPU), or ``"dense"``, which builds the N x N
             matrix. ``"auto"`` takes the available one that is usually the fastest.
 
     Returns:
-        The sums, shape ``()``, in the dtype of the computation.
+        The sum, shape ``()``, in the dtype of the computation.
 
     Raises:
-        ValueError: If a shape does not fit, or ``edge_index`` or an option is not as described.
+        ValueError: If a shape does not fit, or an option is not as described.
     """
-    if z.dim() != 2:
-        raise ValueError(f"z must have shape (N, d), got {tuple(z.shape)}.")
+    _check_shape(z)
     if impl not in get_args(Impl):
         raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}.")
+    if pattern.num_nodes != len(z):
+        raise ValueError(f"z must have {pattern.num_nodes} rows, one per node, got {len(z)}.")
     z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
-    bias = z.new_zeros(()) if bias is None else bias.to(z.dtype)
-    n = z.shape[0]
-    is_csr = edge_index.layout == torch.sparse_csr
-    if is_csr and edge_index.shape != (n, n):
-        raise ValueError(
-            f"the adjacency must have shape ({n}, {n}) as z has {n} rows, got"
-            f" {tuple(edge_index.shape)}."
-        )
-    adj = edge_index if is_csr else adjacency(edge_index, n)
+    bias = None if bias is None else bias.to(z.dtype)
+    needs_grad = (t is not None and t.requires_grad for t in (z, bias))
+    wanted = Wanted(True, *(needs and torch.is_grad_enabled() for needs in needs_grad))
+    with torch.autocast(z.device.type, enabled=False), torch.no_grad():
+        # The entries are among all pairs, too; there they are taken out again.
+        found = _edges.sweep(z, bias, pattern[:2], weight.to(z.dtype), non_edge_weight, wanted)
+        if non_edge_weight:
+            sweep = _chosen_sweep(z, sampled, precision, impl)
+            # In float64: the difference keeps the accuracy of the sum over all pairs.
+            found = plus(found, sweep(z, bias, wanted), non_edge_weight, wanted)
+    return AttachGradients.apply(z, bias, found)
+
+
+def inner_product_nll(
+    z: Tensor,
+    edge_index: Tensor | EdgePattern,
+    bias: Tensor | None = None,
+    *,
+    edge_weight: Tensor | None = None,
+    **options: Any,
+) -> PairNll:
+    r"""Return the summed cost of the edges, of all other pairs, and of the self-pairs.
+
+    With :math:`s_{ij} = z_i \cdot z_j + b` and the edges E in both directions,
+
+    .. math::
+        \mathrm{edges} = \sum_{(i,j) \in E} \mathrm{softplus}(-s_{ij}), \quad
+        \mathrm{non\_edges} = \sum_{i \ne j,\, (i,j) \notin E} \mathrm{softplus}(s_{ij})
+
+    Args:
+        z: Latent vectors, shape ``(N, d)``.
+        edge_index: Both directions of every edge, once each, no self-loops, shape ``(2, E)``; or
+            their pattern, which saves the checks and the sorting.
+        bias: Bias of the logits, shape ``()``; zero if not given.
+        edge_weight: Weight of each edge in the first sum, equal for both directions, shape
+            ``(E,)``; ones if not given.
+        options: Those of :func:`pair_loss`.
+
+    Raises:
+        ValueError: As for :func:`pair_loss`; or if ``edge_index`` is not as described.
+    """
+    _check_shape(z)
+    is_sorted = isinstance(edge_index, EdgePattern)
+    pattern = edge_index if is_sorted else EdgePattern.of(edge_index, len(z))
+    ones = torch.ones(pattern.num_edges, device=z.device)
+    edges = pattern.values(ones if edge_weight is None else edge_weight, 0.0)
+    parts = ((edges, 0.0), (torch.zeros_like(edges), 1.0), (pattern.is_loop, 0.0))
+    return PairNll(*(pair_loss(z, pattern, *part, bias, **options) for part in parts))
+
+
+def _check_shape(z: Tensor) -> None:
+    if z.dim() != 2:
+        raise ValueError(f"z must have shape (N, d), got {tuple(z.shape)}.")
+
+
+def _chosen_sweep(
+    z: Tensor, sampled: Sampled | None, precision: Precision, impl: Impl
+) -> Callable[[Tensor, Tensor | None, Wanted], Sweep]:
+    """Return the implementation of the sum over all pairs."""
     if sampled is not None:
-        sweep = partial(_sampled.sweep, sampled=sampled)
-    elif (impl := chosen_impl(impl, n, z.shape[1], z.device, z.dtype)) == "dense":
-        sweep = None
-    else:
-        # Imported on first use: "compiled" and "triton" load a compiler.
-        sweep = import_module(f"vgae.kernels._{impl}").sweep
-        sweep = partial(sweep, precision=precision) if impl == "triton" else sweep
-    with torch.autocast(z.device.type, enabled=False):
-        self_logits = (z * z).sum(dim=-1) + bias
-        if sweep is None:
-            total = softplus(z @ z.T + bias).sum(dtype=torch.float64)
-        else:
-            needs_grad = (t.requires_grad and torch.is_grad_enabled() for t in (z, bias))
-            found = sweep(z.detach(), bias.detach(), Wanted(value, *needs_grad))
-            if not value:
-                found = found._replace(total=torch.full_like(found.total, torch.nan))
-            total = AttachGradients.apply(z, bias, found)
-        edges, edges_as_non_edges = edge_terms(z, bias, adj, edge_weight)
-        # In float64: the difference keeps the accuracy of the sum over all pairs.
-        non_edges = total - softplus(self_logits).sum(dtype=torch.float64) - edges_as_non_edges
-        self_pairs = softplus(-self_logits).sum()
-    return PairNll(edges.to(z.dtype), non_edges.to(z.dtype), self_pairs)
+        return partial(_sampled.sweep, sampled=sampled)
+    impl = chosen_impl(impl, *z.shape, z.device, z.dtype)
+    if impl == "dense":
+        return _dense_sweep
+    # Imported on first use: "compiled" and "triton" load a compiler.
+    sweep = import_module(f"vgae.kernels._{impl}").sweep
+    return partial(sweep, precision=precision) if impl == "triton" else sweep
+
+
+def _dense_sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:  # noqa: ARG001
+    """Build the N x N matrix of logits, and let autograd differentiate it."""
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        bias = (z.new_zeros(()) if bias is None else bias).detach().requires_grad_()
+        total = softplus(z @ z.T + bias).sum(dtype=torch.float64)
+        return Sweep(total.detach(), *torch.autograd.grad(total, (z, bias)))
 
 
 def chosen_impl(

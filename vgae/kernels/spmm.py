@@ -1,10 +1,12 @@
 """Products of sparse and dense matrices; the backward pass transposes nothing."""
 
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from vgae.kernels._available import works
 from vgae.kernels.csr import csr_tensor, transposed
 
 
@@ -18,11 +20,14 @@ class SparseOperator(NamedTuple):
         transpose: Its transpose as CSR, shape ``(m, n)``.
         order: Index in the matrix of each entry of the transpose, shape ``(nnz,)``; only
             :meth:`scaled` needs it.
+        loops: Indices of the entries on the diagonal, if there is one in each row, shape ``(n,)``;
+            they save :meth:`diagonal` a search.
     """
 
     matrix: Tensor
     transpose: Tensor
     order: Tensor | None = None
+    loops: Tensor | None = None
 
     @classmethod
     def of(cls, matrix: Tensor) -> "SparseOperator":
@@ -37,9 +42,9 @@ class SparseOperator(NamedTuple):
         return cls(matrix, transposed(matrix), order)
 
     @classmethod
-    def symmetric(cls, matrix: Tensor) -> "SparseOperator":
+    def symmetric(cls, matrix: Tensor, loops: Tensor | None = None) -> "SparseOperator":
         """Wrap a sparse CSR matrix whose symmetry is not checked."""
-        return cls(matrix, matrix)
+        return cls(matrix, matrix, None, loops)
 
     def scaled(self, factors: Tensor) -> "SparseOperator":
         """Return the matrix with each entry times its factor, shape ``(nnz,)``.
@@ -56,6 +61,8 @@ class SparseOperator(NamedTuple):
     def diagonal(self) -> Tensor:
         """Return the entries on the diagonal of a square matrix, shape ``(n,)``."""
         col, values = self.matrix.col_indices(), self.matrix.values()
+        if self.loops is not None:
+            return values.index_select(0, self.loops)
         row = torch.repeat_interleave(self.matrix.crow_indices().diff(), output_size=len(col))
         return _diagonal(row, col, values, self.shape[0])
 
@@ -110,11 +117,27 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
     return csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
+def product(matrix: Tensor, dense: Tensor) -> Tensor:
+    """Return ``matrix @ dense`` for a sparse CSR matrix of the same dtype, without gradients.
+
+    On a GPU, the result has the same bits each time if Triton works and the dtype is float32, or
+    if torch's flag for deterministic algorithms is set; the flag does not affect cuSPARSE.
+    """
+    # The kernel would read beyond the end of a matrix that is too short; torch refuses it.
+    fits = matrix.shape[1:] == dense.shape[:1] and dense.dim() == 2
+    if fits and dense.dtype == torch.float32 and works("triton_csr", dense.device):
+        # Imported on first use, as it loads a compiler.
+        csr_product = import_module("vgae.kernels._triton_csr").csr_product
+        return csr_product(matrix.crow_indices(), matrix.col_indices(), matrix.values(), dense)
+    if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return added_in_order(matrix, dense)
+    return matrix @ dense
+
+
 def added_in_order(matrix: Tensor, dense: Tensor) -> Tensor:
     """Return ``matrix @ dense`` by ``index_add``, which torch can make deterministic on a GPU.
 
-    The product of cuSPARSE is faster, but its order of summation may differ between calls, and
-    torch's flag for deterministic algorithms has no effect on it.
+    The product of cuSPARSE is faster, but its order of summation may differ between calls.
     """
     col, counts = matrix.col_indices(), matrix.crow_indices().diff()
     row = torch.repeat_interleave(counts, output_size=len(col))
@@ -128,9 +151,7 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
         ctx.matrix, ctx.transpose = matrix, transpose
-        if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
-            return added_in_order(matrix, dense)
-        return matrix @ dense
+        return product(matrix, dense)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, Tensor]:

@@ -67,15 +67,19 @@ def epochs(
 
     def epoch(weight: float) -> tuple[Tensor, ...]:
         pairs = [(inputs, target)] if steps is None else steps(inputs, target)
-        rate, done = 1 / len(pairs), []
+        divisor, done = -num_items / len(pairs), []
         for given, wanted in pairs:
             optimizer.zero_grad(set_to_none=True)
             terms = model(given, wanted, generator)
-            loss = -terms.elbo(weight) / (num_items * rate)
+            loss = terms.elbo(weight) / divisor
             loss.backward()
             optimizer.step()
-            done.append([rate * loss.detach(), -terms.log_likelihood.detach(), terms.kl.detach()])
-        return tuple(torch.stack(values).sum() for values in zip(*done, strict=True))
+            done.append(torch.stack([loss.detach(), terms.log_likelihood.detach(), terms.kl]))
+        if len(done) > 1:
+            done = [torch.stack(done).sum(0)]
+            done[0][0] /= len(pairs)
+        loss, log_likelihood, kl = done[0].detach()
+        return loss, -log_likelihood, kl
 
     weight = beta if callable(beta) else lambda _: beta
     replayed, device = None, parameter_like(model).device

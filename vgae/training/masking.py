@@ -66,7 +66,7 @@ class LinkMasking:
         hidden = hidden.index_fill_(0, order[: self.num_hidden], 1)[self.link]
         masked = MaskedLinks(target, hidden, 2 * self.num_hidden)
         if isinstance(edges, EdgePattern):
-            weight = self.weight * (1 - hidden)
+            weight = torch.rsub(hidden, self.weight, alpha=self.weight)
             return [((x, edges, weight * edge_weight[0] if edge_weight else weight), masked)]
         seen = hidden == 0
         # An encoder of your own needs no edge_weight for a graph without weights.
