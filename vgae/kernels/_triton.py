@@ -6,20 +6,27 @@ With logits :math:`s_{ij} = z_i \cdot z_j + b` and :math:`e = \exp(-|s|)`,
     \mathrm{softplus}(s) = \max(s, 0) + \log(1 + e), \quad
     \sigma(s) = (1 \text{ if } s \ge 0 \text{ else } e) \, / \, (1 + e)
 
-A program keeps a block of rows and loops over all columns, tile by tile. Each row has its own
-sums, so the order of summation is fixed. Three measures keep the precision:
+A program keeps a block of rows and loops over columns, tile by tile. Each row has its own sums,
+so the order of summation is fixed. Four measures keep the precision:
 
 * Tensor cores multiply bfloat16 exactly and directly from registers, while float32 would have to
-  move between threads first. So z is split into bfloat16 pieces that add up to it, largest first;
-  three hold all 24 bits. Products of two small pieces are left out.
-* The factors 1 + e are multiplied as the product minus one, :math:`q \leftarrow q + e + q e`, and
+  move between threads first. So z is split into bfloat16 pieces that add up to it; three hold all
+  24 bits. Products of two small pieces are left out.
+* The factors 1 + e are multiplied as the product minus one, :math:`q \leftarrow q (1 + e) + e`, and
   sigma is not computed as a half plus half a tanh. Both keep their relative precision for very
   negative logits, the usual ones of a sparse graph.
-* Long sums are added in steps: over a tile, over a chunk of tiles, over the row. With more than
-  one piece, only the first step uses the tensor cores, whose sums truncate instead of rounding.
+* Without the value, :math:`\sigma(s) = 1 / (1 + \exp(-s))` is shorter, and as precise down to the
+  smallest float32: a sum that overflows has the reciprocal zero.
+* Long sums are added in steps: over a tile, over a chunk of tiles (value and bias) and over a row.
+  With more than one piece, only the first step uses the tensor cores, which truncate.
+
+The kernel is bound by the instructions per pair (``benchmarks/compiled.py`` counts them). So z is
+scaled by the root of log2(e), which turns the exponential into a single instruction.
 
 For few rows, several programs split the columns. Memory is O(N d).
 """
+
+import math
 
 import torch
 import triton
@@ -28,75 +35,100 @@ from torch import Tensor
 
 from vgae.kernels._all_pairs import Precision, Sweep, Wanted
 
-_INTERPRETED = triton.knobs.runtime.interpret
-# The interpreter cannot multiply bfloat16: the first piece is float32, the others are zero.
-_PIECE = torch.float32 if _INTERPRETED else torch.bfloat16
+_INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
+# The interpreter cannot multiply bfloat16: the first piece is float32, the others are nearly zero.
+_PIECE = torch.float32 if _INTERPRETED.value else torch.bfloat16
 _PIECES = {"high": 3, "tf32": 2, "bf16": 1}
-# Columns of a tile, and tiles of a chunk, which is the number of factors per logarithm.
-_COLUMNS, _TILES = (16, 2) if _INTERPRETED else (32, 32)
-# Rows of a block and pipeline stages. Each has 16 rows per warp and the same tiles, hence the same
-# order of each row's sums: the result does not depend on which one the autotuner picks.
-_BLOCKS = [(32, 1)] if _INTERPRETED else [(64, 2), (64, 3), (128, 2), (128, 3)]
-# Rows are padded to whole blocks, so that no load needs a mask.
-_PADDING = max(rows for rows, _ in _BLOCKS)
-# Enough programs to balance the last round, but none with too few columns.
-_PROGRAMS_PER_PROCESSOR, _FEWEST_COLUMNS = 8, 256
+# Rows of a block, 16 per warp. Rows are padded to whole blocks, so that no load needs a mask.
+_ROWS = 32 if _INTERPRETED.value else 64
+# Enough programs that the last round is short, none with few columns, and none with so many that
+# its float32 sum over the tiles loses digits.
+_PROGRAMS_PER_PROCESSOR, _FEWEST_TILES, _MOST_TILES = 32, 4, 4096
+
+_LOG2E = tl.constexpr(1 / math.log(2))
+_LOG2 = tl.constexpr(math.log(2))
+# Scale of z, and what float32 leaves of it.
+_SCALE = tl.constexpr(float(torch.tensor(math.log(2) ** -0.5)))
+_REST = tl.constexpr(math.log(2) ** -0.5 - _SCALE.value)
+_TWICE = tl.constexpr(2 * math.log(2) ** 0.5)
 
 
-def sweep(z: Tensor, bias: Tensor, wanted: Wanted, *, precision: Precision = "high") -> Sweep:
+def sweep(
+    z: Tensor, bias: Tensor | None, wanted: Wanted, *, precision: Precision = "high"
+) -> Sweep:
     """Pass over all pairs once; unwanted results are zero.
 
     Against float64, the relative errors of the sum and of its gradients stay below 1e-6 and 1e-5
     (``high``). For logits of order one they stay below 1e-5 and 5e-4 (``tf32``), or 1e-4 and 4e-3
     (``bf16``, averaged over hundreds of nodes); a logit's error grows with its size.
 
-    The first call for a kind of input compiles and tunes the kernel, cached on disk by Triton.
-    Later calls never make the host wait, so a CUDA graph can be captured.
+    The first call for a kind of input compiles the kernel, cached on disk by Triton. Nothing is
+    tuned: the result depends on the input and on the number of processors only. Later calls never
+    make the host wait, so a CUDA graph can be captured.
 
     Args:
         z: float32, on a GPU of compute capability 8.0 or more, shape ``(N, d)`` with d at most
             256, none of which is checked. From d = 65 on, registers are short and it is slower.
-        bias: float32, on the same device, shape ``()``.
-        wanted: Results to compute.
+        bias: float32, on the same device, shape ``()``; ``None`` for zero, which is faster.
+        wanted: Results to compute. The gradient of a bias that is ``None`` is zero, in float64.
         precision: Number of pieces of ``z`` that are multiplied: three, two or one.
     """
     num_nodes, width = z.shape
     pieces, dim = _PIECES[precision], max(16, triton.next_power_of_2(width))
-    padded = triton.cdiv(num_nodes, _PADDING) * _PADDING
-    splits = _splits(num_nodes, z.device)
-    span = triton.cdiv(triton.cdiv(num_nodes, splits), _PADDING) * _PADDING
-    split_z = torch.empty((pieces, padded, dim), dtype=_PIECE, device=z.device)
+    major, processors = _hardware(z.device)
+    chosen = configuration(dim, major)
+    padded = triton.cdiv(num_nodes, _ROWS) * _ROWS
+    tiles = triton.cdiv(num_nodes, chosen["COLUMNS"])
+    splits = num_splits(num_nodes, tiles, processors)
+    split_z = torch.empty((padded, pieces, dim), dtype=_PIECE, device=z.device)
     grad_z = z.new_empty((splits if wanted.grad_z else 0, padded, dim))
-    sums = torch.zeros((2, splits, padded), dtype=torch.float64, device=z.device)
+    sums = torch.empty((2, splits, padded), dtype=torch.float64, device=z.device)
     # The default of enable_fp_fusion differs between versions of Triton.
     options = {"PIECES": pieces, "D": dim, "enable_fp_fusion": True}
     with torch.cuda.device_of(z):
         _split_kernel[(padded // 16,)](
-            *(z.contiguous(), split_z, num_nodes, width, padded), ROWS=16, **options
+            z.contiguous(), split_z, num_nodes, width, ROWS=16, **options
         )
-        _pairs_kernel[lambda meta: (padded // meta["ROWS"], splits)](
-            *(split_z, bias, grad_z, sums, num_nodes, padded, span),
-            size_class=min(max(num_nodes.bit_length(), 12), 17),
+        _pairs_kernel[(padded // _ROWS, splits)](
+            *(split_z, bias, grad_z, sums, num_nodes, padded, tiles // splits, tiles % splits),
             VALUE=wanted.value,
             GRAD_Z=wanted.grad_z,
-            GRAD_BIAS=wanted.grad_bias,
-            COLUMNS=_COLUMNS,
-            TILES=_TILES,
+            GRAD_BIAS=wanted.grad_bias and bias is not None,
             **options,
+            **chosen,
         )
     total, grad_bias = sums[:, :, :num_nodes].sum(dim=(1, 2))
-    grad_z = grad_z[:, :num_nodes, :width].sum(dim=0)
-    return Sweep(total, grad_z, grad_bias.to(bias.dtype))
+    grad_z = grad_z[:, :num_nodes, :width]
+    grad_z = grad_z[0] if splits == 1 and wanted.grad_z else grad_z.sum(dim=0)
+    return Sweep(total, grad_z, grad_bias if bias is None else grad_bias.to(bias.dtype))
 
 
-def _splits(num_nodes: int, device: torch.device) -> int:
+def configuration(dim: int, major: int) -> dict[str, int]:
+    """Return sizes and launch options for ``dim`` columns of z, on compute capability ``major``.
+
+    The widest tile whose pairs stay in the registers: 64 columns have half the instructions per
+    pair of 32. Hopper's tensor cores read z from shared memory, the others from registers.
+    Chunks have 15 tiles, since one logarithm is taken of 8 x 15 factors: 2^120 < 2^128.
+    """
+    wide = dim <= (64 if major == 9 else 32)
+    sizes = (_ROWS, 16, 2) if _INTERPRETED.value else (_ROWS, 64 if wide else 32, 15)
+    launch = {"num_warps": 4, "num_stages": 2}
+    return dict(zip(("ROWS", "COLUMNS", "TILES"), sizes, strict=True)) | launch
+
+
+def num_splits(num_nodes: int, tiles: int, processors: int) -> int:
     """Return the number of programs per block of rows; several let a small graph fill a GPU."""
-    if device.type != "cuda":
-        return 1
-    processors = torch.cuda.get_device_properties(device).multi_processor_count
-    blocks = max(triton.cdiv(num_nodes, _BLOCKS[0][0]), 1)
+    blocks = max(triton.cdiv(num_nodes, _ROWS), 1)
     splits = triton.cdiv(_PROGRAMS_PER_PROCESSOR * processors, blocks)
-    return max(min(splits, num_nodes // _FEWEST_COLUMNS), 1)
+    return max(min(splits, tiles // _FEWEST_TILES), triton.cdiv(tiles, _MOST_TILES), 1)
+
+
+def _hardware(device: torch.device) -> tuple[int, int]:
+    """Return the compute capability and the number of processors; the interpreter is one."""
+    if device.type != "cuda":
+        return 0, 1
+    properties = torch.cuda.get_device_properties(device)
+    return properties.major, properties.multi_processor_count
 
 
 @triton.jit(do_not_specialize=["num_nodes", "width"])
@@ -105,40 +137,44 @@ def _split_kernel(
     pieces_ptr: tl.tensor,
     num_nodes: tl.tensor,
     width: tl.tensor,
-    padded: tl.tensor,
     PIECES: tl.constexpr,
     D: tl.constexpr,
     ROWS: tl.constexpr,
 ) -> None:
-    """Write z in pieces, padded with rows and columns of zeros."""
+    """Write scaled z in pieces side by side, padded with rows and columns of zeros.
+
+    Three pieces, largest first, have the order 2, 0, 1: two neighbours are multiplied at once.
+    """
     row = (tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS))[:, None]
     column = tl.arange(0, D)[None, :]
     inside = (row < num_nodes) & (column < width)
-    rest = tl.load(z_ptr + row * width + column, mask=inside, other=0.0)
+    z = tl.load(z_ptr + row * width + column, mask=inside, other=0.0)
+    rest = z * _SCALE
+    lost = tl.fma(z, _SCALE, -rest) + z * _REST
     for k in tl.static_range(PIECES):
         piece = rest.to(pieces_ptr.dtype.element_ty)
-        tl.store(pieces_ptr + (k * padded.to(tl.int64) + row) * D + column, piece)
-        rest -= piece.to(tl.float32)
+        place = (k + PIECES // 3) % PIECES
+        tl.store(pieces_ptr + (row * PIECES + place) * D + column, piece)
+        rest = rest - piece.to(tl.float32) + lost
+        lost = tl.zeros_like(lost)
 
 
-@triton.autotune(
-    configs=[
-        triton.Config({"ROWS": rows}, num_warps=rows // 16, num_stages=stages)
-        for rows, stages in _BLOCKS
-    ],
-    key=["size_class", "PIECES", "D", "VALUE", "GRAD_Z", "GRAD_BIAS"],
-    cache_results=True,
-)
-@triton.jit(do_not_specialize=["num_nodes", "size_class"])
+@triton.jit
+def first_tile(split: tl.tensor, tiles: tl.tensor, extra: tl.tensor) -> tl.tensor:
+    """Return the first tile of a program that gets ``tiles``, or one more if among ``extra``."""
+    return split * tiles + tl.minimum(split, extra)
+
+
+@triton.jit(do_not_specialize=["num_nodes", "tiles", "extra"])
 def _pairs_kernel(  # noqa: PLR0913
     pieces_ptr: tl.tensor,
-    bias_ptr: tl.tensor,
+    bias_ptr: tl.tensor | None,
     grad_ptr: tl.tensor,
     sums_ptr: tl.tensor,
     num_nodes: tl.tensor,
     padded: tl.tensor,
-    span: tl.tensor,
-    size_class: tl.tensor,  # noqa: ARG001
+    tiles: tl.tensor,
+    extra: tl.tensor,
     PIECES: tl.constexpr,
     D: tl.constexpr,
     VALUE: tl.constexpr,
@@ -148,88 +184,143 @@ def _pairs_kernel(  # noqa: PLR0913
     COLUMNS: tl.constexpr,
     TILES: tl.constexpr,
 ) -> None:
-    """Sum over a block of rows and ``span`` columns; write each row's sums."""
-    rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    columns, dims = tl.arange(0, COLUMNS), tl.arange(0, D)
-    stride = padded.to(tl.int64) * D
-    bias = tl.load(bias_ptr)
-    x0, x1, x2 = _load(pieces_ptr + rows[:, None] * D + dims[None, :], stride, PIECES)
-    tile_ptr = pieces_ptr + columns[:, None] * D + dims[None, :]
-    left = tl.program_id(1) * span
-    right = tl.minimum(left + span, num_nodes)
+    """Sum over a block of rows and some tiles of columns; write each row's sums."""
+    top, split = tl.program_id(0) * ROWS, tl.program_id(1)
+    rows, columns, dims = tl.arange(0, ROWS), tl.arange(0, COLUMNS), tl.arange(0, D)
+    # Two pieces at once halve the waits for the tensor cores, but need memory and registers.
+    PAIRED: tl.constexpr = PIECES > 1 and D <= 16
+    W: tl.constexpr = PIECES * D
+    row_ptr = pieces_ptr + top.to(tl.int64) * W + rows[:, None] * W
+    x0, x1, x2 = _load_rows(row_ptr, PIECES, D, PAIRED)
+    left = first_tile(split, tiles, extra) * COLUMNS
+    right = tl.minimum(first_tile(split + 1, tiles, extra) * COLUMNS, num_nodes)
+    tile_ptr = pieces_ptr + left.to(tl.int64) * W
+    if bias_ptr is not None:
+        bias = (tl.load(bias_ptr).to(tl.float64) * _LOG2E).to(tl.float32)
     grad = tl.zeros([ROWS, D], tl.float32)
     value, mass = tl.zeros([ROWS], tl.float64), tl.zeros([ROWS], tl.float64)
-    for start in range(left, right, COLUMNS * TILES):
+    # Without disable_licm, addresses that are hoisted out of a loop take registers within it.
+    for start in tl.range(left, right, COLUMNS * TILES, disable_licm=True):
         q = tl.zeros([ROWS, COLUMNS], tl.float32)
-        positive, chunk_mass = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS], tl.float32)
-        chunk_grad = tl.zeros([ROWS, D], tl.float32)
-        for j in range(start, tl.minimum(start + COLUMNS * TILES, right), COLUMNS):
-            y0, y1, y2 = _load(tile_ptr + tl.cast(j, tl.int64) * D, stride, PIECES)
-            s = _logits(x0, x1, x2, y0, y1, y2, PIECES) + bias
+        positive, chunk_mass = tl.zeros([ROWS, 4], tl.float32), tl.zeros([ROWS, 4], tl.float32)
+        for j in tl.range(
+            start, tl.minimum(start + COLUMNS * TILES, right), COLUMNS, disable_licm=D > 64
+        ):
+            y0, y1, y2 = _load_columns(tile_ptr + columns[:, None] * W, PIECES, D, PAIRED)
+            tile_ptr += COLUMNS * W
+            s = _logits(x0, x1, x2, y0, y1, y2, PIECES, PAIRED)  # in units of log(2)
+            if bias_ptr is not None:
+                s += bias
             if j + COLUMNS > num_nodes:
                 # Subtracting the padding at the end would cost a small graph its precision.
                 s = tl.where((j + columns < num_nodes)[None, :], s, float("-inf"))
-            e = tl.exp2(tl.abs(s) * -1.4426950408889634)  # log2(e)
             if VALUE:
-                q = tl.fma(q, e, q + e)
-                positive += tl.sum(tl.maximum(s, 0.0), 1)
-            root = tl.rsqrt(1.0 + e)  # one instruction, where a division takes six
-            p = tl.where(s >= 0, 1.0, e) * (root * root)
-            # In this order p in float32 is no longer needed when its pieces need the registers.
+                e = tl.exp2(-tl.abs(s))
+                q = tl.fma(q, 1.0 + e, e)
+                positive += _lanes(tl.maximum(s, 0.0))
+                p = _times_if_negative(s, _reciprocal(1.0 + e), e)
+            else:
+                p = _reciprocal(1.0 + tl.exp2(-s))
             if GRAD_BIAS:
-                chunk_mass += tl.sum(p, 1)
+                chunk_mass += _lanes(p)
             if GRAD_Z:
-                chunk_grad += _weighted_sum(p, y0, y1, PIECES)
-        grad += chunk_grad
-        mass += chunk_mass.to(tl.float64)
-        value += (tl.sum(_log1p(q), 1) + positive).to(tl.float64)
-    split = tl.program_id(1).to(tl.int64)
-    if VALUE:
-        tl.store(sums_ptr + split * padded + rows, value)
-    if GRAD_BIAS:
-        tl.store(sums_ptr + (tl.num_programs(1) + split) * padded + rows, mass)
+                grad += _weighted_sum(p, y0, y1, PIECES, D, PAIRED)
+        mass += tl.sum(chunk_mass, 1).to(tl.float64)
+        if VALUE:
+            q = tl.reduce(tl.reshape(q, [ROWS, COLUMNS // 8, 8]), 1, _joined)
+            value += (tl.sum(_log1p(q), 1) + tl.sum(positive, 1) * _LOG2).to(tl.float64)
+    at = split.to(tl.int64) * padded + top
+    tl.store(sums_ptr + at + rows, value)
+    tl.store(sums_ptr + tl.num_programs(1).to(tl.int64) * padded + at + rows, mass)
     if GRAD_Z:
         # s_ij and s_ji both contain z_i, hence the factor two.
-        tl.store(grad_ptr + (split * padded + rows)[:, None] * D + dims[None, :], 2 * grad)
+        tl.store(grad_ptr + at * D + rows[:, None] * D + dims[None, :], grad * _TWICE)
 
 
 @triton.jit
-def _load(ptr: tl.tensor, stride: tl.tensor, PIECES: tl.constexpr) -> tuple:
-    """Return three pieces of a block; the first replaces those that do not exist."""
-    z0 = tl.load(ptr)
-    z1 = tl.load(ptr + stride) if PIECES > 1 else z0
-    z2 = tl.load(ptr + 2 * stride) if PIECES > 2 else z0
-    return z0, z1, z2
+def _load_rows(ptr, PIECES: tl.constexpr, D: tl.constexpr, PAIRED: tl.constexpr) -> tuple:  # noqa: ANN001
+    """Return the three factors of a block of rows; the last replaces those that do not exist."""
+    FIRST: tl.constexpr = PIECES // 3 * D
+    if PAIRED:
+        k = tl.arange(0, 2 * D)[None, :]
+        x0 = tl.load(ptr + FIRST + k % D)
+        x1 = tl.load(ptr + FIRST + D + k % D)
+        x2 = tl.load(ptr + (k + D) % (2 * D)) if PIECES > 2 else x1
+    else:
+        k = tl.arange(0, D)[None, :]
+        x0 = tl.load(ptr + FIRST + k)
+        x1 = tl.load(ptr + FIRST + D + k) if PIECES > 1 else x0
+        x2 = tl.load(ptr + k) if PIECES > 2 else x1
+    return x0, x1, x2
 
 
 @triton.jit
-def _logits(x0, x1, x2, y0, y1, y2, PIECES: tl.constexpr) -> tl.tensor:  # noqa: ANN001
+def _load_columns(ptr, PIECES: tl.constexpr, D: tl.constexpr, PAIRED: tl.constexpr) -> tuple:  # noqa: ANN001
+    """Return the three factors of a tile; the last replaces those that do not exist."""
+    FIRST: tl.constexpr = PIECES // 3 * D
+    if PAIRED:
+        k = tl.arange(0, 2 * D)[None, :]
+        y0 = tl.load(ptr + FIRST + k)
+        y1 = y0
+        y2 = tl.load(ptr + k) if PIECES > 2 else y0
+    else:
+        k = tl.arange(0, D)[None, :]
+        y0 = tl.load(ptr + FIRST + k)
+        y1 = tl.load(ptr + FIRST + D + k) if PIECES > 1 else y0
+        y2 = tl.load(ptr + k) if PIECES > 2 else y1
+    return y0, y1, y2
+
+
+@triton.jit
+def _logits(x0, x1, x2, y0, y1, y2, PIECES: tl.constexpr, PAIRED: tl.constexpr) -> tl.tensor:  # noqa: ANN001
     """Return ``x @ y.T`` of two blocks in pieces, the smallest terms added first."""
     s = tl.zeros([x0.shape[0], y0.shape[0]], tl.float32)
     if PIECES > 2:
-        s = tl.dot(x1, tl.trans(y1), s)
-        s = tl.dot(x0, tl.trans(y2), s)
-        s = tl.dot(x2, tl.trans(y0), s)
+        if PAIRED:
+            s = tl.dot(x2, tl.trans(y2), s)
+        else:
+            s = tl.dot(x1, tl.trans(y1), s)
+            s = tl.dot(x0, tl.trans(y2), s)
+            s = tl.dot(x2, tl.trans(y0), s)
     if PIECES > 1:
-        s = tl.dot(x0, tl.trans(y1), s)
+        if not PAIRED:
+            s = tl.dot(x0, tl.trans(y1), s)
         s = tl.dot(x1, tl.trans(y0), s)
     return tl.dot(x0, tl.trans(y0), s)
 
 
 @triton.jit
-def _weighted_sum(p, y0, y1, PIECES: tl.constexpr) -> tl.tensor:  # noqa: ANN001
+def _weighted_sum(p, y0, y1, PIECES: tl.constexpr, D: tl.constexpr, PAIRED: tl.constexpr):  # noqa: ANN001, ANN202
     """Return ``p @ y``; p is split in two if y is split."""
     total = tl.zeros([p.shape[0], y0.shape[1]], tl.float32)
     if PIECES == 1:
-        return tl.dot(p.to(y0.dtype), y0, total)
-    # A float32 rounded to the upper half of its bits is a bfloat16; a conversion is slower.
-    p0 = ((p.to(tl.int32, bitcast=True) + 0x8000) & -0x10000).to(tl.float32, bitcast=True)
-    p1 = (p - p0).to(y0.dtype)
-    if PIECES > 2:
-        total = tl.dot(p1, y1, total)
-    total = tl.dot(p1, y0, total)
-    total = tl.dot(p0.to(y0.dtype), y1, total)
-    return tl.dot(p0.to(y0.dtype), y0, total)
+        total = tl.dot(p.to(y0.dtype), y0, total)
+    else:
+        # The upper half of the bits of a float32 is a bfloat16; a conversion is slower.
+        p0 = (p.to(tl.int32, bitcast=True) & -0x10000).to(tl.float32, bitcast=True)
+        p1 = (p - p0).to(y0.dtype)
+        p0 = p0.to(y0.dtype)
+        if PIECES > 2 and not PAIRED:
+            total = tl.dot(p1, y1, total)
+        total = tl.dot(p1, y0, total)
+        if not PAIRED:
+            total = tl.dot(p0, y1, total)
+        total = tl.dot(p0, y0, total)
+    if PAIRED:
+        total = tl.sum(tl.reshape(total, [p.shape[0], 2, D]), 1)
+    return total
+
+
+@triton.jit
+def _lanes(x: tl.tensor) -> tl.tensor:
+    """Return four sums of each row, of the columns that one thread holds: nobody waits."""
+    return tl.sum(tl.sum(tl.reshape(x, [x.shape[0], x.shape[1] // 8, 4, 2]), 3), 1)
+
+
+@triton.jit
+def _joined(q: tl.tensor, r: tl.tensor) -> tl.tensor:
+    """Return ``(1 + q)(1 + r) - 1``."""
+    return tl.fma(q, r, q + r)
 
 
 @triton.jit
@@ -237,3 +328,31 @@ def _log1p(q: tl.tensor) -> tl.tensor:
     """Return ``log(1 + q)``, corrected for the rounding of the sum."""
     u = 1.0 + q
     return tl.log(u) + (q - (u - 1.0)) / u
+
+
+@triton.jit
+def _reciprocal(x: tl.tensor) -> tl.tensor:
+    """Return ``1 / x`` by one instruction, where a division takes six."""
+    if _INTERPRETED:
+        return 1.0 / x
+    else:  # noqa: RET505
+        return tl.inline_asm_elementwise(
+            "rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1
+        )
+
+
+@triton.jit
+def _times_if_negative(s: tl.tensor, x: tl.tensor, factor: tl.tensor) -> tl.tensor:
+    """Return ``x`` where s >= 0, else ``x * factor``, without a selection after the product."""
+    if _INTERPRETED:
+        return tl.where(s < 0, x * factor, x)
+    else:  # noqa: RET505
+        return tl.inline_asm_elementwise(
+            "{ .reg .pred n; setp.lt.f32 n, $1, 0f00000000; mov.f32 $0, $2;"
+            " @n mul.f32 $0, $2, $3; }",
+            "=f,f,f,f",
+            [s, x, factor],
+            tl.float32,
+            is_pure=True,
+            pack=1,
+        )

@@ -1,4 +1,4 @@
-"""Device selection, deterministic mode, out-of-memory errors."""
+"""Device selection, deterministic mode, precision of convolutions, out-of-memory errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,11 @@ class Compute:
     """Device and execution options of a training, which do not change what it computes.
 
     Functions with an argument ``device`` take one, or the name of a device alone.
+
+    On a GPU, matrix products and convolutions are in float32 unless the caller has allowed TF32
+    for products, as ``torch.set_float32_matmul_precision("high")`` does; see
+    :func:`convolutions_as_products`. The exact loss of a graph has a precision of its own, a
+    setting of its recipe.
 
     Attributes:
         device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
@@ -72,6 +77,23 @@ def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@contextmanager
+def convolutions_as_products() -> Iterator[None]:
+    """Run convolutions on a GPU as precisely as matrix products; restore the setting afterwards.
+
+    By default torch computes products in float32, but convolutions and their gradients in TF32,
+    with a relative error of 1e-3. Where products may be in TF32, convolutions keep their setting.
+    """
+    convolution = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+    before = convolution.fp32_precision
+    if torch.backends.cuda.matmul.fp32_precision != "tf32":
+        convolution.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolution.fp32_precision = before
 
 
 @contextmanager

@@ -87,7 +87,8 @@ def fit_images(
         recipe: Settings, such as :data:`vgae.recipes.images.KINGMA2013`; those of
             :func:`vgae.recipes.images.default_recipe` if not given.
         seed: Seed of the initial weights, noise, order of the images and drawn pixels.
-        device: As for :func:`vgae.fit`, without CUDA graphs.
+        device: As for :func:`vgae.fit`, without CUDA graphs. On a GPU, products and convolutions
+            are in float32; see :class:`vgae.runtime.devices.Compute`.
         on_row: Called with each row of the history.
         progress: As for :func:`vgae.fit`.
         checkpoints: As for :func:`vgae.fit`.
@@ -153,8 +154,8 @@ def prepare(
     )
 
 
-def _mean_elbo(model: VAE, *, images: Tensor, seed: int) -> dict[str, float]:
+def _mean_elbo(model: VAE, *, images: Tensor, seed: int) -> dict[str, Tensor]:
     """Estimate the ELBO of the validation images, always with the same noise."""
     noise = stream(seed, "evaluation", images.device)
     log_likelihood, kl = elbo_terms(model, images, generator=noise)
-    return {"val_elbo": float((log_likelihood - kl).mean())}
+    return {"val_elbo": (log_likelihood - kl).mean()}

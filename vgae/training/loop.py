@@ -67,19 +67,17 @@ def epochs(
 
     def epoch(weight: float) -> tuple[Tensor, ...]:
         pairs = [(inputs, target)] if steps is None else steps(inputs, target)
-        divisor, done = -num_items / len(pairs), []
+        rate = -len(pairs) / num_items  # of the loss of a step, per nat of its ELBO
+        done: list[list[Tensor]] = []
         for given, wanted in pairs:
             optimizer.zero_grad(set_to_none=True)
             terms = model(given, wanted, generator)
-            loss = terms.elbo(weight) / divisor
-            loss.backward()
+            elbo = terms.elbo(weight)
+            elbo.backward(torch.full_like(elbo, rate))
             optimizer.step()
-            done.append(torch.stack([loss.detach(), terms.log_likelihood.detach(), terms.kl]))
-        if len(done) > 1:
-            done = [torch.stack(done).sum(0)]
-            done[0][0] /= len(pairs)
-        loss, log_likelihood, kl = done[0].detach()
-        return loss, -log_likelihood, kl
+            done.append([elbo.detach(), terms.log_likelihood.detach(), terms.kl.detach()])
+        sums = [torch.stack(v).sum() if len(done) > 1 else v[0] for v in zip(*done, strict=True)]
+        return sums[0] / -num_items, -sums[1], sums[2]
 
     weight = beta if callable(beta) else lambda _: beta
     replayed, device = None, parameter_like(model).device

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,16 @@ from torch import Tensor, nn
 from vgae.errors import NumericalError, UsageError
 from vgae.models.embedding import evaluating, parameter_like
 from vgae.recipes.base import Training
-from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
+from vgae.runtime.devices import (
+    Compute,
+    convolutions_as_products,
+    deterministic_algorithms,
+    memory_named,
+)
 from vgae.runtime.progress import showing
 from vgae.runtime.signals import ended_by_signals
 from vgae.runtime.streams import seeded_torch, stream
-from vgae.training.averaging import averaged
+from vgae.training.averaging import AveragedWeights
 from vgae.training.checkpoint import Checkpoints
 from vgae.training.history import HistoryRow, row_text
 from vgae.training.identity import model_identity
@@ -34,7 +39,7 @@ from vgae.vae import VAE
 log = logging.getLogger(__name__)
 
 OnRow = Callable[[HistoryRow], object]
-Evaluate = Callable[[VAE], dict[str, float]]
+Evaluate = Callable[[VAE], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +85,8 @@ class Problem:
         num_items: Divisor of the summed ELBO in the loss.
         steps: Pairs of inputs and target of each step; see :func:`vgae.epochs`.
         evaluate: Scores of a model on the validation data, the higher the better: fields of
-            :class:`vgae.training.history.HistoryRow`. ``None`` without validation data.
+            :class:`vgae.training.history.HistoryRow`, tensors of shape ``()`` that are not yet
+            fetched from a GPU. ``None`` without validation data.
     """
 
     inputs: Sequence[Any]
@@ -167,6 +173,7 @@ class PreparedTraining:
             memory_named(device),
             nullcontext() if kept is None else kept.locked(),
             deterministic_algorithms(wanted=self.compute.deterministic),
+            convolutions_as_products(),
             showing(recipe.epochs, "epochs", wanted=progress) as show,
             seeded_torch(self.seed, device) as of_torch,
             _drawing_from(model.encoder, stream(self.seed, "dropout", device)),
@@ -259,9 +266,9 @@ class _Trainer:
     ) -> None:
         self.model, self.evaluate, self.recipe, self.on_row = model, evaluate, recipe, on_row
         self.remedy = remedy or f"try a smaller lr (now {recipe.lr})"
-        self.average = averaged(model) if recipe.average else None
+        self.average = AveragedWeights(model) if recipe.average else None
         # The model whose weights are evaluated and kept.
-        self.evaluated = cast(VAE, self.average.module) if self.average else model
+        self.evaluated = self.average.module if self.average else model
         self.modules: dict[str, nn.Module] = {"model": model}
         if self.average is not None:
             self.modules["average"] = self.average
@@ -284,20 +291,28 @@ class _Trainer:
         """Record an epoch; set ``stopped`` if it is the last."""
         self.pending.append(epoch)
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.average.update(self.model)
         number = epoch.number
         if number % self.recipe.eval_every and number < self.recipe.epochs:
             return
-        rows = self.fetch()
-        if self.evaluate is not None:
-            with evaluating(self.evaluated):
-                scores = self.evaluate(self.evaluated)
-            rows[-1] = rows[-1]._replace(**scores)
-            if sum(scores.values()) > self.best_score:
-                self.best_score, self.best_epoch = sum(scores.values()), number
-                self.best = _weights(self.evaluated)
+        rows = self.fetch(self._validated())
+        score = sum(value for value in rows[-1][4:] if value is not None)
+        if self.evaluate is not None and score > self.best_score:
+            self.best_score, self.best_epoch = score, number
+            self.best = _weights(self.evaluated)
         self._record(rows)
         self.stopped = self._out_of_patience(number)
+
+    def _validated(self) -> Mapping[str, Tensor]:
+        """Return the scores on the validation data, not yet fetched."""
+        if self.evaluate is None:
+            return {}
+        try:
+            with evaluating(self.evaluated):
+                return self.evaluate(self.evaluated)
+        except Exception:
+            self.fetch()  # a loss that is not finite explains it
+            raise
 
     def _out_of_patience(self, evaluated_at: int) -> bool:
         patience = self.recipe.patience if self.evaluate is not None else 0
@@ -317,20 +332,29 @@ class _Trainer:
             for row in rows:
                 self.on_row(row)
 
-    def fetch(self) -> list[HistoryRow]:
-        """Fetch the pending epochs at once, so that the CPU seldom waits for a GPU."""
-        numbers = torch.stack([torch.stack(e[1:]).double() for e in self.pending]).tolist()
-        rows = [HistoryRow(e.number, *n) for e, n in zip(self.pending, numbers, strict=True)]
+    def fetch(self, scores: Mapping[str, Tensor] | None = None) -> list[HistoryRow]:
+        """Fetch the pending epochs, and scores of the last one, in one wait for a GPU."""
+        scores = scores or {}
+        losses = torch.stack([value for epoch in self.pending for value in epoch[1:]]).double()
+        numbers = torch.cat([losses, *(score.to(losses).view(1) for score in scores.values())])
+        fetched = iter(numbers.tolist())
+        rows = [HistoryRow(epoch.number, *islice(fetched, 3)) for epoch in self.pending]
+        found = dict(zip(scores, fetched, strict=True))
         self.pending.clear()
         for row in rows:
             if not math.isfinite(row.loss):
                 raise self._diverged(f"the loss is {row.loss}", row.epoch)
-        return rows
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise self._diverged(f"{name} is {value}", rows[-1].epoch)
+        return [*rows[:-1], rows[-1]._replace(**found)]
 
     def check_weights(self, epoch: int) -> None:
         """Raise ``NumericalError`` if the weights are not finite although the loss was."""
-        for name, value in self.model.named_parameters():
-            if not value.isfinite().all():
+        weights = dict(self.model.named_parameters())
+        finite = torch.stack([value.isfinite().all() for value in weights.values()]).tolist()
+        for name, known in zip(weights, finite, strict=True):
+            if not known:
                 raise self._diverged(f"{name} is not finite", epoch)
 
     def _diverged(self, what: str, epoch: int) -> NumericalError:
