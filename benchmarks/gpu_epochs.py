@@ -13,11 +13,12 @@ from unittest import mock
 import numpy as np
 import torch
 from gpu_setting import RECIPES, At, Case, milliseconds, pictures
-from harness import Row
+from harness import CannotRun, Row
 from ours import epochs_of, trained
 from peers import dense, pyg
 from problems import Problem
 
+from vgae.errors import UsageError
 from vgae.recipes import PAPER, Recipe
 from vgae.recipes.images import CONV64
 from vgae.runtime.devices import Compute
@@ -183,7 +184,10 @@ def image_time(at: At, cuda_graph: bool) -> Row:  # noqa: FBT001
     compute, seconds = Compute(at.device, cuda_graph=cuda_graph), {}
     for number in (few, many):
         recipe = replace(CONV64, epochs=number, keep="last", eval_every=10**6)
-        result = fit_images(data, recipe=recipe, device=compute, progress=False)
+        try:
+            result = fit_images(data, recipe=recipe, device=compute, progress=False)
+        except UsageError as error:
+            raise CannotRun(str(error)) from None
         seconds[number] = result.seconds
     losses = [row.loss for row in result.history]
     epoch = (seconds[many] - seconds[few]) / (many - few)

@@ -4,8 +4,6 @@
 bits of one on the CPU, and an error, as CUDA does, if tensors or a generator are on different
 devices, if a tensor is to become an array, or if a step waits for the device while it is captured
 as a graph. Kernels of Triton are out: the device is too old for it.
-
-A device needs its index: C++ asks the driver for that of ``"cuda"``.
 """
 
 import time
@@ -220,6 +218,19 @@ class PretendedGenerator(_Generator):
         return GPU if self._cdata in _ON_GPU else CPU
 
 
+def _with_index(function):
+    """Replace ``"cuda"`` by ``"cuda:0"``; C++ would ask the driver for the index."""
+
+    def known(value):
+        no_index = isinstance(value, (str, torch.device)) and str(value) == "cuda"
+        return GPU if no_index else value
+
+    def called(*args, **options):
+        return function(*map(known, args), **{k: known(v) for k, v in options.items()})
+
+    return called
+
+
 def _sparse_csr_tensor(crow, col, values, *size, device=None, **options):
     """Make a matrix where its values are; C++ would ask the driver for the device."""
     assert device is None or device == values.device
@@ -263,6 +274,10 @@ def pretended_gpu():
     with ExitStack() as stack:
         for name, value in functions.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
+        for place, name in ((torch.Tensor, "to"), (torch, "tensor"), (torch, "as_tensor")):
+            indexed = _with_index(getattr(place, name))
+            stack.enter_context(mock.patch.object(place, name, indexed))
+        stack.enter_context(mock.patch.object(torch.Tensor, "cuda", lambda x, *_: x.to(GPU)))
         stack.enter_context(mock.patch.object(torch, "Generator", PretendedGenerator))
         stack.enter_context(mock.patch("torch.utils._device.DeviceContext", _Meant))
         stack.enter_context(mock.patch.object(torch, "sparse_csr_tensor", _sparse_csr_tensor))

@@ -73,11 +73,10 @@ def on_the_cpu(*options):
     return json.loads(done.stdout)
 
 
-def test_the_script_for_gpus_tries_kernels_and_checks_on_a_cpu(tmp_path):
+def test_the_script_for_gpus_tries_the_kernels_on_a_cpu(tmp_path):
     path = tmp_path / "report.json"
-    report = on_the_cpu("--stages", "parts", "pairs", "--json", path)
+    report = on_the_cpu("--stages", "pairs", "--json", path)
     assert json.loads(path.read_text()) == report
-    assert all(row["ok"] for row in report["stages"]["parts"] if "us" not in row)
     rows = report["stages"]["pairs"]
     assert {row["precision"] for row in rows} == {"high", "tf32", "bf16"}
     assert all(row["ok"] and row["ms"] is None for row in rows)
@@ -87,6 +86,7 @@ def test_the_script_for_gpus_tries_kernels_and_checks_on_a_cpu(tmp_path):
 def test_the_script_for_gpus_runs_to_its_end_on_a_cpu():
     stages = on_the_cpu()["stages"]
     assert all(stages.values())
+    assert all(row["ok"] for row in stages["parts"] if "us" not in row)
     skipped = {row["skipped"] for rows in stages.values() for row in rows if "skipped" in row}
     assert skipped == {"needs a GPU"}
     (run,) = stages["tests"]

@@ -28,7 +28,7 @@ _spec = importlib.util.spec_from_file_location("pretended", ROOT / "tests" / "pr
 pretended = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(pretended)
 pretended_gpu = pretended.pretended_gpu
-CUDA = "cuda:0"
+CUDA = "cuda"
 
 
 class DrawsOfTheCPU(TorchDispatchMode):
@@ -95,7 +95,7 @@ def test_a_tensor_on_the_wrong_device_is_an_error():
         with pytest.raises(RuntimeError, match="add: expected all tensors to be on the same"):
             z + torch.zeros(3)
         assert (z + torch.zeros(3, device=z.device)).tolist() == [1, 1, 1]
-        assert (2 * z).device == torch.device(CUDA)
+        assert (2 * z).device == torch.device("cuda:0")
         with pytest.raises(RuntimeError, match="add_: expected all tensors to be on the same"):
             torch.zeros(()).add_(z.sum())
         assert not torch.zeros(3).copy_(z).is_cuda
@@ -152,8 +152,9 @@ def test_a_capture_launches_nothing_and_a_replay_everything():
 # What the package does on it.
 
 
-@pytest.mark.parametrize("pairs", ["exact", "sampled"])
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    ("name", "pairs"), [*((name, "exact") for name in RECIPES), ("best", "sampled")]
+)
 def test_each_recipe_trains_as_on_the_cpu(gpu, name, pairs, sbm, split):
     changes = {"epochs": "7", "hidden_channels": "16", "patience": "0", "eval_every": "3"}
     recipe = RECIPES[name].override({**changes, "pairs": pairs})
@@ -362,6 +363,15 @@ torch.cuda.is_available = lambda: os.environ.get("CUDA_VISIBLE_DEVICES") != ""
 """
 
 
+def test_without_the_marker_a_test_and_its_processes_see_no_gpu():
+    assert not torch.cuda.is_available()
+    assert Compute().resolved().type == "cpu"
+    code = "import torch; print(torch.cuda.is_available())"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.slow
 def test_only_tests_with_the_marker_see_a_gpu_and_alone(tmp_path):
     """Files without one are not imported beside them: they need packages for other tests."""
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)

@@ -279,16 +279,6 @@ def test_an_unknown_model_is_named(sbm, split):
         fit(sbm, split, model="gcn")
 
 
-@pytest.mark.gpu
-def test_on_a_gpu_the_scores_are_those_of_the_cpu(sbm, split):
-    recipe = replace(PAPER, epochs=60)
-    scores = [
-        evaluate(fit(sbm, split, model="gae", recipe=recipe, device=d).model, sbm, split)["test"]
-        for d in ("cpu", "cuda")
-    ]
-    assert scores[0] == pytest.approx(scores[1], abs=0.01)
-
-
 class OwnEdges(nn.Module):
     """Encoder that has edges of its own, as code is often ported from PyG."""
 
