@@ -205,6 +205,12 @@ class PretendedGenerator(_Generator):
     def device(self):
         return GPU if self._cdata in _ON_GPU else CPU
 
+    def graphsafe_get_state(self):
+        return self.get_state()
+
+    def graphsafe_set_state(self, state):
+        self.set_state(state)
+
 
 def _sparse_csr_tensor(crow, col, values, *size, device=None, **options):
     """Make a matrix where its values are; C++ would ask the driver for the device."""

@@ -138,6 +138,7 @@ def prepare(
         num_items=graph.num_nodes**2,
         steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
         evaluate=score if split.val.pos.shape[1] else None,
+        recordable=("epoch", "evaluation") if named else (),
     )
     prepared = PreparedTraining(
         model=model,
