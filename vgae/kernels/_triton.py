@@ -103,6 +103,14 @@ def sweep(
     return Sweep(total, grad_z, grad_bias if bias is None else grad_bias.to(bias.dtype))
 
 
+def trial(device: torch.device, width: int) -> None:
+    """Compile and run the kernel for ``width`` columns; raise if it fails or sums wrongly."""
+    z = torch.zeros(1, width, dtype=torch.float32, device=device)
+    found = sweep(z, None, Wanted(grad_bias=False)).total.item()
+    if not math.isclose(found, math.log(2), rel_tol=1e-6):
+        raise RuntimeError(f"a sum of known value {math.log(2):.7f} was computed as {found:.7f}")
+
+
 def configuration(dim: int, major: int) -> dict[str, int]:
     """Return sizes and launch options for ``dim`` columns of z, on compute capability ``major``.
 
