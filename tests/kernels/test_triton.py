@@ -190,7 +190,7 @@ def test_the_trial_accepts_the_kernel_and_refuses_a_wrong_sum(monkeypatch):
         return found._replace(total=found.total * 1.001)
 
     monkeypatch.setattr(_triton, "sweep", wrong)
-    with pytest.raises(RuntimeError, match="value 0.6931472 was computed as 0.6938"):
+    with pytest.raises(RuntimeError, match=r"value 0\.6931472 was computed as 0\.6938"):
         _triton.trial(torch.device(DEVICE), 20)
 
 
