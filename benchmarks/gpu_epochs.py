@@ -213,7 +213,7 @@ def kernels(recipe: Recipe, at: At) -> Row:
     spent: dict[str, list[float]] = {}
     for event in found.events():
         if event.device_type == kind:
-            us = event.device_time_total if at.is_gpu else event.self_cpu_time_total
+            us = event.time_range.elapsed_us() if at.is_gpu else event.self_cpu_time_total
             spent.setdefault(event.name, []).append(us)
     top = sorted(spent.items(), key=lambda item: -sum(item[1]))[:15]
     return {
@@ -245,6 +245,7 @@ def lockstep(number: int, at: At) -> Row:
             with own:
                 next(loop)
 
+    at.wait()
     for _ in range(2 if at.small else 10):
         step()
     at.wait()

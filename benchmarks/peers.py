@@ -67,7 +67,9 @@ def dense_loss(edge_index: Tensor, num_nodes: int, dtype: torch.dtype = torch.fl
     labels = torch.eye(num_nodes, dtype=dtype, device=edge_index.device)
     labels[edge_index[0], edge_index[1]] = 1
     num_pairs, num_edges = num_nodes**2, edge_index.shape[1]
-    pos_weight = labels.new_tensor((num_pairs - num_edges) / num_edges)
+    pos_weight = torch.tensor(
+        (num_pairs - num_edges) / num_edges, dtype=dtype, device=labels.device
+    )
     norm = num_pairs / (2 * (num_pairs - num_edges))
     return lambda z: (
         norm * F.binary_cross_entropy_with_logits(z @ z.T, labels, pos_weight=pos_weight)

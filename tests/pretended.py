@@ -8,6 +8,7 @@ as a graph. Kernels of Triton are out: the device is too old for it.
 A device needs its index: C++ asks the driver for that of ``"cuda"``.
 """
 
+import time
 from contextlib import ExitStack, contextmanager, nullcontext
 from unittest import mock
 
@@ -101,6 +102,19 @@ class Graph:
 
     def reset(self):
         self.operations.clear()
+
+
+class Event:
+    """Point in time; the CPU has done its work by then."""
+
+    def __init__(self, *_, **__):
+        self.seconds = 0.0
+
+    def record(self, *_):
+        self.seconds = time.perf_counter()
+
+    def elapsed_time(self, later):
+        return 1e3 * (later.seconds - self.seconds)
 
 
 def _is_tensor(value):
@@ -244,8 +258,10 @@ def pretended_gpu():
         "memory_reserved": lambda *_: 0,
         "memory_allocated": lambda *_: 0,
         "synchronize": lambda *_: None,
+        "empty_cache": lambda: None,
         "is_current_stream_capturing": lambda: Graph.capturing is not None,
         **dict.fromkeys(("Stream", "current_stream"), lambda *_: mock.MagicMock()),
+        "Event": Event,
         "CUDAGraph": Graph,
         "graph": _captured,
         **dict.fromkeys(("device", "device_of", "stream"), nothing),

@@ -91,3 +91,34 @@ def test_the_script_for_gpus_runs_to_its_end_on_a_cpu():
     assert skipped == {"needs a GPU"}
     (run,) = stages["tests"]
     assert run["skips"] > 0 == run["passed"] == run["failures"] == run["errors"]
+
+
+ON_A_PRETENDED_GPU = """
+import sys
+sys.path[:0] = ["benchmarks", "tests"]
+import gpu_checks, gpu_epochs
+from gpu_setting import At
+from pretended import pretended_gpu
+
+with pretended_gpu():
+    for name in ("epochs", "seeds", "peers"):
+        for key, measure in getattr(gpu_epochs, name)(At("cuda:0", True)):
+            print(key, measure())
+    for key, measure in gpu_checks.parts(At("cuda:0", True)):
+        if key["check"] != "gradient of all pairs":  # by Triton
+            print(key, measure())
+"""
+
+
+@pytest.mark.slow
+def test_the_script_for_gpus_measures_graphs_and_streams_on_a_pretended_one():
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_PRETENDED_GPU],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("'replay_us'") == 2
+    assert "'ok': False" not in done.stdout

@@ -23,7 +23,6 @@ from vgae.recipes import PAPER, RECIPES
 from vgae.recipes.images import IMAGE_RECIPES
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
-from vgae.training.cuda_graph import Replayed
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("pretended", ROOT / "tests" / "pretended.py")
@@ -275,7 +274,7 @@ def cpu_copy(model):
     return model.to("cpu")
 
 
-def test_a_training_on_a_gpu_continues_where_it_was(gpu, sbm, split, tmp_path):
+def test_a_training_on_a_gpu_continues_where_it_was(graphs, sbm, split, tmp_path):
     def train(epochs, **options):
         recipe = replace(RECIPES["best"], epochs=epochs, hidden_channels=16)
         return vgae.fit(sbm, split, recipe=recipe, device=PLAIN, progress=False, **options)
