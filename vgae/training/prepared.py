@@ -33,6 +33,7 @@ from vgae.training.cuda_graph import Replayed
 from vgae.training.history import HistoryRow, row_text
 from vgae.training.identity import model_identity
 from vgae.training.loop import Epoch, Steps, epochs
+from vgae.training.optimizers import optimizer_for
 from vgae.training.plan import Plan
 from vgae.training.state import TrainingState, named_generators
 from vgae.vae import VAE
@@ -185,7 +186,7 @@ class PreparedTraining:
         trainer = _Trainer(model, problem.evaluate, recipe, on_row, self.remedy)
         if self.records("evaluation"):
             trainer.record(device)
-        optimizer = _optimizer(model, recipe, capturable=self.records("epoch"))
+        optimizer = optimizer_for(model, recipe, capturable=self.records("epoch"))
         noise = stream(self.seed, "noise", device)
         with (
             memory_named(device),
@@ -257,19 +258,6 @@ def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:
     checkpoints.check_space(state.snapshot(0.0))
     found = checkpoints.load()
     return 0.0 if found is None else state.restore(found)
-
-
-def _optimizer(model: VAE, recipe: Training, *, capturable: bool) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
-    # Checkpoints number the parameters, in the order in which the state dict names them.
-    stored = model.state_dict(keep_vars=True).values()
-    parameters = {id(p): p for p in (*stored, *model.parameters()) if isinstance(p, nn.Parameter)}
-    if recipe.optimizer == "adam":
-        options |= {"fused": True, "capturable": capturable}
-        return torch.optim.Adam(parameters.values(), **options)
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters.values(), capturable=capturable, **options)
-    return torch.optim.Adagrad(parameters.values(), **options)
 
 
 class _Trainer:
