@@ -217,6 +217,12 @@ class PretendedGenerator(_Generator):
     def device(self):
         return GPU if self._cdata in _ON_GPU else CPU
 
+    def graphsafe_get_state(self):
+        return self.get_state()
+
+    def graphsafe_set_state(self, state):
+        self.set_state(state)
+
 
 def _with_index(function):
     """Replace ``"cuda"`` by ``"cuda:0"``; C++ would ask the driver for the index."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from vgae.recipes import PAPER, RECIPES
 from vgae.recipes.images import IMAGE_RECIPES
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
+from vgae.training.cuda_graph import Replayed
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("pretended", ROOT / "tests" / "pretended.py")
@@ -29,6 +31,7 @@ pretended = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(pretended)
 pretended_gpu = pretended.pretended_gpu
 CUDA = "cuda"
+PLAIN = Compute(CUDA, cuda_graph=False)  # a recording takes no numbers from the CPU
 
 
 class DrawsOfTheCPU(TorchDispatchMode):
@@ -160,7 +163,7 @@ def test_each_recipe_trains_as_on_the_cpu(gpu, name, pairs, sbm, split):
     recipe = RECIPES[name].override({**changes, "pairs": pairs})
     cpu, on_gpu = (
         vgae.fit(sbm, split, recipe=recipe, device=device, progress=False)
-        for device in ("cpu", CUDA)
+        for device in ("cpu", PLAIN)
     )
     assert losses(on_gpu) == pytest.approx(losses(cpu), rel=1e-3)
     assert scores(on_gpu) == pytest.approx(scores(cpu), abs=0.02)
@@ -171,7 +174,7 @@ def test_each_model_trains_as_on_the_cpu(gpu, model, sbm, split):
     recipe = replace(PAPER, epochs=5)
     cpu, on_gpu = (
         vgae.fit(sbm, split, model=model, recipe=recipe, device=device, progress=False)
-        for device in ("cpu", CUDA)
+        for device in ("cpu", PLAIN)
     )
     assert losses(on_gpu) == pytest.approx(losses(cpu), rel=1e-3)
 
@@ -181,7 +184,7 @@ def test_each_recipe_of_images_trains_as_on_the_cpu(gpu, name, digits):
     recipe = IMAGE_RECIPES[name].override({"epochs": "1", "batch_size": "400"})
     cpu, on_gpu = (
         vgae.fit_images(digits, recipe=recipe, device=device, progress=False)
-        for device in ("cpu", CUDA)
+        for device in ("cpu", PLAIN)
     )
     assert losses(on_gpu) == pytest.approx(losses(cpu), rel=1e-3)
     assert on_gpu.history[-1].val_elbo == pytest.approx(cpu.history[-1].val_elbo, rel=1e-3)
@@ -199,11 +202,56 @@ def test_a_cuda_graph_trains_as_its_operations_one_by_one(graphs, name, sbm, spl
     assert scores(replayed) == pytest.approx(scores(plain), abs=0.02)
 
 
+def test_replays_draw_new_numbers_and_keep_old_results(graphs):
+    device = torch.device(CUDA)
+    generator, again = (torch.Generator(CUDA).manual_seed(0) for _ in range(2))
+    total = torch.zeros((), device=CUDA)
+    draw = lambda source: torch.randn((), device=CUDA, generator=source)  # noqa: E731
+    step = Replayed(lambda: total.add_(draw(generator)).clone(), [generator], device)
+    found = torch.stack([step() for _ in range(8)])
+    expected = torch.stack([draw(again) for _ in range(8)]).cumsum(0)
+    torch.testing.assert_close(found.cpu(), expected.cpu())
+
+
+def test_what_waits_is_not_recorded_but_goes_on_and_says_why(graphs, caplog):
+    device = torch.device(CUDA)
+    generator, again = (torch.Generator(CUDA).manual_seed(0) for _ in range(2))
+
+    def step():
+        drawn = torch.randn((), device=CUDA, generator=generator)
+        return drawn * (1 if drawn.item() < 9 else 2)
+
+    replayed = Replayed(step, [generator], device)
+    found = torch.stack([replayed() for _ in range(6)])
+    expected = [torch.randn((), device=CUDA, generator=again) for _ in range(6)]
+    torch.testing.assert_close(found.cpu(), torch.stack(expected).cpu())
+    assert "no CUDA graph, each operation is launched by itself: " in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("chosen", [None, False])
+def test_a_training_and_its_validation_are_recorded_unless_refused(graphs, chosen, sbm, split):
+    recipe = replace(RECIPES["paper"], epochs=6, eval_every=1)
+    made = []
+    with mock.patch.object(Replayed, "_record", lambda self: made.append(self)):
+        compute = Compute(CUDA, cuda_graph=chosen)
+        vgae.fit(sbm, split, recipe=recipe, device=compute, progress=False)
+    assert len(made) == (2 if chosen is None else 0)
+
+
+@pytest.mark.parametrize("settings", [{"warmup": 3}, {"optimizer": "adagrad"}])
+def test_what_changes_from_epoch_to_epoch_is_not_recorded(graphs, settings, sbm, split, caplog):
+    caplog.set_level("INFO")
+    recipe = replace(RECIPES["paper"], epochs=6, **settings)
+    vgae.fit(sbm, split, recipe=recipe, device=CUDA, progress=False)
+    assert "no CUDA graph: a warmup or adagrad changes from epoch to epoch" in caplog.text
+
+
 def test_a_trained_model_is_used_as_on_the_cpu(gpu, sbm, split, tmp_path):
     recipe = replace(RECIPES["best"], epochs=8, hidden_channels=16)
     cpu, on_gpu = (
         vgae.fit(sbm, split, recipe=recipe, device=device, progress=False)
-        for device in ("cpu", CUDA)
+        for device in ("cpu", PLAIN)
     )
     found, expected = (vgae.embed(result, sbm).mu for result in (on_gpu, cpu))
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0.01)
@@ -231,7 +279,7 @@ def cpu_copy(model):
 def test_a_training_on_a_gpu_continues_where_it_was(graphs, sbm, split, tmp_path):
     def train(epochs, **options):
         recipe = replace(RECIPES["best"], epochs=epochs, hidden_channels=16)
-        return vgae.fit(sbm, split, recipe=recipe, device=CUDA, progress=False, **options)
+        return vgae.fit(sbm, split, recipe=recipe, device=PLAIN, progress=False, **options)
 
     train(4, checkpoints=tmp_path)
     continued, whole = train(8, checkpoints=tmp_path), train(8)
@@ -242,7 +290,7 @@ def test_a_model_of_images_is_used_as_on_the_cpu(gpu, digits):
     recipe = replace(IMAGE_RECIPES["conv64"], epochs=1, batch_size=400)
     results = [
         vgae.fit_images(digits, recipe=recipe, device=device, progress=False)
-        for device in (CUDA, "cpu")
+        for device in (PLAIN, "cpu")
     ]
     found, expected = (vgae.embed_images(r.model, digits.test[:9]).mu for r in results)
     torch.testing.assert_close(found.cpu(), expected, rtol=0.01, atol=0.01)
@@ -253,9 +301,9 @@ def test_a_model_of_images_is_used_as_on_the_cpu(gpu, digits):
 
 
 def test_the_estimators_give_arrays(gpu, sbm, digits):
-    z = VGAEEmbedder(device=CUDA, max_epochs=3).fit_transform(sbm)
+    z = VGAEEmbedder(device=PLAIN, max_epochs=3).fit_transform(sbm)
     assert z.shape == (120, 16)
-    vae = ImageVAE(device=CUDA, n_components=2, max_epochs=1)
+    vae = ImageVAE(device=PLAIN, n_components=2, max_epochs=1)
     assert vae.fit_transform(digits.test.flatten(1).numpy()).shape == (len(digits.test), 2)
 
 

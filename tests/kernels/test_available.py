@@ -4,15 +4,17 @@ from importlib import import_module
 import pytest
 import torch
 
-from vgae.kernels import _available
+from vgae.kernels import _available, inner_product
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def works():
-    """The function without what it found before."""
-    return _available.works.__wrapped__
+def works(monkeypatch):
+    """The function without what it found and said before."""
+    for name in ("fault", "_warn"):
+        monkeypatch.setattr(_available, name, getattr(_available, name).__wrapped__)
+    return _available.works
 
 
 def test_each_compiler_is_for_its_device(works):
@@ -49,13 +51,8 @@ def test_a_gpu_on_which_the_trial_fails_is_left_to_torch(impl, works, monkeypatc
 
     class Module:
         @staticmethod
-        def sweep(*arguments):
-            tried.append("sweep")
-            raise RuntimeError("no C compiler")
-
-        @staticmethod
-        def trial(device):
-            tried.append("trial")
+        def trial(*arguments):
+            tried.append(arguments)
             raise RuntimeError("no C compiler")
 
     fake = {"vgae.kernels._triton": Module, "vgae.kernels._triton_csr": Module}
@@ -64,9 +61,49 @@ def test_a_gpu_on_which_the_trial_fails_is_left_to_torch(impl, works, monkeypatc
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(
-        torch, "zeros", lambda *shape, dtype, device: torch.ones(shape, dtype=dtype)
-    )
-    assert not works(impl, torch.device("cuda", 0))
-    assert tried == ["sweep" if impl == "triton" else "trial"]
+    device = torch.device("cuda", 0)
+    assert not works(impl, device, 40)
+    assert tried == [(device, 40) if impl == "triton" else (device,)]
     assert "no C compiler" in caplog.text
+
+
+def test_a_fault_is_reported_once_even_if_it_concerns_several_widths(monkeypatch, caplog):
+    device = torch.device("cuda", 0)
+    monkeypatch.setattr(_available, "_fits", lambda impl, device: True)
+    monkeypatch.setattr(_available, "fault", lambda impl, device, width: "its own test's reason")
+    _available.works("triton", device, 16)
+    _available.works("triton", device, 64)
+    assert len(caplog.messages) == 1
+
+
+def test_a_gpu_without_triton_is_announced_a_cpu_without_numba_is_not(works, monkeypatch, caplog):
+    monkeypatch.setattr(_available, "_fits", lambda impl, device: True)
+    monkeypatch.setattr(_available, "find_spec", lambda name: None)
+    assert not works("compiled", CPU)
+    assert not caplog.messages
+    assert not works("triton", torch.device("cuda", 0))
+    assert caplog.messages == [
+        "triton cannot be used (triton is not installed); torch computes instead"
+    ]
+
+
+def test_a_lack_of_memory_is_no_fault_of_the_compiler(works, monkeypatch):
+    monkeypatch.setattr(_available, "_fits", lambda impl, device: True)
+
+    def full(name):
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(_available, "import_module", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        works("compiled", CPU)
+
+
+@pytest.mark.parametrize("impl", ["auto", "compiled"])
+def test_a_kernel_that_fails_is_replaced_or_refused_with_its_reason(impl, monkeypatch):
+    monkeypatch.setattr(inner_product, "works", lambda *_: False)
+    monkeypatch.setattr(inner_product, "fault", lambda *_: "ptxas is missing")
+    if impl == "auto":
+        assert inner_product.chosen_impl(impl, 5000, 16, CPU) == "tiled"
+    else:
+        with pytest.raises(ValueError, match=r"cpu \(ptxas is missing\); 'tiled' works anywhere"):
+            inner_product.chosen_impl(impl, 5000, 16, CPU)

@@ -6,13 +6,15 @@ precision; the budgets of the lower ones mean something on a GPU only.
 
 import importlib
 import os
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vgae.kernels._all_pairs import Sweep, Wanted
+from vgae.kernels.cost import triton_bytes
 
 CUDA = torch.cuda.is_available()
 if not CUDA:
@@ -142,13 +144,129 @@ def test_two_calls_agree_bit_for_bit():
         assert torch.equal(left, right)
 
 
-@pytest.mark.parametrize("splits", [2, 3, 20])
+@pytest.mark.parametrize("splits", [2, 3, 5])
 def test_columns_shared_among_programs_give_the_same(splits, monkeypatch):
     case = random_case(SOME)
     whole = _triton.sweep(*case, Wanted())
-    monkeypatch.setattr(_triton, "_splits", lambda *_: splits)
+    monkeypatch.setattr(_triton, "num_splits", lambda *_: splits)
     for got, expected in zip(_triton.sweep(*case, Wanted()), whole, strict=True):
         assert relative_error(got, expected) < 1e-6
+
+
+@pytest.mark.parametrize("columns", [32, 64])
+@pytest.mark.parametrize("processors", [1, 46, 132])
+def test_programs_get_an_even_share_of_the_columns(columns, processors, monkeypatch):
+    """Regression: on Cora, seven of ten programs had full shares, one 20 columns, two none."""
+    monkeypatch.setattr(_triton, "_ROWS", 64)
+    first_tile = getattr(_triton.first_tile, "fn", _triton.first_tile)
+    monkeypatch.setattr(_triton.tl, "minimum", min)  # on plain integers
+    for num_nodes in (*range(1, 700), 2708, 3327, 19_717, 169_343, 1_000_000, 12_345_678):
+        tiles = -(-num_nodes // columns)
+        splits = _triton.num_splits(num_nodes, tiles, processors)
+        firsts = [first_tile(k, tiles // splits, tiles % splits) for k in range(splits + 1)]
+        shares = {after - first for first, after in pairwise(firsts)}
+        assert (firsts[0], firsts[-1]) == (0, tiles)
+        assert min(shares) >= min(4, tiles)
+        assert max(shares) <= min(min(shares) + 1, 4096)
+
+
+@pytest.mark.parametrize("num_nodes", [19_717, 40_000, 169_343])
+def test_a_large_graph_has_enough_programs_for_a_short_last_round(num_nodes):
+    """Regression: eight programs per processor were two rounds and a bit."""
+    splits = _triton.num_splits(num_nodes, -(-num_nodes // 64), 132)
+    assert splits * (num_nodes / _triton._ROWS) >= 32 * 132
+
+
+def test_nothing_is_tuned():
+    """Regression: a trial on one pair chose the configuration of a million nodes, by noise."""
+    tuner = _triton.triton.runtime.Autotuner
+    assert not [name for name, value in vars(_triton).items() if isinstance(value, tuner)]
+
+
+def test_the_trial_accepts_the_kernel_and_refuses_a_wrong_sum(monkeypatch):
+    _triton.trial(torch.device(DEVICE), 20)
+    sweep = _triton.sweep
+
+    def wrong(*arguments):
+        found = sweep(*arguments)
+        return found._replace(total=found.total * 1.001)
+
+    monkeypatch.setattr(_triton, "sweep", wrong)
+    with pytest.raises(RuntimeError, match=r"value 0\.6931472 was computed as 0\.6938"):
+        _triton.trial(torch.device(DEVICE), 20)
+
+
+@pytest.mark.parametrize("precision", BUDGETS)
+@pytest.mark.parametrize("d", [5, 40])
+def test_without_a_bias_it_is_as_with_zero(d, precision):
+    z, bias = random_case(SOME, d, bias=0.0)
+    with_zero = _triton.sweep(z, bias, Wanted(), precision=precision)
+    without = _triton.sweep(z, None, Wanted(), precision=precision)
+    assert torch.equal(without.total, with_zero.total)
+    assert torch.equal(without.grad_z, with_zero.grad_z)
+    assert without.grad_bias == 0
+
+
+# Its exponential overflows and the reciprocal is zero, as on a GPU, which does not warn.
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("bias", [-1000.0, -60.0, -20.0, -5.0, 0.0, 5.0, 60.0, 1000.0])
+def test_gradients_alone_keep_their_digits(bias):
+    """They have a formula of their own."""
+    z, bias = random_case(SOME, bias=bias)
+    z = z if abs(bias) < 6 else 1e-3 * z
+    got, exact = _triton.sweep(z, bias, Wanted(value=False)), exact_sweep(z, bias)
+    for left, right in zip(got[1:], exact[1:], strict=True):
+        assert (left.double() - right).norm() <= (1e-5 + 2**-23 * abs(bias)) * right.norm()
+
+
+def test_whole_chunks_of_like_pairs_lose_no_digits(monkeypatch):
+    """Factors that are all rounded alike are the worst case of their product."""
+    chosen = _triton.configuration(16, 9) | {"TILES": 15}
+    monkeypatch.setattr(_triton, "configuration", lambda *_: chosen)
+    z, bias = random_case(5000 if CUDA else 245, bias=-5.0)
+    assert_within_budget(1e-3 * z, bias)
+
+
+@pytest.mark.parametrize("d", [1, 16, 40])
+@pytest.mark.parametrize("num_nodes", [1, 70, 2708, 19_717])
+def test_the_memory_is_as_predicted(num_nodes, d, monkeypatch):
+    for kernel in ("_split_kernel", "_pairs_kernel"):
+        monkeypatch.setattr(_triton, kernel, NoKernel())
+    monkeypatch.setattr(_triton, "_ROWS", 64)
+    monkeypatch.setattr(_triton, "_PIECE", torch.bfloat16)
+    monkeypatch.setattr(_triton, "_hardware", lambda device: (9, 132))
+    monkeypatch.setattr(
+        _triton, "configuration", lambda *_: {"ROWS": 64, "COLUMNS": 64, "TILES": 15}
+    )
+    z = torch.zeros(num_nodes, d)
+    with Allocations() as made:
+        _triton.sweep(z, None, Wanted(grad_bias=False))
+    predicted = triton_bytes(num_nodes, d)
+    assert 0.7 * predicted - 20_000 <= made.num_bytes() <= predicted
+
+
+class NoKernel:
+    """Launch nothing: its arguments have been allocated."""
+
+    def __getitem__(self, grid):
+        return lambda *arguments, **options: None
+
+
+class Allocations(TorchDispatchMode):
+    """Keep every tensor that is made, and none that is a view."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = {}
+
+    def num_bytes(self):
+        return sum(tensor.untyped_storage().nbytes() for tensor in self.made.values())
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and not func.is_view:
+            self.made[found.untyped_storage().data_ptr()] = found
+        return found
 
 
 def test_z_need_not_be_contiguous():

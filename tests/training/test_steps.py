@@ -17,8 +17,8 @@ from vgae.recipes import RECIPES
 from vgae.recipes.images import IMAGE_RECIPES
 from vgae.runtime.streams import stream
 from vgae.training import images, links
-from vgae.training import prepared as trainings
 from vgae.training.loop import epochs
+from vgae.training.optimizers import optimizer_for
 
 NODES = 2708  # enough for compiled code
 # Neither of these starts work on a device.
@@ -92,7 +92,7 @@ def log_of(prepared, default_device="cpu"):
     model.encoder.generator, model.decoder.generator = (stream(0, n) for n in ("dropout", "pairs"))
     loop = epochs(
         model,
-        trainings._optimizer(model, prepared.recipe, capturable=False),
+        optimizer_for(model, prepared.recipe),
         problem.inputs,
         problem.target,
         num_items=problem.num_items,

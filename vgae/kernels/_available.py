@@ -7,37 +7,58 @@ from importlib.util import find_spec
 
 import torch
 
-from vgae.kernels._all_pairs import Wanted
-
 log = logging.getLogger(__name__)
 
 
+def works(impl: str, device: torch.device, width: int = 1) -> bool:
+    """Return whether an implementation can be used; warn once of a fault, with its reason.
+
+    For the arguments see :func:`fault`. Another kind of device, or no numba, is no fault.
+    """
+    reason = fault(impl, device, width)
+    if reason and _fits(impl, device) and (impl != "compiled" or find_spec("numba")):
+        _warn(impl, reason)
+    return reason is None
+
+
 @cache
-def works(impl: str, device: torch.device) -> bool:
-    """Return whether the module of an implementation can be used on a device; try it once.
+def fault(impl: str, device: torch.device, width: int = 1) -> str | None:
+    """Return why an implementation cannot be used on a device, or ``None``; try it once.
 
     Args:
         impl: ``"compiled"`` (numba, on a CPU), or ``"triton"`` or ``"triton_csr"`` (on a GPU of
             compute capability 8.0 or more).
         device: Device to try.
+        width: Columns of z, on which the kernel of ``"triton"`` depends.
     """
-    if impl == "compiled":
-        fits, compiler = device.type == "cpu", "numba"
-    else:
-        # A tensor that only pretends to be on a GPU exists without one.
-        fits = device.type == "cuda" and torch.cuda.is_available()
-        fits = fits and torch.cuda.get_device_capability(device) >= (8, 0)
-        compiler = "triton"
-    if not fits or find_spec(compiler) is None:
-        return False
+    if not _fits(impl, device):
+        return "another kind of device"
+    if find_spec(_COMPILERS[impl]) is None:
+        return f"{_COMPILERS[impl]} is not installed"
     try:
         module = import_module(f"vgae.kernels._{impl}")
-        if impl == "triton":  # needs a C compiler: run it on a single pair
-            z = torch.zeros(1, 1, dtype=torch.float32, device=device)
-            module.sweep(z, z[0, 0], Wanted())
+        if impl == "triton":
+            module.trial(device, width)
         elif impl == "triton_csr":
             module.trial(device)
+    except torch.OutOfMemoryError:  # another time, there may be enough
+        raise
     except Exception as error:  # whatever a compiler may raise
-        log.warning("%s cannot be used (%s); torch computes instead", impl, error)
-        return False
-    return True
+        return str(error) or type(error).__name__
+    return None
+
+
+_COMPILERS = {"compiled": "numba", "triton": "triton", "triton_csr": "triton"}
+
+
+def _fits(impl: str, device: torch.device) -> bool:
+    if impl == "compiled":
+        return device.type == "cpu"
+    # A tensor that only pretends to be on a GPU exists without one.
+    is_gpu = device.type == "cuda" and torch.cuda.is_available()
+    return is_gpu and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+@cache
+def _warn(impl: str, reason: str) -> None:
+    log.warning("%s cannot be used (%s); torch computes instead", impl, reason)

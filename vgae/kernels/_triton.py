@@ -12,9 +12,9 @@ so the order of summation is fixed. Four measures keep the precision:
 * Tensor cores multiply bfloat16 exactly and directly from registers, while float32 would have to
   move between threads first. So z is split into bfloat16 pieces that add up to it; three hold all
   24 bits. Products of two small pieces are left out.
-* The factors 1 + e are multiplied as the product minus one, :math:`q \leftarrow q (1 + e) + e`, and
-  sigma is not computed as a half plus half a tanh. Both keep their relative precision for very
-  negative logits, the usual ones of a sparse graph.
+* The factors 1 + e are multiplied as the product minus one, :math:`q \leftarrow q (1 + e) + e`,
+  and sigma is not computed as a half plus half a tanh. Both keep their relative precision for
+  very negative logits, the usual ones of a sparse graph.
 * Without the value, :math:`\sigma(s) = 1 / (1 + \exp(-s))` is shorter, and as precise down to the
   smallest float32: a sum that overflows has the reciprocal zero.
 * Long sums are added in steps: over a tile, over a chunk of tiles (value and bias) and over a row.
@@ -103,6 +103,14 @@ def sweep(
     return Sweep(total, grad_z, grad_bias if bias is None else grad_bias.to(bias.dtype))
 
 
+def trial(device: torch.device, width: int) -> None:
+    """Compile and run the kernel for ``width`` columns; raise if it fails or sums wrongly."""
+    z = torch.zeros(1, width, dtype=torch.float32, device=device)
+    found = sweep(z, None, Wanted(grad_bias=False)).total.item()
+    if not math.isclose(found, math.log(2), rel_tol=1e-6):
+        raise RuntimeError(f"a sum of known value {math.log(2):.7f} was computed as {found:.7f}")
+
+
 def configuration(dim: int, major: int) -> dict[str, int]:
     """Return sizes and launch options for ``dim`` columns of z, on compute capability ``major``.
 
@@ -166,7 +174,7 @@ def first_tile(split: tl.tensor, tiles: tl.tensor, extra: tl.tensor) -> tl.tenso
 
 
 @triton.jit(do_not_specialize=["num_nodes", "tiles", "extra"])
-def _pairs_kernel(  # noqa: PLR0913
+def _pairs_kernel(  # noqa: C901, PLR0913
     pieces_ptr: tl.tensor,
     bias_ptr: tl.tensor | None,
     grad_ptr: tl.tensor,

@@ -16,13 +16,17 @@ EXACT_SECONDS = 1.0
 
 # Nanoseconds per ordered pair, (a, b) of a + b d. On a CPU for one thread, fitted to measurements
 # with AVX-512 at d = 16 (19,717 nodes), 64 and 128 (8,192 nodes); "dense" at d = 16 on Cora alone.
-# On a GPU not measured: half the rate of a Hopper's special function units.
+# "triton" is derived from machine code for a Hopper (benchmarks/compiled.py) and not yet measured.
+# Per pair, the larger of issue slots and their equivalent in time of the tensor cores is 16 at
+# d = 16, 40 at 64 and 80 at 128, about 8 + 0.55 d: of 128 slots per clock at 1.98 GHz on 132
+# processors, 70 % of the time. "tiled" on a GPU is a guess, too.
+_SLOTS_PER_NANOSECOND = 0.7 * 128 * 1.98 * 132
 _NANOSECONDS = {
     ("compiled", "cpu"): (0.12, 0.041),
     ("tiled", "cpu"): (0.80, 0.032),
     ("dense", "cpu"): (9.80, 0.0),
     ("tiled", "cuda"): (6e-3, 1e-5),
-    ("triton", "cuda"): (2e-3, 4e-6),
+    ("triton", "cuda"): (8 / _SLOTS_PER_NANOSECOND, 0.55 / _SLOTS_PER_NANOSECOND),
 }
 
 
@@ -68,9 +72,24 @@ def pairs_cost(
         "dense": 28 * num_pairs,
         "tiled": 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind)),
         "compiled": (5 + torch.get_num_threads()) * rows + (110 << 20),  # with the compiler
-        "triton": 12 * rows + (16 << 20),
+        "triton": triton_bytes(num_nodes, latent_channels),
     }
     return Cost(num_pairs, _seconds(impl, kind, latent_channels, num_pairs), num_bytes[impl])
+
+
+def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None) -> int:
+    """Return the memory of the Triton kernel: pieces of z, gradients and sums of each split.
+
+    As many splits as a GPU of 132 processors takes, if not given.
+    """
+    width = max(16, 1 << max(latent_channels - 1, 0).bit_length())
+    padded = num_nodes + 64
+    if splits is None:
+        # As in _triton.num_splits: 32 programs of 64 rows per processor, but at least four tiles
+        # of columns each, and at most 4096.
+        tiles = -(-num_nodes // (64 if width <= 64 else 32))
+        splits = max(min(-(-32 * 132 * 64 // padded), tiles // 4), -(-tiles // 4096), 1)
+    return padded * (6 * width + splits * (4 * width + 16) + 4 * latent_channels) + 64
 
 
 def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:

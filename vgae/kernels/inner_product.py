@@ -1,10 +1,8 @@
 """Negative log-likelihood of an inner-product decoder over all pairs of nodes."""
 
-import logging
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -12,10 +10,9 @@ from torch import Tensor
 
 from vgae.kernels import _edges, _sampled
 from vgae.kernels._all_pairs import AttachGradients, Precision, Sweep, Wanted, plus, softplus
+from vgae.kernels._available import fault, works
 from vgae.kernels._sampled import Sampled
 from vgae.kernels.csr import EdgePattern
-
-log = logging.getLogger(__name__)
 
 Impl = Literal["auto", "dense", "tiled", "compiled", "triton"]
 
@@ -184,39 +181,19 @@ def chosen_impl(
     """Return ``impl``, or for ``"auto"`` the fastest available implementation.
 
     Raises:
-        ValueError: If the implementation does not support the dtype or device, or is missing.
+        ValueError: If the implementation does not support the dtype or device, is missing, or
+            fails there; with the reason.
     """
     if impl == "auto":
         fast: Impl = "triton" if device.type == "cuda" else "compiled"
         worth_it = num_nodes >= _FEWEST[fast] and 1 <= latent_channels <= _WIDEST[fast]
-        return fast if worth_it and _is_possible(fast, device, dtype) else "tiled"
-    if impl in _NEEDS and not _is_possible(impl, device, dtype):
+        is_possible = worth_it and dtype == torch.float32 and works(fast, device, latent_channels)
+        return fast if is_possible else "tiled"
+    is_float = dtype == torch.float32
+    if impl in _NEEDS and (not is_float or fault(impl, device, latent_channels)):
+        reason = f" ({fault(impl, device, latent_channels)})" if is_float else ""
         raise ValueError(
-            f"impl {impl!r} needs float32, {_NEEDS[impl]}; got {dtype} on {device};"
+            f"impl {impl!r} needs float32, {_NEEDS[impl]}; got {dtype} on {device}{reason};"
             " 'tiled' works anywhere."
         )
     return impl
-
-
-def _is_possible(impl: Impl, device: torch.device, dtype: torch.dtype) -> bool:
-    if impl == "compiled":
-        fits = device.type == "cpu"
-    else:
-        fits = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return fits and dtype == torch.float32 and _works(impl, device)
-
-
-@cache
-def _works(impl: Impl, device: torch.device) -> bool:
-    """Return whether the compiler of an implementation is installed and works."""
-    compiler = "numba" if impl == "compiled" else "triton"
-    if find_spec(compiler) is None:
-        return False
-    try:
-        sweep = import_module(f"vgae.kernels._{impl}").sweep
-        if impl == "triton":  # needs a C compiler: run it on a single pair
-            sweep(torch.zeros(1, 1, device=device), torch.zeros((), device=device), Wanted())
-    except Exception as error:  # whatever a compiler may raise
-        log.warning("%s cannot be used (%s); all pairs are summed by torch", compiler, error)
-        return False
-    return True

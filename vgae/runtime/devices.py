@@ -24,14 +24,16 @@ class Compute:
         device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         max_bytes: Most memory that a graph model may take; all that is free if ``None``.
         cuda_graph: Record an epoch on a GPU once and launch it as a whole; on small graphs
-            several times faster. Nothing in the model may wait for the GPU.
+            several times faster. ``None`` does so for the models of this package, where that is
+            possible. In a model of your own nothing may wait for the GPU or change from epoch to
+            epoch but its tensors.
         deterministic: Same bits each time on a GPU too, or an error; slower. A CPU always gives
             the same bits.
     """
 
     device: str = "auto"
     max_bytes: int | None = None
-    cuda_graph: bool = False
+    cuda_graph: bool | None = None
     deterministic: bool = False
 
     @classmethod

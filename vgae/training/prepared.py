@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,9 +29,11 @@ from vgae.runtime.signals import ended_by_signals
 from vgae.runtime.streams import seeded_torch, stream
 from vgae.training.averaging import AveragedWeights
 from vgae.training.checkpoint import Checkpoints
+from vgae.training.cuda_graph import Replayed
 from vgae.training.history import HistoryRow, row_text
 from vgae.training.identity import model_identity
 from vgae.training.loop import Epoch, Steps, epochs
+from vgae.training.optimizers import optimizer_for
 from vgae.training.plan import Plan
 from vgae.training.state import TrainingState, named_generators
 from vgae.vae import VAE
@@ -84,6 +86,8 @@ class Problem:
         target: Target of the decoder.
         num_items: Divisor of the summed ELBO in the loss.
         steps: Pairs of inputs and target of each step; see :func:`vgae.epochs`.
+        recordable: Which of ``"epoch"`` and ``"evaluation"`` are the same operations each time, as
+            far as is known, so that they can be recorded as a CUDA graph.
         evaluate: Scores of a model on the validation data, the higher the better: fields of
             :class:`vgae.training.history.HistoryRow`, tensors of shape ``()`` that are not yet
             fetched from a GPU. ``None`` without validation data.
@@ -94,6 +98,7 @@ class Problem:
     num_items: int
     steps: Steps | None = None
     evaluate: Evaluate | None = None
+    recordable: Collection[str] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -133,6 +138,18 @@ class PreparedTraining:
         if self.compute.cuda_graph and changes:
             raise UsageError("CUDA_GRAPH", "cuda_graph takes neither a warmup nor adagrad.")
 
+    def records(self, what: str) -> bool:
+        """Return whether ``"epoch"`` or ``"evaluation"`` is recorded as a CUDA graph."""
+        chosen = self.compute.cuda_graph
+        if self.device.type != "cuda" or chosen is False:
+            return False
+        if self.recipe.warmup or self.recipe.optimizer == "adagrad":
+            log.info("no CUDA graph: a warmup or adagrad changes from epoch to epoch")
+            return False
+        if what == "evaluation":
+            return what in self.problem.recordable and self.problem.evaluate is not None
+        return what in self.problem.recordable or chosen is True
+
     @property
     def device(self) -> torch.device:
         """Device of the model."""
@@ -167,7 +184,9 @@ class PreparedTraining:
         model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
         kept = None if checkpoints is None else self._checkpoints(checkpoints)
         trainer = _Trainer(model, problem.evaluate, recipe, on_row, self.remedy)
-        optimizer = _optimizer(model, recipe, capturable=self.compute.cuda_graph)
+        if self.records("evaluation"):
+            trainer.record(device)
+        optimizer = optimizer_for(model, recipe, capturable=self.records("epoch"))
         noise = stream(self.seed, "noise", device)
         with (
             memory_named(device),
@@ -197,6 +216,7 @@ class PreparedTraining:
                 num_items=problem.num_items,
                 generator=noise,
                 steps=problem.steps,
+                after=trainer.average and partial(trainer.average.update, model),
             )
             text = partial(row_text, trainer.history, problem.num_items)
             for epoch in islice(loop, 0 if trainer.stopped else max(recipe.epochs - done, 0)):
@@ -240,19 +260,6 @@ def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:
     return 0.0 if found is None else state.restore(found)
 
 
-def _optimizer(model: VAE, recipe: Training, *, capturable: bool) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
-    # Checkpoints number the parameters, in the order in which the state dict names them.
-    stored = model.state_dict(keep_vars=True).values()
-    parameters = {id(p): p for p in (*stored, *model.parameters()) if isinstance(p, nn.Parameter)}
-    if recipe.optimizer == "adam":
-        options |= {"fused": True, "capturable": capturable}
-        return torch.optim.Adam(parameters.values(), **options)
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters.values(), capturable=capturable, **options)
-    return torch.optim.Adagrad(parameters.values(), **options)
-
-
 class _Trainer:
     """State between epochs: history, best weights, patience."""
 
@@ -276,6 +283,8 @@ class _Trainer:
         self.pending: list[Epoch] = []
         self.best, self.best_score, self.best_epoch = _weights(model), -math.inf, 0
         self.stopped = False
+        self.replayed: Replayed | None = None
+        self.names: Sequence[str] = ()
         if recipe.patience and evaluate is None:
             log.warning("nothing to validate on: patience is ignored, the last epoch is kept")
 
@@ -290,8 +299,6 @@ class _Trainer:
     def step(self, epoch: Epoch) -> None:
         """Record an epoch; set ``stopped`` if it is the last."""
         self.pending.append(epoch)
-        if self.average is not None:
-            self.average.update(self.model)
         number = epoch.number
         if number % self.recipe.eval_every and number < self.recipe.epochs:
             return
@@ -303,13 +310,23 @@ class _Trainer:
         self._record(rows)
         self.stopped = self._out_of_patience(number)
 
+    def record(self, device: torch.device) -> None:
+        """Let a look at the validation data become one launch."""
+        self.replayed = Replayed(lambda: torch.stack([*self._scores().values()]), [], device)
+
+    def _scores(self) -> Mapping[str, Tensor]:
+        found = {} if self.evaluate is None else self.evaluate(self.evaluated)
+        self.names = [*found]
+        return found
+
     def _validated(self) -> Mapping[str, Tensor]:
         """Return the scores on the validation data, not yet fetched."""
-        if self.evaluate is None:
-            return {}
         try:
             with evaluating(self.evaluated):
-                return self.evaluate(self.evaluated)
+                if self.replayed is None:
+                    return self._scores()
+                values = self.replayed()
+                return dict(zip(self.names, values, strict=True))
         except Exception:
             self.fetch()  # a loss that is not finite explains it
             raise

@@ -1,0 +1,67 @@
+"""Budgets of the compiled kernels: no GPU is needed, but Triton's compilers are."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TRITON = find_spec("triton")
+TOOLS = ("ptxas", "nvdisasm", "cuobjdump")
+
+
+def report(*arguments):
+    """Return the rows of the report, made in a process that compiles instead of interpreting."""
+    folder = Path(TRITON.origin).parent / "backends" / "nvidia" / "bin" if TRITON else Path()
+    if missing := [name for name in TOOLS if not (folder / name).is_file()]:
+        pytest.skip(f"triton with {', '.join(missing)} is not installed")
+    script = ROOT / "benchmarks" / "compiled.py"
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, script, "--precisions", "high", *arguments],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["rows"]
+
+
+def test_the_sum_over_all_pairs_stays_in_its_budget_on_a_hopper():
+    """Regression: 26 instructions per pair at d = 16; at d = 128, registers were spilled."""
+    rows = report(
+        *("--kernels", "pairs", "--archs", "90", "--dims", "16", "128"),
+        *("--results", "value+gradient", "gradient"),
+    )
+    assert len(rows) == 8
+    for row in rows:
+        assert row["spilled"] == 0
+        # Some addresses, at d = 128 with a bias, which are read once per block.
+        assert row["stack"] <= (32 if row["bias"] == "yes" else 0)
+        # Eight warps or more, which fill the waits of each other.
+        assert row["blocks"] >= 2
+        assert row["special"] == pytest.approx(2)
+        if row["d"] == 16:
+            assert row["slots"] <= (18 if row["results"] == "value+gradient" else 12.5)
+            assert row["waits"] <= 5
+
+
+def test_other_generations_of_gpus_have_about_as_many_instructions():
+    rows = report(
+        *("--kernels", "pairs", "--archs", "80", "100", "--dims", "16"),
+        *("--results", "value+gradient", "--bias", "no"),
+    )
+    assert [row["arch"] for row in rows] == [80, 100]
+    assert all(row["spilled"] == 0 for row in rows)
+    assert rows[0]["slots"] <= 18
+    assert rows[1]["slots"] <= 24  # with the logarithms, which are in the same loop there
+
+
+def test_the_sparse_kernels_are_in_the_report():
+    rows = report("--kernels", "sparse", "--archs", "90", "--dims", "16")
+    assert [row["kernel"] for row in rows] == ["product", "edges"]
+    assert all(row["slots"] > 0 and row["spilled"] == 0 for row in rows)
