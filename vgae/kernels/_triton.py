@@ -176,7 +176,7 @@ def first_tile(split: tl.tensor, tiles: tl.tensor, extra: tl.tensor) -> tl.tenso
 @triton.jit(do_not_specialize=["num_nodes", "tiles", "extra"])
 def _pairs_kernel(  # noqa: C901, PLR0913
     pieces_ptr: tl.tensor,
-    bias_ptr: tl.tensor | None,
+    bias_ptr: tl.tensor,
     grad_ptr: tl.tensor,
     sums_ptr: tl.tensor,
     num_nodes: tl.tensor,
