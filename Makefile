@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Nothing but what a lock knows, byte for byte.
 LOCKED := $(PIP) --require-hashes --no-deps
 
-.PHONY: demo test test-all kills audit lint format bench clean
+.PHONY: demo test test-all kills audit lint format bench gpu clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make audit     ask for known vulnerabilities of what is pinned"
 	@echo "make format    lay out the code"
 	@echo "make bench     measure an epoch against the peers"
+	@echo "make gpu       check and measure what runs on a GPU, in eight minutes"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -72,6 +73,10 @@ format: $(VENV)/.stamp-dev
 
 bench: $(VENV)/.stamp-dev
 	$(BIN)/python benchmarks/epoch.py
+
+# GPU="--device cpu --small" tries the same code where there is none.
+gpu: $(VENV)/.stamp-dev
+	$(BIN)/python benchmarks/gpu.py $(GPU)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist

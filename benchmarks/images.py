@@ -24,6 +24,7 @@ from vgae.recipes.images import BERNOULLI200
 from vgae.runtime.streams import stream
 from vgae.training.images import ImageBatches
 from vgae.training.loop import epochs
+from vgae.training.optimizers import optimizer_for
 from vgae.vae import VAE
 
 WARMUP = 1
@@ -69,7 +70,7 @@ def ours(pixels: Tensor) -> Step:
     model = our_model(pixels)
     loop = epochs(
         model,
-        torch.optim.RMSprop(model.parameters(), lr=RECIPE.lr),
+        optimizer_for(model, RECIPE),
         (pixels,),
         pixels,
         num_items=len(pixels),

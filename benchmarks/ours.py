@@ -1,8 +1,9 @@
 """What this package runs: a training epoch as ``fit`` makes it, and the loss alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import torch
 from problems import Problem
@@ -11,9 +12,12 @@ from torch import Tensor
 from vgae.kernels import PairNll, inner_product_nll
 from vgae.models.embedding import encoder_inputs, evaluating
 from vgae.models.graphs import build_model
-from vgae.recipes import PAPER
+from vgae.recipes import PAPER, Recipe
+from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
-from vgae.training.loop import epochs
+from vgae.training.links import prepare
+from vgae.training.loop import Epoch, epochs
+from vgae.training.prepared import FitResult
 from vgae.vae import VAE
 
 Loss = Callable[[Tensor], Tensor]
@@ -40,9 +44,9 @@ def ours(problem: Problem, *, pairs: str) -> Trainer:
         model,
         optimizer,
         inputs,
-        model.decoder.prepare(problem.split.message_edge_index, num_nodes),
+        model.decoder.prepare(problem.split.message_edge_index.to(problem.device), num_nodes),
         num_items=num_nodes**2,
-        generator=stream(problem.seed, "noise"),
+        generator=stream(problem.seed, "noise", problem.device),
     )
     return Trainer(lambda: next(loop).loss, lambda: our_means(model, inputs))
 
@@ -55,7 +59,8 @@ def our_model(
     in_channels = graph.num_features or graph.num_nodes
     recipe = replace(PAPER, pairs=pairs)
     model = build_model("vgae", in_channels, recipe, stream(problem.seed, "init"))
-    model.decoder.generator = stream(problem.seed, "pairs")
+    model.decoder.generator = stream(problem.seed, "pairs", problem.device)
+    model.to(problem.device)
     inputs = encoder_inputs(model, graph, problem.split.message_edge_index)
     return model, inputs, torch.optim.Adam(model.parameters(), lr=recipe.lr, fused=True)
 
@@ -92,3 +97,55 @@ def gradient_step(loss: Loss, z: Tensor) -> Callable[[], None]:
         loss(z).backward()
 
     return step
+
+
+def trained(problem: Problem, recipe: Recipe, **options: Any) -> FitResult:
+    """Return the result of ``fit`` without the health check, which may train again.
+
+    Args:
+        problem: Graph, split and device.
+        recipe: Settings.
+        options: Those of ``Compute``.
+    """
+    compute = Compute(problem.device, **options)
+    prepared = prepare(
+        problem.graph, problem.split, recipe=recipe, seed=problem.seed, device=compute
+    )
+    return replace(prepared, health=None).train(progress=False)
+
+
+def epochs_of(problem: Problem, recipe: Recipe, *, cuda_graph: bool) -> Iterator[Epoch]:
+    """Return the loop of ``fit``, without average and validation."""
+    compute = Compute(problem.device, cuda_graph=cuda_graph)
+    prepared = prepare(
+        problem.graph, problem.split, recipe=recipe, seed=problem.seed, device=compute
+    )
+    model, data = prepared.model, prepared.problem
+    noise, model.encoder.generator, model.decoder.generator = (
+        stream(problem.seed, name, problem.device) for name in ("noise", "dropout", "pairs")
+    )
+    return epochs(
+        model,
+        torch.optim.Adam(model.parameters(), recipe.lr, fused=True, capturable=cuda_graph),
+        data.inputs,
+        data.target,
+        beta=recipe.beta,
+        num_items=data.num_items,
+        generator=noise,
+        steps=data.steps,
+    )
+
+
+def pair_sweep(z: Tensor, impl: str, **settings: Any) -> tuple[Tensor, Tensor]:
+    """Return the sum of softplus over all pairs, without a bias, and its gradient.
+
+    Args:
+        z: Latent vectors, shape ``(N, d)``.
+        impl: Module that has the sweep: ``"triton"``, or ``"tiled"`` for any dtype and device.
+        settings: Those of the sweep.
+    """
+    sweep = import_module(f"vgae.kernels._{impl}").sweep
+    wanted = import_module("vgae.kernels._all_pairs").Wanted(grad_bias=False)
+    takes_none = type(None) in get_args(get_type_hints(sweep)["bias"])
+    found = sweep(z, None if takes_none else z.new_zeros(()), wanted, **settings)
+    return found.total, found.grad_z

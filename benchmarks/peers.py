@@ -43,8 +43,8 @@ def dense(problem: Problem, *, kept: bool = False) -> Trainer:
     """
     if kept:
         keep_matrices(problem.graph.num_nodes)
-    num_nodes, noise = problem.graph.num_nodes, stream(problem.seed, "noise")
-    recon_loss = dense_loss(problem.split.message_edge_index, num_nodes)
+    num_nodes, noise = problem.graph.num_nodes, stream(problem.seed, "noise", problem.device)
+    recon_loss = dense_loss(problem.split.message_edge_index.to(problem.device), num_nodes)
     model, inputs, optimizer = our_model(problem)
 
     def loss() -> Tensor:
@@ -64,10 +64,12 @@ def dense_loss(edge_index: Tensor, num_nodes: int, dtype: torch.dtype = torch.fl
     """Return the reconstruction loss of Kipf & Welling's code, on the N x N matrix."""
     # Labels, logits, what the loss keeps of them, and their gradients.
     need_memory(7 * num_nodes**2 * dtype.itemsize, f"7 matrices of {num_nodes} x {num_nodes}")
-    labels = torch.eye(num_nodes, dtype=dtype)
+    labels = torch.eye(num_nodes, dtype=dtype, device=edge_index.device)
     labels[edge_index[0], edge_index[1]] = 1
     num_pairs, num_edges = num_nodes**2, edge_index.shape[1]
-    pos_weight = torch.tensor((num_pairs - num_edges) / num_edges, dtype=dtype)
+    pos_weight = torch.tensor(
+        (num_pairs - num_edges) / num_edges, dtype=dtype, device=labels.device
+    )
     norm = num_pairs / (2 * (num_pairs - num_edges))
     return lambda z: (
         norm * F.binary_cross_entropy_with_logits(z @ z.T, labels, pos_weight=pos_weight)
@@ -92,15 +94,16 @@ class PyGEncoder(nn.Module):
 def pyg(problem: Problem, *, cached: bool, sparse_x: bool) -> Trainer:
     """Train as PyG's ``examples/autoencoder.py --variational`` does: sampled non-links."""
     seed_all(problem.seed)
-    num_nodes, edge_index = problem.graph.num_nodes, problem.split.message_edge_index
-    x = features(problem, sparse=sparse_x)
-    model = VGAE(PyGEncoder(x.shape[1], cached=cached))
+    num_nodes, device = problem.graph.num_nodes, problem.device
+    edge_index = problem.split.message_edge_index.to(device)
+    x, links = features(problem, sparse=sparse_x).to(device), problem.split.train.to(device)
+    model = VGAE(PyGEncoder(x.shape[1], cached=cached)).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=PAPER.lr)
 
     def loss() -> Tensor:
         model.train()
         z = model.encode(x, edge_index)
-        return model.recon_loss(z, problem.split.train) + (1 / num_nodes) * model.kl_loss()
+        return model.recon_loss(z, links) + (1 / num_nodes) * model.kl_loss()
 
     @torch.no_grad()
     def means() -> Tensor:

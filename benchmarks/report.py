@@ -11,7 +11,7 @@ from typing import Any
 
 from harness import Row, say
 
-_PACKAGES = ("torch", "numpy", "numba", "torch-geometric", "dgl", "pykeops")
+_PACKAGES = ("torch", "numpy", "numba", "torch-geometric", "dgl", "pykeops", "triton")
 BUSY = 0.7  # jobs that run besides, of which some may have just ended
 _VARIABLES = ("OMP_", "MKL_", "KMP_", "MALLOC_", "DGLBACKEND")
 

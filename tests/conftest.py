@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _pytest.mark.expression import Expression
 from hypothesis import settings
 
 from vgae.graphs.graph import Graph
@@ -18,12 +19,45 @@ settings.load_profile("usual")
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 
 
-def pytest_collection_modifyitems(items):
+def for_gpus(expression):
+    """Return whether the expression of ``-m`` selects tests marked gpu, and no unmarked one."""
+    chosen = Expression.compile(expression)
+    with_marker, without = (
+        chosen.evaluate(lambda name, marked=marked, **_: marked and name == "gpu")
+        for marked in (True, False)
+    )
+    return with_marker and not without
+
+
+def pytest_configure(config):
+    """Hide all GPUs, from processes of tests too, unless the run is of the tests marked gpu.
+
+    The other tests are about the CPU: they compare bits, call ``numpy()``, and run Triton in its
+    interpreter, which a process decides once. So a process is for one kind of tests.
+    """
+    if for_gpus(config.option.markexpr):
+        return
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if torch.cuda.is_available():
+        raise pytest.UsageError("CUDA was initialised too early; set CUDA_VISIBLE_DEVICES=''.")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Import no file without a test for GPUs where only those run: it may need more packages."""
+    is_test = collection_path.match("test_*.py") and collection_path.is_file()
+    if is_test and for_gpus(config.option.markexpr):
+        return "mark.gpu" not in collection_path.read_text(encoding="utf-8") or None
+    return None
+
+
+def pytest_collection_modifyitems(config, items):
     if torch.cuda.is_available():
         return
+    hidden = not for_gpus(config.option.markexpr)
+    reason = "GPUs are hidden; run pytest -m gpu" if hidden else "no CUDA device"
     for item in items:
-        if "gpu" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+        if item.get_closest_marker("gpu"):  # keywords name the folders of a path too
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

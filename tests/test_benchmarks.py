@@ -59,3 +59,66 @@ def test_the_quality_table_and_the_ablation_run(tmp_path):
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
         assert report["rows"]
+
+
+def on_the_cpu(*options):
+    """Run the script for GPUs on the CPU; return its report."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "gpu.py", "--device", "cpu", "--small", *options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_script_for_gpus_tries_kernels_and_checks_on_a_cpu(tmp_path):
+    path = tmp_path / "report.json"
+    report = on_the_cpu("--stages", "parts", "pairs", "--json", path)
+    assert json.loads(path.read_text()) == report
+    assert all(row["ok"] for row in report["stages"]["parts"] if "us" not in row)
+    rows = report["stages"]["pairs"]
+    assert {row["precision"] for row in rows} == {"high", "tf32", "bf16"}
+    assert all(row["ok"] and row["ms"] is None for row in rows)
+
+
+@pytest.mark.slow
+def test_the_script_for_gpus_runs_to_its_end_on_a_cpu():
+    stages = on_the_cpu()["stages"]
+    assert all(stages.values())
+    skipped = {row["skipped"] for rows in stages.values() for row in rows if "skipped" in row}
+    assert skipped == {"needs a GPU"}
+    (run,) = stages["tests"]
+    assert run["skips"] > 0 == run["passed"] == run["failures"] == run["errors"]
+
+
+ON_A_PRETENDED_GPU = """
+import sys
+sys.path[:0] = ["benchmarks", "tests"]
+import gpu_checks, gpu_epochs
+from gpu_setting import At
+from pretended import pretended_gpu
+
+with pretended_gpu():
+    for name in ("epochs", "seeds", "peers"):
+        for key, measure in getattr(gpu_epochs, name)(At("cuda:0", True)):
+            print(key, measure())
+    for key, measure in gpu_checks.parts(At("cuda:0", True)):
+        if key["check"] != "gradient of all pairs":  # by Triton
+            print(key, measure())
+"""
+
+
+@pytest.mark.slow
+def test_the_script_for_gpus_measures_graphs_and_streams_on_a_pretended_one():
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_PRETENDED_GPU],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("'replay_us'") == 2
+    assert "'ok': False" not in done.stdout

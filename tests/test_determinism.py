@@ -59,18 +59,3 @@ def test_three_trainings_on_images_have_one_hash(recipe, threads):
     chosen = IMAGE_RECIPES[recipe].override({"epochs": "2"})
     train = lambda: vgae.fit_images(images, recipe=chosen, progress=False)  # noqa: E731
     assert len(hashes(train)) == 1
-
-
-@pytest.mark.gpu
-def test_three_trainings_on_a_gpu_have_one_hash():
-    graph = vgae.load_dataset("stdlib")
-    split = vgae.split_links(graph)
-    chosen = RECIPES["best"].override({"epochs": "20"})
-    options = {"recipe": chosen, "device": "cuda", "deterministic": True, "progress": False}
-
-    def train():
-        result = vgae.fit(graph, split, **options)
-        result.last.update({name: value.cpu() for name, value in result.last.items()})
-        return result
-
-    assert len(hashes(train)) == 1

@@ -112,7 +112,9 @@ class _SampleAndKl(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor, Tensor, None]:
         grad_z, grad_kl = grad_outputs
         mu, scaled, excess = ctx.saved_tensors
         # dz / dlogvar = sigma eps / 2, dKL / dlogvar = (sigma^2 - 1) / 2.

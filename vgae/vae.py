@@ -153,8 +153,9 @@ class VAE(nn.Module):
             target: Target of the decoder: edges, or the images themselves.
             generator: Source of the noise of the sample.
         """
-        q = self.encoder(*inputs)
-        if type(q) is DiagGaussian:  # not a subclass, which may have methods of its own
+        q: Posterior = self.encoder(*inputs)
+        # Not a subclass, which may have methods of its own.
+        if isinstance(q, DiagGaussian) and type(q) is DiagGaussian:
             z, kl = q.rsample_with_kl(generator)
         else:
             z, kl = q.rsample(generator), q.kl().sum()

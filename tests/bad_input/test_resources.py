@@ -247,6 +247,7 @@ def global_state():
         "gradients": torch.is_grad_enabled(),
         "dtype": torch.get_default_dtype(),
         "precision": torch.get_float32_matmul_precision(),
+        "convolutions": torch.backends.cudnn.conv.fp32_precision,
         "filters": list(warnings.filters),
         "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
         "folder": Path.cwd(),

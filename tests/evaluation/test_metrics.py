@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vgae.errors import DataError, NumericalError, UsageError
 from vgae.evaluation.metrics import (
@@ -12,6 +13,7 @@ from vgae.evaluation.metrics import (
     RankScores,
     _counted_scores,
     _resampled,
+    auc_and_ap,
     bootstrap_intervals,
     curves,
     hits_at_k,
@@ -44,6 +46,72 @@ def test_worked_by_hand():
 def test_a_monotone_map_changes_nothing(values):
     scores = torch.tensor(values, dtype=torch.float64)
     assert link_scores(scores / 10, LABELS) == link_scores((scores / 10).sigmoid() * 3, LABELS)
+
+
+# Zeros of both signs are equal, subnormal numbers of the dtype are not.
+TIED = [0.0, -0.0, 1.0, -1.0, 6e-8, 1.2e-7, -6e-8, 1e-45, 3e-45, 5e-324, -5e-324, 3e38, 65504.0]
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+def scores_of_scikit_learn(scores, labels):
+    values = scores.double().numpy()
+    return roc_auc_score(labels, values), average_precision_score(labels, values)
+
+
+@given(
+    st.lists(st.sampled_from(TIED), min_size=1, max_size=12),
+    st.lists(st.sampled_from(TIED), min_size=1, max_size=12),
+    st.sampled_from(DTYPES),
+    st.randoms(use_true_random=False),
+)
+def test_ties_count_as_in_scikit_learn(pos, neg, dtype, random):
+    pairs = [(score, 1) for score in pos] + [(score, 0) for score in neg]
+    random.shuffle(pairs)
+    scores, labels = torch.tensor(pairs, dtype=torch.float64).T
+    scores = scores.clamp(-torch.finfo(dtype).max, torch.finfo(dtype).max).to(dtype)
+    expected = scores_of_scikit_learn(scores, labels)
+    assert link_scores(scores, labels) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "share"), [(torch.float16, 0.5), (torch.float32, 1e-6), (torch.float64, 0.5)]
+)
+def test_a_million_pairs_score_as_in_scikit_learn(dtype, share, generator):
+    """With one link among them too; scores of 16 bits have many ties."""
+    count = 1_000_000
+    labels = torch.zeros(count)
+    labels[: int(share * count)] = 1
+    scores = (torch.randn(count, generator=generator) + labels).to(dtype)
+    expected = scores_of_scikit_learn(scores, labels)
+    assert link_scores(scores, labels) == pytest.approx(expected, rel=1e-12)
+
+
+class Waits(TorchDispatchMode):
+    """Operations for which a GPU is waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name, kwargs = func.name().removeprefix("aten::").split(".")[0], kwargs or {}
+        moves = name == "_to_copy" and "device" in kwargs
+        if moves or name in ("_local_scalar_dense", "nonzero", "masked_select", "equal"):
+            self.names.append(name)
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("labels", [LABELS, LABELS * 2, torch.ones(6)])
+@pytest.mark.parametrize("bad", [0.5, float("nan"), float("-inf")])
+def test_scores_on_a_gpu_are_not_waited_for(labels, bad):
+    """Not even to refuse them: they are NaN then."""
+    scores = torch.tensor([bad, 0.1, 0.2, 0.3, 0.4, 0.6])
+    with Waits() as waits:
+        found = auc_and_ap(scores, labels)
+    assert waits.names == []
+    refused = bad != 0.5 or labels is not LABELS
+    assert found.isnan().tolist() == [refused, refused]
+    assert found.dtype == torch.float64
 
 
 @pytest.mark.parametrize("labels", [torch.ones(3), torch.zeros(3), torch.empty(0)])

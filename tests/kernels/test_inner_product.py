@@ -104,7 +104,9 @@ def test_permuting_the_nodes_changes_nothing(generator):
 def test_edges_that_are_sorted_once_give_the_same():
     z, edge_index, bias = random_case(20)
     pattern = EdgePattern.of(edge_index, 20)
-    sorted_once, given_edges = (value_and_grads(z, e, bias, "tiled") for e in (pattern, edge_index))
+    sorted_once, given_edges = (
+        value_and_grads(z, e, bias, "tiled") for e in (pattern, edge_index)
+    )
     for left, right in zip(sorted_once, given_edges, strict=True):
         assert torch.equal(left, right)
 

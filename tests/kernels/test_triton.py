@@ -1,4 +1,4 @@
-"""The Triton kernel: on a GPU if there is one, else in Triton's interpreter.
+"""The Triton kernel: on a GPU with ``-m gpu``, else in Triton's interpreter.
 
 The interpreter has no products of bfloat16 nor of TF32 and multiplies in float32, whatever the
 precision; the budgets of the lower ones mean something on a GPU only.
@@ -30,6 +30,8 @@ if not CUDA:
 
 from vgae.kernels import _triton  # noqa: E402
 
+# All tests of this file, in a run of those for GPUs.
+pytestmark = [pytest.mark.gpu] if CUDA else []
 DEVICE = "cuda" if CUDA else "cpu"
 # Relative errors of the sum, and of the gradient in the Frobenius norm.
 BUDGETS = {"high": (1e-6, 1e-5), "tf32": (1e-5, 5e-4), "bf16": (1e-4, 4e-3)}

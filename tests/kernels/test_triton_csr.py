@@ -1,4 +1,4 @@
-"""The sparse Triton kernels: on a GPU if there is one, else in Triton's interpreter.
+"""The sparse Triton kernels: on a GPU with ``-m gpu``, else in Triton's interpreter.
 
 The interpreter has small tiles and chunks, so that seventy nodes fill several.
 """
@@ -36,6 +36,8 @@ if not CUDA:
 from vgae.kernels import _triton_csr  # noqa: E402
 from vgae.kernels._triton_csr import csr_product, edge_sweep  # noqa: E402
 
+# All tests of this file, in a run of those for GPUs.
+pytestmark = [pytest.mark.gpu] if CUDA else []
 DEVICE = "cuda" if CUDA else "cpu"
 SIZES = [0, 1, 2, 15, 16, 17, 31, 32, 33, 70]
 WIDTHS = [1, 5, 16, 17, 40]

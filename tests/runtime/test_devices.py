@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from vgae.errors import ResourceError
-from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
+from vgae.runtime.devices import (
+    Compute,
+    convolutions_as_products,
+    deterministic_algorithms,
+    memory_named,
+)
 
 
 def test_a_device_that_is_not_there_is_named():
@@ -24,6 +29,29 @@ def test_the_flag_is_on_meanwhile_if_wanted_and_then_as_before(wanted):
         assert torch.are_deterministic_algorithms_enabled() == (wanted or before)
         raise KeyError
     assert torch.are_deterministic_algorithms_enabled() == before
+
+
+@pytest.fixture
+def products_in_tf32():
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def test_convolutions_are_in_float32_meanwhile():
+    convolution = torch.backends.cudnn.conv
+    before = convolution.fp32_precision
+    assert before == "tf32"  # the default of torch, which products do not have
+    with suppress(KeyError), convolutions_as_products():
+        assert convolution.fp32_precision == "ieee"
+        raise KeyError
+    assert convolution.fp32_precision == before
+
+
+def test_convolutions_may_be_in_tf32_where_products_are(products_in_tf32):
+    with convolutions_as_products():
+        assert torch.backends.cudnn.conv.fp32_precision == "tf32"
 
 
 def allocate(size):
@@ -59,3 +87,13 @@ def test_memory_that_does_not_suffice_is_one_line(work, words):
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="shapes"), memory_named(torch.device("cpu")):
         raise RuntimeError("shapes do not match")
+
+
+@pytest.mark.gpu
+def test_convolutions_on_a_gpu_have_the_errors_of_float32(generator):
+    x = torch.randn(8, 64, 16, 16, generator=generator)
+    layer = torch.nn.Conv2d(64, 64, 3)
+    exact = torch.nn.functional.conv2d(x.double(), layer.weight.double(), layer.bias.double())
+    with convolutions_as_products():
+        found = layer.cuda()(x.cuda())
+    torch.testing.assert_close(found.cpu().double(), exact, rtol=0, atol=1e-5)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vgae.data.images import Images
+from vgae.models.embedding import embed_images
 from vgae.models.images import build_image_model
 from vgae.recipes.images import ImageRecipe
 from vgae.runtime.streams import stream
@@ -104,3 +105,18 @@ def test_without_validation_images_the_last_epoch_is_kept(images):
     result = fit_images(alone, recipe=RECIPE, progress=False)
     assert result.best_epoch == 4
     assert result.history[-1].val_elbo is None
+
+
+def test_convolutions_of_a_training_and_of_its_validation_are_in_float32(images):
+    """Torch's default on a GPU is TF32, with errors of 1e-3."""
+    seen = []
+
+    def note(module, *_):
+        seen.append((module.training, torch.backends.cudnn.conv.fp32_precision))
+
+    model = build_image_model("vae", images.shape, RECIPE, stream(0, "init"))
+    model.encoder.register_forward_hook(note)
+    fit_images(images, model=model, recipe=replace(RECIPE, epochs=1), progress=False)
+    embed_images(model, images.train[:2])
+    assert set(seen) == {(True, "ieee"), (False, "ieee")}
+    assert torch.backends.cudnn.conv.fp32_precision == "tf32"

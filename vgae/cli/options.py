@@ -107,7 +107,11 @@ SplitByTime = Annotated[
     ),
 ]
 CudaGraph = Annotated[
-    bool, typer.Option("--cuda-graph", help="Launch each epoch on a GPU as a whole.")
+    bool | None,
+    typer.Option(
+        "--cuda-graph/--no-cuda-graph",
+        help="Whether an epoch on a GPU is launched as a whole. [default: where possible]",
+    ),
 ]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Same bits each time on a GPU too, or an error.")

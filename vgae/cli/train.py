@@ -38,7 +38,7 @@ def train(
     device: o.Device = "auto",
     pairs: o.Pairs = None,
     max_memory: o.MaxMemory = None,
-    cuda_graph: o.CudaGraph = False,
+    cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
     out: o.NewRun = None,
     overwrite: o.Overwrite = False,

@@ -53,7 +53,7 @@ class BernoulliDecoder(nn.Module):
         logits = self.logits(z)
         check_target(x, logits)
         nats = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
-        return -nats.sum(dim=(-3, -2, -1))
+        return -nats.flatten(start_dim=-3).sum(dim=-1)
 
     def mean(self, z: Tensor) -> Tensor:
         """Return E[x | z], each pixel's probability of being 1, shape ``(*, c, h, w)``."""

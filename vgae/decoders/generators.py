@@ -102,7 +102,7 @@ class MLPGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return g(z) of latent vectors ``(*, d)``, shape ``(*, num_heads, c, h, w)``."""
-        return self.layers(z).unflatten(-1, (self.num_heads, *self.shape))
+        return self.layers(z).view(*z.shape[:-1], self.num_heads, *self.shape)
 
 
 class ConvGenerator(nn.Module):

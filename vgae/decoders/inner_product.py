@@ -138,7 +138,7 @@ class InnerProductDecoder(GraphDecoder):
         Raises:
             DataError: If ``target`` is not valid, or ``"kipf"`` finds no edge in it.
         """
-        masked = None
+        masked, num_masked = None, 0
         if isinstance(target, MaskedLinks):
             target, masked, num_masked = target
         if isinstance(target, Tensor):

@@ -146,9 +146,9 @@ def elbo_terms(
     with evaluating(model):
         for x in _batches(model, pixels, batch_size):
             q = model.encoder(x)
-            log_likelihood.append(_log_likelihood(model, q.rsample(generator), x).cpu())
-            kl.append(q.kl().double().cpu())
-    return ImageTerms(_finite(torch.cat(log_likelihood)), _finite(torch.cat(kl)))
+            log_likelihood.append(_log_likelihood(model, q.rsample(generator), x))
+            kl.append(q.kl().double())
+    return ImageTerms(_finite(torch.cat(log_likelihood).cpu()), _finite(torch.cat(kl).cpu()))
 
 
 def log_marginal(

@@ -1,15 +1,11 @@
 """Metrics of rankings: AUC, AP, their intervals and curves, Hits@k, MRR."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.metrics import (
-    average_precision_score,
-    precision_recall_curve,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import precision_recall_curve, roc_curve
 from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError
@@ -82,8 +78,7 @@ def labelled_scores(scores: Tensor, edge_label: Tensor) -> tuple[np.ndarray, np.
             missing, for which scikit-learn returns 0, 1 or NaN.
         NumericalError: If a score is NaN or infinite.
     """
-    fits = scores.ndim == 1 and scores.shape == edge_label.shape
-    _check_shapes("scores and edge_label must both have shape (P,)", scores, edge_label, fits=fits)
+    _check_labelled(scores, edge_label)
     labels = edge_label.detach().cpu().double().numpy()
     links, non_links = int((labels == 1).sum()), int((labels == 0).sum())
     if others := len(labels) - links - non_links:
@@ -97,19 +92,56 @@ def labelled_scores(scores: Tensor, edge_label: Tensor) -> tuple[np.ndarray, np.
 def link_scores(scores: Tensor, edge_label: Tensor) -> LinkScores:
     """Return AUC and AP of the scores of pairs; only the order of the scores matters.
 
-    Source: ``sklearn.metrics.roc_auc_score`` and ``average_precision_score``.
-
-    Args:
-        scores: Any monotone function of the probability, shape ``(P,)``.
-        edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``.
+    Arguments are those of :func:`auc_and_ap`.
 
     Raises:
-        DataError: If the shapes differ, or a class is missing.
+        DataError: If the shapes differ, a label is neither 0 nor 1, or a class is missing.
         NumericalError: If a score is NaN or infinite.
     """
-    values, labels = labelled_scores(scores, edge_label)
-    auc, ap = roc_auc_score(labels, values), average_precision_score(labels, values)
-    return LinkScores(float(auc), float(ap))
+    found = LinkScores(*auc_and_ap(scores, edge_label).tolist())
+    if math.isnan(found.auc):
+        labelled_scores(scores, edge_label)  # raises
+    return found
+
+
+def auc_and_ap(scores: Tensor, edge_label: Tensor) -> Tensor:
+    r"""Return AUC and AP of the scores of pairs, without waiting for a GPU.
+
+    .. math:: AUC = \frac{1}{PN} \sum_i \Big(\#\{j: n_j < s_i\}
+        + \tfrac{1}{2} \#\{j: n_j = s_i\}\Big), \qquad
+        AP = \frac{1}{P} \sum_i \frac{\#\{k: s_k \ge s_i\}}
+        {\#\{k: s_k \ge s_i\} + \#\{j: n_j \ge s_i\}}
+
+    with :math:`s_i` the scores of the P links and :math:`n_j` those of the N non-links. Equal
+    scores count as in ``sklearn.metrics.roc_auc_score`` and ``average_precision_score``.
+
+    Args:
+        scores: Any monotone function of the probability, shape ``(P + N,)``.
+        edge_label: 1 for a link, 0 for a non-link, on any device, shape ``(P + N,)``.
+
+    Returns:
+        Both, float64 on the device of the scores, shape ``(2,)``. They are NaN if a score is NaN
+        or infinite, a label is neither 0 nor 1, or a class is missing.
+
+    Raises:
+        DataError: If the shapes differ.
+    """
+    _check_labelled(scores, edge_label)
+    scores, edge_label = scores.detach(), edge_label.to(scores.device)
+    is_link = edge_label == 1
+    usable = scores.isfinite() & (is_link | (edge_label == 0))
+    ordered, order = scores.sort()
+    link = is_link[order].long()
+    count, links = len(scores), link.sum()
+    # Of the group of equal scores that a pair is in: all pairs below it, and the links below it.
+    starts = ordered != ordered.roll(1)
+    below = (torch.arange(count, device=scores.device) * starts).cummax(0).values
+    links_below = ((link.cumsum(0) - link) * starts).cummax(0).values
+    # Non-links below links less links below non-links, plus PN: twice the sum of the AUC.
+    pairs = links * (count - links)
+    auc = ((link * below - links_below).sum() + pairs).double() / (2 * pairs)
+    ap = (link * (links - links_below).double() / (count - below)).sum() / links
+    return torch.stack([auc, ap]).where(usable.all() & (pairs > 0), torch.nan)
 
 
 def bootstrap_intervals(
@@ -311,6 +343,11 @@ def rank_scores(ranks: Tensor) -> RankScores:
         raise DataError("RANK_RANGE", f"{rule}, {got}.")
     hits = (float((values <= k).mean()) for k in (1, 10, 50, 100))
     return RankScores(float((1 / values).mean()), *hits)
+
+
+def _check_labelled(scores: Tensor, edge_label: Tensor) -> None:
+    fits = scores.ndim == 1 and scores.shape == edge_label.shape
+    _check_shapes("scores and edge_label must both have shape (P,)", scores, edge_label, fits=fits)
 
 
 def _check_shapes(rule: str, a: Tensor, b: Tensor, *, fits: bool) -> None:

@@ -35,7 +35,10 @@ class Sweep(NamedTuple):
 
 def plus(left: Sweep, right: Sweep, factor: float, wanted: Wanted) -> Sweep:
     """Return ``left + factor * right``, as far as it is wanted."""
-    sums = (torch.add(a, b, alpha=factor) if w else a for a, b, w in zip(left, right, wanted, strict=True))
+    sums = (
+        torch.add(a, b, alpha=factor) if w else a
+        for a, b, w in zip(left, right, wanted, strict=True)
+    )
     return Sweep(*sums)
 
 

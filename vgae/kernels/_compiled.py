@@ -33,12 +33,12 @@ from vgae.kernels._all_pairs import Sweep, Wanted
 
 ROWS = 256  # of a tile
 _STRIP = 1 << 16  # d times the columns of a tile: two strips of z and gradient stay in the cache
-_GROUP = 4  # rows of logits computed at once, and columns of z in registers at once
+GROUP = 4  # rows of logits computed at once, and columns of z in registers at once
 _LINE = 16  # float32 of a cache line
 _IS_POSIX = os.name == "posix"
-_FACTORS = 64  # each at most 2, so that a product stays far below 2^128, the limit of float32
+FACTORS = 64  # each at most 2, so that a product stays far below 2^128, the limit of float32
 
-_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _LOG2E = np.float32(1 / math.log(2))
 _LARGEST = np.float32(126)  # 2^-126 is the smallest normal float32
 # 2^f on [-1/2, 1/2], relative error 8e-8: the polynomial through the Chebyshev nodes.
@@ -55,10 +55,10 @@ def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     """
     num_nodes, width = z.shape
     # Zeros pad both sizes to whole groups; their contribution is subtracted below.
-    rounding = (0, -width % _GROUP, 0, -num_nodes % _GROUP)
+    rounding = (0, -width % GROUP, 0, -num_nodes % GROUP)
     padded = pad(z.detach(), rounding) if any(rounding) else z.detach().contiguous()
     num_padded = padded.shape[0]
-    z_t = padded.new_empty(_apart(padded.shape[1], num_padded))
+    z_t = padded.new_empty(apart(padded.shape[1], num_padded))
     z_t[:, :num_padded] = padded.T
     grad = torch.zeros_like(padded)
     columns = min(max(_STRIP // padded.shape[1] // _LINE, 1) * _LINE, 1024)
@@ -66,7 +66,7 @@ def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     # Each worker has its own gradient of the columns and its own work space. This thread allocates
     # them: a worker that calls torch would start threads of its own and slow down all others.
     grads_t = [torch.zeros_like(z_t) if wanted.grad_z else z_t for _ in range(num_workers)]
-    rooms = padded.new_zeros(num_workers, *_apart(_GROUP + 3, max(columns, ROWS))).numpy()
+    rooms = np.zeros((num_workers, *apart(GROUP + 3, max(columns, ROWS))), np.float32)
     bias_value = np.float32(0 if bias is None else bias.item())  # also the logit of a padded pair
 
     def visit(worker: int) -> tuple[float, float]:
@@ -74,7 +74,7 @@ def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
         arrays = (*(tensor.numpy() for tensor in tensors), rooms[worker])
         return _visit_tiles(arrays, bias_value, columns, worker, num_workers, wanted)
 
-    totals, grad_biases = zip(*_on_threads(visit, num_workers), strict=True)
+    totals, grad_biases = zip(*on_threads(visit, num_workers), strict=True)
     if wanted.grad_z:
         for grad_t in grads_t:
             grad += grad_t[:, :num_padded].T
@@ -88,49 +88,14 @@ def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     )
 
 
-def residuals(
-    blocks: Tensor, bias: Tensor | None, line: tuple[float, float], wanted: Wanted
-) -> Sweep:
-    r"""Sum :math:`\mathrm{softplus}(s) - \beta s - \tfrac{\lambda}{2} s^2` over pairs of blocks.
-
-    Each block of nodes is paired with the next one, on as many threads as torch has.
-
-    Args:
-        blocks: float32, on the CPU, shape ``(K + 1, B, d)`` with B a multiple of 4.
-        bias: Bias of the logits.
-        line: Intercept and slope of the derivative of the quadratic.
-        wanted: Results to compute; the others may have any value.
-    """
-    num_blocks, block, width = blocks.shape
-    z = pad(blocks.view(-1, width), (0, -width % _GROUP)).contiguous()
-    z_t = z.new_empty(_apart(z.shape[1], len(z)))
-    z_t[:, : len(z)] = z.T
-    grad, grad_t = torch.zeros_like(z), torch.zeros_like(z_t)
-    num_workers = min(torch.get_num_threads(), num_blocks - 1)
-    rooms = z.new_zeros(num_workers, *_apart(_GROUP + 3, block)).numpy()
-    arrays = tuple(tensor.numpy() for tensor in (z, z_t, grad, grad_t))
-    numbers = np.float32([0 if bias is None else bias.numpy(), *line])
-
-    def visit(worker: int) -> tuple[float, float]:
-        return _visit_blocks((*arrays, rooms[worker]), block, numbers, worker, num_workers)
-
-    totals, slopes = zip(*_on_threads(visit, num_workers), strict=True)
-    grad += grad_t[:, : len(z)].T
-    return Sweep(
-        z.new_tensor(sum(totals), dtype=torch.float64),
-        grad[:, :width].reshape(blocks.shape),
-        z.new_tensor(sum(slopes), dtype=torch.float64),
-    )
-
-
-def _on_threads(visit: Callable[[int], Any], num_workers: int) -> list[Any]:
+def on_threads(visit: Callable[[int], Any], num_workers: int) -> list[Any]:
     """Call ``visit`` with the number of each worker, on a thread of its own."""
     _stop_idle_threads()
     others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
     return [visit(0), *(other.result() for other in others)]
 
 
-def _apart(rows: int, columns: int) -> tuple[int, int]:
+def apart(rows: int, columns: int) -> tuple[int, int]:
     """Return the shape with enough columns that a row is an odd number of cache lines long.
 
     Rows a multiple of 4096 bytes apart would map to the same few lines of the cache.
@@ -160,7 +125,7 @@ def _stop_idle_threads() -> None:
 
 # Sums in any order and fused products allow vector instructions; NaN and infinity keep their
 # meaning. Loops run over slices: numba would check a computed index for being negative.
-_jit = njit(
+jit = njit(
     cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"}
 )
 
@@ -175,17 +140,17 @@ def _as_float(typing_context: Any, bits: Any) -> Any:  # noqa: ARG001
     return types.float32(types.int32), codegen
 
 
-@_jit
-def _exp_minus_abs(x: Any) -> Any:
+@jit
+def exp_minus_abs(x: Any) -> Any:
     """Return ``exp(-|x|)``, at least 2^-126."""
     t = min(abs(x) * _LOG2E, _LARGEST)
-    n = np.int32(t + _HALF)
+    n = np.int32(t + HALF)
     f = np.float32(n) - t
     power = _C0 + f * (_C1 + f * (_C2 + f * (_C3 + f * (_C4 + f * _C5))))
     return power * _as_float(np.int32((np.int32(127) - n) << np.int32(23)))
 
 
-@_jit
+@jit
 def _visit_tiles(
     arrays: Any, bias: Any, columns: int, worker: int, num_workers: int, wanted: Any
 ) -> tuple[float, float]:
@@ -197,7 +162,7 @@ def _visit_tiles(
     z, z_t, grad, grad_t, room = arrays
     num_nodes = z.shape[0]
     value, grad_z, grad_bias = wanted
-    s, lanes = room[:_GROUP], room[_GROUP:]
+    s, lanes = room[:GROUP], room[GROUP:]
     sums = np.zeros((3, room.shape[1]), np.float64)
     total, total_p = 0.0, 0.0
     for block in range(-(-num_nodes // ROWS)):
@@ -209,17 +174,17 @@ def _visit_tiles(
             diagonal = left == top
             right = bottom if diagonal else min(left + columns, num_nodes)
             width = right - left
-            for i in range(top, bottom, _GROUP):
-                _logits(z, z_t, i, left, right, bias, s)
+            for i in range(top, bottom, GROUP):
+                logits(z, z_t, i, left, right, bias, s)
                 _activate(s, lanes, width, value, grad_z or grad_bias)
                 if grad_bias:
                     _add_probabilities(s, lanes, width)
                 if grad_z:
-                    _row_gradient(z_t, grad, i, left, right, s)
+                    row_gradient(z_t, grad, i, left, right, s)
                     if not diagonal:
-                        _column_gradient(z, grad_t, i, left, right, s)
-                if (i + _GROUP - top) % _FACTORS == 0 or i + _GROUP == bottom:
-                    _flush(lanes, sums, width)
+                        column_gradient(z, grad_t, i, left, right, s)
+                if (i + GROUP - top) % FACTORS == 0 or i + GROUP == bottom:
+                    flush(lanes, sums, width)
             # The tile on the diagonal holds both (i, j) and (j, i); the others count twice.
             weight = 1 if diagonal else 2
             for v in range(width):
@@ -230,58 +195,8 @@ def _visit_tiles(
     return total, total_p
 
 
-@_jit
-def _visit_blocks(
-    arrays: Any, block: int, numbers: Any, worker: int, num_workers: int
-) -> tuple[float, float]:
-    """Visit one worker's pairs of blocks; return its parts of the value and of the slopes."""
-    z, z_t, grad, grad_t, room = arrays
-    s, lanes = room[:_GROUP], room[_GROUP:]
-    sums = np.zeros((3, room.shape[1]), np.float64)
-    bias, intercept, slope = numbers
-    total, total_slope = 0.0, 0.0
-    num_pairs = z.shape[0] // block - 1
-    for pair in range(worker * num_pairs // num_workers, (worker + 1) * num_pairs // num_workers):
-        top, left, right = pair * block, (pair + 1) * block, (pair + 2) * block
-        for i in range(top, left, _GROUP):
-            _logits(z, z_t, i, left, right, bias, s)
-            total -= _subtract_line(s, lanes, block, intercept, slope)
-            _row_gradient(z_t, grad, i, left, right, s)
-            _column_gradient(z, grad_t, i, left, right, s)
-            if (i + _GROUP - top) % _FACTORS == 0 or i + _GROUP == left:
-                _flush(lanes, sums, block)
-        for v in range(block):
-            total += math.log1p(sums[0, v]) + sums[1, v]
-            total_slope += sums[2, v]
-        sums[:, :block] = 0
-    return total, total_slope
-
-
-@_jit
-def _subtract_line(s: Any, lanes: Any, width: int, intercept: Any, slope: Any) -> float:
-    """Turn logits into probabilities minus the line; return the sum of the quadratic."""
-    product, positive, added = lanes[0, :width], lanes[1, :width], lanes[2, :width]
-    subtracted = 0.0
-    for row in range(_GROUP):
-        r = s[row, :width]
-        quadratic = _ZERO
-        for v in range(width):
-            x = r[v]
-            e = _exp_minus_abs(x)
-            p = _ONE / (_ONE + e)
-            residual = (p if x >= _ZERO else e * p) - (intercept + slope * x)
-            r[v] = residual
-            added[v] += residual
-            q = product[v]
-            product[v] = q + (e + q * e)
-            positive[v] += _ZERO if x < _ZERO else x  # NaN stays NaN
-            quadratic += x * (intercept + _HALF * slope * x)
-        subtracted += np.float64(quadratic)
-    return subtracted
-
-
-@_jit
-def _logits(z: Any, z_t: Any, i: int, left: int, right: int, bias: Any, s: Any) -> None:
+@jit
+def logits(z: Any, z_t: Any, i: int, left: int, right: int, bias: Any, s: Any) -> None:
     """Put the logits of rows i to i + 3 and some columns into ``s``."""
     w = right - left
     s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
@@ -302,37 +217,37 @@ def _logits(z: Any, z_t: Any, i: int, left: int, right: int, bias: Any, s: Any) 
             s3[v] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
 
 
-@_jit
+@jit
 def _activate(s: Any, lanes: Any, width: int, value: bool, grad: bool) -> None:  # noqa: FBT001
     """Turn logits into probabilities, and multiply the factors of softplus into the lanes."""
     product, positive = lanes[0, :width], lanes[1, :width]
-    for row in range(_GROUP):
+    for row in range(GROUP):
         r = s[row, :width]
         if value and grad:
             for v in range(width):
                 x = r[v]
-                e = _exp_minus_abs(x)
-                p = _ONE / (_ONE + e)
-                r[v] = p if x >= _ZERO else e * p
+                e = exp_minus_abs(x)
+                p = ONE / (ONE + e)
+                r[v] = p if x >= ZERO else e * p
                 q = product[v]
                 product[v] = q + (e + q * e)
-                positive[v] += _ZERO if x < _ZERO else x  # NaN stays NaN
+                positive[v] += ZERO if x < ZERO else x  # NaN stays NaN
         elif value:
             for v in range(width):
                 x = r[v]
-                e = _exp_minus_abs(x)
+                e = exp_minus_abs(x)
                 q = product[v]
                 product[v] = q + (e + q * e)
-                positive[v] += _ZERO if x < _ZERO else x
+                positive[v] += ZERO if x < ZERO else x
         elif grad:
             for v in range(width):
                 x = r[v]
-                e = _exp_minus_abs(x)
-                p = _ONE / (_ONE + e)
-                r[v] = p if x >= _ZERO else e * p
+                e = exp_minus_abs(x)
+                p = ONE / (ONE + e)
+                r[v] = p if x >= ZERO else e * p
 
 
-@_jit
+@jit
 def _add_probabilities(s: Any, lanes: Any, width: int) -> None:
     """Add the probabilities to their lane."""
     s0, s1, s2, s3 = s[0, :width], s[1, :width], s[2, :width], s[3, :width]
@@ -341,16 +256,16 @@ def _add_probabilities(s: Any, lanes: Any, width: int) -> None:
         added[v] += (s0[v] + s1[v]) + (s2[v] + s3[v])
 
 
-@_jit
-def _row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) -> None:
+@jit
+def row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) -> None:
     """Add ``p @ z`` of a tile to rows i to i + 3 of the gradient."""
     w = right - left
     s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
     for k in range(0, z_t.shape[0], 4):
         t0, t1 = z_t[k, left:right], z_t[k + 1, left:right]
         t2, t3 = z_t[k + 2, left:right], z_t[k + 3, left:right]
-        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = _ZERO
-        c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = _ZERO
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = ZERO
+        c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = ZERO
         for v in range(w):
             x0, x1, x2, x3 = t0[v], t1[v], t2[v], t3[v]
             p = s0[v]
@@ -367,7 +282,7 @@ def _row_gradient(z_t: Any, grad: Any, i: int, left: int, right: int, s: Any) ->
         _add_four(grad[i + 3], k, d0, d1, d2, d3)
 
 
-@_jit
+@jit
 def _add_four(row: Any, k: int, x0: Any, x1: Any, x2: Any, x3: Any) -> None:
     row[k] += x0
     row[k + 1] += x1
@@ -375,8 +290,8 @@ def _add_four(row: Any, k: int, x0: Any, x1: Any, x2: Any, x3: Any) -> None:
     row[k + 3] += x3
 
 
-@_jit
-def _column_gradient(z: Any, grad_t: Any, i: int, left: int, right: int, s: Any) -> None:
+@jit
+def column_gradient(z: Any, grad_t: Any, i: int, left: int, right: int, s: Any) -> None:
     """Add ``p.T @ z`` of a tile, whose rows are i to i + 3, to some columns of the transpose."""
     w = right - left
     s0, s1, s2, s3 = s[0, :w], s[1, :w], s[2, :w], s[3, :w]
@@ -395,8 +310,8 @@ def _column_gradient(z: Any, grad_t: Any, i: int, left: int, right: int, s: Any)
             u3[v] += a3 * p0 + b3 * p1 + c3 * p2 + d3 * p3
 
 
-@_jit
-def _flush(lanes: Any, sums: Any, width: int) -> None:
+@jit
+def flush(lanes: Any, sums: Any, width: int) -> None:
     """Move the float32 lanes to the float64 sums; products are stored minus one."""
     for v in range(width):
         q, factor = sums[0, v], np.float64(lanes[0, v])

@@ -74,7 +74,7 @@ def sweep(
     # The first block also follows the last one.
     blocks = z.index_select(0, torch.cat([order, order[:block]]))
     blocks = blocks.view(num_blocks + 1, block, width)
-    exact, line = _exact_part(z, bias, wanted, control_variate=control_variate)
+    exact, line = _exact_part(z, bias, control_variate=control_variate)
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
     drawn = _residuals(blocks, bias, line, wanted, step)
     if wanted.grad_z:
@@ -103,7 +103,7 @@ def _residuals(
     is_large = num_pairs * block >= _FEWEST and block % 4 == 0 and blocks.dtype == torch.float32
     if is_large and works("compiled", blocks.device):
         # Imported on first use, as it loads a compiler.
-        return import_module("vgae.kernels._compiled").residuals(blocks, bias, line, wanted)
+        return import_module("vgae.kernels._compiled_blocks").residuals(blocks, bias, line)
     grad = torch.zeros_like(blocks)
     total, slopes = blocks.new_zeros(2, dtype=torch.float64)
     # All steps reuse the buffers: allocating large ones each time is slow.
@@ -123,7 +123,7 @@ def _residuals(
         if wanted.grad_bias:
             slopes += residual.sum(dtype=torch.float64)
         if wanted.value:
-            total += _cost(*(x.view(-1, block) for x in (s, p, residual)), line)
+            total += _cost(s.view(-1, block), p.view(-1, block), residual.view(-1, block), line)
     return Sweep(total, grad, slopes)
 
 
@@ -138,7 +138,7 @@ def _cost(s: Tensor, p: Tensor, work: Tensor, line: tuple[Scalar, Scalar]) -> Te
 
 
 def _exact_part(
-    z: Tensor, bias: Tensor | None, wanted: Wanted, *, control_variate: bool
+    z: Tensor, bias: Tensor | None, *, control_variate: bool
 ) -> tuple[Sweep, tuple[Scalar, Scalar]]:
     r"""Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs.
 
@@ -151,7 +151,7 @@ def _exact_part(
     num_pairs, z_sum, gram = len(z) ** 2, z.sum(0), z.T @ z
     # Sums of t and of its square.
     first, second = (_scalar(x.dot(x)) for x in (z_sum.double(), gram.double().view(-1)))
-    b = 0.0 if bias is None else _scalar(bias.double())
+    b = 0.0 if bias is None else _scalar(bias)
     line = _best_line(first / num_pairs, second / num_pairs, b) if control_variate else (0.0, 0.0)
     intercept, slope = line
     at_zero = intercept + slope * b
@@ -160,14 +160,13 @@ def _exact_part(
     self_s = self_s if bias is None else self_s + bias
     self_line = self_s * slope + intercept
     residual = torch.sigmoid(self_s) - self_line
-    if wanted.value:
-        cost = torch.addcmul(softplus(self_s), self_s, self_line + intercept, value=-0.5)
-        total = cost.sum(dtype=torch.float64) + total
+    cost = torch.addcmul(softplus(self_s), self_s, self_line + intercept, value=-0.5)
+    total = cost.sum(dtype=torch.float64) + total
     # Both t_ij and t_ji contain z_i, hence the factor two.
     grad_z = torch.addmm(z_sum * at_zero, z, gram * slope, beta=2, alpha=2)
     grad_z.addcmul_(residual[:, None], z, value=2)
     grad_bias = residual.sum(dtype=torch.float64) + (at_zero * num_pairs + slope * first)
-    return Sweep(torch.as_tensor(total), grad_z, grad_bias), line
+    return Sweep(total, grad_z, grad_bias), line
 
 
 def _scalar(x: Tensor) -> Scalar:

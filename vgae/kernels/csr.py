@@ -21,7 +21,8 @@ def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, ...]
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(crow, col, values, shape, check_invariants=False)
+        options = {"device": values.device, "check_invariants": False}
+        return torch.sparse_csr_tensor(crow, col, values, shape, **options)
 
 
 def scipy_csr(matrix: Tensor) -> sp.csr_array:

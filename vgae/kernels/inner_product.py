@@ -90,8 +90,8 @@ def pair_loss(
         raise ValueError(f"z must have {pattern.num_nodes} rows, one per node, got {len(z)}.")
     z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
     bias = None if bias is None else bias.to(z.dtype)
-    needs_grad = (t is not None and t.requires_grad for t in (z, bias))
-    wanted = Wanted(True, *(needs and torch.is_grad_enabled() for needs in needs_grad))
+    needs = (t is not None and t.requires_grad and torch.is_grad_enabled() for t in (z, bias))
+    wanted = Wanted(True, *needs)  # noqa: FBT003
     with torch.autocast(z.device.type, enabled=False), torch.no_grad():
         # The entries are among all pairs, too; there they are taken out again.
         found = _edges.sweep(z, bias, pattern[:2], weight.to(z.dtype), non_edge_weight, wanted)
@@ -133,10 +133,14 @@ def inner_product_nll(
     _check_shape(z)
     is_sorted = isinstance(edge_index, EdgePattern)
     pattern = edge_index if is_sorted else EdgePattern.of(edge_index, len(z))
-    ones = torch.ones(pattern.num_edges, device=z.device)
-    edges = pattern.values(ones if edge_weight is None else edge_weight, 0.0)
-    parts = ((edges, 0.0), (torch.zeros_like(edges), 1.0), (pattern.is_loop, 0.0))
-    return PairNll(*(pair_loss(z, pattern, *part, bias, **options) for part in parts))
+    if edge_weight is None:
+        edge_weight = torch.ones(pattern.num_edges, device=z.device)
+    edges, selves = pattern.values(edge_weight, 0.0), pattern.is_loop
+
+    def cost(weight: Tensor, non_edge_weight: float) -> Tensor:
+        return pair_loss(z, pattern, weight, non_edge_weight, bias, **options)
+
+    return PairNll(cost(edges, 0.0), cost(torch.zeros_like(edges), 1.0), cost(selves, 0.0))
 
 
 def _check_shape(z: Tensor) -> None:
@@ -150,7 +154,7 @@ def _chosen_sweep(
     """Return the implementation of the sum over all pairs."""
     if sampled is not None:
         return partial(_sampled.sweep, sampled=sampled)
-    impl = chosen_impl(impl, *z.shape, z.device, z.dtype)
+    impl = chosen_impl(impl, len(z), z.shape[1], z.device, z.dtype)
     if impl == "dense":
         return _dense_sweep
     # Imported on first use: "compiled" and "triton" load a compiler.

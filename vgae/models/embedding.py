@@ -11,6 +11,7 @@ from vgae.encoders import GraphEncoder
 from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
+from vgae.runtime.devices import convolutions_as_products
 from vgae.vae import VAE, Encoder, Posterior
 
 
@@ -121,11 +122,14 @@ def input_names(graph: Graph) -> tuple[str, ...]:
 
 @contextmanager
 def evaluating(model: VAE) -> Iterator[None]:
-    """Switch dropout and gradients off, and restore the mode of the model at the end."""
+    """Switch dropout and gradients off, and restore the mode of the model at the end.
+
+    Convolutions are as precise as in the training.
+    """
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), convolutions_as_products():
             yield
     finally:
         model.train(was_training)

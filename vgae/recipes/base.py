@@ -28,7 +28,7 @@ class Training:
         beta: Weight of the KL divergence.
         warmup: Number of epochs over which beta rises linearly from 0.
         average: Whether the model is the average of the weights over the later epochs; see
-            :func:`vgae.training.averaging.averaged`.
+            :class:`vgae.training.averaging.AveragedWeights`.
         keep: Epoch whose weights become the model: the ``best`` one on the validation data, or the
             ``last``.
         patience: Number of epochs without a better validation score after which training stops;

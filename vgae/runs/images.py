@@ -65,7 +65,7 @@ class ImageRuns(RunKind[ImageRun]):
     name, title, model = "images", "images", "vae"
     keys: ClassVar = {"images": dict, "model": str, "recipe": dict, "seed": int}
     recipe, run = ImageRecipe, ImageRun
-    options = ("samples",)
+    options = ("samples", "cuda_graph")
     files: ClassVar = files_with(
         {
             "metrics.json": "ELBO, log p(x), active dimensions",

@@ -1,4 +1,4 @@
-"""Device selection, deterministic mode, out-of-memory errors."""
+"""Device selection, deterministic mode, precision of convolutions, out-of-memory errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +15,25 @@ class Compute:
 
     Functions with an argument ``device`` take one, or the name of a device alone.
 
+    On a GPU, matrix products and convolutions are in float32 unless the caller has allowed TF32
+    for products, as ``torch.set_float32_matmul_precision("high")`` does; see
+    :func:`convolutions_as_products`. The exact loss of a graph has a precision of its own, a
+    setting of its recipe.
+
     Attributes:
         device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         max_bytes: Most memory that a graph model may take; all that is free if ``None``.
         cuda_graph: Record an epoch on a GPU once and launch it as a whole; on small graphs
-            several times faster. Nothing in the model may wait for the GPU.
+            several times faster. ``None`` does so for the models of this package, where that is
+            possible. In a model of your own nothing may wait for the GPU or change from epoch to
+            epoch but its tensors.
         deterministic: Same bits each time on a GPU too, or an error; slower. A CPU always gives
             the same bits.
     """
 
     device: str = "auto"
     max_bytes: int | None = None
-    cuda_graph: bool = False
+    cuda_graph: bool | None = None
     deterministic: bool = False
 
     @classmethod
@@ -72,6 +79,23 @@ def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@contextmanager
+def convolutions_as_products() -> Iterator[None]:
+    """Run convolutions on a GPU as precisely as matrix products; restore the setting afterwards.
+
+    By default torch computes products in float32, but convolutions and their gradients in TF32,
+    with a relative error of 1e-3. Where products may be in TF32, convolutions keep their setting.
+    """
+    convolution = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+    before = convolution.fp32_precision
+    if torch.backends.cuda.matmul.fp32_precision != "tf32":
+        convolution.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolution.fp32_precision = before
 
 
 @contextmanager

@@ -1,51 +1,75 @@
-"""A training step that is recorded as a CUDA graph and replayed."""
+"""A function on a GPU that is recorded as a CUDA graph and replayed."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-Step = Callable[[], tuple[Tensor, ...]]
-_ORDINARY = 3  # calls before the recording: kernels are compiled and tuned, moments allocated
+log = logging.getLogger(__name__)
+
+_ORDINARY = 3  # calls before the recording: kernels are compiled, moments allocated
 
 
 class Replayed:
-    """Step on a GPU that is one launch instead of one per kernel.
+    """Function on a GPU that becomes one launch instead of one per kernel.
 
-    A step on a small graph has dozens of kernels that run for microseconds each: to launch them
-    takes longer than to run them. The first three calls run as usual, the fourth is recorded, and
-    all from then on are replays of it: same tensors, new random numbers.
+    A training step on a small graph has dozens of kernels that run for microseconds each: to
+    launch them takes longer than to run them. The first three calls run as usual, the fourth is
+    recorded, and all from then on are replays of it: same tensors, new random numbers. If it
+    cannot be recorded, a warning says why, and all calls run as usual.
 
     Args:
-        step: Function that takes one step and returns tensors. Its shapes never change, it never
-            waits for the device, and its optimizer was made with ``capturable=True``.
-        generators: All generators that the step draws from, on the device.
-        device: Device of the step.
+        function: Function without arguments that returns a tensor. Its shapes and what it reads
+            never change, it never waits for the device, and its optimizer, if it takes a step,
+            was made with ``capturable=True``.
+        generators: All generators that it draws from, on the device.
+        device: Device of the function.
     """
 
     def __init__(
-        self, step: Step, generators: Sequence[torch.Generator], device: torch.device
+        self,
+        function: Callable[[], Tensor],
+        generators: Sequence[torch.Generator],
+        device: torch.device,
     ) -> None:
-        self.step, self.device, self.calls = step, device, 0
-        self.graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            self.graph.register_generator_state(generator)
-        self.stream = torch.cuda.Stream(device)
-        self.results: tuple[Tensor, ...] = ()
+        self.function, self.generators, self.device = function, generators, device
+        self.calls, self.result = 0, torch.empty(0)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        with torch.cuda.device(device):
+            self.stream = torch.cuda.Stream()
 
-    def __call__(self) -> tuple[Tensor, ...]:
-        """Take a step; return copies of its results, which no later step overwrites."""
+    def __call__(self) -> Tensor:
+        """Call the function; return a copy of its result, which no later call overwrites."""
         self.calls += 1
         with torch.cuda.device(self.device):
-            if self.calls <= _ORDINARY:
-                # On the stream of the recording, as gradients of leaves are bound to one.
-                self.stream.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(self.stream):
-                    results = self.step()
-                torch.cuda.current_stream().wait_stream(self.stream)
-                return results
             if self.calls == _ORDINARY + 1:
-                with torch.cuda.graph(self.graph, stream=self.stream):
-                    self.results = self.step()
-            self.graph.replay()
-            return tuple(result.clone() for result in self.results)
+                self._record()
+            if self.graph is not None:
+                self.graph.replay()
+                return self.result.clone()
+            # On the stream of the recording, as gradients of leaves are bound to one.
+            self.stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self.stream):
+                result = self.function()
+            torch.cuda.current_stream().wait_stream(self.stream)
+            return result
+
+    def _record(self) -> None:
+        states = [generator.get_state() for generator in self.generators]
+        graph = torch.cuda.CUDAGraph()
+        for generator in self.generators:
+            graph.register_generator_state(generator)
+        try:
+            with torch.cuda.graph(graph, stream=self.stream):
+                self.result = self.function()
+        except RuntimeError as error:  # what torch raises for anything that cannot be recorded
+            reason = str(error).splitlines()[0].rstrip(".")
+            log.warning("no CUDA graph, each operation is launched by itself: %s", reason)
+            for generator, state in zip(self.generators, states, strict=True):
+                # The generator may still be in the state of a recording.
+                fresh = torch.Generator(self.device)
+                generator.graphsafe_set_state(fresh.graphsafe_get_state())
+                generator.set_state(state)
+        else:
+            self.graph = graph

@@ -22,6 +22,8 @@ from vgae.training.own_model import check_model
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.vae import VAE
 
+_STEPS = 2000  # of an epoch that is recorded as one CUDA graph
+
 
 class ImageBatches:
     """Batches of all images, in a new order in each epoch.
@@ -87,7 +89,8 @@ def fit_images(
         recipe: Settings, such as :data:`vgae.recipes.images.KINGMA2013`; those of
             :func:`vgae.recipes.images.default_recipe` if not given.
         seed: Seed of the initial weights, noise, order of the images and drawn pixels.
-        device: As for :func:`vgae.fit`, without CUDA graphs.
+        device: As for :func:`vgae.fit`, without CUDA graphs. On a GPU, products and convolutions
+            are in float32; see :class:`vgae.runtime.devices.Compute`.
         on_row: Called with each row of the history.
         progress: As for :func:`vgae.fit`.
         checkpoints: As for :func:`vgae.fit`.
@@ -99,8 +102,7 @@ def fit_images(
         DataError: If there are no images to train on.
         ResourceError: If the device is not there.
         NumericalError: If the loss is no longer finite.
-        UsageError: If ``device`` asks for a CUDA graph, ``model`` is no :class:`~vgae.VAE`, or
-            its encoder returns no posterior.
+        UsageError: If ``model`` is no :class:`~vgae.VAE`, or its encoder returns no posterior.
     """
     prepared = prepare(images, model=model, recipe=recipe, seed=seed, device=device)
     return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
@@ -120,8 +122,6 @@ def prepare(
     if len(images.train) == 0:
         raise DataError("NO_IMAGES", f"{images.name} has no image to train on.")
     compute = Compute.of(device)
-    if compute.cuda_graph:
-        raise UsageError("CUDA_GRAPH", "cuda_graph is for graphs: batches of images vary in size.")
     recipe = recipe or default_recipe(len(images.train))
     if not isinstance(recipe, ImageRecipe):
         message = f"recipe must be one of vgae.recipes.images, got {recipe!r:.60}."
@@ -141,6 +141,7 @@ def prepare(
         num_items=len(pixels),
         steps=ImageBatches(recipe.batch_size, order, draw=recipe.binarize == "dynamic"),
         evaluate=partial(_mean_elbo, images=val, seed=seed) if len(val) else None,
+        recordable=("epoch",) if named and len(pixels) <= _STEPS * recipe.batch_size else (),
     )
     return PreparedTraining(
         model=model,
@@ -153,8 +154,8 @@ def prepare(
     )
 
 
-def _mean_elbo(model: VAE, *, images: Tensor, seed: int) -> dict[str, float]:
+def _mean_elbo(model: VAE, *, images: Tensor, seed: int) -> dict[str, Tensor]:
     """Estimate the ELBO of the validation images, always with the same noise."""
     noise = stream(seed, "evaluation", images.device)
     log_likelihood, kl = elbo_terms(model, images, generator=noise)
-    return {"val_elbo": float((log_likelihood - kl).mean())}
+    return {"val_elbo": (log_likelihood - kl).mean()}

@@ -13,9 +13,11 @@ from torch import Tensor
 from vgae.decoders import GraphDecoder
 from vgae.encoders import feature_scale
 from vgae.errors import UsageError, VgaeError
-from vgae.evaluation.metrics import link_scores
+from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.graph import Graph, both_directions
 from vgae.graphs.split import LinkSplit, check_kinds
+from vgae.kernels import SparseOperator
+from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating, input_names
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.recipes import PAPER, Recipe, for_graph
@@ -30,6 +32,7 @@ from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
 
+_PREPARED = (SparseOperator, EdgePattern)
 _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
 
@@ -127,8 +130,10 @@ def prepare(
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     _tell_unused(settings, model, given, named=named)
-    pairs = split.val.edge_label_index.to(torch_device)
-    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=split.val.edge_label)
+    pairs, labels = (
+        t.to(torch_device) for t in (split.val.edge_label_index, split.val.edge_label)
+    )
+    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
     problem = Problem(
         inputs,
         _target(model, graph, split, torch_device, weighted=recipe.weighted),
@@ -136,6 +141,8 @@ def prepare(
         num_items=graph.num_nodes**2,
         steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
         evaluate=score if split.val.pos.shape[1] else None,
+        # Edges in any other form may be as many as the masks leave.
+        recordable=("epoch", "evaluation") if named and type(inputs[1]) in _PREPARED else (),
     )
     prepared = PreparedTraining(
         model=model,
@@ -220,15 +227,15 @@ def _logits(model: VAE, inputs: Sequence[Any], pairs: Tensor) -> Tensor:
 
 def _link_scores(
     model: VAE, *, inputs: Sequence[Any], pairs: Tensor, labels: Tensor
-) -> dict[str, float]:
-    """Score the validation links."""
-    scores = link_scores(_logits(model, inputs, pairs), labels)
-    return {"val_auc": scores.auc, "val_ap": scores.ap}
+) -> dict[str, Tensor]:
+    """Score the validation links, without waiting for a GPU."""
+    auc, ap = auc_and_ap(_logits(model, inputs, pairs), labels)
+    return {"val_auc": auc, "val_ap": ap}
 
 
 def _target(
     model: VAE, graph: Graph, split: LinkSplit, device: torch.device, *, weighted: bool
-) -> Tensor:
+) -> Any:
     """Return the target of the decoder, in its fastest form."""
     edge_index = split.message_edge_index.to(device)
     weight = graph.weights_of(split.message_edge_index) if weighted else None

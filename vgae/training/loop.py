@@ -41,6 +41,7 @@ def epochs(
     num_items: int = 1,
     generator: torch.Generator | None = None,
     steps: Steps | None = None,
+    after: Callable[[], object] | None = None,
 ) -> Iterator[Epoch]:
     """Train without end, one full pass per iteration; the caller's loop is the callback.
 
@@ -60,12 +61,13 @@ def epochs(
             instead, one step of the optimizer each, such as a
             :class:`vgae.training.masking.LinkMasking` or
             :class:`vgae.training.images.ImageBatches`.
+        after: Called at the end of each epoch, as part of it, such as for an average of weights.
 
     Yields:
         The epoch, after its steps.
     """
 
-    def epoch(weight: float) -> tuple[Tensor, ...]:
+    def epoch(weight: float) -> Tensor:
         pairs = [(inputs, target)] if steps is None else steps(inputs, target)
         divisor, done = -num_items / len(pairs), []
         for given, wanted in pairs:
@@ -74,12 +76,14 @@ def epochs(
             loss = terms.elbo(weight) / divisor
             loss.backward()
             optimizer.step()
-            done.append(torch.stack([loss.detach(), terms.log_likelihood.detach(), terms.kl]))
-        if len(done) > 1:
-            done = [torch.stack(done).sum(0)]
-            done[0][0] /= len(pairs)
-        loss, log_likelihood, kl = done[0].detach()
-        return loss, -log_likelihood, kl
+            done.append(torch.stack([loss, terms.log_likelihood.neg(), terms.kl]).detach())
+        if after is not None:
+            after()
+        if len(done) == 1:
+            return done[0]
+        total = torch.stack(done).sum(0)
+        total[0] /= len(pairs)
+        return total
 
     weight = beta if callable(beta) else lambda _: beta
     replayed, device = None, parameter_like(model).device

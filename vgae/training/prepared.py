@@ -5,12 +5,12 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,22 @@ from torch import Tensor, nn
 from vgae.errors import NumericalError, UsageError
 from vgae.models.embedding import evaluating, parameter_like
 from vgae.recipes.base import Training
-from vgae.runtime.devices import Compute, deterministic_algorithms, memory_named
+from vgae.runtime.devices import (
+    Compute,
+    convolutions_as_products,
+    deterministic_algorithms,
+    memory_named,
+)
 from vgae.runtime.progress import showing
 from vgae.runtime.signals import ended_by_signals
 from vgae.runtime.streams import seeded_torch, stream
-from vgae.training.averaging import averaged
+from vgae.training.averaging import AveragedWeights
 from vgae.training.checkpoint import Checkpoints
+from vgae.training.cuda_graph import Replayed
 from vgae.training.history import HistoryRow, row_text
 from vgae.training.identity import model_identity
 from vgae.training.loop import Epoch, Steps, epochs
+from vgae.training.optimizers import optimizer_for
 from vgae.training.plan import Plan
 from vgae.training.state import TrainingState, named_generators
 from vgae.vae import VAE
@@ -34,7 +41,7 @@ from vgae.vae import VAE
 log = logging.getLogger(__name__)
 
 OnRow = Callable[[HistoryRow], object]
-Evaluate = Callable[[VAE], dict[str, float]]
+Evaluate = Callable[[VAE], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,8 +86,11 @@ class Problem:
         target: Target of the decoder.
         num_items: Divisor of the summed ELBO in the loss.
         steps: Pairs of inputs and target of each step; see :func:`vgae.epochs`.
+        recordable: Which of ``"epoch"`` and ``"evaluation"`` are the same operations each time, as
+            far as is known, so that they can be recorded as a CUDA graph.
         evaluate: Scores of a model on the validation data, the higher the better: fields of
-            :class:`vgae.training.history.HistoryRow`. ``None`` without validation data.
+            :class:`vgae.training.history.HistoryRow`, tensors of shape ``()`` that are not yet
+            fetched from a GPU. ``None`` without validation data.
     """
 
     inputs: Sequence[Any]
@@ -88,6 +98,7 @@ class Problem:
     num_items: int
     steps: Steps | None = None
     evaluate: Evaluate | None = None
+    recordable: Collection[str] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -127,6 +138,18 @@ class PreparedTraining:
         if self.compute.cuda_graph and changes:
             raise UsageError("CUDA_GRAPH", "cuda_graph takes neither a warmup nor adagrad.")
 
+    def records(self, what: str) -> bool:
+        """Return whether ``"epoch"`` or ``"evaluation"`` is recorded as a CUDA graph."""
+        chosen = self.compute.cuda_graph
+        if self.device.type != "cuda" or chosen is False:
+            return False
+        if self.recipe.warmup or self.recipe.optimizer == "adagrad":
+            log.info("no CUDA graph: a warmup or adagrad changes from epoch to epoch")
+            return False
+        if what == "evaluation":
+            return what in self.problem.recordable and self.problem.evaluate is not None
+        return what in self.problem.recordable or chosen is True
+
     @property
     def device(self) -> torch.device:
         """Device of the model."""
@@ -161,12 +184,15 @@ class PreparedTraining:
         model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
         kept = None if checkpoints is None else self._checkpoints(checkpoints)
         trainer = _Trainer(model, problem.evaluate, recipe, on_row, self.remedy)
-        optimizer = _optimizer(model, recipe, capturable=self.compute.cuda_graph)
+        if self.records("evaluation"):
+            trainer.record(device)
+        optimizer = optimizer_for(model, recipe, capturable=self.records("epoch"))
         noise = stream(self.seed, "noise", device)
         with (
             memory_named(device),
             nullcontext() if kept is None else kept.locked(),
             deterministic_algorithms(wanted=self.compute.deterministic),
+            convolutions_as_products(),
             showing(recipe.epochs, "epochs", wanted=progress) as show,
             seeded_torch(self.seed, device) as of_torch,
             _drawing_from(model.encoder, stream(self.seed, "dropout", device)),
@@ -190,6 +216,7 @@ class PreparedTraining:
                 num_items=problem.num_items,
                 generator=noise,
                 steps=problem.steps,
+                after=trainer.average and partial(trainer.average.update, model),
             )
             text = partial(row_text, trainer.history, problem.num_items)
             for epoch in islice(loop, 0 if trainer.stopped else max(recipe.epochs - done, 0)):
@@ -233,19 +260,6 @@ def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:
     return 0.0 if found is None else state.restore(found)
 
 
-def _optimizer(model: VAE, recipe: Training, *, capturable: bool) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
-    # Checkpoints number the parameters, in the order in which the state dict names them.
-    stored = model.state_dict(keep_vars=True).values()
-    parameters = {id(p): p for p in (*stored, *model.parameters()) if isinstance(p, nn.Parameter)}
-    if recipe.optimizer == "adam":
-        options |= {"fused": True, "capturable": capturable}
-        return torch.optim.Adam(parameters.values(), **options)
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters.values(), capturable=capturable, **options)
-    return torch.optim.Adagrad(parameters.values(), **options)
-
-
 class _Trainer:
     """State between epochs: history, best weights, patience."""
 
@@ -259,9 +273,9 @@ class _Trainer:
     ) -> None:
         self.model, self.evaluate, self.recipe, self.on_row = model, evaluate, recipe, on_row
         self.remedy = remedy or f"try a smaller lr (now {recipe.lr})"
-        self.average = averaged(model) if recipe.average else None
+        self.average = AveragedWeights(model) if recipe.average else None
         # The model whose weights are evaluated and kept.
-        self.evaluated = cast(VAE, self.average.module) if self.average else model
+        self.evaluated = self.average.module if self.average else model
         self.modules: dict[str, nn.Module] = {"model": model}
         if self.average is not None:
             self.modules["average"] = self.average
@@ -269,6 +283,8 @@ class _Trainer:
         self.pending: list[Epoch] = []
         self.best, self.best_score, self.best_epoch = _weights(model), -math.inf, 0
         self.stopped = False
+        self.replayed: Replayed | None = None
+        self.names: Sequence[str] = ()
         if recipe.patience and evaluate is None:
             log.warning("nothing to validate on: patience is ignored, the last epoch is kept")
 
@@ -283,21 +299,37 @@ class _Trainer:
     def step(self, epoch: Epoch) -> None:
         """Record an epoch; set ``stopped`` if it is the last."""
         self.pending.append(epoch)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
         number = epoch.number
         if number % self.recipe.eval_every and number < self.recipe.epochs:
             return
-        rows = self.fetch()
-        if self.evaluate is not None:
-            with evaluating(self.evaluated):
-                scores = self.evaluate(self.evaluated)
-            rows[-1] = rows[-1]._replace(**scores)
-            if sum(scores.values()) > self.best_score:
-                self.best_score, self.best_epoch = sum(scores.values()), number
-                self.best = _weights(self.evaluated)
+        rows = self.fetch(self._validated())
+        score = sum(value for value in rows[-1][4:] if value is not None)
+        if self.evaluate is not None and score > self.best_score:
+            self.best_score, self.best_epoch = score, number
+            self.best = _weights(self.evaluated)
         self._record(rows)
         self.stopped = self._out_of_patience(number)
+
+    def record(self, device: torch.device) -> None:
+        """Let a look at the validation data become one launch."""
+        self.replayed = Replayed(lambda: torch.stack([*self._scores().values()]), [], device)
+
+    def _scores(self) -> Mapping[str, Tensor]:
+        found = {} if self.evaluate is None else self.evaluate(self.evaluated)
+        self.names = [*found]
+        return found
+
+    def _validated(self) -> Mapping[str, Tensor]:
+        """Return the scores on the validation data, not yet fetched."""
+        try:
+            with evaluating(self.evaluated):
+                if self.replayed is None:
+                    return self._scores()
+                values = self.replayed()
+                return dict(zip(self.names, values, strict=True))
+        except Exception:
+            self.fetch()  # a loss that is not finite explains it
+            raise
 
     def _out_of_patience(self, evaluated_at: int) -> bool:
         patience = self.recipe.patience if self.evaluate is not None else 0
@@ -317,20 +349,29 @@ class _Trainer:
             for row in rows:
                 self.on_row(row)
 
-    def fetch(self) -> list[HistoryRow]:
-        """Fetch the pending epochs at once, so that the CPU seldom waits for a GPU."""
-        numbers = torch.stack([torch.stack(e[1:]).double() for e in self.pending]).tolist()
-        rows = [HistoryRow(e.number, *n) for e, n in zip(self.pending, numbers, strict=True)]
+    def fetch(self, scores: Mapping[str, Tensor] | None = None) -> list[HistoryRow]:
+        """Fetch the pending epochs, and scores of the last one, in one wait for a GPU."""
+        scores = scores or {}
+        losses = torch.stack([value for epoch in self.pending for value in epoch[1:]]).double()
+        numbers = torch.cat([losses, *(score.to(losses).view(1) for score in scores.values())])
+        fetched = iter(numbers.tolist())
+        rows = [HistoryRow(epoch.number, *islice(fetched, 3)) for epoch in self.pending]
+        found = dict(zip(scores, fetched, strict=True))
         self.pending.clear()
         for row in rows:
             if not math.isfinite(row.loss):
                 raise self._diverged(f"the loss is {row.loss}", row.epoch)
-        return rows
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise self._diverged(f"{name} is {value}", rows[-1].epoch)
+        return [*rows[:-1], rows[-1]._replace(**found)]
 
     def check_weights(self, epoch: int) -> None:
         """Raise ``NumericalError`` if the weights are not finite although the loss was."""
-        for name, value in self.model.named_parameters():
-            if not value.isfinite().all():
+        weights = dict(self.model.named_parameters())
+        finite = torch.stack([value.isfinite().all() for value in weights.values()]).tolist()
+        for name, known in zip(weights, finite, strict=True):
+            if not known:
                 raise self._diverged(f"{name} is not finite", epoch)
 
     def _diverged(self, what: str, epoch: int) -> NumericalError:
