@@ -94,11 +94,15 @@ def test_lower_precision_stays_in_its_budget(precision, num_nodes, d, bias):
 
 
 @pytest.mark.skipif(CUDA, reason="a GPU works in pieces anyway")
+@pytest.mark.parametrize("d", [5, 20])
 @pytest.mark.parametrize("precision", BUDGETS)
-def test_the_products_of_pieces_are_all_there(precision, monkeypatch):
-    """In float16, which the interpreter does multiply: one left out would cost three digits."""
+def test_the_products_of_pieces_are_all_there(precision, d, monkeypatch):
+    """In float16, which the interpreter does multiply: one left out would cost three digits.
+
+    Narrow ones are multiplied in pairs, wider ones each on its own.
+    """
     monkeypatch.setattr(_triton, "_PIECE", torch.float16)
-    assert_within_budget(*random_case(SOME), precision)
+    assert_within_budget(*random_case(SOME, d), precision)
 
 
 @pytest.mark.parametrize("bias", [-5.0, -10.0, -20.0, -60.0])
@@ -209,7 +213,7 @@ def test_without_a_bias_it_is_as_with_zero(d, precision):
 
 # Its exponential overflows and the reciprocal is zero, as on a GPU, which does not warn.
 @pytest.mark.filterwarnings("ignore:overflow encountered")
-@pytest.mark.parametrize("bias", [-1000.0, -60.0, -20.0, -5.0, 0.0, 5.0, 60.0, 1000.0])
+@pytest.mark.parametrize("bias", [-1000.0, -60.0, -5.0, 60.0])
 def test_gradients_alone_keep_their_digits(bias):
     """They have a formula of their own."""
     z, bias = random_case(SOME, bias=bias)

@@ -176,7 +176,7 @@ def first_tile(split: tl.tensor, tiles: tl.tensor, extra: tl.tensor) -> tl.tenso
 @triton.jit(do_not_specialize=["num_nodes", "tiles", "extra"])
 def _pairs_kernel(  # noqa: C901, PLR0913
     pieces_ptr: tl.tensor,
-    bias_ptr: tl.tensor | None,
+    bias_ptr: tl.tensor,
     grad_ptr: tl.tensor,
     sums_ptr: tl.tensor,
     num_nodes: tl.tensor,
@@ -304,10 +304,7 @@ def _weighted_sum(p, y0, y1, PIECES: tl.constexpr, D: tl.constexpr, PAIRED: tl.c
     if PIECES == 1:
         total = tl.dot(p.to(y0.dtype), y0, total)
     else:
-        # The upper half of the bits of a float32 is a bfloat16; a conversion is slower.
-        p0 = (p.to(tl.int32, bitcast=True) & -0x10000).to(tl.float32, bitcast=True)
-        p1 = (p - p0).to(y0.dtype)
-        p0 = p0.to(y0.dtype)
+        p0, p1 = _two_pieces(p, y0)
         if PIECES > 2 and not PAIRED:
             total = tl.dot(p1, y1, total)
         total = tl.dot(p1, y0, total)
@@ -363,4 +360,26 @@ def _times_if_negative(s: tl.tensor, x: tl.tensor, factor: tl.tensor) -> tl.tens
             tl.float32,
             is_pure=True,
             pack=1,
+        )
+
+
+@triton.jit
+def _two_pieces(p: tl.tensor, like: tl.tensor) -> tuple:
+    """Return p rounded, and what is left, rounded; both in the dtype of ``like``.
+
+    Triton converts each number on its own, in the unit for special functions, which is busy.
+    """
+    if _INTERPRETED:
+        p0 = p.to(like.dtype)
+        return p0, (p - p0.to(tl.float32)).to(like.dtype)
+    else:  # noqa: RET505
+        return tl.inline_asm_elementwise(
+            "{ .reg .b32 a, b; cvt.rn.bf16x2.f32 $0, $3, $2;"
+            " shl.b32 a, $0, 16; and.b32 b, $0, 0xffff0000;"
+            " sub.f32 a, $2, a; sub.f32 b, $3, b; cvt.rn.bf16x2.f32 $1, b, a; }",
+            "=r,=r,r,r",
+            [p],
+            (tl.bfloat16, tl.bfloat16),
+            is_pure=True,
+            pack=2,
         )
