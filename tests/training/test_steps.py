@@ -19,7 +19,6 @@ from vgae.runtime.streams import stream
 from vgae.training import images, links
 from vgae.training.loop import epochs
 from vgae.training.optimizers import optimizer_for
-from vgae.training.optimizers import optimizer_for
 
 NODES = 2708  # enough for compiled code
 # Neither of these starts work on a device.
