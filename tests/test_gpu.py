@@ -23,6 +23,7 @@ from vgae.recipes import PAPER, RECIPES
 from vgae.recipes.images import IMAGE_RECIPES
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
+from vgae.training.cuda_graph import Replayed
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("pretended", ROOT / "tests" / "pretended.py")

@@ -16,6 +16,8 @@ from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.graph import Graph, both_directions
 from vgae.graphs.split import LinkSplit, check_kinds
+from vgae.kernels import SparseOperator
+from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating, input_names
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.recipes import PAPER, Recipe, for_graph
@@ -30,6 +32,7 @@ from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
 
+_PREPARED = (SparseOperator, EdgePattern)
 _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
 
@@ -138,7 +141,8 @@ def prepare(
         num_items=graph.num_nodes**2,
         steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
         evaluate=score if split.val.pos.shape[1] else None,
-        recordable=("epoch", "evaluation") if named else (),
+        # Edges in any other form may be as many as the masks leave.
+        recordable=("epoch", "evaluation") if named and type(inputs[1]) in _PREPARED else (),
     )
     prepared = PreparedTraining(
         model=model,
