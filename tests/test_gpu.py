@@ -15,6 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import vgae
+from vgae.errors import UsageError
 from vgae.estimators import ImageVAE, VGAEEmbedder
 from vgae.evaluation.metrics import link_scores
 from vgae.kernels import Sampled, SparseOperator, inner_product_nll
@@ -237,6 +238,13 @@ def test_a_training_and_its_validation_are_recorded_unless_refused(graphs, chose
         compute = Compute(CUDA, cuda_graph=chosen)
         vgae.fit(sbm, split, recipe=recipe, device=compute, progress=False)
     assert len(made) == (2 if chosen is None else 0)
+
+
+def test_a_generator_of_your_own_on_the_cpu_is_named(graphs, sbm, split):
+    encoder = vgae.GCNEncoder(40, 8, 4)
+    decoder = vgae.InnerProductDecoder(pairs="sampled", generator=torch.Generator())
+    with pytest.raises(UsageError, match=r"of InnerProductDecoder is on cpu.*leave it out"):
+        vgae.fit(sbm, split, model=vgae.VAE(encoder, decoder), device=CUDA, progress=False)
 
 
 @pytest.mark.parametrize("settings", [{"warmup": 3}, {"optimizer": "adagrad"}])

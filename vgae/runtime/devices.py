@@ -1,5 +1,6 @@
 """Device selection, deterministic mode, precision of convolutions, out-of-memory errors."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     if wanted:
+        # Some versions of torch demand it of cuBLAS, which reads it when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(mode=True)
     try:
         yield

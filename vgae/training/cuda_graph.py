@@ -56,7 +56,10 @@ class Replayed:
             return result
 
     def _record(self) -> None:
-        states = [generator.get_state() for generator in self.generators]
+        # torch adds its own generator to every graph.
+        index = torch.cuda.current_device()
+        drawn_from = [*self.generators, torch.cuda.default_generators[index]]
+        states = [generator.get_state() for generator in drawn_from]
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators:
             graph.register_generator_state(generator)
@@ -66,7 +69,7 @@ class Replayed:
         except RuntimeError as error:  # what torch raises for anything that cannot be recorded
             reason = str(error).splitlines()[0].rstrip(".")
             log.warning("no CUDA graph, each operation is launched by itself: %s", reason)
-            for generator, state in zip(self.generators, states, strict=True):
+            for generator, state in zip(drawn_from, states, strict=True):
                 # The generator may still be in the state of a recording.
                 fresh = torch.Generator(self.device)
                 generator.graphsafe_set_state(fresh.graphsafe_get_state())

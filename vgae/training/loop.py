@@ -69,21 +69,19 @@ def epochs(
 
     def epoch(weight: float) -> Tensor:
         pairs = [(inputs, target)] if steps is None else steps(inputs, target)
-        divisor, done = -num_items / len(pairs), []
+        rate, done = -len(pairs) / num_items, []  # loss of a step per nat of its ELBO
         for given, wanted in pairs:
             optimizer.zero_grad(set_to_none=True)
             terms = model(given, wanted, generator)
-            loss = terms.elbo(weight) / divisor
-            loss.backward()
+            elbo = terms.elbo(weight)
+            elbo.backward(torch.full_like(elbo, rate))
             optimizer.step()
-            done.append(torch.stack([loss, terms.log_likelihood.neg(), terms.kl]).detach())
+            done.append([term.detach() for term in (elbo, *terms)])
         if after is not None:
             after()
-        if len(done) == 1:
-            return done[0]
-        total = torch.stack(done).sum(0)
-        total[0] /= len(pairs)
-        return total
+        sums = (torch.stack(v).sum() if len(done) > 1 else v[0] for v in zip(*done, strict=True))
+        elbo, log_likelihood, kl = sums
+        return torch.stack([elbo / -num_items, -log_likelihood, kl])
 
     weight = beta if callable(beta) else lambda _: beta
     replayed, device = None, parameter_like(model).device

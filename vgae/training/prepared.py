@@ -396,7 +396,15 @@ def _weights(model: VAE) -> dict[str, Tensor]:
 @contextmanager
 def _drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
     """Lend a generator to an encoder or decoder that draws random numbers without its own."""
-    lent = getattr(part, "generator", generator) is None
+    own = getattr(part, "generator", generator)
+    lent = own is None
+    if isinstance(own, torch.Generator) and own.device.type != generator.device.type:
+        here, there = own.device.type, generator.device
+        raise UsageError(
+            "GENERATOR",
+            f"the generator of {type(part).__name__} is on {here} and the training on {there};"
+            f" make it by torch.Generator({str(there)!r}), or leave it out.",
+        )
     if lent:
         part.generator = generator
     try:
