@@ -24,7 +24,6 @@ from torch import Tensor
 
 from vgae.graphs.graph import both_directions
 from vgae.kernels import Sampled
-from vgae.kernels.csr import adjacency
 from vgae.runtime.streams import stream
 
 WARMUP = 3
@@ -41,13 +40,13 @@ class Given(NamedTuple):
 
 def ours_exact(given: Given, impl: str = "auto") -> Loss:
     """Return the exact loss of this package, computed in one of its ways."""
-    return our_loss(adjacency(both_directions(given.links), len(given.z)), impl=impl)
+    return our_loss(both_directions(given.links), len(given.z), impl=impl)
 
 
 def ours_sampled(given: Given, per_node: int) -> Loss:
     """Return the estimate of this package from some pairs per node."""
-    adj = adjacency(both_directions(given.links), len(given.z))
-    return our_loss(adj, sampled=Sampled(per_node, stream(0, "pairs")))
+    sampled = Sampled(per_node, stream(0, "pairs"))
+    return our_loss(both_directions(given.links), len(given.z), sampled=sampled)
 
 
 def dense(given: Given, *, kept: bool = False) -> Loss:

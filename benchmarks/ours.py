@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, NamedTuple
 
 import torch
 from problems import Problem
 from torch import Tensor
 
-from vgae.kernels import PairNll, inner_product_nll
+from vgae.kernels import pair_loss
+from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating
 from vgae.models.graphs import build_model
 from vgae.recipes import PAPER, Recipe
@@ -71,21 +72,18 @@ def our_means(model: VAE, inputs: tuple[Any, Any]) -> Tensor:
         return model.encoder(*inputs).mu
 
 
-def our_loss(adj: Tensor, **settings: Any) -> Loss:
-    """Return Kipf & Welling's loss.
+def our_loss(edge_index: Tensor, num_nodes: int, **settings: Any) -> Loss:
+    """Return Kipf & Welling's loss, the mean over all N^2 pairs.
 
     Args:
-        adj: Both directions of every link, sparse CSR, shape ``(N, N)``.
-        settings: Those of ``inner_product_nll``.
+        edge_index: Both directions of every link, shape ``(2, E)``.
+        num_nodes: N.
+        settings: Those of ``pair_loss``.
     """
-    return lambda z: kipf_mean(inner_product_nll(z, adj, **settings), len(z), adj._nnz())
-
-
-def kipf_mean(nll: PairNll, num_nodes: int, num_edges: int) -> Tensor:
-    """Return the mean over all N^2 pairs, weighted as in Kipf & Welling's code."""
+    pattern, num_edges = EdgePattern.of(edge_index, num_nodes), edge_index.shape[1]
+    weight = torch.full(pattern.col.shape, 1 / (2 * num_edges), device=edge_index.device)
     others = num_nodes**2 - num_edges
-    weighted = others / num_edges * (nll.edges + nll.self_pairs) + nll.non_edges
-    return weighted / (2 * others)
+    return lambda z: pair_loss(z, pattern, weight, 1 / (2 * others), **settings)
 
 
 def gradient_step(loss: Loss, z: Tensor) -> Callable[[], None]:
@@ -146,6 +144,5 @@ def pair_sweep(z: Tensor, impl: str, **settings: Any) -> tuple[Tensor, Tensor]:
     """
     sweep = import_module(f"vgae.kernels._{impl}").sweep
     wanted = import_module("vgae.kernels._all_pairs").Wanted(grad_bias=False)
-    takes_none = type(None) in get_args(get_type_hints(sweep)["bias"])
-    found = sweep(z, None if takes_none else z.new_zeros(()), wanted, **settings)
+    found = sweep(z, None, wanted, **settings)
     return found.total, found.grad_z

@@ -20,7 +20,7 @@ from problems import random_links, random_problem, small_nodes
 from report import bar, begin, finish, table
 
 from vgae.graphs.graph import both_directions
-from vgae.kernels.csr import adjacency
+from vgae.kernels import Sampled
 from vgae.runtime.streams import stream
 
 LINKS_PER_NODE = 5  # an average degree of 10
@@ -35,9 +35,10 @@ MOST_MB = 8000.0
 def loss_alone(num_nodes: int, pairs: str) -> Callable[[], Step]:
     """Make links and z, and return what makes the loss of them."""
     links = random_links(num_nodes, LINKS_PER_NODE * num_nodes)
-    adj, z = adjacency(both_directions(links), num_nodes), random_z(num_nodes, DIM)
-    settings = {"pairs": pairs, "generator": stream(0, "pairs")}
-    return lambda: gradient_step(our_loss(adj, **settings), z)
+    z = random_z(num_nodes, DIM)
+    sampled = Sampled(generator=stream(0, "pairs")) if pairs == "sampled" else None
+    loss = our_loss(both_directions(links), num_nodes, sampled=sampled)
+    return lambda: gradient_step(loss, z)
 
 
 def sampled_epoch(num_nodes: int) -> Callable[[], Step]:

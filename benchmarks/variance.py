@@ -25,7 +25,6 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.split import split_links
 from vgae.kernels import PAIRS_PER_NODE, Sampled, _sampled, _tiled, inner_product_nll
 from vgae.kernels._all_pairs import Wanted
-from vgae.kernels.csr import adjacency
 from vgae.models.embedding import encoder_inputs
 from vgae.recipes import PAPER
 from vgae.runtime.streams import stream
@@ -123,9 +122,9 @@ def uniform_gradient(z: Tensor, edge_index: Tensor, num_pairs: int) -> Tensor:
 
 def exact_gradient(problem: Problem, z: Tensor) -> Tensor:
     """Return the gradient of the sum over all non-edges, float64, shape ``(N, d)``."""
-    adj = adjacency(problem.split.message_edge_index, problem.graph.num_nodes)
+    edge_index = problem.split.message_edge_index
     _, gradient = value_and_gradient(
-        lambda z: inner_product_nll(z, adj, impl="tiled").non_edges, z.double()
+        lambda z: inner_product_nll(z, edge_index, impl="tiled").non_edges, z.double()
     )
     return gradient
 
