@@ -66,7 +66,7 @@ def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     # Each worker has its own gradient of the columns and its own work space. This thread allocates
     # them: a worker that calls torch would start threads of its own and slow down all others.
     grads_t = [torch.zeros_like(z_t) if wanted.grad_z else z_t for _ in range(num_workers)]
-    rooms = np.zeros((num_workers, *apart(GROUP + 3, max(columns, ROWS))), np.float32)
+    rooms = zeros(num_workers, *apart(GROUP + 3, max(columns, ROWS)))
     bias_value = np.float32(0 if bias is None else bias.item())  # also the logit of a padded pair
 
     def visit(worker: int) -> tuple[float, float]:
@@ -93,6 +93,13 @@ def on_threads(visit: Callable[[int], Any], num_workers: int) -> list[Any]:
     _stop_idle_threads()
     others = [_pool().submit(visit, worker) for worker in range(1, num_workers)]
     return [visit(0), *(other.result() for other in others)]
+
+
+def zeros(*shape: int) -> np.ndarray:
+    """Return zeros, float32, aligned to a cache line, which numpy does not promise."""
+    array = torch.empty(shape, dtype=torch.float32, device="cpu").numpy()
+    array.fill(0)
+    return array
 
 
 def apart(rows: int, columns: int) -> tuple[int, int]:

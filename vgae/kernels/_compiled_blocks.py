@@ -26,6 +26,7 @@ from vgae.kernels._compiled import (
     logits,
     on_threads,
     row_gradient,
+    zeros,
 )
 
 
@@ -45,8 +46,8 @@ def residuals(blocks: Tensor, bias: Tensor | None, line: tuple[float, float]) ->
     z_t = z.new_empty(apart(z.shape[1], len(z)))
     z_t[:, : len(z)] = z.T
     num_workers = min(torch.get_num_threads(), num_blocks - 1)
-    rooms = np.zeros((num_workers, *apart(GROUP + 3, block)), np.float32)
-    grad, grad_t = (np.zeros(tuple(x.shape), np.float32) for x in (z, z_t))
+    rooms = zeros(num_workers, *apart(GROUP + 3, block))
+    grad, grad_t = (zeros(*x.shape) for x in (z, z_t))
     arrays = (z.numpy(), z_t.numpy(), grad, grad_t)
     numbers = np.float32([0 if bias is None else bias.numpy(), *line])
 
