@@ -59,7 +59,8 @@ def acceptance(rows: Sequence[Row]) -> list[Row]:
     for over, under, limits in (
         ("dense", BASE, {"at_least": 8.0}),
         ("dense-kept", BASE, {"at_least": 8.0}),
-        (BASE, "pyg-sampled", {"at_most": 1.0}),
+        (BASE, "pyg-sampled", {"at_most": 0.5}),
+        (BASE, "pyg-sparse-x", {"at_most": 0.7}),
     ):
         pair = [find(rows, threads=2, side=side) for side in (over, under)]
         if None not in pair:

@@ -62,6 +62,8 @@ class DiagGaussian(_Whole):
 
         Value and gradients of both take one pass, for a training step.
         """
+        if self.mu.shape != self.logvar.shape:  # broadcast
+            return self.rsample(generator), self.kl().sum()
         return _SampleAndKl.apply(self.mu, self.logvar, self._noise(generator))
 
     def _noise(self, generator: torch.Generator | None) -> Tensor:

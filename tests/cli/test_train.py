@@ -53,7 +53,6 @@ def test_images_take_the_same_options_and_refuse_those_of_graphs(tmp_path, comma
         ("--directed", "symmetrize"),
         ("--max-memory", 500),
         ("--max-memory", 0),
-        ("--cuda-graph",),
     ],
     ids=str,
 )

@@ -49,6 +49,18 @@ def test_convolutions_are_in_float32_meanwhile():
     assert convolution.fp32_precision == before
 
 
+def test_threads_that_overlap_restore_the_setting_together():
+    convolution = torch.backends.cudnn.conv
+    before = convolution.fp32_precision
+    first, second = convolutions_as_products(), convolutions_as_products()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert convolution.fp32_precision == "ieee"
+    second.__exit__(None, None, None)
+    assert convolution.fp32_precision == before
+
+
 def test_convolutions_may_be_in_tf32_where_products_are(products_in_tf32):
     with convolutions_as_products():
         assert torch.backends.cudnn.conv.fp32_precision == "tf32"

@@ -27,7 +27,7 @@ def test_each_link_is_either_seen_or_predicted(generator, share):
     assert as_set(seen).isdisjoint(as_set(predicted(target)))
     assert as_set(seen) | as_set(predicted(target)) == as_set(LINKS)
     assert 2 <= predicted(target).shape[1] == target.num_masked <= 8
-    assert torch.equal(target.adj, EDGES)
+    assert torch.equal(target.links, EDGES)
 
 
 def test_both_directions_of_a_hidden_link_are_hidden(generator):

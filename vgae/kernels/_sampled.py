@@ -30,7 +30,7 @@ from vgae.kernels._available import works
 from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
-_FEWEST = 2000  # nodes for which compiled code is worth loading
+FEWEST_SAMPLED = 2000  # nodes for which compiled code is worth loading
 # Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
 # On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
@@ -100,7 +100,9 @@ def _residuals(
     """Sum softplus minus the quadratic over neighbouring blocks."""
     intercept, slope = line
     num_pairs, block = len(blocks) - 1, blocks.shape[1]
-    is_large = num_pairs * block >= _FEWEST and block % 4 == 0 and blocks.dtype == torch.float32
+    is_large = (
+        num_pairs * block >= FEWEST_SAMPLED and block % 4 == 0 and blocks.dtype == torch.float32
+    )
     if is_large and works("compiled", blocks.device):
         # Imported on first use, as it loads a compiler.
         return import_module("vgae.kernels._compiled_blocks").residuals(blocks, bias, line)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from vgae.kernels._sampled import PAIRS_PER_NODE, sampled_blocks
+from vgae.kernels._sampled import FEWEST_SAMPLED, PAIRS_PER_NODE, sampled_blocks
 from vgae.kernels._tiled import buffer_shape
 from vgae.kernels.inner_product import Impl, chosen_impl
 
@@ -28,6 +28,9 @@ _NANOSECONDS = {
     ("tiled", "cuda"): (6e-3, 1e-5),
     ("triton", "cuda"): (8 / _SLOTS_PER_NANOSECOND, 0.55 / _SLOTS_PER_NANOSECOND),
 }
+
+
+_COMPILER = 110 << 20  # bytes of numba and of what it compiles
 
 
 class Cost(NamedTuple):
@@ -62,16 +65,18 @@ def pairs_cost(
     if pairs == "sampled":
         num_blocks, block, step = sampled_blocks(num_nodes, pairs_per_node, kind)
         num_pairs = num_blocks * block**2
+        how = "compiled" if kind == "cpu" and num_nodes >= FEWEST_SAMPLED else "tiled"
         # Each pair has a gradient in both directions, and no symmetry saves half of them.
-        seconds = _seconds("tiled", kind, latent_channels, 2 * num_pairs)
+        seconds = _seconds(how, kind, latent_channels, 2 * num_pairs)
         # Blocks, their gradient, that of z and temporaries of these; three buffers of a step.
-        return Cost(num_pairs, seconds, 7 * rows + 12 * step * block**2)
+        room = _COMPILER if how == "compiled" else 12 * step * block**2
+        return Cost(num_pairs, seconds, 7 * rows + room)
     impl = chosen_impl(impl, num_nodes, latent_channels, torch.device(device))
     num_pairs = num_nodes**2
     num_bytes = {
         "dense": 28 * num_pairs,
         "tiled": 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind)),
-        "compiled": (5 + torch.get_num_threads()) * rows + (110 << 20),  # with the compiler
+        "compiled": (5 + torch.get_num_threads()) * rows + _COMPILER,
         "triton": triton_bytes(num_nodes, latent_channels),
     }
     return Cost(num_pairs, _seconds(impl, kind, latent_channels, num_pairs), num_bytes[impl])

@@ -1,6 +1,7 @@
 """Device selection, deterministic mode, precision of convolutions, out-of-memory errors."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,21 +85,36 @@ def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
+class _Kept:
+    """Setting of the process before the first of several threads changed it."""
+
+    lock = threading.Lock()
+    users = 0
+    before = ""
+
+
 @contextmanager
 def convolutions_as_products() -> Iterator[None]:
     """Run convolutions on a GPU as precisely as matrix products; restore the setting afterwards.
 
     By default torch computes products in float32, but convolutions and their gradients in TF32,
     with a relative error of 1e-3. Where products may be in TF32, convolutions keep their setting.
+    The setting is that of the process: the last thread that needs it restores it.
     """
     convolution = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
-    before = convolution.fp32_precision
-    if torch.backends.cuda.matmul.fp32_precision != "tf32":
-        convolution.fp32_precision = "ieee"
+    with _Kept.lock:
+        if _Kept.users == 0:
+            _Kept.before = convolution.fp32_precision
+        _Kept.users += 1
+        if torch.backends.cuda.matmul.fp32_precision != "tf32":
+            convolution.fp32_precision = "ieee"
     try:
         yield
     finally:
-        convolution.fp32_precision = before
+        with _Kept.lock:
+            _Kept.users -= 1
+            if _Kept.users == 0:
+                convolution.fp32_precision = _Kept.before
 
 
 @contextmanager

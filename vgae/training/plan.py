@@ -105,8 +105,8 @@ def _training_bytes(
         features = (12 + 24 * drops) * x.values().numel()  # the transpose; both with dropout
     else:
         features = (4 + 8 * drops) * x.numel()  # averaged over the neighbours, or with dropout
-    # edge_index, the normalised adjacency, the pattern of links with logits and slopes.
-    matrices = 16 * entries + 8 * (entries + nodes) + 20 * entries
+    # edge_index, the normalised adjacency, the pattern of links with weights, logits and slopes.
+    matrices = 16 * entries + 8 * (entries + nodes) + 46 * (entries + nodes)
     matrices += 40 * (entries + nodes) * (recipe.mask > 0)
     kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
