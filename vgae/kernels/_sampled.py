@@ -30,7 +30,7 @@ from vgae.kernels._available import works
 from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
-FEWEST_SAMPLED = 2000  # nodes for which compiled code is worth loading
+_FEWEST = 2000  # nodes for which compiled code is worth loading
 # Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
 # On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
@@ -76,7 +76,11 @@ def sweep(
     blocks = blocks.view(num_blocks + 1, block, width)
     exact, line = _exact_part(z, bias, control_variate=control_variate)
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
-    drawn = _residuals(blocks, bias, line, wanted, step)
+    if is_compiled(num_nodes, block, z.device, z.dtype):
+        # Imported on first use, as it loads a compiler.
+        drawn = import_module("vgae.kernels._compiled_blocks").residuals(blocks, bias, line)
+    else:
+        drawn = _residuals(blocks, bias, line, wanted, step)
     if wanted.grad_z:
         # Each node once, so that no order of sums matters.
         drawn.grad_z[0].add_(drawn.grad_z[-1])
@@ -94,18 +98,20 @@ def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int
     return num_blocks, block, max(min(at_once // block**2, num_blocks), 1)
 
 
+def is_compiled(
+    num_nodes: int, block: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> bool:
+    """Return whether compiled code sums the blocks, which needs no logits in memory."""
+    fits = num_nodes >= _FEWEST and block % 4 == 0 and dtype == torch.float32
+    return fits and works("compiled", device)
+
+
 def _residuals(
     blocks: Tensor, bias: Tensor | None, line: tuple[Scalar, Scalar], wanted: Wanted, step: int
 ) -> Sweep:
     """Sum softplus minus the quadratic over neighbouring blocks."""
     intercept, slope = line
     num_pairs, block = len(blocks) - 1, blocks.shape[1]
-    is_large = (
-        num_pairs * block >= FEWEST_SAMPLED and block % 4 == 0 and blocks.dtype == torch.float32
-    )
-    if is_large and works("compiled", blocks.device):
-        # Imported on first use, as it loads a compiler.
-        return import_module("vgae.kernels._compiled_blocks").residuals(blocks, bias, line)
     grad = torch.zeros_like(blocks)
     total, slopes = blocks.new_zeros(2, dtype=torch.float64)
     # All steps reuse the buffers: allocating large ones each time is slow.

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from vgae.kernels._sampled import FEWEST_SAMPLED, PAIRS_PER_NODE, sampled_blocks
+from vgae.kernels._sampled import PAIRS_PER_NODE, is_compiled, sampled_blocks
 from vgae.kernels._tiled import buffer_shape
 from vgae.kernels.inner_product import Impl, chosen_impl
 
@@ -65,7 +65,7 @@ def pairs_cost(
     if pairs == "sampled":
         num_blocks, block, step = sampled_blocks(num_nodes, pairs_per_node, kind)
         num_pairs = num_blocks * block**2
-        how = "compiled" if kind == "cpu" and num_nodes >= FEWEST_SAMPLED else "tiled"
+        how = "compiled" if is_compiled(num_nodes, block, torch.device(device)) else "tiled"
         # Each pair has a gradient in both directions, and no symmetry saves half of them.
         seconds = _seconds(how, kind, latent_channels, 2 * num_pairs)
         # Blocks, their gradient, that of z and temporaries of these; three buffers of a step.
