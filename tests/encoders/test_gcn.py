@@ -281,6 +281,12 @@ def test_degrees_count_what_is_seen_and_end_in_the_last_column(generator):
     assert columns.sum(1).tolist() == [1] * 6
 
 
+@pytest.mark.parametrize("loop", [1e7, 7e9])  # of which float32 leaves no degree
+def test_degrees_beside_a_heavy_self_loop_are_numbers(loop):
+    adj_norm = GraphConvolution(6, 1, self_loop_weight=loop).propagation(None, EDGES)
+    assert degree_features(adj_norm, loop).sum(1).tolist() == [1] * 6
+
+
 @pytest.mark.parametrize("layout", ["dense", "sparse", "none"])
 def test_dropout_drops_in_training_alone_and_changes_no_average(x, generator, layout, monkeypatch):
     # Linear, so that the mean of the outputs is the output of the means.

@@ -310,8 +310,9 @@ def degree_features(adj_norm: Propagation, self_loop_weight: float) -> Tensor:
         Shape ``(N, 16)``; rows sum to 1.
     """
     c, diagonal = self_loop_weight, adj_norm.diagonal()
-    # 1 + d = c / diagonal - c + 1; rounding errors are below the first column or above the last.
-    place = torch.rsub(diagonal.reciprocal(), 1 - c, alpha=-c).log2().clamp(0, DEGREE_COLUMNS - 1)
+    # 1 + d = c / diagonal - c + 1; for a large c, rounding leaves less than 1, even less than 0.
+    place = torch.rsub(diagonal.reciprocal(), 1 - c, alpha=-c)
+    place = place.clamp(1, 2 ** (DEGREE_COLUMNS - 1)).log2()
     return (1 - (place[:, None] - _buckets(place.device)).abs()).clamp_min_(0)
 
 
