@@ -1,9 +1,11 @@
 """Device selection, deterministic mode, precision of convolutions, out-of-memory errors."""
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -90,15 +92,37 @@ def convolutions_as_products() -> Iterator[None]:
 
     By default torch computes products in float32, but convolutions and their gradients in TF32,
     with a relative error of 1e-3. Where products may be in TF32, convolutions keep their setting.
+    Recurrent layers go with them: torch refuses to read the older ``cudnn.allow_tf32``, as
+    ``cudnn.flags`` does, unless it and both of them agree.
     """
-    convolution = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
-    before = convolution.fp32_precision
+    cudnn: Any = torch.backends.cudnn
+    before = [part.fp32_precision for part in (cudnn.conv, cudnn.rnn)]
+    older = _allowed_in_tf32()
     if torch.backends.cuda.matmul.fp32_precision != "tf32":
-        convolution.fp32_precision = "ieee"
+        _set_precisions(["ieee", "ieee"], older=older and False)
     try:
         yield
     finally:
-        convolution.fp32_precision = before
+        _set_precisions(before, older=older)
+
+
+def _allowed_in_tf32() -> bool | None:
+    """Return torch's older setting of convolutions, ``None`` where it disagrees with the newer."""
+    with warnings.catch_warnings(action="ignore"):  # torch advises to use the newer
+        try:
+            return torch.backends.cudnn.allow_tf32
+        except RuntimeError:
+            return None
+
+
+def _set_precisions(precisions: Sequence[str], *, older: bool | None) -> None:
+    """Set the precisions of convolutions and recurrent layers."""
+    cudnn: Any = torch.backends.cudnn
+    if older is not None:
+        with warnings.catch_warnings(action="ignore"):
+            cudnn.allow_tf32 = older
+    for part, precision in zip((cudnn.conv, cudnn.rnn), precisions, strict=True):
+        part.fp32_precision = precision
 
 
 @contextmanager

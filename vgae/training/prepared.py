@@ -144,7 +144,8 @@ class PreparedTraining:
         if self.device.type != "cuda" or chosen is False:
             return False
         if self.recipe.warmup or self.recipe.optimizer == "adagrad":
-            log.info("no CUDA graph: a warmup or adagrad changes from epoch to epoch")
+            if what == "epoch":
+                log.info("no CUDA graph: a warmup or adagrad changes from epoch to epoch")
             return False
         if what == "evaluation":
             return what in self.problem.recordable and self.problem.evaluate is not None
