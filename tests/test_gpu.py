@@ -271,7 +271,9 @@ def test_what_changes_from_epoch_to_epoch_is_not_recorded(graphs, settings, sbm,
     caplog.set_level("INFO")
     recipe = replace(RECIPES["paper"], epochs=6, **settings)
     vgae.fit(sbm, split, recipe=recipe, device=CUDA, progress=False)
-    assert "no CUDA graph: a warmup or adagrad changes from epoch to epoch" in caplog.text
+    assert caplog.text.count("no CUDA graph: a warmup or adagrad changes from epoch to epoch") == 1
+    with pytest.raises(UsageError, match=r"not a warmup or adagrad; leave it .* out"):
+        vgae.fit(sbm, split, recipe=recipe, device=Compute(CUDA, cuda_graph=True))
 
 
 def test_a_trained_model_is_used_as_on_the_cpu(gpu, sbm, split, tmp_path):

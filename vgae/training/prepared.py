@@ -136,7 +136,11 @@ class PreparedTraining:
     def __post_init__(self) -> None:
         changes = self.recipe.warmup or self.recipe.optimizer == "adagrad"
         if self.compute.cuda_graph and changes:
-            raise UsageError("CUDA_GRAPH", "cuda_graph takes neither a warmup nor adagrad.")
+            raise UsageError(
+                "CUDA_GRAPH",
+                "cuda_graph records what is the same in each epoch, not a warmup or adagrad; leave"
+                " it (--cuda-graph) out, or set warmup = 0 and another optimizer.",
+            )
 
     def records(self, what: str) -> bool:
         """Return whether ``"epoch"`` or ``"evaluation"`` is recorded as a CUDA graph."""
