@@ -8,6 +8,7 @@ as a graph. Kernels of Triton are out: the device is too old for it.
 
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
+from typing import ClassVar
 from unittest import mock
 
 import torch
@@ -57,15 +58,18 @@ class Graph:
     """CUDA graph: the operations of a capture, with their arguments and results."""
 
     capturing = None
+    stream = "default"  # the current one
+    pools: ClassVar = set()  # from which memory is allocated
 
     def __init__(self, *_, **__):
-        self.operations, self.written, self.generators = [], [], {}
+        self.operations, self.written, self.generators, self.is_broken = [], [], {}, False
 
     def register_generator_state(self, generator):
         self.generators[generator._cdata] = generator
 
-    def begin(self):
-        Graph.capturing = self
+    def begin(self, pool):
+        Graph.capturing, Graph.stream, self.pool = self, "capture", pool
+        Graph.pools.add(pool)
         self.states = [g.get_state() for g in (*self.generators.values(), torch.default_generator)]
 
     def end(self):
@@ -78,6 +82,10 @@ class Graph:
         for generator, state in zip(generators, self.states, strict=True):
             generator.set_state(state)
         self.written.clear()
+        if self.is_broken:  # torch up to 2.11 ends nothing else then
+            raise RuntimeError("operation failed due to a previous error during capture")
+        Graph.stream = "default"
+        Graph.pools.remove(self.pool)
 
     def add(self, func, args, kwargs):
         """Compute an operation and keep it."""
@@ -168,6 +176,7 @@ def _computed(func, args, kwargs):
         crossing = name in _ACROSS and elsewhere
         masks = name.startswith("index") and any(x.dtype == torch.bool for x in tensors[1:])
         if name in _WAIT or crossing or masks or device == CPU:
+            Graph.capturing.is_broken = True
             raise RuntimeError(f"{name}: not permitted when stream is capturing")
         results = Graph.capturing.add(func, plain_args, plain)
     # What is changed in place stays the same tensor.
@@ -244,12 +253,18 @@ def _sparse_csr_tensor(crow, col, values, *size, device=None, **options):
 
 
 @contextmanager
-def _captured(graph, **_):
-    graph.begin()
+def _captured(graph, *, pool=(0, 0), **_):
+    graph.begin(pool)
     try:
         yield
     finally:
         graph.end()
+
+
+def _end_allocation(_, pool):
+    if pool not in Graph.pools:
+        raise RuntimeError("not currently recording to mempool_id")
+    Graph.pools.remove(pool)
 
 
 @contextmanager
@@ -271,7 +286,10 @@ def pretended_gpu():
         "synchronize": lambda *_: None,
         "empty_cache": lambda: None,
         "is_current_stream_capturing": lambda: Graph.capturing is not None,
-        **dict.fromkeys(("Stream", "current_stream"), lambda *_: mock.MagicMock()),
+        "Stream": lambda *_: mock.MagicMock(),
+        "current_stream": lambda *_: mock.MagicMock(cuda_stream=Graph.stream),
+        "set_stream": lambda stream: setattr(Graph, "stream", stream.cuda_stream),
+        "graph_pool_handle": lambda: (0, 1),
         "Event": Event,
         "CUDAGraph": Graph,
         "graph": _captured,
@@ -283,6 +301,8 @@ def pretended_gpu():
         for place, name in ((torch.Tensor, "to"), (torch, "tensor"), (torch, "as_tensor")):
             indexed = _with_index(getattr(place, name))
             stack.enter_context(mock.patch.object(place, name, indexed))
+        ended = mock.patch.object(torch._C, "_cuda_endAllocateToPool", _end_allocation)
+        stack.enter_context(ended)
         stack.enter_context(mock.patch.object(torch.Tensor, "cuda", lambda x, *_: x.to(GPU)))
         stack.enter_context(mock.patch.object(torch, "Generator", PretendedGenerator))
         stack.enter_context(mock.patch("torch.utils._device.DeviceContext", _Meant))

@@ -106,3 +106,17 @@ def test_a_point_mass_is_its_mean_and_costs_nothing():
     q = PointMass.from_heads(mu)
     assert q.rsample() is mu
     assert torch.equal(q.kl(), torch.zeros(4))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (50, 1)])
+def test_a_variance_that_is_shared_gets_the_sum_of_the_gradients(shape):
+    mu = torch.zeros(50, 3, dtype=torch.float64)
+    shared = torch.full(shape, -0.7, dtype=torch.float64, requires_grad=True)
+
+    def loss(logvar):
+        z, kl = DiagGaussian(mu, logvar).rsample_with_kl(torch.Generator().manual_seed(0))
+        return z.square().sum() + kl
+
+    found, expected = loss(shared), loss(shared.expand(50, 3).contiguous())
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(x, shared)[0] for x in (found, expected)))

@@ -134,10 +134,13 @@ def test_a_capture_does_not_wait_for_the_device(waits):
         z = torch.ones(3, device=CUDA)
         waits(z)
         with (
-            pytest.raises(RuntimeError, match="not permitted when stream is capturing"),
+            pytest.raises(RuntimeError, match="failed due to a previous error") as error,
             torch.cuda.graph(torch.cuda.CUDAGraph()),
         ):
             waits(z)
+        assert "not permitted when stream is capturing" in str(error.value.__context__)
+        pretended.Graph.stream = "default"
+        pretended.Graph.pools.clear()
 
 
 def test_a_capture_launches_nothing_and_a_replay_everything():
@@ -227,7 +230,23 @@ def test_what_waits_is_not_recorded_but_goes_on_and_says_why(graphs, caplog):
     expected = [torch.randn((), device=CUDA, generator=again) for _ in range(6)]
     torch.testing.assert_close(found.cpu(), torch.stack(expected).cpu())
     assert "no CUDA graph, each operation is launched by itself: " in caplog.text
+    assert "previous error" not in caplog.text  # the first one instead
     assert len(caplog.records) == 1
+
+
+def test_what_cannot_be_recorded_leaves_stream_and_memory_as_before(graphs):
+    before = torch.cuda.current_stream().cuda_stream
+    replayed = Replayed(lambda: torch.ones(1, device=CUDA).cpu(), [], torch.device(CUDA))
+    for _ in range(5):
+        replayed()
+    assert torch.cuda.current_stream().cuda_stream == before
+    if graphs == "pretended":
+        assert not pretended.Graph.pools
+        return
+    torch.ones(1 << 28, device=CUDA)
+    reserved = torch.cuda.memory_reserved()
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= reserved - (1 << 30)
 
 
 @pytest.mark.parametrize("chosen", [None, False])
@@ -252,7 +271,9 @@ def test_what_changes_from_epoch_to_epoch_is_not_recorded(graphs, settings, sbm,
     caplog.set_level("INFO")
     recipe = replace(RECIPES["paper"], epochs=6, **settings)
     vgae.fit(sbm, split, recipe=recipe, device=CUDA, progress=False)
-    assert "no CUDA graph: a warmup or adagrad changes from epoch to epoch" in caplog.text
+    assert caplog.text.count("no CUDA graph: a warmup or adagrad changes from epoch to epoch") == 1
+    with pytest.raises(UsageError, match=r"not a warmup or adagrad; leave it .* out"):
+        vgae.fit(sbm, split, recipe=recipe, device=Compute(CUDA, cuda_graph=True))
 
 
 def test_a_trained_model_is_used_as_on_the_cpu(gpu, sbm, split, tmp_path):

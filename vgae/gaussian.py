@@ -60,9 +60,9 @@ class DiagGaussian(_Whole):
     def rsample_with_kl(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Return a sample as :meth:`rsample`, and the sum of :meth:`kl`, shape ``()``.
 
-        Value and gradients of both take one pass, for a training step.
+        Value and gradients of both take one pass, for a training step; a second derivative raises.
         """
-        if self.mu.shape != self.logvar.shape:  # broadcast
+        if self.mu.shape != self.logvar.shape:  # such as one variance for all vectors
             return self.rsample(generator), self.kl().sum()
         return _SampleAndKl.apply(self.mu, self.logvar, self._noise(generator))
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Bernoulli
 
-from vgae.decoders import InnerProductDecoder
+from vgae.decoders import InnerProductDecoder, MaskedLinks
 from vgae.graphs.graph import Graph
 from vgae.kernels.csr import edges_to_csr
 
@@ -47,6 +47,20 @@ def test_kipfs_weighting_is_norm_times_weighted_cross_entropy_over_all_entries(
     )
     target = decoder.prepare(EDGES, 5) if csr else EDGES
     torch.testing.assert_close(-decoder.log_prob(z, target) / 25, kipf)
+
+
+@pytest.mark.parametrize("weighting", ["kipf", "likelihood"])
+def test_a_mask_in_float32_rounds_no_float64(generator, weighting):
+    """Its entries are 0 and 1: as weights in float64 they are the same."""
+    decoder = InnerProductDecoder(weighting=weighting).double()
+    z, nodes = torch.randn(7, 3, generator=generator, dtype=torch.float64), torch.arange(7)
+    ring = Graph.from_edges(torch.stack([nodes, nodes.roll(1)])).edge_index
+    prepared, masked = decoder.prepare(ring, 7), ring.sum(0) % 7 < 3  # costs 49 / 12 and 14 / 12
+    found, expected = (
+        decoder.log_prob(z, MaskedLinks(prepared, masked.to(dtype), int(masked.sum())))
+        for dtype in (torch.float32, torch.float64)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-15, atol=0)
 
 
 def test_log_prob_is_never_positive_and_the_complete_graph_is_finite(generator):

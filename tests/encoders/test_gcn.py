@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch_geometric.nn import GCNConv
 
 from vgae.decoders import InnerProductDecoder
@@ -11,6 +12,7 @@ from vgae.encoders._convolution import GraphConvolution, degree_features
 from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
+from vgae.kernels import EdgeOperator
 from vgae.kernels.csr import csr_tensor, edges_to_csr, gcn_norm
 from vgae.vae import VAE
 
@@ -279,6 +281,23 @@ def test_degrees_count_what_is_seen_and_end_in_the_last_column(generator):
     assert columns[:3, 0].tolist() == [1, 1, 1]  # their links are hidden
     assert columns[3:5, 15].tolist() == [1, 1]
     assert columns.sum(1).tolist() == [1] * 6
+
+
+def test_degrees_of_tensors_without_numbers_leave_nothing_behind():
+    def columns():
+        nodes = torch.arange(3)
+        matrix = EdgeOperator(nodes.expand(2, -1), torch.full((3,), 0.25), 3)
+        return degree_features(matrix, 1.0)
+
+    with FakeTensorMode():
+        assert columns().shape == (3, 16)
+    assert columns()[:, 2].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("loop", [1e7, 7e9])  # of which float32 leaves no degree
+def test_degrees_beside_a_heavy_self_loop_are_numbers(loop):
+    adj_norm = GraphConvolution(6, 1, self_loop_weight=loop).propagation(None, EDGES)
+    assert degree_features(adj_norm, loop).sum(1).tolist() == [1] * 6
 
 
 @pytest.mark.parametrize("layout", ["dense", "sparse", "none"])

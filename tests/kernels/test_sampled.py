@@ -58,6 +58,21 @@ def test_the_control_variate_takes_most_of_the_variance_away():
     assert controlled[1:-1].sum() < 0.1 * plain[1:-1].sum()
 
 
+@pytest.mark.parametrize("bias", [0.0, -3.0])
+def test_the_line_is_as_good_as_that_of_the_mean_derivative(bias, monkeypatch):
+    z, b = latent(600, 16, scale=0.5), torch.tensor(bias, dtype=torch.float64)
+
+    def variance():
+        return draws(z, b, 60, per_node=8).var(dim=0)[1:-1].sum()
+
+    found, s = variance(), z @ z.T + b
+    p = torch.sigmoid(s)
+    slope = (p * (1 - p)).mean().item()
+    line = p.mean().item() - slope * s.mean().item(), slope
+    monkeypatch.setattr(_sampled, "_best_line", lambda *_: line)
+    assert found < 1.06 * variance()
+
+
 def test_logits_that_are_all_alike_are_estimated_without_noise():
     z = torch.full((50, 2), 0.3, dtype=torch.float64)
     bias = torch.tensor(0.1, dtype=torch.float64)

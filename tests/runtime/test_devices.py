@@ -61,6 +61,21 @@ def test_threads_that_overlap_restore_the_setting_together():
     assert convolution.fp32_precision == before
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_older_setting_can_be_read_meanwhile_and_is_as_before(allowed):
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        with convolutions_as_products():
+            assert not torch.backends.cudnn.allow_tf32
+            with torch.backends.cudnn.flags(enabled=False):  # reads it too
+                pass
+            assert torch.backends.cudnn.conv.fp32_precision != "tf32"
+        assert torch.backends.cudnn.allow_tf32 == allowed
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def test_convolutions_may_be_in_tf32_where_products_are(products_in_tf32):
     with convolutions_as_products():
         assert torch.backends.cudnn.conv.fp32_precision == "tf32"

@@ -148,6 +148,8 @@ class InnerProductDecoder(GraphDecoder):
         if masked is not None:
             masked = pattern.values(masked, 1.0)
             weight = masked if weight is None else weight * masked
+        if weight is not None:  # before it meets numbers that float32 would round
+            weight = weight.to(torch.promote_types(weight.dtype, z.dtype))
         if self.weighting == "likelihood":
             edge_cost, other_cost = pattern.num_edges / max(num_edges, 1) / 2, 0.5
         else:

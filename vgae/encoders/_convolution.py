@@ -1,7 +1,6 @@
 """Graph convolution on the normalised adjacency, and the base class of encoders of such layers."""
 
 import math
-from functools import cache
 from typing import Any, NamedTuple, Self, TypedDict
 
 import torch
@@ -309,16 +308,11 @@ def degree_features(adj_norm: Propagation, self_loop_weight: float) -> Tensor:
     Returns:
         Shape ``(N, 16)``; rows sum to 1.
     """
-    c, diagonal = self_loop_weight, adj_norm.diagonal()
-    # 1 + d = c / diagonal - c + 1; rounding errors are below the first column or above the last.
-    place = torch.rsub(diagonal.reciprocal(), 1 - c, alpha=-c).log2().clamp(0, DEGREE_COLUMNS - 1)
-    return (1 - (place[:, None] - _buckets(place.device)).abs()).clamp_min_(0)
-
-
-@cache
-def _buckets(device: torch.device) -> Tensor:
-    """Return the numbers of the columns on a device, without a copy from the host each time."""
-    return torch.arange(DEGREE_COLUMNS, device=device)
+    c, inverse = self_loop_weight, adj_norm.diagonal().reciprocal()
+    # 1 + d = c / diagonal - c + 1; for a large c, rounding leaves less than 1, even less than 0.
+    grown = torch.rsub(inverse, 1 - c, alpha=-c).clamp(1, 2 ** (DEGREE_COLUMNS - 1))
+    columns = torch.arange(DEGREE_COLUMNS, device=inverse.device)
+    return (1 - (grown.log2()[:, None] - columns).abs()).clamp_min_(0)
 
 
 def dropped(

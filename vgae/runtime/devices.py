@@ -2,9 +2,11 @@
 
 import os
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
@@ -86,11 +88,12 @@ def deterministic_algorithms(*, wanted: bool) -> Iterator[None]:
 
 
 class _Kept:
-    """Setting of the process before the first of several threads changed it."""
+    """Settings of the process before the first of several threads changed them."""
 
     lock = threading.Lock()
     users = 0
-    before = ""
+    precisions: ClassVar[list[str]] = []
+    older: bool | None = None
 
 
 @contextmanager
@@ -100,21 +103,44 @@ def convolutions_as_products() -> Iterator[None]:
     By default torch computes products in float32, but convolutions and their gradients in TF32,
     with a relative error of 1e-3. Where products may be in TF32, convolutions keep their setting.
     The setting is that of the process: the last thread that needs it restores it.
+
+    Recurrent layers go with them: torch refuses to read the older ``cudnn.allow_tf32``, as
+    ``cudnn.flags`` does, unless it and both of them agree.
     """
-    convolution = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+    cudnn: Any = torch.backends.cudnn
     with _Kept.lock:
         if _Kept.users == 0:
-            _Kept.before = convolution.fp32_precision
+            _Kept.precisions = [part.fp32_precision for part in (cudnn.conv, cudnn.rnn)]
+            _Kept.older = _allowed_in_tf32()
         _Kept.users += 1
         if torch.backends.cuda.matmul.fp32_precision != "tf32":
-            convolution.fp32_precision = "ieee"
+            _set_precisions(["ieee", "ieee"], older=_Kept.older and False)
     try:
         yield
     finally:
         with _Kept.lock:
             _Kept.users -= 1
             if _Kept.users == 0:
-                convolution.fp32_precision = _Kept.before
+                _set_precisions(_Kept.precisions, older=_Kept.older)
+
+
+def _allowed_in_tf32() -> bool | None:
+    """Return torch's older setting of convolutions, ``None`` where it disagrees with the newer."""
+    with warnings.catch_warnings(action="ignore"):  # torch advises to use the newer
+        try:
+            return torch.backends.cudnn.allow_tf32
+        except RuntimeError:
+            return None
+
+
+def _set_precisions(precisions: Sequence[str], *, older: bool | None) -> None:
+    """Set the precisions of convolutions and recurrent layers."""
+    cudnn: Any = torch.backends.cudnn
+    if older is not None:
+        with warnings.catch_warnings(action="ignore"):
+            cudnn.allow_tf32 = older
+    for part, precision in zip((cudnn.conv, cudnn.rnn), precisions, strict=True):
+        part.fp32_precision = precision
 
 
 @contextmanager

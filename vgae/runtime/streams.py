@@ -4,7 +4,7 @@ import hashlib
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -79,3 +79,24 @@ def seeded_torch(seed: int, device: torch.device) -> Iterator[dict[str, torch.Ge
         for generator in found.values():
             generator.manual_seed(stream(seed, "torch").initial_seed())
         yield found
+
+
+@contextmanager
+def drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
+    """Lend a generator to an encoder or decoder that draws random numbers without its own."""
+    own = getattr(part, "generator", generator)
+    lent = own is None
+    if isinstance(own, torch.Generator) and own.device.type != generator.device.type:
+        here, there = own.device.type, generator.device
+        raise UsageError(
+            "GENERATOR",
+            f"the generator of {type(part).__name__} is on {here} and the training on {there};"
+            f" make it by torch.Generator({str(there)!r}), or leave it out.",
+        )
+    if lent:
+        part.generator = generator
+    try:
+        yield
+    finally:
+        if lent:
+            part.generator = None  # it is bound to the device; the model may go elsewhere

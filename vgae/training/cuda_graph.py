@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -60,15 +61,25 @@ class Replayed:
         index = torch.cuda.current_device()
         drawn_from = [*self.generators, torch.cuda.default_generators[index]]
         states = [generator.get_state() for generator in drawn_from]
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         for generator in self.generators:
             graph.register_generator_state(generator)
+        before = torch.cuda.current_stream()
+        # Other threads may allocate memory meanwhile.
+        options = {"pool": pool, "stream": self.stream, "capture_error_mode": "thread_local"}
         try:
-            with torch.cuda.graph(graph, stream=self.stream):
+            with torch.cuda.graph(graph, **options):
                 self.result = self.function()
         except RuntimeError as error:  # what torch raises for anything that cannot be recorded
-            reason = str(error).splitlines()[0].rstrip(".")
+            # The end of a capture that is broken fails too, and hides why.
+            first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+            reason = str(first).splitlines()[0].rstrip(".")
             log.warning("no CUDA graph, each operation is launched by itself: %s", reason)
+            # Nor does it end what torch began: else this stream would stay the current one, and
+            # no memory be freed where there is too little. It raises what has ended already.
+            torch.cuda.set_stream(before)
+            with suppress(RuntimeError):
+                torch._C._cuda_endAllocateToPool(index, pool)
             for generator, state in zip(drawn_from, states, strict=True):
                 # The generator may still be in the state of a recording.
                 fresh = torch.Generator(self.device)

@@ -5,8 +5,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -26,7 +26,7 @@ from vgae.runtime.devices import (
 )
 from vgae.runtime.progress import showing
 from vgae.runtime.signals import ended_by_signals
-from vgae.runtime.streams import seeded_torch, stream
+from vgae.runtime.streams import drawing_from, seeded_torch, stream
 from vgae.training.averaging import AveragedWeights
 from vgae.training.checkpoint import Checkpoints
 from vgae.training.cuda_graph import Replayed
@@ -136,7 +136,11 @@ class PreparedTraining:
     def __post_init__(self) -> None:
         changes = self.recipe.warmup or self.recipe.optimizer == "adagrad"
         if self.compute.cuda_graph and changes:
-            raise UsageError("CUDA_GRAPH", "cuda_graph takes neither a warmup nor adagrad.")
+            raise UsageError(
+                "CUDA_GRAPH",
+                "cuda_graph records what is the same in each epoch, not a warmup or adagrad; leave"
+                " it (--cuda-graph) out, or set warmup = 0 and another optimizer.",
+            )
 
     def records(self, what: str) -> bool:
         """Return whether ``"epoch"`` or ``"evaluation"`` is recorded as a CUDA graph."""
@@ -144,7 +148,8 @@ class PreparedTraining:
         if self.device.type != "cuda" or chosen is False:
             return False
         if self.recipe.warmup or self.recipe.optimizer == "adagrad":
-            log.info("no CUDA graph: a warmup or adagrad changes from epoch to epoch")
+            if what == "epoch":
+                log.info("no CUDA graph: a warmup or adagrad changes from epoch to epoch")
             return False
         if what == "evaluation":
             return what in self.problem.recordable and self.problem.evaluate is not None
@@ -195,8 +200,8 @@ class PreparedTraining:
             convolutions_as_products(),
             showing(recipe.epochs, "epochs", wanted=progress) as show,
             seeded_torch(self.seed, device) as of_torch,
-            _drawing_from(model.encoder, stream(self.seed, "dropout", device)),
-            _drawing_from(model.decoder, stream(self.seed, "pairs", device)),
+            drawing_from(model.encoder, stream(self.seed, "dropout", device)),
+            drawing_from(model.decoder, stream(self.seed, "pairs", device)),
             ended_by_signals(wanted=kept is not None) as signals,
         ):
             drawing = {"encoder": model.encoder, "decoder": model.decoder, "steps": problem.steps}
@@ -391,24 +396,3 @@ class _Trainer:
 def _weights(model: VAE) -> dict[str, Tensor]:
     """Return a copy of the weights."""
     return copy.deepcopy(model.state_dict())
-
-
-@contextmanager
-def _drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
-    """Lend a generator to an encoder or decoder that draws random numbers without its own."""
-    own = getattr(part, "generator", generator)
-    lent = own is None
-    if isinstance(own, torch.Generator) and own.device.type != generator.device.type:
-        here, there = own.device.type, generator.device
-        raise UsageError(
-            "GENERATOR",
-            f"the generator of {type(part).__name__} is on {here} and the training on {there};"
-            f" make it by torch.Generator({str(there)!r}), or leave it out.",
-        )
-    if lent:
-        part.generator = generator
-    try:
-        yield
-    finally:
-        if lent:
-            part.generator = None  # it is bound to the device; the model may go elsewhere
