@@ -300,6 +300,18 @@ def test_a_loss_that_falls_is_healthy_wherever_zero_is(sign):
     assert "the loss rose from" in (loss_finding(history(*rising), PAPER, is_new=True) or "")
 
 
+def test_noise_hides_neither_a_fall_nor_that_there_is_none():
+    rng = np.random.default_rng(0)
+
+    def count(loss):
+        noisy = (history(*(loss + rng.normal(scale=0.1, size=60))) for _ in range(200))
+        found = [loss_finding(rows, PAPER, is_new=True) or "" for rows in noisy]
+        return sum("did not fall" in finding for finding in found)
+
+    assert count(np.full(60, 3.0)) > 190
+    assert count(np.linspace(3.2, 2.9, 60)) < 10  # one tenth against another: every fourth
+
+
 def test_a_loss_may_rise_in_the_warm_up_and_be_flat_for_trained_weights():
     rises = [*np.linspace(10, 20, 30), *np.linspace(20, 18, 60)]
     warm = PAPER.override({"warmup": 30})

@@ -9,6 +9,9 @@ import torch
 
 log = logging.getLogger(__name__)
 
+FEWEST_COMPILED = 2000
+"""Nodes from which numba saves more in some hundred epochs than loading it takes."""
+
 
 def works(impl: str, device: torch.device, width: int = 1) -> bool:
     """Return whether an implementation can be used; warn once of a fault, with its reason.

@@ -26,11 +26,10 @@ import torch
 from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted, plus, softplus
-from vgae.kernels._available import works
+from vgae.kernels._available import FEWEST_COMPILED, works
 from vgae.kernels._tiled import softplus_sum
 
 PAIRS_PER_NODE = 32
-_FEWEST = 2000  # nodes for which compiled code is worth loading
 # Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
 # On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
@@ -102,7 +101,7 @@ def is_compiled(
     num_nodes: int, block: int, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> bool:
     """Return whether compiled code sums the blocks, which needs no logits in memory."""
-    fits = num_nodes >= _FEWEST and block % 4 == 0 and dtype == torch.float32
+    fits = num_nodes >= FEWEST_COMPILED and block % 4 == 0 and dtype == torch.float32
     return fits and works("compiled", device)
 
 

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from vgae.kernels import _edges, _sampled
 from vgae.kernels._all_pairs import AttachGradients, Precision, Sweep, Wanted, plus, softplus
-from vgae.kernels._available import fault, works
+from vgae.kernels._available import FEWEST_COMPILED, fault, works
 from vgae.kernels._sampled import Sampled
 from vgae.kernels.csr import EdgePattern
 
 Impl = Literal["auto", "dense", "tiled", "compiled", "triton"]
 
-# For fewer nodes, loading numba takes longer than it saves in some hundred epochs.
-_FEWEST = {"compiled": 2000, "triton": 1}
+_FEWEST = {"compiled": FEWEST_COMPILED, "triton": 1}  # nodes
 # For wider latent vectors, torch's matrix products are as fast, or a GPU runs out of registers.
 _WIDEST = {"compiled": 64, "triton": 128}
 _NEEDS = {"compiled": "a CPU and numba", "triton": "a GPU of compute capability 8.0 and triton"}

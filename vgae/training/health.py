@@ -242,11 +242,11 @@ def loss_finding(
     if last - first > max(0.1 * abs(first), 6 * single) or rise > 0.02 * abs(last):
         what = f"the loss rose from {min(first, least):.4g} to {last:.4g}"
         return f"{what}; {advice or f'try {_lower_lr(recipe)}{_regularised(recipe)}'}"
-    # Three tenths at either end show a fall that the noise of one hides.
+    # Three tenths at either end show a fall that the noise of one hides, from three deviations on.
     fresh, fall = is_new and not recipe.warmup, tenths[:3].mean() - tenths[-3:].mean()
     higher = max(10 * recipe.lr, type(recipe).lr)
     larger = f"a larger lr (now {recipe.lr}), such as {_setting('lr', higher)}"
-    if fresh and fall < max(2 * noise / math.sqrt(3), 0.001 * abs(last)):
+    if fresh and fall < max(math.sqrt(3) * noise, 0.001 * abs(last)):
         what = f"the loss did not fall: from {tenths[0]:.4g} to {last:.4g}"
         return f"{what}; {advice or f'try {larger}{_regularised(recipe)}'}"
     stopped = len(history) < recipe.epochs

@@ -89,8 +89,8 @@ def fit_images(
         recipe: Settings, such as :data:`vgae.recipes.images.KINGMA2013`; those of
             :func:`vgae.recipes.images.default_recipe` if not given.
         seed: Seed of the initial weights, noise, order of the images and drawn pixels.
-        device: As for :func:`vgae.fit`, without CUDA graphs. On a GPU, products and convolutions
-            are in float32; see :class:`vgae.runtime.devices.Compute`.
+        device: As for :func:`vgae.fit`. On a GPU, products and convolutions are in float32; see
+            :class:`vgae.runtime.devices.Compute`.
         on_row: Called with each row of the history.
         progress: As for :func:`vgae.fit`.
         checkpoints: As for :func:`vgae.fit`.
