@@ -309,7 +309,7 @@ def test_noise_hides_neither_a_fall_nor_that_there_is_none():
         return sum("did not fall" in finding for finding in found)
 
     assert count(np.full(60, 3.0)) > 190
-    assert count(np.linspace(3.2, 2.9, 60)) < 10  # one tenth against another: every fourth
+    assert count(np.linspace(3.2, 2.9, 60)) < 10  # one tenth against another: every fifth
 
 
 def test_a_loss_may_rise_in_the_warm_up_and_be_flat_for_trained_weights():
