@@ -65,10 +65,7 @@ def in_parts(graph: "Graph", order: Tensor, *sizes: int) -> Sequence[Tensor]:
 
 def part_sizes(graph: "Graph", val: float, test: float) -> tuple[int, int]:
     """Return the numbers of validation and test links, or raise."""
-    for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
-        if not 0 <= fraction < 1:
-            what = f"{name} must be a fraction of the links in [0, 1), got {fraction}."
-            raise UsageError("SPLIT_SHARE", what)
+    check_fractions(val, test)
     if graph.num_links == 0:
         dropped = graph.notes.get("self_loops", 0)
         raise DataError(
@@ -93,3 +90,11 @@ def part_sizes(graph: "Graph", val: float, test: float) -> tuple[int, int]:
             " smaller fractions.",
         )
     return sizes["val"], sizes["test"]
+
+
+def check_fractions(val: float, test: float) -> None:
+    """Raise ``UsageError`` unless both fractions and their sum lie in ``[0, 1)``."""
+    for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
+        if not 0 <= fraction < 1:
+            what = f"{name} must be a fraction of the links in [0, 1), got {fraction}."
+            raise UsageError("SPLIT_SHARE", what)

@@ -17,9 +17,9 @@ from vgae.graphs.arrays import sha256
 from vgae.graphs.audit import Check, checks_of
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
+from vgae.graphs.directed_tasks import draw_parts
 from vgae.graphs.graph import Graph
 from vgae.graphs.grid import Grid, grid_from
-from vgae.graphs.held_out import held_out
 from vgae.graphs.interop import check_undirected, labelled_pairs
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.pairs import (
@@ -359,7 +359,12 @@ def check_kinds(graph: Any, split: Any) -> None:
 
 
 def split_links(
-    graph: Graph, *, val: float = VAL_FRACTION, test: float = TEST_FRACTION, seed: int = 0
+    graph: Graph,
+    *,
+    val: float = VAL_FRACTION,
+    test: float = TEST_FRACTION,
+    seed: int = 0,
+    task: Task = "general",
 ) -> LinkSplit:
     """Hold out a fraction of the links, and draw as many non-links to rank them against.
 
@@ -374,21 +379,15 @@ def split_links(
         val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
         test: Fraction for test, likewise; ``val + test < 1``.
         seed: Seed of the stream ``"split"``; see :func:`vgae.runtime.streams.stream`.
+        task: What is to be predicted in a directed graph. ``"general"``: as above. ``"biased"``:
+            one-way links, the non-links of which are their reverses. ``"bidirectional"``: one
+            direction of every reciprocal link, against the reverses of one-way training links;
+            ``val`` and ``test`` are then in what proportion the reciprocal links are divided.
 
     Raises:
-        UsageError: If the fractions are out of range.
+        UsageError: If the fractions are out of range, or an undirected graph has another task.
         DataError: If there are too few links for a part, or too few non-links.
     """
-    generator = stream(seed, "split")
-    held_test, held_val, rest = held_out(graph, val, test, generator)
-    num_test, num_val = len(held_test), len(held_val)
-    neg = sample_non_links(graph.links, graph.grid, num_test + num_val, generator)
-    return LinkSplit(
-        num_nodes=graph.num_nodes,
-        train=graph.links[:, rest.sort().values],
-        val=LabelledPairs(graph.links[:, held_val], neg[:, num_test:]),
-        test=LabelledPairs(graph.links[:, held_test], neg[:, :num_test]),
-        fingerprint=graph.link_fingerprint,
-        seed=seed,
-        grid=graph.grid,
-    )
+    parts = draw_parts(graph, val, test, task, stream(seed, "split"))
+    named = parts._asdict() | {"fingerprint": graph.link_fingerprint, "seed": seed}
+    return LinkSplit(graph.num_nodes, **named, grid=graph.grid, task=task)
