@@ -137,5 +137,5 @@ def test_a_grid_is_rebuilt_from_its_arrays(grid):
     ],
 )
 def test_arrays_of_no_grid_are_refused(arrays):
-    with pytest.raises(ValueError, match="must be 7 booleans|no grid 'round'|no subset"):
+    with pytest.raises(ValueError, match=r"must be 7 booleans|no grid 'round'|no subset"):
         grid_from(7, arrays)
