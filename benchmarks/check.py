@@ -10,7 +10,7 @@ from peers import dense_loss
 from torch import Tensor
 
 from vgae.decoders import InnerProductDecoder
-from vgae.graphs.graph import both_directions
+from vgae.graphs.canonical import both_directions
 from vgae.runtime.streams import stream
 
 TOLERANCE = 1e-5

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vgae.evaluation.images import elbo_terms
 from vgae.evaluation.metrics import link_scores
-from vgae.graphs.graph import both_directions
+from vgae.graphs.canonical import both_directions
 from vgae.kernels import SparseOperator, inner_product_nll
 from vgae.kernels.csr import edges_to_csr
 from vgae.models.images import build_image_model

@@ -125,7 +125,7 @@ def train_features(
         raise CannotRun("there are no features to compare")
     x = unit_rows(graph.x)
     num_links = split.train.shape[1]
-    others = sample_non_links(split.train, graph.num_nodes, num_links, stream(seed, "pairs"))
+    others = sample_non_links(split.train, graph.grid, num_links, stream(seed, "pairs"))
     examples = products(to_scipy(x), torch.cat([split.train, others], dim=1))
     labels = np.repeat([1, 0], num_links)
     candidates = []

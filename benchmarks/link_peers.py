@@ -95,7 +95,7 @@ def train_gnae(
         if logstd is not None:
             eps = torch.randn(z.shape, generator=noise)
             z = z + eps * logstd.clamp(max=10).exp()
-        others = sample_non_links(split.train, num_nodes, num_others, pairs)
+        others = sample_non_links(split.train, split.grid, num_others, pairs)
         return sampled_loss(z, split.train, others)
 
     def means(edge_index: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from problems import is_there, named_problem, random_links, small_nodes
 from report import bar, begin, finish, ratio, table
 from torch import Tensor
 
-from vgae.graphs.graph import both_directions
+from vgae.graphs.canonical import both_directions
 from vgae.kernels import Sampled
 from vgae.runtime.streams import stream
 

@@ -99,7 +99,7 @@ def train_maskgae(
     def step() -> None:
         messages, masked = mask(split.train, generator)
         count = masked.shape[1]
-        others = sample_non_links(split.train, graph.num_nodes, count, generator)
+        others = sample_non_links(split.train, graph.grid, count, generator)
         optimizer.zero_grad()
         z = model(messages)
         s = model.logits(z, torch.cat([masked, others], dim=1))

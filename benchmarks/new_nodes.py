@@ -18,7 +18,7 @@ from torch import Tensor
 import vgae
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import link_scores
-from vgae.graphs.graph import both_directions
+from vgae.graphs.canonical import both_directions
 from vgae.graphs.non_links import sample_non_links
 from vgae.recipes import RECIPES
 
@@ -66,7 +66,7 @@ def judged_pairs(
     half = links.shape[1] // 2
     shown, judged = links[:, : round(2 * seen * half)], links[:, half:]
     # One in five pairs or so has a new node in it: enough are drawn to keep as many.
-    others = sample_non_links(graph.links, graph.num_nodes, 20 * judged.shape[1], generator)
+    others = sample_non_links(graph.links, graph.grid, 20 * judged.shape[1], generator)
     others = others[:, is_new[others].any(dim=0)][:, : judged.shape[1]]
     return torch.cat([graph.links[:, ~of_new], shown], dim=1), judged, others
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from vgae.data.catalog import entry, missing
 from vgae.data.named import load_dataset
 from vgae.graphs.graph import Graph
+from vgae.graphs.grid import Grid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LinkSplit, split_links
 
@@ -68,7 +69,7 @@ def random_links(num_nodes: int, num_links: int, seed: int = 0) -> Tensor:
     """Return distinct pairs of nodes, each as likely as any other, shape ``(2, num_links)``."""
     nothing = torch.empty(2, 0, dtype=torch.int64)
     generator = torch.Generator().manual_seed(seed)
-    return sample_non_links(nothing, num_nodes, num_links, generator)
+    return sample_non_links(nothing, Grid(num_nodes), num_links, generator)
 
 
 def small_nodes(side: str) -> int:

@@ -31,7 +31,8 @@ from vgae.evaluation.metrics import hits_at_k, link_scores, rank_scores, ranks_a
 from vgae.evaluation.ranking import link_ranks
 from vgae.evaluation.reliability import probability_scores
 from vgae.evaluation.tasks import evaluate_embedding
-from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.canonical import both_directions
+from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.recipes import recipe_named
 from vgae.runs.graphs import write_json

@@ -19,7 +19,7 @@ from ours import gradient_step, our_loss, ours
 from problems import random_links, random_problem, small_nodes
 from report import bar, begin, finish, table
 
-from vgae.graphs.graph import both_directions
+from vgae.graphs.canonical import both_directions
 from vgae.kernels import Sampled
 from vgae.runtime.streams import stream
 

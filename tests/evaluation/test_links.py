@@ -28,7 +28,7 @@ from vgae.evaluation.metrics import (
 )
 from vgae.evaluation.reliability import probability_scores
 from vgae.gaussian import DiagGaussian
-from vgae.graphs.graph import both_directions
+from vgae.graphs.canonical import both_directions
 from vgae.graphs.split import LabelledPairs, split_links
 from vgae.models.embedding import embed
 from vgae.recipes import PAPER

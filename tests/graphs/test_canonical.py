@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.canonical import canonical_links, link_positions
+from vgae.graphs.grid import Grid
 
 # Link 0 - 1 three times, in both directions; 1 - 2 once; a self-loop.
 EDGES = np.array([[0, 1, 0, 1, 2], [1, 0, 1, 2, 2]])
@@ -18,7 +19,7 @@ WEIGHT = [1.0, 5.0, 3.0, 4.0, 9.0]
     ("merge", "expected"), [("mean", 3.0), ("sum", 9.0), ("max", 5.0), ("first", 1.0)]
 )
 def test_a_link_given_several_times_weighs_what_merge_says(merge, expected):
-    found = canonical_links(EDGES, 3, WEIGHT, merge=merge)
+    found = canonical_links(EDGES, Grid(3), WEIGHT, merge=merge)
     assert found.links.tolist() == [[0, 1], [1, 2]]
     assert found.weight.tolist() == [expected, 4.0]
     assert found.weight.dtype == torch.float32
@@ -33,15 +34,15 @@ def test_merged_weights_are_those_of_a_dictionary(edges):
             groups.setdefault((min(u, v), max(u, v)), []).append(weight)
     u, v, weight = np.array(edges).T
     for merge, rule in {"mean": np.mean, "sum": sum, "max": max, "first": lambda w: w[0]}.items():
-        found = canonical_links(np.stack([u, v]), 7, weight, merge=merge)
+        found = canonical_links(np.stack([u, v]), Grid(7), weight, merge=merge)
         expected = [rule(groups[link]) for link in sorted(groups)]
         got = [1.0] * len(expected) if found.weight is None else found.weight.tolist()
         assert got == pytest.approx(expected)
 
 
 def test_weights_of_one_are_no_weights():
-    assert canonical_links(EDGES, 3, np.ones(5)).weight is None
-    assert canonical_links(EDGES, 3, np.ones(5), merge="sum").weight.tolist() == [3.0, 1.0]
+    assert canonical_links(EDGES, Grid(3), np.ones(5)).weight is None
+    assert canonical_links(EDGES, Grid(3), np.ones(5), merge="sum").weight.tolist() == [3.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_weights_of_one_are_no_weights():
 )
 def test_weights_that_cannot_be_used_are_refused_with_the_place(weight, code, words):
     with pytest.raises(DataError, match=words) as caught:
-        canonical_links(EDGES, 3, weight)
+        canonical_links(EDGES, Grid(3), weight)
     assert caught.value.code == code
 
 
@@ -74,23 +75,26 @@ def test_weights_that_cannot_be_used_are_refused_with_the_place(weight, code, wo
 )
 def test_one_way_links_are_counted_and_refused_on_request(edges, ordered, one_way):
     edges = np.array(edges)
-    notes = canonical_links(edges, 3, ordered=ordered).notes
+    notes = canonical_links(edges, Grid(3), ordered=ordered).notes
     assert notes.get("one_way", 0) == one_way
     if one_way:
         with pytest.raises(DataError, match=f"{one_way} links go one way only, the first"):
-            canonical_links(edges, 3, ordered=ordered, directed="error")
+            canonical_links(edges, Grid(3), ordered=ordered, directed="error")
     else:
-        assert canonical_links(edges, 3, ordered=ordered, directed="error").links.shape == (2, 2)
+        assert canonical_links(edges, Grid(3), ordered=ordered, directed="error").links.shape == (
+            2,
+            2,
+        )
 
 
 @pytest.mark.parametrize("option", ["merge", "directed"])
 def test_options_that_do_not_exist_are_refused(option):
     with pytest.raises(UsageError, match=f"{option} must be one of"):
-        canonical_links(EDGES, 3, **{option: "other"})
+        canonical_links(EDGES, Grid(3), **{option: "other"})
 
 
 def test_positions_find_links_in_either_direction_and_nothing_else():
     links = torch.tensor([[0, 0, 2], [1, 3, 3]])
     pairs = torch.tensor([[3, 0, 1, 3, 2], [0, 1, 2, 2, 2]])
-    assert link_positions(pairs, links, 4).tolist() == [1, 0, -1, 2, -1]
-    assert link_positions(pairs, links[:, :0], 4).tolist() == [-1] * 5
+    assert link_positions(pairs, links, Grid(4)).tolist() == [1, 0, -1, 2, -1]
+    assert link_positions(pairs, links[:, :0], Grid(4)).tolist() == [-1] * 5

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from vgae.errors import DataError
-from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.canonical import both_directions
+from vgae.graphs.graph import Graph
 
 HUGE = 4_000_000_000
 

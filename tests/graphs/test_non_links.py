@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from vgae.graphs.grid import Grid
 from vgae.graphs.non_links import sample_non_links
 
 
@@ -43,7 +44,7 @@ def test_drawing_all_non_links_gives_each_once(case, seed):
     n, pairs = case
     links = links_of(pairs)
     missing = set(complete(n)) - set(pairs)
-    drawn = sample_non_links(links, n, len(missing), torch.Generator().manual_seed(seed))
+    drawn = sample_non_links(links, Grid(n), len(missing), torch.Generator().manual_seed(seed))
     assert sorted(pairs_of(drawn)) == sorted(missing)
 
 
@@ -53,7 +54,7 @@ def test_every_non_link_is_equally_likely(count):
     n, pairs = 9, [*path(9), (0, 4), (2, 7)]
     links = links_of(pairs)
     generator = torch.Generator().manual_seed(1)
-    drawn = [sample_non_links(links, n, count, generator) for _ in range(3000)]
+    drawn = [sample_non_links(links, Grid(n), count, generator) for _ in range(3000)]
     _, counts = np.unique(torch.cat(drawn, dim=1).numpy(), axis=1, return_counts=True)
     assert len(counts) == 36 - len(pairs)
     # Drawn without repeats, the counts spread less than chance allows: only a bias shows here.
@@ -63,7 +64,7 @@ def test_every_non_link_is_equally_likely(count):
 def test_every_non_link_is_equally_likely_among_hundreds_of_millions():
     """200 million pairs, as in PubMed: torch.randint draws the lower ones up to 5 % too often."""
     n, links = 20_068, torch.tensor([[0], [1]])
-    u, v = sample_non_links(links, n, 400_000, torch.Generator().manual_seed(0))
+    u, v = sample_non_links(links, Grid(n), 400_000, torch.Generator().manual_seed(0))
     half = (n * (n - 1) // 2 - 1) / 2
     lower = (v * (v - 1) // 2 + u < half).double().mean().item()
     assert abs(lower - 0.5) < 4 * 0.5 / 400_000**0.5
@@ -74,7 +75,7 @@ def test_pairs_are_decoded_rightly_however_many_there_are(n):
     """Beyond 2**53 pairs, a square root in double precision is off by one."""
     links = torch.tensor([[0, 0, n - 2], [1, n - 1, n - 1]]).unique(dim=1)
     count = min(200_000, n * (n - 1) // 2 - links.shape[1])
-    drawn = sample_non_links(links, n, count, torch.Generator().manual_seed(0))
+    drawn = sample_non_links(links, Grid(n), count, torch.Generator().manual_seed(0))
     pairs = set(pairs_of(drawn))
     assert len(pairs) == count
     assert all(0 <= u < v < n for u, v in pairs)

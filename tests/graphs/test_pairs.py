@@ -11,6 +11,7 @@ from torch_geometric.transforms import RandomLinkSplit
 
 from vgae.errors import DataError, LeakageError
 from vgae.graphs.graph import Graph
+from vgae.graphs.grid import Grid
 from vgae.graphs.pairs import checked_pairs, given_links
 from vgae.graphs.split import LinkSplit, split_links
 
@@ -180,7 +181,7 @@ def test_leaks_are_refused_with_the_pairs(options, words):
 
 def test_pairs_that_are_in_order_are_not_copied():
     pairs = torch.tensor([[0, 5], [3, 6]])
-    assert checked_pairs(pairs, "pairs", 10) is pairs
+    assert checked_pairs(pairs, "pairs", Grid(10)) is pairs
     assert given_links([], "pairs", 10).shape == (2, 0)
 
 

@@ -4,7 +4,7 @@ import torch
 from vgae.decoders import InnerProductDecoder, MaskedLinks
 from vgae.encoders import GCNEncoder
 from vgae.errors import DataError
-from vgae.graphs.graph import both_directions
+from vgae.graphs.canonical import both_directions
 from vgae.kernels import Sampled, inner_product_nll
 from vgae.training.masking import LinkMasking
 

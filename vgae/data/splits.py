@@ -21,7 +21,8 @@ from vgae.graphs.canonical import link_positions
 from vgae.graphs.column_names import is_usual_pair
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.graphs.graph import Graph
-from vgae.graphs.split import LinkSplit, part_sizes
+from vgae.graphs.held_out import part_sizes
+from vgae.graphs.split import LinkSplit
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.numerals import is_integer, is_number
 from vgae.runtime.reading import file_size, naming
@@ -138,7 +139,7 @@ def split_by_time(
         raise DataError("NO_EDGES", f"{path}: it has no edges.")
     order = edges.time.argsort(kind="stable")
     pairs = torch.from_numpy(_numbered(edges, graph, path)[:, order])
-    place = link_positions(pairs, graph.links, graph.num_nodes).numpy()
+    place = link_positions(pairs, graph.links, graph.grid).numpy()
     links, first = np.unique(place[place >= 0], return_index=True)
     by_time = graph.links[:, torch.from_numpy(links[first.argsort(kind="stable")])]
     sizes = [graph.num_links - num_val - num_test, num_val, num_test]

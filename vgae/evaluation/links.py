@@ -23,7 +23,7 @@ from vgae.evaluation.metrics import (
 )
 from vgae.evaluation.ranking import link_ranks
 from vgae.evaluation.reliability import Probabilities, balancing_weight
-from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.graph import Graph
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
@@ -145,7 +145,7 @@ def evaluate(
         weight = balancing_weight(label)
         pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
         ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
-        ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes)
+        ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes, grid=graph.grid)
         own = neg.view(len(pos), part.per_link) if part.per_link else None
         resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
         evaluations[name] = LinkEvaluation(
@@ -219,12 +219,12 @@ def calibrate(
         raise DataError("TOO_FEW_PAIRS", f"{rule}; split with a higher val.")
     scorer = PairScorer(model, graph, split.message_edge_index)
     pairs = split.val
-    unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - split.train.shape[1]
+    unknown = graph.grid.num_pairs - split.train.shape[1]
     if prior == "density":
         known = torch.cat([split.train, split.val.pos], dim=1)
         count = min(_NON_LINKS, unknown - split.val.pos.shape[1])
         generator = stream(split.seed, "calibration")
-        others = sample_non_links(known, graph.num_nodes, count, generator)
+        others = sample_non_links(known, graph.grid, count, generator)
         pairs = LabelledPairs(split.val.pos, others)
     return fit_calibration(
         scorer.logits(pairs.edge_label_index),
@@ -280,18 +280,22 @@ class PairScorer:
         calibration = calibration or self.calibration
         return calibration and calibration.probability(self.logits(pairs))
 
-    def logits_of(self, nodes: Tensor) -> Tensor:
-        """Return the logits of all nodes as partners of ``nodes``, shape ``(B, N)``."""
+    def logits_of(self, nodes: Tensor, *, reverse: bool = False) -> Tensor:
+        """Return the logits of all nodes as partners of ``nodes``, shape ``(B, N)``.
+
+        With ``reverse`` the partners are the sources of the pairs instead of the targets.
+        """
         nodes = nodes.to(self.z.device)
         with evaluating(self.model):
-            if to_all := consistent_method(self.decoder, "logits_to_all"):
+            name = "logits_from_all" if reverse else "logits_to_all"
+            if to_all := consistent_method(self.decoder, name):
                 return to_all(self.z, nodes).cpu()
             if factors := consistent_method(self.decoder, "factors"):
-                left, right = factors(self.z)
+                left, right = factors(self.z)[::-1] if reverse else factors(self.z)
                 return (left.index_select(0, nodes) @ right.T).cpu()
         num_nodes = self.z.shape[0]
         pairs = torch.cartesian_prod(nodes.cpu(), torch.arange(num_nodes)).T
-        return self.logits(pairs).view(-1, num_nodes)
+        return self.logits(pairs.flip(0) if reverse else pairs).view(-1, num_nodes)
 
 
 def consistent_method(decoder: object, name: str) -> Callable[..., Any] | None:
@@ -333,5 +337,5 @@ def _scored_parts(
         if part.pos.shape[1]:
             edges = split.message_edge_index
             if name == "test" and messages == "train+val":
-                edges = both_directions(torch.cat([split.train, split.val.pos], dim=1))
+                edges = split.grid.message_edges(torch.cat([split.train, split.val.pos], dim=1))
             yield name, part, PairScorer(model, graph, edges)

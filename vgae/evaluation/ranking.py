@@ -1,29 +1,36 @@
 """Ranks of held-out links among all nodes, known links excluded."""
 
 from collections.abc import Callable
+from functools import partial
 
-import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from vgae.errors import DataError, NumericalError
+from vgae.graphs.grid import Grid
 from vgae.kernels.csr import checked_edges
 
 _BLOCK = 1 << 24  # largest number of scores held at once, if at least 2 N
 
 
 def link_ranks(
-    scores: Callable[[Tensor], Tensor], links: Tensor, graph_links: Tensor, num_nodes: int
+    scores: Callable[..., Tensor],
+    links: Tensor,
+    graph_links: Tensor,
+    num_nodes: int,
+    *,
+    grid: Grid | None = None,
 ) -> Tensor:
     r"""Rank the far end of each link among all nodes without a known link to its near end.
 
     .. math:: r(u \to v) = 1 + \#\{w \in C : s_{uw} > s_{uv}\}
         + \tfrac{1}{2} \#\{w \in C : s_{uw} = s_{uv}\}
 
-    The candidates C are all nodes except u, v and the neighbours of u in ``graph_links``. Other
-    true links thus do not worsen a rank ("filtered"). Equal scores get the mean of their ranks, so
-    that a constant score gains nothing. No candidates are sampled: the result is exact.
+    The candidates C are all nodes except u, v and the neighbours of u in ``graph_links``; in a
+    two-sided graph, those of the other side. Other true links thus do not worsen a rank
+    ("filtered"). Equal scores get the mean of their ranks, so that a constant score gains nothing.
+    No candidates are sampled: the result is exact.
 
     Source: Bordes et al. (2013), `Translating Embeddings for Modeling Multi-relational Data
     <https://papers.nips.cc/paper/5071>`_, section 4.2 (filtered ranks); Berrendorf et al. (2020),
@@ -33,11 +40,13 @@ def link_ranks(
     Args:
         scores: Function from nodes of shape ``(B,)``, distinct and ascending, to the scores of
             all nodes as their partners, shape ``(B, N)``; any monotone function of the
-            probability, possibly infinite. Its result is not modified.
+            probability, possibly infinite. Its result is not modified. For a directed graph it
+            also takes ``reverse=True``, for the scores of all nodes as sources of ``nodes``.
         links: Held-out links to rank, shape ``(2, P)``.
         graph_links: All known links, of training, validation and test, in either or both
             directions, shape ``(2, M)``, with or without the ranked links.
         num_nodes: N.
+        grid: The pairs that may be links; by default those of an undirected graph.
 
     Returns:
         Ranks from 1, the best, to the number of candidates plus 1, float64, shape ``(2, P)``:
@@ -47,30 +56,44 @@ def link_ranks(
         DataError: If an index is out of range, or the scores have another shape.
         NumericalError: If a score is NaN.
     """
-    near = checked_edges(links, num_nodes).flatten()
-    far = links.long().flip(0).flatten()
-    excluded = known_pairs(graph_links, num_nodes)
-    ranks = torch.ones(len(near), dtype=torch.float64, device=links.device)
+    grid = grid or Grid(num_nodes)
+    known, links = checked_edges(graph_links, num_nodes), checked_edges(links, num_nodes)
+    if not grid.directed:
+        ends = links.flatten(), links.flip(0).flatten()
+        return _ranks_of(scores, *ends, grid.known(known), grid).view(2, -1)
+    source, target = links
+    backward = partial(scores, reverse=True)
+    return torch.stack(
+        [
+            _ranks_of(scores, source, target, grid.known(known), grid),
+            _ranks_of(backward, target, source, grid.known(known, reverse=True), grid),
+        ]
+    )
+
+
+def _ranks_of(
+    scores: Callable[..., Tensor], near: Tensor, far: Tensor, excluded: sp.csr_array, grid: Grid
+) -> Tensor:
+    """Return the rank of each far end among the partners of its near end."""
+    num_nodes = grid.num_nodes
+    ranks = torch.ones(len(near), dtype=torch.float64, device=near.device)
     # Equal ends are adjacent, so that a node is scored once; its scores are copied for each end.
     order = near.argsort(stable=True)
     for ends in order.split(max(1, _BLOCK // (2 * num_nodes))) if len(order) else ():
         nodes, place = near[ends].unique(return_inverse=True)
         block = _checked(scores(nodes), len(nodes), num_nodes)[place]
+        if (others := grid.others(near[ends])) is not None:
+            block[others.to(block.device)] = torch.nan
         ranks[ends] = _ranks(block, far[ends], excluded[near[ends].cpu().numpy()]).to(ranks)
-    return ranks.view(2, -1)
+    return ranks
 
 
 def known_pairs(links: Tensor, num_nodes: int) -> sp.csr_array:
-    """Return a symmetric int32 matrix (N, N), positive at links and on the diagonal.
+    """Return :meth:`Grid.known` of an undirected graph.
 
-    ``links`` of shape ``(2, M)`` may have both directions and repeats; an index that is out of
-    range raises ``DataError``.
+    An index that is out of range raises ``DataError``.
     """
-    u, v = checked_edges(links, num_nodes).cpu().numpy()
-    nodes = np.arange(num_nodes)
-    row, column = np.concatenate([u, v, nodes]), np.concatenate([v, u, nodes])
-    entries = (np.ones(len(row), dtype=np.int32), (row, column))
-    return sp.coo_array(entries, shape=(num_nodes, num_nodes)).tocsr()
+    return Grid(num_nodes).known(checked_edges(links, num_nodes))
 
 
 def _ranks(block: Tensor, far: Tensor, excluded: sp.csr_array) -> Tensor:

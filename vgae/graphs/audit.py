@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from vgae.errors import printable
 from vgae.graphs.graph import Graph
@@ -20,6 +21,7 @@ _STATEMENTS: dict[str, tuple[str, Severity]] = {
     "S4": ("no pair is both link and non-link", "leak"),
     "S5": ("each part with links has non-links", "leak"),
     "S6": ("there are links to train on", "leak"),
+    "S7": ("no held-out link of a directed graph is the reverse of one of another part", "leak"),
     "S12": ("the split was made from the links of this graph", "leak"),
     "D1": ("every link of the graph is in a part", "note"),
     "D2": ("each held-out part has as many non-links as links", "scores"),
@@ -27,12 +29,14 @@ _STATEMENTS: dict[str, tuple[str, Severity]] = {
     "D4": ("non-links are pairs of different nodes", "scores"),
     "D5": ("each non-link is given once", "note"),
     "D6": ("no part has the non-links of another", "note"),
+    "D8": ("non-links are pairs that may be links: across a two-sided graph", "scores"),
     "D7": ("all links of a part are ranked among the same non-links", "note"),
 }
 _HINTS = {
     "S1": "leave them out, or add what is missing to the graph",
     "S3": "leave each of them in one part",
     "S4": "leave them out of the links or of the non-links",
+    "S7": "hold out both directions together, or give task='bidirectional' if that is the task",
 }
 
 
@@ -86,6 +90,7 @@ class _Leaks:
     def found(self) -> dict[str, tuple[int, str]]:
         """Return count and description of the violations of each invariant that is broken."""
         broken = {"S1": self._not_links(), "S3": self._shared(), "S4": self._contradictions()}
+        broken["S7"] = self._reversed()
         sizes = {name: len(part) for name, part in self.parts.items()}
         bare = [
             f"{name} has {sizes[name]:,} links and no non-links; LinkSplit.from_pairs draws them"
@@ -118,6 +123,21 @@ class _Leaks:
             rows += self._row(part[_in(part, train)], f"of {name} are training links too")
         return rows + self._row(test[_in(test, np.sort(val))], "are both in val and in test")
 
+    def _reversed(self) -> list[tuple[int, str]]:
+        if not self.split.grid.directed or self.split.task == "bidirectional":
+            return []
+        train, val, test = self.parts.values()
+        rows = []
+        for name, part, others in (
+            ("val", val, {"train": train}),
+            ("test", test, {"train": train, "val": np.sort(val)}),
+        ):
+            source, target = np.divmod(part, self.num_nodes)
+            for other, codes in others.items():
+                found = part[_in(target * self.num_nodes + source, codes)]
+                rows += self._row(found, f"of {name} are the reverse of links of {other}")
+        return rows
+
     def _contradictions(self) -> list[tuple[int, str]]:
         rows = []
         for name, part in (("val", self.split.val), ("test", self.split.test)):
@@ -135,8 +155,9 @@ class _Leaks:
         if not len(codes):
             return []
         ids, shown = self.graph.ids, []
+        sign = "->" if self.graph.directed else "-"
         for u, v in zip(*np.divmod(codes[:_SHOWN], self.num_nodes), strict=True):
-            name = printable(f"{ids[u]} - {ids[v]}")
+            name = printable(f"{ids[u]} {sign} {ids[v]}")
             shown.append(name if self.graph.node_ids is None else f"{name:.60} (nodes {u}, {v})")
         first = "first " if len(codes) > _SHOWN else ""
         return [(len(codes), f"{len(codes):,} {what}: {first}{', '.join(shown)}")]
@@ -171,8 +192,17 @@ def _deviations(split: "LinkSplit", graph: Graph) -> dict[str, tuple[int, str]]:
             "non-links are in validation and test",
         ),
         "D7": _own(held),
+        "D8": _told(
+            sum(_num_within(part.neg, graph) for part in held.values()),
+            "non-links join two nodes of one side, and can never be links: scores are too high",
+        ),
     }
     return {name: row for name, row in rows.items() if row[0] > 0}
+
+
+def _num_within(pairs: Tensor, graph: Graph) -> int:
+    """Count the pairs of different nodes that are no pairs of the grid."""
+    return int((~graph.grid.holds(pairs) & (pairs[0] != pairs[1])).sum())
 
 
 def _told(count: int, what: str) -> tuple[int, str]:

@@ -4,7 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +14,9 @@ from torch import Tensor
 from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.defaults import Directed, Merge
+
+if TYPE_CHECKING:
+    from vgae.graphs.grid import Grid
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +29,7 @@ class CanonicalLinks(NamedTuple):
     """Links in canonical form.
 
     Attributes:
-        links: Each link once with ``u < v``, ascending, int64, shape ``(2, M)``.
+        links: Each link once, as the grid stores it, ascending, int64, shape ``(2, M)``.
         weight: Weight of each link, float32, shape ``(M,)``; ``None`` if all are 1.
         notes: Counts of dropped and merged edges, those above zero.
     """
@@ -65,7 +68,7 @@ def edge_array(edges: Any) -> np.ndarray:
 
 def canonical_links(
     edges: np.ndarray,
-    num_nodes: int,
+    grid: "Grid",
     edge_weight: Any = None,
     *,
     merge: Merge = "mean",
@@ -80,11 +83,14 @@ def canonical_links(
     """
     check_choice("merge", merge, Merge)
     check_choice("directed", directed, Directed)
-    _check_range(edges, num_nodes)
+    num_nodes = grid.num_nodes
+    check_range(edges, num_nodes)
     kept = edges[0] != edges[1]
     loops = len(kept) - int(kept.sum())
     pairs = edges[:, kept] if loops else edges
-    code = _pair_numbers(pairs, num_nodes)
+    if grid.sides is not None:
+        _check_sides(pairs, grid)
+    code = _pair_numbers(pairs, grid)
     weight = None
     if edge_weight is None:
         code.sort()
@@ -112,6 +118,8 @@ def canonical_links(
         "both_ways": both_ways if one_way else 0,
         "one_way": one_way if ordered or both_ways else 0,
     }
+    if grid.directed:  # each direction is a link of its own
+        notes |= {"both_ways": 0, "one_way": 0}
     if directed == "error" and notes["one_way"]:
         single = only_reverse == any_reverse
         low, high = np.divmod(links[single], num_nodes)
@@ -132,19 +140,32 @@ def canonical_links(
     )
 
 
-def _pair_numbers(pairs: np.ndarray, num_nodes: int) -> np.ndarray:
-    """Return the number of each pair with its lower node first, times 2, plus 1 if it was last.
+def _pair_numbers(pairs: np.ndarray, grid: "Grid") -> np.ndarray:
+    """Return the number of each stored pair, times 2, plus 1 if it was given in the other order.
 
     Sorting one number per edge is many times faster than sorting columns.
     """
     u, v = pairs.astype(np.int64, copy=False)
-    code = np.minimum(u, v)
-    code *= num_nodes
-    code += np.maximum(u, v)
+    swapped = grid.are_swapped(u, v)
+    code = np.where(swapped, v, u)
+    code *= grid.num_nodes
+    code += np.where(swapped, u, v)
     code = code.view(np.uint64)
     code <<= 1
-    code += u > v
+    code += swapped
     return code
+
+
+def _check_sides(pairs: np.ndarray, grid: "Grid") -> None:
+    """Raise unless every edge between two nodes is a pair of the grid."""
+    within = ~grid.holds(torch.from_numpy(pairs.astype(np.int64, copy=False))).numpy()
+    if within.any():
+        u, v = pairs[:, within.argmax()].tolist()
+        raise DataError(
+            "SIDES",
+            f"{within.sum():,} edges join two nodes of one side, first nodes {u} and {v} (counted"
+            " from 0 in the order of the nodes); leave them out, or give no sides (--sides none).",
+        )
 
 
 def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] | None:
@@ -211,22 +232,23 @@ def both_directions(links: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(np.divmod(code, n)))
 
 
-def link_positions(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
+def link_positions(pairs: Tensor, links: Tensor, grid: "Grid") -> Tensor:
     """Return the index of each pair in the canonical links, -1 for a non-link, shape ``(P,)``.
 
-    The pairs may be in either direction, shape ``(2, P)``.
+    The pairs may be in either order if the grid has none, shape ``(2, P)``.
     """
-    low, high = pairs.sort(dim=0).values
-    code, wanted = links[0] * num_nodes + links[1], low * num_nodes + high
+    num_nodes = grid.num_nodes
+    u, v = grid.ordered(pairs)
+    code, wanted = links[0] * num_nodes + links[1], u * num_nodes + v
     if len(code) == 0:
         return torch.full_like(wanted, -1)
     place = torch.searchsorted(code, wanted).clamp_max(len(code) - 1)
     return torch.where(code[place] == wanted, place, -1)
 
 
-def known_positions(pairs: Tensor, links: Tensor, num_nodes: int, name: str) -> Tensor:
+def known_positions(pairs: Tensor, links: Tensor, grid: "Grid", name: str) -> Tensor:
     """Return :func:`link_positions`; raise ``NOT_A_LINK`` if a pair is none in a graph."""
-    place = link_positions(pairs.cpu(), links, num_nodes)
+    place = link_positions(pairs.cpu(), links, grid)
     if bool((place < 0).any()):
         u, v = pairs[:, (place < 0).nonzero()[0, 0]].tolist()
         raise DataError(
@@ -242,7 +264,7 @@ def num_components(links: Tensor, num_nodes: int) -> int:
     return int(sp.csgraph.connected_components(adj, directed=False)[0])
 
 
-def _check_range(edges: np.ndarray, num_nodes: int) -> None:
+def check_range(edges: np.ndarray, num_nodes: int) -> None:
     """Raise unless there are nodes and every edge holds two node numbers."""
     if num_nodes < 1:
         raise DataError("GRAPH_EMPTY", "the graph has no nodes; it must have at least one.")

@@ -1,4 +1,4 @@
-"""Undirected, canonical, immutable graphs."""
+"""Canonical, immutable graphs: undirected, directed or two-sided."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
-from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor, sha256
+from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor
 from vgae.graphs.canonical import (
     NodeId,
-    both_directions,
     canonical_links,
     check_lengths,
     edge_array,
@@ -27,6 +26,7 @@ from vgae.graphs.canonical import (
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.frame_kinds import is_frame, is_series
+from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx, to_pyg, to_scipy
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Undirected graph with optional node features and labels.
+    """Graph with optional node features and labels, undirected unless it says otherwise.
 
     The methods ``from_edges``, ``from_pandas``, ``from_networkx``, ``from_scipy``, ``from_pyg``,
     :func:`vgae.read_graph` and :func:`vgae.load_dataset` bring a graph to its canonical form.
 
     Attributes:
-        links: Each link once with ``u < v``, ascending, int64, shape ``(2, M)``.
+        links: Each link once, ascending, int64, shape ``(2, M)``: with ``u < v``; from source to
+            target if ``directed``; with the node of the first side first if there are ``sides``.
         num_nodes: N.
         link_weight: Weight of each link, float32, above zero, ``(M,)``; ``None`` if all are 1.
         x: Node features, float32, shape ``(N, F)``, dense or sparse CSR; ``None`` without.
@@ -58,6 +59,10 @@ class Graph:
             pair) and, if only some links were given in both directions, the numbers of links
             given ``both_ways`` and ``one_way``. Of E edges then
             ``M = E - self_loops - repeats - both_ways``.
+        directed: Whether (u, v) and (v, u) are different links.
+        sides: Whether each node is of the second side of a two-sided (bipartite) graph, bool,
+            shape ``(N,)``; ``None`` if any two nodes may be linked.
+        side_names: Names of the two sides, such as ``("user", "item")``.
     """
 
     links: Tensor
@@ -71,6 +76,9 @@ class Graph:
     name: str = "graph"
     feature_encoder: TableEncoder | None = None
     notes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    directed: bool = False
+    sides: Tensor | None = None
+    side_names: tuple[str, str] | tuple[()] = ()
 
     @classmethod
     def from_edges(  # noqa: PLR0913 - each is given by name
@@ -136,8 +144,9 @@ class Graph:
         features = None if x is None else feature_tensor(x)
         if num_nodes is None:
             num_nodes = len(node_ids) if features is None else features.shape[0]  # pyright: ignore
+        grid = DirectedGrid(num_nodes) if directed == "keep" else Grid(num_nodes)
         links = canonical_links(
-            edges, num_nodes, edge_weight, merge=merge, directed=directed, ordered=ordered
+            edges, grid, edge_weight, merge=merge, directed=directed, ordered=ordered
         )
         graph = cls(
             links=links.links,
@@ -150,6 +159,7 @@ class Graph:
             node_ids=None if node_ids is None else node_names(node_ids, num_nodes),
             name=name,
             notes=MappingProxyType(links.notes),
+            directed=grid.directed,
         )
         check_lengths(graph)
         return graph
@@ -303,7 +313,7 @@ class Graph:
 
     @property
     def num_links(self) -> int:
-        """M, the number of undirected links."""
+        """M, the number of links."""
         return self.links.shape[1]
 
     @property
@@ -322,27 +332,37 @@ class Graph:
         return None if self.x is None else self.x.to_dense()
 
     @cached_property
+    def grid(self) -> Grid:
+        """The pairs that may be links."""
+        if self.sides is not None:
+            return TwoSidedGrid(self.sides)
+        return DirectedGrid(self.num_nodes) if self.directed else Grid(self.num_nodes)
+
+    @cached_property
     def edge_index(self) -> Tensor:
-        """Both directions of every link, ascending, int64, shape ``(2, 2M)``."""
-        return both_directions(self.links)
+        """Edges of the messages, ascending, int64, shape ``(2, E)``.
+
+        Both directions of every link, so that E = 2M; or the links of a directed graph.
+        """
+        return self.grid.message_edges(self.links)
 
     @cached_property
     def edge_weight(self) -> Tensor | None:
-        """Weight of each column of :attr:`edge_index`, shape ``(2M,)``; ``None`` if all are 1."""
+        """Weight of each column of :attr:`edge_index`, shape ``(E,)``; ``None`` if all are 1."""
         return self.weights_of(self.edge_index)
 
     def weights_of(self, pairs: Tensor) -> Tensor | None:
         """Return the weights of links, float32, shape ``(P,)``; ``None`` if all weights are 1.
 
         Args:
-            pairs: Links in either direction, shape ``(2, P)``.
+            pairs: Links, in either direction unless ``directed``, shape ``(2, P)``.
 
         Raises:
             DataError: If a pair is no link.
         """
         if self.link_weight is None:
             return None
-        return self.link_weight[known_positions(pairs, self.links, self.num_nodes, self.name)]
+        return self.link_weight[known_positions(pairs, self.links, self.grid, self.name)]
 
     @cached_property
     def num_isolated(self) -> int:
@@ -358,8 +378,8 @@ class Graph:
 
     @cached_property
     def link_fingerprint(self) -> str:
-        """SHA-256 of the number of nodes and of the links, in hexadecimal."""
-        return sha256(f"vgae-links-1 {self.num_nodes}", self.links.numpy())
+        """SHA-256 of the number of nodes, the kind of the graph and the links, in hexadecimal."""
+        return self.grid.digest(self.links)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -5,21 +5,22 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError
+from vgae.graphs.grid import Grid
 
 
 def sample_non_links(
-    links: Tensor, num_nodes: int, num_samples: int, generator: torch.Generator
+    links: Tensor, grid: Grid, num_samples: int, generator: torch.Generator
 ) -> Tensor:
     """Draw distinct non-links, each set of them equally likely, shape ``(2, num_samples)``.
 
-    ``links`` holds each link once, shape ``(2, M)``; in all pairs, ``u < v``. Distinct numbers of
+    ``links`` holds each link once, as the grid stores it, shape ``(2, M)``. Distinct numbers of
     non-links are drawn, and a binary search among the links turns each into its pair. No draw is
     rejected, so a dense graph takes no longer than a sparse one.
 
     Raises:
         DataError: If fewer non-links exist.
     """
-    available = num_nodes * (num_nodes - 1) // 2 - links.shape[1]
+    available = grid.num_pairs - links.shape[1]
     if num_samples > available:
         raise DataError(
             "NO_NEGATIVES",
@@ -27,16 +28,9 @@ def sample_non_links(
             " rank the held-out links against; hold fewer out (val, test), or none to train only.",
         )
     rank = _distinct(available, num_samples, generator)
-    # Pair (u, v), u < v, has the number v (v - 1) / 2 + u among all pairs.
-    u, v = links
-    code = (v * (v - 1) // 2 + u).sort().values
+    code = grid.numbers(links).sort().values
     non_links_before = code - torch.arange(len(code))
-    code_drawn = rank + torch.searchsorted(non_links_before, rank, right=True)
-    # The square root may be off by one for numbers of more than 53 bits.
-    v = ((1 + (1 + 8 * code_drawn.double()).sqrt()) / 2).long()
-    v = torch.where(v * (v - 1) // 2 > code_drawn, v - 1, v)
-    v = torch.where((v + 1) * v // 2 <= code_drawn, v + 1, v)
-    return torch.stack([code_drawn - v * (v - 1) // 2, v])
+    return grid.pairs(rank + torch.searchsorted(non_links_before, rank, right=True))
 
 
 def _distinct(population: int, count: int, generator: torch.Generator) -> Tensor:

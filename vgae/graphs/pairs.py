@@ -1,4 +1,4 @@
-"""Pairs of nodes from users, in one form: int64, ``(2, P)``, the lower node first."""
+"""Pairs of nodes from users, in one form: int64, ``(2, P)``, ordered as the grid stores them."""
 
 import logging
 from typing import Any, NamedTuple
@@ -9,12 +9,13 @@ from torch import Tensor
 
 from vgae.errors import DataError
 from vgae.graphs.arrays import dense_array
+from vgae.graphs.grid import Grid
 
 log = logging.getLogger(__name__)
 
 
 class LabelledPairs(NamedTuple):
-    """Held-out links and non-links, each pair once with ``u < v``.
+    """Held-out links and non-links, each pair once, as the grid stores it.
 
     Attributes:
         pos: Links, int64, shape ``(2, P)``.
@@ -39,18 +40,18 @@ class LabelledPairs(NamedTuple):
         return torch.cat([torch.ones(self.pos.shape[1]), torch.zeros(self.neg.shape[1])])
 
 
-def checked_pairs(pairs: Any, name: str, num_nodes: int) -> Tensor:
-    """Return pairs of shape ``(2, P)`` as int64 on the CPU, each with ``u <= v``, in their order.
+def checked_pairs(pairs: Any, name: str, grid: Grid) -> Tensor:
+    """Return pairs of shape ``(2, P)`` as int64 on the CPU, each as it is stored, in their order.
 
     Args:
         pairs: Integers of any dtype.
         name: Name of the pairs in messages.
-        num_nodes: N.
+        grid: The pairs that may be links.
 
     Raises:
         DataError: ``EDGE_INDEX_SHAPE``, ``EDGE_INDEX_DTYPE`` or ``INDEX_RANGE``.
     """
-    array = dense_array(pairs, name, "EDGE_INDEX_SHAPE")
+    num_nodes, array = grid.num_nodes, dense_array(pairs, name, "EDGE_INDEX_SHAPE")
     if array.size == 0 and array.ndim <= 3:
         return torch.empty(2, 0, dtype=torch.int64)
     if array.ndim != 2 or array.shape[0] != 2:
@@ -74,15 +75,16 @@ def checked_pairs(pairs: Any, name: str, num_nodes: int) -> Tensor:
             f" {bad.argmax()}, counted from 0; numbers are places in graph.ids{hint}.",
         )
     u, v = array.astype(np.int64, copy=False)
-    if isinstance(pairs, Tensor) and (u <= v).all():
+    swapped = grid.are_swapped(u, v)
+    if isinstance(pairs, Tensor) and not swapped.any():
         return pairs.to("cpu", torch.int64)
-    return torch.from_numpy(np.stack([np.minimum(u, v), np.maximum(u, v)]))
+    return torch.from_numpy(np.stack([np.where(swapped, v, u), np.where(swapped, u, v)]))
 
 
-def checked_part(part: LabelledPairs, name: str, num_nodes: int) -> LabelledPairs:
+def checked_part(part: LabelledPairs, name: str, grid: Grid) -> LabelledPairs:
     """Return a held-out part in its one form, or raise ``DataError``."""
-    pos = checked_pairs(part.pos, f"{name}.pos", num_nodes)
-    neg = checked_pairs(part.neg, f"{name}.neg", num_nodes)
+    pos = checked_pairs(part.pos, f"{name}.pos", grid)
+    neg = checked_pairs(part.neg, f"{name}.neg", grid)
     if part.per_link < 0 or (part.per_link and neg.shape[1] != part.per_link * pos.shape[1]):
         raise DataError(
             "SPLIT_PARTS",
@@ -92,7 +94,7 @@ def checked_part(part: LabelledPairs, name: str, num_nodes: int) -> LabelledPair
     return LabelledPairs(pos, neg, part.per_link)
 
 
-def given_pairs(pairs: Any, name: str, num_nodes: int) -> Tensor:
+def given_pairs(pairs: Any, name: str, grid: Grid) -> Tensor:
     """Return :func:`checked_pairs` of pairs of shape ``(2, P)`` or ``(P, 2)``.
 
     Two pairs, of shape ``(2, 2)``, are read as ``(2, P)``.
@@ -101,34 +103,36 @@ def given_pairs(pairs: Any, name: str, num_nodes: int) -> Tensor:
     if array.size and (array.ndim != 2 or 2 not in array.shape):
         rule = f"{name} must have shape (2, P) or (P, 2)"
         raise DataError("EDGE_INDEX_SHAPE", f"{rule}, got {_shape(array, pairs)}.")
-    return checked_pairs(array if array.shape[0] == 2 else array.T, name, num_nodes)
+    return checked_pairs(array if array.shape[0] == 2 else array.T, name, grid)
 
 
-def given_links(links: Any, name: str, num_nodes: int) -> Tensor:
+def given_links(links: Any, name: str, grid: Grid) -> Tensor:
     """Return :func:`given_pairs` without self-pairs, each once, ascending."""
-    return _distinct(given_pairs(links, name, num_nodes), name, num_nodes)[0]
+    return _distinct(given_pairs(links, name, grid), name, grid)[0]
 
 
-def given_part(links: Any, non_links: Any, name: str, num_nodes: int) -> LabelledPairs:
+def given_part(links: Any, non_links: Any, name: str, grid: Grid) -> LabelledPairs:
     """Return the links of a held-out part, each once, ascending, and its non-links.
 
     Args:
         links: Shape ``(2, P)`` or ``(P, 2)``; ``None`` for a part without links.
         non_links: Likewise, or ``(P, K, 2)`` for K non-links of each link; ``None`` for none.
         name: Name of the part in messages.
-        num_nodes: N.
+        grid: The pairs that may be links.
     """
     if links is None and non_links is not None:
         rule = f"{name}_neg needs {name}, the links that the non-links are compared with"
         raise DataError("SPLIT_PARTS", f"{rule}; give both or neither.")
-    given = given_pairs([] if links is None else links, name, num_nodes)
-    pos, first = _distinct(given, name, num_nodes)
+    given = given_pairs([] if links is None else links, name, grid)
+    pos, first = _distinct(given, name, grid)
     if non_links is None:
         return LabelledPairs(pos, pos[:, :0])
     array = dense_array(non_links, f"{name}_neg", "EDGE_INDEX_SHAPE")
     if array.ndim != 3:
-        pairs = given_pairs(array, f"{name}_neg", num_nodes)
-        return LabelledPairs(pos, pairs[:, pair_codes(pairs, num_nodes).argsort(kind="stable")])
+        pairs = given_pairs(array, f"{name}_neg", grid)
+        return LabelledPairs(
+            pos, pairs[:, pair_codes(pairs, grid.num_nodes).argsort(kind="stable")]
+        )
     if array.shape[0] != given.shape[1] or array.shape[2] != 2 or array.shape[1] == 0:
         raise DataError(
             "EDGE_INDEX_SHAPE",
@@ -136,7 +140,7 @@ def given_part(links: Any, non_links: Any, name: str, num_nodes: int) -> Labelle
             f" {given.shape[1]} links of {name}, got {array.shape}.",
         )
     own = array[first].reshape(-1, 2).T
-    return LabelledPairs(pos, checked_pairs(own, f"{name}_neg", num_nodes), array.shape[1])
+    return LabelledPairs(pos, checked_pairs(own, f"{name}_neg", grid), array.shape[1])
 
 
 def pair_codes(pairs: Tensor, num_nodes: int) -> np.ndarray:
@@ -152,10 +156,10 @@ def _shape(array: np.ndarray, given: Any) -> str:
     return f"a {type(given).__name__}; give list(...) of pairs, an array or a tensor"
 
 
-def _distinct(pairs: Tensor, name: str, num_nodes: int) -> tuple[Tensor, np.ndarray]:
+def _distinct(pairs: Tensor, name: str, grid: Grid) -> tuple[Tensor, np.ndarray]:
     """Return the distinct pairs, ascending, without self-pairs, and the first place of each."""
     places = np.flatnonzero((pairs[0] != pairs[1]).numpy())
-    first = places[np.unique(pair_codes(pairs, num_nodes)[places], return_index=True)[1]]
+    first = places[np.unique(pair_codes(pairs, grid.num_nodes)[places], return_index=True)[1]]
     dropped = {
         "self-pairs dropped": pairs.shape[1] - len(places),
         "repeated pairs merged": len(places) - len(first),

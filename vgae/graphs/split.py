@@ -1,24 +1,25 @@
 """Link splits: held-out links, their non-links, and an audit."""
 
 import logging
-import math
 import operator
 import os
 import pkgutil
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.errors import ArtifactError, DataError, LeakageError, UsageError
+from vgae.errors import ArtifactError, DataError, LeakageError, UsageError, check_choice
 from vgae.graphs.arrays import sha256
 from vgae.graphs.audit import Check, checks_of
 from vgae.graphs.canonical import link_positions
-from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
-from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
+from vgae.graphs.graph import Graph
+from vgae.graphs.grid import Grid, grid_from
+from vgae.graphs.held_out import held_out
 from vgae.graphs.interop import check_undirected, labelled_pairs
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.pairs import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FORMAT, _FORMAT_PER_LINK = "vgae-split-1", "vgae-split-2"
+_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID = "vgae-split-1", "vgae-split-2", "vgae-split-3"
 _PARTS = ("train", "val_pos", "val_neg", "test_pos", "test_neg")
 
 
@@ -46,7 +47,7 @@ class LinkSplit:
     """Links of a graph in three parts, two of them with non-links.
 
     Pairs may be given in either direction and in any integer dtype; they are stored as int64 on
-    the CPU with ``u < v``, and those of ``train`` in ascending order.
+    the CPU as the grid stores them, and those of ``train`` in ascending order.
 
     Attributes:
         num_nodes: N.
@@ -55,6 +56,8 @@ class LinkSplit:
         test: Test links and non-links, for its final evaluation.
         fingerprint: :attr:`vgae.Graph.link_fingerprint` of the graph, independent of features.
         seed: Seed of the split.
+        grid: The pairs that may be links; by default those of an undirected graph.
+        task: What is to be predicted in a directed graph.
 
     Raises:
         DataError: If a part is not of integers in ``[0, N)`` of shape ``(2, P)``, or the number
@@ -67,35 +70,39 @@ class LinkSplit:
     test: LabelledPairs
     fingerprint: str
     seed: int
+    grid: Grid = None  # pyright: ignore[reportAssignmentType] - set below
+    task: Task = "general"
 
     def __post_init__(self) -> None:
-        train = checked_pairs(self.train, "train", self.num_nodes)
+        vars(self)["grid"] = self.grid or Grid(self.num_nodes)
+        train = checked_pairs(self.train, "train", self.grid)
         codes = pair_codes(train, self.num_nodes)
         if (codes[1:] < codes[:-1]).any():
             train = train[:, torch.from_numpy(codes.argsort(kind="stable"))]
         vars(self)["train"] = train
         for name in ("val", "test"):
-            vars(self)[name] = checked_part(getattr(self, name), name, self.num_nodes)
+            vars(self)[name] = checked_part(getattr(self, name), name, self.grid)
 
     @cached_property
     def message_edge_index(self) -> Tensor:
-        """Both directions of the training links, which carry messages, ``(2, 2M_train)``."""
-        return both_directions(self.train)
+        """Edges of the training links, which carry messages, as :attr:`vgae.Graph.edge_index`."""
+        return self.grid.message_edges(self.train)
 
     @cached_property
     def train_digest(self) -> str:
-        """SHA-256 of the number of nodes and of the training links, in hexadecimal.
+        """SHA-256 of the number of nodes, the kind of graph and the training links, hexadecimal.
 
         Models store it, so that they are not evaluated on links that they have seen.
         """
-        return sha256(f"vgae-links-1 {self.num_nodes}", self.train.numpy())
+        return self.grid.digest(self.train)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the graph and of the pairs of all parts, in hexadecimal."""
         parts = [part.numpy() for part in self._parts().values()]
         sizes = [part.shape[1] for part in parts] + [self.val.per_link, self.test.per_link]
-        return sha256(f"vgae-split-1 {self.fingerprint} {self.num_nodes} {sizes}", *parts)
+        task = "" if self.task == "general" else f" {self.task}"
+        return sha256(f"vgae-split-1 {self.fingerprint} {self.num_nodes} {sizes}{task}", *parts)
 
     @property
     def former_identity(self) -> list[int]:
@@ -141,6 +148,7 @@ class LinkSplit:
         val_neg: Any = None,
         test_neg: Any = None,
         seed: int = 0,
+        task: Task = "general",
     ) -> "LinkSplit":
         """Make a split from given pairs of nodes, and audit it.
 
@@ -159,30 +167,40 @@ class LinkSplit:
                 ``val``, shape ``(P, K, 2)``. By default, as many as links are drawn.
             test_neg: Non-links of ``test``, likewise.
             seed: Seed of the non-links that are drawn, and of the split.
+            task: ``"bidirectional"`` if held-out links of a directed graph are the reverse of
+                training links on purpose.
 
         Raises:
             DataError: If pairs have another shape or dtype, or name nodes that do not exist; if
                 too few non-links exist to be drawn.
             LeakageError: As for :meth:`audit`.
         """
-        n = graph.num_nodes
+        grid = graph.grid
         given = {"val": (val, val_neg), "test": (test, test_neg)}
-        parts = {name: given_part(*pairs, name, n) for name, pairs in given.items()}
+        parts = {name: given_part(*pairs, name, grid) for name, pairs in given.items()}
         if train is None:
             held = torch.cat([part.pos for part in parts.values()], dim=1)
-            place = link_positions(held, graph.links, n)
+            place = link_positions(held, graph.links, grid)
             rest = torch.ones(graph.num_links, dtype=torch.bool)
             rest[place[place >= 0]] = False
             training = graph.links[:, rest]
         else:
-            training = given_links(train, "train", n)
+            training = given_links(train, "train", grid)
         sizes = [part.pos.shape[1] * (given[name][1] is None) for name, part in parts.items()]
-        drawn = sample_non_links(graph.links, n, sum(sizes), stream(seed, "split"))
+        drawn = sample_non_links(graph.links, grid, sum(sizes), stream(seed, "split"))
         for name, neg in zip(parts, drawn.split(sizes, dim=1), strict=True):
             if neg.shape[1]:
                 parts[name] = parts[name]._replace(neg=neg)
                 log.info("split: %s non-links of %s drawn", f"{neg.shape[1]:,}", name)
-        split = cls(n, training, **parts, fingerprint=graph.link_fingerprint, seed=seed)
+        split = cls(
+            graph.num_nodes,
+            training,
+            **parts,
+            fingerprint=graph.link_fingerprint,
+            seed=seed,
+            grid=grid,
+            task=task,
+        )
         split.audit(graph)
         return split
 
@@ -226,11 +244,11 @@ class LinkSplit:
         if graph is None:
             every = torch.cat([pos.cpu() for pos, _ in pairs.values()], dim=1)
             graph = Graph.from_edges(every, num_nodes=train.num_nodes)
-        held_out = {name: pairs[name][0] for name in ("val", "test")}
-        held_out |= {f"{name}_neg": pairs[name][1] for name in ("val", "test")}
-        split = cls.from_pairs(graph, train=pairs["train"][0], **held_out, seed=seed)
-        messages = checked_pairs(test.edge_index, "test.edge_index", graph.num_nodes)
-        more = messages[:, link_positions(messages, split.train, graph.num_nodes) < 0]
+        given: Any = {name: pairs[name][0] for name in ("val", "test")}
+        given |= {f"{name}_neg": pairs[name][1] for name in ("val", "test")}
+        split = cls.from_pairs(graph, train=pairs["train"][0], **given, seed=seed)
+        messages = checked_pairs(test.edge_index, "test.edge_index", graph.grid)
+        more = messages[:, link_positions(messages, split.train, graph.grid) < 0]
         if more.shape[1]:
             log.info(
                 "split: the test graph of PyG has %s links that are no training links; messages do"
@@ -274,7 +292,9 @@ class LinkSplit:
         head = {name: getattr(self, name) for name in ("num_nodes", "seed", "fingerprint")}
         own = {"val_per_link": self.val.per_link, "test_per_link": self.test.per_link}
         # Without non-links of each link, earlier versions read the file as well.
-        if any(own.values()):
+        if kind := self.grid.arrays():
+            content = {"format": _FORMAT_GRID, **head, **own, **kind, "task": self.task}
+        elif any(own.values()):
             content = {"format": _FORMAT_PER_LINK, **head, **own}
         else:
             content = {"format": _FORMAT, **head}
@@ -290,17 +310,20 @@ class LinkSplit:
         """
         try:
             content = read_arrays(path)
-            if (found := str(content["format"])) not in (_FORMAT, _FORMAT_PER_LINK):
-                raise ValueError(f"format is {found}, expected {_FORMAT} or {_FORMAT_PER_LINK}")
+            known = (_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID)
+            if (found := str(content["format"])) not in known:
+                raise ValueError(f"format is {found}, expected {' or '.join(known)}")
             num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
             fingerprint = str(content["fingerprint"])
             parts: list[Any] = [content[name] for name in _PARTS]
             own = [0, 0]
-            if found == _FORMAT_PER_LINK:
+            if found != _FORMAT:
                 own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
             val = LabelledPairs(parts[1], parts[2], own[0])
             test = LabelledPairs(parts[3], parts[4], own[1])
-            return cls(num_nodes, parts[0], val, test, fingerprint, seed)
+            grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
+            check_choice("task", task, Task)
+            return cls(num_nodes, parts[0], val, test, fingerprint, seed, grid, cast(Task, task))
         except (KeyError, TypeError, ValueError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             what = f"{path} is not a readable link split: {reason}."
@@ -335,8 +358,9 @@ def split_links(
 ) -> LinkSplit:
     """Hold out a fraction of the links, and draw as many non-links to rank them against.
 
-    Both directions of a held-out link leave the training graph. Non-links are pairs of different
-    nodes, links of no part, each in one part. The result depends on graph and seed alone.
+    Both directions of a held-out link leave the training graph, also where they are two links of a
+    directed graph. Non-links are pairs that may be links (:attr:`Graph.grid`), links of
+    no part, each in one part. The result depends on graph and seed alone.
 
     Source: Kipf & Welling (2016), section 2 (5 % validation, 10 % test).
 
@@ -350,12 +374,10 @@ def split_links(
         UsageError: If the fractions are out of range.
         DataError: If there are too few links for a part, or too few non-links.
     """
-    num_val, num_test = part_sizes(graph, val, test)
     generator = stream(seed, "split")
-    order = torch.randperm(graph.num_links, generator=generator)
-    sizes = [num_test, num_val, graph.num_links - num_test - num_val]
-    held_test, held_val, rest = order.split(sizes)
-    neg = sample_non_links(graph.links, graph.num_nodes, num_test + num_val, generator)
+    held_test, held_val, rest = held_out(graph, val, test, generator)
+    num_test, num_val = len(held_test), len(held_val)
+    neg = sample_non_links(graph.links, graph.grid, num_test + num_val, generator)
     return LinkSplit(
         num_nodes=graph.num_nodes,
         train=graph.links[:, rest.sort().values],
@@ -363,36 +385,5 @@ def split_links(
         test=LabelledPairs(graph.links[:, held_test], neg[:, :num_test]),
         fingerprint=graph.link_fingerprint,
         seed=seed,
+        grid=graph.grid,
     )
-
-
-def part_sizes(graph: Graph, val: float, test: float) -> tuple[int, int]:
-    """Return the numbers of validation and test links, or raise."""
-    for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
-        if not 0 <= fraction < 1:
-            what = f"{name} must be a fraction of the links in [0, 1), got {fraction}."
-            raise UsageError("SPLIT_SHARE", what)
-    if graph.num_links == 0:
-        dropped = graph.notes.get("self_loops", 0)
-        raise DataError(
-            "NO_EDGES",
-            f"{graph.name} has no links to predict ({dropped} self-loops were dropped); for"
-            " features alone use other methods, such as PCA.",
-        )
-    sizes = {}
-    for name, fraction in {"val": val, "test": test}.items():
-        # The tiny factor undoes rounding: 100 * 0.29 is 28.999999999999996.
-        sizes[name] = math.floor(graph.num_links * fraction * (1 + 1e-12))
-        if fraction > 0 and sizes[name] == 0:
-            raise DataError(
-                "SPLIT_TOO_SMALL",
-                f"{fraction:.3g} of {graph.num_links} links is less than one; {name} needs at"
-                f" least {1 / fraction:.6g} links, a larger fraction, or 0 for none.",
-            )
-    if sum(sizes.values()) >= graph.num_links:
-        raise DataError(
-            "SPLIT_TOO_SMALL",
-            f"val and test take all {graph.num_links} links and leave none to train on; use"
-            " smaller fractions.",
-        )
-    return sizes["val"], sizes["test"]

@@ -252,7 +252,7 @@ def score_links(
     order = score.argsort(descending=True, stable=True)
     rank = order.argsort() + 1
     probability, prior = _probability(scorer, numbers, calibration)
-    is_known = link_positions(numbers, graph.links, graph.num_nodes) >= 0
+    is_known = link_positions(numbers, graph.links, graph.grid) >= 0
     source, target = numbers
     return LinkTable(source, target, score, probability, rank, graph.ids, is_known, prior)
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import PosteriorEncoder
-from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.canonical import both_directions
+from vgae.graphs.graph import Graph
 from vgae.models.embedding import evaluating
 from vgae.vae import VAE, Posterior
 

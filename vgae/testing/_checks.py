@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.canonical import both_directions
+from vgae.graphs.graph import Graph
 from vgae.graphs.split import split_links
 from vgae.models.embedding import embed
 from vgae.recipes import PAPER

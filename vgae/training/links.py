@@ -14,7 +14,7 @@ from vgae.decoders import GraphDecoder
 from vgae.encoders import feature_scale
 from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import auc_and_ap
-from vgae.graphs.graph import Graph, both_directions
+from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
 from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
@@ -158,7 +158,7 @@ def prepare(
         remedy=remedy(graph, recipe, named=named),
     )
     if not named:
-        check_encoder(model, inputs, graph, both_directions(split.train[:, :1]))
+        check_encoder(model, inputs, graph, split.grid.message_edges(split.train[:, :1]))
     return prepared
 
 

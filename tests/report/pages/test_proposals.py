@@ -85,11 +85,11 @@ def test_proposals_are_evaluated_on_the_held_out_links(graph_run, calibration):
     # The same by looking at every pair.
     scorer = PairScorer(graph_run.model, graph, split.message_edge_index)
     u, v = torch.triu_indices(120, 120, offset=1)
-    known = link_positions(torch.stack([u, v]), split.train, 120) >= 0
+    known = link_positions(torch.stack([u, v]), split.train, graph.grid) >= 0
     pairs = torch.stack([u, v])[:, ~known]
     logits = scorer.logits(pairs)
     best = logits.argsort(descending=True)[:200]
-    is_link = link_positions(pairs[:, best], graph.links, 120) >= 0
+    is_link = link_positions(pairs[:, best], graph.links, graph.grid) >= 0
     assert rows[-1].num_links == int(is_link.sum())
     assert rows[-1].probability == pytest.approx(
         float(calibration.probability(logits[best]).mean())

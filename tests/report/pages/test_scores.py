@@ -226,7 +226,7 @@ def unbalanced(graph_run):
     """The run, judged on three times as many non-links, each link having its own."""
     split, graph = graph_run.split, graph_run.graph
     count = 3 * split.test.pos.shape[1]
-    neg = sample_non_links(graph.links, graph.num_nodes, count, torch.Generator().manual_seed(0))
+    neg = sample_non_links(graph.links, graph.grid, count, torch.Generator().manual_seed(0))
     split = replace(split, test=LabelledPairs(split.test.pos, neg, 3))
     scores = evaluate(graph_run.model, graph, split, calibration=graph_run.calibration)
     metrics = graph_run.metrics | {part: score.to_dict() for part, score in scores.items()}

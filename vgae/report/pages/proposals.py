@@ -60,14 +60,14 @@ def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPai
         return []
     weight = graph.link_weight
     if weight is not None:
-        weight = weight[link_positions(train, graph.links, graph.num_nodes)]
+        weight = weight[link_positions(train, graph.links, graph.grid)]
     seen = replace(graph, links=train, link_weight=weight)
     scorer = PairScorer(run, seen, run.split.message_edge_index)
     found = predict_links(
         scorer, seen, _TESTED[-1], per_node=False, calibration=calibration, progress=False
     )
     pairs = torch.stack([found.source, found.target])
-    is_link = link_positions(pairs, graph.links, graph.num_nodes) >= 0
+    is_link = link_positions(pairs, graph.links, graph.grid) >= 0
     rows = []
     for count in sorted({min(k, len(found)) for k in _TESTED}):
         best = found.probability

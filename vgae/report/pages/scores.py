@@ -345,5 +345,5 @@ def audit_rows(split: LinkSplit, graph: Graph) -> list[tuple[str, str, str]]:
 
 def leakage_check(scored: ScoredPairs, split: LinkSplit) -> float:
     """Return the AUC of membership in the training links: 0.5 unless test links are among them."""
-    known = link_positions(scored.pairs, split.train, split.num_nodes) >= 0
+    known = link_positions(scored.pairs, split.train, split.grid) >= 0
     return link_scores(known.double(), scored.label).auc

@@ -1,0 +1,80 @@
+"""Choice of the links that are held out."""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vgae.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from vgae.graphs.graph import Graph
+
+
+def held_out(
+    graph: "Graph", val: float, test: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the links of each part.
+
+    The two directions of a reciprocal link of a directed graph are in one part, which may have one
+    link more for that.
+
+    Args:
+        graph: Graph whose links are held out.
+        val: Fraction of the M links for validation; the count is rounded down.
+        test: Fraction for test, likewise.
+        generator: Source of the order.
+
+    Returns:
+        Indices of the test, validation and training links; the latter ascend.
+
+    Raises:
+        UsageError: If the fractions are out of range.
+        DataError: If there are too few links.
+    """
+    num_val, num_test = part_sizes(graph, val, test)
+    group = graph.grid.groups(graph.links)
+    order = torch.randperm(int(group.max()) + 1, generator=generator)
+    # Links in the random order of their groups.
+    order = order.argsort()[group].argsort(stable=True)
+    group = group[order]
+
+    def end(place: int) -> int:
+        return place + int(0 < place < len(group) and bool(group[place - 1] == group[place]))
+
+    first = end(num_test)
+    second = end(first + num_val)
+    return order[:first], order[first:second], order[second:].sort().values
+
+
+def part_sizes(graph: "Graph", val: float, test: float) -> tuple[int, int]:
+    """Return the numbers of validation and test links, or raise."""
+    for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
+        if not 0 <= fraction < 1:
+            what = f"{name} must be a fraction of the links in [0, 1), got {fraction}."
+            raise UsageError("SPLIT_SHARE", what)
+    if graph.num_links == 0:
+        dropped = graph.notes.get("self_loops", 0)
+        raise DataError(
+            "NO_EDGES",
+            f"{graph.name} has no links to predict ({dropped} self-loops were dropped); for"
+            " features alone use other methods, such as PCA.",
+        )
+    sizes = {}
+    for name, fraction in {"val": val, "test": test}.items():
+        # The tiny factor undoes rounding: 100 * 0.29 is 28.999999999999996.
+        sizes[name] = math.floor(graph.num_links * fraction * (1 + 1e-12))
+        if fraction > 0 and sizes[name] == 0:
+            raise DataError(
+                "SPLIT_TOO_SMALL",
+                f"{fraction:.3g} of {graph.num_links} links is less than one; {name} needs at"
+                f" least {1 / fraction:.6g} links, a larger fraction, or 0 for none.",
+            )
+    if sum(sizes.values()) >= graph.num_links:
+        raise DataError(
+            "SPLIT_TOO_SMALL",
+            f"val and test take all {graph.num_links} links and leave none to train on; use"
+            " smaller fractions.",
+        )
+    return sizes["val"], sizes["test"]
