@@ -16,7 +16,7 @@ import torch
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.graphs.arrays import sha256
 from vgae.graphs.audit import Check
-from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.pairs import LabelledPairs, reading_split
 from vgae.graphs.relations import Relation, link_codes
 from vgae.graphs.split import LinkSplit, split_links
@@ -138,6 +138,7 @@ def split_relations(
     val: float = VAL_FRACTION,
     test: float = TEST_FRACTION,
     seed: int = 0,
+    task: Task = "general",
 ) -> TypedSplit:
     """Hold out a fraction of the links of each relation; see :func:`vgae.split_links`.
 
@@ -149,12 +150,16 @@ def split_relations(
         val: Fraction of the links of each relation for validation.
         test: Fraction for test.
         seed: Seed of all splits.
+        task: ``"general"``; no other task is defined for several relations.
 
     Raises:
-        UsageError: If the fractions are out of range.
+        UsageError: If the fractions are out of range, or ``task`` is another one.
         DataError: If no relation has enough links.
         LeakageError: As for :meth:`TypedSplit.audit`.
     """
+    if task != "general":
+        rule = f"task must be 'general' for a typed graph, got {task!r:.60}"
+        raise UsageError("TASK", f"{rule}; split one relation alone: graph.relations[name].")
     parts, small, first = {}, [], None
     for name, relation in graph.relations.items():
         try:
