@@ -196,7 +196,7 @@ def pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | 
         rule = f"{len(alike)} pairs link a node to itself"
         raise DataError("SELF_PAIR", f"{rule}, first {first}; drop them.")
     if len(within := (~graph.grid.holds(numbers)).nonzero()[:, 0]):
-        u, *_, v = given[int(within[0])]
+        u, v = (given[int(within[0])][end] for end in (0, -1))
         raise DataError(
             "SIDES",
             f"{len(within)} pairs join two nodes of one side{_named(graph)}, which are never"
