@@ -104,5 +104,5 @@ def test_a_grid_is_rebuilt_from_its_arrays(grid):
     ],
 )
 def test_arrays_of_no_grid_are_refused(arrays):
-    with pytest.raises(ValueError, match="sides must be 7 booleans|no grid 'round'"):
+    with pytest.raises(ValueError, match=r"sides must be 7 booleans|no grid 'round'"):
         grid_from(7, arrays)

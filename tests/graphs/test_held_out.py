@@ -17,6 +17,7 @@ def test_both_directions_of_a_reciprocal_link_are_in_one_part():
             {tuple(link) for link in graph.links[:, part].T.tolist()} for part in parts
         )
         assert len(test) + len(val) + len(train) == graph.num_links == 99
-        assert 19 <= len(test) <= 20 and 9 <= len(val) <= 10
+        assert len(test) in (19, 20)
+        assert len(val) in (9, 10)
         for part, others in ((test, val | train), (val, test | train)):
             assert not {(v, u) for u, v in part} & others

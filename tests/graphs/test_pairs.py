@@ -182,7 +182,7 @@ def test_leaks_are_refused_with_the_pairs(options, words):
 def test_pairs_that_are_in_order_are_not_copied():
     pairs = torch.tensor([[0, 5], [3, 6]])
     assert checked_pairs(pairs, "pairs", Grid(10)) is pairs
-    assert given_links([], "pairs", 10).shape == (2, 0)
+    assert given_links([], "pairs", Grid(10)).shape == (2, 0)
 
 
 # PyG --------------------------------------------------------------------------------------------

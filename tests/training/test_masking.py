@@ -107,7 +107,21 @@ def test_edges_in_another_order_or_too_few_are_refused(generator):
     with pytest.raises(DataError, match="sorted by row"):
         LinkMasking(EDGES.flip(1), 0.5, generator)
     with pytest.raises(DataError, match="masking needs two links"):
-        LinkMasking(EDGES[:, :2], 0.5, generator)
+        LinkMasking(torch.tensor([[0, 1], [1, 0]]), 0.5, generator)
+
+
+def test_both_directions_of_a_pair_are_hidden_together(generator):
+    """The encoder of a directed graph may receive one-way edges, or both directions of each."""
+    links = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 0, 3, 4]])
+    both = both_directions(links[:, [0, 1, 3, 4]])
+    for edges in (links, both):
+        masking = LinkMasking(edges, 0.5, generator, links)
+        assert masking.num_masked == 2.5  # of five edges, of four pairs of which two are hidden
+        [((_, seen), target)] = masking((None, edges), links)
+        hidden = {frozenset(link) for link in links[:, target.masked == 1].T.tolist()}
+        assert len(hidden) == 2
+        shown = {frozenset(link) for link in seen.T.tolist()}
+        assert shown == {frozenset(link) for link in links.T.tolist()} - hidden
 
 
 @pytest.mark.parametrize(

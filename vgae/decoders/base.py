@@ -28,12 +28,12 @@ class MaskedLinks(NamedTuple):
         links: All links, ``(2, E)`` or the result of ``prepare``; other pairs are non-links.
         masked: 1 for each edge, in the order in which they were given, that is to be predicted,
             else 0, equal for both directions, shape ``(E,)``.
-        num_masked: Number of ones in ``masked``.
+        num_masked: Number of ones in ``masked``, or the expected one.
     """
 
     links: Tensor | PreparedLinks
     masked: Tensor
-    num_masked: int
+    num_masked: float
 
 
 class GraphDecoder(nn.Module):

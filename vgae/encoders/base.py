@@ -36,6 +36,10 @@ class GraphEncoder(nn.Module):
         model_name: Name of the model that it was built for; empty if it was built alone.
     """
 
+    directed: ClassVar[bool] = False
+    """Whether the edges of a directed graph keep their direction, from source to target; other
+    encoders get each of them in both directions."""
+
     state_names: ClassVar[Mapping[str, str]] = {}
     """Names of parameters in files, by their names in the module, in the order of the files."""
 
@@ -104,7 +108,7 @@ class GraphEncoder(nn.Module):
 
         Args:
             x: Node features, dense or sparse CSR, or ``None``.
-            edge_index: Both directions of every edge, shape ``(2, E)``.
+            edge_index: Both directions of every edge, or one if ``directed``, shape ``(2, E)``.
             edge_weight: Weight of each edge, shape ``(E,)``.
             masked: Whether ``forward`` will receive other edges in each epoch.
         """

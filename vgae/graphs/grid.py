@@ -51,6 +51,14 @@ class Grid:
         """Number of pairs that may be links."""
         return self.num_nodes * (self.num_nodes - 1) // 2
 
+    @property
+    def num_terms(self) -> int:
+        """Number of ordered pairs, with self-pairs unless the graph has two sides.
+
+        The loss is divided by it, as in the paper's code.
+        """
+        return self.num_nodes**2
+
     def are_swapped(self, u: Any, v: Any) -> Any:
         """Return whether each pair (u, v), an array of numpy or a tensor, is stored as (v, u)."""
         return u > v
@@ -205,6 +213,11 @@ class TwoSidedGrid(Grid):
     def num_pairs(self) -> int:
         """Number of pairs across."""
         return len(self.rows) * len(self.columns)
+
+    @property
+    def num_terms(self) -> int:
+        """Number of ordered pairs across, each pair twice."""
+        return 2 * self.num_pairs
 
     def are_swapped(self, u: Any, v: Any) -> Any:
         """Return whether u is of the second side, or for a pair within one side u > v."""

@@ -39,9 +39,9 @@ def embed(model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None) 
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes with the same features as in training; names of features, if both have them,
             are compared.
-        edge_index: Edges that messages travel on, both directions, shape ``(2, E)``; all links of
-            the graph if not given. To evaluate held-out links, pass ``split.message_edge_index``.
-            In a weighted graph they must be links of it.
+        edge_index: Edges that messages travel on, as :attr:`vgae.Graph.edge_index` has them, shape
+            ``(2, E)``; all links of the graph if not given. To evaluate held-out links, pass
+            ``split.message_edge_index``. In a weighted graph they must be links of it.
 
     Returns:
         The posterior, ``.mu`` of shape ``(N, d)``; a :class:`~vgae.DiagGaussian` or
@@ -146,17 +146,35 @@ def encoder_inputs(
     for a :class:`~vgae.encoders.GraphEncoder`.
     """
     like = parameter_like(model)
+    edge_index, edge_weight = message_edges(model, graph, edge_index)
     prepare = getattr(model.encoder, "prepare", None)
     if masked and not isinstance(model.encoder, GraphEncoder):
         prepare = None  # its result holds for these edges only
     x = graph.dense_x if prepare is None else graph.x
     x = None if x is None else x.to(like.device, like.dtype)
-    edges, edge_weight = [edge_index.to(like.device)], graph.weights_of(edge_index)
+    edges = [edge_index.to(like.device)]
     if edge_weight is not None:
         edges.append(edge_weight.to(like.device, like.dtype))
     if prepare is None:
         return x, *edges
     return prepare(x, *edges, masked=True) if masked else prepare(x, *edges)
+
+
+def message_edges(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the edges that the encoder receives, and their weights in a weighted graph.
+
+    They are the given ones; those of a directed graph are in both directions, ascending, for a
+    :class:`~vgae.encoders.GraphEncoder` that ignores direction. Their weights are the means of
+    both.
+    """
+    weight = graph.weights_of(edge_index)
+    if not graph.directed or getattr(model.encoder, "directed", True):
+        return edge_index, weight
+    from torch_geometric.utils import to_undirected
+
+    if weight is None:
+        return to_undirected(edge_index, num_nodes=graph.num_nodes), None
+    return to_undirected(edge_index, weight, graph.num_nodes, reduce="mean")
 
 
 def parameter_like(model: VAE) -> Tensor:

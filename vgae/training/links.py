@@ -18,7 +18,7 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
 from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
-from vgae.models.embedding import encoder_inputs, evaluating, input_names
+from vgae.models.embedding import encoder_inputs, evaluating, input_names, message_edges
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
@@ -138,8 +138,8 @@ def prepare(
         inputs,
         _target(model, graph, split, torch_device, weighted=recipe.weighted),
         # The mean over all ordered pairs, on the scale of the paper's code.
-        num_items=graph.num_nodes**2,
-        steps=_masking(model, split, recipe.mask, stream(seed, "mask", torch_device)),
+        num_items=graph.grid.num_terms,
+        steps=_masking(model, graph, split, recipe.mask, stream(seed, "mask", torch_device)),
         evaluate=score if split.val.pos.shape[1] else None,
         # Edges in any other form may be as many as the masks leave.
         recordable=("epoch", "evaluation") if named and type(inputs[1]) in _PREPARED else (),
@@ -239,9 +239,13 @@ def _target(
     """Return the target of the decoder, in its fastest form."""
     edge_index = split.message_edge_index.to(device)
     weight = graph.weights_of(split.message_edge_index) if weighted else None
+    if isinstance(model.decoder, GraphDecoder):
+        weight = None if weight is None else weight.to(device)
+        # Decoders of others need not know of grids until they get one.
+        grid: Any = {"grid": split.grid} if split.grid.arrays() else {}
+        return model.decoder.prepare(edge_index, split.num_nodes, weight, **grid)
     if weight is not None:
-        decoder = _graph_decoder(model, "weighted = true")
-        return decoder.prepare(edge_index, split.num_nodes, weight.to(device))
+        _graph_decoder(model, "weighted = true")  # refuses
     prepare = getattr(model.decoder, "prepare", None)
     return edge_index if prepare is None else prepare(edge_index, split.num_nodes)
 
@@ -258,10 +262,12 @@ def _graph_decoder(model: VAE, setting: str) -> GraphDecoder:
 
 
 def _masking(
-    model: VAE, split: LinkSplit, rate: float, generator: torch.Generator
+    model: VAE, graph: Graph, split: LinkSplit, rate: float, generator: torch.Generator
 ) -> LinkMasking | None:
     """Return the masks of the training links, if there are any."""
     if rate == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
         return None
     _graph_decoder(model, "mask > 0")
-    return LinkMasking(split.message_edge_index.to(generator.device), rate, generator)
+    target = split.message_edge_index.to(generator.device)
+    received = message_edges(model, graph, split.message_edge_index)[0].to(generator.device)
+    return LinkMasking(received, rate, generator, None if received.equal(target) else target)

@@ -22,33 +22,43 @@ class LinkMasking:
     masked graph auto-encoders; the weights are those of dropout.
 
     Args:
-        edge_index: Both directions of every link, as the encoder has them, sorted by row and then
-            by column, shape ``(2, 2M)``.
+        edge_index: Edges of the links as the encoder has them, sorted by row and then by column,
+            shape ``(2, E)``: both directions of every link, or those of a directed graph. The two
+            directions of a pair are hidden together.
         rate: Fraction of the links that is hidden, in (0, 1); the count is rounded, and at least
             one link is hidden and one stays.
         generator: Source of the masks, on the device of the edges.
+        target: Edges of the same links as the decoder has them; by default ``edge_index``.
 
     Raises:
         DataError: If the edges are not in that order, or are fewer than two links.
     """
 
-    def __init__(self, edge_index: Tensor, rate: float, generator: torch.Generator) -> None:
-        if edge_index.shape[1] < 4:
-            raise DataError("NO_EDGES", "masking needs two links, one to see and one to predict.")
-        num_nodes = int(edge_index.max()) + 1
+    def __init__(
+        self,
+        edge_index: Tensor,
+        rate: float,
+        generator: torch.Generator,
+        target: Tensor | None = None,
+    ) -> None:
+        num_nodes = int(edge_index.max()) + 1 if edge_index.numel() else 0
         if not ((edge_index[0] * num_nodes + edge_index[1]).diff() > 0).all():
             raise DataError(
                 "EDGE_ORDER",
                 "edge_index must be sorted by row and then by column, without repeats.",
             )
         self.edge_index, self.generator = edge_index, generator
-        self.num_links = num_links = edge_index.shape[1] // 2
+        # The number of the link that each edge is a direction of.
+        self.link = _links(edge_index, num_nodes)
+        self.target_link = self.link if target is None else _links(target, num_nodes)
+        self.num_links = num_links = int(self.link.max()) + 1 if edge_index.numel() else 0
+        if num_links < 2:
+            raise DataError("NO_EDGES", "masking needs two links, one to see and one to predict.")
         # A fixed number, so that shapes never change.
         self.num_hidden = min(max(round(rate * num_links), 1), num_links - 1)
         self.weight = num_links / (num_links - self.num_hidden)
-        # The number of the link that each edge is a direction of.
-        low, high = edge_index.sort(dim=0).values
-        self.link = (low * num_nodes + high).unique(return_inverse=True)[1]
+        # In a directed graph, the expected number: some links have an edge, others two.
+        self.num_masked = self.target_link.numel() * self.num_hidden / num_links
 
     def __call__(self, inputs: tuple[Any, ...], target: Tensor) -> list[tuple[tuple, MaskedLinks]]:
         """Return the inputs of the encoder and the target of the decoder for one step.
@@ -63,11 +73,19 @@ class LinkMasking:
         device = self.edge_index.device
         order = torch.randperm(self.num_links, generator=self.generator, device=device)
         hidden = torch.zeros(self.num_links, device=device)
-        hidden = hidden.index_fill_(0, order[: self.num_hidden], 1)[self.link]
-        masked = MaskedLinks(target, hidden, 2 * self.num_hidden)
+        chosen = hidden.index_fill_(0, order[: self.num_hidden], 1)
+        hidden = chosen[self.link]
+        own = hidden if self.target_link is self.link else chosen[self.target_link]
+        masked = MaskedLinks(target, own, self.num_masked)
         if isinstance(edges, EdgePattern):
             weight = torch.rsub(hidden, self.weight, alpha=self.weight)
             return [((x, edges, weight * edge_weight[0] if edge_weight else weight), masked)]
         seen = hidden == 0
         # An encoder of your own needs no edge_weight for a graph without weights.
         return [((x, self.edge_index[:, seen], *(w[seen] for w in edge_weight)), masked)]
+
+
+def _links(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """Return the number of the pair of nodes of each edge, whatever its direction."""
+    low, high = edge_index.sort(dim=0).values
+    return (low * num_nodes + high).unique(return_inverse=True)[1]
