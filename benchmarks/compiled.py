@@ -25,7 +25,8 @@ REGISTERS, SHARED, THREADS = 65_536, {80: 164, 86: 100, 89: 100, 90: 228, 100: 2
 # functions and of bfloat16 products with a sum by the tensor cores (Hopper, dense).
 PER_SPECIAL, PER_PRODUCT = 128 / 16, 128 / 2048
 TYPES = {
-    "pieces_ptr": "*bf16",
+    "rows_ptr": "*bf16",
+    "columns_ptr": "*bf16",
     "sums_ptr": "*fp64",
     "crow_ptr": "*i32",
     "col_ptr": "*i32",

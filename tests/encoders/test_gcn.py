@@ -8,7 +8,8 @@ from torch_geometric.nn import GCNConv
 
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder, feature_scale
-from vgae.encoders._convolution import GraphConvolution, degree_features
+from vgae.encoders._convolution import GraphConvolution
+from vgae.encoders._degrees import degree_features
 from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from vgae.errors import DataError
+from vgae.graphs.arrays import FeatureBlock, block_features
 from vgae.graphs.graph import Graph
 
 PAIR = [[0], [1]]
@@ -141,4 +142,37 @@ def test_a_later_change_of_the_features_does_not_reach_in(make):
 def test_features_that_cannot_be_used_are_refused_with_the_place(x, code, words):
     with pytest.raises(DataError, match=words) as caught:
         Graph.from_edges(PAIR, num_nodes=2, x=x)
+    assert caught.value.code == code
+
+
+def test_blocks_of_features_have_columns_of_their_own():
+    blocks = [
+        FeatureBlock("user", np.array([2, 0]), DENSE[:, :2], ("age", "rich")),
+        FeatureBlock("item", np.array([1]), sp.csr_array([[5.0, 0, 7]])),
+        FeatureBlock("shop", np.array([4, 3])),
+    ]
+    x, names = block_features(blocks)
+    assert x.layout == torch.sparse_csr
+    assert x.to_dense().tolist() == [
+        [1, 0, 0, 0, 0, 0, 0],
+        [0, 0, 5, 0, 7, 0, 0],
+        [0, 1, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0, 1, 0],
+    ]
+    own = ("user:age", "user:rich", "item:0", "item:1", "item:2", "shop:0", "shop:1")
+    assert names == own
+
+
+@pytest.mark.parametrize(
+    ("block", "code", "words"),
+    [
+        (("a", np.arange(3), DENSE), "NODE_SET_MISMATCH", r"x of 'a' must have one row .*\(3\)"),
+        (("a", np.arange(2), DENSE, ["f"]), "FEATURE_NAMES", "each of the 3 columns of x of 'a'"),
+        (("a", np.arange(2), DENSE + np.inf), "FEATURE_NONFINITE", "^x of 'a' must be finite"),
+    ],
+)
+def test_a_block_that_cannot_be_used_is_named(block, code, words):
+    with pytest.raises(DataError, match=words) as caught:
+        block_features([FeatureBlock(*block)])
     assert caught.value.code == code

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid, grid_from
+from vgae.graphs.grid import DirectedGrid, Grid, SubsetGrid, TwoSidedGrid, grid_from
 from vgae.graphs.non_links import sample_non_links
 
 SIDES = torch.tensor([True, False, True, False, True, False, True])
+MEMBERS = torch.tensor([False, True, True, False, True, True, True])
 GRIDS = {
     "undirected": Grid(7),
     "directed": DirectedGrid(7),
@@ -17,11 +18,18 @@ GRIDS = {
     "one node": Grid(1),
     "one node, directed": DirectedGrid(1),
     "one side": TwoSidedGrid(torch.zeros(4, dtype=torch.bool)),
+    "some nodes": SubsetGrid(MEMBERS, Grid(5)),
+    "some nodes, directed": SubsetGrid(MEMBERS, DirectedGrid(5)),
+    "some nodes, two-sided": SubsetGrid(MEMBERS, TwoSidedGrid(SIDES[:5])),
+    "no nodes": SubsetGrid(torch.zeros(3, dtype=torch.bool), Grid(0)),
 }
 
 
 def every_pair(grid: Grid) -> list[tuple[int, int]]:
     n = grid.num_nodes
+    if isinstance(grid, SubsetGrid):
+        nodes = grid.members.nonzero()[:, 0].tolist()
+        return [(nodes[u], nodes[v]) for u, v in every_pair(grid.inner)]
     if grid.directed:
         return list(itertools.permutations(range(n), 2))
     if grid.sides is None:
@@ -55,7 +63,29 @@ def test_pairs_within_a_side_and_self_pairs_are_not_of_the_grid():
     assert grid.others(torch.tensor([0, 1])).tolist() == [SIDES.tolist(), (~SIDES).tolist()]
 
 
-@pytest.mark.parametrize("name", ["undirected", "directed", "two-sided"])
+def test_nodes_of_no_relation_are_in_no_pair():
+    grid = GRIDS["some nodes, two-sided"]
+    assert grid.nodes.tolist() == [1, 2, 4, 5, 6]  # of the sides 1, 0, 1, 0, 1
+    pairs = torch.tensor([[0, 2, 1, 1, 3], [1, 1, 2, 4, 0]])
+    assert grid.holds(pairs).tolist() == [False, True, True, False, False]
+    assert grid.ordered(pairs).tolist() == [[0, 2, 2, 1, 0], [1, 1, 1, 4, 3]]
+    ordered = grid.are_swapped(*pairs.numpy())
+    assert ordered.tolist() == grid.are_swapped(*pairs).tolist()
+    others = grid.others(torch.tensor([0, 1, 2])).tolist()
+    t, f = True, False
+    assert others == [[t] * 7, [t, t, f, t, t, f, t], [t, f, t, t, f, t, f]]
+    known = grid.known(torch.tensor([[2], [1]])).toarray()
+    assert np.array_equal(known, Grid(7).known(torch.tensor([[2], [1]])).toarray())
+    links = torch.tensor([[1, 2], [2, 1]])
+    directed = GRIDS["some nodes, directed"]
+    assert len(set(directed.groups(links).tolist())) == 1
+    assert directed.message_edges(links).tolist() == links.tolist()
+    assert GRIDS["some nodes"].message_edges(links[:, :1]).tolist() == links.tolist()
+    known = directed.known(links[:, :1], reverse=True).toarray()
+    assert np.array_equal(known, DirectedGrid(7).known(links[:, 1:]).toarray())
+
+
+@pytest.mark.parametrize("name", [name for name in GRIDS if not name.startswith(("one", "no "))])
 def test_non_links_are_all_other_pairs(name):
     grid = GRIDS[name]
     links = grid.pairs(torch.arange(0, grid.num_pairs, 3))
@@ -101,8 +131,11 @@ def test_a_grid_is_rebuilt_from_its_arrays(grid):
         {"grid": "round"},
         {"grid": "two-sided", "sides": [True]},
         {"grid": "two-sided", "sides": [1] * 7},
+        {"grid": "subset", "members": [True], "inner": "undirected"},
+        {"grid": "subset", "members": [True] * 7, "inner": "subset"},
+        {"grid": "subset", "members": [True] * 7, "inner": "two-sided", "sides": [True]},
     ],
 )
 def test_arrays_of_no_grid_are_refused(arrays):
-    with pytest.raises(ValueError, match=r"sides must be 7 booleans|no grid 'round'"):
+    with pytest.raises(ValueError, match=r"must be 7 booleans|no grid 'round'|no subset"):
         grid_from(7, arrays)

@@ -273,6 +273,52 @@ class Allocations(TorchDispatchMode):
         return found
 
 
+def exact_of_two(z, w, bias):
+    """Return the sum over a rectangle in float64, and the gradients of both sets in one."""
+    z, w, bias = (t.double().requires_grad_() for t in (z, w, bias))
+    total = -F.logsigmoid(-(z @ w.T + bias)).sum()
+    *grads, grad_bias = torch.autograd.grad(total, (z, w, bias))
+    return Sweep(total.detach(), torch.cat(grads), grad_bias)
+
+
+@pytest.mark.parametrize("bias", [-0.7, -12.0])
+@pytest.mark.parametrize("d", [5, 17])
+@pytest.mark.parametrize(
+    ("n", "m"), [(1, 1), (1, 70), (70, 1), (3, 5), (31, 33), (64, 17), (17, 65)]
+)
+def test_two_sets_stay_in_the_budget_of_one(n, m, d, bias):
+    z, b = random_case(n, d, bias)
+    w = random_case(m, d)[0]
+    got, exact = _triton.sweep(z, b, Wanted(), w), exact_of_two(z, w, b)
+    rounding = 2**-23 * abs(bias)
+    assert got.grad_z.shape == (n + m, d)
+    assert relative_error(got.total, exact.total) < 1e-6 + rounding
+    assert relative_error(got.grad_z, exact.grad_z) < 1e-5 + rounding
+    assert relative_error(got.grad_bias, exact.grad_bias) < 1e-5 + rounding
+
+
+@pytest.mark.parametrize("d", [1, 5, 17])
+@pytest.mark.parametrize("num_nodes", [1, 33, SOME])
+def test_a_signature_is_the_product_with_one_factor(num_nodes, d):
+    z, bias = random_case(num_nodes, d)
+    signature = 1 - 2 * (torch.arange(d, device=DEVICE) % 2).float()
+    got = _triton.sweep(z, bias, Wanted(), signature=signature)
+    total, grads, grad_bias = exact_of_two(z * signature, z, bias)
+    first, second = grads.chunk(2)
+    exact = (total, first * signature + second, grad_bias)
+    assert max(relative_error(g, e) for g, e in zip(got, exact, strict=True)) < 1e-5
+
+
+@pytest.mark.parametrize("wanted", list(map(Wanted._make, product([True, False], repeat=3))))
+def test_of_two_sets_what_is_wanted_is_the_same_without_the_rest(wanted):
+    (z, bias), (w, _) = random_case(40), random_case(33)
+    everything = _triton.sweep(z, bias, Wanted(), w)
+    found = _triton.sweep(z, bias, wanted, w)
+    for is_wanted, got, full in zip(wanted, found, everything, strict=True):
+        assert got.shape == full.shape
+        assert relative_error(got, full) < 1e-6 if is_wanted else not got.any()
+
+
 def test_z_need_not_be_contiguous():
     z, bias = random_case(33)
     strided = z.T.contiguous().T

@@ -14,9 +14,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vgae.kernels import SparseOperator, spmm
+from vgae.kernels import SparseOperator, _edges, spmm
 from vgae.kernels._all_pairs import Sweep, Wanted
-from vgae.kernels.csr import csr_tensor
+from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
 from vgae.runtime.devices import deterministic_algorithms
 
 CUDA = torch.cuda.is_available()
@@ -101,6 +101,39 @@ def assert_within_budget(z, bias, weight, beta=0.3, **options):
     assert relative_error(got.total, exact.total) < 1e-6 + rounding
     assert relative_error(got.grad_z, exact.grad_z) < 1e-5 + rounding
     assert relative_error(got.grad_bias, exact.grad_bias) < 1e-5 + rounding
+
+
+@pytest.mark.parametrize("wanted", list(map(Wanted._make, product([True, False], repeat=3))))
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 60), (60, 1), (17, 33), (70, 40)])
+def test_the_sums_over_a_rectangle_are_those_of_torch(rows, columns, wanted, monkeypatch):
+    dense = random_matrix(rows, columns).abs()
+    pairs = dense.nonzero().T
+    pattern = PairPattern.of(pairs, dense.shape)
+    weight = pattern.values(dense[tuple(pairs)])
+    z, w = (torch.randn(size, 5, device=DEVICE) for size in dense.shape)
+    bias = torch.tensor(-0.7, device=DEVICE)
+    arguments = (pattern, weight, 0.3, wanted, w)
+    expected = _edges.sweep(
+        z.double(), bias.double(), pattern, weight.double(), 0.3, wanted, w.double()
+    )
+    monkeypatch.setattr(_edges, "works", lambda *_: True)
+    found = _edges.sweep(z, bias, pattern, weight, 0.3, wanted, w)
+    for is_wanted, got, exact in zip(wanted, found, expected, strict=True):
+        assert not is_wanted or relative_error(got, exact) < 1e-5
+
+
+def test_the_sums_under_a_signature_are_those_of_torch(monkeypatch):
+    z, bias, dense = random_graph(70)
+    pairs = (dense.triu(1) != 0).nonzero().T
+    pattern = EdgePattern.of(torch.cat([pairs, pairs.flip(0)], dim=1), 70)
+    weight = pattern.values(dense[tuple(pairs)].repeat(2), 0.4)
+    sign = torch.tensor([1.0, -1, 1, -1, -1], device=DEVICE)
+    doubles = (z.double(), bias.double(), pattern, weight.double(), 0.3, Wanted(), None)
+    expected = _edges.sweep(*doubles, sign.double())
+    monkeypatch.setattr(_edges, "works", lambda *_: True)
+    found = _edges.sweep(z, bias, pattern, weight, 0.3, Wanted(), None, sign)
+    for got, exact in zip(found, expected, strict=True):
+        assert relative_error(got, exact) < 1e-5
 
 
 def assert_is_product(dense, x, index=torch.int32):

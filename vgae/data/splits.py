@@ -19,9 +19,9 @@ from vgae.data.torch_files import read_integers
 from vgae.errors import DataError, printable
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.column_names import is_usual_pair
-from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.graph import Graph
-from vgae.graphs.held_out import part_sizes
+from vgae.graphs.held_out import in_parts, part_sizes
 from vgae.graphs.split import LinkSplit
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.numerals import is_integer, is_number
@@ -47,7 +47,9 @@ _RULE = (
 )
 
 
-def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> LinkSplit:
+def read_split(
+    path: str | os.PathLike[str], graph: Graph, *, seed: int = 0, task: Task = "general"
+) -> LinkSplit:
     """Read a split of the links of a graph, and audit it; nothing is unpickled.
 
     ======================================  ======================================================
@@ -75,6 +77,7 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
         path: File or folder.
         graph: Graph whose links are split.
         seed: Seed of the non-links that are drawn.
+        task: As for :meth:`LinkSplit.from_pairs`; a file of :meth:`LinkSplit.save` has its own.
 
     Raises:
         ArtifactError: If a file of :meth:`LinkSplit.save` is damaged.
@@ -101,7 +104,7 @@ def read_split(path: str | os.PathLike[str], graph: Graph, *, seed: int = 0) -> 
                 return split
             used = _used(arrays, {name: name for name in arrays})
             found = ((name, arrays[name]) for name in used)
-        return LinkSplit.from_pairs(graph, **_arranged(found), seed=seed)
+        return LinkSplit.from_pairs(graph, **_arranged(found), seed=seed, task=task)
 
 
 def split_by_time(
@@ -116,8 +119,9 @@ def split_by_time(
 ) -> LinkSplit:
     """Hold out the last links by time for test, and those before them for validation.
 
-    A link with several times counts at its first; of links of the same time, the first in the
-    file comes first. As many non-links as links are drawn.
+    A link with several times counts at its first, and the two directions of a reciprocal link of a
+    directed graph at the first of both; of links of the same time, the first in the file comes
+    first. As many non-links as links are drawn.
 
     Args:
         path: Edge list in text or ``.parquet``, with a header.
@@ -141,9 +145,10 @@ def split_by_time(
     pairs = torch.from_numpy(_numbered(edges, graph, path)[:, order])
     place = link_positions(pairs, graph.links, graph.grid).numpy()
     links, first = np.unique(place[place >= 0], return_index=True)
-    by_time = graph.links[:, torch.from_numpy(links[first.argsort(kind="stable")])]
-    sizes = [graph.num_links - num_val - num_test, num_val, num_test]
-    train, held_val, held_test = by_time.split(sizes, dim=1)
+    by_time = torch.from_numpy(links[first.argsort(kind="stable")])
+    num_train = graph.num_links - num_val - num_test
+    parts = in_parts(graph, by_time, num_train, num_val)
+    train, held_val, held_test = (graph.links[:, part] for part in parts)
     return LinkSplit.from_pairs(graph, train=train, val=held_val, test=held_test, seed=seed)
 
 

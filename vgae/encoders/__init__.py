@@ -3,6 +3,7 @@
 from vgae.encoders._convolution import feature_scale as feature_scale
 from vgae.encoders.base import GraphEncoder as GraphEncoder
 from vgae.encoders.conv import ConvEncoder as ConvEncoder
+from vgae.encoders.directed import DirectedGCNEncoder as DirectedGCNEncoder
 from vgae.encoders.gcn import GCNEncoder as GCNEncoder
 from vgae.encoders.linear import LinearGCNEncoder as LinearGCNEncoder
 from vgae.encoders.mlp import MLPEncoder as MLPEncoder

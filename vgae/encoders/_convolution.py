@@ -1,13 +1,14 @@
 """Graph convolution on the normalised adjacency, and the base class of encoders of such layers."""
 
 import math
-from typing import Any, NamedTuple, Self, TypedDict
+from typing import Any, ClassVar, NamedTuple, Self, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features
 from vgae.encoders.base import GraphEncoder
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
@@ -27,7 +28,6 @@ class Propagated(NamedTuple):
         return self.x.shape
 
 
-DEGREE_COLUMNS = 16  # the last one stands for 32,767 neighbours and more
 Features = Tensor | SparseOperator | Propagated | None
 Edges = Tensor | SparseOperator | EdgePattern
 Propagation = SparseOperator | EdgeOperator
@@ -71,6 +71,9 @@ class GraphConvolution(nn.Module):
         ValueError: If an option is out of range.
     """
 
+    degree_width: ClassVar[int] = DEGREE_COLUMNS
+    pattern: ClassVar[Any] = EdgePattern
+
     def __init__(
         self,
         in_channels: int,
@@ -99,7 +102,18 @@ class GraphConvolution(nn.Module):
     def add_degrees(self, generator: torch.Generator | None) -> None:
         """Add the weights W_d of the degrees; without them, the layer has no degree columns."""
         columns = self.weight.shape[1] // self.heads
-        self.degree_weight = glorot(DEGREE_COLUMNS, columns, self.heads, generator)
+        self.degree_weight = glorot(self.degree_width, columns, self.heads, generator)
+
+    def degrees(self, adj_norm: Propagation) -> Tensor:
+        """Return the degree columns, shape ``(N, degree_width)``."""
+        return degree_features(adj_norm, self.self_loop_weight)
+
+    def operator(
+        self, edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
+    ) -> SparseOperator:
+        r"""Return :math:`\hat A` of an undirected graph, given both directions of every edge."""
+        options = {"self_loop_weight": self.self_loop_weight, "dtype": _precision(self.weight)}
+        return SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, edge_weight, **options))
 
     def propagation(
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
@@ -151,8 +165,7 @@ class GraphConvolution(nn.Module):
             x, weight = dropped(x, self.dropout, weight, generator)
         h = transformed(x, weight)
         if self.degree_weight is not None:
-            degrees = degree_features(adj_norm, self.self_loop_weight)
-            h = torch.addmm(h, degrees.to(h.dtype), self.degree_weight)
+            h = torch.addmm(h, self.degrees(adj_norm).to(h.dtype), self.degree_weight)
         if self.norm is None:
             h = h if isinstance(x, Propagated) else adj_norm @ h
             return (h if self.bias is None else h + self.bias).chunk(self.heads, dim=-1)
@@ -191,6 +204,8 @@ class _Normed(torch.autograd.Function):
 
 class ConvolutionalEncoder(GraphEncoder):
     """Encoder whose modules are graph convolutions, the first of which reads the features."""
+
+    convolution: ClassVar[type[GraphConvolution]] = GraphConvolution
 
     @property
     def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:
@@ -257,7 +272,7 @@ class ConvolutionalEncoder(GraphEncoder):
 
         Args:
             x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
-            edge_index: Both directions of every edge, shape ``(2, E)``.
+            edge_index: Both directions of every edge, or one if ``directed``, shape ``(2, E)``.
             edge_weight: Weight of each edge, shape ``(E,)``.
             masked: Whether ``forward`` will receive another ``edge_weight`` each time.
         """
@@ -266,12 +281,9 @@ class ConvolutionalEncoder(GraphEncoder):
         sparse = x if x is not None and x.layout == torch.sparse_csr else None
         if masked or (first.training and first.dropout > 0):
             features = x if sparse is None else SparseOperator.scalable(sparse)
-            pattern = EdgePattern.of(edge_index, num_nodes)
+            pattern = first.pattern.of(edge_index, num_nodes)
             return (features, pattern) if edge_weight is None else (features, pattern, edge_weight)
-        options = {"self_loop_weight": first.self_loop_weight, "dtype": _precision(first.weight)}
-        adj_norm = SparseOperator.symmetric(
-            gcn_norm(edge_index, num_nodes, edge_weight, **options)
-        )
+        adj_norm = first.operator(edge_index, num_nodes, edge_weight)
         if x is None or sparse is not None:
             return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
         averaged = first.norm is None and first.degree_weight is None
@@ -294,25 +306,6 @@ def glorot(
     for weight in weights:
         nn.init.xavier_uniform_(weight, generator=generator)
     return nn.Parameter(torch.cat(weights, dim=1))
-
-
-def degree_features(adj_norm: Propagation, self_loop_weight: float) -> Tensor:
-    r"""Return the number of neighbours of each node, in columns that a linear map distinguishes.
-
-    .. math:: \phi_k(d_i) = \max(0, 1 - |\log_2(1 + d_i) - k|), \quad k = 0, \dots, 15
-
-    Degrees 0, 1, 3, 7, ... have one column each, those between have two. The degree is read off
-    the diagonal of :math:`\hat A`, which is :math:`c / (d_i + c)`: it counts the edges that the
-    encoder receives, without masked ones.
-
-    Returns:
-        Shape ``(N, 16)``; rows sum to 1.
-    """
-    c, inverse = self_loop_weight, adj_norm.diagonal().reciprocal()
-    # 1 + d = c / diagonal - c + 1; for a large c, rounding leaves less than 1, even less than 0.
-    grown = torch.rsub(inverse, 1 - c, alpha=-c).clamp(1, 2 ** (DEGREE_COLUMNS - 1))
-    columns = torch.arange(DEGREE_COLUMNS, device=inverse.device)
-    return (1 - (grown.log2()[:, None] - columns).abs()).clamp_min_(0)
 
 
 def dropped(

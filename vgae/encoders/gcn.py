@@ -11,7 +11,6 @@ from vgae.encoders._convolution import (
     ConvolutionOptions,
     Edges,
     Features,
-    GraphConvolution,
 )
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Activation, Recipe
@@ -97,10 +96,10 @@ class GCNEncoder(ConvolutionalEncoder):
         common: dict[str, Any] = {**options, "generator": generator}
         norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
         drop_x, drop_h = dropout
-        self.conv0 = GraphConvolution(in_channels, hidden_channels, dropout=drop_x, **common)
+        self.conv0 = self.convolution(in_channels, hidden_channels, dropout=drop_x, **common)
         # One product for all heads: mu and log sigma stand side by side.
         sizes = (hidden_channels, latent_channels, posterior.num_heads)
-        self.conv1 = GraphConvolution(*sizes, dropout=drop_h, norm=norm, **common)
+        self.conv1 = self.convolution(*sizes, dropout=drop_h, norm=norm, **common)
         if degrees:
             self.conv0.add_degrees(generator)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +12,69 @@ from torch import Tensor
 from vgae.errors import DataError
 from vgae.graphs.defaults import MissingFeatures
 from vgae.kernels.csr import csr_tensor, scipy_csr
+
+
+class FeatureBlock(NamedTuple):
+    """Features of the nodes of one side or type.
+
+    Attributes:
+        name: Name of the side or type, which the names of its columns begin with.
+        nodes: Numbers of its nodes in the graph, all different, int64, shape ``(n,)``.
+        x: Their features in this order, shape ``(n, F)``; ``None`` for one column per node that
+            is 1 for this node alone.
+        feature_names: Name of each column; by default 0 to F - 1.
+    """
+
+    name: str
+    nodes: np.ndarray
+    x: Any = None
+    feature_names: Sequence[Any] = ()
+
+
+def block_features(blocks: Sequence[FeatureBlock]) -> tuple[Tensor, tuple[str, ...]]:
+    """Return the features of all blocks, each in columns of its own, and their names.
+
+    A linear map of these features is one map per block, whatever their widths.
+
+    Args:
+        blocks: Blocks that together have each node of the graph once.
+
+    Returns:
+        Features, sparse CSR, float32, shape ``(N, sum of F)``; and the names ``BLOCK:COLUMN``.
+
+    Raises:
+        DataError: ``NODE_SET_MISMATCH`` if a block has not one row per node; ``FEATURE_NAMES`` if
+            it has not one name per column; or as :func:`feature_tensor`.
+    """
+    parts, names = [], list[str]()
+    for block in blocks:
+        where = f"x of {block.name!r:.60}" if block.name else "x"
+        num_nodes = len(block.nodes)
+        if block.x is None:
+            part = sp.csr_array(sp.eye_array(num_nodes, dtype=np.float32))
+        else:
+            try:
+                part = scipy_csr(feature_tensor(block.x))
+            except DataError as error:
+                what = str(error).removeprefix("x ")
+                raise DataError(error.code, f"{where} {what}") from None
+        if part.shape[0] != num_nodes:
+            raise DataError(
+                "NODE_SET_MISMATCH",
+                f"{where} must have one row per node of it ({num_nodes}), got {part.shape[0]}.",
+            )
+        own = block.feature_names or range(part.shape[1])
+        if len(own) != part.shape[1]:
+            raise DataError(
+                "FEATURE_NAMES",
+                f"feature_names must name each of the {part.shape[1]} columns of {where}, got"
+                f" {len(own)}.",
+            )
+        parts.append(part)
+        names += [f"{block.name}:{column}" if block.name else str(column) for column in own]
+    whole: Any = sp.block_diag(parts, format="csr")
+    place = np.concatenate([block.nodes for block in blocks]).argsort()
+    return feature_tensor(whole[place]), tuple(names)
 
 
 def dense_array(value: Any, name: str, code: str) -> np.ndarray:

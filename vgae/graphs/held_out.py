@@ -1,8 +1,10 @@
 """Choice of the links that are held out."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,9 +18,6 @@ def held_out(
     graph: "Graph", val: float, test: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw the links of each part.
-
-    The two directions of a reciprocal link of a directed graph are in one part, which may have one
-    link more for that.
 
     Args:
         graph: Graph whose links are held out.
@@ -34,26 +33,39 @@ def held_out(
         DataError: If there are too few links.
     """
     num_val, num_test = part_sizes(graph, val, test)
-    group = graph.grid.groups(graph.links)
-    order = torch.randperm(int(group.max()) + 1, generator=generator)
-    # Links in the random order of their groups.
-    order = order.argsort()[group].argsort(stable=True)
-    group = group[order]
+    order = torch.randperm(graph.num_links, generator=generator)
+    test_links, val_links, rest = in_parts(graph, order, num_test, num_val)
+    return test_links, val_links, rest.sort().values
 
-    def end(place: int) -> int:
-        return place + int(0 < place < len(group) and bool(group[place - 1] == group[place]))
 
-    first = end(num_test)
-    second = end(first + num_val)
-    return order[:first], order[first:second], order[second:].sort().values
+def in_parts(graph: "Graph", order: Tensor, *sizes: int) -> Sequence[Tensor]:
+    """Cut the links of a graph, in an order, into parts of these sizes and the rest.
+
+    The two directions of a reciprocal link of a directed graph have the place of the first of
+    them, and are in one part, which may have one link more for that.
+
+    Args:
+        graph: Graph with the links.
+        order: Index of each link, shape ``(M,)``.
+        sizes: Number of links of each part but the last.
+
+    Returns:
+        Indices of the links of each part.
+    """
+    group = graph.grid.groups(graph.links)[order].numpy()
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    by_group = first[inverse].argsort(kind="stable")
+    order, group = order[torch.from_numpy(by_group)], group[by_group]
+    ends = [0]
+    for size in sizes:
+        end = ends[-1] + size
+        ends.append(end + int(0 < end < len(group) and group[end - 1] == group[end]))
+    return order.tensor_split(ends[1:])
 
 
 def part_sizes(graph: "Graph", val: float, test: float) -> tuple[int, int]:
     """Return the numbers of validation and test links, or raise."""
-    for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
-        if not 0 <= fraction < 1:
-            what = f"{name} must be a fraction of the links in [0, 1), got {fraction}."
-            raise UsageError("SPLIT_SHARE", what)
+    check_fractions(val, test)
     if graph.num_links == 0:
         dropped = graph.notes.get("self_loops", 0)
         raise DataError(
@@ -78,3 +90,11 @@ def part_sizes(graph: "Graph", val: float, test: float) -> tuple[int, int]:
             " smaller fractions.",
         )
     return sizes["val"], sizes["test"]
+
+
+def check_fractions(val: float, test: float) -> None:
+    """Raise ``UsageError`` unless both fractions and their sum lie in ``[0, 1)``."""
+    for name, fraction in {"val": val, "test": test, "val + test": val + test}.items():
+        if not 0 <= fraction < 1:
+            what = f"{name} must be a fraction of the links in [0, 1), got {fraction}."
+            raise UsageError("SPLIT_SHARE", what)

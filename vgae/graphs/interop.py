@@ -133,7 +133,7 @@ def labelled_pairs(data: "Data", name: str) -> tuple[Tensor, Tensor | None]:
         pos, neg = pairs[:, is_link], pairs[:, ~is_link]
     if name == "train" and data.edge_index is not None:
         every = [data.edge_index, *([] if pos is None else [pos])]
-        pos = torch.cat(every, dim=1).sort(dim=0).values.unique(dim=1)
+        pos = torch.cat(every, dim=1).unique(dim=1)
     if pos is None:
         raise DataError(
             "SPLIT_PARTS",

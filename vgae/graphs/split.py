@@ -17,9 +17,9 @@ from vgae.graphs.arrays import sha256
 from vgae.graphs.audit import Check, checks_of
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
+from vgae.graphs.directed_tasks import draw_parts
 from vgae.graphs.graph import Graph
 from vgae.graphs.grid import Grid, grid_from
-from vgae.graphs.held_out import held_out
 from vgae.graphs.interop import check_undirected, labelled_pairs
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.pairs import (
@@ -167,8 +167,8 @@ class LinkSplit:
                 ``val``, shape ``(P, K, 2)``. By default, as many as links are drawn.
             test_neg: Non-links of ``test``, likewise.
             seed: Seed of the non-links that are drawn, and of the split.
-            task: ``"bidirectional"`` if held-out links of a directed graph are the reverse of
-                training links on purpose.
+            task: ``"bidirectional"`` if held-out links of a directed graph may be the reverse of
+                training links, because that is what is to be predicted.
 
         Raises:
             DataError: If pairs have another shape or dtype, or name nodes that do not exist; if
@@ -213,10 +213,12 @@ class LinkSplit:
         *,
         graph: Graph | None = None,
         seed: int = 0,
+        task: Task = "general",
     ) -> "LinkSplit":
         """Make a split from the three ``Data`` of ``RandomLinkSplit(is_undirected=True)``.
 
-        PyG's default, ``is_undirected=False``, leaves held-out links in train, reversed. Training
+        PyG's default, ``is_undirected=False``, leaves held-out links in train, reversed; for a
+        directed ``graph`` it is right if no link is reciprocal, or that is the task. Training
         links are the ``edge_index`` of ``train`` and its pairs with a label above 0; its non-links
         are not used. Held-out pairs are ``edge_label_index`` with ``edge_label``, 0 for a
         non-link, or ``pos_edge_label_index`` and ``neg_edge_label_index``; without non-links, as
@@ -231,6 +233,7 @@ class LinkSplit:
             graph: ``Graph.from_pyg(data)`` of the whole graph; by default the graph of the links
                 of the three parts, which is the same unless some are in no part.
             seed: As for :meth:`from_pairs`.
+            task: Likewise.
 
         Raises:
             DataError: If a ``Data`` has no labelled pairs; and as for :meth:`from_pairs`.
@@ -240,13 +243,15 @@ class LinkSplit:
             name: labelled_pairs(data, name)
             for name, data in (("train", train), ("val", val), ("test", test))
         }
-        check_undirected(train, [pairs["val"][0], pairs["test"][0]])
+        if graph is None or not graph.directed:
+            check_undirected(train, [pairs["val"][0], pairs["test"][0]])
         if graph is None:
             every = torch.cat([pos.cpu() for pos, _ in pairs.values()], dim=1)
             graph = Graph.from_edges(every, num_nodes=train.num_nodes)
         given: Any = {name: pairs[name][0] for name in ("val", "test")}
         given |= {f"{name}_neg": pairs[name][1] for name in ("val", "test")}
-        split = cls.from_pairs(graph, train=pairs["train"][0], **given, seed=seed)
+        training = graph.grid.ordered(pairs["train"][0].cpu()).unique(dim=1)
+        split = cls.from_pairs(graph, train=training, **given, seed=seed, task=task)
         messages = checked_pairs(test.edge_index, "test.edge_index", graph.grid)
         more = messages[:, link_positions(messages, split.train, graph.grid) < 0]
         if more.shape[1]:
@@ -354,7 +359,12 @@ def check_kinds(graph: Any, split: Any) -> None:
 
 
 def split_links(
-    graph: Graph, *, val: float = VAL_FRACTION, test: float = TEST_FRACTION, seed: int = 0
+    graph: Graph,
+    *,
+    val: float = VAL_FRACTION,
+    test: float = TEST_FRACTION,
+    seed: int = 0,
+    task: Task = "general",
 ) -> LinkSplit:
     """Hold out a fraction of the links, and draw as many non-links to rank them against.
 
@@ -369,21 +379,15 @@ def split_links(
         val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
         test: Fraction for test, likewise; ``val + test < 1``.
         seed: Seed of the stream ``"split"``; see :func:`vgae.runtime.streams.stream`.
+        task: What is to be predicted in a directed graph. ``"general"``: as above. ``"biased"``:
+            one-way links, the non-links of which are their reverses. ``"bidirectional"``: one
+            direction of every reciprocal link, against the reverses of one-way training links;
+            ``val`` and ``test`` are then in what proportion the reciprocal links are divided.
 
     Raises:
-        UsageError: If the fractions are out of range.
+        UsageError: If the fractions are out of range, or an undirected graph has another task.
         DataError: If there are too few links for a part, or too few non-links.
     """
-    generator = stream(seed, "split")
-    held_test, held_val, rest = held_out(graph, val, test, generator)
-    num_test, num_val = len(held_test), len(held_val)
-    neg = sample_non_links(graph.links, graph.grid, num_test + num_val, generator)
-    return LinkSplit(
-        num_nodes=graph.num_nodes,
-        train=graph.links[:, rest.sort().values],
-        val=LabelledPairs(graph.links[:, held_val], neg[:, num_test:]),
-        test=LabelledPairs(graph.links[:, held_test], neg[:, :num_test]),
-        fingerprint=graph.link_fingerprint,
-        seed=seed,
-        grid=graph.grid,
-    )
+    parts = draw_parts(graph, val, test, task, stream(seed, "split"))
+    named = parts._asdict() | {"fingerprint": graph.link_fingerprint, "seed": seed}
+    return LinkSplit(graph.num_nodes, **named, grid=graph.grid, task=task)

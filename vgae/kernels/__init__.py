@@ -3,7 +3,7 @@
 from vgae.kernels._all_pairs import Precision
 from vgae.kernels._sampled import PAIRS_PER_NODE, Sampled
 from vgae.kernels.cost import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
-from vgae.kernels.inner_product import PairNll, inner_product_nll, pair_loss
+from vgae.kernels.inner_product import PairNll, all_pairs, inner_product_nll, pair_loss
 from vgae.kernels.spmm import EdgeOperator, SparseOperator
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Precision",
     "Sampled",
     "SparseOperator",
+    "all_pairs",
     "choose_pairs",
     "inner_product_nll",
     "pair_loss",

@@ -19,12 +19,16 @@ class Wanted(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    r"""Result of ``sweep(z, bias, wanted)``, with logits :math:`s_{ij} = z_i \cdot z_j + b`.
+    r"""Result of ``sweep(z, bias, wanted, w=None, signature=None)``.
+
+    One set of vectors has the logits :math:`s_{ij} = \sum_k \epsilon_k z_{ik} z_{jk} + b` with the
+    signature :math:`\epsilon`, which is one if not given. Two sets have :math:`z_i \cdot w_j + b`.
 
     Attributes:
-        total: Sum of ``softplus(s_ij)`` over all N^2 ordered pairs, the diagonal included,
-            float64, shape ``()``.
-        grad_z: Its gradient with respect to ``z``, shape ``(N, d)``.
+        total: Sum of ``softplus(s_ij)`` over all ordered pairs, float64, shape ``()``: N^2 of one
+            set, the diagonal included, or n m of two.
+        grad_z: Its gradient with respect to ``z``, shape ``(N, d)``; for two sets that of ``z``
+            above that of ``w``, shape ``(n + m, d)``.
         grad_bias: Its gradient with respect to the bias, shape ``()``.
     """
 

@@ -8,6 +8,9 @@ from their computation to their last use. softplus is
 and the factors of 64 rows are multiplied as the product minus one, :math:`q \leftarrow q + e (1 +
 q)`, which keeps the precision of very negative logits, the usual ones of a sparse graph.
 
+A signature multiplies the transpose of z. Two sets of vectors have n m logits; the larger set has
+the rows, which the threads divide among them.
+
 numba compiles once per machine, in seconds, and takes 0.7 times as long as the torch tiles;
 ``torch.compile`` takes 1.3 times as long (one thread, AVX-512, N = 9,728, d = 16).
 """
@@ -48,18 +51,29 @@ _C0, _C1, _C2, _C3, _C4, _C5 = np.linalg.solve(
 ).astype(np.float32)
 
 
-def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
-    """Visit each tile on or above the diagonal once, on as many threads as torch has.
+def sweep(
+    z: Tensor,
+    bias: Tensor | None,
+    wanted: Wanted,
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
+) -> Sweep:
+    """Visit each tile once, of one set on or above the diagonal, on as many threads as torch has.
 
-    ``z`` and ``bias`` are float32, on the CPU; unwanted results are zero.
+    All tensors are float32, on the CPU; unwanted results are zero.
     """
+    if w is not None and len(w) > len(z):
+        found = sweep(w, bias, wanted, z, signature)
+        return found._replace(grad_z=found.grad_z.roll(len(z), 0))
     num_nodes, width = z.shape
     # Zeros pad both sizes to whole groups; their contribution is subtracted below.
-    rounding = (0, -width % GROUP, 0, -num_nodes % GROUP)
-    padded = pad(z.detach(), rounding) if any(rounding) else z.detach().contiguous()
-    num_padded = padded.shape[0]
-    z_t = padded.new_empty(apart(padded.shape[1], num_padded))
-    z_t[:, :num_padded] = padded.T
+    padded = _padded(z, -num_nodes % GROUP)
+    right = padded if w is None else _padded(w, 0)
+    num_padded, num_columns = len(padded), len(right)
+    z_t = padded.new_empty(apart(padded.shape[1], num_columns))
+    z_t[:, :num_columns] = right.T
+    if signature is not None:
+        z_t[:width] *= signature[:, None]
     grad = torch.zeros_like(padded)
     columns = min(max(_STRIP // padded.shape[1] // _LINE, 1) * _LINE, 1024)
     num_workers = min(torch.get_num_threads(), -(-num_padded // ROWS))
@@ -72,20 +86,34 @@ def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
     def visit(worker: int) -> tuple[float, float]:
         tensors = (padded, z_t, grad, grads_t[worker])
         arrays = (*(tensor.numpy() for tensor in tensors), rooms[worker])
-        return _visit_tiles(arrays, bias_value, columns, worker, num_workers, wanted)
+        sizes = (num_columns, columns, w is None)
+        return _visit_tiles(arrays, bias_value, sizes, worker, num_workers, wanted)
 
     totals, grad_biases = zip(*on_threads(visit, num_workers), strict=True)
-    if wanted.grad_z:
+    if wanted.grad_z and w is None:
         for grad_t in grads_t:
-            grad += grad_t[:, :num_padded].T
-    added = num_padded**2 - num_nodes**2
+            found = grad_t[:, :num_padded].T
+            grad += found if signature is None else found.mul_(_padded(signature[None], 0))
+    if w is None:
+        added = num_padded**2 - num_nodes**2
+        grad = 2 * grad[:num_nodes, :width]  # s_ij and s_ji both contain z_i
+    else:
+        added = (num_padded - num_nodes) * num_columns
+        grad_w = sum(grads_t) if wanted.grad_z else torch.zeros_like(z_t)
+        grad = torch.cat([grad[:num_nodes, :width], grad_w[:width, :num_columns].T])
     total = sum(totals) - added * np.logaddexp(0, bias_value, dtype=np.float64)
     grad_bias = sum(grad_biases) - added * expit(np.float64(bias_value))
     return Sweep(
         z.new_tensor(total, dtype=torch.float64),
-        2 * grad[:num_nodes, :width],  # s_ij and s_ji both contain z_i
+        grad,
         z.new_tensor(grad_bias),
     )
+
+
+def _padded(z: Tensor, rows: int) -> Tensor:
+    """Return z with zeros: columns up to a whole group, and some rows."""
+    rounding = (0, -z.shape[1] % GROUP, 0, rows)
+    return pad(z.detach(), rounding) if any(rounding) else z.detach().contiguous()
 
 
 def on_threads(visit: Callable[[int], Any], num_workers: int) -> list[Any]:
@@ -159,27 +187,30 @@ def exp_minus_abs(x: Any) -> Any:
 
 @jit
 def _visit_tiles(
-    arrays: Any, bias: Any, columns: int, worker: int, num_workers: int, wanted: Any
+    arrays: Any, bias: Any, sizes: Any, worker: int, num_workers: int, wanted: Any
 ) -> tuple[float, float]:
     """Visit one worker's rows of tiles; return its parts of the value and the bias' gradient.
 
-    ``arrays`` are z, its transpose, the gradients of both, and the work space. Earlier blocks of
-    rows have more tiles, so a worker gets the k-th and the k-th last of each 2 ``num_workers``.
+    ``arrays`` are z, the transpose of z or w, the gradients of both, and the work space; ``sizes``
+    the number of columns, those of a tile, and whether the logits are symmetric. Earlier blocks of
+    rows then have more tiles, so a worker gets the k-th and the k-th last of each 2
+    ``num_workers``.
     """
     z, z_t, grad, grad_t, room = arrays
-    num_nodes = z.shape[0]
+    num_rows = z.shape[0]
+    num_columns, columns, symmetric = sizes
     value, grad_z, grad_bias = wanted
     s, lanes = room[:GROUP], room[GROUP:]
     sums = np.zeros((3, room.shape[1]), np.float64)
     total, total_p = 0.0, 0.0
-    for block in range(-(-num_nodes // ROWS)):
+    for block in range(-(-num_rows // ROWS)):
         if block % (2 * num_workers) not in (worker, 2 * num_workers - 1 - worker):
             continue
-        top, bottom = block * ROWS, min((block + 1) * ROWS, num_nodes)
-        left = top
-        while left < num_nodes:
-            diagonal = left == top
-            right = bottom if diagonal else min(left + columns, num_nodes)
+        top, bottom = block * ROWS, min((block + 1) * ROWS, num_rows)
+        left = top if symmetric else 0
+        while left < num_columns:
+            diagonal = symmetric and left == top
+            right = bottom if diagonal else min(left + columns, num_columns)
             width = right - left
             for i in range(top, bottom, GROUP):
                 logits(z, z_t, i, left, right, bias, s)
@@ -193,7 +224,7 @@ def _visit_tiles(
                 if (i + GROUP - top) % FACTORS == 0 or i + GROUP == bottom:
                     flush(lanes, sums, width)
             # The tile on the diagonal holds both (i, j) and (j, i); the others count twice.
-            weight = 1 if diagonal else 2
+            weight = 2 if symmetric and not diagonal else 1
             for v in range(width):
                 total += weight * (math.log1p(sums[0, v]) + sums[1, v])
                 total_p += weight * sums[2, v]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted
 from vgae.kernels._available import works
-from vgae.kernels.csr import csr_tensor
+from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
 from vgae.kernels.spmm import product
 
 _WIDEST = 256  # columns of z that the Triton kernel takes
@@ -17,12 +17,14 @@ _WIDEST = 256  # columns of z that the Triton kernel takes
 def sweep(
     z: Tensor,
     bias: Tensor | None,
-    entries: tuple[Tensor, Tensor],
+    pattern: EdgePattern | PairPattern,
     weight: Tensor,
     beta: float,
     wanted: Wanted,
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
 ) -> Sweep:
-    r"""Pass once over the entries of a symmetric sparse matrix; unwanted results have any value.
+    r"""Pass once over the entries of a sparse matrix; unwanted results have any value.
 
     .. math:: \sum_k w_k \, \mathrm{softplus}(-s_k) - \beta \, \mathrm{softplus}(s_k), \quad
         s_k = z_{i(k)} \cdot z_{j(k)} + b
@@ -32,22 +34,48 @@ def sweep(
     Args:
         z: Latent vectors, shape ``(N, d)``.
         bias: b, shape ``()``; ``None`` is zero.
-        entries: Row starts and columns of the matrix, as in CSR.
-        weight: w, equal for both directions, shape ``(nnz,)``.
+        pattern: Places of the entries; a ``PairPattern`` needs ``w``.
+        weight: w, of an ``EdgePattern`` equal for both directions, shape ``(nnz,)``.
         beta: Weight of the second cost.
         wanted: Results to compute.
+        w: Vectors of the columns, if those are not the rows, shape ``(m, d)``.
+        signature: Factors of the dimensions of ``z``, shape ``(d,)``.
     """
     alpha = weight - beta if beta else weight
+    rows, y = z if signature is None else z * signature, z if w is None else w
     if z.dtype == torch.float32 and z.shape[1] <= _WIDEST and works("triton_csr", z.device):
         # Imported on first use, as it loads a compiler.
         edge_sweep = import_module("vgae.kernels._triton_csr").edge_sweep
-        return edge_sweep(z, bias, *entries, alpha, beta, wanted)
-    shape = (len(z), len(z))
-    # The entries of z @ z.T at these places; beta = 0 ignores the values of the matrix.
-    s = torch.sparse.sampled_addmm(csr_tensor(*entries, weight, shape), z, z.T, beta=0.0).values()
+        columns = None if y is rows else y
+        found = edge_sweep(rows, bias, *pattern[:2], alpha, beta, wanted, columns)
+        if isinstance(pattern, PairPattern):
+            others = Wanted(False, wanted.grad_z, False)  # noqa: FBT003
+            alpha_t = alpha.index_select(0, pattern.order)
+            grad_y = edge_sweep(y, bias, *pattern[2:4], alpha_t, beta, others, rows).grad_z
+            found = found._replace(grad_z=torch.cat([found.grad_z, grad_y]) / 2)
+    else:
+        found = _torch_sweep(rows, y, bias, pattern, (weight, alpha), beta, wanted)
+    grad_z = found.grad_z if signature is None else found.grad_z * signature
+    return found._replace(grad_z=grad_z)
+
+
+def _torch_sweep(
+    x: Tensor,
+    y: Tensor,
+    bias: Tensor | None,
+    pattern: EdgePattern | PairPattern,
+    weights: tuple[Tensor, Tensor],
+    beta: float,
+    wanted: Wanted,
+) -> Sweep:
+    """Do so in plain torch, for the vectors of rows and of columns; weights are w and w - beta."""
+    shape, (weight, alpha) = (len(x), len(y)), weights
+    # The entries of x @ y.T at these places; beta = 0 ignores the values of the matrix.
+    places = csr_tensor(*pattern[:2], weight, shape)
+    s = torch.sparse.sampled_addmm(places, x, y.T, beta=0.0).values()
     s = s if bias is None else s + bias
     # softplus(s) = s + softplus(-s), and log sigma(s) = -softplus(-s).
-    total, grad_z, grad_bias = z, z, z
+    total, grad_z, grad_bias = x, x, x
     if wanted.value:
         log_p = F.logsigmoid(s)
         cost = torch.addcmul(s, alpha, log_p, value=1 / beta) if beta else alpha * log_p
@@ -55,7 +83,13 @@ def sweep(
     if wanted.grad_z or wanted.grad_bias:
         # The derivatives are w (p - 1) and beta p, with p = sigma(s); this is minus their sum.
         slope = torch.addcmul(weight, alpha, torch.sigmoid(s), value=-1)
-        # s_ij and s_ji both contain z_i, hence the factor two.
-        grad_z = product(csr_tensor(*entries, slope, shape), z) * -2
-        grad_bias = slope.sum().neg() if wanted.grad_bias else z
+        if isinstance(pattern, PairPattern):
+            slope_t = slope.index_select(0, pattern.order)
+            transpose = csr_tensor(*pattern[2:4], slope_t, (len(y), len(x)))
+            grad_x = product(csr_tensor(*pattern[:2], slope, shape), y)
+            grad_z = torch.cat([grad_x, product(transpose, x)]).neg_()
+        else:
+            # s_ij and s_ji both contain z_i, hence the factor two.
+            grad_z = product(csr_tensor(*pattern[:2], slope, shape), y) * -2
+        grad_bias = slope.sum().neg() if wanted.grad_bias else x
     return Sweep(total, grad_z, grad_bias)

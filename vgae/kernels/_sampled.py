@@ -12,18 +12,26 @@ as control variate,
 The sums of s and s^2 over all pairs are :math:`\|\sum_i z_i\|^2` and :math:`\|Z^T Z\|_F^2`,
 exact in O(N d^2). The line :math:`q'(s) = \beta + \lambda s` is about the least-squares fit to
 :math:`\sigma(s)` for normal logits of the given mean and variance; any line keeps the estimate
-unbiased. Self-pairs are summed exactly.
+unbiased. Self-pairs are summed exactly. With a signature :math:`\epsilon`, one factor of each
+product is multiplied by it.
+
+Of two sets of vectors, both are shuffled and cut into blocks, and the blocks of the shorter list
+are repeated. Their sums of s and s^2 are :math:`\sum_i z_i \cdot \sum_j w_j` and
+:math:`\mathrm{tr}(Z^T Z \, W^T W)`.
 
 Source: Owen (2013), `Monte Carlo theory, methods and examples <https://artowen.su.domains/mc/>`_,
 section 8.9 (control variates).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vgae.kernels._all_pairs import Sweep, Wanted, plus, softplus
 from vgae.kernels._available import FEWEST_COMPILED, works
@@ -57,15 +65,21 @@ def sweep(
     z: Tensor,
     bias: Tensor | None,
     wanted: Wanted,
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
     *,
     sampled: Sampled,
     control_variate: bool = True,
 ) -> Sweep:
     """Estimate the sum over all pairs and its gradients; each is unbiased.
 
-    Half the number of nodes limits ``pairs_per_node``. ``control_variate=False`` draws softplus
-    itself, for comparison.
+    Half the number of nodes, or the size of the smaller of two sets, limits ``pairs_per_node``.
+    ``control_variate=False`` draws softplus itself, for comparison.
     """
+    exact, line = _exact_part(z, bias, w, signature, control_variate=control_variate)
+    draw = partial(_drawn, bias=bias, line=line, wanted=wanted)
+    if w is not None:
+        return _rectangle(z, w, exact, draw, sampled)
     num_nodes, width = z.shape
     num_blocks, block, step = sampled_blocks(num_nodes, sampled.pairs_per_node, z.device.type)
     order = torch.randperm(num_nodes, generator=sampled.generator, device=z.device)
@@ -73,13 +87,16 @@ def sweep(
     # The first block also follows the last one.
     blocks = z.index_select(0, torch.cat([order, order[:block]]))
     blocks = blocks.view(num_blocks + 1, block, width)
-    exact, line = _exact_part(z, bias, control_variate=control_variate)
-    weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
-    if is_compiled(num_nodes, block, z.device, z.dtype):
-        # Imported on first use, as it loads a compiler.
-        drawn = import_module("vgae.kernels._compiled_blocks").residuals(blocks, bias, line)
+    compiled = is_compiled(num_nodes, block, z.device, z.dtype)
+    if signature is None:
+        drawn = draw(blocks, None, compiled=compiled, step=step)
     else:
-        drawn = _residuals(blocks, bias, line, wanted, step)
+        drawn = draw(blocks[:-1], blocks[1:] * signature, compiled=compiled, step=step)
+        rows, columns = drawn.grad_z.chunk(2)
+        ends = rows.new_zeros(1, block, width)
+        columns = columns * signature
+        drawn = drawn._replace(grad_z=torch.cat([rows, ends]) + torch.cat([ends, columns]))
+    weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
     if wanted.grad_z:
         # Each node once, so that no order of sums matters.
         drawn.grad_z[0].add_(drawn.grad_z[-1])
@@ -89,12 +106,67 @@ def sweep(
     return plus(exact, drawn, weight, others)
 
 
+def _rectangle(
+    z: Tensor, w: Tensor, exact: Sweep, draw: Callable[..., Sweep], sampled: Sampled
+) -> Sweep:
+    """Return the estimate for two sets of vectors, of which ``exact`` is the exact part."""
+    sizes = len(z), len(w)
+    block = min(sampled.pairs_per_node, *sizes)
+    if not block:
+        return exact
+    num_blocks = max(size // block for size in sizes)
+    step = max(min(_pairs_at_once(z.device.type) // block**2, num_blocks), 1)
+    blocks, orders, repeats = [], [], []
+    for vectors in (z, w):
+        order = torch.randperm(len(vectors), generator=sampled.generator, device=z.device)
+        order = order[: len(vectors) // block * block]
+        repeat = -(-num_blocks * block // len(order))
+        chosen = order.repeat(repeat)[: num_blocks * block]
+        blocks.append(vectors.index_select(0, chosen).view(num_blocks, block, -1))
+        orders.append(order)
+        repeats.append(repeat)
+    compiled = is_compiled(max(sizes), block, z.device, z.dtype)
+    drawn = draw(*blocks, compiled=compiled, step=step)
+    weight = sizes[0] * sizes[1] / (num_blocks * block**2)
+    for order, repeat, grad, target in zip(
+        orders, repeats, drawn.grad_z.chunk(2), exact.grad_z.split(sizes), strict=True
+    ):
+        # Each node once, so that no order of sums matters.
+        missing = repeat * len(order) - num_blocks * block
+        grad = pad(grad.reshape(num_blocks * block, -1), (0, 0, 0, missing))
+        grad = grad.view(repeat, len(order), -1).sum(dim=0)
+        target.index_add_(0, order, grad, alpha=weight)
+    return plus(exact, drawn, weight, Wanted(grad_z=False))
+
+
+def _drawn(
+    blocks: Tensor,
+    columns: Tensor | None,
+    *,
+    bias: Tensor | None,
+    line: tuple[Scalar, Scalar],
+    wanted: Wanted,
+    compiled: bool,
+    step: int,
+) -> Sweep:
+    """Sum softplus minus the quadratic over blocks and columns, or over neighbouring blocks."""
+    if compiled:
+        # Imported on first use, as it loads a compiler.
+        residuals = import_module("vgae.kernels._compiled_blocks").residuals
+        return residuals(blocks, bias, line, columns)
+    return _residuals(blocks, columns, bias, line, wanted, step)
+
+
 def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int, int, int]:
     """Return the number of blocks, their size, and the number of blocks processed at once."""
     block = max(min(per_node, num_nodes // 2), 1)
     num_blocks = num_nodes // block
-    at_once = _PAIRS_AT_ONCE.get(device_type, _PAIRS_AT_ONCE["cpu"])
-    return num_blocks, block, max(min(at_once // block**2, num_blocks), 1)
+    step = max(min(_pairs_at_once(device_type) // block**2, num_blocks), 1)
+    return num_blocks, block, step
+
+
+def _pairs_at_once(device_type: str) -> int:
+    return _PAIRS_AT_ONCE.get(device_type, _PAIRS_AT_ONCE["cpu"])
 
 
 def is_compiled(
@@ -106,18 +178,27 @@ def is_compiled(
 
 
 def _residuals(
-    blocks: Tensor, bias: Tensor | None, line: tuple[Scalar, Scalar], wanted: Wanted, step: int
+    blocks: Tensor,
+    columns: Tensor | None,
+    bias: Tensor | None,
+    line: tuple[Scalar, Scalar],
+    wanted: Wanted,
+    step: int,
 ) -> Sweep:
-    """Sum softplus minus the quadratic over neighbouring blocks."""
+    """Sum softplus minus the quadratic in plain torch."""
     intercept, slope = line
-    num_pairs, block = len(blocks) - 1, blocks.shape[1]
-    grad = torch.zeros_like(blocks)
+    if columns is None:
+        rows, columns, grad = blocks[:-1], blocks[1:], torch.zeros_like(blocks)
+    else:
+        rows, grad = blocks, blocks.new_zeros(2 * len(blocks), *blocks.shape[1:])
+    num_pairs, block = rows.shape[:2]
+    grad_rows, grad_columns = grad[:num_pairs], grad[-num_pairs:]
     total, slopes = blocks.new_zeros(2, dtype=torch.float64)
     # All steps reuse the buffers: allocating large ones each time is slow.
     buffers = blocks.new_empty(3, step, block, block)
     for first in range(0, num_pairs, step):
         last = min(first + step, num_pairs)
-        row, column = blocks[first:last], blocks[first + 1 : last + 1]
+        row, column = rows[first:last], columns[first:last]
         s, p, residual = buffers[:, : last - first]
         torch.bmm(row, column.mT, out=s)
         if bias is not None:
@@ -125,8 +206,8 @@ def _residuals(
         torch.sigmoid(s, out=p)
         torch.mul(s, -slope, out=residual).add_(p).sub_(intercept)
         if wanted.grad_z:
-            grad[first:last].baddbmm_(residual, column)
-            grad[first + 1 : last + 1].baddbmm_(residual.mT, row)
+            grad_rows[first:last].baddbmm_(residual, column)
+            grad_columns[first:last].baddbmm_(residual.mT, row)
         if wanted.grad_bias:
             slopes += residual.sum(dtype=torch.float64)
         if wanted.value:
@@ -145,33 +226,58 @@ def _cost(s: Tensor, p: Tensor, work: Tensor, line: tuple[Scalar, Scalar]) -> Te
 
 
 def _exact_part(
-    z: Tensor, bias: Tensor | None, *, control_variate: bool
+    z: Tensor,
+    bias: Tensor | None,
+    w: Tensor | None,
+    signature: Tensor | None,
+    *,
+    control_variate: bool,
 ) -> tuple[Sweep, tuple[Scalar, Scalar]]:
     r"""Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs.
 
-    With :math:`t_{ij} = z_i \cdot z_j`, the quadratic is
+    Two sets have no self-pairs. With :math:`t_{ij} = z_i \cdot z_j`, the quadratic is
     :math:`q = (\beta + \lambda b / 2) b + (\beta + \lambda b) \, t + \tfrac{\lambda}{2} t^2`.
 
     Returns:
         The sums, and the line: intercept and slope.
     """
-    num_pairs, z_sum, gram = len(z) ** 2, z.sum(0), z.T @ z
+    num_pairs = len(z) * len(z if w is None else w)
+    sums = moments = z.sum(0), z.T @ z
+    if w is not None:
+        moments = w.sum(0), w.T @ w
+    elif signature is not None:  # those of the other factor of a product
+        moments = sums[0] * signature, sums[1] * signature * signature[:, None]
+    doubles = others = [x.double().view(-1) for x in sums]
+    if moments is not sums:
+        others = [x.double().view(-1) for x in moments]
     # Sums of t and of its square.
-    first, second = (_scalar(x.dot(x)) for x in (z_sum.double(), gram.double().view(-1)))
+    first, second = (_scalar(x.dot(y)) for x, y in zip(doubles, others, strict=True))
     b = 0.0 if bias is None else _scalar(bias)
-    line = _best_line(first / num_pairs, second / num_pairs, b) if control_variate else (0.0, 0.0)
+    line, count = (0.0, 0.0), max(num_pairs, 1)
+    if control_variate:
+        line = _best_line(first / count, second / count, b)
     intercept, slope = line
     at_zero = intercept + slope * b
     total = at_zero * first + slope / 2 * second + num_pairs / 2 * b * (intercept + at_zero)
-    self_s = torch.linalg.vecdot(z, z)
+    if w is not None:
+        parts = ((z, moments), (w, sums))
+        grads = [torch.addmm(s * at_zero, x, gram * slope) for x, (s, gram) in parts]
+        grad_bias = at_zero * num_pairs + slope * first
+        total, grad_bias = (
+            torch.as_tensor(x, dtype=torch.float64, device=z.device) for x in (total, grad_bias)
+        )
+        return Sweep(total, torch.cat(grads), grad_bias), line
+    y = z if signature is None else z * signature
+    self_s = torch.linalg.vecdot(z, y)
     self_s = self_s if bias is None else self_s + bias
     self_line = self_s * slope + intercept
     residual = torch.sigmoid(self_s) - self_line
     cost = torch.addcmul(softplus(self_s), self_s, self_line + intercept, value=-0.5)
     total = cost.sum(dtype=torch.float64) + total
     # Both t_ij and t_ji contain z_i, hence the factor two.
+    z_sum, gram = moments
     grad_z = torch.addmm(z_sum * at_zero, z, gram * slope, beta=2, alpha=2)
-    grad_z.addcmul_(residual[:, None], z, value=2)
+    grad_z.addcmul_(residual[:, None], y, value=2)
     grad_bias = residual.sum(dtype=torch.float64) + (at_zero * num_pairs + slope * first)
     return Sweep(total, grad_z, grad_bias), line
 

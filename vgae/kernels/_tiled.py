@@ -13,6 +13,9 @@ Two savings: only tiles on and above the diagonal are visited, since s is symmet
 
 whose factors :math:`\sigma(|s|) \in [1/2, 1)` are multiplied by the dozen before one logarithm is
 taken of the product (64 of them never fall below 2^-64). Memory is O(N d) plus one tile.
+
+A signature multiplies one of the two factors of a logit, which stays symmetric. Two sets of
+vectors have n m logits, of which every tile is visited.
 """
 
 from itertools import pairwise
@@ -29,45 +32,60 @@ _TILE = {"cpu": (256, 2000), "cuda": (2048, 16384)}
 _FACTORS = 64
 
 
-def sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
-    """Visit each tile on or above the diagonal once; unwanted results are zero."""
-    num_nodes = z.shape[0]
+def sweep(
+    z: Tensor,
+    bias: Tensor | None,
+    wanted: Wanted,
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
+) -> Sweep:
+    """Visit each tile once, of one set on or above the diagonal; unwanted results are zero."""
+    y = z if w is None else w
+    num_rows, num_columns = len(z), len(y)
     rows, columns = _tile(z.device.type)
-    z_t = z.T.contiguous()
+    y_t = y.T.contiguous() if signature is None else (y * signature).T.contiguous()
     total = torch.zeros((), dtype=torch.float64, device=z.device)
     grad_bias = torch.zeros_like(total)
     grad_z = torch.zeros_like(z)
+    grad_y = grad_z if w is None else torch.zeros_like(w)
     offset = z.new_zeros(()) if bias is None else bias
-    buffers = z.new_empty(buffer_shape(num_nodes, z.device.type))
-    for top in range(0, num_nodes, rows):
-        bottom = min(top + rows, num_nodes)
-        # First the square on the diagonal, then the tiles to its right.
-        for left, right in pairwise([top, *range(bottom, num_nodes, columns), num_nodes]):
+    buffers = z.new_empty(buffer_shape(num_rows, z.device.type, num_columns))
+    for top in range(0, num_rows, rows):
+        bottom = min(top + rows, num_rows)
+        # Of one set, first the square on the diagonal, then the tiles to its right.
+        lefts = range(0, num_columns, columns)
+        lefts = [top, *range(bottom, num_columns, columns)] if w is None else lefts
+        for left, right in pairwise([*lefts, num_columns]):
             # The tile on the diagonal holds both (i, j) and (j, i); the others count twice.
-            weight = 1 if left == top else 2
+            weight = 2 if w is None and left > top else 1
             shape = (bottom - top, right - left)
             s, p, work = (b[: shape[0] * shape[1]].view(shape) for b in buffers)
-            torch.addmm(offset, z[top:bottom], z_t[:, left:right], out=s)
+            torch.addmm(offset, z[top:bottom], y_t[:, left:right], out=s)
             torch.sigmoid(s, out=p)
             if wanted.grad_z:
-                grad_z[top:bottom].addmm_(p, z[left:right])
-                if weight == 2:
-                    grad_z[left:right].addmm_(p.T, z[top:bottom])
+                grad_z[top:bottom].addmm_(p, y[left:right])
+                if weight == 2 or w is not None:
+                    grad_y[left:right].addmm_(p.T, z[top:bottom])
             if wanted.grad_bias:
                 grad_bias += weight * p.sum()
             if wanted.value:
                 total += weight * softplus_sum(s, p, work)
-    return Sweep(total, 2 * grad_z, grad_bias.to(z.dtype))
+    grad_z = 2 * grad_z if w is None else torch.cat([grad_z, grad_y])
+    grad_z = grad_z if signature is None else grad_z * signature
+    return Sweep(total, grad_z, grad_bias.to(z.dtype))
 
 
 def _tile(device_type: str) -> tuple[int, int]:
     return _TILE.get(device_type, _TILE["cpu"])
 
 
-def buffer_shape(num_nodes: int, device_type: str) -> tuple[int, int]:
+def buffer_shape(
+    num_rows: int, device_type: str, num_columns: int | None = None
+) -> tuple[int, int]:
     """Return the shape of the buffers; all tiles reuse them, which saves allocations."""
     rows, columns = _tile(device_type)
-    return 3, min(rows, num_nodes) * min(max(rows, columns), num_nodes)
+    num_columns = num_rows if num_columns is None else num_columns
+    return 3, min(rows, num_rows) * min(max(rows, columns), num_columns)
 
 
 def softplus_sum(s: Tensor, p: Tensor, work: Tensor) -> Tensor:

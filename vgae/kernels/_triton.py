@@ -23,7 +23,8 @@ so the order of summation is fixed. Four measures keep the precision:
 The kernel is bound by the instructions per pair (``benchmarks/compiled.py`` counts them). So z is
 scaled by the root of log2(e), which turns the exponential into a single instruction.
 
-For few rows, several programs split the columns. Memory is O(N d).
+For few rows, several programs split the columns. Memory is O(N d). Two sets of vectors take a pass
+for the gradient of each; a signature multiplies the rows.
 """
 
 import math
@@ -34,13 +35,20 @@ import triton.language as tl
 from torch import Tensor
 
 from vgae.kernels._all_pairs import Precision, Sweep, Wanted
+from vgae.kernels._triton_math import (
+    INTERPRETED,
+    joined,
+    log1p,
+    reciprocal,
+    times_if_negative,
+    two_pieces,
+)
 
-_INTERPRETED = tl.constexpr(triton.knobs.runtime.interpret)
 # The interpreter cannot multiply bfloat16: the first piece is float32, the others are nearly zero.
-_PIECE = torch.float32 if _INTERPRETED.value else torch.bfloat16
+_PIECE = torch.float32 if INTERPRETED.value else torch.bfloat16
 _PIECES = {"high": 3, "tf32": 2, "bf16": 1}
 # Rows of a block, 16 per warp. Rows are padded to whole blocks, so that no load needs a mask.
-_ROWS = 32 if _INTERPRETED.value else 64
+_ROWS = 32 if INTERPRETED.value else 64
 # Enough programs that the last round is short, none with few columns, and none with so many that
 # its float32 sum over the tiles loses digits.
 _PROGRAMS_PER_PROCESSOR, _FEWEST_TILES, _MOST_TILES = 32, 4, 4096
@@ -54,9 +62,15 @@ _TWICE = tl.constexpr(2 * math.log(2) ** 0.5)
 
 
 def sweep(
-    z: Tensor, bias: Tensor | None, wanted: Wanted, *, precision: Precision = "high"
+    z: Tensor,
+    bias: Tensor | None,
+    wanted: Wanted,
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
+    *,
+    precision: Precision = "high",
 ) -> Sweep:
-    """Pass over all pairs once; unwanted results are zero.
+    """Pass over all pairs once, or twice for two sets of vectors; unwanted results are zero.
 
     Against float64, the relative errors of the sum and of its gradients stay below 1e-6 and 1e-5
     (``high``). For logits of order one they stay below 1e-5 and 5e-4 (``tf32``), or 1e-4 and 4e-3
@@ -71,26 +85,53 @@ def sweep(
             256, none of which is checked. From d = 65 on, registers are short and it is slower.
         bias: float32, on the same device, shape ``()``; ``None`` for zero, which is faster.
         wanted: Results to compute. The gradient of a bias that is ``None`` is zero, in float64.
+        w: float32, on the same device, shape ``(m, d)``.
+        signature: float32, on the same device, shape ``(d,)``.
         precision: Number of pieces of ``z`` that are multiplied: three, two or one.
     """
+    rows = z if signature is None else z * signature
+    split_rows = _pieces(rows, precision)
+    split_z = split_rows if signature is None else _pieces(z, precision)
+    if w is None:
+        found = _pass(rows, split_rows, split_z, len(z), bias, wanted)
+        grad_z = found.grad_z if signature is None else found.grad_z * signature
+        return found._replace(grad_z=grad_z)
+    split_w, others = _pieces(w, precision), Wanted(False, wanted.grad_z, False)  # noqa: FBT003
+    found = _pass(z, split_z, split_w, len(w), bias, wanted)
+    grad_w = _pass(w, split_w, split_z, len(z), bias, others).grad_z if any(others) else w * 0
+    return found._replace(grad_z=torch.cat([found.grad_z, grad_w]) / 2)
+
+
+def _pieces(z: Tensor, precision: Precision) -> Tensor:
+    """Return z in pieces, shape ``(padded, pieces, D)``."""
     num_nodes, width = z.shape
     pieces, dim = _PIECES[precision], max(16, triton.next_power_of_2(width))
+    padded = triton.cdiv(num_nodes, _ROWS) * _ROWS
+    split_z = torch.empty((padded, pieces, dim), dtype=_PIECE, device=z.device)
+    options = {"PIECES": pieces, "D": dim, "ROWS": 16, "enable_fp_fusion": True}
+    with torch.cuda.device_of(z):
+        _split_kernel[(padded // 16,)](z.contiguous(), split_z, num_nodes, width, **options)
+    return split_z
+
+
+def _pass(
+    z: Tensor, rows: Tensor, columns: Tensor, num_columns: int, bias: Tensor | None, wanted: Wanted
+) -> Sweep:
+    """Sum over rows and columns in pieces; the gradient is twice that of the rows z."""
+    num_nodes, width = z.shape
+    padded, pieces, dim = rows.shape
     major, processors = _hardware(z.device)
     chosen = configuration(dim, major)
-    padded = triton.cdiv(num_nodes, _ROWS) * _ROWS
-    tiles = triton.cdiv(num_nodes, chosen["COLUMNS"])
+    tiles = triton.cdiv(num_columns, chosen["COLUMNS"])
     splits = num_splits(num_nodes, tiles, processors)
-    split_z = torch.empty((padded, pieces, dim), dtype=_PIECE, device=z.device)
     grad_z = z.new_empty((splits if wanted.grad_z else 0, padded, dim))
     sums = torch.empty((2, splits, padded), dtype=torch.float64, device=z.device)
     # The default of enable_fp_fusion differs between versions of Triton.
     options = {"PIECES": pieces, "D": dim, "enable_fp_fusion": True}
     with torch.cuda.device_of(z):
-        _split_kernel[(padded // 16,)](
-            z.contiguous(), split_z, num_nodes, width, ROWS=16, **options
-        )
         _pairs_kernel[(padded // _ROWS, splits)](
-            *(split_z, bias, grad_z, sums, num_nodes, padded, tiles // splits, tiles % splits),
+            *(rows, columns, bias, grad_z, sums, num_columns, padded),
+            *(tiles // splits, tiles % splits),
             VALUE=wanted.value,
             GRAD_Z=wanted.grad_z,
             GRAD_BIAS=wanted.grad_bias and bias is not None,
@@ -119,7 +160,7 @@ def configuration(dim: int, major: int) -> dict[str, int]:
     Chunks have 15 tiles, since one logarithm is taken of 8 x 15 factors: 2^120 < 2^128.
     """
     wide = dim <= (64 if major == 9 else 32)
-    sizes = (_ROWS, 16, 2) if _INTERPRETED.value else (_ROWS, 64 if wide else 32, 15)
+    sizes = (_ROWS, 16, 2) if INTERPRETED.value else (_ROWS, 64 if wide else 32, 15)
     launch = {"num_warps": 4, "num_stages": 2}
     return dict(zip(("ROWS", "COLUMNS", "TILES"), sizes, strict=True)) | launch
 
@@ -173,13 +214,14 @@ def first_tile(split: tl.tensor, tiles: tl.tensor, extra: tl.tensor) -> tl.tenso
     return split * tiles + tl.minimum(split, extra)
 
 
-@triton.jit(do_not_specialize=["num_nodes", "tiles", "extra"])
+@triton.jit(do_not_specialize=["num_columns", "tiles", "extra"])
 def _pairs_kernel(  # noqa: C901, PLR0913
-    pieces_ptr: tl.tensor,
+    rows_ptr: tl.tensor,
+    columns_ptr: tl.tensor,
     bias_ptr: tl.tensor,
     grad_ptr: tl.tensor,
     sums_ptr: tl.tensor,
-    num_nodes: tl.tensor,
+    num_columns: tl.tensor,
     padded: tl.tensor,
     tiles: tl.tensor,
     extra: tl.tensor,
@@ -198,11 +240,11 @@ def _pairs_kernel(  # noqa: C901, PLR0913
     # Two pieces at once halve the waits for the tensor cores, but need memory and registers.
     PAIRED: tl.constexpr = PIECES > 1 and D <= 16
     W: tl.constexpr = PIECES * D
-    row_ptr = pieces_ptr + top.to(tl.int64) * W + rows[:, None] * W
+    row_ptr = rows_ptr + top.to(tl.int64) * W + rows[:, None] * W
     x0, x1, x2 = _load_rows(row_ptr, PIECES, D, PAIRED)
     left = first_tile(split, tiles, extra) * COLUMNS
-    right = tl.minimum(first_tile(split + 1, tiles, extra) * COLUMNS, num_nodes)
-    tile_ptr = pieces_ptr + left.to(tl.int64) * W
+    right = tl.minimum(first_tile(split + 1, tiles, extra) * COLUMNS, num_columns)
+    tile_ptr = columns_ptr + left.to(tl.int64) * W
     if bias_ptr is not None:
         bias = (tl.load(bias_ptr).to(tl.float64) * _LOG2E).to(tl.float32)
     grad = tl.zeros([ROWS, D], tl.float32)
@@ -219,24 +261,24 @@ def _pairs_kernel(  # noqa: C901, PLR0913
             s = _logits(x0, x1, x2, y0, y1, y2, PIECES, PAIRED)  # in units of log(2)
             if bias_ptr is not None:
                 s += bias
-            if j + COLUMNS > num_nodes:
+            if j + COLUMNS > num_columns:
                 # Subtracting the padding at the end would cost a small graph its precision.
-                s = tl.where((j + columns < num_nodes)[None, :], s, float("-inf"))
+                s = tl.where((j + columns < num_columns)[None, :], s, float("-inf"))
             if VALUE:
                 e = tl.exp2(-tl.abs(s))
                 q = tl.fma(q, 1.0 + e, e)
                 positive += _lanes(tl.maximum(s, 0.0))
-                p = _times_if_negative(s, _reciprocal(1.0 + e), e)
+                p = times_if_negative(s, reciprocal(1.0 + e), e)
             else:
-                p = _reciprocal(1.0 + tl.exp2(-s))
+                p = reciprocal(1.0 + tl.exp2(-s))
             if GRAD_BIAS:
                 chunk_mass += _lanes(p)
             if GRAD_Z:
                 grad += _weighted_sum(p, y0, y1, PIECES, D, PAIRED)
         mass += tl.sum(chunk_mass, 1).to(tl.float64)
         if VALUE:
-            q = tl.reduce(tl.reshape(q, [ROWS, COLUMNS // 8, 8]), 1, _joined)
-            value += (tl.sum(_log1p(q), 1) + tl.sum(positive, 1) * _LOG2).to(tl.float64)
+            q = tl.reduce(tl.reshape(q, [ROWS, COLUMNS // 8, 8]), 1, joined)
+            value += (tl.sum(log1p(q), 1) + tl.sum(positive, 1) * _LOG2).to(tl.float64)
     at = split.to(tl.int64) * padded + top
     tl.store(sums_ptr + at + rows, value)
     tl.store(sums_ptr + tl.num_programs(1).to(tl.int64) * padded + at + rows, mass)
@@ -304,7 +346,7 @@ def _weighted_sum(p, y0, y1, PIECES: tl.constexpr, D: tl.constexpr, PAIRED: tl.c
     if PIECES == 1:
         total = tl.dot(p.to(y0.dtype), y0, total)
     else:
-        p0, p1 = _two_pieces(p, y0)
+        p0, p1 = two_pieces(p, y0)
         if PIECES > 2 and not PAIRED:
             total = tl.dot(p1, y1, total)
         total = tl.dot(p1, y0, total)
@@ -320,66 +362,3 @@ def _weighted_sum(p, y0, y1, PIECES: tl.constexpr, D: tl.constexpr, PAIRED: tl.c
 def _lanes(x: tl.tensor) -> tl.tensor:
     """Return four sums of each row, of the columns that one thread holds: nobody waits."""
     return tl.sum(tl.sum(tl.reshape(x, [x.shape[0], x.shape[1] // 8, 4, 2]), 3), 1)
-
-
-@triton.jit
-def _joined(q: tl.tensor, r: tl.tensor) -> tl.tensor:
-    """Return ``(1 + q)(1 + r) - 1``."""
-    return tl.fma(q, r, q + r)
-
-
-@triton.jit
-def _log1p(q: tl.tensor) -> tl.tensor:
-    """Return ``log(1 + q)``, corrected for the rounding of the sum."""
-    u = 1.0 + q
-    return tl.log(u) + (q - (u - 1.0)) / u
-
-
-@triton.jit
-def _reciprocal(x: tl.tensor) -> tl.tensor:
-    """Return ``1 / x`` by one instruction, where a division takes six."""
-    if _INTERPRETED:
-        return 1.0 / x
-    else:  # noqa: RET505
-        return tl.inline_asm_elementwise(
-            "rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1
-        )
-
-
-@triton.jit
-def _times_if_negative(s: tl.tensor, x: tl.tensor, factor: tl.tensor) -> tl.tensor:
-    """Return ``x`` where s >= 0, else ``x * factor``, without a selection after the product."""
-    if _INTERPRETED:
-        return tl.where(s < 0, x * factor, x)
-    else:  # noqa: RET505
-        return tl.inline_asm_elementwise(
-            "{ .reg .pred n; setp.lt.f32 n, $1, 0f00000000; mov.f32 $0, $2;"
-            " @n mul.f32 $0, $2, $3; }",
-            "=f,f,f,f",
-            [s, x, factor],
-            tl.float32,
-            is_pure=True,
-            pack=1,
-        )
-
-
-@triton.jit
-def _two_pieces(p: tl.tensor, like: tl.tensor) -> tuple:
-    """Return p rounded, and what is left, rounded; both in the dtype of ``like``.
-
-    Triton converts each number on its own, in the unit for special functions, which is busy.
-    """
-    if _INTERPRETED:
-        p0 = p.to(like.dtype)
-        return p0, (p - p0.to(tl.float32)).to(like.dtype)
-    else:  # noqa: RET505
-        return tl.inline_asm_elementwise(
-            "{ .reg .b32 a, b; cvt.rn.bf16x2.f32 $0, $3, $2;"
-            " shl.b32 a, $0, 16; and.b32 b, $0, 0xffff0000;"
-            " sub.f32 a, $2, a; sub.f32 b, $3, b; cvt.rn.bf16x2.f32 $1, b, a; }",
-            "=r,=r,r,r",
-            [p],
-            (tl.bfloat16, tl.bfloat16),
-            is_pure=True,
-            pack=2,
-        )

@@ -64,16 +64,19 @@ def edge_sweep(
     alpha: Tensor,
     beta: float,
     wanted: Wanted,
+    columns: Tensor | None = None,
 ) -> Sweep:
-    r"""Pass once over the entries of a symmetric CSR pattern; unwanted results are zero.
+    r"""Pass once over the entries of a CSR pattern; unwanted results are zero.
 
+    The pattern is symmetric unless there are vectors of the columns, which replace :math:`z_j`.
     Entry k in row i and column j has the logit :math:`s_k = z_i \cdot z_j + b`, and
 
     .. math::
         \mathrm{total} = \sum_k \alpha_k \, \mathrm{softplus}(-s_k) - \beta s_k, \quad
         g_k = \alpha_k (\sigma(s_k) - 1) - \beta
 
-    The gradients are :math:`2 \sum_{k \in \mathrm{row}\ i} g_k z_{j(k)}` and :math:`\sum_k g_k`.
+    The gradients are :math:`2 \sum_{k \in \mathrm{row}\ i} g_k z_{j(k)}`, also for vectors of the
+    columns, and :math:`\sum_k g_k`.
     Against float64, the relative errors of the sum and of the gradients stay below 1e-6 and 1e-5,
     plus those that rounded logits cause.
 
@@ -86,13 +89,15 @@ def edge_sweep(
             are on the same GPU.
         beta: Weight of the logits; a new value compiles nothing.
         wanted: Results to compute.
+        columns: float32, shape ``(m, d)``.
     """
     num_nodes, width = z.shape
-    chunks, dim = _chunks(len(col), num_nodes), triton.next_power_of_2(max(width, 1))
+    y = z.contiguous() if columns is None else columns.contiguous()
+    chunks, dim = _chunks(len(col), len(y)), triton.next_power_of_2(max(width, 1))
     grad_z = z.new_empty(z.shape) if wanted.grad_z else z.new_zeros(z.shape)
     parts = z.new_empty((chunks, width))
     sums = torch.empty((2, num_nodes + chunks), dtype=torch.float64, device=z.device)
-    inputs = (z.contiguous(), bias, crow, col, alpha.contiguous(), float(beta))
+    inputs = (z.contiguous(), y, bias, crow, col, alpha.contiguous(), float(beta))
     options = _options(num_nodes, len(col), dim)
     with torch.cuda.device_of(z):
         for size, target, launch in _launches(chunks, num_nodes, parts, grad_z):
@@ -182,7 +187,8 @@ def _product_kernel(  # noqa: PLR0913
 
 @triton.jit(do_not_specialize=["beta", "num_rows", "chunks"])
 def _sweep_kernel(  # noqa: PLR0913
-    z_ptr: tl.tensor,
+    x_ptr: tl.tensor,
+    y_ptr: tl.tensor,
     bias_ptr: tl.tensor,
     crow_ptr: tl.tensor,
     col_ptr: tl.tensor,
@@ -205,7 +211,7 @@ def _sweep_kernel(  # noqa: PLR0913
     """Write the sums of a row or of a chunk."""
     row, first, last, head, gap = _entries_of(crow_ptr, num_rows, PASS, CHUNK)
     columns = tl.arange(0, WIDTH)[None, :]
-    x = tl.load(z_ptr + row * width + columns, mask=columns < width, other=0.0)
+    x = tl.load(x_ptr + row * width + columns, mask=columns < width, other=0.0)
     grad = tl.zeros([ENTRIES, WIDTH], tl.float32)
     value, mass = tl.zeros([ENTRIES], tl.float64), tl.zeros([ENTRIES], tl.float64)
     for start in range(first, last - gap, ENTRIES):
@@ -215,7 +221,7 @@ def _sweep_kernel(  # noqa: PLR0913
         col = tl.load(col_ptr + entry, mask=inside, other=0).to(tl.int64)[:, None]
         alpha = tl.load(alpha_ptr + entry, mask=inside, other=0.0)
         mask = inside[:, None] & (columns < width)
-        y = tl.load(z_ptr + col * width + columns, mask=mask, other=0.0)
+        y = tl.load(y_ptr + col * width + columns, mask=mask, other=0.0)
         s = tl.sum(x * y, 1)
         if bias_ptr is not None:
             s += tl.load(bias_ptr)

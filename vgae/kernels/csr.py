@@ -123,6 +123,62 @@ def gcn_norm_entries(
     return torch.stack([src, dst]), scale[dst] * weight * scale[src]
 
 
+class PairPattern(NamedTuple):
+    """Sorted CSR pattern of some entries of a rectangle, with that of its transpose.
+
+    Args:
+        crow: Start of each row, shape ``(n + 1,)``.
+        col: Column of each entry, shape ``(E,)``.
+        crow_t: Start of each row of the transpose, shape ``(m + 1,)``.
+        col_t: Column of each entry of the transpose, shape ``(E,)``.
+        order: Index in the pattern of each entry of the transpose, shape ``(E,)``.
+        pair: Index of the pair of each entry, in the order in which they were given, ``(E,)``.
+    """
+
+    crow: Tensor
+    col: Tensor
+    crow_t: Tensor
+    col_t: Tensor
+    order: Tensor
+    pair: Tensor
+
+    @classmethod
+    def of(cls, pairs: Tensor, shape: tuple[int, int]) -> "PairPattern":
+        """Sort the pairs of a row and a column, once each, shape ``(2, E)``.
+
+        Raises:
+            DataError: If an index is out of range, or a pair is repeated.
+        """
+        num_rows, num_columns = shape
+        row, col = checked_edges(pairs, max(shape))
+        for name, index, size in (("row", row, num_rows), ("column", col, num_columns)):
+            if len(index) and int(index.max()) >= size:
+                raise DataError(
+                    "INDEX_RANGE", f"a {name} must lie in [0, {size}), got {int(index.max())}."
+                )
+        code, pair = (row * num_columns + col).sort()
+        if (code[1:] == code[:-1]).any():
+            raise DataError("EDGE_ORDER", "pairs must be listed once each.")
+        row, col = row[pair], col[pair]
+        order = col.argsort(stable=True)
+        dtype = torch.int32 if len(code) < 2**31 else torch.int64
+        starts = (
+            torch.searchsorted(index.contiguous(), torch.arange(size + 1, device=index.device))
+            for index, size in ((row, num_rows), (col[order], num_columns))
+        )
+        crow, crow_t = (start.to(dtype) for start in starts)
+        return cls(crow, col.to(dtype), crow_t, row[order].to(dtype), order, pair)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows n and of columns m."""
+        return len(self.crow) - 1, len(self.crow_t) - 1
+
+    def values(self, pairs: Tensor) -> Tensor:
+        """Return the value of each entry from those of the pairs, shape ``(E,)``."""
+        return pairs.index_select(0, self.pair)
+
+
 class EdgePattern(NamedTuple):
     """Sorted CSR pattern of the edges of an undirected graph and of a self-loop for each node.
 

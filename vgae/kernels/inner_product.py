@@ -1,5 +1,6 @@
-"""Negative log-likelihood of an inner-product decoder over all pairs of nodes."""
+"""Negative log-likelihood of a bilinear decoder over all pairs of nodes."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -12,7 +13,7 @@ from vgae.kernels import _edges, _sampled
 from vgae.kernels._all_pairs import AttachGradients, Precision, Sweep, Wanted, plus, softplus
 from vgae.kernels._available import FEWEST_COMPILED, fault, works
 from vgae.kernels._sampled import Sampled
-from vgae.kernels.csr import EdgePattern
+from vgae.kernels.csr import EdgePattern, PairPattern
 
 Impl = Literal["auto", "dense", "tiled", "compiled", "triton"]
 
@@ -34,39 +35,37 @@ class PairNll(NamedTuple):
     self_pairs: Tensor
 
 
-def pair_loss(
+def all_pairs(
     z: Tensor,
-    pattern: EdgePattern,
-    weight: Tensor,
-    non_edge_weight: float,
+    w: Tensor | None = None,
     bias: Tensor | None = None,
     *,
+    signature: Tensor | None = None,
     sampled: Sampled | None = None,
     precision: Precision = "high",
     impl: Impl = "auto",
 ) -> Tensor:
-    r"""Return the weighted cost of all pairs of nodes, whose gradient comes in the same pass.
+    r"""Return the sum of softplus over the logits of all pairs of vectors.
 
-    With :math:`s_{ij} = z_i \cdot z_j + b`, and P the edges in both directions and the self-pairs,
+    .. math::
+        \sum_{i=1}^n \sum_{j=1}^m \mathrm{softplus}(s_{ij}), \quad
+        s_{ij} = z_i \cdot w_j + b
+        \quad \text{or} \quad s_{ij} = \sum_k \epsilon_k z_{ik} z_{jk} + b
 
-    .. math:: \sum_{(i,j) \in P} w_{ij} \, \mathrm{softplus}(-s_{ij})
-        + v \sum_{(i,j) \notin P} \mathrm{softplus}(s_{ij})
-
-    The sum over all pairs needs O(N d) memory; in float32 its rounding error is about 1e-8 nats
-    per pair. ``z`` and ``bias`` get gradients; a second derivative raises.
-
-    Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
-    <https://arxiv.org/abs/1611.07308>`_, equation 2.
+    The second form, without ``w``, has all N^2 ordered pairs of one set, each vector with itself
+    among them; since it is symmetric, a CPU computes half of them. The gradient comes in the same
+    pass, in O((n + m) d) memory; in float32 the rounding error is about 1e-8 nats per pair. ``z``,
+    ``w`` and ``bias`` get gradients; a second derivative raises.
 
     Args:
-        z: Latent vectors, shape ``(N, d)``; float16 and bfloat16 are computed in float32.
-        pattern: The edges and self-pairs.
-        weight: w, equal for both directions of an edge, shape ``(E + N,)``.
-        non_edge_weight: v; at 0 the other pairs are not visited.
-        bias: Bias of the logits, shape ``()``; zero if not given.
-        sampled: If given, the sum over all pairs and its gradient are estimated without bias
-            from B = ``pairs_per_node`` pairs per node, in O(N (d^2 + B d)) time and
-            O(N d + B^2) memory; edges and self-pairs stay exact.
+        z: Vectors, shape ``(n, d)``; float16 and bfloat16 are computed in float32.
+        w: Vectors of a second set, shape ``(m, d)``; by default each pair is of two rows of ``z``.
+        bias: b, shape ``()``; zero if not given.
+        signature: Constant :math:`\epsilon`, 1 or -1 for each dimension, shape ``(d,)``; all 1 if
+            not given. It needs ``z`` alone: for two sets, multiply one of them.
+        sampled: If given, the sum and its gradient are estimated without bias from
+            B = ``pairs_per_node`` pairs per vector of the larger set, in O((n + m) (d^2 + B d))
+            time and O((n + m) d + B^2) memory.
         precision: Precision of the Triton kernel: ``"high"`` as float32, ``"tf32"`` (relative
             error of value and gradient about 1e-5) or ``"bf16"`` (4e-5 and 2e-3). The other
             implementations use torch's own settings.
@@ -80,25 +79,66 @@ def pair_loss(
     Raises:
         ValueError: If a shape does not fit, or an option is not as described.
     """
-    _check_shape(z)
-    if impl not in get_args(Impl):
-        raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}.")
-    if pattern.num_nodes != len(z):
-        raise ValueError(f"z must have {pattern.num_nodes} rows, one per node, got {len(z)}.")
-    z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
-    bias = None if bias is None else bias.to(z.dtype)
-    needs = (t is not None and t.requires_grad and torch.is_grad_enabled() for t in (z, bias))
-    wanted = Wanted(True, *needs)  # noqa: FBT003
-    with torch.autocast(z.device.type, enabled=False), torch.no_grad():
+    given = _Given.of(z, w, bias, signature)
+    sweep = _chosen_sweep(given, sampled, precision, impl)
+    return given.attached(lambda wanted: sweep(given.z, given.bias, wanted))
+
+
+def pair_loss(
+    z: Tensor,
+    pattern: EdgePattern | PairPattern,
+    weight: Tensor,
+    non_edge_weight: float,
+    bias: Tensor | None = None,
+    *,
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
+    **options: Any,
+) -> Tensor:
+    r"""Return the weighted cost of all pairs, whose gradient comes in the same pass.
+
+    With the logits :math:`s_{ij}` of :func:`all_pairs` and some pairs P,
+
+    .. math:: \sum_{(i,j) \in P} w_{ij} \, \mathrm{softplus}(-s_{ij})
+        + v \sum_{(i,j) \notin P} \mathrm{softplus}(s_{ij})
+
+    Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
+    <https://arxiv.org/abs/1611.07308>`_, equation 2.
+
+    Args:
+        z: Latent vectors, shape ``(N, d)``.
+        pattern: P, which stays exact: of one set, the edges in both directions and the self-pairs;
+            of two sets, any pairs of a row of ``z`` and one of ``w``.
+        weight: Weight of each entry of P, zero for those that do not count, shape ``(nnz,)``; of
+            one set equal for both directions of an edge.
+        non_edge_weight: v; at 0 the other pairs are not visited.
+        bias: As for :func:`all_pairs`, like ``w`` and ``signature``.
+        w: Vectors of the columns, if those are not the rows, shape ``(m, d)``.
+        signature: Constant factor of each dimension, shape ``(d,)``.
+        options: ``sampled``, ``precision`` and ``impl``, as for :func:`all_pairs`.
+
+    Returns:
+        The sum, shape ``()``, in the dtype of the computation.
+
+    Raises:
+        ValueError: If a shape does not fit, or an option is not as described.
+    """
+    given = _Given.of(z, w, bias, signature)
+    sweep = _chosen_sweep(given, **options)
+    _check_pattern(given, pattern)
+
+    def found(wanted: Wanted) -> Sweep:
         # The entries are among all pairs, too; there they are taken out again.
-        found = _edges.sweep(z, bias, pattern[:2], weight.to(z.dtype), non_edge_weight, wanted)
-        if non_edge_weight:
-            sweep = _chosen_sweep(z, sampled, precision, impl)
-            # In float64: the difference keeps the accuracy of the sum over all pairs.
-            found = plus(found, sweep(z, bias, wanted), non_edge_weight, wanted)
-    return AttachGradients.apply(z, bias, found)
+        entries = _edges.sweep(
+            *(given.z, given.bias, pattern, weight.to(given.z.dtype), non_edge_weight, wanted),
+            *(given.w, given.signature),
+        )
+        if not non_edge_weight:
+            return entries
+        # In float64: the difference keeps the accuracy of the sum over all pairs.
+        return plus(entries, sweep(given.z, given.bias, wanted), non_edge_weight, wanted)
+
+    return given.attached(found)
 
 
 def inner_product_nll(
@@ -142,32 +182,101 @@ def inner_product_nll(
     return PairNll(cost(edges, 0.0), cost(torch.zeros_like(edges), 1.0), cost(selves, 0.0))
 
 
+class _Given(NamedTuple):
+    """Vectors and bias of the logits, in the dtype of the computation."""
+
+    z: Tensor
+    w: Tensor | None
+    bias: Tensor | None
+    signature: Tensor | None
+
+    @classmethod
+    def of(
+        cls, z: Tensor, w: Tensor | None, bias: Tensor | None, signature: Tensor | None
+    ) -> "_Given":
+        """Check the shapes and convert half precision."""
+        _check_shape(z)
+        if w is not None and (w.dim() != 2 or w.shape[1] != z.shape[1]):
+            raise ValueError(f"w must have shape (m, {z.shape[1]}), got {tuple(w.shape)}.")
+        if signature is not None and (w is not None or signature.shape != z.shape[1:]):
+            what = "is for one set of vectors; multiply z by it" if w is not None else ""
+            what = what or f"must have shape ({z.shape[1]},), got {tuple(signature.shape)}"
+            raise ValueError(f"signature {what}.")
+        z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+        others = (None if t is None else t.to(z.dtype) for t in (w, bias, signature))
+        return cls(z, *others)
+
+    def attached(self, compute: Callable[[Wanted], Sweep]) -> Tensor:
+        """Return the total of a sweep that computes the gradients that are needed."""
+        z, w, bias, _ = self
+        vectors = z if w is None else torch.cat([z, w])
+        needs = (t is not None and t.requires_grad for t in (vectors, bias))
+        wanted = Wanted(True, *(need and torch.is_grad_enabled() for need in needs))  # noqa: FBT003
+        with torch.autocast(z.device.type, enabled=False), torch.no_grad():
+            found = compute(wanted)
+        return AttachGradients.apply(vectors, bias, found)
+
+
 def _check_shape(z: Tensor) -> None:
     if z.dim() != 2:
         raise ValueError(f"z must have shape (N, d), got {tuple(z.shape)}.")
 
 
+def _check_pattern(given: _Given, pattern: EdgePattern | PairPattern) -> None:
+    """Raise ``ValueError`` unless the pattern has the shape of the logits."""
+    if isinstance(pattern, EdgePattern):
+        if pattern.num_nodes != len(given.z):
+            wanted = pattern.num_nodes
+            raise ValueError(f"z must have {wanted} rows, one per node, got {len(given.z)}.")
+        if given.w is not None:
+            raise ValueError("two sets of vectors need a PairPattern, got an EdgePattern.")
+        return
+    shape = (len(given.z), len(given.z if given.w is None else given.w))
+    if given.w is None or pattern.shape != shape:
+        raise ValueError(f"a PairPattern of shape {pattern.shape} needs z and w of as many rows.")
+
+
 def _chosen_sweep(
-    z: Tensor, sampled: Sampled | None, precision: Precision, impl: Impl
+    given: _Given,
+    sampled: Sampled | None = None,
+    precision: Precision = "high",
+    impl: Impl = "auto",
 ) -> Callable[[Tensor, Tensor | None, Wanted], Sweep]:
     """Return the implementation of the sum over all pairs."""
+    if impl not in get_args(Impl):
+        raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}.")
+    z, w, _, signature = given
+    others = {"w": w, "signature": signature}
+    options = {name: value for name, value in others.items() if value is not None}
     if sampled is not None:
-        return partial(_sampled.sweep, sampled=sampled)
-    impl = chosen_impl(impl, len(z), z.shape[1], z.device, z.dtype)
+        return partial(_sampled.sweep, sampled=sampled, **options)
+    num_nodes = len(z) if w is None else math.isqrt(len(z) * len(w))
+    impl = chosen_impl(impl, num_nodes, z.shape[1], z.device, z.dtype)
     if impl == "dense":
-        return _dense_sweep
+        return partial(_dense_sweep, **options)
     # Imported on first use: "compiled" and "triton" load a compiler.
     sweep = import_module(f"vgae.kernels._{impl}").sweep
-    return partial(sweep, precision=precision) if impl == "triton" else sweep
+    options |= {"precision": precision} if impl == "triton" else {}
+    return partial(sweep, **options)
 
 
-def _dense_sweep(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:  # noqa: ARG001
-    """Build the N x N matrix of logits, and let autograd differentiate it."""
+def _dense_sweep(
+    z: Tensor,
+    bias: Tensor | None,
+    wanted: Wanted,  # noqa: ARG001
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
+) -> Sweep:
+    """Build the matrix of logits, and let autograd differentiate it."""
     with torch.enable_grad():
-        z = z.detach().requires_grad_()
+        vectors = (z if w is None else torch.cat([z, w])).detach().requires_grad_()
+        rows, columns = vectors[: len(z)], vectors if w is None else vectors[len(z) :]
+        rows = rows if signature is None else rows * signature
         bias = (z.new_zeros(()) if bias is None else bias).detach().requires_grad_()
-        total = softplus(z @ z.T + bias).sum(dtype=torch.float64)
-        return Sweep(total.detach(), *torch.autograd.grad(total, (z, bias)))
+        total = softplus(rows @ columns.T + bias).sum(dtype=torch.float64)
+        return Sweep(total.detach(), *torch.autograd.grad(total, (vectors, bias)))
 
 
 def chosen_impl(

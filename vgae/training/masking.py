@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vgae.decoders import MaskedLinks
+from vgae.encoders.directed import DirectedPattern
 from vgae.errors import DataError
 from vgae.kernels.csr import EdgePattern
 
@@ -77,7 +78,7 @@ class LinkMasking:
         hidden = chosen[self.link]
         own = hidden if self.target_link is self.link else chosen[self.target_link]
         masked = MaskedLinks(target, own, self.num_masked)
-        if isinstance(edges, EdgePattern):
+        if isinstance(edges, (EdgePattern, DirectedPattern)):
             weight = torch.rsub(hidden, self.weight, alpha=self.weight)
             return [((x, edges, weight * edge_weight[0] if edge_weight else weight), masked)]
         seen = hidden == 0

@@ -1,0 +1,414 @@
+"""Graphs with several relations, and with nodes of several types."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vgae.errors import DataError, UsageError, did_you_mean
+from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor, sha256
+from vgae.graphs.canonical import (
+    NodeId,
+    canonical_links,
+    check_lengths,
+    check_range,
+    edge_array,
+    node_names,
+)
+from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.graph import Graph
+from vgae.graphs.grid import DirectedGrid, Grid, SubsetGrid, TwoSidedGrid
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
+
+    from vgae.graphs.frames import FrameOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Relation(Graph):
+    """Links of one relation: a graph on all nodes of a :class:`TypedGraph`, without features.
+
+    Attributes:
+        members: Whether each node may have links of the relation, bool, shape ``(N,)``; ``None``
+            if all nodes may. With ``sides``, members are linked across only.
+    """
+
+    members: Tensor | None = None
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The pairs that may be links."""
+        if self.members is None:
+            return super().grid
+        num_members = int(self.members.sum())
+        inner = DirectedGrid(num_members) if self.directed else Grid(num_members)
+        if self.sides is not None:
+            inner = TwoSidedGrid(self.sides[self.members])
+        return SubsetGrid(self.members, inner)
+
+    def __repr__(self) -> str:
+        return f"Relation({self.name!r}, {self.num_links} links)"
+
+
+@dataclass(frozen=True, eq=False)
+class TypedGraph:
+    """Graph with named relations between nodes of one type or several.
+
+    The methods ``from_graphs``, ``from_pandas``, ``from_pyg`` and
+    :func:`vgae.data.typed_edges.read_typed_graph` make one.
+
+    Attributes:
+        num_nodes: N, nodes of all types.
+        relations: Links of each relation by its name; each relation has a grid of its own.
+        node_type: Number of the type of each node, int64, shape ``(N,)``.
+        node_type_names: Names of the types.
+        x: Node features, float32, shape ``(N, F)``, dense or sparse CSR; ``None`` without. Types
+            with columns of their own have blocks of their own.
+        feature_names: Name of each column of ``x``; empty if unknown.
+        y: Label of each node, int64, -1 if unknown, shape ``(N,)``.
+        label_names: Name of each label.
+        node_ids: Name of each node; ``None`` if the names are 0 to N - 1.
+        name: Name of the graph in messages and run folders.
+        notes: Names of relations that were merged into others, by name of the other.
+    """
+
+    num_nodes: int
+    relations: Mapping[str, Relation]
+    node_type: Tensor
+    node_type_names: tuple[str, ...]
+    x: Tensor | None = None
+    feature_names: tuple[str, ...] = ()
+    y: Tensor | None = None
+    label_names: tuple[str, ...] = ()
+    node_ids: tuple[NodeId, ...] | None = None
+    name: str = "graph"
+    notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def from_graphs(
+        cls,
+        graphs: Mapping[str, Graph],
+        *,
+        x: Any = None,
+        node_type: Sequence[str] | None = None,
+        name: str = "graph",
+    ) -> "TypedGraph":
+        """Make a typed graph from one graph for each relation, all with the same nodes.
+
+        Args:
+            graphs: Graph of each relation by its name.
+            x: Node features; by default those of the first graph that has some.
+            node_type: Name of the type of each node, of length N; without it, the nodes are of
+                one type, or of the two sides of a two-sided graph.
+            name: Name of the graph in messages.
+
+        Raises:
+            DataError: If the graphs have other nodes, or ``node_type`` does not fit.
+        """
+        from vgae.graphs.typed_sources import of_graphs
+
+        return cls.of(**of_graphs(graphs, x, node_type), name=name)
+
+    @classmethod
+    def from_pandas(
+        cls,
+        edges: Any,
+        nodes: Any = None,
+        *,
+        relation: str,
+        source: str | None = None,
+        target: str | None = None,
+        weight: str | None = None,
+        node_type: str | None = None,
+        y: Any = None,
+        encode: Any = "none",
+        **options: "Unpack[FrameOptions]",
+    ) -> "TypedGraph":
+        """Make a typed graph from data frames, with the relation of each edge in a column.
+
+        Without ``node_type``, ends of relations that have no node in common, not even by way of
+        other relations, are of different types, which is logged.
+
+        Args:
+            edges: A row for each edge; see :meth:`vgae.Graph.from_pandas`, also for the other
+                arguments.
+            nodes: A row for each node.
+            relation: Column of ``edges`` with the name of the relation.
+            source: Column of the first ends.
+            target: Column of the second ends.
+            weight: Column of the weights.
+            node_type: Column of ``nodes`` with the type of each node; ``"none"`` for one type.
+            y: Column of ``nodes`` with the label, or a series.
+            encode: How numbers are made of the columns of ``nodes``.
+            **options: As for :meth:`vgae.Graph.from_pandas`, without ``drop_zero``.
+
+        Raises:
+            DataError: ``RELATION`` if there is no such column, or it has gaps or too many names;
+                or as :meth:`vgae.Graph.from_pandas`.
+            UsageError: If an option is invalid.
+        """
+        from vgae.graphs.typed_sources import of_frames
+
+        columns = {"source": source, "target": target, "weight": weight}
+        columns |= {"relation": relation, "node_type": node_type}
+        return cls.of(**of_frames(edges, nodes, columns, y, encode, options))
+
+    @classmethod
+    def from_pyg(
+        cls,
+        data: "HeteroData",
+        *,
+        merge: Merge = "mean",
+        directed: Directed = "symmetrize",
+        name: str = "graph",
+    ) -> "TypedGraph":
+        """Make a typed graph from a PyG ``HeteroData``.
+
+        Nodes are named ``type:number``, relations by the middle of their edge type, or by all of
+        it where several have the same. An edge type that is the transpose of another one, as
+        ``T.ToUndirected`` adds them, is merged with it, which is logged. Features of each type get
+        columns of their own; a type without features gets one column for each node, unless no
+        type has features.
+
+        Args:
+            data: Graph with ``edge_index``, ``edge_weight``, ``x`` and ``y`` of each type.
+            merge: As for :meth:`vgae.Graph.from_edges`.
+            directed: Treatment of one-way edges within one node type, as for
+                :meth:`vgae.Graph.from_edges`; ``"keep"`` makes a directed relation.
+            name: Name of the graph in messages.
+
+        Raises:
+            DataError: If there is no edge type, or a part does not fit.
+        """
+        from vgae.graphs.typed_sources import of_pyg
+
+        return cls.of(**of_pyg(data), merge=merge, directed=directed, name=name)
+
+    @classmethod
+    def of(
+        cls,
+        edges: Mapping[str, tuple[Any, Any]],
+        *,
+        node_type: np.ndarray,
+        node_type_names: Sequence[str],
+        x: Any = None,
+        node_ids: Sequence[NodeId] | None = None,
+        merge: Merge = "mean",
+        directed: Directed | Mapping[str, Directed] = "symmetrize",
+        **parts: Any,
+    ) -> "TypedGraph":
+        """Make a typed graph from the edges of each relation.
+
+        Which pairs may be links of a relation follows from the types of the ends of its edges: two
+        nodes of the types that both ends have, or nodes of the one set of types with nodes of the
+        other if each edge joins the two.
+
+        Args:
+            edges: Edges of each relation by its name, integers of shape ``(2, E)``, and their
+                weights, shape ``(E,)`` or ``None``.
+            node_type: Number of the type of each node, shape ``(N,)``.
+            node_type_names: Names of the types.
+            x: As for :meth:`vgae.Graph.from_edges`.
+            node_ids: Name of each node, all different.
+            merge: As for :meth:`vgae.Graph.from_edges`.
+            directed: As for :meth:`vgae.Graph.from_edges`, for relations that are not two-sided;
+                one for all, or one for each by name.
+            **parts: Other fields: ``feature_names``, ``y``, ``label_names``, ``name``; and
+                ``ordered``, as for :meth:`vgae.Graph.from_edges`.
+
+        Raises:
+            DataError: If a part does not fit; ``RELATION`` without relations.
+        """
+        from vgae.graphs.typed_sources import distinct_relations
+
+        if not edges:
+            raise DataError("RELATION", "there are no relations; a typed graph has at least one.")
+        num_nodes = len(node_type)
+        types = torch.from_numpy(np.asarray(node_type, np.int64))
+        ids = None if node_ids is None else node_names(node_ids, num_nodes)
+        name, ordered = parts.pop("name", "graph"), parts.pop("ordered", False)
+        y = parts.pop("y", None)
+        options: Any = {"merge": merge, "ordered": ordered}
+        relations = {}
+        for relation, given in edges.items():
+            how = directed if isinstance(directed, str) else directed[relation]
+            known = _relation(*given, types, tuple(node_type_names), directed=how, **options)
+            relations[relation] = replace(known, node_ids=ids, name=f"{name}, {relation}")
+        kept, merged = distinct_relations(relations)
+        graph = cls(
+            num_nodes=num_nodes,
+            relations=MappingProxyType(kept),
+            node_type=types,
+            node_type_names=tuple(node_type_names),
+            x=None if x is None else feature_tensor(x),
+            y=None if y is None else label_tensor(y, "y", None, "node"),
+            node_ids=ids,
+            name=name,
+            notes=MappingProxyType(merged),
+            **{key: tuple(map(str, value)) for key, value in parts.items()},
+        )
+        check_lengths(graph)
+        return graph
+
+    def to_pyg(self) -> "HeteroData":
+        """Return a PyG ``HeteroData``: for each type its rows of ``x`` and ``y``, for each relation
+        the links in one direction, without reverse edge types.
+
+        Columns of ``x`` that are zero for a whole type are left out of its rows. A relation of
+        several types at one end becomes an edge type for each pair of types.
+        """
+        from vgae.graphs.typed_sources import to_pyg
+
+        return to_pyg(self)
+
+    @property
+    def num_links(self) -> int:
+        """Number of links of all relations."""
+        return sum(relation.num_links for relation in self.relations.values())
+
+    @property
+    def num_features(self) -> int:
+        """F, the columns of ``x``; 0 without features."""
+        return 0 if self.x is None else self.x.shape[1]
+
+    @property
+    def ids(self) -> Sequence[NodeId]:
+        """Name of each node, by default 0 to N - 1."""
+        return range(self.num_nodes) if self.node_ids is None else self.node_ids
+
+    @property
+    def dense_x(self) -> Tensor | None:
+        """Features as a dense tensor."""
+        return None if self.x is None else self.x.to_dense()
+
+    @cached_property
+    def link_fingerprint(self) -> str:
+        """SHA-256 of node types, relations and their links, in hexadecimal."""
+        parts = {name: relation.link_fingerprint for name, relation in self.relations.items()}
+        head = f"vgae-typed-1 {self.num_nodes} {list(self.node_type_names)} {list(parts.items())}"
+        return sha256(head, self.node_type.numpy())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of nodes, links, weights and features, in hexadecimal."""
+        weighted = [graph_digest("", r.link_weight, None) for r in self.relations.values()]
+        return graph_digest(sha256(f"{self.link_fingerprint} {weighted}"), None, self.x)
+
+    def summary(self) -> dict[str, Any]:
+        """Return name and counts as plain values."""
+        counts = torch.bincount(self.node_type, minlength=len(self.node_type_names)).tolist()
+        return {
+            "name": self.name,
+            "num_nodes": self.num_nodes,
+            "num_links": self.num_links,
+            "num_features": self.num_features,
+            "node_types": dict(zip(self.node_type_names, counts, strict=True)),
+            "relations": {name: r.num_links for name, r in self.relations.items()},
+            "merged": dict(self.notes),
+        }
+
+    def relation(self, name: str) -> Relation:
+        """Return a relation by name.
+
+        Raises:
+            UsageError: ``RELATION`` if there is none, with the nearest name.
+        """
+        if name not in self.relations:
+            listed = ", ".join(map(repr, self.relations))
+            near = did_you_mean(name, self.relations)
+            raise UsageError("RELATION", f"no relation {name!r:.60}; there are {listed}.{near}")
+        return self.relations[name]
+
+    def only(self, *names: str) -> "TypedGraph":
+        """Return the graph with these relations alone, and with all nodes.
+
+        Raises:
+            UsageError: ``RELATION`` if one is not there, or none is named.
+        """
+        if not names:
+            raise UsageError("RELATION", "name the relations to keep.")
+        return replace(self, relations=MappingProxyType({n: self.relation(n) for n in names}))
+
+    def without_features(self) -> "TypedGraph":
+        """Return the same graph with ``x`` left out."""
+        return replace(self, x=None, feature_names=())
+
+    def untyped(self) -> Graph:
+        """Return the links of all relations as one graph, which does not distinguish them."""
+        links = torch.cat([r.links for r in self.relations.values()], dim=1)
+        given: Any = {"node_ids": self.node_ids, "num_nodes": self.num_nodes, "name": self.name}
+        return replace(Graph.from_edges(links, **given), x=self.x, y=self.y)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Read-only views of dicts cannot be pickled.
+        return {**self.__dict__, "relations": dict(self.relations), "notes": dict(self.notes)}
+
+    def __repr__(self) -> str:
+        types = len(self.node_type_names)
+        return (
+            f"TypedGraph({self.name!r}, {self.num_nodes} nodes of {types}"
+            f" type{'s' * (types > 1)}, {self.num_links} links of {len(self.relations)}"
+            f" relation{'s' * (len(self.relations) > 1)}, {self.num_features} features)"
+        )
+
+
+def _relation(
+    edges: Any,
+    weight: Any,
+    node_type: Tensor,
+    names: tuple[str, ...],
+    *,
+    merge: Merge,
+    directed: Directed,
+    ordered: bool,
+) -> Relation:
+    """Return the links of a relation; its grid follows from the types of the ends."""
+    pairs = edge_array(edges)
+    check_range(pairs, len(node_type))
+    first, second = _end_types(pairs, node_type.numpy())
+    members = torch.isin(node_type, torch.tensor([*first, *second], dtype=torch.int64))
+    sides = None
+    if first.isdisjoint(second):
+        sides = torch.isin(node_type, torch.tensor([*second], dtype=torch.int64))
+    every = bool(members.all())
+    shell = Relation(
+        links=torch.empty(2, 0, dtype=torch.int64),
+        num_nodes=len(node_type),
+        directed=directed == "keep" and sides is None,
+        sides=sides,
+        side_names=() if sides is None else (_joined(first, names), _joined(second, names)),
+        members=None if every else members,
+    )
+    how = "symmetrize" if sides is not None else directed
+    given: Any = {"merge": merge, "directed": how, "ordered": ordered and sides is None}
+    links = canonical_links(pairs, shell.grid, weight, **given)
+    return replace(
+        shell,
+        links=links.links,
+        link_weight=links.weight,
+        notes=MappingProxyType(links.notes),
+    )
+
+
+def _end_types(edges: np.ndarray, node_type: np.ndarray) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the types of the sources and of the targets; both are the same unless disjoint."""
+    if edges.size == 0:
+        every = frozenset(np.unique(node_type).tolist())
+        return every, every
+    source, target = node_type[edges]
+    pairs = np.unique(np.stack([source, target]), axis=1).T.tolist()
+    first, second = frozenset(a for a, _ in pairs), frozenset(b for _, b in pairs)
+    # Edges of both directions between two types have two sides, too.
+    if len(first | second) == 2 and all(a != b for a, b in pairs):
+        return frozenset(pairs[0][:1]), frozenset(pairs[0][1:])
+    return (first, second) if first.isdisjoint(second) else (first | second,) * 2
+
+
+def _joined(types: frozenset[int], names: tuple[str, ...]) -> str:
+    return " or ".join(names[number] for number in sorted(types))
