@@ -81,6 +81,6 @@ def test_what_cannot_be_scored_is_refused(generator):
         recommendation_scores(lambda nodes: torch.zeros(len(nodes), 70), links, links[:, :1], grid)
     with pytest.raises(DataError, match="or none"):
         recommendation_scores(lambda nodes: torch.zeros(len(nodes), 70), none, links, grid)
+    nan = torch.full((70, 70), torch.nan)
     with pytest.raises(NumericalError):
-        nan = torch.full((70, 70), torch.nan)
         recommendation_scores(lambda nodes: nan[nodes], links, none, grid)
