@@ -99,16 +99,11 @@ def _rectangle_cost(
     No symmetry saves half of the pairs.
     """
     options: Any = {"pairs": pairs, "pairs_per_node": pairs_per_node, "impl": impl}
-    like = pairs_cost(equal_nodes(sizes), latent_channels, device, **options)
+    like = pairs_cost(math.isqrt(2 * math.prod(sizes)) + 1, latent_channels, device, **options)
     memory = pairs_cost(max(*sizes, sum(sizes) // 2), latent_channels, device, **options)
     num_pairs = math.prod(sizes) if pairs == "exact" else like.num_pairs
     num_bytes = memory.num_bytes + 4 * sum(sizes) * latent_channels
     return Cost(num_pairs, like.seconds, num_bytes)
-
-
-def equal_nodes(rectangle: tuple[int, int]) -> int:
-    """Return the number of nodes whose pairs take as long as those of two sets of vectors."""
-    return math.isqrt(2 * math.prod(rectangle)) + 1
 
 
 def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None) -> int:
@@ -126,14 +121,21 @@ def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None
     return padded * (6 * width + splits * (4 * width + 16) + 4 * latent_channels) + 64
 
 
-def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:
+def choose_pairs(
+    num_nodes: int,
+    latent_channels: int,
+    device: torch.device | str,
+    *,
+    rectangle: tuple[int, int] | None = None,
+) -> Pairs:
     """Return ``"exact"`` if one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
     The choice depends on sizes, kind of device and number of threads only.
     """
     kind = torch.device(device).type
     impl = "triton" if kind == "cuda" else "compiled"
-    seconds = _seconds(impl, kind, latent_channels, num_nodes**2)
+    num_pairs = num_nodes**2 if rectangle is None else 2 * math.prod(rectangle)
+    seconds = _seconds(impl, kind, latent_channels, num_pairs)
     return "exact" if seconds <= EXACT_SECONDS else "sampled"
 
 
