@@ -212,7 +212,10 @@ def _detected(
         "%d types of nodes, as the ends of relations have no node in common: %s; links are"
         " predicted between them as the relations have them; node_type='none' makes one type, and"
         " node_type=COLUMN of nodes names the types",
-        *(len(names), ", ".join(f"{printable(n)} ({k:,})" for n, k in zip(names, sizes, strict=True))),
+        *(
+            len(names),
+            ", ".join(f"{printable(n)} ({k:,})" for n, k in zip(names, sizes, strict=True)),
+        ),
     )
     return number, tuple(names)
 
