@@ -22,8 +22,10 @@ from vgae.evaluation.metrics import (
     ranks_among,
 )
 from vgae.evaluation.ranking import link_ranks
+from vgae.evaluation.recommendation import RecommendationScores, recommendation_scores
 from vgae.evaluation.reliability import Probabilities, balancing_weight
 from vgae.graphs.graph import Graph
+from vgae.graphs.grid import TwoSidedGrid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
@@ -62,6 +64,9 @@ class LinkEvaluation:
             :func:`vgae.evaluation.hard_negatives.hard_negatives`.
         given: Scores of the ranks of each link among its own non-links, if the split has those;
             ties get the mean of the best and the worst rank.
+        recommended: Scores of the best targets of each node of the first side, in a two-sided
+            graph; see :func:`vgae.evaluation.recommendation.recommendation_scores`. Links of the
+            other parts are known.
     """
 
     scores: LinkScores
@@ -75,6 +80,7 @@ class LinkEvaluation:
     calibrated: Probabilities | None = None
     hard: RankScores | None = None
     given: RankScores | None = None
+    recommended: RecommendationScores | None = None
 
     @property
     def auc(self) -> float:
@@ -98,6 +104,7 @@ class LinkEvaluation:
             "ranks": {**self.ranks._asdict(), "num_links": self.num_ranked},
             "hard": self.hard and self.hard._asdict(),
             "given": self.given and self.given._asdict(),
+            **({"recommended": self.recommended._asdict()} if self.recommended else {}),
             "sigmoid": self.sigmoid.to_dict(),
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
@@ -160,6 +167,7 @@ def evaluate(
             calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
             hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
             given=None if own is None else rank_scores(ranks_among(pos, own)),
+            recommended=_recommended(scorer, graph, ranked),
         )
     return evaluations
 
@@ -311,11 +319,21 @@ def consistent_method(decoder: object, name: str) -> Callable[..., Any] | None:
     return None
 
 
+def _recommended(scorer: PairScorer, graph: Graph, links: Tensor) -> RecommendationScores | None:
+    """Score the best targets of the sources of held-out links, in a two-sided graph."""
+    grid = graph.grid
+    if not isinstance(grid, TwoSidedGrid):
+        return None
+    others = ~torch.isin(grid.numbers(graph.links), grid.numbers(links))
+    return recommendation_scores(scorer.logits_of, links, graph.links[:, others], grid)
+
+
 def _hard_ranks(
     scorer: PairScorer, graph: Graph, split: LinkSplit, links: Tensor, per_link: int
 ) -> RankScores:
     """Rank links of shape ``(2, P)``, each among its own hard non-links."""
     options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
+    options["grid"] = split.grid
     negatives = hard_negatives(
         graph.links, links, split.train, graph.x, graph.num_nodes, **options
     )

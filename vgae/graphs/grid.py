@@ -4,6 +4,7 @@ Whoever counts, draws, orders or proposes pairs asks the grid of the graph. A gr
 graph is here; others are in modules of their own.
 """
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -58,6 +59,14 @@ class Grid:
         The loss is divided by it, as in the paper's code.
         """
         return self.num_nodes**2
+
+    @property
+    def rectangle(self) -> tuple[int, int] | None:
+        """Numbers of nodes that may be the first and the second of a pair; ``None`` without order.
+
+        Of the pairs without order, half of the ordered ones are computed.
+        """
+        return None
 
     def are_swapped(self, u: Any, v: Any) -> Any:
         """Return whether each pair (u, v), an array of numpy or a tensor, is stored as (v, u)."""
@@ -136,6 +145,11 @@ class DirectedGrid(Grid):
         """Number of ordered pairs of different nodes."""
         return self.num_nodes * (self.num_nodes - 1)
 
+    @property
+    def rectangle(self) -> tuple[int, int]:
+        """All nodes and all nodes."""
+        return self.num_nodes, self.num_nodes
+
     def are_swapped(self, u: Any, v: Any) -> Any:
         """Return that no pair is."""
         return (u < 0) & (v < 0)
@@ -212,7 +226,12 @@ class TwoSidedGrid(Grid):
     @property
     def num_pairs(self) -> int:
         """Number of pairs across."""
-        return len(self.rows) * len(self.columns)
+        return math.prod(self.rectangle)
+
+    @property
+    def rectangle(self) -> tuple[int, int]:
+        """Numbers of nodes of the two sides."""
+        return len(self.rows), len(self.columns)
 
     @property
     def num_terms(self) -> int:
@@ -286,6 +305,11 @@ class SubsetGrid(Grid):
     def num_terms(self) -> int:
         """Number of ordered pairs of the inner grid."""
         return self.inner.num_terms
+
+    @property
+    def rectangle(self) -> tuple[int, int] | None:
+        """Sizes of the inner grid."""
+        return self.inner.rectangle
 
     def are_swapped(self, u: Any, v: Any) -> Any:
         """Return whether members are stored as (v, u), or for a pair with another node u > v."""
