@@ -328,34 +328,36 @@ class LinkSplit:
         known = (_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID)
         if (found := str(content["format"])) not in known:
             raise ValueError(f"format is {found}, expected {' or '.join(known)}")
-        num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
-        fingerprint = str(content["fingerprint"])
-        parts: list[Any] = [content[name] for name in _PARTS]
-        own = [0, 0]
+        num_nodes, seed = (operator.index(content[name]) for name in ("num_nodes", "seed"))
+        parts, own = [content[name] for name in _PARTS], [0, 0]
         if found != _FORMAT:
             own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
         val = LabelledPairs(parts[1], parts[2], own[0])
         test = LabelledPairs(parts[3], parts[4], own[1])
         grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
         check_choice("task", task, Task)
-        return cls(num_nodes, parts[0], val, test, fingerprint, seed, grid, cast(Task, task))
+        made_from = str(content["fingerprint"])
+        return cls(num_nodes, parts[0], val, test, made_from, seed, grid, cast(Task, task))
 
     def _parts(self) -> dict[str, Tensor]:
         values = (self.train, self.val.pos, self.val.neg, self.test.pos, self.test.neg)
         return dict(zip(_PARTS, values, strict=True))
 
     def __repr__(self) -> str:
-        train, val, val_neg, test, test_neg = (p.shape[1] for p in self._parts().values())
-        return (
-            f"LinkSplit(seed={self.seed}: {train} links to train on, {val} for validation with"
-            f" {val_neg} non-links, {test} for test with {test_neg})"
+        train, *held = (part.shape[1] for part in self._parts().values())
+        val, test = (
+            f"{pos} for {name} with {neg}"
+            for name, pos, neg in (("validation", *held[:2]), ("test", *held[2:]))
         )
+        return f"LinkSplit(seed={self.seed}: {train} links to train on, {val} non-links, {test})"
 
 
 def check_kinds(graph: Any, split: Any) -> None:
     """Raise ``UsageError`` unless the arguments of these names are what they should be."""
     if not isinstance(graph, Graph):
         hint = "the graph comes before the split, and vgae.Graph.from_pyg(data) makes one"
+        if hasattr(graph, "relations"):
+            hint = "take one relation, graph.relations[name], or all, graph.untyped()"
         kind = type(graph).__name__
         raise UsageError("ARGUMENTS", f"graph must be a vgae.Graph, got {kind}; {hint}.")
     if not isinstance(split, LinkSplit):
