@@ -83,3 +83,14 @@ def test_more_threads_are_predicted_to_take_less_time():
     finally:
         torch.set_num_threads(before)
     assert seconds[0] == pytest.approx(2 * seconds[1])
+
+
+def test_a_rectangle_has_no_symmetry():
+    """Of one set of vectors half of the ordered pairs are computed."""
+    square = pairs_cost(3000, 16)
+    rectangle = pairs_cost(3000, 16, rectangle=(3000, 3000))
+    assert rectangle.num_pairs == square.num_pairs == 3000**2
+    assert rectangle.seconds == pytest.approx(2 * square.seconds, rel=1e-3)
+    narrow = pairs_cost(40_100, 16, rectangle=(40_000, 100))
+    assert narrow.num_pairs == 4_000_000
+    assert narrow.seconds < square.seconds

@@ -96,11 +96,15 @@ def evaluate_typed(
     model: VAE | Trained,
     graph: TypedGraph,
     split: TypedSplit,
+    calibration: object = None,
+    hard: int = 0,
     *,
     messages: Messages = "train",
     allow_seen: bool = False,
 ) -> dict[str, TypedEvaluation]:
     """Score the held-out links of each relation; arguments as for :func:`vgae.evaluate`.
+
+    ``calibration`` and ``hard`` are refused.
 
     Each link is ranked among the pairs that may be links of its relation.
 
@@ -111,6 +115,11 @@ def evaluate_typed(
         LeakageError: As for :func:`vgae.evaluate`.
     """
     check_typed(graph, split)
+    if calibration is not None or hard:
+        raise UsageError(
+            "TYPED_GRAPH",
+            "calibration and hard (--hard) are not for typed graphs; leave them out.",
+        )
     split.audit(graph)
     check_unseen(model, cast(Any, split), allow_seen=allow_seen)
     check_choice("messages", messages, Messages)
@@ -129,3 +138,31 @@ def evaluate_typed(
             }
         )
     return found
+
+
+def of_relation(model: Any, graph: Any, relation: str | None) -> tuple[Any, Any]:
+    """Return model and graph, of a typed graph the scorer and the links of a relation.
+
+    Args:
+        model: A trained model or a scorer.
+        graph: A graph or a typed graph.
+        relation: Name of the relation; ``None`` for a graph, or for the only one.
+
+    Raises:
+        UsageError: ``RELATION`` if none is named of several, there is none of this name, or the
+            graph has none.
+    """
+    if not isinstance(graph, TypedGraph):
+        if relation is not None:
+            rule = "relation (--relation) is for typed graphs, which have several"
+            raise UsageError("RELATION", f"{rule}; leave it out.")
+        return model, graph
+    names = [*graph.relations]
+    if relation is None and len(names) > 1:
+        listed = ", ".join(map(repr, names))
+        raise UsageError("RELATION", f"name one of the relations {listed}: relation=... .")
+    links = graph.relation(names[0] if relation is None else relation)
+    name = next(name for name, other in graph.relations.items() if other is links)
+    if isinstance(model, RelationScorer):
+        return model.of(name), links
+    return RelationScorer(model, graph, name), links

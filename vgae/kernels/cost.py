@@ -1,7 +1,7 @@
 """Predicted time and memory of the sum over all pairs."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -37,7 +37,7 @@ class Cost(NamedTuple):
     """Predicted cost of one pass for value and gradient together.
 
     Attributes:
-        num_pairs: Number of ordered pairs, all or those drawn.
+        num_pairs: Number of pairs, all or those drawn: ordered ones of one set of vectors.
         seconds: Time on an otherwise idle machine.
         num_bytes: Peak memory besides ``z``.
     """
@@ -55,11 +55,15 @@ def pairs_cost(
     pairs: Pairs = "exact",
     pairs_per_node: int = PAIRS_PER_NODE,
     impl: Impl = "auto",
+    rectangle: tuple[int, int] | None = None,
 ) -> Cost:
     """Predict the cost of one pass over the pairs; ``pairs_per_node`` is for ``"sampled"`` only.
 
-    For ``impl`` see :func:`vgae.kernels.pair_loss`.
+    ``rectangle`` has the sizes of two sets of vectors, in place of ``num_nodes`` of one. For
+    ``impl`` see :func:`vgae.kernels.all_pairs`.
     """
+    if rectangle is not None:
+        return _rectangle_cost(rectangle, latent_channels, device, pairs, pairs_per_node, impl)
     kind = torch.device(device).type
     rows = 4 * num_nodes * latent_channels  # bytes of z
     if pairs == "sampled":
@@ -80,6 +84,31 @@ def pairs_cost(
         "triton": triton_bytes(num_nodes, latent_channels),
     }
     return Cost(num_pairs, _seconds(impl, kind, latent_channels, num_pairs), num_bytes[impl])
+
+
+def _rectangle_cost(
+    sizes: tuple[int, int],
+    latent_channels: int,
+    device: torch.device | str,
+    pairs: Pairs,
+    pairs_per_node: int,
+    impl: Impl,
+) -> Cost:
+    """Predict the cost for two sets of vectors, from that of one set that takes as long.
+
+    No symmetry saves half of the pairs.
+    """
+    options: Any = {"pairs": pairs, "pairs_per_node": pairs_per_node, "impl": impl}
+    like = pairs_cost(equal_nodes(sizes), latent_channels, device, **options)
+    memory = pairs_cost(max(*sizes, sum(sizes) // 2), latent_channels, device, **options)
+    num_pairs = math.prod(sizes) if pairs == "exact" else like.num_pairs
+    num_bytes = memory.num_bytes + 4 * sum(sizes) * latent_channels
+    return Cost(num_pairs, like.seconds, num_bytes)
+
+
+def equal_nodes(rectangle: tuple[int, int]) -> int:
+    """Return the number of nodes whose pairs take as long as those of two sets of vectors."""
+    return math.isqrt(2 * math.prod(rectangle)) + 1
 
 
 def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None) -> int:

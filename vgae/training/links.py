@@ -29,7 +29,7 @@ from vgae.training.masking import LinkMasking
 from vgae.training.own_model import check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
-from vgae.training.typed import prepare_typed
+from vgae.training.typed import check_untyped, prepare_typed
 from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,9 @@ def prepare(
     check_kinds(graph, split)
     if not isinstance(recipe, Recipe):
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
-    if not isinstance(model, str):
+    if isinstance(model, str):
+        check_untyped(model)
+    else:
         check_model(model, "vgae.InnerProductDecoder()")
         check_signature(model.encoder, graph)
     seed, compute = checked_seed(seed), Compute.of(device)

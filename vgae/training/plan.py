@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 import torch
@@ -11,6 +11,7 @@ import torch
 from vgae.errors import ResourceError
 from vgae.graphs.graph import Graph
 from vgae.kernels import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
+from vgae.kernels.cost import equal_nodes
 from vgae.recipes import Recipe
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
@@ -68,9 +69,12 @@ def plan_training(
     Raises:
         ResourceError: If the memory does not suffice.
     """
-    size = graph.num_nodes, recipe.latent_channels, device
-    pairs: Pairs = choose_pairs(*size) if recipe.pairs == "auto" else recipe.pairs
-    loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node)
+    size = recipe.latent_channels, device
+    rectangle = graph.grid.rectangle
+    num_nodes = equal_nodes(rectangle) if rectangle else graph.num_nodes
+    pairs: Pairs = choose_pairs(num_nodes, *size) if recipe.pairs == "auto" else recipe.pairs
+    options: Any = {"pairs": pairs, "pairs_per_node": recipe.pairs_per_node}
+    loss = pairs_cost(graph.num_nodes, *size, **options, rectangle=rectangle)
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
     why = f"{'within' if pairs == 'exact' else 'exact is not within'} {EXACT_SECONDS:g} s"

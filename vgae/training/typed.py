@@ -148,6 +148,16 @@ def _weak_relations(result: FitResult, *, scores: Any) -> list[str]:
     ]
 
 
+def check_untyped(name: str) -> None:
+    """Raise ``UsageError`` if a model is one of typed graphs."""
+    if name in TYPED_MODELS:
+        raise UsageError(
+            "MODEL",
+            f"model {name!r} is for typed graphs, of several relations: vgae.TypedGraph, or a file"
+            " with --relation COLUMN; for a graph there is 'vgae'.",
+        )
+
+
 def _known(name: str) -> str:
     """Return the name of a model of typed graphs, or raise ``UsageError``."""
     if name in _OF_TYPED:
@@ -214,9 +224,10 @@ def _plan(
     heads = POSTERIORS[graph_model(model).posterior].num_heads
     widths = [columns * recipe.hidden_channels, columns * heads * recipe.latent_channels]
     links = sum(part.train.shape[1] for part in split.parts.values())
-    given: Any = graph
     settings = replace(recipe, pairs=pairs)
-    plan = plan_training(given, links, widths, settings, device, max_bytes=compute.max_bytes)
+    plan = plan_training(
+        graph.untyped(), links, widths, settings, device, max_bytes=compute.max_bytes
+    )
     share = 1.0 if pairs == "sampled" else cells / max(graph.num_nodes**2, 1)
     loss = plan.loss._replace(
         num_pairs=round(share * plan.loss.num_pairs), seconds=share * plan.loss.seconds
