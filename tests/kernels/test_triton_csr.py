@@ -112,7 +112,6 @@ def test_the_sums_over_a_rectangle_are_those_of_torch(rows, columns, wanted, mon
     weight = pattern.values(dense[tuple(pairs)])
     z, w = (torch.randn(size, 5, device=DEVICE) for size in dense.shape)
     bias = torch.tensor(-0.7, device=DEVICE)
-    arguments = (pattern, weight, 0.3, wanted, w)
     expected = _edges.sweep(
         z.double(), bias.double(), pattern, weight.double(), 0.3, wanted, w.double()
     )

@@ -69,6 +69,8 @@ def test_the_declared_type_counts_and_not_that_of_the_present_value():
         ("self_loop_weight", "0", "self_loop_weight must lie in"),
         ("initial_logstd", "1", "initial_logstd must lie in"),
         ("initial_logstd", "-1", "initial_logstd needs a bias; set bias"),
+        ("repel", "17", "repel must be at most latent_channels = 16, got 17"),
+        ("repel", "-1", "repel must lie in"),
         ("activation", "gelu", "activation must be one of"),
         ("drop", "0.5", "'drop' is no field of a recipe; they are name, optimizer, lr"),
     ],
@@ -112,3 +114,9 @@ def test_what_was_set_stays_set_even_to_what_it_was():
     assert (resolved.mask, resolved.latent_norm) == (BEST.mask, BEST_LINKS.latent_norm)
     with pytest.raises(UsageError, match="'chosen' is no field"):
         BEST.override({"chosen": "mask"})
+
+
+def test_a_younger_field_is_in_the_identity_if_it_was_set():
+    """Checkpoints of earlier versions have no such field and are continued."""
+    assert "repel" not in PAPER.identity()
+    assert PAPER.override({"repel": "4"}).identity() == {**PAPER.identity(), "repel": 4}

@@ -53,6 +53,9 @@ class Training:
         "eval_every": (1, MOST),
     }
 
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are younger than the first checkpoints."""
+
     def __post_init__(self) -> None:
         for f in fields(self):
             _check(f.name, f.type, getattr(self, f.name), self.ranges.get(f.name))
@@ -97,8 +100,14 @@ class Training:
         return cls(**given)
 
     def identity(self) -> dict[str, Any]:
-        """Return the fields that must be equal to continue from a checkpoint."""
-        free = ("name", "epochs", "patience")
+        """Return the fields that must be equal to continue from a checkpoint.
+
+        Checkpoints of earlier versions lack the fields in ``later``, which are left out at their
+        defaults.
+        """
+        free = {"name", "epochs", "patience"}
+        defaults = {f.name: f.default for f in fields(self)}
+        free |= {name for name in self.later if getattr(self, name) == defaults[name]}
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def __str__(self) -> str:

@@ -41,6 +41,8 @@ class Recipe(Training):
         weighted: Whether links in the objective are weighted by their weights, relative to the
             others; in the messages they always are.
         logit_bias: Whether the decoder learns a bias.
+        repel: Number of dimensions, the last of the latent vectors, that count negatively in a
+            logit; see :class:`vgae.InnerProductDecoder`.
         pairs: ``exact`` visits every pair of nodes in the loss, ``sampled`` estimates their sum,
             ``auto`` is ``exact`` where an epoch's pairs take at most a second.
         pairs_per_node: Number of sampled pairs per node.
@@ -62,6 +64,7 @@ class Recipe(Training):
     mask: float = 0.0
     weighted: bool = False
     logit_bias: bool = False
+    repel: int = 0
     pairs: Pairs = "auto"
     pairs_per_node: int = 32
     precision: Precision = "high"
@@ -76,13 +79,18 @@ class Recipe(Training):
         "self_loop_weight": (1e-9, MOST),
         "latent_norm": (0, MOST),
         "mask": (0, 0.99),
+        "repel": (0, MOST),
         "pairs_per_node": (1, MOST),
     }
+    later: ClassVar[frozenset[str]] = frozenset({"repel"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.initial_logstd and not self.bias:
             raise UsageError("RECIPE", "initial_logstd needs a bias; set bias = true too.")
+        if self.repel > self.latent_channels:
+            what = f"repel must be at most latent_channels = {self.latent_channels}"
+            raise UsageError("RECIPE", f"{what}, got {self.repel}.")
 
 
 PAPER = Recipe(name="paper")
