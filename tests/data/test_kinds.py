@@ -195,7 +195,7 @@ UNDIRECTED = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"G44-{name}") for name in UNDIRECTED])
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"G38-{name}") for name in UNDIRECTED])
 def test_what_states_that_it_is_undirected_has_no_direction_to_keep(name, tmp_path):
     (tmp_path / name).write_text(UNDIRECTED[name])
     with pytest.raises(

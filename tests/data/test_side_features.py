@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import vgae
-from vgae.data.side_features import prefix_of, side_files
+from vgae.data.side_features import are_there, prefix_of, side_files
 from vgae.errors import VgaeError
 
 RATINGS = "user_id,item_id,rating\n1,1,5\n2,1,3\n2,7,4\n"
@@ -34,6 +34,7 @@ WANTED = {
 }
 
 
+@pytest.mark.row("G44")
 def test_two_files_are_matched_by_name(folder):
     graph = vgae.read_graph(folder / "r.csv", features=f"{folder}/users.csv,items.csv")
     assert rows_of(graph) == WANTED
@@ -45,6 +46,7 @@ def test_two_files_are_matched_by_name(folder):
     assert rows_of(vgae.read_graph(frame, features=pair)) == WANTED
 
 
+@pytest.mark.row("G44")
 def test_rows_without_links_are_nodes_of_their_side(folder):
     (folder / "items.csv").write_text(ITEMS + "9,3.5\n")
     features = f"{folder}/users.csv,items.csv"
@@ -71,6 +73,7 @@ def test_labels_of_one_table_are_those_of_its_nodes(folder):
     assert graph.label_names == ("folk", "pop")
 
 
+@pytest.mark.row("G44")
 def test_one_table_of_all_nodes_keeps_the_sides(folder):
     names = [*WANTED, "user_id:9"]
     pd.DataFrame({"id": names, "a": range(5)}).to_csv(folder / "all.csv", index=False)
@@ -112,6 +115,13 @@ def test_two_names_in_one_path_are_two_files_of_its_folder(tmp_path):
     assert prefix_of(["a:1", "a:2"]) == "a:"
     assert prefix_of(["a:1", "b"]) == ""
     assert prefix_of([1, 2]) == ""
+
+
+def test_both_files_must_be_there(folder):
+    assert are_there(f"{folder}/users.csv,items.csv")
+    assert are_there(f"{folder}/none,items.csv")
+    assert are_there(f"{folder}/r.csv")
+    assert not are_there(f"{folder}/users.csv,gone.csv")
 
 
 def test_a_graph_with_features_of_two_sides_is_stored_and_read_again(folder):

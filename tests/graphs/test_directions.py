@@ -90,6 +90,7 @@ def test_without_it_links_are_undirected(make):
     assert make(directed="keep").directed
 
 
+@pytest.mark.row("G08")
 def test_what_is_read_without_its_direction_is_named_with_the_option(caplog):
     with caplog.at_level("INFO", "vgae"):
         Graph.from_edges([[0, 1, 1], [1, 0, 2]])
@@ -97,6 +98,7 @@ def test_what_is_read_without_its_direction_is_named_with_the_option(caplog):
     assert "directed='keep' (--directed keep) keeps it" in caplog.text
 
 
+@pytest.mark.row("G38")
 def test_undirected_sources_have_no_direction_to_keep(caplog):
     with pytest.raises(DataError, match=r"graph is undirected.*graph\.to_directed\(\)") as caught:
         Graph.from_networkx(nx.path_graph(3), directed="keep")

@@ -11,6 +11,7 @@ from vgae.graphs.graph import Graph
 TABLE = pd.DataFrame([[5, 0, 1.5], [np.nan, 2, 0]], index=["ann", "bob"], columns=["x", "y", "z"])
 
 
+@pytest.mark.row("G42")
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 def test_a_table_of_two_kinds_has_two_sides(kind, caplog):
     table = TABLE
@@ -25,6 +26,7 @@ def test_a_table_of_two_kinds_has_two_sides(kind, caplog):
     assert graph.to_scipy(biadjacency=True).toarray().tolist() == [[5, 0, 1.5], [0, 2, 0]]
 
 
+@pytest.mark.row("G42")
 def test_names_of_both_sides_stay_apart():
     square = pd.DataFrame([[0, 1], [1, 1]], index=[1, 2], columns=[1, 2])
     graph = Graph.from_scipy(square, sides="columns")

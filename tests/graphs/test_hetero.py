@@ -67,6 +67,7 @@ def test_labels_of_one_type_are_kept_and_of_both_left_out(caplog):
     assert "leaves out y" in caplog.text
 
 
+@pytest.mark.row("G43")
 @pytest.mark.parametrize(
     "relation",
     [

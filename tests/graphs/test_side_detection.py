@@ -36,6 +36,7 @@ def test_disjoint_columns_are_two_sides(caplog):
     assert Graph.from_edges(edges, num_nodes=51, sides="none").sides is None
 
 
+@pytest.mark.row("G21")
 @pytest.mark.parametrize("scale", [1, 100])
 def test_two_colours_are_two_sides_whatever_the_numbers_and_directions(scale, caplog):
     edges, place = shuffled(across(30 * scale, 21 * scale, 200 * scale))

@@ -64,6 +64,7 @@ def test_numbers_in_common_of_what_may_be_two_kinds_are_warned_of(header, tmp_pa
 RATINGS = "user_id,item_id,rating\n1,1,5\n2,1,3\n2,7,4\n"
 
 
+@pytest.mark.row("G39")
 def test_one_command_reads_ratings(tmp_path):
     (tmp_path / "r.csv").write_text(RATINGS)
     graph = read_graph(tmp_path / "r.csv")
@@ -95,6 +96,7 @@ def test_two_sided_and_columns_are_the_same_option():
     assert caught.value.code == "SIDES"
 
 
+@pytest.mark.row("G41")
 def test_a_graph_is_not_directed_and_two_sided(tmp_path):
     (tmp_path / "r.csv").write_text(RATINGS)
     remedies = r"leave out directed='keep'.*or give sides='none'"
@@ -127,6 +129,7 @@ def test_a_label_for_each_node_is_its_side(sides, names, second, side_names):
     assert graph.links.tolist() == ends
 
 
+@pytest.mark.row("G40")
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [

@@ -69,6 +69,16 @@ def q_of_graph(generator):
     return DiagGaussian(*torch.randn(2, 4, 3, generator=generator))
 
 
+def test_sides_and_directions_come_out_too():
+    graph = Graph.from_edges([[0, 2], [1, 1]], sides=["u", "i", "u"])
+    assert to_anndata_dict(graph, PointMass(torch.ones(3, 2)))["obs"]["side"] == ["u", "i", "u"]
+    nodes = networkx_with_embeddings(graph, PointMass(torch.ones(3, 2))).nodes
+    assert [nodes[node]["bipartite"] for node in range(3)] == [0, 1, 0]
+    graph = Graph.from_edges([[0, 2], [1, 1]], directed="keep")
+    adj = to_anndata_dict(graph, PointMass(torch.ones(3, 2)))["obsp"]["connectivities"]
+    assert adj.toarray().tolist() == [[0, 1, 0], [0, 0, 0], [0, 1, 0]]
+
+
 def test_npz_brings_back_names_means_and_log_variances_bit_for_bit(q, tmp_path):
     write_embeddings(tmp_path / "e.npz", IDS, q)
     with np.load(tmp_path / "e.npz", allow_pickle=False) as file:

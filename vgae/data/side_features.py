@@ -49,6 +49,11 @@ def side_files(features: Any) -> tuple[Any, Any] | None:
     return names[0], names[1]
 
 
+def are_there(path: str) -> bool:
+    """Return whether a file exists, or each of two of :func:`side_files`."""
+    return all(one is None or Path(one).exists() for one in side_files(path) or (path,))
+
+
 def with_side_features(
     graph: Graph,
     features: Sequence[NodeFeatures | None],

@@ -14,6 +14,7 @@ from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph, NodeId
+from vgae.graphs.sides import kind_of
 from vgae.kernels.csr import scipy_csr
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,9 @@ def _in_order(graph: Graph, place: np.ndarray) -> Graph:
     x = graph.x
     if x is not None:
         x = scipy_csr(x)[order] if x.is_sparse_csr else x[order]
+    kind = kind_of(graph)
+    if graph.sides is not None:
+        kind["sides"] = graph.sides[order]
     again = Graph.from_edges(
         place[graph.links.numpy()],
         edge_weight=graph.link_weight,
@@ -172,6 +176,7 @@ def _in_order(graph: Graph, place: np.ndarray) -> Graph:
         label_names=graph.label_names,
         node_ids=[graph.ids[node] for node in order],
         name=graph.name,
+        **kind,
     )
     return replace(again, notes=graph.notes)
 

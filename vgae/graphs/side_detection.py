@@ -73,10 +73,11 @@ def detected(edges: np.ndarray, links: np.ndarray, num_nodes: int, name: str) ->
 
 def _colours(links: np.ndarray, degree: np.ndarray) -> tuple[np.ndarray, int] | None:
     """Return a two-colouring and the number of components with links; ``None`` without one."""
-    if len(degree) > 4 * _CORE:
-        # Most graphs have an odd cycle among the nodes with most links.
+    # Most graphs have an odd cycle among the nodes with most links, four or so of each within.
+    size = max(_CORE, 2 * len(degree) ** 2 // links.shape[1])
+    if len(degree) > 4 * size:
         core = np.zeros(len(degree), bool)
-        core[np.argpartition(degree, -_CORE)[-_CORE:]] = True
+        core[np.argpartition(degree, -size)[-size:]] = True
         within = links[:, core[links[0]] & core[links[1]]]
         nodes, within = np.unique(within, return_inverse=True)
         within = within.reshape(2, -1)

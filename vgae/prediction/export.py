@@ -170,15 +170,18 @@ def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
 
     Returns:
         ``X``: features (N, F), sparse if sparse in the graph. ``obs``: ``obs_names`` and, if the
-        graph has labels, ``label``. ``var``: ``var_names``, by default ``x_0`` and so on.
+        graph has labels, ``label``; if it has two sides, the name of each node's ``side``. ``var``: ``var_names``, by default ``x_0`` and so on.
         ``obsm``: ``X_vgae``, the means (N, d), and, unless the posterior is a point mass,
         ``vgae_logvar``, log sigma squared. ``obsp``: ``connectivities``, the adjacency (N, N) of
-        ones or weights.
+        ones or weights, from source (row) to target if the graph is directed.
     """
     _check_lengths(q, graph.ids)
     labels = node_labels(graph)
     features = graph.feature_names or [f"x_{k}" for k in range(graph.num_features)]
-    obs = {"obs_names": [str(node) for node in graph.ids]}
+    obs: dict[str, Any] = {"obs_names": [str(node) for node in graph.ids]}
+    if graph.sides is not None:
+        names = graph.side_names or ("first", "second")
+        obs["side"] = [names[side] for side in graph.sides.tolist()]
     obsm_names = {"mu": "X_vgae", "logvar": "vgae_logvar"}
     return {
         "X": _feature_matrix(graph),

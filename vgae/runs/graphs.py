@@ -215,7 +215,7 @@ class GraphRuns(RunKind[Run]):
                 "features": shown_source(features),
                 **graph.summary(),
                 "fingerprint": graph.fingerprint,
-                "directed": source.reading.directed,
+                "directed": "keep" if graph.directed else source.reading.directed,
                 **_reading_entry(source.reading),
             },
             "model": model,

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from vgae.data.side_features import are_there
 from vgae.errors import ArtifactError, DataError
 from vgae.models.files import read_json
 from vgae.recipes.base import Training
@@ -142,8 +143,7 @@ class RunKind(ABC, Generic[R]):
             name: path
             for name, path in paths.items()
             # Where the file has gone, that of its name in the current folder does.
-            if Path(getattr(source, name, None) or "").name == Path(path).name
-            and Path(path).exists()
+            if Path(getattr(source, name, None) or "").name == Path(path).name and are_there(path)
         }
         return replace(source, **known)
 
