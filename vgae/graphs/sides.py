@@ -230,6 +230,10 @@ def given_sides(
     Raises:
         DataError: ``SIDES`` unless there are N labels of two values.
     """
+    named = tuple(map(str, side_names))
+    plain = np.asarray(sides)
+    if plain.shape == (num_nodes,) and plain.dtype == bool:
+        return plain.copy(), named  # pyright: ignore[reportReturnType]
     values = list(getattr(sides, "tolist", lambda: sides)())
     kinds = list(dict.fromkeys(values if all(map(_is_label, values)) else map(repr, values)))
     one_kind = len({isinstance(kind, str) for kind in kinds}) == 1
@@ -242,7 +246,6 @@ def given_sides(
             f"sides must be one of two labels for each of {num_nodes} nodes, or 'auto', 'columns'"
             f" or 'none', got {what}.",
         )
-    named = tuple(map(str, side_names))
     if all(isinstance(kind, str) for kind in kinds):
         named = named or tuple(kinds)
         if len(named) != 2 or {*kinds} - {*named}:
