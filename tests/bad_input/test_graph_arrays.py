@@ -71,7 +71,7 @@ def csr(**changes):
         ),
         pytest.param(
             {"g.mtx": f"{MTX}2 3 1\n1 3\n"},
-            "train g.mtx",
+            "train g.mtx --sides none",
             "NOT_SQUARE",
             [r"g\.mtx: .*2, 3"],
             id="G30-mtx",

@@ -303,3 +303,19 @@ def test_a_file_has_a_name_a_line_as_it_is(end, named_run, tmp_path, command):
 def test_options_that_would_have_no_effect_are_refused(words, says, named_run, command):
     status, out, err = command("predict", named_run, *words)
     assert (status, out, err) == (2, "", f"{says} leave that out.\n")
+
+
+def test_links_are_proposed_from_some_nodes_to_some(named_run, tmp_path, command):
+    table = tmp_path / "p.json"
+    (tmp_path / "to.txt").write_text("é \n--json\na,b\n", encoding="utf-8")
+    words = ["--from", "plain, a", "--to-file", tmp_path / "to.txt", "-o", table]
+    for more in ([], ["--overall"]):
+        status, _, err = command("predict", named_run, *words, *more)
+        assert status == 0, err
+        rows = json.loads(table.read_text(encoding="utf-8"))
+        assert {row["source"] for row in rows} <= {"plain", "a"}
+        assert {row["target"] for row in rows} <= {"é ", "--json", "a,b"}
+        assert rows
+    status, _, err = command("predict", named_run, "--nodes", "a", "--to", "plain")
+    assert status == 2
+    assert "error[PER_NODE]: with --nodes there is no --to; leave that out." in err

@@ -183,9 +183,9 @@ READ = {
     ),
     "users.csv": (
         "user_id,item_id\n1,1\n1,2\n",
-        [(1, 1), (1, 2)],
-        "the columns user_id and item_id have names in common, which are the same nodes: 1, such"
-        " as 1; two_sided=True (--two-sided) keeps them apart",
+        [("user_id:1", "item_id:1"), ("user_id:1", "item_id:2")],
+        "the columns user_id and item_id are two sides: links go across alone; sides='none'"
+        " (--sides none)",
     ),
     "commented-names.csv": ("#target,source\na,b\nc,d\n", [("b", "a"), ("d", "c")], "2 edges"),
     "sep.csv": (

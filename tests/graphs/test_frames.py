@@ -172,7 +172,7 @@ def test_columns_of_two_sides_and_directions_are_those_of_files():
     edges = pd.DataFrame({"user": ["b", "a"], "item": ["a", "b"]})
     graph = Graph.from_pandas(edges, two_sided=True)
     assert graph.node_ids == ("item:a", "item:b", "user:a", "user:b")
-    assert graph.links.tolist() == [[0, 1], [3, 2]]
+    assert graph.links.tolist() == [[2, 3], [1, 0]]
     directed = PAIR.assign(Type="Directed")
     with pytest.raises(DataError) as caught:
         Graph.from_pandas(directed, directed="error")

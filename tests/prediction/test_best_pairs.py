@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgae.evaluation.ranking import known_pairs
-from vgae.prediction.best_pairs import InnerProducts, best_pairs, best_partners, indexed_partners
+from vgae.prediction.best_pairs import (
+    InnerProducts,
+    best_pairs,
+    best_pairs_between,
+    best_partners,
+    indexed_partners,
+)
 
 
 @contextmanager
@@ -92,6 +98,42 @@ def test_the_best_of_all_pairs_are_those_of_a_sort(case, max_entries):
     order = np.argsort(-score, kind="stable")[:k]
     assert found.nodes.tolist() == [u[order].tolist(), v[order].tolist()]
     assert found.score.tolist() == score[order].tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases(), st.sampled_from([1, 7, 1 << 22]), st.booleans(), st.data())
+def test_the_best_pairs_of_a_rectangle_are_those_of_a_sort(case, max_entries, ordered, data):
+    z, known, k = case
+    some = st.sets(st.integers(0, len(z) - 1), min_size=1).map(sorted)
+    near, far = data.draw(some), data.draw(some)
+    with block_of(max_entries):
+        found = best_pairs_between(
+            InnerProducts(z, z[far]),
+            known[:, far],
+            torch.tensor(near),
+            torch.tensor(far),
+            k,
+            ordered=ordered,
+        )
+    excluded = known.toarray() > 0
+    pairs = [(u, v) for u in near for v in far if not excluded[u, v]]
+    if not ordered:
+        pairs = [(u, v) for u, v in pairs if u < v or not (v in near and u in far)]
+    scores = {(u, v): float((z[u].double() * z[v].double()).sum()) for u, v in pairs}
+    pairs.sort(key=lambda pair: -scores[pair])
+    assert list(zip(*found.nodes.tolist(), strict=True)) == pairs[:k]
+    assert found.score.tolist() == [scores[pair] for pair in pairs[:k]]
+
+
+@settings(deadline=None, max_examples=30)
+@given(cases(), st.data())
+def test_an_index_of_some_candidates_finds_the_same(case, data):
+    pytest.importorskip("faiss")
+    z, known, _ = case
+    far = sorted(data.draw(st.sets(st.integers(0, len(z) - 1), min_size=1)))
+    scores, nodes = InnerProducts(z, z[far]), torch.arange(len(z))
+    arguments = scores, known[:, far], nodes, len(far)
+    assert listed(indexed_partners(*arguments)) == listed(best_partners(*arguments))
 
 
 def test_progress_reaches_all_nodes(generator):

@@ -16,6 +16,7 @@ from vgae.errors import DataError, NumericalError, UsageError
 from vgae.evaluation.calibration import fit_calibration
 from vgae.evaluation.links import PairScorer
 from vgae.prediction import links
+from vgae.prediction.ends import Search
 from vgae.prediction.links import LinkTable, predict_links, score_links
 
 
@@ -159,7 +160,8 @@ def test_an_index_serves_large_searches_of_inner_products(
     named, z, decoder, num_wanted, k, expected
 ):
     pytest.importorskip("faiss")
-    scores = links._scores(PairScorer(made(z, decoder()), named), "inner_product")
+    every = Search(torch.arange(20), torch.arange(20))
+    scores = links._scores(PairScorer(made(z, decoder()), named), "inner_product", every)
     assert links._uses_faiss(scores, num_wanted, k) is expected
 
 
@@ -385,3 +387,170 @@ def test_pairs_may_be_in_a_frame_and_one_node_a_string(named, z):
     found = score_links(made(z), named, pairs)
     assert found.names() == [("node 3", "node 9"), ("node 1", "node 9")]
     assert set(predict_links(made(z), named, 2, nodes="node 3").source.tolist()) == {3}
+
+
+class Source(torch.nn.Module):
+    """A decoder with direction: the first half of z is that of a source."""
+
+    def logits(self, z, edge_label_index):
+        (u, _), (_, v) = (z[end].chunk(2, dim=1) for end in edge_label_index)
+        return (u * v).sum(dim=1)
+
+    def log_prob(self, z, target):
+        raise NotImplementedError
+
+
+class FactoredSource(Source):
+    def factors(self, z):
+        return z.chunk(2, dim=1)
+
+
+def ranked(scores, graph, rows, columns, k):
+    """The k best pairs by a sort of all that may be links and are none."""
+    known = set(zip(*graph.links.tolist(), strict=True))
+    known |= set() if graph.directed else {(v, u) for u, v in known}
+    pairs = [(u, v) for u in rows for v in columns if u != v and (u, v) not in known]
+    return sorted(pairs, key=lambda pair: -float(scores[pair]))[:k]
+
+
+@pytest.fixture
+def arrows(generator):
+    edges = torch.randint(20, (2, 60), generator=generator)
+    return vgae.Graph.from_edges(edges, num_nodes=20, directed="keep")
+
+
+@pytest.fixture
+def shop(generator):
+    """Eight users and twelve items, whose numbers are mixed, with links across."""
+    sides = torch.zeros(20, dtype=torch.bool)
+    sides[torch.randperm(20, generator=generator)[:12]] = True
+    users, items = (~sides).nonzero()[:, 0], sides.nonzero()[:, 0]
+    chosen = torch.randperm(96, generator=generator)[:30].sort().values
+    links = torch.stack([users[chosen // 12], items[chosen % 12]])
+    names = [f"{'i' if second else 'u'}{k}" for k, second in enumerate(sides.tolist())]
+    graph = vgae.Graph.from_edges(torch.empty(2, 0, dtype=torch.int64), node_ids=names)
+    return replace(graph, links=links, sides=sides, side_names=("user", "item"))
+
+
+def listed(table):
+    return list(zip(table.source.tolist(), table.target.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("decoder", [Source, FactoredSource])
+def test_links_with_a_direction_are_proposed_from_source_to_target(arrows, z, decoder):
+    model, every = made(z, decoder()), range(20)
+    scores = z[:, :2] @ z[:, 2:].T
+    table = predict_links(model, arrows, 3)
+    assert listed(table) == [p for u in every for p in ranked(scores, arrows, [u], every, 3)]
+    overall = predict_links(model, arrows, 40, per_node=False)
+    assert listed(overall) == ranked(scores, arrows, every, every, 40)
+    assert any((v, u) in listed(overall) for u, v in listed(overall))
+    sources = predict_links(model, arrows, 2, targets=[4, 7])
+    wanted = [p for v in (4, 7) for p in ranked(scores, arrows, every, [v], 2)]
+    assert listed(sources) == wanted
+    assert sources.rank.tolist() == [1, 2, 1, 2]
+    assert listed(predict_links(model, arrows, 2, sources=[4])) == listed(
+        predict_links(model, arrows, 2, nodes=[4])
+    )
+    given = score_links(model, arrows, [wanted[0], wanted[0][::-1]])
+    assert given.score.tolist() == pytest.approx([float(scores[p]) for p in listed(given)])
+    graph = table.to_networkx()
+    assert graph.is_directed()
+    assert set(graph.edges) == set(listed(table))
+
+
+def test_a_known_link_does_not_exclude_the_other_direction(arrows, z):
+    known = set(zip(*arrows.links.tolist(), strict=True))
+    u, v = next((u, v) for u, v in known if (v, u) not in known)
+    model = made(z, FactoredSource())
+    assert (v, u) in listed(predict_links(model, arrows, 20, nodes=[v]))
+    assert (u, v) not in listed(predict_links(model, arrows, 20, nodes=[u]))
+    assert score_links(model, arrows, [(u, v), (v, u)]).known.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("decoder", [InnerProductDecoder, Distance, Source, FactoredSource])
+def test_proposals_of_a_two_sided_graph_go_across(shop, z, decoder):
+    model = made(z, decoder())
+    pairs = torch.cartesian_prod(torch.arange(20), torch.arange(20)).T
+    scores = model.decoder.logits(z, shop.grid.ordered(pairs)).detach().view(20, 20)
+    users, items = ((shop.sides == side).nonzero()[:, 0].tolist() for side in (False, True))
+    table = predict_links(model, shop, 3)
+    assert listed(table) == [p for u in users for p in ranked(scores, shop, [u], items, 3)]
+    overall = predict_links(model, shop, 25, per_node=False)
+    assert listed(overall) == ranked(scores, shop, users, items, 25)
+    back = predict_links(model, shop, 2, sources="items", targets="user")
+    assert listed(back) == [p for i in items for p in ranked(scores, shop, [i], users, 2)]
+    mixed = predict_links(model, shop, 1, nodes=[shop.ids[items[0]], shop.ids[users[0]]])
+    assert set(listed(mixed)) == {
+        *ranked(scores, shop, users[:1], items, 1),
+        *ranked(scores, shop, items[:1], users, 1),
+    }
+    some = [shop.ids[i] for i in items[2:6]]
+    found = predict_links(model, shop, 4, sources="users", targets=some, per_node=False)
+    assert listed(found) == ranked(scores, shop, users, items[2:6], 4)
+    best = predict_links(model, shop, 2, targets=some[:1])
+    assert listed(best) == ranked(scores, shop, users, items[2:3], 2)
+    given = score_links(model, shop, best.names() + [pair[::-1] for pair in best.names()])
+    assert given.score.tolist() == pytest.approx(2 * best.score.tolist())
+    assert not table.to_networkx().is_directed()
+
+
+def test_of_an_undirected_graph_some_pairs_stand_once_each(named, z):
+    model, some = made(z), [f"node {k}" for k in (11, 3, 5, 8)]
+    scores, known = z @ z.T, named.to_scipy().toarray()
+    near, far = (3, 5, 8, 11), (5, 8, 9, 10)
+    pairs = [(u, v) for u in near for v in far if u != v and not known[u, v]]
+    pairs = [(u, v) for u, v in pairs if u < v or not (v in near and u in far)]
+    pairs.sort(key=lambda pair: -float(scores[pair]))
+    table = predict_links(
+        model, named, 50, sources=some, targets=[f"node {v}" for v in far], per_node=False
+    )
+    assert listed(table) == pairs
+    near = predict_links(model, named, 2, sources=["node 3"], targets=["node 9", "node 1"])
+    assert {v for _, v in listed(near)} <= {9, 1}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        pytest.param(
+            lambda m, g: predict_links(m, g, sources="user", targets="users"),
+            DataError,
+            "sources and targets are of the same side",
+            id="R16-same-side",
+        ),
+        pytest.param(
+            lambda m, g: score_links(m, g, [(g.ids[u], g.ids[v]) for u, v in [(0, 1), (0, 2)]]),
+            DataError,
+            "pairs? join two nodes of one side \\('user' and 'item'\\), which are never linked",
+            id="R16-pair",
+        ),
+        (
+            lambda m, g: predict_links(m, g, sources="usr"),
+            DataError,
+            "first 'usr'.*sides are 'user' and 'item'",
+        ),
+        (
+            lambda m, g: predict_links(m, g, sources=list(g.ids), per_node=False),
+            DataError,
+            "of one side, got nodes of both",
+        ),
+        (
+            lambda m, g: predict_links(m, g, nodes=[g.ids[0]], targets="item"),
+            UsageError,
+            "no sources or targets, got sources and targets",
+        ),
+    ],
+)
+def test_pairs_within_a_side_are_refused(shop, z, call, error, words):
+    order = shop.sides.int().argsort(stable=True)
+    ids = tuple(shop.ids[k] for k in order.tolist())
+    place = order.argsort()
+    graph = replace(shop, links=place[shop.links], sides=shop.sides[order], node_ids=ids)
+    with pytest.raises(error, match=words):
+        call(made(z[order]), graph)
+
+
+def test_cosines_of_a_directed_graph_are_refused(arrows, z):
+    with pytest.raises(UsageError, match="cosines have no direction"):
+        predict_links(made(z), arrows, metric="cosine")

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SHOWN = 10  # links
-_OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", "metric")
+_ENDS = ("from_", "from_file", "to", "to_file")
+_OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", *_ENDS, "metric")
 
 
 _TopK = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")]
@@ -55,6 +56,23 @@ _NodesFile = Annotated[
         " is a comment, unless it is the name of a node."
     ),
 ]
+_From = Annotated[
+    list[str],
+    typer.Option(
+        "--from",
+        metavar="NAME",
+        help="First nodes of the links: a side of a two-sided graph, such as users, or nodes as"
+        " for --nodes; the sources in a directed graph.",
+    ),
+]
+_To = Annotated[
+    list[str],
+    typer.Option(
+        "--to", metavar="NAME", help="Second nodes: a side, such as items, or nodes; targets."
+    ),
+]
+_FromFile = Annotated[Path | None, typer.Option(help="File with the first nodes, one a line.")]
+_ToFile = Annotated[Path | None, typer.Option(help="File with the second nodes, one a line.")]
 _Pairs = Annotated[
     Path | None, typer.Option(help="Score these pairs instead: a file, two names per line.")
 ]
@@ -80,6 +98,10 @@ def predict(
     overall: _Overall = False,
     nodes: _Nodes = [],
     nodes_file: _NodesFile = None,
+    from_: _From = [],
+    to: _To = [],
+    from_file: _FromFile = None,
+    to_file: _ToFile = None,
     pairs: _Pairs = None,
     metric: _Metric = "inner_product",
     prior: _Prior = "density",
@@ -103,6 +125,8 @@ def predict(
         refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
     if overall:
         refuse_options(context, ["nodes", "nodes_file"], "PER_NODE", "with --overall there is no")
+    if nodes or nodes_file:
+        refuse_options(context, _ENDS, "PER_NODE", "with --nodes there is no")
     if graph is None:
         of_file = ["features", *(READING if pairs is None else ())]
         refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
@@ -122,6 +146,8 @@ def predict(
             top_k,
             per_node=not overall,
             nodes=_named_nodes(nodes, nodes_file, scored),
+            sources=_side_or_nodes(from_, from_file, scored),
+            targets=_side_or_nodes(to, to_file, scored),
             metric=metric,  # pyright: ignore[reportArgumentType]
             calibration=calibration,
             progress=progress,
@@ -157,6 +183,15 @@ def convert(
         print_json({"path": str(out), **read.summary()})
     else:
         typer.echo(f"{graph_line(read.summary())}\n{out}")
+
+
+def _side_or_nodes(texts: list[str], path: Path | None, graph: "Graph") -> list[Any] | str | None:
+    """Return the name of a side, if it is all that is given, or the named nodes."""
+    from vgae.prediction.ends import side_named
+
+    if path is None and len(texts) == 1 and side_named(graph, texts[0]) is not None:
+        return texts[0]
+    return _named_nodes(texts, path, graph)
 
 
 def _named_nodes(texts: list[str], path: Path | None, graph: "Graph") -> list[Any] | None:
@@ -228,19 +263,21 @@ def _named_pairs(path: Path, reading: Reading) -> list[list[Any]]:
 
 def _best_rows(table: "LinkTable") -> list[int]:
     """Return the rows with the highest scores; a pair that both ends propose counts once."""
-    rows: dict[frozenset[int], int] = {}
+    rows: dict[Any, int] = {}
+    pair = tuple if table.directed else frozenset
     source, target = table.source.tolist(), table.target.tolist()
     for row in table.score.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
-        rows.setdefault(frozenset((source[row], target[row])), row)
+        rows.setdefault(pair((source[row], target[row])), row)
     return list(rows.values())[:_SHOWN]
 
 
 def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     """Print the best proposed links, or the first given pairs, and the path of the table."""
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
-    lines = [["", "", "score", table.probability_name.replace("_", " ")]]
+    ends = ["from", "to"] if table.directed else ["", ""]
+    lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
     for row in rows:
-        names = [_shown(table.ids[int(ends[row])]) for ends in (table.source, table.target)]
+        names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
         lines.append([*names, f"{table.score[row]:.3f}", probability])
     print_columns(lines, right=(2, 3))

@@ -208,14 +208,21 @@ READING = {
         typer.Option(metavar="CHARACTER", help="Begin of comments, or 'none'  [default: # and %]"),
     ],
     "encoding": Annotated[str, typer.Option(help="Encoding of text files.")],
-    "two_sided": Annotated[
-        bool,
+    "sides": Annotated[
+        str,
         typer.Option(
-            "--two-sided", help="The two columns name different things: equal names are two nodes."
+            help="Two sides of nodes, such as users and items: 'auto' detects them, 'columns' are"
+            " those of the edge list (equal names are two nodes), 'none'; or an attribute of the"
+            " nodes."
         ),
     ],
+    "two_sided": Annotated[bool, typer.Option("--two-sided", help="Short for --sides columns.")],
     "directed": Annotated[
-        str, typer.Option(help="One-way edges: 'symmetrize' turns them into links, or 'error'.")
+        str,
+        typer.Option(
+            help="One-way edges: 'symmetrize' turns them into links, 'keep' keeps their direction,"
+            " or 'error'."
+        ),
     ],
     "merge": Annotated[
         str, typer.Option(help="Weight of a repeated link: 'mean', 'sum', 'max', 'first'.")

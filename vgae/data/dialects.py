@@ -15,6 +15,7 @@ from vgae.data.text import SEPARATORS, check_empty, read_lines, split_records
 from vgae.errors import DataError
 from vgae.graphs.canonical import NodeId
 from vgae.graphs.column_names import (
+    are_two_ids,
     is_id,
     is_index,
     is_usual_pair,
@@ -213,6 +214,8 @@ def _has_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
     columns = [
         [fields[c] for fields in rest if len(fields) == len(first)] for c in range(len(first))
     ]
+    if len(first) > 1 and rest and are_two_ids(*first[:2]):
+        return not {*first[:2]} & {value for values in columns[:2] for value in values}
     pairs = pairs_of(first, range(len(first)))
     words = {key_of(first[end]) for pair in pairs for end in pair}
     if is_usual_pair(first) or (len(first) > 2 and max(map(len, words), default=0) > 1):

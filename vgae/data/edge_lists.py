@@ -30,7 +30,7 @@ from vgae.data.times import parsed_times, times_of
 from vgae.errors import DataError, printable
 from vgae.graphs.columns import Columns, Roles, refuse_labels
 from vgae.graphs.graph import NodeId
-from vgae.graphs.sides import two_sides, warn_of_sides
+from vgae.graphs.sides import of_columns
 from vgae.graphs.weights import checked_weights
 from vgae.runtime.numerals import is_number
 from vgae.runtime.tables import plain_names
@@ -51,6 +51,7 @@ class EdgeList:
         time: Time of each edge, int64 or float64, shape ``(E,)``; ``None`` unless it is read.
         ordered: Whether the file says that its edges are directed.
         left_out: Names of the columns that are not read.
+        side_names: Names of the two sides that the rows of ``edges`` are, if they are sides.
     """
 
     edges: np.ndarray
@@ -59,6 +60,7 @@ class EdgeList:
     time: np.ndarray | None = None
     ordered: bool = False
     left_out: Sequence[str] = ()
+    side_names: tuple[str, str] | None = None
 
 
 def read_edges(path: Path, reading: Reading = Reading(), *, announce: bool = True) -> EdgeList:
@@ -137,11 +139,9 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     ordered = bool(table.preamble.ordered) or found.directed
     edges = found.edges
     del found
-    if reading.two_sided or table.preamble.two_sided:
-        typed, edges = two_sides(str(path), typed, edges, roles, level)
-    elif not roles.known:
-        warn_of_sides(str(path), typed, edges, roles)
-    read = EdgeList(edges, weight, typed, time)
+    sides = "columns" if table.preamble.two_sided and reading.sides == "auto" else reading.sides
+    typed, edges, side_names, _ = of_columns(str(path), typed, edges, roles, sides, level)
+    read = EdgeList(edges, weight, typed, time, side_names=side_names)
     return replace(_ordered(path, read, reading), ordered=ordered, left_out=roles.left_out())
 
 
@@ -198,11 +198,9 @@ def read_parquet_edges(
     if roles.direction is not None:
         kinds = table.column(columns[roles.direction]).unique().to_pylist()
         directed = any(str(kind).casefold() == "directed" for kind in kinds)
-    if reading.two_sided:
-        names, edges = two_sides(str(path), names, edges, roles, level)
-    elif not roles.known:
-        warn_of_sides(str(path), names, edges, roles)
-    read = _ordered(path, EdgeList(edges, weight, names, time), reading)
+    found = of_columns(str(path), names, edges, roles, reading.sides, level)
+    read = EdgeList(found.edges, weight, found.names, time, side_names=found.side_names)
+    read = _ordered(path, read, reading)
     return replace(read, ordered=directed, left_out=roles.left_out())
 
 
@@ -372,7 +370,7 @@ def _ordered(path: Path, read: EdgeList, reading: Reading) -> EdgeList:
         edges, weight, time = edges[:, kept], weight[kept], None if time is None else time[kept]
     if not isinstance(names[0], str):
         ordered, places = np.unique(names, return_inverse=True)
-        return EdgeList(places[edges], weight, ordered.tolist(), time)
+        return replace(read, edges=places[edges], weight=weight, names=ordered.tolist(), time=time)
     texts = normalised(list(names), reading.normalize)
     order = sorted(range(len(texts)), key=texts.__getitem__)
     ordered = [texts[place] for place in order]
@@ -386,4 +384,4 @@ def _ordered(path: Path, read: EdgeList, reading: Reading) -> EdgeList:
         new = np.fromiter(map(ne, ordered, chain([None], ordered)), bool, len(order))
         places[order] = new.cumsum() - 1
         ordered = list(compress(ordered, new))
-    return EdgeList(places[edges], weight, ordered, time)
+    return replace(read, edges=places[edges], weight=weight, names=ordered, time=time)

@@ -38,6 +38,7 @@ from vgae.data.reading import Reading
 from vgae.errors import DataError, UsageError
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
+from vgae.graphs.sides import sides_of_ends
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.reading import file_head, file_size, naming
 
@@ -270,7 +271,8 @@ def _of_matrix(matrix: Any, reading: Reading, name: str) -> Graph:
     matrix = weighed_matrix(matrix, reading)
     if zeros := int((matrix.data == 0).sum()):
         log.info("%s: %d stored zeros are no links", name, zeros)
-    return Graph.from_scipy(matrix, merge=reading.merge, directed=reading.directed, name=name)
+    how: Any = {"merge": reading.merge, "directed": reading.directed, "sides": reading.sides}
+    return Graph.from_scipy(matrix, **how, name=name)
 
 
 def _read_mtx(path: Path, reading: Reading, name: str) -> Graph:
@@ -286,6 +288,10 @@ def _read_parquet(path: Path, reading: Reading, name: str) -> Graph:
 
 
 def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
+    sides: Any = reading.sides
+    if edges.side_names is not None:
+        how = {"sides": sides, "directed": reading.directed}
+        sides = sides_of_ends(edges.edges, edges.names, edges.side_names, **how)
     return Graph.from_edges(
         edges.edges,
         edge_weight=edges.weight,
@@ -294,15 +300,17 @@ def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
         merge=reading.merge,
         directed=reading.directed,
         ordered=edges.ordered,
+        sides=sides,
+        side_names=edges.side_names or (),
         name=name,
     )
 
 
-_OF_ALL = frozenset(("format", "directed", "merge"))
+_OF_ALL = frozenset(("format", "directed", "merge", "sides"))
 _OF_FEATURES = frozenset(
     ("id_column", "label_column", "encode", "missing_features", "encoding", "normalize")
 )
-_OF_EDGES = frozenset(("columns", "weight", "time", "two_sided", "drop_zero", "normalize"))
+_OF_EDGES = frozenset(("columns", "weight", "time", "drop_zero", "normalize"))
 _OF_TEXT = frozenset(("delimiter", "header", "encoding", "comment"))
 _OF_TABLE = frozenset(("delimiter", "encoding", "weight", "normalize"))
 _OF_ARRAYS = frozenset(("weight", "drop_zero"))

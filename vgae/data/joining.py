@@ -11,6 +11,7 @@ from vgae.errors import UsageError
 from vgae.graphs.defaults import MissingFeatures
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
+from vgae.graphs.sides import kind_of
 from vgae.graphs.values import coded_labels
 
 _OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
@@ -31,7 +32,7 @@ def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
         places = {"source": roles.source, "target": roles.target, "weight": roles.weight}
         options = {k: "none" if v is None else roles.name(v) for k, v in places.items()}
         edges = edges.to_native()
-    options |= {k: getattr(reading, k) for k in ("drop_zero", "two_sided", "merge", "directed")}
+    options |= {k: getattr(reading, k) for k in ("drop_zero", "sides", "merge", "directed")}
     if features is None or not is_frame(features):
         graph = Graph.from_pandas(edges, **options)
         if features is None:
@@ -81,5 +82,6 @@ def with_features(
         label_names=label_names,
         node_ids=joined.names,
         name=graph.name,
+        **kind_of(graph),
     )
     return replace(again, notes=graph.notes, feature_encoder=encoder)

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from vgae.errors import UsageError, check_choice, did_you_mean
 from vgae.graphs.defaults import Directed, Merge, MissingFeatures
+from vgae.graphs.sides import sides_option
 
 Normalize = Literal["none", "nfc"]
 Encode = str | Mapping[str, Any]
@@ -45,8 +46,12 @@ class Reading:
         missing_features: Nodes without features, and features without a node: ``"refuse"``;
             ``"zero"`` and ``"mean"`` give such nodes rows of zeros or of the columns' means, and
             add isolated nodes.
-        two_sided: The ends of the edges are of two kinds, such as users and items: a name in both
-            columns is two nodes, ``source:NAME`` and ``target:NAME``.
+        sides: Two sides of nodes, such as users and items, with links from one to the other:
+            ``"columns"``, of which a name in both is two nodes, ``source:NAME`` and
+            ``target:NAME``; ``"none"``; an attribute of nodes that has their side, in files with
+            attributes. ``"auto"`` takes those that the file states, columns with names such as
+            ``user_id`` and ``item_id``, and what :func:`vgae.graphs.sides.detected` finds.
+        two_sided: The same as ``sides="columns"``.
         directed: As for :meth:`vgae.Graph.from_edges`.
         merge: As for :meth:`vgae.Graph.from_edges`.
         drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
@@ -66,6 +71,7 @@ class Reading:
     label_column: str | None = None
     encode: Encode = "none"
     missing_features: MissingFeatures = "refuse"
+    sides: str = "auto"
     two_sided: bool = False
     directed: Directed = "symmetrize"
     merge: Merge = "mean"
@@ -83,6 +89,8 @@ class Reading:
                     f" a TableEncoder, got {self.encode!r:.60}.",
                 )
             object.__setattr__(self, "encode", self.encode.to_dict())
+        object.__setattr__(self, "sides", sides_option(self.sides, two_sided=self.two_sided))
+        object.__setattr__(self, "two_sided", False)
         if self.columns is not None:
             object.__setattr__(self, "columns", tuple(self.columns))
         delimiter, comment = self.delimiter, self.comment

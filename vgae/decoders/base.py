@@ -1,6 +1,6 @@
 """Base class of the link decoders that can be named, saved, masked and weighted."""
 
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -163,6 +163,9 @@ class GraphDecoder(nn.Module):
     A subclass has the methods below. Registered with an encoder as a model
     (:mod:`vgae.models.registry`), it is then available wherever models have names.
     """
+
+    directed: ClassVar[bool] = False
+    """Whether it needs a directed graph, as the two directions of a pair have different logits."""
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:

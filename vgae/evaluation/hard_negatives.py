@@ -10,8 +10,8 @@ from sklearn.utils.extmath import safe_sparse_dot
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
-from vgae.evaluation.ranking import known_pairs
 from vgae.graphs.arrays import scipy_from_tensor
+from vgae.graphs.grid import Grid
 from vgae.kernels.csr import checked_edges
 
 _RESTART, _MOST_STEPS, _SMALLEST_CHANGE = 0.15, 50, 1e-6  # of PageRank
@@ -27,6 +27,7 @@ def hard_negatives(
     *,
     per_link: int = 500,
     generator: torch.Generator,
+    grid: Grid | None = None,
 ) -> Tensor:
     r"""Return the K non-links of each held-out link that heuristics score highest (HeaRT).
 
@@ -52,6 +53,11 @@ def hard_negatives(
       all heuristics are zero come last, and no node is drawn twice.
     - PageRank is a power iteration instead of a local push; a negative cosine counts as zero.
 
+    In a directed graph the heuristics ignore direction, so that reversed links are among the
+    hardest non-links. In a two-sided graph, w is of the side of the node that it replaces, and
+    the paths of length 3 of Kovács et al. (2019), `Network-based prediction of protein
+    interactions`, replace resource allocation, which is 0 across.
+
     Args:
         graph_links: All known links, of training, validation and test, shape ``(2, M)``.
         held_out: Links to rank, shape ``(2, P)``.
@@ -61,6 +67,7 @@ def hard_negatives(
         num_nodes: N.
         per_link: K, even.
         generator: Generator of the order of equal ranks.
+        grid: The pairs that may be links; by default those of an undirected graph.
 
     Returns:
         Source and target of each pair, int64, shape ``(2, P, K)``. ``[:, p, : K // 2]`` keep
@@ -75,49 +82,78 @@ def hard_negatives(
     if x is not None and (x.dim() != 2 or len(x) != num_nodes):
         got = f"got {tuple(x.shape)}"
         raise DataError("NODE_SET_MISMATCH", f"x must have shape ({num_nodes}, F), {got}.")
-    heuristics = _Heuristics(message_links, x, num_nodes)
-    held_out = checked_edges(held_out, num_nodes)
-    excluded = known_pairs(torch.cat([graph_links, held_out, message_links], dim=1), num_nodes)
-    ends, half = held_out.flatten(), per_link // 2
-    available = num_nodes - np.diff(excluded.indptr)[ends.numpy()]
+    grid = grid or Grid(num_nodes)
+    heuristics = _Heuristics(message_links, x, grid)
+    held_out, half = checked_edges(held_out, num_nodes), per_link // 2
+    known = torch.cat([graph_links, held_out, message_links], dim=1)
+    excluded = grid.known(checked_edges(known, num_nodes))
+    if grid.directed:
+        sources = grid.known(known, reverse=True)
+        new_v, new_u = (
+            _hardest(heuristics, ends, matrix, half, generator)
+            for ends, matrix in zip(held_out, (excluded, sources), strict=True)
+        )
+    else:
+        others = _hardest(heuristics, held_out.flatten(), excluded, half, generator)
+        new_v, new_u = others.view(2, -1, half)
+    kept_u, kept_v = held_out[:, :, None].expand(-1, -1, half)
+    return torch.stack([torch.cat([kept_u, new_u], dim=1), torch.cat([new_v, kept_v], dim=1)])
+
+
+def _hardest(
+    heuristics: "_Heuristics",
+    ends: Tensor,
+    excluded: sp.csr_array,
+    half: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return the partners of each end of the lowest rank, shape ``(P, half)``."""
+    grid = heuristics.grid
+    available = grid.num_nodes - np.diff(excluded.indptr)[ends.numpy()]
+    if grid.sides is not None:  # the other nodes of its own side are no partners
+        own = torch.bincount(grid.sides.long(), minlength=2)[grid.sides[ends].long()]
+        available = available - own.numpy() + 1
     if available.size and (fewest := int(available.min())) < half:
         possible = f"at most {2 * fewest} are possible" if fewest else "no per_link is possible"
         end = f"an end of a held-out link has only {fewest} nodes it is not linked to"
-        raise DataError("NO_NEGATIVES", f"per_link is {per_link}, but {end}; {possible}.")
-    others = torch.empty(len(ends), half, dtype=torch.int64)
+        raise DataError("NO_NEGATIVES", f"per_link is {2 * half}, but {end}; {possible}.")
+    found = torch.empty(len(ends), half, dtype=torch.int64)
     # Equal ends are adjacent, so that the heuristics of a node are computed once.
     order = ends.argsort(stable=True)
-    for chunk in order.split(max(1, _BLOCK // num_nodes)) if len(order) else ():
+    for chunk in order.split(max(1, _BLOCK // grid.num_nodes)) if len(order) else ():
         nodes, place = ends[chunk].unique(return_inverse=True)
-        rank = heuristics.ranks(nodes.numpy(), excluded)[place]
+        rank = heuristics.ranks(nodes, excluded)[place]
         # Ranks are integers, so a random fraction orders equal ranks only.
         rank += torch.rand(rank.shape, generator=generator, dtype=rank.dtype)
-        others[chunk] = rank.topk(half, largest=False).indices
-    kept_u, kept_v = held_out[:, :, None].expand(-1, -1, half)
-    new_v, new_u = others.view(2, -1, half)
-    return torch.stack([torch.cat([kept_u, new_u], dim=1), torch.cat([new_v, kept_v], dim=1)])
+        found[chunk] = rank.topk(half, largest=False).indices
+    return found
 
 
 class _Heuristics:
     """Scores of all nodes as partners of given nodes, from training links and features."""
 
-    def __init__(self, links: Tensor, x: Tensor | None, num_nodes: int) -> None:
-        adj = known_pairs(links, num_nodes)
+    def __init__(self, links: Tensor, x: Tensor | None, grid: Grid) -> None:
+        adj = Grid(grid.num_nodes).known(checked_edges(links, grid.num_nodes))
         adj.setdiag(0)
         adj.eliminate_zeros()
         adj.data = np.ones(adj.nnz)
-        self.adj, self.num_nodes = adj, num_nodes
+        self.adj, self.grid, self.num_nodes = adj, grid, grid.num_nodes
         self.transition = sp.csr_array(normalize(adj, "l1", axis=0))  # A D^-1
-        self.scores = [self.resource_allocation, self.pagerank]
+        local = self.resource_allocation if grid.sides is None else self.three_paths
+        self.scores = [local, self.pagerank]
         if x is not None:
             x = x.detach().cpu()
             rows = x.numpy() if x.layout == torch.strided else scipy_from_tensor(x)
             self.unit_x: Any = normalize(rows.astype(np.float64))
             self.scores.append(self.cosine)
 
-    def ranks(self, nodes: np.ndarray, excluded: sp.csr_array) -> Tensor:
+    def ranks(self, ends: Tensor, excluded: sp.csr_array) -> Tensor:
         """Return the lowest rank of each candidate, infinite elsewhere, shape ``(B, N)``."""
+        nodes = ends.numpy()
         no_candidate = excluded[nodes].nonzero()
+        if (others := self.grid.others(ends)) is not None:
+            rows, columns = others.numpy().nonzero()
+            no_candidate = tuple(map(np.append, no_candidate, (rows, columns)))
         shape = len(nodes), self.num_nodes
         lowest = torch.full(shape, torch.inf, dtype=torch.float64)
         unlikely = torch.ones(shape, dtype=torch.bool)
@@ -135,6 +171,11 @@ class _Heuristics:
     def resource_allocation(self, nodes: np.ndarray) -> np.ndarray:
         r"""Return :math:`\sum_{k \in N(u) \cap N(w)} 1 / d_k`, shape ``(B, N)``."""
         return (self.transition[nodes] @ self.adj).toarray()
+
+    def three_paths(self, nodes: np.ndarray) -> np.ndarray:
+        r"""Return :math:`\sum_{k, l} A_{uk} A_{kl} A_{lw} / \sqrt{d_k d_l}`, shape ``(B, N)``."""
+        scale = sp.diags_array(np.maximum(self.adj.sum(axis=1), 1) ** -0.5)
+        return (self.adj[nodes] @ scale @ self.adj @ scale @ self.adj).toarray()
 
     def pagerank(self, nodes: np.ndarray) -> np.ndarray:
         r"""Return :math:`a \sum_{t \le 50} (1 - a)^t (A D^{-1})^t e_u`, shape ``(B, N)``.

@@ -22,10 +22,13 @@ from vgae.evaluation.metrics import (
     ranks_among,
 )
 from vgae.evaluation.ranking import link_ranks
+from vgae.evaluation.recommendation import RecommendationScores, recommendation_scores
 from vgae.evaluation.reliability import Probabilities, balancing_weight
 from vgae.graphs.graph import Graph
+from vgae.graphs.grid import TwoSidedGrid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
+from vgae.graphs.typed import TypedGraph
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
@@ -62,6 +65,9 @@ class LinkEvaluation:
             :func:`vgae.evaluation.hard_negatives.hard_negatives`.
         given: Scores of the ranks of each link among its own non-links, if the split has those;
             ties get the mean of the best and the worst rank.
+        recommended: Scores of the best targets of each node of the first side, in a two-sided
+            graph; see :func:`vgae.evaluation.recommendation.recommendation_scores`. Links of the
+            other parts are known.
     """
 
     scores: LinkScores
@@ -75,6 +81,7 @@ class LinkEvaluation:
     calibrated: Probabilities | None = None
     hard: RankScores | None = None
     given: RankScores | None = None
+    recommended: RecommendationScores | None = None
 
     @property
     def auc(self) -> float:
@@ -98,6 +105,7 @@ class LinkEvaluation:
             "ranks": {**self.ranks._asdict(), "num_links": self.num_ranked},
             "hard": self.hard and self.hard._asdict(),
             "given": self.given and self.given._asdict(),
+            **({"recommended": self.recommended._asdict()} if self.recommended else {}),
             "sigmoid": self.sigmoid.to_dict(),
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
@@ -132,36 +140,55 @@ def evaluate(
             of the split, which may be held out here; for another graph, or to measure a leak.
 
     Returns:
-        Evaluations of ``"val"`` and ``"test"``; a part without links is omitted.
+        Evaluations of ``"val"`` and ``"test"``; a part without links is omitted. Those of a typed
+        graph are :class:`vgae.evaluation.typed.TypedEvaluation`.
 
     Raises:
         LeakageError: If the split does not belong to this graph, or leaks; ``SPLIT_SEEN`` if the
             model was trained on other links (:attr:`vgae.VAE.trained_on`).
     """
+    if isinstance(graph, TypedGraph):
+        from vgae.evaluation.typed import evaluate_typed
+
+        given: Any = {"messages": messages, "allow_seen": allow_seen}
+        return evaluate_typed(model, graph, split, calibration, hard, **given)  # pyright: ignore
     balanced = calibration and replace(calibration, log_odds_shift=0.0)
     evaluations = {}
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
-        logits, label = scorer.logits(part.edge_label_index), part.edge_label
-        weight = balancing_weight(label)
-        pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
-        ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
-        ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes, grid=graph.grid)
-        own = neg.view(len(pos), part.per_link) if part.per_link else None
-        resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
-        evaluations[name] = LinkEvaluation(
-            scores=link_scores(logits, label),
-            intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
-            hits={k: hits_at_k(pos, neg, k) for k in _HITS},
-            ranks=rank_scores(ranks.flatten()),
-            num_links=len(pos),
-            num_non_links=len(neg),
-            num_ranked=ranked.shape[1],
-            sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
-            calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
-            hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
-            given=None if own is None else rank_scores(ranks_among(pos, own)),
-        )
+        evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
     return evaluations
+
+
+def evaluated_part(
+    scorer: "PairScorer",
+    graph: Graph,
+    split: LinkSplit,
+    part: LabelledPairs,
+    balanced: Calibration | None = None,
+    hard: int = 0,
+) -> LinkEvaluation:
+    """Return the scores of one part of a split; ``balanced`` is a calibration at that prior."""
+    logits, label = scorer.logits(part.edge_label_index), part.edge_label
+    weight = balancing_weight(label)
+    pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
+    ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
+    ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes, grid=graph.grid)
+    own = neg.view(len(pos), part.per_link) if part.per_link else None
+    resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
+    return LinkEvaluation(
+        scores=link_scores(logits, label),
+        intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
+        hits={k: hits_at_k(pos, neg, k) for k in _HITS},
+        ranks=rank_scores(ranks.flatten()),
+        num_links=len(pos),
+        num_non_links=len(neg),
+        num_ranked=ranked.shape[1],
+        sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
+        calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
+        hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
+        given=None if own is None else rank_scores(ranks_among(pos, own)),
+        recommended=_recommended(scorer, graph, ranked),
+    )
 
 
 def evaluate_links(
@@ -311,11 +338,21 @@ def consistent_method(decoder: object, name: str) -> Callable[..., Any] | None:
     return None
 
 
+def _recommended(scorer: PairScorer, graph: Graph, links: Tensor) -> RecommendationScores | None:
+    """Score the best targets of the sources of held-out links, in a two-sided graph."""
+    grid = graph.grid
+    if not isinstance(grid, TwoSidedGrid):
+        return None
+    others = ~torch.isin(grid.numbers(graph.links), grid.numbers(links))
+    return recommendation_scores(scorer.logits_of, links, graph.links[:, others], grid)
+
+
 def _hard_ranks(
     scorer: PairScorer, graph: Graph, split: LinkSplit, links: Tensor, per_link: int
 ) -> RankScores:
     """Rank links of shape ``(2, P)``, each among its own hard non-links."""
     options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
+    options["grid"] = split.grid
     negatives = hard_negatives(
         graph.links, links, split.train, graph.x, graph.num_nodes, **options
     )

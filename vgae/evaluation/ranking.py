@@ -40,8 +40,9 @@ def link_ranks(
     Args:
         scores: Function from nodes of shape ``(B,)``, distinct and ascending, to the scores of
             all nodes as their partners, shape ``(B, N)``; any monotone function of the
-            probability, possibly infinite. Its result is not modified. For a directed graph it
-            also takes ``reverse=True``, for the scores of all nodes as sources of ``nodes``.
+            probability, possibly infinite. Its result is not modified. For a directed or
+            two-sided graph it also takes ``reverse=True``, for the scores of all nodes as the
+            first nodes of pairs with ``nodes``.
         links: Held-out links to rank, shape ``(2, P)``.
         graph_links: All known links, of training, validation and test, in either or both
             directions, shape ``(2, M)``, with or without the ranked links.
@@ -58,7 +59,7 @@ def link_ranks(
     """
     grid = grid or Grid(num_nodes)
     known, links = checked_edges(graph_links, num_nodes), checked_edges(links, num_nodes)
-    if not grid.directed:
+    if not grid.directed and grid.sides is None:
         ends = links.flatten(), links.flip(0).flatten()
         return _ranks_of(scores, *ends, grid.known(known), grid).view(2, -1)
     source, target = links

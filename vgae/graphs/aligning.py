@@ -80,7 +80,7 @@ def align(
         table = node_table(x, "x", set(given))
     own = table.names if table is not None else index_names(y, "y")
     if node_ids is None and own is not None:
-        edges, node_ids = _positions(edges, own, "y" if table is None else "x"), own
+        edges, node_ids = positions(edges, own, "y" if table is None else "x"), own
     parts: Parts = {"edges": edges, "num_nodes": num_nodes, "node_ids": node_ids, "x": x, "y": y}
     parts |= {"feature_names": feature_names, "label_names": label_names}
     if table is not None:
@@ -192,10 +192,37 @@ def aligned_labels(y: Any, names: Sequence[NodeId] | None) -> Parts:
     """Return labels, those of a series by the names of its index, and their names."""
     if not is_series(y):
         return {"y": y}
-    labels, label_names = coded_labels(nw.from_native(y, series_only=True).to_list())
-    if names is not None:
-        labels = labels[aligned_rows(names, index_names(y, "y"), len(labels), "y")]
+    labels, label_names = coded_labels(aligned_series(y, names, "y"))
     return {"y": labels, "label_names": label_names}
+
+
+def aligned_series(values: Any, names: Sequence[NodeId] | None, what: str) -> list[Any]:
+    """Return the values of a series, by the names of its index if the nodes have names."""
+    found = nw.from_native(values, series_only=True).to_list()
+    if names is None:
+        return found
+    return [found[row] for row in aligned_rows(names, index_names(values, what), len(found), what)]
+
+
+def aligned_features(
+    given: Any, names: Sequence[NodeId], what: str, side: str = ""
+) -> tuple[Any, Sequence[str]]:
+    """Return the features in a frame in the order of nodes, and their names.
+
+    Args:
+        given: The frame.
+        names: Names of the nodes.
+        what: Name of the frame in messages.
+        side: Prefix ``SIDE:`` of names of nodes that the frame may lack.
+    """
+    table = node_table(given, what, set(names))
+    own = table.names
+    if own is not None and side and {*map(str, own)}.isdisjoint(map(str, names)):
+        own = [f"{side}:{name}" for name in own]
+    values, columns = features_of(table.frame, what)
+    if values is None:
+        raise DataError("FEATURE_SHAPE", f"{what} has no columns with features.")
+    return values[aligned_rows(names, own, len(table), what)], columns
 
 
 def comparable(left: Sequence[NodeId], right: Sequence[NodeId]) -> tuple[Any, Any]:
@@ -228,7 +255,7 @@ def _name_column(frame: nw.DataFrame[Any], what: str, wanted: Collection[NodeId]
     return next(iter(likely), None)
 
 
-def _positions(edges: np.ndarray, names: Names, what: str) -> np.ndarray:
+def positions(edges: np.ndarray, names: Names, what: str) -> np.ndarray:
     """Return the numbers of nodes in edges that have their names.
 
     Integers beside names that are text may be numbers already.

@@ -50,9 +50,8 @@ def block_features(blocks: Sequence[FeatureBlock]) -> tuple[Tensor, tuple[str, .
     for block in blocks:
         where = f"x of {block.name!r:.60}" if block.name else "x"
         num_nodes = len(block.nodes)
-        if block.x is None:
-            part = sp.csr_array(sp.eye_array(num_nodes, dtype=np.float32))
-        else:
+        part: Any = sp.eye_array(num_nodes, format="csr")
+        if block.x is not None:
             try:
                 part = scipy_csr(feature_tensor(block.x))
             except DataError as error:

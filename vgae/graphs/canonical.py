@@ -120,6 +120,13 @@ def canonical_links(
     }
     if grid.directed:  # each direction is a link of its own
         notes |= {"both_ways": 0, "one_way": 0}
+        u, v = np.divmod(links, num_nodes)
+        if len(links) and np.array_equal(np.sort(v * num_nodes + u), links):
+            log.warning(
+                "each of the %d links goes both ways, so that directed='keep' (--directed keep)"
+                " keeps no direction",
+                len(links),
+            )
     if directed == "error" and notes["one_way"]:
         single = only_reverse == any_reverse
         low, high = np.divmod(links[single], num_nodes)
@@ -128,7 +135,8 @@ def canonical_links(
         raise DataError(
             "DIRECTED",
             f"{one_way} links go one way only, the first from node {u[first]} to node {v[first]}"
-            " (counted from 0 in the order of the nodes); use directed='symmetrize' to keep them.",
+            " (counted from 0 in the order of the nodes); use directed='symmetrize' to keep them,"
+            " or directed='keep' (--directed keep) to keep their direction too.",
         )
     if weight is not None:
         weight = _merged(weight, starts, merge)
@@ -164,7 +172,8 @@ def _check_sides(pairs: np.ndarray, grid: "Grid") -> None:
         raise DataError(
             "SIDES",
             f"{within.sum():,} edges join two nodes of one side, first nodes {u} and {v} (counted"
-            " from 0 in the order of the nodes); leave them out, or give no sides (--sides none).",
+            " from 0 in the order of the nodes); leave them out, or give sides='none' (--sides"
+            " none).",
         )
 
 

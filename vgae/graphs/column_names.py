@@ -45,6 +45,7 @@ _THINGS = {
     *("song", "track", "gene", "disease", "drug", "event", "group", "tag", "actor", "game"),
     *("shop", "reader", "article", "buyer", "seller", "member", "page", "student", "course"),
 }
+_PERSONS = {"user", "customer", "actor", "reader", "buyer", "seller", "member", "student"}
 _LENGTHS = re.compile(r"dist|length|duration|cost")
 
 
@@ -88,6 +89,28 @@ def are_of_two_kinds(first: str, second: str) -> bool:
         return False
     numbered = all(thing != key for thing, key in zip(things, keys, strict=True))
     return numbered or all(thing.removesuffix("s") in _THINGS for thing in things)
+
+
+def are_two_things(first: str, second: str) -> bool:
+    """Return whether two names are those of things of which none is both, as user and item."""
+    keys = [key_of(name) for name in (first, second)]
+    things = [re.sub(r"(ids?|numbers?|s)$", "", key).removesuffix("s") for key in keys]
+    known = {*things} <= _THINGS | _PERSONS and things[0] != things[1]
+    return known and not {*things} <= _PERSONS | {"author", "artist"}
+
+
+def are_two_ids(first: str, second: str) -> bool:
+    """Return whether two names are those of numbers of two things, as user_id and item_id."""
+    return are_two_things(first, second) and all(side_name(n) != n for n in (first, second))
+
+
+def side_name(column: str) -> str:
+    """Return the name of the things that a column numbers: ``user`` for ``user_id``."""
+    found = re.fullmatch(r"(.*?)([\W_]+(?:ids?|IDs?|Ids?)|IDs?|Ids?|(?<=[a-z])ids?)", column)
+    if found is None or not key_of(found[1]):
+        return column
+    is_apart = found[2][0] != "i" or key_of(found[1]).removesuffix("s") in _THINGS
+    return found[1] if is_apart else column
 
 
 def is_index(name: str) -> bool:

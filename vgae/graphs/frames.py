@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from dataclasses import replace
+from typing import Any, TypedDict, get_args
 
 import narwhals as nw
 import numpy as np
@@ -32,7 +33,7 @@ from vgae.graphs.frame_columns import (
     frame_of,
     numbers_of,
 )
-from vgae.graphs.sides import two_sides, warn_of_sides
+from vgae.graphs.sides import Sides, of_columns, sides_of_ends, sides_option
 from vgae.graphs.values import coded_labels, listed
 from vgae.graphs.weights import checked_weights
 
@@ -45,6 +46,7 @@ class FrameOptions(TypedDict, total=False):
     id_column: str | None
     missing_features: MissingFeatures
     drop_zero: bool
+    sides: Any
     two_sided: bool
     merge: Merge
     directed: Directed
@@ -65,39 +67,54 @@ def from_frames(
 
     ``columns`` are those of source, target and weight, each ``None`` if it is not given.
     """
-    known = list(FrameOptions.__annotations__)
-    for name in options:
-        if name not in known:
-            what = f"there is no option {name!r:.60}; there are {', '.join(known)}."
-            raise UsageError("OPTION", what + did_you_mean(name, known))
+    _check_options(options)
     missing, drop_zero = options.get("missing_features", "refuse"), options.get("drop_zero", False)
-    check_choice("missing_features", missing, MissingFeatures)
     frame = edge_frame(edges, columns)
     roles = _edge_columns(frame, columns)
     ends, pairs = coded_ends(frame, roles, "edges")
     weight, ordered = _weights(frame, roles, drop_zero=drop_zero), _is_directed(frame, roles)
-    if options.get("two_sided", False):
-        apart, pairs = two_sides("edges", ends, pairs, roles, logging.INFO)
+    sides = sides_option(options.get("sides", "auto"), two_sided=options.get("two_sided", False))
+    of_ends = of_columns("edges", ends, pairs, roles, sides, logging.INFO)
+    apart, pairs, side_names, prefixes = of_ends
+    if apart is not ends:
         order = sorted(range(len(apart)), key=apart.__getitem__)
         ends, pairs = [apart[place] for place in order], np.argsort(order)[pairs]
-    elif not roles.known:
-        warn_of_sides("edges", ends, pairs, roles)
     names: Names = ends
     place, parts = np.arange(len(ends)), {}
     if nodes is None and isinstance(y, str):
         raise UsageError("LABELS", f"y={y!r:.60} names a column of nodes; pass nodes too.")
     if nodes is not None:
         table = node_table(nodes, "nodes", ends, options.get("id_column"), first=True)
+        labels = None
+        if isinstance(sides, str) and sides not in get_args(Sides):
+            labels = column_of(table.frame, sides, "nodes").to_list()
+            table = replace(table, frame=table.frame.drop(sides))
         place, names, parts = _joined(ends, table, y, encode, missing)
+        if labels is not None:
+            sides = [*labels, *[None] * (len(names) - len(labels))]
     if y is not None and not isinstance(y, str):
         parts |= aligned_labels(y, names)
     pairs = place[pairs]
+    if side_names is not None:
+        sides = sides_of_ends(pairs, names, prefixes, sides, options.get("directed"))
+        parts |= {"side_names": side_names}
+    parts["sides"] = sides
     if weight is not None and drop_zero:
         pairs, weight = pairs[:, weight != 0], weight[weight != 0]
     others = {k: v for k, v in options.items() if k in ("merge", "directed", "name")}
     parts |= {"edges": pairs, "edge_weight": weight, "num_nodes": len(names), "node_ids": names}
     encoder = parts.pop("feature_encoder", None)
     return {**parts, **others, "ordered": ordered}, encoder
+
+
+def _check_options(options: FrameOptions) -> None:
+    """Raise ``UsageError`` if there is no such option, or none of this value."""
+    known = list(FrameOptions.__annotations__)
+    for name in options:
+        if name not in known:
+            what = f"there is no option {name!r:.60}; there are {', '.join(known)}."
+            raise UsageError("OPTION", what + did_you_mean(name, known))
+    check_choice("missing_features", options.get("missing_features", "refuse"), MissingFeatures)
 
 
 def _joined(

@@ -1,37 +1,28 @@
 """Canonical, immutable graphs: undirected, directed or two-sided."""
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
-import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError, UsageError
-from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor
-from vgae.graphs.canonical import (
-    NodeId,
-    canonical_links,
-    check_lengths,
-    edge_array,
-    known_positions,
-    node_names,
-    num_components,
-)
+from vgae.errors import UsageError
+from vgae.graphs import interop
+from vgae.graphs.arrays import graph_digest
+from vgae.graphs.building import Given, fields_of
+from vgae.graphs.canonical import NodeId, check_lengths, known_positions, num_components
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.encoding import TableEncoder
-from vgae.graphs.frame_kinds import is_frame, is_series
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
-from vgae.graphs.interop import from_networkx, from_pyg, from_scipy, to_networkx, to_pyg, to_scipy
+from vgae.graphs.hetero import to_hetero
 
 if TYPE_CHECKING:
     import networkx as nx
-    from torch_geometric.data import Data
+    from torch_geometric.data import Data, HeteroData
 
     from vgae.graphs.frames import FrameOptions
 
@@ -62,7 +53,7 @@ class Graph:
         directed: Whether (u, v) and (v, u) are different links.
         sides: Whether each node is of the second side of a two-sided (bipartite) graph, bool,
             shape ``(N,)``; ``None`` if any two nodes may be linked.
-        side_names: Names of the two sides, such as ``("user", "item")``.
+        side_names: Names of the two sides, such as ``("user", "item")``; empty if unknown.
     """
 
     links: Tensor
@@ -95,6 +86,8 @@ class Graph:
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
         ordered: bool = False,
+        sides: Any = "auto",
+        side_names: Sequence[str] = (),
         name: str = "graph",
     ) -> "Graph":
         """Make a graph from a list of edges.
@@ -108,7 +101,8 @@ class Graph:
             x: Node features, shape ``(N, F)``: array, tensor, sparse matrix of scipy, or data
                 frame. The rows of a frame are assigned by name: by the index of pandas, unless it
                 is the default one, or a column ``id`` or ``node_id``. Without ``node_ids`` they
-                are the nodes.
+                are the nodes. A tuple of two has the features of each side apart, ``None`` for one
+                column per node; they become blocks of ``x``.
             feature_names: Name of each column of ``x``, which a model stores.
             y: Integer labels, -1 if unknown, shape ``(N,)``; or a series, whose labels are
                 assigned like ``x``, and may be strings.
@@ -116,51 +110,25 @@ class Graph:
             node_ids: Name of each node, all different.
             merge: Weight of a repeated link, in either direction: the ``"mean"``, ``"sum"``,
                 ``"max"`` or ``"first"`` of its weights.
-            directed: Treatment of edges in one direction while others are in both:
-                ``"symmetrize"`` makes links of them and counts them, ``"error"`` refuses them.
+            directed: ``"keep"`` makes a directed graph, with links from the first row of
+                ``edges`` to the second. Otherwise edges in one direction while others are in both
+                become links and are counted (``"symmetrize"``), or are refused (``"error"``).
             ordered: Whether the source of the edges is directed, so that ``directed`` applies
                 even if all edges are in one direction.
+            sides: Sides of the nodes: ``"columns"``, the rows of ``edges``, of which a name in
+                both is two nodes; one of two labels for each node, or booleans, True for the
+                second side, also as a series; ``"none"``. ``"auto"`` detects and announces two
+                sides: see :func:`vgae.graphs.sides.detected`.
+            side_names: Names of the two sides.
             name: Name of the graph in messages.
 
         Raises:
-            DataError: If shapes, dtypes or ranges do not fit, or features are not finite.
+            DataError: If shapes, dtypes or ranges do not fit, features are not finite, or links
+                do not go from side to side.
+            UsageError: ``SIDES`` if a graph should be directed and two-sided.
         """
-        if is_frame(edges):
-            raise DataError("EDGE_INDEX_SHAPE", "edges is a data frame: use Graph.from_pandas.")
-        edges = edge_array(edges)
-        if is_frame(x) or is_series(y):
-            from vgae.graphs.aligning import align
-
-            given: Any = {"num_nodes": num_nodes, "x": x, "y": y, "node_ids": node_ids}
-            given |= {"feature_names": feature_names, "label_names": label_names}
-            options: Any = {"merge": merge, "directed": directed, "ordered": ordered, "name": name}
-            return cls.from_edges(**align(edges, **given), edge_weight=edge_weight, **options)
-        num_nodes = None if num_nodes is None else operator.index(num_nodes)
-        if num_nodes is None and x is None and node_ids is None:
-            names, inverse = np.unique(edges, return_inverse=True)
-            edges, num_nodes = inverse.reshape(edges.shape), len(names)
-            if not np.array_equal(names, np.arange(num_nodes)):
-                node_ids = names.tolist()
-        features = None if x is None else feature_tensor(x)
-        if num_nodes is None:
-            num_nodes = len(node_ids) if features is None else features.shape[0]  # pyright: ignore
-        grid = DirectedGrid(num_nodes) if directed == "keep" else Grid(num_nodes)
-        links = canonical_links(
-            edges, grid, edge_weight, merge=merge, directed=directed, ordered=ordered
-        )
-        graph = cls(
-            links=links.links,
-            num_nodes=num_nodes,
-            link_weight=links.weight,
-            x=features,
-            feature_names=tuple(str(name) for name in feature_names),
-            y=None if y is None else label_tensor(y, "y", None, "node"),
-            label_names=tuple(str(label) for label in label_names),
-            node_ids=None if node_ids is None else node_names(node_ids, num_nodes),
-            name=name,
-            notes=MappingProxyType(links.notes),
-            directed=grid.directed,
-        )
+        given = (edges, edge_weight, num_nodes, x, feature_names, y, label_names, node_ids)
+        graph = cls(**fields_of(Given(*given, merge, directed, ordered, sides, side_names, name)))
         check_lengths(graph)
         return graph
 
@@ -200,20 +168,14 @@ class Graph:
             **options: ``id_column``, the column of ``nodes`` with the names;
                 ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
                 that have no row, by default ``"refuse"``; ``drop_zero``, to leave out edges of
-                weight 0; ``two_sided``, to make two nodes of a name in both columns; ``name``,
+                weight 0; ``sides`` as for :meth:`from_edges`, or a column of ``nodes``; ``"auto"``
+                also takes columns such as ``user_id`` and ``item_id`` for two sides; ``name``,
                 ``merge`` and ``directed`` as for :meth:`from_edges`.
 
         Raises:
             DataError: If columns are missing, or names missing, repeated or floats; if a node has
                 no row; with all columns that are no features; or as :meth:`from_edges`.
             UsageError: If an option is invalid, or a frame is lazy.
-
-        Example:
-            >>> import pandas as pd
-            >>> edges = pd.DataFrame({"source": ["Ann", "Bob"], "target": ["Bob", "Cid"]})
-            >>> nodes = pd.DataFrame({"age": [30, 40, 50]}, index=["Cid", "Bob", "Ann"])
-            >>> Graph.from_pandas(edges, nodes).node_ids
-            ('Cid', 'Bob', 'Ann')
         """
         from vgae.graphs.frames import from_frames
 
@@ -228,12 +190,13 @@ class Graph:
         x: Any = None,
         y: Any = None,
         weight: str = "weight",
+        sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
     ) -> "Graph":
         """Make a graph from a networkx graph of any kind.
 
-        Directed edges become links; parallel edges are merged.
+        Directed edges become links unless ``directed="keep"``; parallel edges are merged.
 
         Args:
             graph: networkx graph whose nodes are strings or integers.
@@ -243,14 +206,19 @@ class Graph:
             y: Name of the node attribute with the label, an integer or string, -1 where it is
                 missing; or the labels as ``x``.
             weight: Name of the edge attribute with the weight; an edge without it has weight 1.
+            sides: Name of the node attribute with the side; or as for :meth:`from_edges`, where
+                ``"auto"`` takes the attribute ``bipartite`` if every node has it.
             merge: As for :meth:`from_edges`.
             directed: As for :meth:`from_edges`.
 
         Raises:
-            DataError: If a node lacks a feature, or all lack an attribute, or
-                :meth:`from_edges` refuses the input.
+            DataError: If a node lacks a feature, or all lack an attribute; ``DIRECTED`` if the
+                direction of an undirected graph should be kept; or as :meth:`from_edges`.
         """
-        return cls.from_edges(**from_networkx(graph, x, y, weight), merge=merge, directed=directed)
+        if directed == "keep" and not graph.is_directed():
+            interop.refuse_undirected("the graph", "pass graph.to_directed() for both directions")
+        parts = interop.from_networkx(graph, x, y, weight, sides)
+        return cls.from_edges(**parts, merge=merge, directed=directed)
 
     @classmethod
     def from_scipy(
@@ -259,57 +227,78 @@ class Graph:
         *,
         x: Any = None,
         y: Any = None,
+        sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
         name: str = "graph",
     ) -> "Graph":
-        """Make a graph from the non-zero entries of a square matrix; their values are weights.
+        """Make a graph from the non-zero entries of a matrix; their values are weights.
 
         Args:
             adj: Sparse matrix of scipy, dense array, or data frame whose rows and columns have
-                the names of the nodes, shape ``(N, N)``. Booleans, and values that are all 1, make
-                an unweighted graph.
+                the names of the nodes, shape ``(N, N)``, with sources as rows. Of another shape,
+                or with ``sides="columns"``, the rows are the nodes of the first side and the
+                columns those of the second. Booleans, and values that are all 1, make an
+                unweighted graph.
             x: Features as for :meth:`from_edges`; the rows of a frame name the nodes of a matrix.
-            y: Labels as for :meth:`from_edges`.
-            merge: See :meth:`from_edges`.
-            directed: See :meth:`from_edges`.
-            name: Name of the graph in messages.
+            y: Labels; this and what follows as for :meth:`from_edges`.
+            sides: Sides of the nodes.
+            merge: Weight of a repeated link.
+            directed: Treatment of directions.
+            name: Name of the graph.
         """
-        parts = from_scipy(adj, x)
+        parts = interop.from_scipy(adj, x, sides)
         return cls.from_edges(**parts, x=x, y=y, merge=merge, directed=directed, name=name)
 
     @classmethod
     def from_pyg(
         cls,
-        data: "Data",
+        data: "Data | HeteroData",
         *,
+        sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
         name: str = "graph",
     ) -> "Graph":
         """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
-        Directed edges become links; ``y`` is left out unless it has an integer per node. What
-        else is left out is logged. For ``merge`` and ``directed`` see :meth:`from_edges`.
+        Directed edges become links unless ``directed="keep"``; ``y`` is left out unless it has an
+        integer per node. What else is left out is logged. For the arguments see
+        :meth:`from_edges`. A ``HeteroData`` of two node types and one relation between them (its
+        transpose aside), and a ``Data`` with ``x_s`` and ``x_t``, make a two-sided graph.
         """
-        return cls.from_edges(**from_pyg(data), merge=merge, directed=directed, name=name)
+        parts = {"sides": sides} | interop.from_pyg(data)
+        return cls.from_edges(**parts, merge=merge, directed=directed, name=name)
 
     def to_networkx(self, *, features: bool = False) -> "nx.Graph":
-        """Return a ``networkx.Graph`` with the names of the nodes, labels ``y`` and ``weight``.
+        """Return a networkx graph with the names of the nodes, labels ``y`` and ``weight``.
+
+        It is a ``DiGraph`` if directed; nodes of two sides have ``bipartite``, 0 or 1.
 
         Args:
             features: Whether nodes get their features: an attribute for each of
                 ``feature_names``, or without names one list ``x``.
         """
-        return to_networkx(self, features=features)
+        return interop.to_networkx(self, features=features)
 
-    def to_scipy(self) -> sp.csr_array:
-        """Return the symmetric adjacency, ones or weights, float32, shape ``(N, N)``."""
-        return to_scipy(self)
+    def to_scipy(self, *, biadjacency: bool = False) -> sp.csr_array:
+        """Return the adjacency, ones or weights, float32, shape ``(N, N)``.
+
+        It is symmetric unless the graph is directed. With ``biadjacency`` it has the nodes of the
+        first side as rows and those of the second as columns, in the order of the nodes.
+        """
+        return interop.to_scipy(self, biadjacency=biadjacency)
 
     def to_pyg(self) -> "Data":
-        """Return a PyG ``Data``: dense ``x``, ``edge_index`` both ways, ``edge_weight``, ``y``."""
-        return to_pyg(self)
+        """Return a PyG ``Data``: dense ``x``, :attr:`edge_index`, ``edge_weight``, ``y``."""
+        return interop.to_pyg(self)
+
+    def to_hetero(self) -> "HeteroData":
+        """Return a two-sided graph as a PyG ``HeteroData`` with the sides as node types.
+
+        The relation ``to`` goes from the first side to the second, ``rev_to`` back.
+        """
+        return to_hetero(self)
 
     @property
     def num_links(self) -> int:
@@ -387,17 +376,8 @@ class Graph:
         return graph_digest(self.link_fingerprint, self.link_weight, self.x)
 
     def summary(self) -> dict[str, Any]:
-        """Return name, counts and notes as plain values."""
-        return {
-            "name": self.name,
-            "num_nodes": self.num_nodes,
-            "num_links": self.num_links,
-            "num_features": self.num_features,
-            "weighted": self.link_weight is not None,
-            "num_isolated": self.num_isolated,
-            "num_components": self.num_components,
-            "notes": dict(self.notes),
-        }
+        """Return name, kind, counts and notes as plain values."""
+        return interop.summary(self)
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
@@ -416,5 +396,4 @@ class Graph:
         return {**self.__dict__, "notes": dict(self.notes)}
 
     def __repr__(self) -> str:
-        counts = f"{self.num_nodes} nodes, {self.num_links} links, {self.num_features} features"
-        return f"Graph({self.name!r}, {counts})"
+        return interop.described(self)

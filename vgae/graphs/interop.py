@@ -2,28 +2,31 @@
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError, LeakageError, did_you_mean
+from vgae.errors import DataError, LeakageError, UsageError, did_you_mean
 from vgae.graphs.arrays import checked_csr, dense_array
 from vgae.graphs.frame_kinds import is_frame
-from vgae.graphs.values import checked_names, coded_labels, listed
+from vgae.graphs.hetero import from_hetero, from_two_sided_data, is_two_sided_data
+from vgae.graphs.values import coded_labels, listed
 
 if TYPE_CHECKING:
     import networkx as nx
-    from torch_geometric.data import Data
+    from torch_geometric.data import Data, HeteroData
 
 log = logging.getLogger(__name__)
 
 Parts = dict[str, Any]  # keyword arguments of Graph.from_edges
 
+SIDES_OF_MATRIX = ("row", "column")
 
-def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str) -> Parts:
+
+def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str, sides: Any) -> Parts:
     """Return the parts of a networkx graph; see :meth:`vgae.Graph.from_networkx`."""
     ids = list(graph.nodes)
     position = {node: i for i, node in enumerate(ids)}
@@ -41,6 +44,7 @@ def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str) -> Parts:
         parts["y"], parts["label_names"] = coded_labels(values)
     return {
         **parts,
+        "sides": _node_sides(graph, sides),
         "edges": edges.reshape(-1, 2).T,
         "edge_weight": weights or None,
         "num_nodes": len(ids),
@@ -50,19 +54,55 @@ def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str) -> Parts:
     }
 
 
-def from_scipy(adj: Any, x: Any = None) -> Parts:
-    """Return the parts of an adjacency; see :meth:`vgae.Graph.from_scipy`."""
+def refuse_undirected(what: str, cure: str) -> NoReturn:
+    """Raise ``DataError``: the links of an undirected graph have no direction to keep."""
+    raise DataError(
+        "DIRECTED",
+        f"{what} is undirected, so that directed='keep' (--directed keep) has no direction to"
+        f" keep; leave that out, or {cure}.",
+    )
+
+
+def _node_sides(graph: "nx.Graph", sides: Any) -> Any:
+    """Return a label for each node by the attribute that has the sides, else ``sides``."""
+    if not isinstance(sides, str) or sides in ("columns", "none"):
+        return sides
+    name = "bipartite" if sides == "auto" else sides
+    values = [attributes.get(name) for attributes in graph.nodes.values()]
+    if sides == "auto":
+        usable = None not in values and len({*map(str, values)}) == 2
+        if usable:
+            log.info("two sides by the attribute 'bipartite' of the nodes")
+        return values if usable else sides
+    _check_attribute(name, _attributes(graph), "node")
+    if None in values:
+        raise DataError(
+            "SIDES",
+            f"{values.count(None)} of {len(values)} nodes have no attribute {name!r:.60}, which"
+            " has the sides; add it.",
+        )
+    return values
+
+
+def from_scipy(adj: Any, x: Any = None, sides: Any = "none") -> Parts:
+    """Return the parts of an adjacency or biadjacency; see :meth:`vgae.Graph.from_scipy`."""
     names: Any = None
+    wanted = sides if isinstance(sides, str) else "none"
     if is_frame(adj):
-        adj, names = _adjacency(adj)
+        from vgae.graphs.frame_matrices import matrix_in_frame
+
+        adj, names = matrix_in_frame(adj, wanted)
     if not sp.issparse(adj):
         adj = dense_array(adj, "adj", "NOT_SQUARE")
-    if adj.ndim != 2 or adj.shape[0] != adj.shape[1]:
+    is_square = adj.ndim == 2 and adj.shape[0] == adj.shape[1]
+    if adj.ndim != 2 or not (is_square or (wanted != "none" and _has_entries(adj))):
         raise DataError("NOT_SQUARE", f"adj must have shape (N, N), got {adj.shape}.")
     if adj.dtype.kind not in "biuf":
         raise DataError("ADJ_DTYPE", f"adj must hold real numbers, got dtype {adj.dtype}.")
     coo = checked_csr(adj).tocoo()
     edges = np.stack([coo.row, coo.col]).astype(np.int64)
+    if wanted == "columns" or not is_square:
+        return _biadjacency(coo, edges, names, announce=wanted == "auto")
     num_nodes = adj.shape[0]
     if names is None and is_frame(x) and (rows := _row_names(x)) is not None:
         # The rows of the adjacency have no names of their own.
@@ -76,6 +116,38 @@ def from_scipy(adj: Any, x: Any = None) -> Parts:
         "num_nodes": num_nodes,
         "node_ids": names,
         "ordered": True,
+        "sides": sides,
+    }
+
+
+def _has_entries(adj: Any) -> bool:
+    return bool(adj.nnz if sp.issparse(adj) else adj.size)
+
+
+def _biadjacency(coo: Any, edges: np.ndarray, names: Any, *, announce: bool) -> Parts:
+    """Return the parts of a matrix whose rows are the first side and columns the second."""
+    rows, columns = coo.shape
+    if announce:
+        log.warning(
+            "a matrix of shape (%d, %d): its rows and columns are two sides, links go across"
+            " alone; sides='none' (--sides none) refuses it",
+            *coo.shape,
+        )
+    if names is not None:
+        first, second = names
+        if {*map(str, first)} & {*map(str, second)}:
+            first = [f"{SIDES_OF_MATRIX[0]}:{name}" for name in first]
+            second = [f"{SIDES_OF_MATRIX[1]}:{name}" for name in second]
+        names = [*first, *second]
+        if len({*map(type, names)}) > 1:
+            names = list(map(str, names))
+    return {
+        "edges": edges + np.array([[0], [rows]]),
+        "edge_weight": coo.data,
+        "num_nodes": rows + columns,
+        "node_ids": names,
+        "sides": np.arange(rows + columns) >= rows,
+        "side_names": SIDES_OF_MATRIX,
     }
 
 
@@ -86,10 +158,15 @@ def _row_names(x: Any) -> list[Any] | None:
     return node_table(x, "x").names
 
 
-def from_pyg(data: "Data") -> Parts:
-    """Return the parts of a PyG ``Data``; see :meth:`vgae.Graph.from_pyg`."""
+def from_pyg(data: "Data | HeteroData") -> Parts:
+    """Return the parts of a graph of PyG; see :meth:`vgae.Graph.from_pyg`."""
+    if hasattr(data, "node_types"):
+        return from_hetero(cast("HeteroData", data))
+    data = cast("Data", data)
     if data.edge_index is None:
         raise DataError("NO_EDGES", "data.edge_index is missing; the links come from it.")
+    if is_two_sided_data(data):
+        return from_two_sided_data(data)
     y = data.y if isinstance(data.y, Tensor) else None
     if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
         y = None
@@ -162,8 +239,45 @@ def check_undirected(train: "Data", held_out: Iterable[Tensor]) -> None:
         )
 
 
-def to_scipy(graph: Any) -> sp.csr_array:
+def summary(graph: Any) -> dict[str, Any]:
+    """Return :meth:`vgae.Graph.summary`."""
+    kind: dict[str, Any] = {"directed": True} if graph.directed else {}
+    if graph.sides is not None:
+        kind["sides"] = [len(graph.grid.rows), len(graph.grid.columns)]
+        kind["side_names"] = list(graph.side_names)
+    return {
+        "name": graph.name,
+        **kind,
+        "num_nodes": graph.num_nodes,
+        "num_links": graph.num_links,
+        "num_features": graph.num_features,
+        "weighted": graph.link_weight is not None,
+        "num_isolated": graph.num_isolated,
+        "num_components": graph.num_components,
+        "notes": dict(graph.notes),
+    }
+
+
+def described(graph: Any) -> str:
+    """Return a :class:`vgae.Graph` in one line."""
+    counts = f"{graph.num_nodes} nodes, {graph.num_links} links, {graph.num_features} features"
+    kind = ", directed" if graph.directed else ""
+    if graph.sides is not None:
+        kind = f", two sides of {len(graph.grid.rows)} and {len(graph.grid.columns)}"
+    return f"Graph({graph.name!r}, {counts}{kind})"
+
+
+def to_scipy(graph: Any, *, biadjacency: bool) -> sp.csr_array:
     """Return a :class:`vgae.Graph` as a matrix; see :meth:`vgae.Graph.to_scipy`."""
+    if biadjacency:
+        if graph.sides is None:
+            raise UsageError(
+                "SIDES", f"{graph!r} has no sides, which a biadjacency needs; use to_scipy()."
+            )
+        grid, weight = graph.grid, graph.link_weight
+        values = np.ones(graph.num_links, np.float32) if weight is None else weight.numpy()
+        places, shape = grid.places[graph.links].numpy(), (len(grid.rows), len(grid.columns))
+        return sp.coo_array((values, tuple(places)), shape=shape).tocsr()
     pairs, weight = graph.edge_index.numpy(), graph.edge_weight
     values = np.ones(pairs.shape[1], np.float32) if weight is None else weight.numpy()
     return sp.coo_array((values, tuple(pairs)), shape=(graph.num_nodes,) * 2).tocsr()
@@ -174,9 +288,11 @@ def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":
     import networkx as nx
 
     ids = graph.ids
-    result = nx.Graph(name=graph.name)
+    result = nx.DiGraph(name=graph.name) if graph.directed else nx.Graph(name=graph.name)
     result.add_nodes_from(ids)
     columns = {} if graph.y is None else {"y": graph.y.tolist()}
+    if graph.sides is not None:
+        columns["bipartite"] = graph.sides.long().tolist()
     if features and graph.x is not None:
         x = graph.dense_x
         names = graph.feature_names
@@ -198,42 +314,6 @@ def to_pyg(graph: Any) -> "Data":
     weight = {} if graph.edge_weight is None else {"edge_weight": graph.edge_weight}
     parts = {"edge_index": graph.edge_index, "y": graph.y, "num_nodes": graph.num_nodes}
     return Data(x=graph.dense_x, **parts, **weight)
-
-
-def _adjacency(frame: Any) -> tuple[np.ndarray, list[Any] | None]:
-    """Return a square frame as an array, and the names of its nodes, if it has any.
-
-    Raises:
-        DataError: ``NOT_SQUARE``; ``NODE_ID`` if rows and columns have different names;
-            ``ADJ_DTYPE`` if a column has no numbers.
-    """
-    from vgae.graphs.frame_columns import frame_of, index_names, numbers_of
-
-    found = frame_of(frame, "adj")
-    given = list(frame.columns) if hasattr(frame, "index") else found.columns
-    rows = index_names(frame, "adj")
-    if rows is None and len(found.columns) == len(found) + 1:
-        # A first column of names, as frames without an index have it.
-        rows = checked_names(found[:, 0].to_list(), "the first column of adj")
-        found, given = found[:, 1:], given[1:]
-    if len(found.columns) != len(found):
-        shape = (len(found), len(found.columns))
-        raise DataError("NOT_SQUARE", f"adj must have shape (N, N), got {shape}.")
-    names = list(range(len(given))) if rows is None else rows
-    texts, columns = list(map(str, names)), found.columns
-    if rows is None and not hasattr(frame, "index"):
-        rows, texts = columns, columns
-    if set(texts) != set(columns) or len(set(texts)) != len(texts):
-        raise DataError(
-            "NODE_ID",
-            f"the rows and columns of adj must have the same names, each once, got rows"
-            f" {listed(names[:3])} and columns {listed(given[:3])}; for names in the order of the"
-            " rows, set adj.columns = adj.index.",
-        )
-    values = [numbers_of(found[name]) for name in texts]
-    if bad := [name for name, column in zip(texts, values, strict=True) if column is None]:
-        raise DataError("ADJ_DTYPE", f"adj must hold real numbers, unlike columns {listed(bad)}.")
-    return np.stack(values, axis=1), rows  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def _attribute_names(x: Any) -> list[str]:

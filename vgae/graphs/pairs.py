@@ -1,13 +1,16 @@
 """Pairs of nodes from users, in one form: int64, ``(2, P)``, ordered as the grid stores them."""
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError
+from vgae.errors import ArtifactError, DataError
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.grid import Grid
 
@@ -147,6 +150,17 @@ def pair_codes(pairs: Tensor, num_nodes: int) -> np.ndarray:
     """Return one number per ordered pair, int64, shape ``(P,)``."""
     u, v = pairs.numpy()
     return u * num_nodes + v
+
+
+@contextmanager
+def reading_split(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise ``SPLIT_CORRUPT`` for what the content of a file of another kind raises."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+        what = f"{path} is not a readable link split: {reason}."
+        raise ArtifactError("SPLIT_CORRUPT", what) from None
 
 
 def _shape(array: np.ndarray, given: Any) -> str:

@@ -4,6 +4,7 @@ import logging
 import operator
 import os
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.errors import ArtifactError, DataError, LeakageError, UsageError, check_choice
+from vgae.errors import DataError, LeakageError, UsageError, check_choice
 from vgae.graphs.arrays import sha256
 from vgae.graphs.audit import Check, checks_of
 from vgae.graphs.canonical import link_positions
@@ -29,6 +30,7 @@ from vgae.graphs.pairs import (
     given_links,
     given_part,
     pair_codes,
+    reading_split,
 )
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.streams import stream
@@ -90,10 +92,7 @@ class LinkSplit:
 
     @cached_property
     def train_digest(self) -> str:
-        """SHA-256 of the number of nodes, the kind of graph and the training links, hexadecimal.
-
-        Models store it, so that they are not evaluated on links that they have seen.
-        """
+        """SHA-256 of nodes, kind of graph and training links in hexadecimal; models store it."""
         return self.grid.digest(self.train)
 
     @cached_property
@@ -293,7 +292,11 @@ class LinkSplit:
         return train, val, test
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the split as npz, atomically; :meth:`load` reads it back exactly."""
+        """Write :meth:`arrays` as npz, atomically; :meth:`load` reads them back exactly."""
+        write_arrays(path, self.arrays())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of the file of :meth:`save`, by name."""
         head = {name: getattr(self, name) for name in ("num_nodes", "seed", "fingerprint")}
         own = {"val_per_link": self.val.per_link, "test_per_link": self.test.per_link}
         # Without non-links of each link, earlier versions read the file as well.
@@ -304,7 +307,7 @@ class LinkSplit:
         else:
             content = {"format": _FORMAT, **head}
         content |= {k: v.numpy() for k, v in self._parts().items()}
-        write_arrays(path, {name: np.asarray(value) for name, value in content.items()})
+        return {name: np.asarray(value) for name, value in content.items()}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LinkSplit":
@@ -313,26 +316,24 @@ class LinkSplit:
         Raises:
             ArtifactError: If the file is missing, damaged or of another kind.
         """
-        try:
-            content = read_arrays(path)
-            known = (_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID)
-            if (found := str(content["format"])) not in known:
-                raise ValueError(f"format is {found}, expected {' or '.join(known)}")
-            num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
-            fingerprint = str(content["fingerprint"])
-            parts: list[Any] = [content[name] for name in _PARTS]
-            own = [0, 0]
-            if found != _FORMAT:
-                own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
-            val = LabelledPairs(parts[1], parts[2], own[0])
-            test = LabelledPairs(parts[3], parts[4], own[1])
-            grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
-            check_choice("task", task, Task)
-            return cls(num_nodes, parts[0], val, test, fingerprint, seed, grid, cast(Task, task))
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
-            what = f"{path} is not a readable link split: {reason}."
-            raise ArtifactError("SPLIT_CORRUPT", what) from None
+        with reading_split(path):
+            return cls.from_arrays(read_arrays(path))
+
+    @classmethod
+    def from_arrays(cls, content: Mapping[str, Any]) -> "LinkSplit":
+        """Make a split from :meth:`arrays`; within :func:`reading_split`."""
+        known = (_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID)
+        if (found := str(content["format"])) not in known:
+            raise ValueError(f"format is {found}, expected {' or '.join(known)}")
+        num_nodes, seed = (operator.index(content[name]) for name in ("num_nodes", "seed"))
+        parts, own = [content[name] for name in _PARTS], [0, 0]
+        if found != _FORMAT:
+            own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
+        held = [LabelledPairs(*parts[k : k + 2], per) for k, per in zip((1, 3), own, strict=True)]
+        grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
+        check_choice("task", task, Task)
+        made_from = str(content["fingerprint"])
+        return cls(num_nodes, parts[0], *held, made_from, seed, grid, cast(Task, task))
 
     def _parts(self) -> dict[str, Tensor]:
         values = (self.train, self.val.pos, self.val.neg, self.test.pos, self.test.neg)
@@ -349,8 +350,9 @@ class LinkSplit:
 def check_kinds(graph: Any, split: Any) -> None:
     """Raise ``UsageError`` unless the arguments of these names are what they should be."""
     if not isinstance(graph, Graph):
-        hint = "the graph comes before the split, and vgae.Graph.from_pyg(data) makes one"
-        kind = type(graph).__name__
+        kind, hint = type(graph).__name__, "vgae.Graph.from_pyg(data) makes one, before the split"
+        if hasattr(graph, "relations"):
+            hint = "take one relation, graph.relations[name], or all, graph.untyped()"
         raise UsageError("ARGUMENTS", f"graph must be a vgae.Graph, got {kind}; {hint}.")
     if not isinstance(split, LinkSplit):
         hint = "vgae.split_links(graph) makes one"
@@ -370,7 +372,8 @@ def split_links(
 
     Both directions of a held-out link leave the training graph, also where they are two links of a
     directed graph. Non-links are pairs that may be links (:attr:`Graph.grid`), links of
-    no part, each in one part. The result depends on graph and seed alone.
+    no part, each in one part. The result depends on graph and seed alone. Each relation of a
+    typed graph is split; see :func:`vgae.graphs.typed_split.split_relations`.
 
     Source: Kipf & Welling (2016), section 2 (5 % validation, 10 % test).
 
@@ -388,6 +391,9 @@ def split_links(
         UsageError: If the fractions are out of range, or an undirected graph has another task.
         DataError: If there are too few links for a part, or too few non-links.
     """
+    if hasattr(graph, "relations"):
+        divide = pkgutil.resolve_name("vgae.graphs.typed_split:split_relations")
+        return divide(graph, val=val, test=test, seed=seed, task=task)
     parts = draw_parts(graph, val, test, task, stream(seed, "split"))
     named = parts._asdict() | {"fingerprint": graph.link_fingerprint, "seed": seed}
     return LinkSplit(graph.num_nodes, **named, grid=graph.grid, task=task)

@@ -12,48 +12,15 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError, did_you_mean
 from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor, sha256
-from vgae.graphs.canonical import (
-    NodeId,
-    canonical_links,
-    check_lengths,
-    check_range,
-    edge_array,
-    node_names,
-)
+from vgae.graphs.canonical import NodeId, check_lengths, node_names
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.graph import Graph
-from vgae.graphs.grid import DirectedGrid, Grid, SubsetGrid, TwoSidedGrid
+from vgae.graphs.relations import Relation, distinct_relations, relation_of
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
     from vgae.graphs.frames import FrameOptions
-
-
-@dataclass(frozen=True, eq=False)
-class Relation(Graph):
-    """Links of one relation: a graph on all nodes of a :class:`TypedGraph`, without features.
-
-    Attributes:
-        members: Whether each node may have links of the relation, bool, shape ``(N,)``; ``None``
-            if all nodes may. With ``sides``, members are linked across only.
-    """
-
-    members: Tensor | None = None
-
-    @cached_property
-    def grid(self) -> Grid:
-        """The pairs that may be links."""
-        if self.members is None:
-            return super().grid
-        num_members = int(self.members.sum())
-        inner = DirectedGrid(num_members) if self.directed else Grid(num_members)
-        if self.sides is not None:
-            inner = TwoSidedGrid(self.sides[self.members])
-        return SubsetGrid(self.members, inner)
-
-    def __repr__(self) -> str:
-        return f"Relation({self.name!r}, {self.num_links} links)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,8 +192,6 @@ class TypedGraph:
         Raises:
             DataError: If a part does not fit; ``RELATION`` without relations.
         """
-        from vgae.graphs.typed_sources import distinct_relations
-
         if not edges:
             raise DataError("RELATION", "there are no relations; a typed graph has at least one.")
         num_nodes = len(node_type)
@@ -238,7 +203,7 @@ class TypedGraph:
         relations = {}
         for relation, given in edges.items():
             how = directed if isinstance(directed, str) else directed[relation]
-            known = _relation(*given, types, tuple(node_type_names), directed=how, **options)
+            known = relation_of(*given, types, tuple(node_type_names), directed=how, **options)
             relations[relation] = replace(known, node_ids=ids, name=f"{name}, {relation}")
         kept, merged = distinct_relations(relations)
         graph = cls(
@@ -257,11 +222,11 @@ class TypedGraph:
         return graph
 
     def to_pyg(self) -> "HeteroData":
-        """Return a PyG ``HeteroData``: for each type its rows of ``x`` and ``y``, for each relation
-        the links in one direction, without reverse edge types.
+        """Return a PyG ``HeteroData`` with the links of each relation in one direction.
 
-        Columns of ``x`` that are zero for a whole type are left out of its rows. A relation of
-        several types at one end becomes an edge type for each pair of types.
+        There are no reverse edge types. Columns of ``x`` that are zero for a whole type are left
+        out of its rows. A relation of several types at one end becomes an edge type for each pair
+        of types.
         """
         from vgae.graphs.typed_sources import to_pyg
 
@@ -343,6 +308,7 @@ class TypedGraph:
         """Return the links of all relations as one graph, which does not distinguish them."""
         links = torch.cat([r.links for r in self.relations.values()], dim=1)
         given: Any = {"node_ids": self.node_ids, "num_nodes": self.num_nodes, "name": self.name}
+        given["sides"] = "none"
         return replace(Graph.from_edges(links, **given), x=self.x, y=self.y)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -356,59 +322,3 @@ class TypedGraph:
             f" type{'s' * (types > 1)}, {self.num_links} links of {len(self.relations)}"
             f" relation{'s' * (len(self.relations) > 1)}, {self.num_features} features)"
         )
-
-
-def _relation(
-    edges: Any,
-    weight: Any,
-    node_type: Tensor,
-    names: tuple[str, ...],
-    *,
-    merge: Merge,
-    directed: Directed,
-    ordered: bool,
-) -> Relation:
-    """Return the links of a relation; its grid follows from the types of the ends."""
-    pairs = edge_array(edges)
-    check_range(pairs, len(node_type))
-    first, second = _end_types(pairs, node_type.numpy())
-    members = torch.isin(node_type, torch.tensor([*first, *second], dtype=torch.int64))
-    sides = None
-    if first.isdisjoint(second):
-        sides = torch.isin(node_type, torch.tensor([*second], dtype=torch.int64))
-    every = bool(members.all())
-    shell = Relation(
-        links=torch.empty(2, 0, dtype=torch.int64),
-        num_nodes=len(node_type),
-        directed=directed == "keep" and sides is None,
-        sides=sides,
-        side_names=() if sides is None else (_joined(first, names), _joined(second, names)),
-        members=None if every else members,
-    )
-    how = "symmetrize" if sides is not None else directed
-    given: Any = {"merge": merge, "directed": how, "ordered": ordered and sides is None}
-    links = canonical_links(pairs, shell.grid, weight, **given)
-    return replace(
-        shell,
-        links=links.links,
-        link_weight=links.weight,
-        notes=MappingProxyType(links.notes),
-    )
-
-
-def _end_types(edges: np.ndarray, node_type: np.ndarray) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the types of the sources and of the targets; both are the same unless disjoint."""
-    if edges.size == 0:
-        every = frozenset(np.unique(node_type).tolist())
-        return every, every
-    source, target = node_type[edges]
-    pairs = np.unique(np.stack([source, target]), axis=1).T.tolist()
-    first, second = frozenset(a for a, _ in pairs), frozenset(b for _, b in pairs)
-    # Edges of both directions between two types have two sides, too.
-    if len(first | second) == 2 and all(a != b for a, b in pairs):
-        return frozenset(pairs[0][:1]), frozenset(pairs[0][1:])
-    return (first, second) if first.isdisjoint(second) else (first | second,) * 2
-
-
-def _joined(types: frozenset[int], names: tuple[str, ...]) -> str:
-    return " or ".join(names[number] for number in sorted(types))

@@ -10,16 +10,15 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError, printable
-from vgae.graphs.arrays import block_features
-from vgae.graphs.canonical import NodeId
+from vgae.graphs.arrays import FeatureBlock, block_features
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
-from vgae.graphs.values import is_missing, listed
+from vgae.graphs.values import is_missing
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
-    from vgae.graphs.typed import Relation, TypedGraph
+    from vgae.graphs.typed import TypedGraph
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ def of_frames(
     if options.get("drop_zero"):
         rule = "drop_zero is not for typed graphs"
         raise UsageError("OPTION", f"{rule}; leave the edges of weight 0 out beforehand.")
-    ends = tuple(columns[name] for name in ("source", "target", "weight"))
+    ends = columns["source"], columns["target"], columns["weight"]
     frame = edge_frame(edges, [name for name in (*ends, relation) if name is not None])
     if relation in ends:
         raise UsageError("RELATION", f"relation={relation!r:.60} is another column already.")
@@ -163,8 +162,10 @@ def _typed(
             f"{where} has {len(names):,} different names, such as {names[0]!r:.60}, and at most"
             f" {MOST_RELATIONS:,} relations are possible; name the column of the relations.",
         )
+    for name in ("sides", "side_names"):  # the types of nodes are found below
+        parts.pop(name, None)
     edges, weight = np.asarray(parts.pop("edges")), parts.pop("edge_weight", None)
-    num_nodes, ids = parts.pop("num_nodes"), parts["node_ids"]
+    num_nodes = parts.pop("num_nodes")
     masks = {name: code == k for k, name in enumerate(names)}
     if types is not None:
         if len(types) != num_nodes:
@@ -172,12 +173,12 @@ def _typed(
             raise DataError("NODE_TYPE", f"{rule}; {num_nodes - len(types):,} have none.")
         number, type_names = _coded_types(types, num_nodes)
     elif detect:
-        number, type_names = _detected({n: edges[:, m] for n, m in masks.items()}, num_nodes, ids)
+        number, type_names = _detected({n: edges[:, m] for n, m in masks.items()}, num_nodes)
     else:
         number, type_names = np.zeros(num_nodes, np.int64), ("node",)
     weights: Any = None if weight is None else np.asarray(weight)
-    listed = {n: (edges[:, m], None if weights is None else weights[m]) for n, m in masks.items()}
-    return {**parts, "edges": listed, "node_type": number, "node_type_names": type_names}
+    found = {n: (edges[:, m], None if weights is None else weights[m]) for n, m in masks.items()}
+    return {**parts, "edges": found, "node_type": number, "node_type_names": type_names}
 
 
 def _coded(relation: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
@@ -189,7 +190,7 @@ def _coded(relation: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
 
 
 def _detected(
-    edges: Mapping[str, np.ndarray], num_nodes: int, ids: Sequence[NodeId] | None
+    edges: Mapping[str, np.ndarray], num_nodes: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Find types of nodes: ends of relations that share a node are of one type."""
     ends = [np.unique(side) for pairs in edges.values() for side in pairs]
@@ -207,15 +208,12 @@ def _detected(
     names = [label[int(np.flatnonzero(component == k)[0])] for k in range(count)]
     if (number == count).any():
         names.append("without links")
-    sizes = np.bincount(number)
+    sizes = zip(names, np.bincount(number), strict=True)
     log.warning(
         "%d types of nodes, as the ends of relations have no node in common: %s; links are"
         " predicted between them as the relations have them; node_type='none' makes one type, and"
         " node_type=COLUMN of nodes names the types",
-        *(
-            len(names),
-            ", ".join(f"{printable(n)} ({k:,})" for n, k in zip(names, sizes, strict=True)),
-        ),
+        *(len(names), ", ".join(f"{printable(name)} ({size:,})" for name, size in sizes)),
     )
     return number, tuple(names)
 
@@ -239,7 +237,7 @@ def of_pyg(data: "HeteroData") -> Parts:
         pairs = _within(store.edge_index, [sizes[edge_type[0]], sizes[edge_type[2]]], edge_type)
         shift = torch.tensor([[starts[edge_type[0]]], [starts[edge_type[2]]]])
         edges[relation] = (pairs + shift, store.get("edge_weight"))
-    x, columns = _hetero_features(data, names, sizes)
+    x, columns = _hetero_features(data, sizes, starts)
     y, left_out = _hetero_labels(data, sizes, starts)
     for store in (*data.node_stores, *data.edge_stores):
         left_out += [f"{key} of {store._key}" for key in store if key not in _TAKEN]
@@ -278,23 +276,14 @@ def _within(edge_index: Tensor, sizes: Sequence[int], edge_type: tuple[str, str,
 
 
 def _hetero_features(
-    data: "HeteroData", names: Sequence[str], sizes: Mapping[str, int]
+    data: "HeteroData", sizes: Mapping[str, int], starts: Mapping[str, int]
 ) -> tuple[Any, tuple[str, ...]]:
     """Return the features of all types in blocks, and the names of their columns."""
-    given = {name: data[name].get("x") for name in names}
+    given = {name: data[name].get("x") for name in sizes}
     if all(x is None for x in given.values()):
         return None, ()
-    for name, x in given.items():
-        if x is not None and len(x) != sizes[name]:
-            rule = f"data[{name!r:.60}].x must have a row for each of {sizes[name]} nodes"
-            raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(x)}.")
-    blocks = [(x, sizes[name]) for name, x in given.items()]
-    columns = [
-        f"{name}:{k}"
-        for name, x in given.items()
-        for k in range(sizes[name] if x is None else x.shape[1])
-    ]
-    return block_features([x for x, _ in blocks], [size for _, size in blocks]), tuple(columns)
+    nodes = {name: starts[name] + np.arange(size) for name, size in sizes.items()}
+    return block_features([FeatureBlock(name, nodes[name], x) for name, x in given.items()])
 
 
 def _hetero_labels(
@@ -346,43 +335,3 @@ def _middle(name: str, first: str, second: str) -> str:
     """Return the middle of an edge type from the name of its relation."""
     whole = name.startswith(f"{first}-") and name.endswith(f"-{second}")
     return name[len(first) + 1 : -len(second) - 1] if whole else name
-
-
-def link_codes(relation: "Graph") -> np.ndarray:
-    """Return a number for each link, the same for both directions, each once, ascending."""
-    low, high = relation.links.sort(dim=0).values
-    return np.unique((low * relation.num_nodes + high).numpy())
-
-
-def distinct_relations(
-    relations: "Mapping[str, Relation]",
-) -> tuple[dict[str, "Relation"], dict[str, str]]:
-    """Leave out relations whose links are those of another one, or their reverse, and log that.
-
-    Otherwise a held-out link of the one would be a training link of the other. ``rev_...`` are
-    left out first.
-
-    Returns:
-        The others in their order, and for each name left out that of the relation that stays.
-    """
-    kept: dict[bytes, str] = {}
-    merged: dict[str, str] = {}
-    for name in sorted(relations, key=lambda name: name.startswith("rev_")):
-        if relations[name].num_links == 0:
-            continue
-        first = kept.setdefault(link_codes(relations[name]).tobytes(), name)
-        if first == name:
-            continue
-        merged[name] = first
-        is_reverse = name.startswith("rev_") or relations[name].side_names != (
-            relations[first].side_names
-        )
-        log.log(
-            logging.INFO if is_reverse else logging.WARNING,
-            "relation %r has the links of %r%s: it is left out, as it would give away what is"
-            " held out",
-            *(name, first, ", reversed" if is_reverse else ""),
-        )
-    if not any(relation.num_links for relation in relations.values()):
-        raise DataError("NO_EDGES", f"the relations {listed(relations)} have no links.")
-    return {name: r for name, r in relations.items() if name not in merged}, merged

@@ -30,16 +30,16 @@ class Scores(Protocol):
     """A function that scores pairs block by block."""
 
     def __call__(self, nodes: Tensor, first: int) -> Tensor:
-        """Return finite, modifiable scores of nodes (B,) with nodes from ``first`` on."""
+        """Return finite, modifiable scores of nodes (B,) with candidates from ``first`` on."""
         ...
 
 
 class InnerProducts:
-    r"""Scores :math:`s_{uv} = a_u \cdot b_v`, the same for (u, v) and (v, u).
+    r"""Scores :math:`s_{uv} = a_u \cdot b_v` of nodes u with candidates v.
 
     Args:
         left: The vectors :math:`a_u`, shape ``(N, d)``.
-        right: The vectors :math:`b_v`, shape ``(N, d)``.
+        right: The vectors :math:`b_v` of the m candidates, shape ``(m, d)``; often m = N.
     """
 
     def __init__(self, left: Tensor, right: Tensor) -> None:
@@ -47,7 +47,7 @@ class InnerProducts:
         self._buffer = self.left.new_empty(0)
 
     def __call__(self, nodes: Tensor, first: int) -> Tensor:
-        """Return float64 scores, shape ``(B, N - first)``, valid until the next call."""
+        """Return float64 scores, shape ``(B, m - first)``, valid until the next call."""
         shape = len(nodes), len(self.right) - first
         size = math.prod(shape)
         if len(self._buffer) < size:
@@ -66,7 +66,7 @@ class Partners(NamedTuple):
     """The best partners of nodes, best first, equal scores by number.
 
     Attributes:
-        node: Numbers of the partners, shape ``(B, k)``.
+        node: Places of the partners among the candidates, shape ``(B, k)``.
         score: Scores, float32, shape ``(B, k)``; minus infinity where there are fewer than k.
     """
 
@@ -78,7 +78,7 @@ class Pairs(NamedTuple):
     """The best pairs of a graph, best first, equal scores by number.
 
     Attributes:
-        nodes: Pairs ``(u, v)`` with ``u < v``, shape ``(2, P)``.
+        nodes: Pairs, shape ``(2, P)``.
         score: Scores, float32, shape ``(P,)``.
     """
 
@@ -89,18 +89,19 @@ class Pairs(NamedTuple):
 def best_partners(
     scores: Scores, known: sp.csr_array, nodes: Tensor, k: int, show: Show = lambda _: None
 ) -> Partners:
-    """Find the k best partners of each node among those without a known link to it.
+    """Find the k best partners of each node among the candidates without a known link to it.
 
     Args:
         scores: Scores of all pairs.
-        known: Matrix that is non-zero where a pair is no candidate, shape ``(N, N)``.
+        known: Matrix that is non-zero where a pair is no link to propose, shape ``(N, m)``.
         nodes: Nodes that get partners, shape ``(B,)``, on the device of the scores.
-        k: Number of partners, at most N.
+        k: Number of partners, at most m.
         show: Called with the number of nodes done.
     """
     found = [Partners(nodes.new_empty(0, k), torch.empty(0, k, device=nodes.device))]
     done = 0
-    for chunk in nodes.split(max(1, _PARTNERS_BLOCK // (len(known.indptr) - 1))):
+    num_candidates: int = known.shape[1]  # pyright: ignore[reportOptionalSubscript]
+    for chunk in nodes.split(max(1, _PARTNERS_BLOCK // num_candidates)):
         block = scores(chunk, 0)
         rows, columns = _entries(known, chunk)
         block[rows, columns] = -torch.inf
@@ -126,9 +127,7 @@ def best_pairs(
         show: Called with the number of nodes done.
     """
     num_nodes = len(known.indptr) - 1
-    code = torch.empty(0, dtype=torch.int64, device=device)
-    score = torch.empty(0, device=device)
-    least, most = -math.inf, k + max(k, _PAIRS_BLOCK)
+    best = _Best(k, device)
     first = 0
     while first < num_nodes:  # each block of nodes is scored with itself and the nodes after it
         last = min(first + max(1, _PAIRS_BLOCK // (num_nodes - first)), num_nodes)
@@ -139,21 +138,79 @@ def best_pairs(
         rows, columns = _entries(known, nodes)
         ahead = columns >= first
         block[rows[ahead], columns[ahead] - first] = -torch.inf
-        # A later pair that ties with the worst kept pair loses by its number.
-        if bool(block.amax() > least):
-            rows, columns = (block > least).nonzero(as_tuple=True)
-            score = torch.cat([score, block[rows, columns].float()])
-            code = torch.cat([code, nodes[rows] * num_nodes + columns + first])
-        if len(code) > most:
-            kept = _highest(score[None], k)[0]
-            code, score = code[kept], score[kept]
-            least = float(score.min())
+        best.add(block, nodes * num_nodes + first)
         first = last
         show(last)
-    # Codes are ascending, so that the first of equal scores have the lowest numbers.
-    score, order = score.sort(descending=True, stable=True)
-    code = code[order[:k]]
-    return Pairs(torch.stack([code // num_nodes, code % num_nodes]), score[:k])
+    code, score = best.sorted()
+    return Pairs(torch.stack([code // num_nodes, code % num_nodes]), score)
+
+
+def best_pairs_between(
+    scores: Scores,
+    known: sp.csr_array,
+    nodes: Tensor,
+    candidates: Tensor,
+    k: int,
+    *,
+    ordered: bool,
+    show: Show = lambda _: None,
+) -> Pairs:
+    """Find the k best pairs of one of these nodes and a candidate, without a known link.
+
+    Args:
+        scores: Scores of nodes with candidates.
+        known: Matrix that is non-zero where a pair is no link to propose, shape ``(N, m)``.
+        nodes: First nodes of the pairs, ascending, on the device of the scores, shape ``(n,)``.
+        candidates: Second nodes, ascending, shape ``(m,)``.
+        k: Number of pairs.
+        ordered: Whether (u, v) and (v, u) are different pairs; else each is found once.
+        show: Called with the number of nodes done.
+    """
+    width = len(candidates)
+    both = torch.isin(nodes, candidates), torch.isin(candidates, nodes)
+    best = _Best(k, nodes.device)
+    for places in torch.arange(len(nodes), device=nodes.device).split(
+        max(1, _PAIRS_BLOCK // width)
+    ):
+        chunk = nodes[places]
+        block = scores(chunk, 0)
+        rows, columns = _entries(known, chunk)
+        block[rows, columns] = -torch.inf
+        if not ordered:
+            again = candidates < chunk[:, None]
+            block.masked_fill_(again & both[0][places, None] & both[1], -torch.inf)
+        best.add(block, places * width)
+        show(int(places[-1]) + 1)
+    code, score = best.sorted()
+    return Pairs(torch.stack([nodes[code // width], candidates[code % width]]), score)
+
+
+class _Best:
+    """The k best pairs of blocks whose codes, which are numbers of pairs, ascend."""
+
+    def __init__(self, k: int, device: torch.device) -> None:
+        self.k, self.most = k, k + max(k, _PAIRS_BLOCK)
+        self.code = torch.empty(0, dtype=torch.int64, device=device)
+        self.score = torch.empty(0, device=device)
+        self.least = -math.inf
+
+    def add(self, block: Tensor, starts: Tensor) -> None:
+        """Add the scores of a block, given the code of the first entry of each row."""
+        # A later pair that ties with the worst kept pair loses by its number.
+        if bool(block.amax() > self.least):
+            rows, columns = (block > self.least).nonzero(as_tuple=True)
+            self.score = torch.cat([self.score, block[rows, columns].float()])
+            self.code = torch.cat([self.code, starts[rows] + columns])
+        if len(self.code) > self.most:
+            kept = _highest(self.score[None], self.k)[0]
+            self.code, self.score = self.code[kept], self.score[kept]
+            self.least = float(self.score.min())
+
+    def sorted(self) -> tuple[Tensor, Tensor]:
+        """Return the codes and scores of the k best pairs, best first."""
+        # Codes are ascending, so that the first of equal scores have the lowest numbers.
+        score, order = self.score.sort(descending=True, stable=True)
+        return self.code[order[: self.k]], score[: self.k]
 
 
 def indexed_partners(
@@ -200,16 +257,17 @@ def indexed_partners(
     return partners
 
 
-def partners_bytes(num_nodes: int, num_wanted: int, k: int) -> int:
+def partners_bytes(num_candidates: int, num_wanted: int, k: int) -> int:
     """Predict the memory of :func:`best_partners` beside the vectors and the known pairs."""
-    block = min(max(_PARTNERS_BLOCK, num_nodes), num_nodes * num_wanted)
-    return int(block * (8 + 80 * math.sqrt(k / num_nodes)) + 70 * num_wanted * k)
+    block = min(max(_PARTNERS_BLOCK, num_candidates), num_candidates * num_wanted)
+    return int(block * (8 + 80 * math.sqrt(k / num_candidates)) + 70 * num_wanted * k)
 
 
-def pairs_bytes(num_nodes: int, k: int) -> int:
-    """Predict the memory of :func:`best_pairs` beside the vectors and the known pairs."""
-    block = min(max(_PAIRS_BLOCK, num_nodes), num_nodes**2)
-    k = min(k, num_nodes**2)
+def pairs_bytes(num_nodes: int, num_candidates: int, k: int) -> int:
+    """Predict the memory of the searches for pairs beside the vectors and the known pairs."""
+    most = num_nodes * num_candidates
+    block = min(max(_PAIRS_BLOCK, num_candidates), most)
+    k = min(k, most)
     return 60 * block + 50 * (k + max(k, block))
 
 

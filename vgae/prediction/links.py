@@ -1,35 +1,40 @@
 """Link prediction: proposals of unknown links, and scores of given pairs."""
 
 import logging
+import math
 import operator
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vgae.errors import DataError, NumericalError, UsageError, check_choice, nearest
+from vgae.errors import DataError, NumericalError, UsageError, check_choice
 from vgae.evaluation.calibration import Calibration, Prior
 from vgae.evaluation.links import PairScorer, consistent_method
-from vgae.evaluation.ranking import known_pairs
+from vgae.evaluation.typed import of_relation
 from vgae.graphs.canonical import NodeId, link_positions
-from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import Trained, evaluating
 from vgae.prediction.best_pairs import (
     InnerProducts,
     Scores,
+    Show,
     best_pairs,
+    best_pairs_between,
     best_partners,
     indexed_partners,
     pairs_bytes,
     partners_bytes,
 )
+from vgae.prediction.ends import Names, Search, pair_numbers, searches
 from vgae.runtime.progress import showing
 from vgae.runtime.tables import optional_module, write_table
 from vgae.vae import VAE
@@ -47,8 +52,6 @@ _INDEX_NODES, _INDEX_PARTNERS = 20_000, 100
 # Nanoseconds per pair, (a, b) of a + b d, on one core at d = 16 to 128: for inner products, and
 # for a decoder of the same arithmetic that is called with pairs.
 _PRODUCT, _DECODER = (2.0, 0.05), (25.0, 6.5)
-_SHOWN = 5
-_MANY = 100_000  # nodes, from which on the nearest name is found for one unknown name alone
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,19 +59,20 @@ class LinkTable:
     """Pairs of nodes with their scores, one row per pair.
 
     Attributes:
-        source: Numbers of the first nodes, int64, shape ``(P,)``.
+        source: Numbers of the first nodes, the sources in a directed graph, int64, ``(P,)``.
         target: Numbers of the second nodes, int64, shape ``(P,)``.
         score: Logits of the decoder, or cosines with that metric; float32, shape ``(P,)``.
         probability: Calibrated probability of a link, float64, shape ``(P,)``; ``None`` without a
             calibration. The sigmoid of a logit is no substitute: it is 0.5 for a pair without
             evidence. In :meth:`columns` and files it is called ``balanced_probability`` if it
             refers to as many non-links as links.
-        rank: Rank from 1, the best, among the partners of the source or among all rows; int64.
+        rank: Rank from 1, the best, among the partners of a node or among all rows; int64.
         ids: Name of each node of the graph, by number.
         known: Whether the pair is a link of the graph, bool; ``None`` for proposals, which never
             are.
         prior: Prior of ``probability``: ``"density"``, the fraction of links in the graph, or
             ``"balanced"``, one half; see :func:`vgae.calibrate`.
+        directed: Whether rows are links from source to target.
     """
 
     source: Tensor
@@ -79,6 +83,7 @@ class LinkTable:
     ids: Sequence[NodeId]
     known: Tensor | None = None
     prior: Prior = "density"
+    directed: bool = False
 
     def __len__(self) -> int:
         return len(self.source)
@@ -130,33 +135,40 @@ class LinkTable:
     def to_networkx(self) -> "nx.Graph":
         """Return the pairs as edges between names, with the other columns except ``rank``.
 
-        A pair proposed by both of its ends is one edge; nodes without a pair are omitted.
+        A pair proposed by both of its ends is one edge; nodes without a pair are omitted. Links of
+        a directed graph make a ``networkx.DiGraph``.
         """
         import networkx as nx
 
-        graph = nx.Graph()
+        graph = nx.DiGraph() if self.directed else nx.Graph()
         for row in self.to_dict()["links"]:
             del row["rank"]
             graph.add_edge(row.pop("source"), row.pop("target"), **row)
         return graph
 
 
-def predict_links(
+def predict_links(  # noqa: PLR0913 - each is given by name
     model: VAE | Trained | PairScorer,
     graph: Graph,
     k: int = 10,
     *,
     per_node: bool = True,
     metric: Metric = "inner_product",
-    nodes: Iterable[NodeId] | None = None,
+    nodes: Names = None,
+    sources: Names = None,
+    targets: Names = None,
+    relation: str | None = None,
     calibration: Calibration | None = None,
     progress: bool | None = None,
 ) -> LinkTable:
     """Propose the unlinked pairs of the highest scores.
 
     By default the k best partners of each node; ``per_node=False`` gives the k best pairs of the
-    graph, which tend to lie among few nodes of long vectors. The search is exact. Equal scores
-    are ordered by node number. With FAISS installed, large searches on a CPU use its exact index.
+    graph, which tend to lie among few nodes of long vectors. The search is exact; equal scores are
+    in the order of the nodes. FAISS, if installed, does large searches on a CPU, exactly too.
+
+    Only pairs that may be links are proposed: of a directed graph, links from source to target; of
+    a two-sided graph, pairs across, by default partners for each node of the first side.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`, with
@@ -166,11 +178,15 @@ def predict_links(
         k: Number of partners of a node, or of pairs; there are fewer rows if fewer are left.
         per_node: Whether each node gets its own k partners.
         metric: ``"inner_product"`` ranks by the logits of the decoder, ``"cosine"`` by the cosine
-            of the posterior means, 0 for a mean of zero. Cosines ignore lengths: they suit
-            partners of one node better than pairs of the graph. Probabilities are those of the
-            logits in both cases.
-        nodes: Names of the nodes that get partners; all by default. An integer also names the
-            node whose name is its text, and the reverse.
+            of the posterior means, 0 for a mean of zero. They ignore lengths, which suits partners
+            of one node more than pairs of the graph. Probabilities are always those of the logits.
+        nodes: Names of the nodes that get partners: of either side of a two-sided graph, as
+            sources in a directed graph. Integers and texts of integers name the same nodes.
+        sources: Names of the first nodes of the pairs, which get the partners: nodes, or the name
+            of a side, such as ``"user"`` or ``"users"``, ``"first"`` or ``"source"``.
+        targets: The same for the second nodes. Nodes given without sources get the k best sources
+            each; a side is proposed to the other one.
+        relation: Name of the relation of a typed graph whose links are proposed.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
@@ -179,48 +195,92 @@ def predict_links(
 
     Raises:
         UsageError: If an option is invalid.
-        DataError: If a node is unknown, or the scorer has another number of nodes.
+        DataError: If a node is unknown, the nodes are others, or (``SIDES``) of the same side.
         NumericalError: If an embedding or a logit is not finite.
     """
+    model, graph = of_relation(model, graph, relation)
     k = operator.index(k)
     if k < 1:
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
     check_choice("metric", metric, Metric)
-    if nodes is not None and not per_node:
-        raise UsageError("PER_NODE", "nodes requires per_node=True, got per_node=False.")
-    num_nodes = graph.num_nodes
-    nodes = [nodes] if isinstance(nodes, str) else nodes
-    numbers = range(num_nodes) if nodes is None else _numbers(graph, dict.fromkeys(nodes))
+    if metric == "cosine" and graph.directed:
+        rule = "cosines have no direction, so that they cannot rank links of a directed graph"
+        raise UsageError("METRIC", f"{rule}; use metric='inner_product' (--metric).")
+    wanted = searches(graph, nodes, sources, targets, per_node=per_node)
     scorer = _scorer(model, graph)
-    scores, device = _scores(scorer, metric), scorer.z.device
-    known = known_pairs(graph.links, num_nodes)
-    with showing(len(numbers), "nodes", wanted=progress) as show:
-        if per_node:
-            wanted = torch.tensor(numbers, dtype=torch.int64, device=device)
-            few = min(k, num_nodes)
-            num_bytes = partners_bytes(num_nodes, len(wanted), few)
-            _announce(scorer, scores, known.nnz, len(wanted) * num_nodes, num_bytes)
-            use_faiss = _uses_faiss(scores, len(wanted), few)
-            search: Any = indexed_partners if use_faiss else best_partners
-            found = search(scores, known, wanted, few, show=show)
-            there = found.score > -torch.inf
-            source = wanted[:, None].expand_as(found.node)[there]
-            target, score = found.node[there], found.score[there]
-            rank = torch.arange(1, few + 1).expand_as(there)[there.cpu()]
-            lacking = int((there.sum(dim=1) < k).sum())
-        else:
-            num_pairs = num_nodes * (num_nodes - 1) // 2
-            _announce(scorer, scores, known.nnz, num_pairs, pairs_bytes(num_nodes, k))
-            (source, target), score = best_pairs(scores, known, k, device=device, show=show)
-            rank = torch.arange(1, len(score) + 1)
-            lacking = int(len(score) < k)
-    if lacking:
+    find = _best_partners if per_node else _best_pairs
+    parts, done = [_nothing(0)], 0
+    with showing(sum(len(search.nodes) for search in wanted), "nodes", wanted=progress) as show:
+        for search in wanted:
+            later = partial(lambda done, count: show(done + count), done)
+            parts.append(find(scorer, graph, search, k, metric, later))
+            done += len(search.nodes)
+    if lacking := sum(part.lacking for part in parts):
         whose = f"{lacking:,} nodes have" if per_node else "the graph has"
         log.info("%s fewer than %d pairs that are not linked; all of them are proposed", whose, k)
-    pairs = torch.stack([source, target]).cpu()
-    probability, prior = _probability(scorer, pairs, calibration)
-    columns = pairs[0], pairs[1], score.cpu(), probability, rank
-    return LinkTable(*columns, graph.ids, prior=prior)
+    pairs = torch.cat([part.pairs for part in parts], dim=1)
+    score = torch.cat([part.score for part in parts])
+    rank = torch.cat([part.rank for part in parts])
+    probability, prior = _probability(scorer, _stored(graph, pairs), calibration)
+    columns = pairs[0], pairs[1], score, probability, rank
+    return LinkTable(*columns, graph.ids, prior=prior, directed=graph.directed)
+
+
+class _Found(NamedTuple):
+    """Pairs ``(2, P)`` with scores and ranks, and the number of nodes with fewer than k."""
+
+    pairs: Tensor
+    score: Tensor
+    rank: Tensor
+    lacking: int
+
+
+def _nothing(lacking: int) -> _Found:
+    none = torch.empty(0, dtype=torch.int64)
+    return _Found(none.expand(2, 0), torch.empty(0), none, lacking)
+
+
+def _best_partners(
+    scorer: PairScorer, graph: Graph, search: Search, k: int, metric: Metric, show: Show
+) -> _Found:
+    """Search for the k best partners of each node."""
+    device, count = scorer.z.device, len(search.nodes)
+    few = min(k, len(search.candidates))
+    if not few or not count:
+        return _nothing(count)
+    scores, known = _scores(scorer, metric, search), _known(graph, search)
+    wanted = search.nodes.to(device)
+    width = len(search.candidates)
+    _announce(scorer, scores, known.nnz, count * width, partners_bytes(width, count, few))
+    use_faiss = _uses_faiss(scores, count, few)
+    found = (indexed_partners if use_faiss else best_partners)(scores, known, wanted, few, show)  # pyright: ignore[reportArgumentType]
+    there = found.score > -torch.inf
+    near = wanted[:, None].expand_as(found.node)[there].cpu()
+    far = search.candidates[found.node[there].cpu()]
+    rank = torch.arange(1, few + 1).expand_as(there)[there.cpu()]
+    pairs = torch.stack([far, near] if search.swapped else [near, far])
+    return _Found(pairs, found.score[there].cpu(), rank, int((there.sum(dim=1) < k).sum()))
+
+
+def _best_pairs(
+    scorer: PairScorer, graph: Graph, search: Search, k: int, metric: Metric, show: Show
+) -> _Found:
+    """Search for the k best of all pairs."""
+    device, sizes = scorer.z.device, (len(search.nodes), len(search.candidates))
+    pairs, score = torch.empty(2, 0, dtype=torch.int64), torch.empty(0)
+    if min(sizes):
+        scores, known = _scores(scorer, metric, search), _known(graph, search)
+        ordered = graph.directed or graph.sides is not None
+        half = not ordered and min(sizes) == graph.num_nodes
+        num_pairs = math.comb(sizes[0], 2) if half else math.prod(sizes)
+        _announce(scorer, scores, known.nnz, num_pairs, pairs_bytes(*sizes, k))
+        if half:
+            pairs, score = best_pairs(scores, known, k, device=device, show=show)
+        else:
+            ends = search.nodes.to(device), search.candidates.to(device)
+            pairs, score = best_pairs_between(scores, known, *ends, k, ordered=ordered, show=show)
+    rank = torch.arange(1, len(score) + 1)
+    return _Found(pairs.cpu(), score.cpu(), rank, int(len(score) < k))
 
 
 def score_links(
@@ -228,6 +288,7 @@ def score_links(
     graph: Graph,
     pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor,
     *,
+    relation: str | None = None,
     calibration: Calibration | None = None,
 ) -> LinkTable:
     """Score given pairs, one row each in their order, and mark those that are links of the graph.
@@ -236,25 +297,33 @@ def score_links(
         model: Model or scorer, as for :func:`predict_links`. Over a link that carries messages, a
             pair is scored by a model that has seen it.
         graph: Nodes and features.
-        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)`` or a frame
-            with the columns ``source`` and ``target``, or of two columns; they are ranked among
-            each other.
+        pairs: Names of two different nodes each, from the first to the second, such as an array of
+            shape ``(P, 2)`` or a frame with the columns ``source`` and ``target``, or of two
+            columns; they are ranked among each other.
+        relation: Name of the relation of a typed graph.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
 
     Raises:
-        DataError: If a node is unknown, or paired with itself, or the scorer has another number
-            of nodes.
+        DataError: If a node is unknown, paired with itself or a node of its side (``SIDES``).
         NumericalError: If an embedding or a logit is not finite.
     """
-    numbers = _pair_numbers(graph, pairs)
+    model, graph = of_relation(model, graph, relation)
+    numbers = pair_numbers(graph, pairs)
     scorer = _scorer(model, graph)
-    score = _finite(scorer.logits(numbers)).float()
+    stored = _stored(graph, numbers)
+    score = _finite(scorer.logits(stored)).float()
     order = score.argsort(descending=True, stable=True)
     rank = order.argsort() + 1
-    probability, prior = _probability(scorer, numbers, calibration)
+    probability, prior = _probability(scorer, stored, calibration)
     is_known = link_positions(numbers, graph.links, graph.grid) >= 0
     source, target = numbers
-    return LinkTable(source, target, score, probability, rank, graph.ids, is_known, prior)
+    columns = source, target, score, probability, rank
+    return LinkTable(*columns, graph.ids, is_known, prior, graph.directed)
+
+
+def _stored(graph: Graph, pairs: Tensor) -> Tensor:
+    """Return pairs as the decoder takes them: of a two-sided graph, the first side first."""
+    return pairs if graph.sides is None else graph.grid.ordered(pairs)
 
 
 def _probability(
@@ -285,16 +354,31 @@ def _finite(logits: Tensor) -> Tensor:
     return logits
 
 
-def _scores(scorer: PairScorer, metric: Metric) -> Scores:
-    """Return a function that scores pairs in blocks."""
-    z = scorer.z
+def _known(graph: Graph, search: Search) -> sp.csr_array:
+    """Return the known pairs of all nodes with the candidates, shape ``(N, m)``."""
+    known = graph.grid.known(graph.links, reverse=search.reverse)
+    if len(search.candidates) == graph.num_nodes:
+        return known
+    return known[:, search.candidates.numpy()]
+
+
+def _scores(scorer: PairScorer, metric: Metric, search: Search) -> Scores:
+    """Return a function that scores nodes with the candidates of a search, in blocks."""
+    z, reverse = scorer.z, search.reverse
+    chosen = search.candidates.to(z.device) if len(search.candidates) < len(z) else slice(None)
     if metric == "cosine":
         unit = F.normalize(z.double(), dim=1)
-        return InnerProducts(unit, unit)
+        return InnerProducts(unit, unit[chosen])
     if factors := consistent_method(scorer.decoder, "factors"):
         with evaluating(scorer.model):
-            return InnerProducts(*map(_finite, factors(z)))
-    return lambda nodes, first: _finite(scorer.logits_of(nodes)[:, first:]).to(z.device, copy=True)
+            left, right = map(_finite, factors(z))
+        return InnerProducts(*((right, left[chosen]) if reverse else (left, right[chosen])))
+
+    def scores(nodes: Tensor, first: int) -> Tensor:
+        block = scorer.logits_of(nodes, reverse=reverse).to(z.device)[:, chosen]
+        return _finite(block[:, first:]).clone()
+
+    return scores
 
 
 def _uses_faiss(scores: Scores, num_wanted: int, k: int) -> bool:
@@ -315,54 +399,3 @@ def _announce(
     seconds = 1e-9 * num_pairs * (fixed + slope * num_channels)
     cost = f"about {seconds:.1f} s on one core; takes about {num_bytes / 1e6:,.0f} MB"
     log.info("%s pairs to be scored: %s", f"{num_pairs:,}", cost)
-
-
-def _numbers(graph: Graph, names: Iterable[NodeId]) -> list[int]:
-    """Return the numbers of nodes by name, or raise an error with the unknown names."""
-    number: dict[Any, int] = {name: i for i, name in enumerate(graph.ids)}
-    names = list(names)
-    if any(name not in number for name in names):
-        # A name that was read from text may have the other type.
-        texts = {str(name): i for name, i in number.items()}
-        others = [name for name in names if isinstance(name, str | int | np.integer)]
-        number |= {n: texts[str(n)] for n in others if n not in number and str(n) in texts}
-    if unknown := [name for name in names if name not in number]:
-        first = list(dict.fromkeys(unknown[:_SHOWN]))
-        raise DataError(
-            "UNKNOWN_NODE",
-            f"{len(unknown)} {'name is' if len(unknown) == 1 else 'names are'} not in"
-            f" {graph.name}, first {', '.join(f'{name!r:.60}' for name in first)}; names of its"
-            f" nodes are like {graph.ids[0]!r:.60}.{_near_names(graph, first)}",
-        )
-    return [number[name] for name in names]
-
-
-def _near_names(graph: Graph, unknown: Sequence[Any]) -> str:
-    """Return a question with the nearest name of each unknown one; empty if there is none."""
-    tried = unknown[:1] if graph.num_nodes > _MANY else unknown
-    near = {name: nearest(name, graph.ids) for name in tried}
-    found = [
-        f"{known!r:.60} for {name!r:.60}" for name, known in near.items() if known is not None
-    ]
-    return f" Did you mean {', '.join(found)}?" if found else ""
-
-
-def _pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor) -> Tensor:
-    """Return the numbers of pairs of names, shape ``(2, P)``."""
-    if is_frame(pairs):
-        from vgae.graphs.aligning import pairs_of_names
-
-        pairs = pairs_of_names(pairs)
-    listed = pairs.tolist() if isinstance(pairs, np.ndarray | Tensor) else pairs
-    # A string of two letters is no pair of names.
-    given = [(pair,) if isinstance(pair, str) else tuple(pair) for pair in listed]
-    if wrong := [pair for pair in given if len(pair) != 2]:
-        rule = "pairs must be two names each, shape (P, 2)"
-        raise DataError("PAIR_SHAPE", f"{rule}, got {wrong[0]!r:.60}.")
-    flat = _numbers(graph, [name for pair in given for name in pair])
-    numbers = torch.tensor(flat, dtype=torch.int64).view(-1, 2).T.contiguous()
-    if alike := [pair for pair, (u, v) in zip(given, numbers.T.tolist(), strict=True) if u == v]:
-        first = ", ".join(f"{pair[0]!r:.60}" for pair in alike[:_SHOWN])
-        rule = f"{len(alike)} pairs link a node to itself"
-        raise DataError("SELF_PAIR", f"{rule}, first {first}; drop them.")
-    return numbers

@@ -13,7 +13,7 @@ from vgae.encoders import feature_scale
 from vgae.evaluation.differences import auc_difference
 from vgae.evaluation.metrics import link_scores
 from vgae.evaluation.posterior import active_dimensions
-from vgae.evaluation.ranking import known_pairs
+from vgae.evaluation.simple_scores import SimpleScores
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
@@ -37,7 +37,6 @@ _LINKS = 30  # training links, fewer of which give a loss and a posterior of mos
 _STEEP = 0.03  # fraction of the whole fall of a loss that falls in the last tenth of the epochs
 _RETRAINED_SECONDS = 60.0  # of the first training, up to which a second one is worth its time
 _WALKS = 100_000_000  # of length 2 from the validation pairs: about a second to extend
-_BLOCK = 500_000  # of these walks are extended at once
 _IMAGES = 1000  # images whose posterior is checked
 _WITHOUT = "--features none (Python: graph.without_features())"
 _BEST = "--recipe best (Python: recipe=BEST)"
@@ -90,7 +89,7 @@ class GraphHealth:
         return (finding,) if finding else ()
 
     def _peak(self, history: Sequence[HistoryRow], advice: str) -> str | None:
-        loss = [row.recon / self.graph.num_nodes**2 for row in history]
+        loss = [row.recon / self.split.grid.num_terms for row in history]
         peak = int(np.argmax(loss))
         if loss[peak] < _PEAK:
             return None
@@ -100,8 +99,7 @@ class GraphHealth:
 
     def _symmetry(self, mu: Tensor) -> str | None:
         """Return a finding if the embedding is constant because every two nodes are linked."""
-        count = self.split.num_nodes
-        if self.split.train.shape[1] < count * (count - 1) // 2 or not _is_constant(mu):
+        if self.split.train.shape[1] < self.split.grid.num_pairs or not _is_constant(mu):
             return None
         return (
             "the nodes cannot be distinguished: each is linked to all others, so that all have the"
@@ -155,7 +153,7 @@ class GraphHealth:
         theirs = 100 * link_scores(other, label).auc if other is not None else 0.0
         if other is not None and theirs > 50 and auc_difference(logits, other, label).high < 0:
             return f"{found}, and {theirs:.1f} without features; train without them: {_WITHOUT}"
-        if over_chance.high < 0 and not advice:
+        if over_chance.high < 0 and not advice and not self.split.grid.arrays():
             return (
                 f"{found}, below chance (50): the inner product scores nodes with the same"
                 " neighbours high, and cannot express links between two sides or around hubs, as"
@@ -290,25 +288,18 @@ def _simple_scores(split: LinkSplit) -> tuple[Tensor, Tensor]:
 
     .. math:: d_u d_v, \qquad (A^2 + 0.1 A^3)_{uv}
 
-    The first are returned twice if there are too many walks to count.
+    Degrees and paths follow the links of a directed graph; in a two-sided graph the first term
+    is 0. The first scores are returned twice if there are too many walks to count.
 
     Source: Lü, Jin & Zhou (2009), `Similarity Index Based on Local Paths for Link Prediction of
     Complex Networks <https://arxiv.org/abs/0905.3558>`_.
     """
-    adjacency: Any = known_pairs(split.train, split.num_nodes).astype(np.float64)
-    adjacency.setdiag(0)
-    degree = adjacency.sum(axis=1)
-    u, v = split.val.edge_label_index.numpy()
-    degrees = torch.from_numpy(degree[u] * degree[v])
-    num_walks = int((adjacency @ degree)[u].sum())
-    if num_walks > _WALKS:
+    simple, pairs = SimpleScores(split.train, split.grid), split.val.edge_label_index
+    degrees = simple.degree_products(pairs)
+    if simple.num_walks(pairs) > _WALKS:
         return degrees, degrees
-    paths = []
-    for block in np.array_split(np.arange(len(u)), 1 + num_walks // _BLOCK):
-        near, far = adjacency[u[block]], adjacency[v[block]]
-        two, three = (w.multiply(far).sum(axis=1) for w in (near, near @ adjacency))
-        paths.append(two + 0.1 * three)
-    return degrees, torch.from_numpy(np.concatenate(paths))
+    two, three = simple.paths(pairs)
+    return degrees, two + 0.1 * three
 
 
 def _has_room(plan: Plan | None) -> bool:
