@@ -36,15 +36,6 @@ def test_a_graph_in_one_piece_is_not_worth_a_word(nodes, told):
     assert line == f"g: {nodes} nodes, 2 links, 0 features{told}"
 
 
-def test_the_kind_of_a_graph_is_said():
-    graph = Graph.from_edges([[0, 2], [1, 1]], sides=["user", "item", "user"], name="g")
-    line = graph_line(graph.summary())
-    assert line == "g: 3 nodes (2 user, 1 item), 2 links, 0 features"
-    graph = Graph.from_edges([[0, 2], [1, 1]], directed="keep", name="g")
-    assert graph_line(graph.summary()) == "g: 3 nodes, 2 directed links, 0 features"
-    assert graph_line(graph.summary() | {"directed": "keep"}) == graph_line(graph.summary())
-
-
 def test_numbers_are_flush_right():
     assert columns([["a", "1"], ["bcd", "100"]], right=[1]) == "a      1\nbcd  100"
 

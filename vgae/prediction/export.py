@@ -170,10 +170,11 @@ def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
 
     Returns:
         ``X``: features (N, F), sparse if sparse in the graph. ``obs``: ``obs_names`` and, if the
-        graph has labels, ``label``; if it has two sides, the name of each node's ``side``. ``var``: ``var_names``, by default ``x_0`` and so on.
-        ``obsm``: ``X_vgae``, the means (N, d), and, unless the posterior is a point mass,
-        ``vgae_logvar``, log sigma squared. ``obsp``: ``connectivities``, the adjacency (N, N) of
-        ones or weights, from source (row) to target if the graph is directed.
+        graph has labels, ``label``; if it has two sides, the name of each node's ``side``.
+        ``var``: ``var_names``, by default ``x_0`` and so on. ``obsm``: ``X_vgae``, the means
+        (N, d), and, unless the posterior is a point mass, ``vgae_logvar``, log sigma squared.
+        ``obsp``: ``connectivities``, the adjacency (N, N) of ones or weights, from source (row)
+        to target if the graph is directed.
     """
     _check_lengths(q, graph.ids)
     labels = node_labels(graph)

@@ -48,16 +48,9 @@ def kind_text(graph: Mapping[str, Any]) -> str:
 
 def graph_line(graph: Mapping[str, Any]) -> str:
     """Return the entry on the graph in ``config.json``, with counts of edges left out."""
-    sides = ""
-    if counts := graph.get("sides"):
-        names = graph.get("side_names") or ("first side", "second side")
-        shown = (f"{n:,} {printable(str(name))}" for n, name in zip(counts, names, strict=True))
-        sides = f" ({', '.join(shown)})"
-    kind = " weighted" if graph.get("weighted") else ""
-    kind += " directed" if graph.get("directed") in (True, "keep") else ""
     text = (
-        f"{printable(str(graph['name']))}: {graph['num_nodes']:,} nodes{sides},"
-        f" {graph['num_links']:,}{kind} links, {graph['num_features']:,} features"
+        f"{printable(str(graph['name']))}: {graph['num_nodes']:,} nodes, {graph['num_links']:,}"
+        f"{' weighted' if graph.get('weighted') else ''} links, {graph['num_features']:,} features"
     )
     if kind := kind_text(graph):
         text += f", {kind}"
