@@ -27,6 +27,16 @@ def test_a_table_of_two_kinds_has_two_sides(kind, caplog):
 
 
 @pytest.mark.row("G42")
+def test_a_table_by_pivot_has_the_names_of_its_axes():
+    ratings = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 9], "r": [5.0, 3, 4]})
+    table = ratings.pivot(index="user_id", columns="item_id", values="r")
+    graph = Graph.from_scipy(table)
+    assert graph.side_names == ("user", "item")
+    assert graph.node_ids == ("user:1", "user:2", "item:1", "item:2", "item:9")
+    assert graph.links.tolist() == [[0, 0, 1], [2, 3, 4]]
+
+
+@pytest.mark.row("G42")
 def test_names_of_both_sides_stay_apart():
     square = pd.DataFrame([[0, 1], [1, 1]], index=[1, 2], columns=[1, 2])
     graph = Graph.from_scipy(square, sides="columns")

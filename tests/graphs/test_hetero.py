@@ -33,6 +33,16 @@ def test_two_node_types_are_two_sides(both):
     assert graph.feature_names == ("user:0", "user:1", "item:0")
 
 
+def test_sides_that_are_declined_leave_one_kind_of_nodes_with_a_direction():
+    graph = Graph.from_pyg(rated(), sides="none", directed="keep")
+    assert (graph.sides, graph.directed) == (None, True)
+    assert graph.fingerprint != Graph.from_pyg(rated()).fingerprint
+    assert graph.dense_x.tolist() == Graph.from_pyg(rated()).dense_x.tolist()
+    with pytest.raises(UsageError, match="or give sides='none'") as caught:
+        Graph.from_pyg(rated(), directed="keep")
+    assert caught.value.code == "SIDES"
+
+
 def test_a_type_without_features_has_a_column_per_node():
     data = rated()
     del data["item"].x

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vgae.errors import DataError
+from vgae.graphs.column_names import side_name
 from vgae.graphs.frame_columns import frame_of, index_names, numbers_of
 from vgae.graphs.values import checked_names, listed
 
@@ -18,7 +19,8 @@ def matrix_in_frame(frame: Any, sides: str = "none") -> tuple[np.ndarray, Any]:
     Args:
         frame: Square, its rows and columns with the same names; or, with other sides than
             ``"none"``, with a row for each node of the first side and a column for each of the
-            second, in which a missing value is no link. Then the names are those of both sides.
+            second, in which a missing value is no link. Then the names are those of the nodes of
+            both sides, and of the sides, as the axes are named.
         sides: As for :meth:`vgae.Graph.from_scipy`.
 
     Raises:
@@ -34,15 +36,21 @@ def matrix_in_frame(frame: Any, sides: str = "none") -> tuple[np.ndarray, Any]:
         rows = checked_names(found[:, 0].to_list(), "the first column of adj")
         found, given = found[:, 1:], given[1:]
     shape = (len(found), len(found.columns))
-    is_part = rows is not None and {*map(str, rows)} & {*found.columns}
+    axes = tuple(
+        getattr(getattr(frame, axis, None), "name", None) for axis in ("index", "columns")
+    )
+    named = all(isinstance(name, str) for name in axes) and axes[0] != axes[1]
+    is_part = rows is not None and not named and {*map(str, rows)} & {*found.columns}
     if sides == "columns" or (sides == "auto" and shape[0] != shape[1] and not is_part):
+        labels = tuple(map(side_name, axes)) if named else ("row", "column")
         values = np.stack(_numbers(found, found.columns), axis=1)
         if gaps := int(np.isnan(values).sum()):
             log.info("adj: %d missing values are no links", gaps)
         names = list(range(shape[0])) if rows is None else rows
-        return np.nan_to_num(values, posinf=np.inf, neginf=-np.inf), (names, _plain(given))
+        return np.nan_to_num(values, posinf=np.inf, neginf=-np.inf), (names, _plain(given), labels)
     if shape[0] != shape[1]:
-        raise DataError("NOT_SQUARE", f"adj must have shape (N, N), got {shape}.")
+        cure = "if its rows and columns are two kinds of nodes, pass sides='columns'"
+        raise DataError("NOT_SQUARE", f"adj must have shape (N, N), got {shape}; {cure}.")
     names = list(range(len(given))) if rows is None else rows
     texts, columns = list(map(str, names)), found.columns
     if rows is None and not hasattr(frame, "index"):

@@ -69,6 +69,12 @@ def from_frames(
     ``columns`` are those of source, target and weight, each ``None`` if it is not given.
     """
     _check_options(options)
+    if isinstance(nodes, tuple):
+        raise UsageError(
+            "FRAME",
+            "nodes must be one data frame of all nodes; vgae.read_graph(edges, features=(users,"
+            " items)) takes one for each side.",
+        )
     missing, drop_zero = options.get("missing_features", "refuse"), options.get("drop_zero", False)
     frame = edge_frame(edges, columns)
     roles = _edge_columns(frame, columns)

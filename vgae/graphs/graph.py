@@ -268,7 +268,7 @@ class Graph:
         :meth:`from_edges`. A ``HeteroData`` of two node types and one relation between them (its
         transpose aside), and a ``Data`` with ``x_s`` and ``x_t``, make a two-sided graph.
         """
-        parts = {"sides": sides} | interop.from_pyg(data)
+        parts = interop.from_pyg(data, sides)
         return cls.from_edges(**parts, merge=merge, directed=directed, name=name)
 
     def to_networkx(self, *, features: bool = False) -> "nx.Graph":

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
+from vgae.graphs.arrays import FeatureBlock, block_features
 from vgae.graphs.values import listed
 
 if TYPE_CHECKING:
@@ -106,6 +107,18 @@ def _labels(data: "HeteroData", names: tuple[str, str], sizes: list[int]) -> np.
     labels = [np.full(size, -1) for size in sizes]
     labels[place] = y.numpy()
     return np.concatenate(labels)
+
+
+def without_sides(parts: Parts) -> Parts:
+    """Return parts of a graph of one kind of nodes, with the features of both in columns."""
+    second, names = parts["sides"], parts.get("side_names", ("first", "second"))
+    plain = {key: value for key, value in parts.items() if key != "side_names"}
+    plain |= {"sides": "none", "ordered": True}
+    if parts["x"] is not None:
+        sides = zip(names, (~second, second), parts["x"], strict=True)
+        blocks = [FeatureBlock(name, np.flatnonzero(side), x) for name, side, x in sides]
+        plain["x"], plain["feature_names"] = block_features(blocks)
+    return plain
 
 
 def is_two_sided_data(data: Any) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from vgae.errors import DataError, LeakageError, UsageError, did_you_mean
 from vgae.graphs.arrays import checked_csr, dense_array
 from vgae.graphs.frame_kinds import is_frame
-from vgae.graphs.hetero import from_hetero, from_two_sided_data, is_two_sided_data
+from vgae.graphs.hetero import from_hetero, from_two_sided_data, is_two_sided_data, without_sides
 from vgae.graphs.values import coded_labels, listed
 
 if TYPE_CHECKING:
@@ -124,11 +124,12 @@ def _biadjacency(coo: Any, edges: np.ndarray, names: Any, *, announce: bool) -> 
             " alone; sides='none' (--sides none) refuses it",
             *coo.shape,
         )
+    labels = SIDES_OF_MATRIX
     if names is not None:
-        first, second = names
+        first, second, labels = names
         if {*map(str, first)} & {*map(str, second)}:
-            first = [f"{SIDES_OF_MATRIX[0]}:{name}" for name in first]
-            second = [f"{SIDES_OF_MATRIX[1]}:{name}" for name in second]
+            first = [f"{labels[0]}:{name}" for name in first]
+            second = [f"{labels[1]}:{name}" for name in second]
         names = [*first, *second]
         if len({*map(type, names)}) > 1:
             names = list(map(str, names))
@@ -138,7 +139,7 @@ def _biadjacency(coo: Any, edges: np.ndarray, names: Any, *, announce: bool) -> 
         "num_nodes": rows + columns,
         "node_ids": names,
         "sides": np.arange(rows + columns) >= rows,
-        "side_names": SIDES_OF_MATRIX,
+        "side_names": labels,
     }
 
 
@@ -149,15 +150,17 @@ def _row_names(x: Any) -> list[Any] | None:
     return node_table(x, "x").names
 
 
-def from_pyg(data: "Data | HeteroData") -> Parts:
+def from_pyg(data: "Data | HeteroData", sides: Any) -> Parts:
     """Return the parts of a graph of PyG; see :meth:`vgae.Graph.from_pyg`."""
     if hasattr(data, "node_types"):
-        return from_hetero(cast("HeteroData", data))
+        parts = from_hetero(cast("HeteroData", data))
+        return without_sides(parts) if isinstance(sides, str) and sides == "none" else parts
     data = cast("Data", data)
     if data.edge_index is None:
         raise DataError("NO_EDGES", "data.edge_index is missing; the links come from it.")
     if is_two_sided_data(data):
-        return from_two_sided_data(data)
+        parts = from_two_sided_data(data)
+        return without_sides(parts) if isinstance(sides, str) and sides == "none" else parts
     y = data.y if isinstance(data.y, Tensor) else None
     if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
         y = None
@@ -170,7 +173,7 @@ def from_pyg(data: "Data | HeteroData") -> Parts:
     if left_out:
         log.warning("from_pyg leaves out %s%s", ", ".join(left_out), _unused_weights(data))
     links = {"edges": data.edge_index, "edge_weight": data.edge_weight, "ordered": True}
-    return {**links, "num_nodes": data.num_nodes, "x": data.x, "y": y}
+    return {**links, "num_nodes": data.num_nodes, "x": data.x, "y": y, "sides": sides}
 
 
 def _unused_weights(data: "Data") -> str:
