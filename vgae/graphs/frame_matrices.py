@@ -36,10 +36,9 @@ def matrix_in_frame(frame: Any, sides: str = "none") -> tuple[np.ndarray, Any]:
         rows = checked_names(found[:, 0].to_list(), "the first column of adj")
         found, given = found[:, 1:], given[1:]
     shape = (len(found), len(found.columns))
-    axes = tuple(
-        getattr(getattr(frame, axis, None), "name", None) for axis in ("index", "columns")
-    )
-    named = all(isinstance(name, str) for name in axes) and axes[0] != axes[1]
+    parts = (getattr(frame, axis, None) for axis in ("index", "columns"))
+    axes = [name for part in parts if isinstance(name := getattr(part, "name", None), str)]
+    named = len({*axes}) == 2
     is_part = rows is not None and not named and {*map(str, rows)} & {*found.columns}
     if sides == "columns" or (sides == "auto" and shape[0] != shape[1] and not is_part):
         labels = tuple(map(side_name, axes)) if named else ("row", "column")

@@ -68,13 +68,7 @@ def from_frames(
 
     ``columns`` are those of source, target and weight, each ``None`` if it is not given.
     """
-    _check_options(options)
-    if isinstance(nodes, tuple):
-        raise UsageError(
-            "FRAME",
-            "nodes must be one data frame of all nodes; vgae.read_graph(edges, features=(users,"
-            " items)) takes one for each side.",
-        )
+    _check_options(options, nodes)
     missing, drop_zero = options.get("missing_features", "refuse"), options.get("drop_zero", False)
     frame = edge_frame(edges, columns)
     roles = _edge_columns(frame, columns)
@@ -118,8 +112,14 @@ def from_frames(
     return {**parts, **others, "ordered": ordered}, encoder
 
 
-def _check_options(options: FrameOptions) -> None:
-    """Raise ``UsageError`` if there is no such option, or none of this value."""
+def _check_options(options: FrameOptions, nodes: Any) -> None:
+    """Raise ``UsageError`` for an option or value that there is not, and for a pair of nodes."""
+    if isinstance(nodes, tuple):
+        raise UsageError(
+            "FRAME",
+            "nodes must be one data frame of all nodes; vgae.read_graph(edges, features=(users,"
+            " items)) takes one for each side.",
+        )
     known = list(FrameOptions.__annotations__)
     for name in options:
         if name not in known:
