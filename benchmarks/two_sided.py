@@ -4,8 +4,10 @@ Each seed has a planted graph, and a ratings table that ``vgae train`` reads; 10
 held out for validation, which choose the epoch, and 10 % for test. The peers see the same training
 links: item-based nearest neighbours (cosine) and scikit-learn's ``TruncatedSVD``, whose width is
 chosen on validation links of other seeds, as were the settings of the recipes (``--select``).
-``one-sided`` is the same model trained on the same links as a graph without sides, whose loss and
-validation have the pairs within a side as non-links; it is scored on the same pairs across.
+``one-sided`` is trained on the same links as a graph without sides, whose loss and validation have
+the pairs within a side as non-links; it is scored on the same pairs across and, as
+``auc_of_any_pairs``, on non-links of any two nodes. ``best`` has other settings there, as it had
+before there were sides; ``best-two-sided, one-sided`` has the same ones.
 """
 
 import argparse
@@ -178,10 +180,18 @@ def rows_of(case: Case, name: str, seed: int, part: str, width: int) -> Iterator
     across = fraction_across(case, model, case.graph)
     yield {"row": name, **measured(case, scorer.logits_of, part), "across": across}
     graph, split = one_sided(case)
-    model = vgae.fit(graph, split, recipe=recipe, seed=seed, progress=False)
-    scorer = PairScorer(model, graph, split.message_edge_index)
-    across = fraction_across(case, model, graph)
-    yield {"row": f"{name}, one-sided", **measured(case, scorer.logits_of, part), "across": across}
+    pairs = getattr(split, part)
+    for own in (name, "best-two-sided") if name == "best" else (name,):
+        recipe = recipe_named(own)
+        model = vgae.fit(graph, split, recipe=recipe, seed=seed, progress=False)
+        scorer = PairScorer(model, graph, split.message_edge_index)
+        logits = scorer.logits(pairs.edge_label_index)
+        yield {
+            "row": f"{own}, one-sided",
+            **measured(case, scorer.logits_of, part),
+            "across": fraction_across(case, model, graph),
+            "auc_of_any_pairs": link_scores(logits, pairs.edge_label).auc,
+        }
     if name == "best":
         for peer, find in (("item neighbours", item_neighbours), ("popularity", popularity)):
             yield {"row": peer, **measured(case, on_graph(case, find(case, 0)), part)}
