@@ -149,7 +149,8 @@ def measure_side(args: argparse.Namespace, given: Given) -> Row:
     return {**result, "value_error": off.get("loss"), "grad_error": off.get("gradient")}
 
 
-RECTANGLES = [(2**k, 3 * 2 ** (k - 2)) for k in range(14, 18)]  # n and m
+# n and m: sizes that grow while the number of pairs stays or falls, and a larger number of pairs.
+RECTANGLES = [(2**14, 2**14), (2**15, 2**14), (2**16, 2**12), (2**12, 2**16), (2**18, 2**10)]
 RECTANGLE_SIDES = {"rectangle-tiled": "tiled", "rectangle-compiled": "compiled"}
 
 
@@ -169,20 +170,20 @@ def measure_rectangle(args: argparse.Namespace) -> Row:
 
 
 def rectangles(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the figures of each rectangle, and the exponents by which they grow with n + m."""
+    """Return the figures of each rectangle, and the exponent of the memory over n + m."""
     cells = [
         {"threads": args.threads[0], "side": side, "nodes": n, "columns": m}
         for side in RECTANGLE_SIDES
-        for n, m in RECTANGLES[: args.rectangle]
+        for n, m in RECTANGLES
     ]
     rows, exponents = compare(cells, args.repeats), {}
     for side in RECTANGLE_SIDES:
         found = [row for row in rows if row["side"] == side and "skipped" not in row]
         sizes = [math.log(row["nodes"] + row["columns"]) for row in found]
-        for figure in ("peak_mb", "wall_ms") if len(found) > 1 else ():
-            logs = [math.log(row[figure]) for row in found]
-            exponents[f"{side} {figure}"] = linear_regression(sizes, logs).slope
-    return {"rectangles": rows, "exponents": exponents}
+        if len(found) > 1:
+            memory = [math.log(row["peak_mb"]) for row in found]
+            exponents[side] = linear_regression(sizes, memory).slope
+    return {"rectangles": rows, "memory_exponents": exponents}
 
 
 def links_of(num_nodes: int) -> Tensor:
@@ -221,7 +222,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--variance", action="store_true", help="measure that instead of time")
     parser.add_argument("--draws", type=int, default=30, help="for --variance")
     parser.add_argument("--epochs", type=int, default=50, help="of training, for --variance")
-    parser.add_argument("--rectangle", type=int, default=0, help="so many rectangles instead")
+    parser.add_argument("--rectangle", action="store_true", help="measure two sets of vectors")
     parser.add_argument("--columns", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--reference", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -22,10 +22,12 @@ from vgae.recipes import recipe_named
 BLOCKS, NODES = 5, 300
 
 
-def block_graph(within: float, across: float, seed: int) -> Graph:
-    """Return 300 nodes in five blocks, whose pairs link with these probabilities."""
+def block_graph(by_distance: tuple[float, float, float], seed: int) -> Graph:
+    """Return 300 nodes in a ring of five blocks, of which a pair links by the blocks' distance."""
     block = np.arange(NODES) % BLOCKS
-    return _drawn(np.where(block[:, None] == block, within, across), seed, "blocks")
+    distance = abs(block[:, None] - block)
+    distance = np.minimum(distance, BLOCKS - distance)
+    return _drawn(np.array(by_distance)[distance], seed, "blocks")
 
 
 def two_sides(seed: int) -> Graph:
@@ -43,8 +45,8 @@ def _drawn(chance: np.ndarray, seed: int, name: str) -> Graph:
 
 GRAPHS: dict[str, Callable[[int], Graph]] = {
     "two-sided": two_sides,
-    "disassortative": lambda seed: block_graph(0.01, 0.08, seed),
-    "assortative": lambda seed: block_graph(0.25, 0.01, seed),
+    "disassortative": lambda seed: block_graph((0.01, 0.12, 0.01), seed),
+    "assortative": lambda seed: block_graph((0.25, 0.01, 0.01), seed),
     "cora": lambda _: load_dataset("cora"),
 }
 
