@@ -552,5 +552,5 @@ def test_pairs_within_a_side_are_refused(shop, z, call, error, words):
 
 
 def test_cosines_of_a_directed_graph_are_refused(arrows, z):
-    with pytest.raises(UsageError, match="cosines have no direction"):
+    with pytest.raises(UsageError, match="cosines cannot rank directed links"):
         predict_links(made(z), arrows, metric="cosine")

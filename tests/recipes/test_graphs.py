@@ -1,5 +1,5 @@
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from vgae.recipes import (
     BEST,
     BEST_DENSE,
     BEST_LINKS,
+    BEST_TWO_SIDED,
     PAPER,
     RECIPES,
     Recipe,
@@ -98,6 +99,9 @@ def test_best_has_settings_of_its_own_for_some_graphs_and_says_so(caplog):
     assert for_graph(BEST, graph_with(measured)) == BEST_DENSE
     assert "features that are 100% dense" in caplog.text
     assert for_graph(BEST, graph_with(None)) == BEST_LINKS
+    sided = replace(graph_with(None), sides=torch.arange(graph_with(None).num_nodes) > 0)
+    assert for_graph(BEST, sided) == BEST_TWO_SIDED
+    assert for_graph(BEST, replace(sided, x=graph_with(words).x)) is BEST
     assert for_graph(BEST_LINKS, graph_with(words)) is BEST_LINKS
     assert for_graph(PAPER, graph_with(None)) is PAPER
 

@@ -13,9 +13,10 @@ import vgae
 from vgae import Graph, fit, fit_images, split_links
 from vgae.errors import NumericalError, ResourceError
 from vgae.gaussian import DiagGaussian, PointMass
+from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.recipes import BEST, PAPER
 from vgae.recipes.images import IWAE50, KERAS2D, KINGMA2013, SMALL2D
-from vgae.training import links
+from vgae.training import health, links
 from vgae.training.health import collapse, constant_embedding, loss_finding
 from vgae.training.history import HistoryRow
 from vgae.training.links import prepare
@@ -148,7 +149,7 @@ def test_nodes_of_a_complete_graph_cannot_be_distinguished():
 
 @pytest.mark.parametrize("links", [nx.star_graph(400), nx.complete_bipartite_graph(20, 25)])
 def test_links_that_an_inner_product_cannot_express(links):
-    (found,) = trained(Graph.from_networkx(links)).health
+    (found,) = trained(Graph.from_networkx(links, sides="none")).health
     assert "below chance (50): the inner product" in found
     assert "--" not in found
 
@@ -354,3 +355,28 @@ def test_a_loss_may_still_fall_where_patience_ended_the_training():
 def test_the_noise_of_single_epochs_is_no_rise():
     noisy = 1 + np.random.default_rng(0).normal(size=50)
     assert "rose" not in (loss_finding(history(0.5, *noisy), PAPER, is_new=True) or "")
+
+
+@pytest.mark.parametrize("kind", ["undirected", "directed", "two-sided"])
+def test_simple_scores_follow_the_kind_of_the_graph(kind, generator):
+    sides = torch.arange(30) >= 12
+    grids = {
+        "undirected": Grid(30),
+        "directed": DirectedGrid(30),
+        "two-sided": TwoSidedGrid(sides),
+    }
+    grid = grids[kind]
+    links = grid.pairs(torch.randperm(grid.num_pairs, generator=generator)[:100].sort().values)
+    options = {"undirected": {"sides": "none"}, "directed": {"directed": "keep"}}
+    graph = Graph.from_edges(links, num_nodes=30, **options.get(kind, {"sides": sides}))
+    split = split_links(graph, val=0.2, test=0)
+    dense = torch.zeros(30, 30, dtype=torch.float64)
+    dense[split.train[0], split.train[1]] = 1
+    if kind != "directed":
+        dense = dense + dense.T
+    u, v = split.val.edge_label_index
+    degrees, paths = health._simple_scores(split)
+    assert torch.equal(degrees, dense.sum(1)[u] * dense.sum(0)[v])
+    two, three = dense @ dense, dense @ dense @ dense
+    assert torch.allclose(paths, (two + 0.1 * three)[u, v])
+    assert bool((two[u, v] == 0).all()) == (kind == "two-sided")

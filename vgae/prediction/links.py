@@ -204,8 +204,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
     check_choice("metric", metric, Metric)
     if metric == "cosine" and graph.directed:
-        rule = "cosines have no direction, so that they cannot rank links of a directed graph"
-        raise UsageError("METRIC", f"{rule}; use metric='inner_product' (--metric).")
+        rule = "cosines cannot rank directed links; use metric='inner_product' (--metric)."
+        raise UsageError("METRIC", rule)
     wanted = searches(graph, nodes, sources, targets, per_node=per_node)
     scorer = _scorer(model, graph)
     find = _best_partners if per_node else _best_pairs
@@ -236,8 +236,7 @@ class _Found(NamedTuple):
 
 
 def _nothing(lacking: int) -> _Found:
-    none = torch.empty(0, dtype=torch.int64)
-    return _Found(none.expand(2, 0), torch.empty(0), none, lacking)
+    return _Found(torch.empty(2, 0).long(), torch.empty(0), torch.empty(0).long(), lacking)
 
 
 def _best_partners(
@@ -322,7 +321,7 @@ def score_links(
 
 
 def _stored(graph: Graph, pairs: Tensor) -> Tensor:
-    """Return pairs as the decoder takes them: of a two-sided graph, the first side first."""
+    """Return pairs as the decoder takes them, the first side first."""
     return pairs if graph.sides is None else graph.grid.ordered(pairs)
 
 

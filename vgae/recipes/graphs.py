@@ -140,8 +140,29 @@ BEST_LINKS = replace(
 """:data:`BEST` for graphs without features: fewer masks, as a node has nothing but its links;
 ``feature_dropout`` drops whole nodes but for their degrees."""
 
-RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, BEST_DENSE, BEST_LINKS)}
-VARIANTS = {BEST.name: (BEST_DENSE.name, BEST_LINKS.name)}
+BEST_TWO_SIDED = replace(
+    BEST,
+    name="best-two-sided",
+    hidden_channels=32,
+    latent_channels=16,
+    lr=0.01,
+    weight_decay=0.0,
+    activation="relu",
+    feature_dropout=0.0,
+    dropout=0.0,
+    self_loop_weight=1.0,
+    latent_norm=0.0,
+    mask=0.5,
+    initial_logstd=0.0,
+    pairs="auto",
+)
+""":data:`BEST` for two-sided graphs without features: a small model without norm, so that popular
+nodes have long vectors; half of the links are masked. ``docs/two_sided.md`` has the measurements.
+"""
+
+_ALL = (PAPER, BEST, BEST_DENSE, BEST_LINKS, BEST_TWO_SIDED)
+RECIPES = {recipe.name: recipe for recipe in _ALL}
+VARIANTS = {BEST.name: (BEST_DENSE.name, BEST_LINKS.name, BEST_TWO_SIDED.name)}
 """Names of the recipes that :func:`for_graph` may put in the place of a named one."""
 _DENSE = 0.25  # fraction of nonzero entries of a feature matrix
 
@@ -149,15 +170,17 @@ _DENSE = 0.25  # fraction of nonzero entries of a feature matrix
 def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     """Return the recipe for a graph, which differs for ``best`` only, and log a replacement.
 
-    Unchanged fields of :data:`BEST` become those of :data:`BEST_LINKS` without features, and those
-    of :data:`BEST_DENSE` if at least a quarter of the features' entries are not zero.
+    Unchanged fields of :data:`BEST` become those of :data:`BEST_LINKS` without features, or of
+    :data:`BEST_TWO_SIDED` if there are two sides too, and those of :data:`BEST_DENSE` if at least
+    a quarter of the features' entries are not zero.
     """
     if recipe.name != BEST.name:
         return recipe
     density = _feature_density(graph)
     if density is not None and density < _DENSE:
         return recipe
-    base = BEST_LINKS if density is None else BEST_DENSE
+    links = BEST_LINKS if graph.sides is None else BEST_TWO_SIDED
+    base = links if density is None else BEST_DENSE
     reason = "no features" if density is None else f"features that are {density:.0%} dense"
     log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
     best, chosen = asdict(BEST), recipe.chosen
