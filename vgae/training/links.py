@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vgae.decoders import GraphDecoder
 from vgae.encoders import feature_scale
+from vgae.encoders.directed import DirectedPattern
 from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.graph import Graph
@@ -20,6 +21,7 @@ from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating, input_names, message_edges
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
+from vgae.models.registry import AUTO, check_direction, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
@@ -32,7 +34,7 @@ from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
 
-_PREPARED = (SparseOperator, EdgePattern)
+_PREPARED = (SparseOperator, EdgePattern, DirectedPattern)
 _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
 
@@ -40,7 +42,7 @@ def fit(
     graph: Graph,
     split: LinkSplit,
     *,
-    model: str | VAE = "vgae",
+    model: str | VAE = AUTO,
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str | Compute = "auto",
@@ -59,7 +61,8 @@ def fit(
         graph: Nodes and features.
         split: From :func:`vgae.split_links`, :func:`vgae.read_split` or
             :meth:`vgae.LinkSplit.from_pairs`; messages travel on its training links only.
-        model: A named model, built with fresh weights; or a :class:`~vgae.VAE` of your own, which
+        model: A named model, built with fresh weights, by default ``"vgae"``, or for a directed
+            graph ``"source-target-vgae"``; or a :class:`~vgae.VAE` of your own, which
             is trained in place with the learning rate, epochs, beta and the like of the recipe,
             not its widths, biases, dropout, weighting and pairs. Its encoder gets
             ``(x, edge_index)``, dense, its decoder ``edge_index``; with ``mask`` the encoder gets
@@ -100,7 +103,7 @@ def prepare(
     graph: Graph,
     split: LinkSplit,
     *,
-    model: str | VAE = "vgae",
+    model: str | VAE = AUTO,
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str | Compute = "auto",
@@ -112,12 +115,14 @@ def prepare(
     if not isinstance(model, str):
         check_model(model, "vgae.InnerProductDecoder()")
         check_signature(model.encoder, graph)
+        check_direction(model.decoder, graph, type(model.decoder).__name__)
     seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
     torch_device = compute.resolved()
     given, recipe, named = recipe, for_graph(recipe, graph), isinstance(model, str)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
+        model = model_for(graph, model)
         plan = _plan(model, graph, split, recipe, compute)
         settings = replace(recipe, pairs=plan.pairs)
         if graph.x is not None:
