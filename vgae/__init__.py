@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from vgae.data.named_images import load_images as load_images
     from vgae.data.splits import read_split as read_split
     from vgae.decoders import BernoulliDecoder as BernoulliDecoder
+    from vgae.decoders import DistMultDecoder as DistMultDecoder
     from vgae.decoders import InnerProductDecoder as InnerProductDecoder
     from vgae.decoders import NormalDecoder as NormalDecoder
     from vgae.encoders import ConvEncoder as ConvEncoder
     from vgae.encoders import GCNEncoder as GCNEncoder
     from vgae.encoders import LinearGCNEncoder as LinearGCNEncoder
     from vgae.encoders import MLPEncoder as MLPEncoder
+    from vgae.encoders import RGCNEncoder as RGCNEncoder
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from vgae.graphs.graph import Graph as Graph
     from vgae.graphs.split import LinkSplit as LinkSplit
     from vgae.graphs.split import split_links as split_links
+    from vgae.graphs.typed import TypedGraph as TypedGraph
+    from vgae.graphs.typed_split import TypedSplit as TypedSplit
     from vgae.models.embedding import embed as embed
     from vgae.models.embedding import embed_images as embed_images
     from vgae.models.pretrained import from_pretrained as from_pretrained
@@ -50,6 +54,7 @@ _HOME = {
     "VAE": "vgae.vae",
     "BernoulliDecoder": "vgae.decoders",
     "ConvEncoder": "vgae.encoders",
+    "DistMultDecoder": "vgae.decoders",
     "DiagGaussian": "vgae.gaussian",
     "GCNEncoder": "vgae.encoders",
     "Graph": "vgae.graphs.graph",
@@ -63,6 +68,9 @@ _HOME = {
     "MLPEncoder": "vgae.encoders",
     "NormalDecoder": "vgae.decoders",
     "PointMass": "vgae.gaussian",
+    "RGCNEncoder": "vgae.encoders",
+    "TypedGraph": "vgae.graphs.typed",
+    "TypedSplit": "vgae.graphs.typed_split",
     "VGAEEmbedder": "vgae.estimators",
     "calibrate": "vgae.evaluation.links",
     "embed": "vgae.models.embedding",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from vgae.graphs.grid import DirectedGrid, Grid, SubsetGrid, TwoSidedGrid, grid_from
+from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid, grid_from
 from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.subset_grid import SubsetGrid
 
 SIDES = torch.tensor([True, False, True, False, True, False, True])
 MEMBERS = torch.tensor([False, True, True, False, True, True, True])
@@ -61,28 +62,6 @@ def test_pairs_within_a_side_and_self_pairs_are_not_of_the_grid():
     assert grid.ordered(pairs).tolist() == [[0, 1, 1, 3], [2, 3, 0, 3]]
     assert DirectedGrid(7).holds(pairs).tolist() == [True, True, True, False]
     assert grid.others(torch.tensor([0, 1])).tolist() == [SIDES.tolist(), (~SIDES).tolist()]
-
-
-def test_nodes_of_no_relation_are_in_no_pair():
-    grid = GRIDS["some nodes, two-sided"]
-    assert grid.nodes.tolist() == [1, 2, 4, 5, 6]  # of the sides 1, 0, 1, 0, 1
-    pairs = torch.tensor([[0, 2, 1, 1, 3], [1, 1, 2, 4, 0]])
-    assert grid.holds(pairs).tolist() == [False, True, True, False, False]
-    assert grid.ordered(pairs).tolist() == [[0, 2, 2, 1, 0], [1, 1, 1, 4, 3]]
-    ordered = grid.are_swapped(*pairs.numpy())
-    assert ordered.tolist() == grid.are_swapped(*pairs).tolist()
-    others = grid.others(torch.tensor([0, 1, 2])).tolist()
-    t, f = True, False
-    assert others == [[t] * 7, [t, t, f, t, t, f, t], [t, f, t, t, f, t, f]]
-    known = grid.known(torch.tensor([[2], [1]])).toarray()
-    assert np.array_equal(known, Grid(7).known(torch.tensor([[2], [1]])).toarray())
-    links = torch.tensor([[1, 2], [2, 1]])
-    directed = GRIDS["some nodes, directed"]
-    assert len(set(directed.groups(links).tolist())) == 1
-    assert directed.message_edges(links).tolist() == links.tolist()
-    assert GRIDS["some nodes"].message_edges(links[:, :1]).tolist() == links.tolist()
-    known = directed.known(links[:, :1], reverse=True).toarray()
-    assert np.array_equal(known, DirectedGrid(7).known(links[:, 1:]).toarray())
 
 
 @pytest.mark.parametrize("name", [name for name in GRIDS if not name.startswith(("one", "no "))])

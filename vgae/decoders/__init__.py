@@ -3,6 +3,7 @@
 from vgae.decoders.base import GraphDecoder as GraphDecoder
 from vgae.decoders.base import MaskedLinks as MaskedLinks
 from vgae.decoders.bernoulli import BernoulliDecoder as BernoulliDecoder
+from vgae.decoders.dist_mult import DistMultDecoder as DistMultDecoder
 from vgae.decoders.generators import ConvGenerator as ConvGenerator
 from vgae.decoders.generators import MLPGenerator as MLPGenerator
 from vgae.decoders.inner_product import InnerProductDecoder as InnerProductDecoder

@@ -9,3 +9,4 @@ from vgae.encoders.linear import LinearGCNEncoder as LinearGCNEncoder
 from vgae.encoders.mlp import MLPEncoder as MLPEncoder
 from vgae.encoders.pyg import PosteriorEncoder as PosteriorEncoder
 from vgae.encoders.pyg import PyGEncoder as PyGEncoder
+from vgae.encoders.rgcn import RGCNEncoder as RGCNEncoder

@@ -28,6 +28,7 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.grid import TwoSidedGrid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
+from vgae.graphs.typed import TypedGraph
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
@@ -139,37 +140,55 @@ def evaluate(
             of the split, which may be held out here; for another graph, or to measure a leak.
 
     Returns:
-        Evaluations of ``"val"`` and ``"test"``; a part without links is omitted.
+        Evaluations of ``"val"`` and ``"test"``; a part without links is omitted. Those of a typed
+        graph are :class:`vgae.evaluation.typed.TypedEvaluation`.
 
     Raises:
         LeakageError: If the split does not belong to this graph, or leaks; ``SPLIT_SEEN`` if the
             model was trained on other links (:attr:`vgae.VAE.trained_on`).
     """
+    if isinstance(graph, TypedGraph):
+        from vgae.evaluation.typed import evaluate_typed
+
+        given: Any = {"messages": messages, "allow_seen": allow_seen}
+        return evaluate_typed(model, graph, split, calibration, hard, **given)  # pyright: ignore
     balanced = calibration and replace(calibration, log_odds_shift=0.0)
     evaluations = {}
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
-        logits, label = scorer.logits(part.edge_label_index), part.edge_label
-        weight = balancing_weight(label)
-        pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
-        ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
-        ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes, grid=graph.grid)
-        own = neg.view(len(pos), part.per_link) if part.per_link else None
-        resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
-        evaluations[name] = LinkEvaluation(
-            scores=link_scores(logits, label),
-            intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
-            hits={k: hits_at_k(pos, neg, k) for k in _HITS},
-            ranks=rank_scores(ranks.flatten()),
-            num_links=len(pos),
-            num_non_links=len(neg),
-            num_ranked=ranked.shape[1],
-            sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
-            calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
-            hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
-            given=None if own is None else rank_scores(ranks_among(pos, own)),
-            recommended=_recommended(scorer, graph, ranked),
-        )
+        evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
     return evaluations
+
+
+def evaluated_part(
+    scorer: "PairScorer",
+    graph: Graph,
+    split: LinkSplit,
+    part: LabelledPairs,
+    balanced: Calibration | None = None,
+    hard: int = 0,
+) -> LinkEvaluation:
+    """Return the scores of one part of a split; ``balanced`` is a calibration at that prior."""
+    logits, label = scorer.logits(part.edge_label_index), part.edge_label
+    weight = balancing_weight(label)
+    pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
+    ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
+    ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes, grid=graph.grid)
+    own = neg.view(len(pos), part.per_link) if part.per_link else None
+    resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
+    return LinkEvaluation(
+        scores=link_scores(logits, label),
+        intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
+        hits={k: hits_at_k(pos, neg, k) for k in _HITS},
+        ranks=rank_scores(ranks.flatten()),
+        num_links=len(pos),
+        num_non_links=len(neg),
+        num_ranked=ranked.shape[1],
+        sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
+        calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
+        hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
+        given=None if own is None else rank_scores(ranks_among(pos, own)),
+        recommended=_recommended(scorer, graph, ranked),
+    )
 
 
 def evaluate_links(

@@ -15,7 +15,8 @@ from vgae.errors import DataError
 from vgae.graphs.canonical import canonical_links, check_range, edge_array
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.graph import Graph
-from vgae.graphs.grid import DirectedGrid, Grid, SubsetGrid, TwoSidedGrid
+from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
+from vgae.graphs.subset_grid import SubsetGrid
 from vgae.graphs.values import listed
 
 log = logging.getLogger(__name__)

@@ -92,10 +92,7 @@ class LinkSplit:
 
     @cached_property
     def train_digest(self) -> str:
-        """SHA-256 of the number of nodes, the kind of graph and the training links, hexadecimal.
-
-        Models store it, so that they are not evaluated on links that they have seen.
-        """
+        """SHA-256 of nodes, kind of graph and training links in hexadecimal; models store it."""
         return self.grid.digest(self.train)
 
     @cached_property
@@ -295,7 +292,7 @@ class LinkSplit:
         return train, val, test
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the split as npz, atomically; :meth:`load` reads it back exactly."""
+        """Write :meth:`arrays` as npz, atomically; :meth:`load` reads them back exactly."""
         write_arrays(path, self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -328,17 +325,16 @@ class LinkSplit:
         known = (_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID)
         if (found := str(content["format"])) not in known:
             raise ValueError(f"format is {found}, expected {' or '.join(known)}")
-        num_nodes, seed = operator.index(content["num_nodes"]), operator.index(content["seed"])
-        fingerprint = str(content["fingerprint"])
+        num_nodes, seed = (operator.index(content[name]) for name in ("num_nodes", "seed"))
         parts: list[Any] = [content[name] for name in _PARTS]
         own = [0, 0]
         if found != _FORMAT:
             own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
-        val = LabelledPairs(parts[1], parts[2], own[0])
-        test = LabelledPairs(parts[3], parts[4], own[1])
+        val, test = (LabelledPairs(parts[k], parts[k + 1], own[k // 2]) for k in (1, 3))
         grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
         check_choice("task", task, Task)
-        return cls(num_nodes, parts[0], val, test, fingerprint, seed, grid, cast(Task, task))
+        made_from = str(content["fingerprint"])
+        return cls(num_nodes, parts[0], val, test, made_from, seed, grid, cast(Task, task))
 
     def _parts(self) -> dict[str, Tensor]:
         values = (self.train, self.val.pos, self.val.neg, self.test.pos, self.test.neg)
@@ -355,8 +351,9 @@ class LinkSplit:
 def check_kinds(graph: Any, split: Any) -> None:
     """Raise ``UsageError`` unless the arguments of these names are what they should be."""
     if not isinstance(graph, Graph):
-        hint = "the graph comes before the split, and vgae.Graph.from_pyg(data) makes one"
-        kind = type(graph).__name__
+        kind, hint = type(graph).__name__, "vgae.Graph.from_pyg(data) makes one, before the split"
+        if hasattr(graph, "relations"):
+            hint = "take one relation, graph.relations[name], or all, graph.untyped()"
         raise UsageError("ARGUMENTS", f"graph must be a vgae.Graph, got {kind}; {hint}.")
     if not isinstance(split, LinkSplit):
         hint = "vgae.split_links(graph) makes one"

@@ -308,6 +308,7 @@ class TypedGraph:
         """Return the links of all relations as one graph, which does not distinguish them."""
         links = torch.cat([r.links for r in self.relations.values()], dim=1)
         given: Any = {"node_ids": self.node_ids, "num_nodes": self.num_nodes, "name": self.name}
+        given["sides"] = "none"
         return replace(Graph.from_edges(links, **given), x=self.x, y=self.y)
 
     def __getstate__(self) -> dict[str, Any]:

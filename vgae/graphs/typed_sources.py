@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError, printable
+from vgae.graphs.arrays import FeatureBlock, block_features
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.values import is_missing
@@ -161,6 +162,8 @@ def _typed(
             f"{where} has {len(names):,} different names, such as {names[0]!r:.60}, and at most"
             f" {MOST_RELATIONS:,} relations are possible; name the column of the relations.",
         )
+    for name in ("sides", "side_names"):  # the types of nodes are found below
+        parts.pop(name, None)
     edges, weight = np.asarray(parts.pop("edges")), parts.pop("edge_weight", None)
     num_nodes = parts.pop("num_nodes")
     masks = {name: code == k for k, name in enumerate(names)}
@@ -279,8 +282,6 @@ def _hetero_features(
     given = {name: data[name].get("x") for name in sizes}
     if all(x is None for x in given.values()):
         return None, ()
-    from vgae.graphs.arrays import FeatureBlock, block_features
-
     nodes = {name: starts[name] + np.arange(size) for name, size in sizes.items()}
     return block_features([FeatureBlock(name, nodes[name], x) for name, x in given.items()])
 

@@ -139,7 +139,7 @@ def _estimate(x: Tensor, mass: Tensor, scale: Tensor, epsilon: float, sampled: S
     sums = _links(x, mass, scale, epsilon, selves.expand(2, -1), torch.zeros_like(mass), -1.0)
     if num_nodes < 2:
         return sums
-    num_blocks, block, step = sampled_blocks(num_nodes, sampled.pairs_per_node, x.device.type)
+    num_blocks, block, step = sampled_blocks((num_nodes,), sampled.pairs_per_node, x.device.type)
     order = torch.randperm(num_nodes, generator=sampled.generator, device=x.device)
     blocks = order[: num_blocks * block].view(num_blocks, block)
     drawn = _Sums.zeros(x)

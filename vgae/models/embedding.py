@@ -11,6 +11,7 @@ from vgae.encoders import GraphEncoder
 from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
+from vgae.models.typed import is_typed, messages, typed_inputs
 from vgae.runtime.devices import convolutions_as_products
 from vgae.vae import VAE, Encoder, Posterior
 
@@ -38,10 +39,11 @@ def embed(model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None) 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes with the same features as in training; names of features, if both have them,
-            are compared.
+            are compared. Or a typed graph with the same relations.
         edge_index: Edges that messages travel on, as :attr:`vgae.Graph.edge_index` has them, shape
             ``(2, E)``; all links of the graph if not given. To evaluate held-out links, pass
-            ``split.message_edge_index``. In a weighted graph they must be links of it.
+            ``split.message_edge_index``, or :func:`vgae.models.typed.messages` of a typed graph
+            and its split. In a weighted graph they must be links of it.
 
     Returns:
         The posterior, ``.mu`` of shape ``(N, d)``; a :class:`~vgae.DiagGaussian` or
@@ -53,9 +55,11 @@ def embed(model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None) 
     """
     model = model_of(model)
     check_features(model, graph)
-    edge_index = graph.edge_index if edge_index is None else edge_index
+    edges: Any = edge_index
+    if edges is None:
+        edges = messages(graph) if is_typed(graph) else graph.edge_index  # pyright: ignore
     with evaluating(model):
-        q = posterior(model.encoder, *encoder_inputs(model, graph, edge_index))
+        q = posterior(model.encoder, *encoder_inputs(model, graph, edges))
     if isinstance(q, DiagGaussian):
         return DiagGaussian(q.mu.cpu(), q.logvar.cpu())
     return PointMass(q.mu.cpu()) if isinstance(q, PointMass) else q
@@ -146,6 +150,8 @@ def encoder_inputs(
     for a :class:`~vgae.encoders.GraphEncoder`.
     """
     like = parameter_like(model)
+    if is_typed(graph):
+        return typed_inputs(model, graph, edge_index, like)  # pyright: ignore
     edge_index, edge_weight = message_edges(model, graph, edge_index)
     prepare = getattr(model.encoder, "prepare", None)
     if masked and not isinstance(model.encoder, GraphEncoder):

@@ -86,6 +86,15 @@ MODELS: dict[str, GraphModel] = {
 AUTO = "auto"
 """Name that stands for the model of :func:`model_for`."""
 
+_TYPED = "vgae.encoders.rgcn:RGCNEncoder", "vgae.decoders:DistMultDecoder"
+TYPED_MODELS: dict[str, GraphModel] = {
+    "rgcn-vgae": GraphModel(
+        "relational variational graph auto-encoder", _TYPED[0], decoder=_TYPED[1]
+    ),
+    "rgcn-gae": GraphModel("relational graph auto-encoder", _TYPED[0], "point", _TYPED[1]),
+}
+"""Models of typed graphs, which have several relations."""
+
 
 def register_model(name: str, model: GraphModel) -> None:
     """Add a model to the registry of this process.
@@ -99,14 +108,15 @@ def register_model(name: str, model: GraphModel) -> None:
             "MODEL",
             f"a model is a GraphModel, named by letters, digits, - and _; got {name!r:.60}.",
         )
-    if MODELS.setdefault(name, model) != model:
+    if name in TYPED_MODELS or MODELS.setdefault(name, model) != model:
         raise UsageError("MODEL", f"there is a model {name!r} already; choose another name.")
 
 
 def model_names() -> list[str]:
     """Return the names of all models, those of installed packages last."""
     others = sorted(entry_points(group=ENTRY_POINTS).names)
-    return [*dict.fromkeys([*MODELS, *(name for name in others if re.fullmatch(_NAME, name))])]
+    others = [name for name in others if re.fullmatch(_NAME, name)]
+    return [*dict.fromkeys([*MODELS, *TYPED_MODELS, *others])]
 
 
 def graph_model(name: str) -> GraphModel:
@@ -115,8 +125,8 @@ def graph_model(name: str) -> GraphModel:
     Raises:
         UsageError: If there is none of that name, or its entry point cannot be loaded.
     """
-    if name in MODELS:
-        return MODELS[name]
+    if found := MODELS.get(name) or TYPED_MODELS.get(name):
+        return found
     for entry in entry_points(group=ENTRY_POINTS, name=name) if name in model_names() else ():
         try:
             found = entry.load()

@@ -54,7 +54,11 @@ def searches(
         raise UsageError("PER_NODE", f"{rule}, got {other}.")
     near, near_is_side = _numbers_of(graph, sources if nodes is None else nodes)
     far, far_is_side = _numbers_of(graph, targets)
+    members = getattr(graph, "members", None)
     every = torch.arange(graph.num_nodes)
+    if members is not None:  # of a relation, which other nodes have no links of
+        every = members.nonzero()[:, 0]
+        _check_members(graph, members, near, far)
     if graph.sides is not None:
         return _across(graph, near, far, is_side=near_is_side or far_is_side, per_node=per_node)
     if near is None and far is not None and per_node:
@@ -68,7 +72,9 @@ def _across(
 ) -> list[Search]:
     """Return the searches between the two sides."""
     sides: Any = graph.sides
-    side = [(~sides).nonzero()[:, 0], sides.nonzero()[:, 0]]
+    members = getattr(graph, "members", None)
+    side = [own.nonzero()[:, 0] for own in (~sides, sides)]
+    side = side if members is None else [own[members[own]] for own in side]
     if near is None and far is None:
         return [Search(*side)]
     given = [sides[ends].unique().tolist() for ends in (near, far) if ends is not None]
@@ -95,6 +101,20 @@ def _across(
     return found
 
 
+def _check_members(graph: Graph, members: Tensor, *ends: Tensor | None) -> None:
+    """Raise ``DataError`` if a given node is none that the relation links."""
+    given = torch.cat(
+        [*(numbers for numbers in ends if numbers is not None), members.new_empty(0)]
+    )
+    if len(other := given.long()[~members[given.long()]]):
+        name = graph.ids[int(other[0])]
+        raise DataError(
+            "SIDES",
+            f"{len(other):,} nodes are of no type that {graph.name} links, first {name!r:.60};"
+            " leave them out.",
+        )
+
+
 def _numbers_of(graph: Graph, names: Names) -> tuple[Tensor | None, bool]:
     """Return the numbers of a side or of nodes, each once, and whether it is a side."""
     if names is None:
@@ -103,7 +123,9 @@ def _numbers_of(graph: Graph, names: Names) -> tuple[Tensor | None, bool]:
         second = side_named(graph, names)
         if second is not None:
             sides: Any = graph.sides
-            return (sides == second).nonzero()[:, 0], True
+            side = sides == second
+            members = getattr(graph, "members", None)
+            return (side if members is None else side & members).nonzero()[:, 0], True
         names = [names]
     return torch.tensor(node_numbers(graph, dict.fromkeys(names)), dtype=torch.int64), False
 

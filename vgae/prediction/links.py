@@ -19,6 +19,7 @@ from torch import Tensor
 from vgae.errors import DataError, NumericalError, UsageError, check_choice
 from vgae.evaluation.calibration import Calibration, Prior
 from vgae.evaluation.links import PairScorer, consistent_method
+from vgae.evaluation.typed import of_relation
 from vgae.graphs.canonical import NodeId, link_positions
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import Trained, evaluating
@@ -146,7 +147,7 @@ class LinkTable:
         return graph
 
 
-def predict_links(
+def predict_links(  # noqa: PLR0913 - each is given by name
     model: VAE | Trained | PairScorer,
     graph: Graph,
     k: int = 10,
@@ -156,17 +157,18 @@ def predict_links(
     nodes: Names = None,
     sources: Names = None,
     targets: Names = None,
+    relation: str | None = None,
     calibration: Calibration | None = None,
     progress: bool | None = None,
 ) -> LinkTable:
     """Propose the unlinked pairs of the highest scores.
 
     By default the k best partners of each node; ``per_node=False`` gives the k best pairs of the
-    graph, which tend to lie among few nodes of long vectors. The search is exact. Equal scores
-    are ordered by node number. With FAISS installed, large searches on a CPU use its exact index.
+    graph, which tend to lie among few nodes of long vectors. The search is exact; equal scores are
+    in the order of the nodes. FAISS, if installed, does large searches on a CPU, exactly too.
 
-    Only pairs that may be links are proposed: of a directed graph, links from source to target;
-    of a two-sided graph, pairs across, by default partners for each node of the first side.
+    Only pairs that may be links are proposed: of a directed graph, links from source to target; of
+    a two-sided graph, pairs across, by default partners for each node of the first side.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`, with
@@ -176,16 +178,15 @@ def predict_links(
         k: Number of partners of a node, or of pairs; there are fewer rows if fewer are left.
         per_node: Whether each node gets its own k partners.
         metric: ``"inner_product"`` ranks by the logits of the decoder, ``"cosine"`` by the cosine
-            of the posterior means, 0 for a mean of zero, which has no direction. Cosines ignore
-            lengths: they suit partners of one node better than pairs of the graph. Probabilities
-            are those of the logits in both cases.
+            of the posterior means, 0 for a mean of zero. They ignore lengths, which suits partners
+            of one node more than pairs of the graph. Probabilities are always those of the logits.
         nodes: Names of the nodes that get partners: of either side of a two-sided graph, as
-            sources in a directed graph. An integer also names the node whose name is its text, and
-            the reverse.
+            sources in a directed graph. Integers and texts of integers name the same nodes.
         sources: Names of the first nodes of the pairs, which get the partners: nodes, or the name
             of a side, such as ``"user"`` or ``"users"``, ``"first"`` or ``"source"``.
         targets: The same for the second nodes. Nodes given without sources get the k best sources
             each; a side is proposed to the other one.
+        relation: Name of the relation of a typed graph whose links are proposed.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
@@ -194,10 +195,10 @@ def predict_links(
 
     Raises:
         UsageError: If an option is invalid.
-        DataError: If a node is unknown, the scorer has another number of nodes, or (``SIDES``)
-            sources and targets are of the same side.
+        DataError: If a node is unknown, the nodes are others, or (``SIDES``) of the same side.
         NumericalError: If an embedding or a logit is not finite.
     """
+    model, graph = of_relation(model, graph, relation)
     k = operator.index(k)
     if k < 1:
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
@@ -287,6 +288,7 @@ def score_links(
     graph: Graph,
     pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor,
     *,
+    relation: str | None = None,
     calibration: Calibration | None = None,
 ) -> LinkTable:
     """Score given pairs, one row each in their order, and mark those that are links of the graph.
@@ -295,16 +297,17 @@ def score_links(
         model: Model or scorer, as for :func:`predict_links`. Over a link that carries messages, a
             pair is scored by a model that has seen it.
         graph: Nodes and features.
-        pairs: Names of two different nodes each, such as an array of shape ``(P, 2)`` or a frame
-            with the columns ``source`` and ``target``, or of two columns; they are ranked among
-            each other. Those of a directed graph go from the first to the second.
+        pairs: Names of two different nodes each, from the first to the second, such as an array of
+            shape ``(P, 2)`` or a frame with the columns ``source`` and ``target``, or of two
+            columns; they are ranked among each other.
+        relation: Name of the relation of a typed graph.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
 
     Raises:
-        DataError: If a node is unknown, paired with itself or with a node of its side
-            (``SIDES``), or the scorer has another number of nodes.
+        DataError: If a node is unknown, paired with itself or a node of its side (``SIDES``).
         NumericalError: If an embedding or a logit is not finite.
     """
+    model, graph = of_relation(model, graph, relation)
     numbers = pair_numbers(graph, pairs)
     scorer = _scorer(model, graph)
     stored = _stored(graph, numbers)

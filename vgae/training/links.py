@@ -17,6 +17,7 @@ from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
+from vgae.graphs.typed import TypedGraph
 from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating, input_names, message_edges
@@ -30,6 +31,7 @@ from vgae.training.masking import LinkMasking
 from vgae.training.own_model import check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
+from vgae.training.typed import check_untyped, prepare_typed
 from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
@@ -109,10 +111,15 @@ def prepare(
     device: str | Compute = "auto",
 ) -> PreparedTraining:
     """Build the model and the data of a training; arguments and errors as for :func:`fit`."""
+    if isinstance(graph, TypedGraph):
+        given: Any = {"model": model, "recipe": recipe, "seed": seed, "device": device}
+        return prepare_typed(graph, split, **given)  # pyright: ignore[reportArgumentType]
     check_kinds(graph, split)
     if not isinstance(recipe, Recipe):
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
-    if not isinstance(model, str):
+    if isinstance(model, str):
+        check_untyped(model)
+    else:
         check_model(model, "vgae.InnerProductDecoder()")
         check_signature(model.encoder, graph)
         check_direction(model.decoder, graph, type(model.decoder).__name__)

@@ -68,10 +68,11 @@ def plan_training(
     Raises:
         ResourceError: If the memory does not suffice.
     """
-    size = graph.num_nodes, recipe.latent_channels, device
-    grid: Any = {"rectangle": graph.grid.rectangle}
-    pairs: Pairs = choose_pairs(*size, **grid) if recipe.pairs == "auto" else recipe.pairs
-    loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **grid)
+    num_rows, num_columns = graph.grid.rectangle or (graph.num_nodes, None)
+    size = num_rows, recipe.latent_channels, device
+    columns: Any = {"num_columns": num_columns}
+    pairs: Pairs = choose_pairs(*size, **columns) if recipe.pairs == "auto" else recipe.pairs
+    loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **columns)
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
     why = f"{'within' if pairs == 'exact' else 'exact is not within'} {EXACT_SECONDS:g} s"
