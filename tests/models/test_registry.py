@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import vgae
-from vgae import Graph, evaluate, fit, split_links
+from vgae import VAE, Graph, evaluate, fit, split_links
 from vgae.decoders import InnerProductDecoder
+from vgae.decoders.source_target import SourceTargetDecoder
 from vgae.encoders import GCNEncoder, GraphEncoder
 from vgae.errors import UsageError
 from vgae.evaluation.links import PairScorer
@@ -193,6 +194,7 @@ def test_the_model_of_a_graph_is_that_of_its_kind_and_a_choice_is_logged(caplog)
     assert not caplog.text
 
 
+@pytest.mark.row("G40")
 @pytest.mark.parametrize("name", ["source-target-vgae", "source-target-gae", "gravity-gae"])
 def test_models_of_direction_are_refused_without_direction(name):
     with pytest.raises(UsageError, match="--directed keep") as caught:
@@ -220,3 +222,22 @@ def test_directed_models_train_and_are_rebuilt(name, mask, tmp_path):
     # A link and its reverse have different scores, and ranks are among targets and sources.
     assert (logits.chunk(2)[0] != logits.chunk(2)[1]).all()
     assert 0 < evaluate(found, graph, split)["test"].ranks.mrr <= 1
+
+
+@pytest.mark.row("G40")
+def test_a_model_without_direction_is_trained_on_a_directed_graph_with_a_warning(caplog):
+    graph = Graph.from_edges(EDGES, directed="keep")
+    split, recipe = split_links(graph, val=0, test=0), PAPER.override({"epochs": 1})
+    fit(graph, split, model="vgae", recipe=recipe, device="cpu", progress=False)
+    assert caplog.text.count("InnerProductDecoder ignores the direction of links") == 1
+    caplog.clear()
+    fit(graph, split, recipe=recipe, device="cpu", progress=False)
+    assert "ignores the direction" not in caplog.text
+
+
+@pytest.mark.row("G40")
+def test_a_decoder_of_direction_in_a_model_of_ones_own_is_refused_without_direction():
+    graph = Graph.from_edges(EDGES)
+    model = VAE(GCNEncoder(6, 5, 4), SourceTargetDecoder())
+    with pytest.raises(UsageError, match="SourceTargetDecoder predicts the direction"):
+        fit(graph, split_links(graph, val=0, test=0), model=model)

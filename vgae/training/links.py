@@ -139,6 +139,12 @@ def prepare(
         model = _built(model, graph, settings, seed)
     elif model.trained_on:
         log.warning("%s", _trained_before(model, split))
+    if graph.directed and not getattr(model.decoder, "directed", True):
+        log.warning(
+            "%s ignores the direction of links: u -> v and v -> u have the same score; the models"
+            " source-target-vgae and gravity-vgae predict it",
+            type(model.decoder).__name__,
+        )
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     _tell_unused(settings, model, given, named=named)
