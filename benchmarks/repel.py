@@ -40,7 +40,7 @@ def two_sides(seed: int) -> Graph:
 def _drawn(chance: np.ndarray, seed: int, name: str) -> Graph:
     drawn = np.random.default_rng(seed).random(chance.shape) < chance
     links = np.stack(np.nonzero(np.triu(drawn, k=1)))
-    return Graph.from_edges(links, num_nodes=NODES, name=name)
+    return Graph.from_edges(links, num_nodes=NODES, name=name, sides="none")
 
 
 GRAPHS: dict[str, Callable[[int], Graph]] = {
