@@ -193,3 +193,22 @@ def test_one_command_encodes_a_table_and_proposes_links(sbm, tmp_path, command):
 def test_images_have_no_proposals(tmp_path, command):
     status, _, err = command("train", "digits", "--propose", 3, "-o", tmp_path / "run")
     assert (status, err.split(":")[0]) == (2, "error[IMAGES]")
+
+
+def test_a_directed_graph_has_its_model_and_its_tasks(tmp_path, command):
+    generator = torch.Generator().manual_seed(0)
+    edges = (torch.rand(25, 25, generator=generator) < 0.2).fill_diagonal_(0).nonzero().tolist()
+    path = tmp_path / "follows.csv"
+    path.write_text("source,target\n" + "".join(f"n{u},n{v}\n" for u, v in edges))
+    words = ("train", path, "--directed", "keep", "--task", "biased", "--epochs", 1)
+    status, out, err = command(*words, "-o", tmp_path / "run", "--json")
+    assert status == 0, err
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert (config["model"], config["split"]["task"]) == ("source-target-vgae", "biased")
+    again = ("--resume", tmp_path / "run", "--json", "--model")
+    assert json.loads(command(*words, *again, "auto")[1]) == json.loads(out)
+    assert command(*words, *again, "vgae")[2].startswith("error[RUN_OTHER]")
+    status, _, err = command("train", *again[:2], "--task", "general")
+    assert "began with task = biased" in err
+    status, _, err = command("train", path, "--task", "biased", "--epochs", 1)
+    assert (status, err.split("\n")[-2].split(":")[0]) == (2, "error[TASK]")

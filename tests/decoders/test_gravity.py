@@ -20,12 +20,12 @@ def all_logits(decoder, z):
     x, mass = z[:, :-1], z[:, -1]
     r = (x[:, None] - x).square().sum(-1)
     bias = 0 if decoder.bias is None else decoder.bias
-    return mass - decoder.scale * (r + decoder.epsilon).log() + bias
+    return mass - decoder.distance_weight * (r + decoder.epsilon).log() + bias
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_logits_of_pairs_rows_and_columns_agree(z, bias):
-    decoder = GravityDecoder(bias=bias, scale=0.7).double()
+    decoder = GravityDecoder(bias=bias, distance_weight=0.7).double()
     if bias:
         torch.nn.init.constant_(decoder.bias, -1.5)
     expected = all_logits(decoder, z)
@@ -74,16 +74,18 @@ def test_kipfs_weighting_is_that_of_weighted_cross_entropy(z):
     torch.testing.assert_close(decoder.log_prob(z, EDGES), expected)
 
 
-def test_all_parameters_get_gradients_and_a_fixed_scale_none(z):
-    for learn_scale in (True, False):
-        decoder = GravityDecoder(bias=True, scale=0.5, learn_scale=learn_scale).double()
-        assert decoder.scale.item() == pytest.approx(0.5)
-        decoder.log_prob(z, EDGES).backward()
-        assert (decoder.log_scale.grad is not None) == learn_scale
-        # Mass and bias stand side by side: a bias is a mass of all.
-        mass = z.clone().requires_grad_()
-        decoder.log_prob(mass, EDGES).backward()
-        assert float(mass.grad[:, -1].sum()) == pytest.approx(float(decoder.bias.grad) / 2)
+def test_latent_vectors_and_bias_get_the_gradients_of_the_whole_matrix(z):
+    """A bias is a mass of all nodes."""
+    decoder = GravityDecoder(bias=True, distance_weight=0.5).double()
+    z.requires_grad_()
+    decoder.log_prob(z, EDGES).backward()
+    assert float(z.grad[:, -1].sum()) == pytest.approx(float(decoder.bias.grad))
+    other = z.detach().clone().requires_grad_()
+    s, label = all_logits(decoder, other), torch.zeros(6, 6, dtype=torch.float64)
+    label[tuple(EDGES)] = 1
+    cost = softplus(torch.where(label > 0, -s, s)).masked_fill(torch.eye(6, dtype=torch.bool), 0)
+    (-cost.sum()).backward()
+    torch.testing.assert_close(z.grad, other.grad)
 
 
 def test_sampled_pairs_are_an_estimate(z):
@@ -96,15 +98,19 @@ def test_sampled_pairs_are_an_estimate(z):
 
 
 def test_it_is_rebuilt_from_its_configuration():
-    decoder = GravityDecoder.from_recipe(BEST, learn_scale=False, epsilon=0.5)
+    recipe = BEST.override({"distance_weight": 0.2})
+    decoder = GravityDecoder.from_recipe(recipe, epsilon=0.5)
     assert decoder.pairs == "sampled"
-    config = decoder.config()
-    options = {name: config[name] for name in ("learn_scale", "epsilon")}
-    assert GravityDecoder.from_recipe(BEST, **options).config() == config
+    assert decoder.config() == {
+        "weighting": "kipf",
+        "logit_bias": True,
+        "distance_weight": 0.2,
+        "epsilon": 0.5,
+    }
 
 
 def test_bad_options_targets_and_grids_are_refused(z):
-    for options in ({"scale": 0}, {"epsilon": -1}, {"weighting": "x"}, {"pairs": "x"}):
+    for options in ({"distance_weight": 0}, {"epsilon": -1}, {"weighting": "x"}, {"pairs": "x"}):
         with pytest.raises(ValueError, match=next(iter(options))):
             GravityDecoder(**options)
     with pytest.raises(UsageError, match="2 or more"):

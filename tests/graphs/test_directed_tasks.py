@@ -106,6 +106,7 @@ def test_the_general_task_does_not_reward_a_memory_of_reverses(seed):
         assert roc_auc_score(part.edge_label, score) <= 0.5
 
 
+@pytest.mark.row("G50")
 @pytest.mark.parametrize("task", ["biased", "bidirectional"])
 def test_an_undirected_graph_has_no_task_about_direction(task):
     graph = Graph.from_edges([[0, 1, 2], [1, 2, 3]])
@@ -120,6 +121,7 @@ def test_an_unknown_task_is_refused():
     assert caught.value.code == "TASK"
 
 
+@pytest.mark.row("G51")
 def test_too_few_links_for_a_task_are_refused_with_their_number():
     edges = np.array([[0, 1, 1, 2, 2, 3, 0, 2], [1, 0, 2, 1, 3, 2, 2, 0]])
     mutual = Graph.from_edges(edges, num_nodes=40, directed="keep")

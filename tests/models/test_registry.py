@@ -1,5 +1,6 @@
 """Names of graph models: those of the package, of the process, and of installed packages."""
 
+import logging
 import sys
 from dataclasses import replace
 
@@ -7,12 +8,24 @@ import pytest
 import torch
 
 import vgae
+from vgae import VAE, Graph, evaluate, fit, split_links
 from vgae.decoders import InnerProductDecoder
+from vgae.decoders.source_target import SourceTargetDecoder
 from vgae.encoders import GCNEncoder, GraphEncoder
 from vgae.errors import UsageError
+from vgae.evaluation.links import PairScorer
 from vgae.gaussian import DiagGaussian
 from vgae.models.files import read_json
-from vgae.models.registry import MODELS, GraphModel, graph_model, model_names, register_model
+from vgae.models.graphs import model_config
+from vgae.models.pretrained import from_pretrained, save_pretrained
+from vgae.models.registry import (
+    MODELS,
+    GraphModel,
+    graph_model,
+    model_for,
+    model_names,
+    register_model,
+)
 from vgae.recipes import BEST, PAPER
 
 THEIRS = '''
@@ -165,3 +178,66 @@ def test_a_class_that_is_not_registered_cannot_be_saved(sbm, tmp_path):
 
     with pytest.raises(UsageError, match="no model is registered with the encoder Mine"):
         vgae.save_pretrained(vgae.VAE(Mine(40), InnerProductDecoder()), tmp_path / "model")
+
+
+EDGES = [[0, 1, 2, 0, 3, 4], [1, 2, 0, 3, 4, 5]]
+
+
+def test_the_model_of_a_graph_is_that_of_its_kind_and_a_choice_is_logged(caplog):
+    directed = Graph.from_edges(EDGES, directed="keep")
+    with caplog.at_level(logging.INFO, "vgae"):
+        assert model_for(directed) == "source-target-vgae"
+        assert "is directed, so the model is source-target-vgae" in caplog.text
+        caplog.clear()
+        assert model_for(Graph.from_edges(EDGES)) == "vgae"
+        assert model_for(directed, "vgae") == "vgae"
+    assert not caplog.text
+
+
+@pytest.mark.row("G52")
+@pytest.mark.parametrize("name", ["source-target-vgae", "source-target-gae", "gravity-gae"])
+def test_models_of_direction_are_refused_without_direction(name):
+    with pytest.raises(UsageError, match="--directed keep") as caught:
+        model_for(Graph.from_edges(EDGES), name)
+    assert caught.value.code == "MODEL"
+
+
+@pytest.mark.parametrize("name", ["source-target-vgae", "gravity-vgae", "gravity-gae"])
+@pytest.mark.parametrize("mask", [0.0, 0.4])
+def test_directed_models_train_and_are_rebuilt(name, mask, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    edges = (torch.rand(30, 30, generator=generator) < 0.2).fill_diagonal_(0).nonzero().T
+    graph = Graph.from_edges(edges, num_nodes=30, directed="keep")
+    split = split_links(graph, val=0.1, test=0.1, task="biased")
+    recipe = PAPER.override({"epochs": 3, "mask": mask, "degrees": True, "latent_channels": 6})
+    found = fit(graph, split, model=name, recipe=recipe, device="cpu", progress=False)
+    again = fit(graph, split, model=name, recipe=recipe, device="cpu", progress=False)
+    pairs = split.test.edge_label_index
+    logits = PairScorer(found, graph, split.message_edge_index).logits(pairs)
+    assert torch.equal(logits, PairScorer(again, graph, split.message_edge_index).logits(pairs))
+    save_pretrained(found.model, tmp_path / "model")
+    loaded = from_pretrained(tmp_path / "model")
+    assert model_config(loaded)["model"] == name
+    assert torch.equal(logits, PairScorer(loaded, graph, split.message_edge_index).logits(pairs))
+    # A link and its reverse have different scores, and ranks are among targets and sources.
+    assert (logits.chunk(2)[0] != logits.chunk(2)[1]).all()
+    assert 0 < evaluate(found, graph, split)["test"].ranks.mrr <= 1
+
+
+@pytest.mark.row("G52")
+def test_a_model_without_direction_is_trained_on_a_directed_graph_with_a_warning(caplog):
+    graph = Graph.from_edges(EDGES, directed="keep")
+    split, recipe = split_links(graph, val=0, test=0), PAPER.override({"epochs": 1})
+    fit(graph, split, model="vgae", recipe=recipe, device="cpu", progress=False)
+    assert caplog.text.count("InnerProductDecoder ignores the direction of links") == 1
+    caplog.clear()
+    fit(graph, split, recipe=recipe, device="cpu", progress=False)
+    assert "ignores the direction" not in caplog.text
+
+
+@pytest.mark.row("G52")
+def test_a_decoder_of_direction_in_a_model_of_ones_own_is_refused_without_direction():
+    graph = Graph.from_edges(EDGES)
+    model = VAE(GCNEncoder(6, 5, 4), SourceTargetDecoder())
+    with pytest.raises(UsageError, match="SourceTargetDecoder predicts the direction"):
+        fit(graph, split_links(graph, val=0, test=0), model=model)

@@ -76,7 +76,8 @@ MaxMemory = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help=f"{', '.join(model_names())}; for images vae or ae  [default: vgae, vae]",
+        help=f"{', '.join(model_names())}; for images vae or ae  [default: vgae; for a directed"
+        " graph source-target-vgae; vae]",
         show_default=False,
     ),
 ]
@@ -98,6 +99,13 @@ Split = Annotated[
     typer.Option(
         help="A split of your own in place of --val and --test: .npz, a run, or a folder of text,"
         " .npy or .pt files such as train_pos.txt, valid_neg.txt."
+    ),
+]
+Task = Annotated[
+    str,
+    typer.Option(
+        help="Held-out links of a directed graph: 'general', 'biased' (against their reverses) or"
+        " 'bidirectional' (one direction of each reciprocal link)."
     ),
 ]
 SplitByTime = Annotated[

@@ -35,6 +35,7 @@ def train(
     test: o.Test = TEST_FRACTION,  # noqa: ARG001
     split: o.Split = None,  # noqa: ARG001
     split_by_time: o.SplitByTime = None,  # noqa: ARG001
+    task: o.Task = "general",  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
     max_memory: o.MaxMemory = None,
@@ -74,8 +75,7 @@ def train(
     o.check_options(context, kind, graph)
     _check_split(given)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
-    model = model or kind.model
-    place = out or resume or f"runs/{source_stem(graph)}-{kind.label(model, settings)}"
+    place = out or resume or f"runs/{source_stem(graph)}"
     names = [field.name for field in fields(kind.source)[1:]]
     values = {n: reading if n == "reading" else context.params[n] for n in names}
     values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
@@ -111,7 +111,7 @@ def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
 
 def _check_split(given: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` if a split is given together with what would make another one."""
-    others = [name for name in ("val", "test", "split_by_time") if name in given]
+    others = [name for name in ("val", "test", "split_by_time", "task") if name in given]
     if "split" in given and others:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise UsageError("SPLIT", f"--split is the whole split; leave {flags} out.")
@@ -129,6 +129,7 @@ def _paths(given: Mapping[str, Any]) -> dict[str, str]:
 
 def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
     """Raise ``ArtifactError`` if an option has another value than the run began with."""
+    from vgae.models.registry import AUTO
     from vgae.recipes.graphs import VARIANTS
     from vgae.runs.folder import is_named, read_config, read_paths, shown_source, understood
     from vgae.runs.kind import kind_of
@@ -148,6 +149,7 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             "test": split.get("test"),
             "split": paths.get("split", split.get("path")),
             "split_by_time": split.get("by_time"),
+            "task": split.get("task", "general"),
         }
     reading = vars(o.reading_of({name: given[name] for name in o.READING if name in given}))
     for name, value in given.items():
@@ -155,6 +157,8 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
         is_path = name == "split" or (name in ("graph", "features") and not is_named(value))
         if name == "recipe" and began[name] in VARIANTS.get(value, ()):
             continue  # the rule for the graph chose it
+        if (name, value) == ("model", AUTO):
+            continue
         # Without its path, a run of another machine has the name of a file.
         same = [str(Path(value).resolve()), shown_source(str(value))] if is_path else [value]
         if name in began and began[name] not in same:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.graphs.grid import Grid
 from vgae.kernels.csr import EdgePattern, PairPattern, adjacency, checked_edges
 from vgae.recipes.graphs import Recipe
@@ -210,3 +210,13 @@ class GraphDecoder(nn.Module):
     def logits(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
         """Return the logits of given pairs, shape ``(2, P)``, as shape ``(P,)``."""
         raise NotImplementedError
+
+
+def check_directed(grid: Grid | None, name: str) -> None:
+    """Raise ``UsageError`` if the pairs that may be links have no direction."""
+    if grid is not None and not grid.directed:
+        raise UsageError(
+            "DECODER",
+            f"{name} predicts the direction of links, and the graph is {grid.name}; read it with"
+            " directed='keep' (--directed keep), or take another decoder or model.",
+        )

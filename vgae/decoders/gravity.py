@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vgae.decoders.base import GraphDecoder, MaskedLinks
+from vgae.decoders.base import GraphDecoder, MaskedLinks, check_directed
 from vgae.errors import DataError, UsageError
 from vgae.graphs.grid import Grid
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Sampled
@@ -38,17 +38,15 @@ class GravityDecoder(GraphDecoder):
     the one with the higher mass is more probable.
 
     Source: Salha, Limnios, Hennequin, Tran & Vazirgiannis (2019), `Gravity-Inspired Graph
-    Autoencoders for Directed Link Prediction <https://arxiv.org/abs/1905.09570>`_, section 3.2 and
-    equation 15, where :math:`\lambda` is chosen for each graph; epsilon is that of the authors'
-    code.
+    Autoencoders for Directed Link Prediction <https://arxiv.org/abs/1905.09570>`_, section 3,
+    where :math:`\lambda` is chosen for each graph and task; epsilon is that of the authors' code.
 
     Args:
         weighting: As for :class:`~vgae.InnerProductDecoder`: ``"likelihood"`` has each ordered
             pair of different nodes once; ``"kipf"`` weights links by (N^2 - E) / E for E directed
             links, and counts self-pairs as links.
         bias: Whether the decoder learns b, initially zero.
-        scale: Initial :math:`\lambda`, above 0.
-        learn_scale: Whether the decoder learns :math:`\log \lambda`, or keeps it.
+        distance_weight: :math:`\lambda`, above 0; the smaller, the more the masses count.
         pairs: ``"exact"`` visits every pair in :meth:`log_prob`; ``"sampled"`` estimates their sum
             without bias from uniform blocks of ``pairs_per_node`` pairs a node. Its variance is
             above that of :class:`~vgae.InnerProductDecoder`, which subtracts a quadratic.
@@ -67,8 +65,7 @@ class GravityDecoder(GraphDecoder):
         *,
         weighting: Literal["kipf", "likelihood"] = "likelihood",
         bias: bool = False,
-        scale: float = 1.0,
-        learn_scale: bool = True,
+        distance_weight: float = 1.0,
         pairs: Pairs = "exact",
         pairs_per_node: int = PAIRS_PER_NODE,
         epsilon: float = 0.01,
@@ -79,24 +76,17 @@ class GravityDecoder(GraphDecoder):
             raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
         if pairs not in ("exact", "sampled"):
             raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
-        for name, value in (("scale", scale), ("epsilon", epsilon)):
+        for name, value in (("distance_weight", distance_weight), ("epsilon", epsilon)):
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} must be above 0, got {value}.")
         self.weighting: Literal["kipf", "likelihood"] = weighting
         self.bias = nn.Parameter(torch.zeros(())) if bias else None
-        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)), requires_grad=learn_scale)
+        self.distance_weight = distance_weight
         self.pairs: Pairs = pairs
         self.pairs_per_node, self.epsilon, self.generator = pairs_per_node, epsilon, generator
 
     @classmethod
-    def from_recipe(
-        cls,
-        recipe: Recipe,
-        *,
-        scale: float = 1.0,
-        learn_scale: bool = True,
-        epsilon: float = 0.01,
-    ) -> Self:
+    def from_recipe(cls, recipe: Recipe, *, epsilon: float = 0.01) -> Self:
         """Build a decoder with fresh weights; raise ``UsageError`` without room for positions."""
         if recipe.latent_channels < 2:
             raise UsageError(
@@ -107,8 +97,7 @@ class GravityDecoder(GraphDecoder):
         return cls(
             weighting=recipe.weighting,
             bias=recipe.logit_bias,
-            scale=scale,
-            learn_scale=learn_scale,
+            distance_weight=recipe.distance_weight,
             pairs="sampled" if recipe.pairs == "sampled" else "exact",
             pairs_per_node=recipe.pairs_per_node,
             epsilon=epsilon,
@@ -119,14 +108,9 @@ class GravityDecoder(GraphDecoder):
         return {
             "weighting": self.weighting,
             "logit_bias": self.bias is not None,
-            "learn_scale": self.log_scale.requires_grad,
+            "distance_weight": self.distance_weight,
             "epsilon": self.epsilon,
         }
-
-    @property
-    def scale(self) -> Tensor:
-        r""":math:`\lambda`, shape ``()``."""
-        return self.log_scale.exp()
 
     def forward(self, z: Tensor, edge_label_index: Tensor) -> Tensor:
         """Return the logits of given pairs; see :meth:`logits`."""
@@ -219,7 +203,7 @@ class GravityDecoder(GraphDecoder):
         sampled = Sampled(self.pairs_per_node, self.generator)
         return -gravity_loss(
             z if self.bias is None else torch.cat([z[:, :-1], z[:, -1:] + self.bias], dim=1),
-            self.scale,
+            z.new_tensor(self.distance_weight),
             torch.cat([edges, selves], dim=1),
             costs,
             other_cost,
@@ -232,15 +216,5 @@ class GravityDecoder(GraphDecoder):
         return squared_distances(x.index_select(0, nodes), x)
 
     def _logits(self, distances: Tensor, mass: Tensor) -> Tensor:
-        logits = mass - self.scale * (distances + self.epsilon).log()
+        logits = mass - self.distance_weight * (distances + self.epsilon).log()
         return logits if self.bias is None else logits + self.bias
-
-
-def check_directed(grid: Grid | None, name: str) -> None:
-    """Raise ``UsageError`` if the pairs that may be links have no direction."""
-    if grid is not None and not grid.directed:
-        raise UsageError(
-            "DECODER",
-            f"{name} predicts the direction of links, and the graph is {grid.name}; read it with"
-            " directed='keep' (--directed keep), or take another decoder or model.",
-        )

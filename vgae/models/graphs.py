@@ -24,7 +24,7 @@ _SUMS = ("pairs", "pairs_per_node", "precision")  # how a decoder sums, not what
 _LATER = {
     *("activation", "feature_dropout", "dropout", "feature_names"),
     *("self_loop_weight", "latent_norm", "degrees", "encoder_options", "decoder_options"),
-    "repel",
+    *("repel", "distance_weight"),
 }
 
 

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from vgae.decoders.base import GraphDecoder
     from vgae.encoders.base import GraphEncoder
+    from vgae.graphs.graph import Graph
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 ENTRY_POINTS = "vgae.models"
@@ -26,6 +27,9 @@ where the attribute is a :class:`GraphModel`."""
 
 
 Posterior = Literal["gaussian", "point"]
+_DIRECTED = "vgae.encoders.directed:DirectedGCNEncoder"
+_SOURCE_TARGET = "vgae.decoders.source_target:SourceTargetDecoder"
+_GRAVITY = "vgae.decoders.gravity:GravityDecoder"
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,19 @@ MODELS: dict[str, GraphModel] = {
         "linear graph auto-encoder", "vgae.encoders:LinearGCNEncoder", "point"
     ),
     "sage": GraphModel("variational GraphSAGE auto-encoder", "vgae.encoders.sage:SAGEEncoder"),
+    "source-target-vgae": GraphModel(
+        "source-target variational graph auto-encoder", _DIRECTED, decoder=_SOURCE_TARGET
+    ),
+    "source-target-gae": GraphModel(
+        "source-target graph auto-encoder", _DIRECTED, "point", _SOURCE_TARGET
+    ),
+    "gravity-vgae": GraphModel(
+        "gravity-inspired variational graph auto-encoder", _DIRECTED, decoder=_GRAVITY
+    ),
+    "gravity-gae": GraphModel("gravity-inspired graph auto-encoder", _DIRECTED, "point", _GRAVITY),
 }
+AUTO = "auto"
+"""Name that stands for the model of :func:`model_for`."""
 
 _TYPED = "vgae.encoders.rgcn:RGCNEncoder", "vgae.decoders:DistMultDecoder"
 TYPED_MODELS: dict[str, GraphModel] = {
@@ -121,6 +137,37 @@ def graph_model(name: str) -> GraphModel:
         return found
     what = f"no model {name!r}; there are {', '.join(model_names())}."
     raise UsageError("MODEL", what + did_you_mean(name, model_names()))
+
+
+def model_for(graph: "Graph", name: str = AUTO) -> str:
+    """Return the name of a model, for ``"auto"`` the one for the kind of graph.
+
+    It is ``"source-target-vgae"`` for a directed graph, which is logged, and ``"vgae"`` for
+    others.
+
+    Raises:
+        UsageError: If the model predicts directed links, and the graph has none.
+    """
+    if name == AUTO and graph.directed:
+        log.info("model auto: %s is directed, so the model is source-target-vgae", graph)
+        return "source-target-vgae"
+    if name == AUTO:
+        return "vgae"
+    check_direction(graph_model(name).decoder_class, graph, f"model {name!r}")
+    return name
+
+
+def check_direction(decoder: object, graph: "Graph", name: str) -> None:
+    """Raise ``UsageError`` if a decoder, or its class, is for directed graphs and a graph is not.
+
+    ``name`` is that of the model or decoder in the message.
+    """
+    if getattr(decoder, "directed", False) and not graph.directed:
+        raise UsageError(
+            "MODEL",
+            f"{name} predicts the direction of links, and {graph.name} has none; read it with"
+            " directed='keep' (--directed keep), or train another model, such as 'vgae'.",
+        )
 
 
 def name_of(encoder: Any, posterior: str, decoder: Any, first: str = "") -> str:

@@ -43,6 +43,8 @@ class Recipe(Training):
         logit_bias: Whether the decoder learns a bias.
         repel: Number of dimensions, the last of the latent vectors, that count negatively in a
             logit; see :class:`vgae.InnerProductDecoder`.
+        distance_weight: Weight of the distance against the masses in a gravity model; see
+            :class:`vgae.decoders.gravity.GravityDecoder`.
         pairs: ``exact`` visits every pair of nodes in the loss, ``sampled`` estimates their sum,
             ``auto`` is ``exact`` where an epoch's pairs take at most a second.
         pairs_per_node: Number of sampled pairs per node.
@@ -65,6 +67,7 @@ class Recipe(Training):
     weighted: bool = False
     logit_bias: bool = False
     repel: int = 0
+    distance_weight: float = 1.0
     pairs: Pairs = "auto"
     pairs_per_node: int = 32
     precision: Precision = "high"
@@ -80,9 +83,10 @@ class Recipe(Training):
         "latent_norm": (0, MOST),
         "mask": (0, 0.99),
         "repel": (0, MOST),
+        "distance_weight": (1e-9, MOST),
         "pairs_per_node": (1, MOST),
     }
-    later: ClassVar[frozenset[str]] = frozenset({"repel"})
+    later: ClassVar[frozenset[str]] = frozenset({"repel", "distance_weight"})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -38,7 +38,8 @@ class Output:
         folder: Path of a new or empty folder.
         overwrite: Replace a run in this folder, after all arguments have been validated.
         tensorboard: Log each epoch for TensorBoard in ``tensorboard/``.
-        numbered: Append the first number, from 1, of which there is no folder yet.
+        numbered: Append the name of the model or recipe, and the first number, from 1, of which
+            there is no folder yet.
     """
 
     folder: str | os.PathLike[str]

@@ -13,13 +13,14 @@ from vgae.data.splits import read_split, split_by_time
 from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.calibration import Calibration, Prior, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
-from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
 from vgae.models.files import read_text, write_json
 from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_pretrained
+from vgae.models.registry import AUTO, model_for
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
@@ -46,6 +47,7 @@ class GraphSource(Source):
         split: Path of a split, in place of fractions; see :func:`vgae.read_split`.
         split_by_time: Column of an edge list with the time of each edge: the last links are held
             out; see :func:`vgae.data.splits.split_by_time`.
+        task: What is predicted in a directed graph; see :func:`vgae.split_links`.
     """
 
     features: str = "raw"
@@ -54,6 +56,7 @@ class GraphSource(Source):
     test: float = TEST_FRACTION
     split: str | None = None
     split_by_time: str | None = None
+    task: Task = "general"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -110,11 +113,12 @@ class SplitGraph(NamedTuple):
 class GraphRuns(RunKind[Run]):
     """Runs on graphs."""
 
-    name, title, model = "graph", "a graph", "vgae"
+    name, title, model = "graph", "a graph", AUTO
     keys: ClassVar = {"graph": dict, "model": str, "recipe": dict, "seed": int, "split": dict}
     source, recipe, run = GraphSource, Recipe, Run
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
+        "task",
         *("max_memory", "cuda_graph", "tasks", "messages", "hard", "allow_seen"),
         *("other", "top_k", "propose"),
     )
@@ -160,6 +164,7 @@ class GraphRuns(RunKind[Run]):
             test=split.get("test", TEST_FRACTION),
             split=split.get("path"),
             split_by_time=split.get("by_time"),
+            task=split.get("task", "general"),
         )
 
     def paths(self, source: GraphSource) -> dict[str, str]:
@@ -180,13 +185,16 @@ class GraphRuns(RunKind[Run]):
         if source.split is not None and source.split_by_time is not None:
             rule = "split and split_by_time are two splits"
             raise UsageError("SPLIT", f"{rule}; leave one of them out.")
+        if source.task != "general" and (source.split or source.split_by_time):
+            rule = "task chooses random links, and split or split_by_time are others"
+            raise UsageError("SPLIT", f"{rule}; leave one of them out.")
         if source.split is not None:
             split = read_split(source.split, data, seed=seed)
         elif source.split_by_time is not None:
             by = {"reading": source.reading, **sizes}
             split = split_by_time(source.source, data, source.split_by_time, **by)
         else:
-            split = split_links(data, **sizes)
+            split = split_links(data, **sizes, task=source.task)
         return SplitGraph(data, split)
 
     def check_data(self, folder: Path, config: Config, data: SplitGraph) -> None:
@@ -197,6 +205,10 @@ class GraphRuns(RunKind[Run]):
         """Write ``split.npz``, if it is not there yet."""
         if not (folder / "split.npz").exists():
             data.split.save(folder / "split.npz")
+
+    def model_for(self, data: SplitGraph, model: str | None) -> str:
+        """Return a model by name, by default the one for the kind of graph."""
+        return model_for(data.graph, model or self.model)
 
     def prepare(
         self, data: SplitGraph, *, model: Any, recipe: Any, seed: int, device: Compute
@@ -348,6 +360,8 @@ def _split_entry(source: GraphSource) -> dict[str, Any]:
     if source.split is not None:
         return {"path": Path(source.split).name}
     entry: dict[str, Any] = {"val": source.val, "test": source.test}
+    if source.task != "general":
+        entry["task"] = source.task
     return entry if source.split_by_time is None else entry | {"by_time": source.split_by_time}
 
 

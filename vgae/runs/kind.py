@@ -117,6 +117,10 @@ class RunKind(ABC, Generic[R]):
         """Return the middle of the default name of a run folder: ``runs/SOURCE-LABEL-N``."""
         return model
 
+    def model_for(self, data: Any, model: str | None) -> str:  # noqa: ARG002
+        """Return the name of the model for the data, by default that of the kind."""
+        return model or self.model
+
     @abstractmethod
     def named_recipe(self, name: str | None, source: str, *, progress: bool | None) -> Training:
         """Return a recipe by name, or the default one for a source."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,8 +67,9 @@ def train(
     """
     output = folder if isinstance(folder, Output) else Output(folder)
     source = kind.source(source) if isinstance(source, str) else source
-    model, seed, compute = model or kind.model, checked_seed(seed), Compute.of(device)
+    seed, compute = checked_seed(seed), Compute.of(device)
     data = kind.divide(kind.open(source, progress=progress), source, seed)
+    model = kind.model_for(data, model)
     if output.tensorboard:
         check_tensorboard()
     # Every argument is validated before anything is written.
@@ -80,6 +82,9 @@ def train(
         "versions": versions(),
     }
     log = {"tensorboard": output.tensorboard, "progress": progress}
+    if output.numbered:
+        place = f"{output.folder}-{kind.label(model, prepared.recipe)}"
+        output = replace(output, folder=place)
     with new_folder(output) as path:
         write_paths(path, kind.paths(source))
         # First: a folder with a configuration is a run that can be resumed.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vgae.decoders import GraphDecoder
 from vgae.encoders import feature_scale
+from vgae.encoders.directed import DirectedPattern
 from vgae.errors import UsageError, VgaeError
 from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.graph import Graph
@@ -21,6 +22,7 @@ from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating, input_names, message_edges
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
+from vgae.models.registry import AUTO, check_direction, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
@@ -34,7 +36,7 @@ from vgae.vae import VAE, LinkDecoder
 
 log = logging.getLogger(__name__)
 
-_PREPARED = (SparseOperator, EdgePattern)
+_PREPARED = (SparseOperator, EdgePattern, DirectedPattern)
 _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
 
@@ -42,7 +44,7 @@ def fit(
     graph: Graph,
     split: LinkSplit,
     *,
-    model: str | VAE = "vgae",
+    model: str | VAE = AUTO,
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str | Compute = "auto",
@@ -61,7 +63,8 @@ def fit(
         graph: Nodes and features.
         split: From :func:`vgae.split_links`, :func:`vgae.read_split` or
             :meth:`vgae.LinkSplit.from_pairs`; messages travel on its training links only.
-        model: A named model, built with fresh weights; or a :class:`~vgae.VAE` of your own, which
+        model: A named model, built with fresh weights, by default ``"vgae"``, or for a directed
+            graph ``"source-target-vgae"``; or a :class:`~vgae.VAE` of your own, which
             is trained in place with the learning rate, epochs, beta and the like of the recipe,
             not its widths, biases, dropout, weighting and pairs. Its encoder gets
             ``(x, edge_index)``, dense, its decoder ``edge_index``; with ``mask`` the encoder gets
@@ -102,7 +105,7 @@ def prepare(
     graph: Graph,
     split: LinkSplit,
     *,
-    model: str | VAE = "vgae",
+    model: str | VAE = AUTO,
     recipe: Recipe = PAPER,
     seed: int = 0,
     device: str | Compute = "auto",
@@ -119,12 +122,14 @@ def prepare(
     else:
         check_model(model, "vgae.InnerProductDecoder()")
         check_signature(model.encoder, graph)
+        check_direction(model.decoder, graph, type(model.decoder).__name__)
     seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
     torch_device = compute.resolved()
     given, recipe, named = recipe, for_graph(recipe, graph), isinstance(model, str)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
+        model = model_for(graph, model)
         plan = _plan(model, graph, split, recipe, compute)
         settings = replace(recipe, pairs=plan.pairs)
         if graph.x is not None:
@@ -134,6 +139,12 @@ def prepare(
         model = _built(model, graph, settings, seed)
     elif model.trained_on:
         log.warning("%s", _trained_before(model, split))
+    if graph.directed and not getattr(model.decoder, "directed", True):
+        log.warning(
+            "%s ignores the direction of links: u -> v and v -> u have the same score; the models"
+            " source-target-vgae and gravity-vgae predict it",
+            type(model.decoder).__name__,
+        )
     model.to(torch_device).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     _tell_unused(settings, model, given, named=named)
