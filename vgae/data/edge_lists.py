@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice
 from operator import ne
@@ -76,7 +76,13 @@ def read_edges(path: Path, reading: Reading = Reading(), *, announce: bool = Tru
     return read_edge_list(path, reading, announce=announce)
 
 
-def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool = True) -> EdgeList:
+def read_edge_list(
+    path: Path,
+    reading: Reading = Reading(),
+    *,
+    announce: bool = True,
+    take: Callable[[TextTable, Reading], tuple[TextTable, Reading]] | None = None,
+) -> EdgeList:
     """Read an edge list in text, plain or gzip, and log the detected layout.
 
     Each line has two names and optionally a weight, or columns that a header or
@@ -95,6 +101,7 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
         path: The file.
         reading: Options.
         announce: Log the layout.
+        take: Returns the table without a column, and the options without its name.
 
     Raises:
         UsageError: ``ENCODING`` if it is unknown.
@@ -107,6 +114,8 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
     """
     level = logging.INFO if announce else logging.DEBUG
     table = open_table(path, reading)
+    if take is not None:
+        table, reading = take(table, reading)
     if table.attributes:
         _open_attributes(table, reading, level)
     if table.width == 0 or not (table.sample or table.size):
@@ -117,7 +126,7 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
         *(roles.weight, roles.time, roles.direction, roles.label, not roles.refused),
         reading.drop_zero,
     )
-    found = _collected(table, layout, reading)
+    found = _collected(table, layout, reading, read_each=take is not None)
     found = _settle_size(table, found, layout, level)
     if not len(found):
         _refuse_empty(table)
@@ -249,9 +258,11 @@ def _roles(table: TextTable, reading: Reading) -> Roles:
     return roles
 
 
-def _collected(table: TextTable, layout: Layout, reading: Reading) -> EdgeRecords:
+def _collected(
+    table: TextTable, layout: Layout, reading: Reading, *, read_each: bool
+) -> EdgeRecords:
     """Return the edges of a text, at once if it is plain."""
-    read_each = table.attributes or table.trailing or layout.time is not None
+    read_each |= table.attributes or bool(table.trailing) or layout.time is not None
     if not read_each and layout.direction is None and layout.label is None:
         found = read_plain(
             table.path,

@@ -326,14 +326,16 @@ class LinkSplit:
         if (found := str(content["format"])) not in known:
             raise ValueError(f"format is {found}, expected {' or '.join(known)}")
         num_nodes, seed = (operator.index(content[name]) for name in ("num_nodes", "seed"))
-        parts, own = [content[name] for name in _PARTS], [0, 0]
+        parts: list[Any] = [content[name] for name in _PARTS]
+        own = [0, 0]
         if found != _FORMAT:
             own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
-        held = [LabelledPairs(*parts[k : k + 2], per) for k, per in zip((1, 3), own, strict=True)]
+        val = LabelledPairs(parts[1], parts[2], own[0])
+        test = LabelledPairs(parts[3], parts[4], own[1])
         grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
         check_choice("task", task, Task)
         made_from = str(content["fingerprint"])
-        return cls(num_nodes, parts[0], *held, made_from, seed, grid, cast(Task, task))
+        return cls(num_nodes, parts[0], val, test, made_from, seed, grid, cast(Task, task))
 
     def _parts(self) -> dict[str, Tensor]:
         values = (self.train, self.val.pos, self.val.neg, self.test.pos, self.test.neg)
