@@ -48,7 +48,7 @@ def log_likelihoods(decoder, links, z):
 def test_the_likelihood_counts_each_pair_once(name):
     decoder, links, z = drawn([name])
     nats = decoder.log_prob(z, decoder.prepare(links))
-    (pos, neg), = log_likelihoods(decoder, links, z)
+    ((pos, neg),) = log_likelihoods(decoder, links, z)
     torch.testing.assert_close(nats, pos.sum() + neg.sum())
     found = torch.autograd.grad(nats, [z, decoder.weight, decoder.bias])
     wanted = torch.autograd.grad(pos.sum() + neg.sum(), [z, decoder.weight, decoder.bias])
