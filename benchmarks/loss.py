@@ -1,15 +1,18 @@
 """What the loss alone costs on a CPU: its value, and its gradient with respect to z.
 
-With ``--variance`` it is not time that is measured but the noise of the sampled gradients.
+With ``--variance`` it is not time that is measured but the noise of the sampled gradients; with
+``--rectangle`` how the memory and time of two sets of vectors grow with their sizes.
 """
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from statistics import linear_regression
+from typing import Any, NamedTuple
 
 import torch
 import variance
@@ -23,7 +26,7 @@ from report import bar, begin, finish, ratio, table
 from torch import Tensor
 
 from vgae.graphs.canonical import both_directions
-from vgae.kernels import Sampled
+from vgae.kernels import Sampled, all_pairs
 from vgae.runtime.streams import stream
 
 WARMUP = 3
@@ -108,6 +111,8 @@ def run_side(args: argparse.Namespace) -> Row:
     torch.set_num_threads(args.threads[0])
     if args.side in variance.GRAPHS:
         return variance.measure(args.side, args.epochs, args.draws)
+    if args.side in RECTANGLE_SIDES:
+        return measure_rectangle(args)
     if args.side == "peak":
         return {"fma_per_s": peak_rate()}
     given = Given(links_of(args.nodes), random_z(args.nodes, args.dim))
@@ -142,6 +147,43 @@ def measure_side(args: argparse.Namespace, given: Given) -> Row:
     expected = None if args.side == "pyg" else torch.load(args.reference)
     off = errors(losses[-1], given.z, expected) if expected else {}
     return {**result, "value_error": off.get("loss"), "grad_error": off.get("gradient")}
+
+
+# n and m: sizes that grow while the number of pairs stays or falls, and a larger number of pairs.
+RECTANGLES = [(2**14, 2**14), (2**15, 2**14), (2**16, 2**12), (2**12, 2**16), (2**18, 2**10)]
+RECTANGLE_SIDES = {"rectangle-tiled": "tiled", "rectangle-compiled": "compiled"}
+
+
+def measure_rectangle(args: argparse.Namespace) -> Row:
+    """Return what value and gradients of two sets cost; those of a small part of them in advance.
+
+    One step is enough for the memory, and a large rectangle takes minutes.
+    """
+    impl = RECTANGLE_SIDES[args.side]
+
+    def make(scale: int) -> Step:
+        rows, columns = args.nodes // scale, args.columns // scale
+        z, w = (random_z(size, args.dim).requires_grad_() for size in (rows, columns))
+        return lambda: all_pairs(z, w, impl=impl).backward()
+
+    return measure(partial(make, 1), partial(make, 16), steps=1, warmup=1, seconds=1)
+
+
+def rectangles(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of each rectangle, and the exponent of the memory over n + m."""
+    cells = [
+        {"threads": args.threads[0], "side": side, "nodes": n, "columns": m}
+        for side in RECTANGLE_SIDES
+        for n, m in RECTANGLES
+    ]
+    rows, exponents = compare(cells, args.repeats), {}
+    for side in RECTANGLE_SIDES:
+        found = [row for row in rows if row["side"] == side and "skipped" not in row]
+        sizes = [math.log(row["nodes"] + row["columns"]) for row in found]
+        if len(found) > 1:
+            memory = [math.log(row["peak_mb"]) for row in found]
+            exponents[side] = linear_regression(sizes, memory).slope
+    return {"rectangles": rows, "memory_exponents": exponents}
 
 
 def links_of(num_nodes: int) -> Tensor:
@@ -180,6 +222,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--variance", action="store_true", help="measure that instead of time")
     parser.add_argument("--draws", type=int, default=30, help="for --variance")
     parser.add_argument("--epochs", type=int, default=50, help="of training, for --variance")
+    parser.add_argument("--rectangle", action="store_true", help="measure two sets of vectors")
+    parser.add_argument("--columns", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--reference", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -209,6 +253,9 @@ def main() -> None:
         return
     if args.variance:
         variance.main(args)
+        return
+    if args.rectangle:
+        finish(begin(args) | rectangles(args), args.json)
         return
     report = begin(args, warmup=WARMUP, links=links_of(args.nodes).shape[1])
     report["relative_errors"] = stop_unless_exact(args.threads[0])

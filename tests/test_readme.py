@@ -1,4 +1,4 @@
-"""What the README says in Python is right by its types, and its commands exist."""
+"""What README and docs say in Python is right by its types, and their commands exist."""
 
 import json
 import re
@@ -12,12 +12,13 @@ import typer
 from vgae.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 
 
-def test_its_python_type_checks(tmp_path):
+def test_their_python_type_checks(tmp_path):
     pytest.importorskip("pyright")
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", "\n".join(TEXTS.values()), flags=re.DOTALL)
     assert len(blocks) >= 3
     for number, block in enumerate(blocks):
         (tmp_path / f"block_{number}.py").write_text(block, encoding="utf-8")
@@ -31,15 +32,17 @@ def test_its_python_type_checks(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-def test_its_commands_have_the_options_that_it_names():
+def test_their_commands_have_the_options_that_they_name():
     commands = typer.main.get_command(app).commands
-    named = re.findall(r"^(?:\$ )?vgae (\w+)([^#;\n]*)", README, flags=re.MULTILINE)
+    text = "\n".join(TEXTS.values())
+    named = re.findall(r"^(?:\$ )?vgae (\w+)([^#;\n]*)", text, flags=re.MULTILINE)
     assert len(named) > 12
     for name, rest in named:
         known = {flag for option in commands[name].params for flag in option.opts}
         assert set(re.findall(r"(--[\w-]+)", rest)) <= known, (name, rest)
 
 
-def test_the_files_that_it_names_exist():
-    for path in re.findall(r"\]\(((?!http|#)[^)]+)\)", README):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_that_they_name_exist(page):
+    for path in re.findall(r"\]\(((?!http|#)[^)#]+)[^)]*\)", TEXTS[page.name]):
+        assert (page.parent / path).exists(), path

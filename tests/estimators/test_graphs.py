@@ -461,3 +461,49 @@ def test_a_cross_validation_cannot_divide_a_graph(kind, sbm, X, A):
         search.fit(given, **options)
     assert "\n" not in str(caught.value)
     assert "vgae.split_links" in str(caught.value)
+
+
+def test_a_direction_or_two_sides_are_kept(generator):
+    net = nx.DiGraph(torch.randint(30, (90, 2), generator=generator).tolist())
+    net.remove_edges_from(nx.selfloop_edges(net))
+    model = VGAEEmbedder(max_epochs=2, directed="keep", random_state=0).fit(net)
+    assert model.graph_.directed
+    assert model.graph_.num_links == net.number_of_edges()
+    assert not VGAEEmbedder(max_epochs=1).fit(net).graph_.directed
+    with pytest.raises(UsageError, match="directed must be one of"):
+        VGAEEmbedder(directed="both").fit(net)
+    links = sp.csr_array((torch.rand(20, 30, generator=generator) < 0.2).numpy())
+    shop = Graph.from_scipy(links, sides="columns", name="shop")
+    predictor = LinkPredictor(VGAEEmbedder(max_epochs=3), validation_fraction=0.2, random_state=0)
+    predictor.fit(shop)
+    found = predictor.predict_links(3)
+    assert bool((shop.sides[found.source] != shop.sides[found.target]).all())
+    assert predictor.predict_proba([shop.ids[:1] + shop.ids[-1:]]).shape == (1, 2)
+    with pytest.raises(DataError, match="join two nodes of one side"):
+        predictor.predict([shop.ids[:2]])
+
+
+def test_rows_in_another_order_keep_the_kind(generator):
+    pandas = pytest.importorskip("pandas")
+    names = [f"n{k}" for k in range(20)]
+    order = torch.randperm(20, generator=generator).tolist()
+    X = pandas.DataFrame(
+        torch.rand(20, 3, generator=generator).numpy()[order],
+        index=[names[k] for k in order],
+        columns=["a", "b", "c"],
+    )
+    sides = torch.arange(20) >= 8
+    across = torch.cartesian_prod(torch.arange(8), torch.arange(8, 20))[::3].T
+    shop = Graph.from_edges(across, node_ids=names, sides=sides, side_names=("user", "item"))
+    arrows = Graph.from_edges(across, node_ids=names, directed="keep")
+    plain = Graph.from_edges(across, node_ids=names, sides="none")
+    for graph in (shop, arrows, plain):
+        found = VGAEEmbedder(max_epochs=1).fit(X, graph=graph).graph_
+        assert found.ids == tuple(X.index)
+        assert found.directed == graph.directed
+        assert (found.sides is None) == (graph.sides is None)
+        assert found.side_names == graph.side_names
+        ends = {tuple(found.ids[k] for k in pair) for pair in found.links.T.tolist()}
+        wanted = {tuple(names[k] for k in pair) for pair in graph.links.T.tolist()}
+        own = set(map(frozenset, ends)), set(map(frozenset, wanted))
+        assert ends == wanted if graph is not plain else own[0] == own[1]

@@ -8,9 +8,10 @@ import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
 from vgae.errors import DataError, UsageError
-from vgae.evaluation.hard_negatives import hard_negatives
+from vgae.evaluation.hard_negatives import _Heuristics, hard_negatives
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.graph import Graph
+from vgae.graphs.grid import DirectedGrid, TwoSidedGrid
 from vgae.graphs.split import split_links
 
 
@@ -192,3 +193,57 @@ def test_without_held_out_links_there_are_no_negatives(sbm):
         sbm.links, nothing, sbm.links, None, 120, per_link=8, generator=torch.Generator()
     )
     assert pairs.shape == (2, 0, 8)
+
+
+def drawn_links(kind, generator, n=40, count=90):
+    sides = torch.rand(n, generator=generator) < 0.6
+    grid = TwoSidedGrid(sides) if kind == "two-sided" else DirectedGrid(n)
+    links = grid.pairs(torch.randperm(grid.num_pairs, generator=generator)[:count])
+    return grid, links[:, :20], links[:, 20:]
+
+
+@pytest.mark.parametrize("kind", ["two-sided", "directed"])
+def test_negatives_are_pairs_of_the_grid_and_no_links(kind, generator):
+    grid, held_out, train = drawn_links(kind, generator)
+    every = torch.cat([held_out, train], dim=1)
+    pairs = hard_negatives(
+        every, held_out, train, None, 40, per_link=10, generator=generator, grid=grid
+    )
+    flat = pairs.flatten(1)
+    assert bool(grid.holds(flat).all())
+    assert not torch.isin(grid.numbers(flat), grid.numbers(every)).any()
+    for _ in ends_of(pairs, held_out):
+        pass
+    if kind == "two-sided":
+        assert not grid.sides[flat[0]].any()
+        for _, others in ends_of(pairs, held_out):
+            assert len(set(others)) == 5
+
+
+def test_the_reverse_of_a_link_is_among_the_hardest(generator):
+    links = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7, 8]])
+    train, held_out = links[:, 1:], torch.tensor([[2], [9]])
+    pairs = hard_negatives(
+        links, held_out, train, None, 10, per_link=4, generator=generator, grid=DirectedGrid(10)
+    )
+    # 1 -> 2 is a link and 2 -> 1 is none; 2 and 4 have a common neighbour.
+    assert set(pairs[1, 0, :2].tolist()) == {1, 4}
+
+
+def test_three_paths_replace_common_neighbours_across(generator):
+    grid, _, train = drawn_links("two-sided", generator)
+    dense = np.zeros((40, 40))
+    dense[train[0], train[1]] = dense[train[1], train[0]] = 1
+    scale = np.diag(np.maximum(dense.sum(1), 1) ** -0.5)
+    found = _Heuristics(train, None, grid).three_paths(np.arange(40))
+    assert found == pytest.approx(dense @ scale @ dense @ scale @ dense)
+
+
+def test_a_side_with_too_few_nodes_is_refused():
+    grid = TwoSidedGrid(torch.tensor([False] * 6 + [True] * 3))
+    link, none = torch.tensor([[0], [6]]), torch.empty(2, 0, dtype=torch.int64)
+    generator, options = torch.Generator(), {"grid": grid}
+    with pytest.raises(DataError, match="only 2 nodes it is not linked to; at most 4"):
+        hard_negatives(link, link, none, None, 9, per_link=6, generator=generator, **options)
+    found = hard_negatives(link, link, none, None, 9, per_link=4, generator=generator, **options)
+    assert set(found[1, 0, :2].tolist()) == {7, 8}

@@ -5,7 +5,9 @@ import math
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import nn
 
@@ -29,6 +31,7 @@ from vgae.evaluation.metrics import (
 from vgae.evaluation.reliability import probability_scores
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.canonical import both_directions
+from vgae.graphs.graph import Graph
 from vgae.graphs.split import LabelledPairs, split_links
 from vgae.models.embedding import embed
 from vgae.recipes import PAPER
@@ -390,3 +393,50 @@ def test_graph_and_split_in_another_order_or_of_another_kind_are_refused(sbm, tr
             call(model, split, sbm)
         with pytest.raises(UsageError, match=r"got Data; .* vgae\.Graph\.from_pyg\(data\)"):
             call(model, sbm.to_pyg(), split)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """A graph of 30 users and 45 items in three groups, its split, and a model of it."""
+    rng = np.random.default_rng(0)
+    likely = np.where(np.arange(30)[:, None] % 3 == np.arange(45) % 3, 0.5, 0.03)
+    links = sp.csr_array(rng.random((30, 45)) < likely)
+    graph = Graph.from_scipy(links, sides="columns", name="shop")
+    split = split_links(graph, val=0.1, test=0.2, seed=0)
+    return graph, split, fit(graph, split, recipe=replace(PAPER, epochs=30), progress=False)
+
+
+def test_a_two_sided_graph_has_recommendations_scored_across(shop):
+    graph, split, result = shop
+    found = evaluate(result, graph, split, hard=4)
+    scorer = PairScorer(result, graph, split.message_edge_index)
+    for name, part in (("val", split.val), ("test", split.test)):
+        users = part.pos[0].unique()
+        hits = []
+        for u in users.tolist():
+            own = part.pos[1, part.pos[0] == u].tolist()
+            linked = set(graph.links[1, graph.links[0] == u].tolist()) - set(own)
+            free = [v for v in graph.grid.columns.tolist() if v not in linked]
+            pairs = torch.tensor([[u] * len(free), free])
+            best = {free[k] for k in scorer.logits(pairs).topk(10).indices.tolist()}
+            hits.append(len(best & set(own)) / len(own))
+        recommended = found[name].recommended
+        assert recommended.recall_at_10 == pytest.approx(np.mean(hits))
+        assert recommended.num_sources == len(users)
+        assert found[name].to_dict()["recommended"]["recall_at_10"] == recommended.recall_at_10
+        assert found[name].hard.mrr > 0
+    assert found["test"].recommended.recall_at_20 > 0.6  # of about 43 items, 15 are of the group
+    assert found["test"].auc > 0.65
+
+
+def test_the_density_of_a_two_sided_graph_is_that_of_pairs_across(shop):
+    graph, split, result = shop
+    found = calibrate(result, graph, split)
+    held_out = graph.num_links - split.train.shape[1]
+    density = held_out / (30 * 45 - split.train.shape[1])
+    assert found.log_odds_shift == pytest.approx(np.log(density / (1 - density)))
+
+
+def test_without_sides_there_are_no_recommendations(sbm, trained):
+    result, split = trained
+    assert "recommended" not in evaluate(result, sbm, split)["test"].to_dict()

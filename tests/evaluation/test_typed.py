@@ -52,7 +52,7 @@ def test_links_are_ranked_among_the_pairs_of_their_relation(trained):
 
 
 def test_messages_may_travel_on_validation_links(trained):
-    _, graph, split = trained
+    split = trained[2]
     usual, more = (vgae.evaluate(*trained, messages=m) for m in ("train", "train+val"))
     assert usual["val"].auc == more["val"].auc
     assert usual["test"].relations["buys"].ranks != more["test"].relations["buys"].ranks

@@ -61,7 +61,7 @@ def test_equal_middles_of_edge_types_are_named_in_full():
 def test_bad_parts_of_pyg_are_named():
     data = shop()
     data["user", "buys", "item"].edge_index = torch.tensor([[0], [3]])
-    with pytest.raises(DataError, match="'buys'.*below 4 and 3"):
+    with pytest.raises(DataError, match=r"'buys'.*below 4 and 3"):
         TypedGraph.from_pyg(data)
     with pytest.raises(DataError, match=r"TypedGraph\.from_pyg"):
         Graph.from_pyg(shop())

@@ -64,7 +64,7 @@ def test_a_split_of_another_graph_or_with_a_leak_is_refused():
         0,
     )
     bad = vgae.TypedSplit({**split.parts, "a": leaking}, split.fingerprint, 0)
-    with pytest.raises(LeakageError, match="relation 'a'.*S3"):
+    with pytest.raises(LeakageError, match=r"relation 'a'.*S3"):
         bad.audit(typed)
 
 

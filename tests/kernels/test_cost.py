@@ -85,12 +85,29 @@ def test_more_threads_are_predicted_to_take_less_time():
     assert seconds[0] == pytest.approx(2 * seconds[1])
 
 
-def test_a_rectangle_has_no_symmetry():
-    """Of one set of vectors half of the ordered pairs are computed."""
-    square = pairs_cost(3000, 16)
-    rectangle = pairs_cost(3000, 16, rectangle=(3000, 3000))
-    assert rectangle.num_pairs == square.num_pairs == 3000**2
-    assert rectangle.seconds == pytest.approx(2 * square.seconds, rel=1e-3)
-    narrow = pairs_cost(40_100, 16, rectangle=(40_000, 100))
-    assert narrow.num_pairs == 4_000_000
-    assert narrow.seconds < square.seconds
+@pytest.mark.parametrize("pairs", ["exact", "sampled"])
+def test_two_sets_cost_in_proportion_to_their_pairs_and_memory_to_their_sizes(pairs):
+    sizes = {"num_nodes": 200_000, "latent_channels": 16, "pairs": pairs}
+    small, large = (pairs_cost(**sizes, num_columns=m) for m in (50_000, 100_000))
+    assert small.num_pairs == (200_000 * 50_000 if pairs == "exact" else 200_000 * 32)
+    assert large.seconds == pytest.approx(2 * small.seconds if pairs == "exact" else small.seconds)
+    assert large.num_bytes - small.num_bytes < 50_000 * 16 * 4 * (7 + torch.get_num_threads())
+
+
+def test_a_square_of_two_sets_takes_twice_as_long_as_one_set():
+    one, two = (pairs_cost(50_000, 16, num_columns=m) for m in (None, 50_000))
+    assert two.num_pairs == one.num_pairs
+    assert two.seconds == pytest.approx(2 * one.seconds)
+    one, two = (pairs_cost(500, 16, num_columns=m, impl="dense") for m in (None, 500))
+    assert two.seconds == one.seconds
+
+
+def test_a_narrow_rectangle_is_exact_where_the_square_is_not():
+    assert choose_pairs(1_000_000, 16, "cpu") == "sampled"
+    assert choose_pairs(1_000_000, 16, "cpu", num_columns=100) == "exact"
+    assert choose_pairs(1_000_000, 16, "cpu", num_columns=1_000_000) == "sampled"
+
+
+def test_memory_of_the_gpu_kernel_for_two_sets_is_that_of_both():
+    found = pairs_cost(5000, 16, "cuda", impl="tiled", num_columns=300).num_bytes
+    assert found == 6 * 4 * 5300 * 16 + 4 * 3 * 2048 * 300

@@ -101,3 +101,23 @@ def test_tasks_leave_out_what_there_is_not():
     assert "50.00  25.00  12.50" in tasks_text(
         {"clusters": {"acc": 0.5, "nmi": 0.25, "ari": 0.125}}
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ({}, "g: 5 nodes, 4 links, 0 features"),
+        ({"directed": True}, "g: 5 nodes, 4 links, 0 features, directed"),
+        (
+            {"sides": [3, 2], "side_names": ["user", "item"]},
+            "g: 5 nodes, 4 links, 0 features, two-sided: 3 user, 2 item",
+        ),
+        (
+            {"sides": [3, 2], "side_names": []},
+            "g: 5 nodes, 4 links, 0 features, two-sided: 3 first side, 2 second side",
+        ),
+    ],
+)
+def test_the_kind_of_a_graph_is_in_its_line(kind, words):
+    counts = {"num_nodes": 5, "num_links": 4, "num_features": 0}
+    assert graph_line({"name": "g", "notes": {}, **counts, **kind}) == words

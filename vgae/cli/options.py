@@ -41,7 +41,8 @@ GraphFeatures = Annotated[
     typer.Option(
         "--features",
         help="'raw'; 'none' for the links alone; or a file with a row for each node: .npy, .npz or"
-        " a table (.csv, .tsv, .txt, .parquet; see --encode).",
+        " a table (.csv, .tsv, .txt, .parquet; see --encode); or one for each side of a two-sided"
+        " graph: users.csv,items.csv.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

@@ -111,6 +111,7 @@ def graph_of_arrays(
     adj, edges = taken.matrix(_ADJ), taken.one(_EDGES)
     if adj is not None:
         links = from_scipy(weighed_matrix(adj, reading))
+        del links["sides"]
     elif edges is not None:
         links = _links(taken, *edges, reading)
     else:
@@ -132,8 +133,7 @@ def graph_of_arrays(
         **{**links, **nodes},
         feature_names=feature_names,
         label_names=label_names if y is not None and len(label_names) > y.max(initial=-1) else (),
-        merge=reading.merge,
-        directed=reading.directed,
+        **reading.of_links(),
         name=name,
     )
 
@@ -278,8 +278,8 @@ def may_hold_graph(path: Path) -> bool:
 
 def read_npy_adjacency(path: Path, reading: Reading, name: str) -> Graph:
     """Return the graph of a square array, whose entries are weights."""
-    options: dict[str, Any] = {"merge": reading.merge, "directed": reading.directed}
-    return Graph.from_scipy(weighed_matrix(read_npy(path), reading), **options, name=name)
+    adj = weighed_matrix(read_npy(path), reading)
+    return Graph.from_scipy(adj, **reading.of_links(), name=name)
 
 
 def read_npy_edges(path: Path, reading: Reading, name: str) -> Graph:
@@ -305,8 +305,7 @@ def read_npy_edges(path: Path, reading: Reading, name: str) -> Graph:
     check_entries_are_weights(reading, "the third numbers")
     return Graph.from_edges(
         **weighed(ends, edges[2] if len(edges) > 2 else None, reading),
-        merge=reading.merge,
-        directed=reading.directed,
+        **reading.of_links(),
         name=name,
     )
 

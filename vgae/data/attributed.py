@@ -22,6 +22,7 @@ from vgae.data.array_graphs import Labels, labels_of
 from vgae.data.reading import Reading
 from vgae.data.text import normalised, typed_names
 from vgae.errors import DataError, printable
+from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.encoding import TableEncoder, encode_table
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.numerals import parse_number
@@ -62,8 +63,9 @@ class Document:
         nodes: Attributes of each node.
         edges: Places of the ends of each edge in ``ids``.
         links: Attributes of each edge.
-        directed: Whether the edges have a direction.
+        directed: Whether the edges have a direction; ``None`` if the file does not state it.
         name_attribute: Attribute with the names of the nodes, if it has a different one at each.
+        sides: Whether each node is of the second of two sides; ``None`` if it is not stated.
     """
 
     path: Path
@@ -71,8 +73,9 @@ class Document:
     nodes: Sequence[Attributes]
     edges: Sequence[tuple[int, int]]
     links: Sequence[Attributes]
-    directed: bool = False
+    directed: bool | None = False
     name_attribute: str | None = None
+    sides: Sequence[bool] | None = None
 
 
 def graph_of_document(document: Document, reading: Reading, name: str) -> Graph:
@@ -85,12 +88,15 @@ def graph_of_document(document: Document, reading: Reading, name: str) -> Graph:
     """
     if not document.ids:
         raise DataError("GRAPH_EMPTY", f"{document.path}: it has no nodes.")
+    if reading.directed == "keep" and document.directed is False:
+        refuse_undirected(f"{document.path}", "state in the file that it is directed")
     names = _names(document, reading)
+    sides, of_sides = _sides(document, reading)
     edges = np.array(document.edges, np.int64).reshape(-1, 2).T
     weight = _weights(document, reading)
     if weight is not None and reading.drop_zero:
         edges, weight = edges[:, weight != 0], weight[weight != 0]
-    x, feature_names, y, encoder = _columns(document, reading)
+    x, feature_names, y, encoder = _columns(document, reading, of_sides)
     graph = Graph.from_edges(
         edges,
         edge_weight=weight,
@@ -100,12 +106,34 @@ def graph_of_document(document: Document, reading: Reading, name: str) -> Graph:
         y=None if y is None else y.y,
         label_names=() if y is None else y.names,
         node_ids=normalised(names, reading.normalize),
-        merge=reading.merge,
-        directed=reading.directed,
-        ordered=document.directed,
+        **reading.of_links() | {"sides": sides},
+        ordered=bool(document.directed),
         name=name,
     )
     return replace(graph, feature_encoder=encoder)
+
+
+def _sides(document: Document, reading: Reading) -> tuple[Any, str | None]:
+    """Return the sides of the nodes, and the attribute that has them, if one has."""
+    given = reading.sides
+    if given == "auto" and reading.directed != "keep" and document.sides is not None:
+        log.info("%s: it states two sides of nodes", document.path)
+        return document.sides, None
+    if given in ("columns", "none") or (given == "auto" and reading.directed == "keep"):
+        return given, None
+    key = "bipartite" if given == "auto" else given
+    found = [node.get(key) for node in document.nodes]
+    missing = found.count(None)
+    if given == "auto" and (missing or len(set(map(str, found))) != 2):
+        return given, None
+    if missing:
+        raise DataError(
+            "SIDES",
+            f"{document.path}: {missing} of {len(found)} nodes have no attribute {key!r:.60}"
+            f" (sides, --sides); they have {_shown(_keys(document)) or 'none'}.",
+        )
+    log.info("%s: two sides by the attribute %r", document.path, key)
+    return found, key
 
 
 def _keys(document: Document) -> list[str]:
@@ -192,7 +220,7 @@ def _weights(document: Document, reading: Reading) -> np.ndarray | None:
 
 
 def _columns(
-    document: Document, reading: Reading
+    document: Document, reading: Reading, of_sides: str | None
 ) -> tuple[np.ndarray | None, Sequence[str], Labels | None, TableEncoder | None]:
     """Return features, their names, labels, and the encoder, and log what is left out."""
     path, texts = document.path, dict[str, Sequence[str | None]]()
@@ -208,6 +236,9 @@ def _columns(
         column = _feature(values)
         is_wide = column is not None and column.shape[1] > 1
         is_name = key in (reading.id_column, document.name_attribute)
+        if key == of_sides:
+            used.append(key)
+            continue
         if is_name or (plain in _DRAWN | _FROM_LINKS and not is_wide):
             continue
         if reading.encode != "none" and not is_wide:

@@ -29,6 +29,7 @@ from vgae.data.text import normalised, typed_names, warn_of_lookalikes, warn_of_
 from vgae.data.times import parsed_times, times_of
 from vgae.errors import DataError, printable
 from vgae.graphs.columns import Columns, Roles, refuse_labels
+from vgae.graphs.directions import directions, refuse_undirected, with_reverse
 from vgae.graphs.graph import NodeId
 from vgae.graphs.sides import of_columns
 from vgae.graphs.weights import checked_weights
@@ -146,8 +147,13 @@ def read_edge_list(
         typed = typed_names(plain_names(typed) if is_table else typed)
     time = parsed_times(found.times, f"{path}, line") if found.times else None
     ordered = bool(table.preamble.ordered) or found.directed
-    edges = found.edges
+    edges, undirected = found.edges, found.undirected
     del found
+    if reading.directed == "keep":
+        stated = table.preamble.ordered if not table.preamble.two_sided else None
+        if stated is False or (len(undirected) and not ordered):
+            refuse_undirected(str(path), "state in the file that it is directed")
+        edges, weight, time, _ = with_reverse(edges, weight, time, undirected)
     sides = "columns" if table.preamble.two_sided and reading.sides == "auto" else reading.sides
     typed, edges, side_names, _ = of_columns(str(path), typed, edges, roles, sides, level)
     read = EdgeList(edges, weight, typed, time, side_names=side_names)
@@ -202,11 +208,10 @@ def read_parquet_edges(
     if roles.label is not None:
         labels = map(str, table.column(columns[roles.label]).unique().to_pylist())
         refuse_labels(set(labels), roles, str(path))
-    edges = codes.reshape(2, -1)
-    directed = False
+    edges, directed = codes.reshape(2, -1), False
     if roles.direction is not None:
-        kinds = table.column(columns[roles.direction]).unique().to_pylist()
-        directed = any(str(kind).casefold() == "directed" for kind in kinds)
+        kinds = table.column(columns[roles.direction]).to_pylist()
+        edges, weight, time, directed = directions(kinds, edges, weight, time, reading.directed)
     found = of_columns(str(path), names, edges, roles, reading.sides, level)
     read = EdgeList(found.edges, weight, found.names, time, side_names=found.side_names)
     read = _ordered(path, read, reading)

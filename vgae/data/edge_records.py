@@ -4,7 +4,7 @@ import ast
 import math
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
@@ -64,6 +64,7 @@ class EdgeRecords:
         names: Name of each node, as text, or as int64 if each is in canonical form.
         times: Line and text of the time of each edge.
         directed: Whether a record has the direction ``Directed``.
+        undirected: Numbers of the records without it, of those that have a direction at all.
         labels: Labels of the pairs, some of them if there are many.
         decimal_commas: Whether a weight has a decimal comma.
         lines: Line of the last record.
@@ -74,6 +75,7 @@ class EdgeRecords:
     names: list[str] | np.ndarray
     times: list[tuple[int, str]] = field(default_factory=list)
     directed: bool = False
+    undirected: Sequence[int] = ()
     labels: set[str] = field(default_factory=set)
     decimal_commas: bool = False
     lines: int = 0
@@ -99,6 +101,7 @@ def collect_edges(records: Iterator[tuple[int, list[str]]], layout: Layout) -> E
     ends, weights, number, directed = array("q"), array("d"), 0, False
     times: list[tuple[int, str]] = []
     labels: set[str] = set()
+    undirected = array("q")
     for number, fields in records:
         first, second = fields[source], fields[target]
         if not (first and second):
@@ -111,11 +114,15 @@ def collect_edges(records: Iterator[tuple[int, list[str]]], layout: Layout) -> E
         if time is not None:
             times.append((number, fields[time]))
         if layout.direction is not None:
-            directed |= fields[layout.direction].casefold() == "directed"
+            if fields[layout.direction].casefold() == "directed":
+                directed = True
+            else:
+                undirected.append(len(ends) // 2 - 1)
         if layout.label is not None and len(labels) < _MOST_LABELS:
             labels.add(fields[layout.label])
     edges = np.frombuffer(ends, np.int64).reshape(-1, 2).T.copy()
-    found = EdgeRecords(edges, np.frombuffer(weights), list(number_of), times, directed, labels)
+    found = EdgeRecords(edges, np.frombuffer(weights), list(number_of), times, directed)
+    found = replace(found, undirected=undirected, labels=labels)
     return replace(found, decimal_commas=weigh.decimal_commas, lines=number)
 
 

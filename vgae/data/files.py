@@ -17,7 +17,7 @@ from vgae.data.array_graphs import (
 from vgae.data.dialects import header_hint
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
 from vgae.data.folders import FOLDER_OPTIONS, Reader, folder_reader, read_citations
-from vgae.data.graph_npz import graph_name, is_stored_graph, stored_graph
+from vgae.data.graph_npz import graph_name, graph_of_sides, is_stored_graph, stored_graph
 from vgae.data.graph_npz import read_npz as read_npz
 from vgae.data.graph_npz import write_npz as write_npz
 from vgae.data.isolated import read_h5ad, read_mat
@@ -35,7 +35,9 @@ from vgae.data.node_features import TABLE_OPTIONS, refuse_table_options
 from vgae.data.packed import SUFFIXES, unpacked, unpacked_name
 from vgae.data.pajek import read_pajek
 from vgae.data.reading import Reading
+from vgae.data.side_features import side_files
 from vgae.errors import DataError, UsageError
+from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.sides import sides_of_ends
@@ -103,7 +105,8 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
         features: File of node features, which replace any in ``path``; see
             :func:`vgae.data.node_features.read_features` for its formats and
             :func:`vgae.data.node_features.join_features` for the assignment to nodes. Or a data
-            frame of nodes, as for :meth:`vgae.Graph.from_pandas`.
+            frame of nodes, as for :meth:`vgae.Graph.from_pandas`. Or a tuple with those of each
+            side of a two-sided graph, also as ``"users.csv,items.csv"``.
         **options: Fields of :class:`vgae.data.reading.Reading`, by name, such as
             ``columns=("from", "to")``. ``format`` is a suffix without its dot, ``"edges"`` or
             ``"adjacency"``.
@@ -118,7 +121,8 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
     path = Path(path)
     known, name = _known(path, reading)
     _refuse_others(path, reading, known, has_features=features is not None)
-    rows = None if features is None else features_in(features, reading)
+    pair = side_files(features)
+    rows: Any = None if features is None else features_in(pair or features, reading)
     with naming(path):
         graph = known.read(path, reading, name)
         if rows is not None:
@@ -128,7 +132,7 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
             except DataError as error:
                 if error.code != "NODE_SET_MISMATCH" or known is not FORMATS["edges"]:
                     raise
-                hint = header_hint(path, reading, rows.names or ())
+                hint = "" if pair else header_hint(path, reading, rows.names or ())
                 raise DataError(error.code, f"{hint}{error}") from None
     if reading.label_column is not None and graph.y is None:
         raise UsageError(
@@ -256,7 +260,13 @@ def _read_npz(path: Path, reading: Reading, name: str) -> Graph:
 
 
 def _as_asked(graph: Graph, reading: Reading) -> Graph:
-    """Return a stored graph without its weights if these are not asked for."""
+    """Return a stored graph of its own kind, without weights or sides if these are not wanted."""
+    if reading.directed == "keep" and not graph.directed:
+        refuse_undirected("the stored graph", "read its source again")
+    if reading.directed == "error" and graph.directed:
+        raise DataError("DIRECTED", "the stored graph is directed; leave directed='error' out.")
+    if reading.sides != "auto":
+        graph = graph_of_sides(graph, reading.sides)
     if reading.directed == "error" and (one_way := graph.notes.get("one_way")):
         raise DataError(
             "DIRECTED",
@@ -268,15 +278,14 @@ def _as_asked(graph: Graph, reading: Reading) -> Graph:
 
 
 def _of_matrix(matrix: Any, reading: Reading, name: str) -> Graph:
-    matrix = weighed_matrix(matrix, reading)
-    if zeros := int((matrix.data == 0).sum()):
+    if zeros := int(((matrix := weighed_matrix(matrix, reading)).data == 0).sum()):
         log.info("%s: %d stored zeros are no links", name, zeros)
-    how: Any = {"merge": reading.merge, "directed": reading.directed, "sides": reading.sides}
-    return Graph.from_scipy(matrix, **how, name=name)
+    return Graph.from_scipy(matrix, **reading.of_links(), name=name)
 
 
 def _read_mtx(path: Path, reading: Reading, name: str) -> Graph:
-    return _of_matrix(read_mtx(path), reading, name)
+    keep = reading.directed == "keep"
+    return _of_matrix(read_mtx(path, keep_direction=keep), reading, name)
 
 
 def _read_edges(path: Path, reading: Reading, name: str) -> Graph:

@@ -221,8 +221,7 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
         x=feat,
         y=None if found is None else found.y,
         label_names=() if found is None else found.names,
-        merge=reading.merge,
-        directed=reading.directed,
+        **reading.of_links(),
         ordered=True,
         name=name,
     )
@@ -310,8 +309,7 @@ def _graph(
         y=None if y is None else y.y,
         label_names=() if y is None else y.names,
         node_ids=normalised(typed_names(every), reading.normalize),
-        merge=reading.merge,
-        directed=reading.directed,
+        **reading.of_links(),
         ordered=True,
         name=name,
     )

@@ -17,10 +17,12 @@ from vgae.errors import DataError, printable
 from vgae.graphs.arrays import csr_matrix
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph, NodeId
+from vgae.graphs.grid import grid_from
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.reading import naming, parsed_json
 
 _FORMAT = "vgae-graph-1"
+_OF_KINDS = "vgae-graph-2"  # directed or two-sided, which readers of the first do not know
 _MOST_NAMES = 2**32  # bytes
 
 
@@ -30,19 +32,21 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     Keys: ``keys`` (a list of the others), ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``,
     ``edges`` (2, M); where the graph has them ``link_weight`` (M,), ``x`` or ``x_indptr``,
     ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON),
-    ``y``, ``label_names``, ``node_ids`` and ``notes`` (JSON).
+    ``y``, ``label_names``, ``node_ids`` and ``notes`` (JSON). A directed graph has ``grid``
+    ("directed"), a two-sided one ``grid`` ("two-sided"), ``sides`` (N,) and ``side_names``; then
+    the format is "vgae-graph-2".
 
     Raises:
         DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
             2**63 or more, strings that end in NUL.
     """
     content: dict[str, Any] = {
-        "format": np.array(_FORMAT),
+        "format": np.array(_OF_KINDS if graph.grid.arrays() else _FORMAT),
         "name": _stored_names([graph.name])[0],
         "num_nodes": np.array(graph.num_nodes),
         "edges": graph.links.numpy(),
     }
-    x, names = {"x": graph.x}, ("feature_names", "y", "label_names", "node_ids")
+    x, names = {"x": graph.x}, ("feature_names", "y", "label_names", "node_ids", "side_names")
     if graph.x is not None and graph.x.layout == torch.sparse_csr:
         x = {"x_indptr": graph.x.crow_indices(), "x_indices": graph.x.col_indices()}
         x |= {"x_data": graph.x.values(), "x_shape": torch.tensor(graph.x.shape)}
@@ -52,6 +56,7 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
             content[key] = part.numpy()
         elif part:
             content[key] = _stored_names(part)
+    content |= {key: np.array(value) for key, value in graph.grid.arrays().items()}
     if graph.feature_encoder is not None:
         content["feature_encoder"] = np.array(json.dumps(graph.feature_encoder.to_dict()))
     if graph.notes:
@@ -88,8 +93,8 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
             "it must hold format, num_nodes, edges and all that keys lists, or a sparse matrix of"
             f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
-    if (got := str(content["format"])) != _FORMAT:
-        raise DataError("NPZ_KEYS", f"its format must be {_FORMAT}, got {got!a:.60}.")
+    if (got := str(content["format"])) not in (_FORMAT, _OF_KINDS):
+        raise DataError("NPZ_KEYS", f"its format must be {_OF_KINDS}, got {got!a:.60}.")
     try:
         num_nodes = operator.index(content["num_nodes"])
     except TypeError:
@@ -104,6 +109,7 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
         label_names=_names(content, "label_names"),
         node_ids=_names(content, "node_ids") if "node_ids" in content else None,
         name=str(content.get("name", stem)),
+        **_kind(content, num_nodes),
     )
     return replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
 
@@ -114,6 +120,39 @@ def _names(content: Mapping[str, np.ndarray], key: str) -> list[Any]:
     if names.ndim != 1:
         raise DataError("NPZ_CORRUPT", f"{key} must be a list, got shape {names.shape}.")
     return names.tolist()
+
+
+def _kind(content: Mapping[str, np.ndarray], num_nodes: int) -> dict[str, Any]:
+    """Return the arguments of :meth:`vgae.Graph.from_edges` for the stored kind of graph."""
+    try:
+        grid = grid_from(num_nodes, content)
+    except (KeyError, ValueError) as error:
+        raise DataError("NPZ_CORRUPT", f"its kind of graph is damaged: {error}.") from None
+    return {
+        "directed": "keep" if grid.directed else "symmetrize",
+        "sides": "none" if grid.sides is None else grid.sides,
+        "side_names": _names(content, "side_names"),
+    }
+
+
+def graph_of_sides(graph: Graph, sides: str) -> Graph:
+    """Return a graph with its own sides, ``"columns"``, or without them, ``"none"``.
+
+    Raises:
+        DataError: ``SIDES`` if it has none.
+    """
+    if sides == "none" and graph.sides is not None:
+        parts = {k: getattr(graph, k) for k in ("num_nodes", "x", "feature_names", "y", "name")}
+        parts |= {"label_names": graph.label_names, "node_ids": graph.node_ids, "sides": "none"}
+        plain = Graph.from_edges(graph.links, edge_weight=graph.link_weight, **parts)
+        return replace(plain, notes=graph.notes, feature_encoder=graph.feature_encoder)
+    if sides != "none" and graph.sides is None:
+        raise DataError(
+            "SIDES",
+            f"{graph.name} is stored without sides; read its source again with sides={sides!r}"
+            f" (--sides {sides}).",
+        )
+    return graph
 
 
 def _notes(content: Mapping[str, np.ndarray]) -> Mapping[str, int]:

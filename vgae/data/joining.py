@@ -7,11 +7,11 @@ import numpy as np
 
 from vgae.data.node_features import NodeFeatures, join_features, read_features
 from vgae.data.reading import Reading
+from vgae.data.side_features import placed_sides, side_files, with_side_features
 from vgae.errors import UsageError
 from vgae.graphs.defaults import MissingFeatures
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
-from vgae.graphs.sides import kind_of
 from vgae.graphs.values import coded_labels
 
 _OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
@@ -37,20 +37,27 @@ def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
         graph = Graph.from_pandas(edges, **options)
         if features is None:
             return graph
-        rows = read_features(features, reading)
+        rows = features_in(side_files(features) or features, reading)
         return with_features(graph, rows, missing=reading.missing_features, counted=False)
     options |= {k: getattr(reading, k) for k in ("encode", "id_column", "missing_features")}
     return Graph.from_pandas(edges, features, y=reading.label_column, **options)
 
 
-def features_in(given: Any, reading: Reading) -> NodeFeatures:
-    """Return the features in a file or data frame."""
+def features_in(given: Any, reading: Reading, *, of_side: bool = False) -> Any:
+    """Return the features in a file or data frame, or in a pair of them for each side."""
+    if isinstance(given, tuple):
+        return tuple(
+            None if part is None else features_in(part, reading, of_side=True) for part in given
+        )
     if not is_frame(given):
         return read_features(given, reading)
-    from vgae.graphs.aligning import node_table
+    from vgae.graphs.aligning import node_table, side_table
     from vgae.graphs.frame_columns import column_of, encoded_features
 
-    table = node_table(given, "features", (), reading.id_column, first=True)
+    if of_side:
+        table = side_table(given, "features", (), reading.id_column)
+    else:
+        table = node_table(given, "features", (), reading.id_column, first=True)
     frame, labels = table.frame, {}
     if (column := reading.label_column) is not None:
         y, names = coded_labels(column_of(frame, column, "features").to_list())
@@ -61,9 +68,18 @@ def features_in(given: Any, reading: Reading) -> NodeFeatures:
 
 
 def with_features(
-    graph: Graph, features: NodeFeatures, *, missing: MissingFeatures, counted: bool
+    graph: Graph,
+    features: NodeFeatures | tuple[NodeFeatures | None, ...],
+    *,
+    missing: MissingFeatures,
+    counted: bool,
 ) -> Graph:
-    """Return the graph with these features, and with the nodes that only they have."""
+    """Return the graph with these features, and with the nodes that only they have.
+
+    A tuple has the features of each side; see :func:`with_side_features`.
+    """
+    if isinstance(features, tuple):
+        return with_side_features(graph, features, missing=missing, counted=counted)
     joined = join_features(graph.ids, features, missing=missing, counted=counted)
     x, names, encoder = joined.x, features.feature_names, features.encoder
     y, label_names = joined.y, features.label_names
@@ -82,6 +98,6 @@ def with_features(
         label_names=label_names,
         node_ids=joined.names,
         name=graph.name,
-        **kind_of(graph),
+        **placed_sides(graph, joined.place, joined.names),
     )
     return replace(again, notes=graph.notes, feature_encoder=encoder)

@@ -75,19 +75,16 @@ def read_json_graph(path: Path, reading: Reading, name: str) -> Graph:
     )
 
 
-def _parts(path: Path, content: Any) -> tuple[Any, Sequence[Any], bool]:
-    """Return nodes, edges and whether they are directed."""
+def _parts(path: Path, content: Any) -> tuple[Any, Sequence[Any], bool | None]:
+    """Return nodes, edges and whether they are directed, ``None`` if it is not stated."""
     if isinstance(content, list):
         if content and all(isinstance(item, dict) and "data" in item for item in content):
             content = {"elements": content}
         else:
-            return None, content, False
+            return None, content, None
     if not isinstance(content, dict):
         _refuse(path, "it is neither an object nor a list")
-    directed = content.get("directed") is True or content.get("type") == "directed"
-    options = content.get("options")  # of graphology
-    kind = options.get("type") if isinstance(options, dict) else None
-    directed |= kind in ("directed", "mixed")
+    directed = _direction(content)
     inner = content.get("elements", content.get("graph"))
     if isinstance(inner, list) and "elements" in content:
         edges = [item for item in inner if isinstance(item, dict) and _end_keys(item)]
@@ -95,13 +92,23 @@ def _parts(path: Path, content: Any) -> tuple[Any, Sequence[Any], bool]:
         return nodes, edges, directed
     if isinstance(inner, dict) and {"nodes", "edges", "links"} & inner.keys():
         content = inner
-        directed |= content.get("directed") is True
+        own = _direction(content)
+        directed = own if directed is None else bool(directed or own)
     if isinstance(content.get("adjacency"), list) and isinstance(content.get("nodes"), list):
         return content["nodes"], _of_adjacency(path, content), directed
     edges = next((content[key] for key in ("links", "edges") if key in content), None)
     if not isinstance(edges, list):
         _refuse(path, f"it has {printable(', '.join(map(str, content)))[:100] or 'nothing'}")
     return content.get("nodes"), edges, directed
+
+
+def _direction(content: Mapping[str, Any]) -> bool | None:
+    """Return whether an object states that the edges are directed; ``None`` if it does not."""
+    options = content.get("options")  # of graphology
+    kind = options.get("type") if isinstance(options, dict) else content.get("type")
+    if content.get("directed") is True or kind in ("directed", "mixed"):
+        return True
+    return False if content.get("directed") is False or kind == "undirected" else None
 
 
 def _of_adjacency(path: Path, content: Mapping[str, Any]) -> list[Any]:

@@ -7,7 +7,8 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def read_graphml(path: Path, reading: Reading, name: str) -> Graph:
     import networkx as nx
 
     def parse(content: bytes) -> Any:
-        return nx.read_graphml(_checked(content, "GRAPHML", path))
+        return nx.read_graphml(_checked(content, "GRAPHML", path, reading))
 
     return _parsed(path, "GRAPHML", reading, name, parse)
 
@@ -46,7 +47,7 @@ def read_gexf(path: Path, reading: Reading, name: str) -> Graph:
     import networkx as nx
 
     def parse(content: bytes) -> Any:
-        return nx.read_gexf(_checked(content, "GEXF", path))
+        return nx.read_gexf(_checked(content, "GEXF", path, reading))
 
     return _parsed(path, "GEXF", reading, name, parse)
 
@@ -90,7 +91,7 @@ def decoded(content: bytes, reading: Reading) -> str:
         raise DataError("ENCODING", f"{brief(error)}; {hint}.") from None
 
 
-def _checked(content: bytes, title: str, path: Path) -> io.BytesIO:
+def _checked(content: bytes, title: str, path: Path, reading: Reading) -> io.BytesIO:
     """Return XML that declares no entities, and holds one graph as networkx reads it, or raise."""
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import fromstring, tostring
@@ -108,7 +109,7 @@ def _checked(content: bytes, title: str, path: Path) -> io.BytesIO:
         what = f"it holds {len(graphs)} graphs; delete all but one"
         raise DataError(f"{title}_CORRUPT", f"{what}, or save them apart.")
     changed = _flatten(graphs[0], path) if graphs and title == "GRAPHML" else False
-    changed |= _one_direction(graphs[0], title, path) if graphs else False
+    changed |= _one_direction(graphs[0], title, path, reading) if graphs else False
     _check_ends(graphs[0] if graphs else root, title)
     return io.BytesIO(tostring(root) if changed else content)
 
@@ -134,8 +135,11 @@ def _flatten(graph: Any, path: Path) -> bool:
     return count > 0
 
 
-def _one_direction(graph: Any, title: str, path: Path) -> bool:
-    """Make all edges of a graph with both kinds directed, and the ids of edges different."""
+def _one_direction(graph: Any, title: str, path: Path, reading: Reading) -> bool:
+    """Make all edges of a graph with both kinds directed, and the ids of edges different.
+
+    If the direction is kept, an undirected edge becomes one in each direction.
+    """
     default, key, states = {
         "GRAPHML": ("edgedefault", "directed", {"true": True, "false": False}),
         "GEXF": ("defaultedgetype", "type", {"directed": True, "undirected": False}),
@@ -145,6 +149,9 @@ def _one_direction(graph: Any, title: str, path: Path) -> bool:
     kinds = {states.get(edge.get(key), usual) for edge in edges}
     if mixed := len(kinds) > 1:
         log.info("%s: it has directed and undirected edges", path)
+        if reading.directed == "keep":
+            _add_reverse(graph, {e for e in edges if not states.get(e.get(key), usual)})
+            edges = [edge for edge in graph.iter() if _local(edge) == "edge"]
         graph.set(default, "directed")
         for edge in edges:
             if edge.get(key) in states:
@@ -157,6 +164,16 @@ def _one_direction(graph: Any, title: str, path: Path) -> bool:
         for edge in edges:
             edge.attrib.pop("id", None)
     return mixed or repeated
+
+
+def _add_reverse(graph: Any, edges: Collection[Any]) -> None:
+    """Add edges in the other direction, each beside its own."""
+    for parent in list(graph.iter()):
+        for edge in [child for child in parent if child in edges]:
+            reverse = deepcopy(edge)
+            reverse.set("source", edge.get("target"))
+            reverse.set("target", edge.get("source"))
+            parent.append(reverse)
 
 
 def _check_ends(graph: Any, title: str) -> None:

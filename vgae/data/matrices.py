@@ -16,6 +16,7 @@ from vgae.data.separators import detected
 from vgae.data.text import is_blank_or_comment, normalised, read_lines, split_records, typed_names
 from vgae.errors import DataError
 from vgae.graphs.arrays import csr_matrix
+from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.graph import Graph
 from vgae.graphs.interop import from_scipy
 from vgae.runtime.numerals import is_number, parse_number
@@ -75,7 +76,7 @@ def sparse_from_arrays(arrays: Mapping[str, np.ndarray]) -> sp.csr_array:
     )
 
 
-def read_mtx(path: Path) -> sp.csr_array:
+def read_mtx(path: Path, *, keep_direction: bool = False) -> sp.csr_array:
     """Return the matrix of a Matrix Market file, plain or compressed.
 
     A truncated file can crash the reader of scipy, hence this one. A file without the first line
@@ -86,10 +87,11 @@ def read_mtx(path: Path) -> sp.csr_array:
 
     Args:
         path: Coordinate file of real numbers, integers or a pattern, general or symmetric.
+        keep_direction: Whether it must not be symmetric by its header.
 
     Raises:
-        DataError: ``MTX_CORRUPT``; ``FILE_FORMAT`` if it is of another kind; ``GRAPH_SIZE``; or
-            as :func:`vgae.data.text.read_lines`.
+        DataError: ``MTX_CORRUPT``; ``DIRECTED``; ``FILE_FORMAT`` if it is of another kind;
+            ``GRAPH_SIZE``; or as :func:`vgae.data.text.read_lines`.
     """
     # Only comments may hold more than ASCII, in any encoding.
     lines = read_lines(path, encoding="latin-1")
@@ -129,6 +131,8 @@ def read_mtx(path: Path) -> sp.csr_array:
         raise DataError("MTX_CORRUPT", "an index is not an integer within the size it states.")
     row, column = index.T.astype(np.int64) - 1
     values = np.ones(len(entries)) if width == 2 else entries[:, 2]
+    if kind[4] == "symmetric" and keep_direction:
+        refuse_undirected("the matrix is symmetric by its header; it", "write a general matrix")
     if kind[4] == "symmetric":
         if shape[0] != shape[1]:
             raise DataError("MTX_CORRUPT", "it states that it is symmetric, but is not square.")
@@ -219,8 +223,8 @@ def read_adjacency_text(path: Path, reading: Reading, name: str) -> Graph:
     ids = (
         None if columns is None else normalised(typed_names(plain_names(names)), reading.normalize)
     )
-    options: dict[str, Any] = {"merge": reading.merge, "directed": reading.directed}
-    return Graph.from_edges(**{**from_scipy(adj), "node_ids": ids}, name=name, **options)
+    parts: Any = from_scipy(adj) | {"node_ids": ids} | reading.of_links()
+    return Graph.from_edges(**parts, name=name)
 
 
 def _is_cell(text: str) -> bool:

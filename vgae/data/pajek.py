@@ -33,7 +33,7 @@ def read_pajek(path: Path, reading: Reading, name: str) -> Graph:
             ``GRAPH_SIZE``; or as :func:`vgae.data.text.read_lines` and
             :func:`vgae.data.attributed.graph_of_document`.
     """
-    parsed = _Network(path)
+    parsed = _Network(path, keep_direction=reading.directed == "keep")
     for number, line in read_lines(path, encoding=reading.encoding):
         if line.lstrip().startswith(("%", "/*")):
             continue
@@ -67,6 +67,7 @@ def read_pajek(path: Path, reading: Reading, name: str) -> Graph:
         [{} if w is None else {"weight": w} for w in parsed.weights],
         directed=parsed.directed,
         name_attribute="label",
+        sides=[k > parsed.first for k in ids] if parsed.first else None,
     )
     return graph_of_document(document, reading, name)
 
@@ -74,8 +75,9 @@ def read_pajek(path: Path, reading: Reading, name: str) -> Graph:
 class _Network:
     """What the lines of a file have stated so far."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_direction: bool) -> None:
         self.path = path
+        self.keep_direction = keep_direction
         self.section = ""
         self.count = -1
         self.first = 0  # vertices of the first of two kinds
@@ -148,6 +150,8 @@ class _Network:
                 raise self.corrupt(number, "two numbers of vertices")
             ends = self._node(number, fields[0]), self._node(number, fields[1])
             found = [(*ends, fields[2] if len(fields) > 2 else None)]
+        if self.keep_direction and self.section in ("*edges", "*edgeslist"):
+            found += [(target, source, weight) for source, target, weight in found]
         for source, target, weight in found:
             self.edges.append((source, target))
             self.weights.append(weight)

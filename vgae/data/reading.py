@@ -115,6 +115,10 @@ class Reading:
                 raise UsageError("OPTION", what + did_you_mean(name, known))
         return cls(**options)
 
+    def of_links(self) -> dict[str, Any]:
+        """Return the arguments of :meth:`vgae.Graph.from_edges` on links."""
+        return {"merge": self.merge, "directed": self.directed, "sides": self.sides}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the options that are not the default, as plain values for JSON."""
         default = asdict(Reading())

@@ -42,7 +42,7 @@ class InnerProductDecoder(GraphDecoder):
             paper's code: all P = N^2 ordered pairs, self-pairs counted as links, links weighted by
             ``pos_weight`` = (P - E) / E and everything by ``norm`` = P / (2 (P - E)), where E
             counts both directions and no self-pairs. It is not a likelihood. On a directed grid E
-            counts the links; on a two-sided one of n and m nodes too, and P = n m.
+            counts the links; on a two-sided one of n and m nodes, P = 2 n m.
         bias: ``True`` learns the scalar b, initially zero, a prior on the density of links;
             ``False`` keeps it at zero. It changes no ranking.
         repel: k, at least 0 and at most d.
@@ -245,7 +245,7 @@ class InnerProductDecoder(GraphDecoder):
             )
         # Without any other pair, its cost is not used.
         num_others = max(target.num_pairs - target.num_edges, 1)
-        norm = target.num_pairs / (2 * num_others)
+        norm = target.given * target.num_pairs / (2 * num_others)  # of both directions
         return norm * num_others / num_edges, norm  # norm * pos_weight, norm
 
     def _vectors(self, z: Tensor, target: Prepared) -> tuple[Tensor, dict[str, Tensor | None]]:

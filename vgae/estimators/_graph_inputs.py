@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.defaults import Directed
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph, NodeId
 from vgae.kernels.csr import scipy_csr
@@ -47,7 +48,7 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
     if _is_graph(X):
         if graph is not None:
             raise UsageError("GRAPH", "X is a graph, so graph must be None; or pass a matrix X.")
-        found = _as_graph(X)
+        found = _as_graph(X, directed=estimator.directed)
         if reset:
             _store_features(estimator, found)
         return found
@@ -59,12 +60,12 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
         estimator._links_neighbours = graph is None
     names = tuple(getattr(estimator, "feature_names_in_", ()))
     if graph is not None:
-        return _given_graph(graph, X, names, given)
+        return _given_graph(graph, X, names, given, estimator.directed)
     if estimator._links_neighbours:
         others = X.shape[0] - 1
         num = min(estimator.n_neighbors, others)
         adj = kneighbors_graph(X, num) if others else sp.csr_array((1, 1))
-        return _with_features(Graph.from_scipy(adj, name="X"), X, names)
+        return _with_features(Graph.from_scipy(adj, name="X", sides="none"), X, names)
     return _fitted_graph(estimator.graph_, X, names, given)
 
 
@@ -96,14 +97,16 @@ def _fitted_graph(fitted: Graph, X: Any, names: tuple[str, ...], given: Any) -> 
     raise UsageError("GRAPH", f"{rule}; pass it as graph=.")
 
 
-def _given_graph(graph: Any, X: Any, names: tuple[str, ...], given: Any) -> Graph:
+def _given_graph(
+    graph: Any, X: Any, names: tuple[str, ...], given: Any, directed: Directed
+) -> Graph:
     """Return a graph that was given beside X, with the rows of X as features of its nodes.
 
     ``given`` is X as the caller passed it, perhaps a frame with the names of the rows.
     """
     found = None
     try:
-        found = _as_graph(graph, X.shape[0])
+        found = _as_graph(graph, X.shape[0], directed=directed)
         has_names = isinstance(graph, Graph | nx.Graph) or found.node_ids is not None
         if has_names and is_frame(given):
             found = _in_order(found, _rows_of(found, _row_names(given), X.shape[0]))
@@ -136,22 +139,22 @@ def _is_graph(given: Any) -> bool:
     return isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
 
 
-def _as_graph(given: Any, num_nodes: int | None = None) -> Graph:
+def _as_graph(given: Any, num_nodes: int | None = None, *, directed: Directed) -> Graph:
     """Convert a graph, an adjacency or edges, which need the number of nodes, to a graph."""
     if isinstance(given, Graph):
         return given
     if isinstance(given, nx.Graph):
-        return Graph.from_networkx(given)
+        return Graph.from_networkx(given, directed=directed)
     if _is_graph(given):
-        return Graph.from_pyg(given)
+        return Graph.from_pyg(given, directed=directed)
     if sp.issparse(given):
-        return Graph.from_scipy(given)
+        return Graph.from_scipy(given, directed=directed)
     if is_frame(given):
         if given.shape[0] != given.shape[1]:
             cure = "pass graph=Graph.from_pandas(edges, nodes), with an edge list and the nodes"
             raise UsageError("GRAPH", f"a frame as graph must be an adjacency (N, N); {cure}.")
-        return Graph.from_scipy(given)
-    return Graph.from_edges(given, num_nodes=num_nodes)
+        return Graph.from_scipy(given, directed=directed)
+    return Graph.from_edges(given, num_nodes=num_nodes, directed=directed)
 
 
 def _in_order(graph: Graph, place: np.ndarray) -> Graph:
@@ -172,6 +175,9 @@ def _in_order(graph: Graph, place: np.ndarray) -> Graph:
         label_names=graph.label_names,
         node_ids=[graph.ids[node] for node in order],
         name=graph.name,
+        directed="keep" if graph.directed else "symmetrize",
+        sides="none" if graph.sides is None else graph.sides[order],
+        side_names=graph.side_names,
     )
     return replace(again, notes=graph.notes)
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError, UsageError, check_choice
 from vgae.estimators._common import (
     INTEGER,
     NUMBER,
@@ -22,6 +22,7 @@ from vgae.estimators._common import (
 from vgae.estimators._graph_inputs import validate_graph
 from vgae.evaluation.calibration import Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
+from vgae.graphs.defaults import Directed
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
@@ -62,6 +63,9 @@ class VGAEEmbedder(LatentTransformer):
             epoch if the recipe keeps the best epoch or stops early; other recipes train on all
             links. The count is rounded down. With none, the last epoch is kept.
         n_neighbors: Largest number of rows that a row is linked to without a graph.
+        directed: ``"keep"`` makes a directed graph of an adjacency, edges, or a graph of networkx
+            or PyG; as for :meth:`vgae.Graph.from_edges`. A :class:`~vgae.Graph` stays as it is,
+            directed or two-sided.
         device: Device, as for :func:`vgae.fit`.
         random_state: Seed of :func:`vgae.fit` and of the validation links; ``None`` or a
             ``RandomState`` gives another one each time.
@@ -91,8 +95,9 @@ class VGAEEmbedder(LatentTransformer):
     model: str = "vgae"
     validation_fraction: float = 0.05
     n_neighbors: int = 10
+    directed: Directed = "symmetrize"
 
-    _types: ClassVar = {**LatentTransformer._types, "n_neighbors": INTEGER}
+    _types: ClassVar = {**LatentTransformer._types, "n_neighbors": INTEGER, "directed": TEXT}
 
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new model.
@@ -110,6 +115,7 @@ class VGAEEmbedder(LatentTransformer):
             NumericalError: If the loss becomes NaN or infinite.
         """
         check_types(self, self._types)
+        check_choice("directed", self.directed, Directed)
         seed = seed_from(self.random_state)
         found = validate_graph(self, X, graph, reset=True)
         split = split_links(found, val=self._held_out(found), test=0, seed=seed)
@@ -233,6 +239,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         seed = seed_from(self.random_state)
         embedder = self._new_embedder(seed)
         check_types(embedder, embedder._types)
+        check_choice("directed", embedder.directed, Directed)
         found = validate_graph(embedder, X, graph, reset=True)
         split = split_links(found, val=self.validation_fraction, test=0, seed=seed)
         if (num_val := split.val.pos.shape[1]) < 2:

@@ -29,10 +29,16 @@ class SimpleScores:
         two = "paths of two links" if grid.directed else "common neighbours"
         self.path_name = "paths of three links" if grid.sides is not None else two
 
-    def degree_products(self, pairs: Tensor) -> Tensor:
-        r"""Return :math:`d_u d_v` of pairs ``(2, P)``, in a directed graph out of u and into v."""
+    def degrees(self, pairs: Tensor) -> Tensor:
+        """Return the links of both nodes of pairs; of a directed graph out of u and into v."""
         u, v = pairs.numpy()
-        return torch.from_numpy(self.adjacency.sum(axis=1)[u] * self.into.sum(axis=1)[v])
+        both = self.adjacency.sum(axis=1)[u], self.into.sum(axis=1)[v]
+        return torch.from_numpy(np.stack(both)).long()
+
+    def degree_products(self, pairs: Tensor) -> Tensor:
+        r"""Return :math:`d_u d_v` of pairs ``(2, P)``, float64."""
+        u, v = self.degrees(pairs).double()
+        return u * v
 
     def num_walks(self, pairs: Tensor) -> int:
         """Return the number of walks of length 2 from the first nodes of pairs."""

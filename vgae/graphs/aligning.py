@@ -14,7 +14,7 @@ import numpy as np
 
 from vgae.errors import DataError
 from vgae.graphs.canonical import NodeId
-from vgae.graphs.column_names import NODE_NAMES, key_of
+from vgae.graphs.column_names import NODE_NAMES, key_of, side_name
 from vgae.graphs.frame_columns import (
     Choice,
     coded_ends,
@@ -188,6 +188,18 @@ def node_table(
     return NodeTable(names, frame, what)
 
 
+def side_table(
+    given: Any, what: str, wanted: Collection[NodeId] = (), id_column: str | None = None
+) -> NodeTable:
+    """Return :func:`node_table` of one side of nodes, whose first column may be ``user_id``."""
+    if id_column is None and index_names(given, what) is None:
+        columns = frame_of(given, what).columns
+        if columns and side_name(columns[0]) != columns[0] and key_of(columns[0]) != "id":
+            id_column = columns[0]
+            log.info("column %r of %s has the names of the nodes", id_column, what)
+    return node_table(given, what, wanted, id_column)
+
+
 def aligned_labels(y: Any, names: Sequence[NodeId] | None) -> Parts:
     """Return labels, those of a series by the names of its index, and their names."""
     if not is_series(y):
@@ -215,7 +227,7 @@ def aligned_features(
         what: Name of the frame in messages.
         side: Prefix ``SIDE:`` of names of nodes that the frame may lack.
     """
-    table = node_table(given, what, set(names))
+    table = side_table(given, what, set(names))
     own = table.names
     if own is not None and side and {*map(str, own)}.isdisjoint(map(str, names)):
         own = [f"{side}:{name}" for name in own]

@@ -140,6 +140,12 @@ def _links(
         directed=given.directed,
         ordered=given.ordered and second is None,
     )
+    if given.directed == "symmetrize" and (one_way := links.notes.get("one_way")):
+        log.info(
+            "%s: %s links go one way and are read without their direction; directed='keep'"
+            " (--directed keep) keeps it",
+            *(given.name, f"{one_way:,}"),
+        )
     if isinstance(sides, str) and sides == "auto":
         second = detected(given.edges, links.links.numpy(), num_nodes, given.name)
         if second is not None:
@@ -191,10 +197,10 @@ def _of_side(column: np.ndarray, part: Any, label: str) -> tuple[list[NodeId], n
     """Return the names of the nodes of one side, and the places of one column of edges in them."""
     distinct, inverse = np.unique(column, return_inverse=True)
     if is_frame(part):
-        from vgae.graphs.aligning import node_table, positions
+        from vgae.graphs.aligning import positions, side_table
 
         what = f"x of {label!r:.60}"
-        own = node_table(part, what, set(distinct.tolist())).names
+        own = side_table(part, what, set(distinct.tolist())).names
         if own is not None:
             return own, positions(column, own, what)
     num_rows = None if part is None else len(part) if is_frame(part) else np.shape(part)[0]

@@ -23,6 +23,7 @@ from vgae.graphs.canonical import NodeId, warn_of_first
 from vgae.graphs.column_names import pairs_of
 from vgae.graphs.columns import Roles
 from vgae.graphs.defaults import Directed, Merge, MissingFeatures
+from vgae.graphs.directions import directions
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.frame_columns import (
     Choice,
@@ -72,7 +73,11 @@ def from_frames(
     frame = edge_frame(edges, columns)
     roles = _edge_columns(frame, columns)
     ends, pairs = coded_ends(frame, roles, "edges")
-    weight, ordered = _weights(frame, roles, drop_zero=drop_zero), _is_directed(frame, roles)
+    weight, ordered = _weights(frame, roles, drop_zero=drop_zero), False
+    if roles.direction is not None:
+        kinds = frame[roles.name(roles.direction)].to_list()
+        how = options.get("directed", "symmetrize")
+        pairs, weight, _, ordered = directions(kinds, pairs, weight, None, how)
     sides = sides_option(options.get("sides", "auto"), two_sided=options.get("two_sided", False))
     of_ends = of_columns("edges", ends, pairs, roles, sides, logging.INFO)
     apart, pairs, side_names, prefixes = of_ends
@@ -195,14 +200,6 @@ def _edge_columns(
             *(found.name(found.source), found.name(found.target), listed(left_out)),
         )
     return found
-
-
-def _is_directed(frame: nw.DataFrame[Any], roles: Roles) -> bool:
-    """Return whether a column of Gephi has the direction ``Directed``."""
-    if roles.direction is None:
-        return False
-    kinds = frame[roles.name(roles.direction)].unique().to_list()
-    return any(str(kind).casefold() == "directed" for kind in kinds)
 
 
 def _weights(frame: nw.DataFrame[Any], roles: Roles, *, drop_zero: bool) -> np.ndarray | None:

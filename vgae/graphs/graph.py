@@ -16,6 +16,7 @@ from vgae.graphs.arrays import graph_digest
 from vgae.graphs.building import Given, fields_of
 from vgae.graphs.canonical import NodeId, check_lengths, known_positions, num_components
 from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.hetero import to_hetero
@@ -216,7 +217,7 @@ class Graph:
                 direction of an undirected graph should be kept; or as :meth:`from_edges`.
         """
         if directed == "keep" and not graph.is_directed():
-            interop.refuse_undirected("the graph", "pass graph.to_directed() for both directions")
+            refuse_undirected("the graph", "pass graph.to_directed() for both directions")
         parts = interop.from_networkx(graph, x, y, weight, sides)
         return cls.from_edges(**parts, merge=merge, directed=directed)
 

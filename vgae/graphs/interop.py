@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -52,15 +52,6 @@ def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str, sides: Any) ->
         "ordered": graph.is_directed(),
         "name": str(graph.name or "graph"),
     }
-
-
-def refuse_undirected(what: str, cure: str) -> NoReturn:
-    """Raise ``DataError``: the links of an undirected graph have no direction to keep."""
-    raise DataError(
-        "DIRECTED",
-        f"{what} is undirected, so that directed='keep' (--directed keep) has no direction to"
-        f" keep; leave that out, or {cure}.",
-    )
 
 
 def _node_sides(graph: "nx.Graph", sides: Any) -> Any:

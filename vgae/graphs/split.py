@@ -330,8 +330,7 @@ class LinkSplit:
         own = [0, 0]
         if found != _FORMAT:
             own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
-        val = LabelledPairs(parts[1], parts[2], own[0])
-        test = LabelledPairs(parts[3], parts[4], own[1])
+        val, test = (LabelledPairs(parts[k], parts[k + 1], own[k // 2]) for k in (1, 3))
         grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
         check_choice("task", task, Task)
         made_from = str(content["fingerprint"])

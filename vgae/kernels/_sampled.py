@@ -81,7 +81,7 @@ def sweep(
     if w is not None:
         return _rectangle(z, w, exact, draw, sampled)
     num_nodes, width = z.shape
-    num_blocks, block, step = sampled_blocks(num_nodes, sampled.pairs_per_node, z.device.type)
+    num_blocks, block, step = sampled_blocks((num_nodes,), sampled.pairs_per_node, z.device.type)
     order = torch.randperm(num_nodes, generator=sampled.generator, device=z.device)
     order = order[: num_blocks * block]
     # The first block also follows the last one.
@@ -111,11 +111,9 @@ def _rectangle(
 ) -> Sweep:
     """Return the estimate for two sets of vectors, of which ``exact`` is the exact part."""
     sizes = len(z), len(w)
-    block = min(sampled.pairs_per_node, *sizes)
-    if not block:
+    if not min(sizes):
         return exact
-    num_blocks = max(size // block for size in sizes)
-    step = max(min(_pairs_at_once(z.device.type) // block**2, num_blocks), 1)
+    num_blocks, block, step = sampled_blocks(sizes, sampled.pairs_per_node, z.device.type)
     blocks, orders, repeats = [], [], []
     for vectors in (z, w):
         order = torch.randperm(len(vectors), generator=sampled.generator, device=z.device)
@@ -157,16 +155,18 @@ def _drawn(
     return _residuals(blocks, columns, bias, line, wanted, step)
 
 
-def sampled_blocks(num_nodes: int, per_node: int, device_type: str) -> tuple[int, int, int]:
-    """Return the number of blocks, their size, and the number of blocks processed at once."""
-    block = max(min(per_node, num_nodes // 2), 1)
-    num_blocks = num_nodes // block
-    step = max(min(_pairs_at_once(device_type) // block**2, num_blocks), 1)
-    return num_blocks, block, step
+def sampled_blocks(
+    sizes: tuple[int, ...], per_node: int, device_type: str
+) -> tuple[int, int, int]:
+    """Return the number of blocks, their size, and the number of blocks processed at once.
 
-
-def _pairs_at_once(device_type: str) -> int:
-    return _PAIRS_AT_ONCE.get(device_type, _PAIRS_AT_ONCE["cpu"])
+    ``sizes`` are those of one or two sets of vectors.
+    """
+    smallest = sizes[0] // 2 if len(sizes) == 1 else min(sizes)
+    block = max(min(per_node, smallest), 1)
+    num_blocks = max(sizes) // block
+    at_once = _PAIRS_AT_ONCE.get(device_type, _PAIRS_AT_ONCE["cpu"])
+    return num_blocks, block, max(min(at_once // block**2, num_blocks), 1)
 
 
 def is_compiled(

@@ -1,7 +1,7 @@
 """Predicted time and memory of the sum over all pairs."""
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -37,7 +37,7 @@ class Cost(NamedTuple):
     """Predicted cost of one pass for value and gradient together.
 
     Attributes:
-        num_pairs: Number of pairs, all or those drawn: ordered ones of one set of vectors.
+        num_pairs: Number of ordered pairs, all or those drawn.
         seconds: Time on an otherwise idle machine.
         num_bytes: Peak memory besides ``z``.
     """
@@ -55,60 +55,37 @@ def pairs_cost(
     pairs: Pairs = "exact",
     pairs_per_node: int = PAIRS_PER_NODE,
     impl: Impl = "auto",
-    rectangle: tuple[int, int] | None = None,
+    num_columns: int | None = None,
 ) -> Cost:
     """Predict the cost of one pass over the pairs; ``pairs_per_node`` is for ``"sampled"`` only.
 
-    ``rectangle`` has the sizes of two sets of vectors, in place of ``num_nodes`` of one. For
-    ``impl`` see :func:`vgae.kernels.all_pairs`.
+    For ``impl`` see :func:`vgae.kernels.all_pairs`. With ``num_columns``, the pairs are those of
+    two sets of vectors, whose logits have no symmetry that saves half of the work.
     """
-    if rectangle is not None:
-        return _rectangle_cost(rectangle, latent_channels, device, pairs, pairs_per_node, impl)
     kind = torch.device(device).type
-    rows = 4 * num_nodes * latent_channels  # bytes of z
+    rows = 4 * (num_nodes + (num_columns or 0)) * latent_channels  # bytes of the vectors
     if pairs == "sampled":
-        num_blocks, block, step = sampled_blocks(num_nodes, pairs_per_node, kind)
+        sizes = (num_nodes,) if num_columns is None else (num_nodes, num_columns)
+        num_blocks, block, step = sampled_blocks(sizes, pairs_per_node, kind)
         num_pairs = num_blocks * block**2
-        how = "compiled" if is_compiled(num_nodes, block, torch.device(device)) else "tiled"
+        how = "compiled" if is_compiled(max(sizes), block, torch.device(device)) else "tiled"
         # Each pair has a gradient in both directions, and no symmetry saves half of them.
         seconds = _seconds(how, kind, latent_channels, 2 * num_pairs)
         # Blocks, their gradient, that of z and temporaries of these; three buffers of a step.
         room = _COMPILER if how == "compiled" else 12 * step * block**2
         return Cost(num_pairs, seconds, 7 * rows + room)
-    impl = chosen_impl(impl, num_nodes, latent_channels, torch.device(device))
-    num_pairs = num_nodes**2
+    num_pairs = num_nodes * (num_nodes if num_columns is None else num_columns)
+    impl = chosen_impl(impl, math.isqrt(num_pairs), latent_channels, torch.device(device))
     num_bytes = {
         "dense": 28 * num_pairs,
-        "tiled": 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind)),
+        "tiled": 6 * rows + 4 * math.prod(buffer_shape(num_nodes, kind, num_columns)),
         "compiled": (5 + torch.get_num_threads()) * rows + _COMPILER,
-        "triton": triton_bytes(num_nodes, latent_channels),
+        "triton": sum(
+            triton_bytes(n, latent_channels) for n in (num_nodes, num_columns or 0) if n
+        ),
     }
-    return Cost(num_pairs, _seconds(impl, kind, latent_channels, num_pairs), num_bytes[impl])
-
-
-def _rectangle_cost(
-    sizes: tuple[int, int],
-    latent_channels: int,
-    device: torch.device | str,
-    pairs: Pairs,
-    pairs_per_node: int,
-    impl: Impl,
-) -> Cost:
-    """Predict the cost for two sets of vectors, from that of one set that takes as long.
-
-    No symmetry saves half of the pairs.
-    """
-    options: Any = {"pairs": pairs, "pairs_per_node": pairs_per_node, "impl": impl}
-    like = pairs_cost(equal_nodes(sizes), latent_channels, device, **options)
-    memory = pairs_cost(max(*sizes, sum(sizes) // 2), latent_channels, device, **options)
-    num_pairs = math.prod(sizes) if pairs == "exact" else like.num_pairs
-    num_bytes = memory.num_bytes + 4 * sum(sizes) * latent_channels
-    return Cost(num_pairs, like.seconds, num_bytes)
-
-
-def equal_nodes(rectangle: tuple[int, int]) -> int:
-    """Return the number of nodes whose pairs take as long as those of two sets of vectors."""
-    return math.isqrt(2 * math.prod(rectangle)) + 1
+    visits = num_pairs if num_columns is None or impl == "dense" else 2 * num_pairs
+    return Cost(num_pairs, _seconds(impl, kind, latent_channels, visits), num_bytes[impl])
 
 
 def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None) -> int:
@@ -126,14 +103,21 @@ def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None
     return padded * (6 * width + splits * (4 * width + 16) + 4 * latent_channels) + 64
 
 
-def choose_pairs(num_nodes: int, latent_channels: int, device: torch.device | str) -> Pairs:
+def choose_pairs(
+    num_nodes: int,
+    latent_channels: int,
+    device: torch.device | str,
+    num_columns: int | None = None,
+) -> Pairs:
     """Return ``"exact"`` if one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
-    The choice depends on sizes, kind of device and number of threads only.
+    The choice depends on sizes, kind of device and number of threads only. ``num_columns`` is as
+    for :func:`pairs_cost`.
     """
     kind = torch.device(device).type
     impl = "triton" if kind == "cuda" else "compiled"
-    seconds = _seconds(impl, kind, latent_channels, num_nodes**2)
+    visits = num_nodes**2 if num_columns is None else 2 * num_nodes * num_columns
+    seconds = _seconds(impl, kind, latent_channels, visits)
     return "exact" if seconds <= EXACT_SECONDS else "sampled"
 
 

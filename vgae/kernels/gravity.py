@@ -28,7 +28,7 @@ from vgae.kernels._sampled import Sampled, sampled_blocks
 from vgae.kernels._tiled import softplus_sum
 
 # Rows and columns of a tile; several of them are held at once.
-_TILE = {"cpu": (256, 1000), "cuda": (2048, 8192)}
+_TILE = {"cpu": (128, 500), "cuda": (2048, 8192)}
 _LINKS_AT_ONCE = 1 << 20  # numbers of positions that are gathered for links
 
 
@@ -59,8 +59,11 @@ class _Sums(NamedTuple):
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """Return ``|x_i - y_j|^2``, never negative, shape ``(*, n, m)`` for ``(*, n, d)`` and m."""
-    norms = x.square().sum(-1)[..., :, None] + y.square().sum(-1)[..., None, :]
-    return norms.sub_(2 * (x @ y.mT)).clamp_min_(0)
+    # One product of longer vectors: [x, |x|^2, 1] . [-2 y, 1, |y|^2].
+    norm_x, norm_y = (t.square().sum(dim=-1, keepdim=True) for t in (x, y))
+    left = torch.cat([x, norm_x, torch.ones_like(norm_x)], dim=-1)
+    right = torch.cat([-2 * y, torch.ones_like(norm_y), norm_y], dim=-1)
+    return (left @ right.mT).clamp_min_(0)
 
 
 def gravity_loss(
@@ -136,7 +139,7 @@ def _estimate(x: Tensor, mass: Tensor, scale: Tensor, epsilon: float, sampled: S
     sums = _links(x, mass, scale, epsilon, selves.expand(2, -1), torch.zeros_like(mass), -1.0)
     if num_nodes < 2:
         return sums
-    num_blocks, block, step = sampled_blocks(num_nodes, sampled.pairs_per_node, x.device.type)
+    num_blocks, block, step = sampled_blocks((num_nodes,), sampled.pairs_per_node, x.device.type)
     order = torch.randperm(num_nodes, generator=sampled.generator, device=x.device)
     blocks = order[: num_blocks * block].view(num_blocks, block)
     drawn = _Sums.zeros(x)
@@ -188,7 +191,7 @@ def _tile(
         total = total + _softplus(s, back)
         grad_mass[0] = back.sum(dim=-1)
         slope += back
-    grad_scale = -log.mul_(slope).sum(dtype=torch.float64)
+    grad_scale = -log.mul_(slope).sum(dim=-1).sum(dtype=torch.float64)
     pull = slope.div_(shifted).mul_(-2 * scale)
     grad_x = pull.sum(dim=-1)[..., None] * x - pull @ y
     grad_y = pull.sum(dim=-2)[..., None] * y - pull.mT @ x

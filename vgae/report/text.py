@@ -35,12 +35,25 @@ def error_text(probabilities: Mapping[str, Any], missing: str = "-") -> str:
     return missing if error is None else f"{error:.3f}"
 
 
+def kind_text(graph: Mapping[str, Any]) -> str:
+    """Return the kind of a graph that has a direction or sides, given its summary."""
+    if graph.get("directed"):
+        return "directed"
+    if "sides" not in graph:
+        return ""
+    names = graph.get("side_names") or ("first side", "second side")
+    counts = zip(graph["sides"], names, strict=True)
+    return f"two-sided: {', '.join(f'{count:,} {printable(str(name))}' for count, name in counts)}"
+
+
 def graph_line(graph: Mapping[str, Any]) -> str:
     """Return the entry on the graph in ``config.json``, with counts of edges left out."""
     text = (
         f"{printable(str(graph['name']))}: {graph['num_nodes']:,} nodes, {graph['num_links']:,}"
         f"{' weighted' if graph.get('weighted') else ''} links, {graph['num_features']:,} features"
     )
+    if kind := kind_text(graph):
+        text += f", {kind}"
     words = {
         "self_loops": "{:,} self-loops dropped",
         "num_isolated": "{:,} nodes without a link",
@@ -70,9 +83,11 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [["", "AUC", "95 %", "AP", "95 %", "Hits@50", "MRR", "hit@10"]]
     # Runs of earlier versions lack these entries.
     own = all(row.get("given") for row in scores.values())
+    sided = all(row.get("recommended") for row in scores.values())
     lines[0] += [
         *(["hard MRR"] if hard else []),
         *(["own MRR", "own hit@10"] if own else []),
+        *(["recall@20", "NDCG@20"] if sided else []),
         "ECE",
     ]
     for part, row in scores.items():
@@ -83,6 +98,8 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
         ranks = [row["ranks"]["mrr"], row["ranks"]["hits_at_10"]]
         ranks += [row["hard"]["mrr"]] if hard else []
         ranks += [row["given"]["mrr"], row["given"]["hits_at_10"]] if own else []
+        if sided:
+            ranks += [row["recommended"][name] for name in ("recall_at_20", "ndcg_at_20")]
         line += [per_cent(value) for value in (row["hits_at_50"], *ranks)]
         lines.append([*line, error_text(row[probabilities])])
     ranked = "".join(
@@ -110,11 +127,17 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
             f"own MRR, own hit@10: rank of a link among its own {' and '.join(sorted(sizes))}"
             " non-links.\n"
         )
+    if sided:
+        notes += (
+            "recall@20, NDCG@20: held-out links among the 20 best pairs of each node of the first"
+            " side.\n"
+        )
     same = any(line[-1] == "-" for line in lines)
     error += "; none where all pairs have about the same probability" * same
     return (
         f"{columns(lines, right=range(1, len(lines[0])))}\n\n{notes}"
-        "MRR, hit@10: rank of the end of a link among all nodes, without the known links"
+        f"MRR, hit@10: rank of the end of a link among all nodes{' of its side' * sided}, without"
+        " the known links"
         f"{ranked}.\nECE: {error}."
     )
 

@@ -11,7 +11,6 @@ import torch
 from vgae.errors import ResourceError
 from vgae.graphs.graph import Graph
 from vgae.kernels import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
-from vgae.kernels.cost import equal_nodes
 from vgae.recipes import Recipe
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
@@ -69,12 +68,11 @@ def plan_training(
     Raises:
         ResourceError: If the memory does not suffice.
     """
-    size = recipe.latent_channels, device
-    rectangle = graph.grid.rectangle
-    num_nodes = equal_nodes(rectangle) if rectangle else graph.num_nodes
-    pairs: Pairs = choose_pairs(num_nodes, *size) if recipe.pairs == "auto" else recipe.pairs
-    options: Any = {"pairs": pairs, "pairs_per_node": recipe.pairs_per_node}
-    loss = pairs_cost(graph.num_nodes, *size, **options, rectangle=rectangle)
+    num_rows, num_columns = graph.grid.rectangle or (graph.num_nodes, None)
+    size = num_rows, recipe.latent_channels, device
+    columns: Any = {"num_columns": num_columns}
+    pairs: Pairs = choose_pairs(*size, **columns) if recipe.pairs == "auto" else recipe.pairs
+    loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **columns)
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
     why = f"{'within' if pairs == 'exact' else 'exact is not within'} {EXACT_SECONDS:g} s"

@@ -8,6 +8,8 @@ import torch
 from vgae.evaluation.links import PairScorer
 from vgae.gaussian import PointMass
 from vgae.graphs.canonical import link_positions
+from vgae.graphs.graph import Graph
+from vgae.graphs.grid import TwoSidedGrid
 from vgae.models.embedding import embed
 from vgae.prediction.links import score_links
 from vgae.report.pages import proposals
@@ -76,6 +78,46 @@ def test_without_probabilities_there_are_scores(graph_run):
     titles = [column.title for column in proposal_table(found, graph_run.graph).columns]
     assert titles[3:5] == ["score", "links of the first"]
     assert probability_cell(found, 0)[0] == f"{float(found.score[0]):.3f}"
+
+
+def kinds(graph_run, generator):
+    """The run with its graph as a directed and as a two-sided one, whatever it was trained on."""
+    grid = TwoSidedGrid(torch.arange(120) >= 70)
+    links = grid.pairs(torch.randperm(grid.num_pairs, generator=generator)[:300].sort().values)
+    plain = graph_run.graph
+    sided = replace(plain, links=links, sides=grid.sides, side_names=("user", "item"), y=None)
+    arrows = Graph.from_edges(links, x=plain.x, node_ids=plain.node_ids, directed="keep")
+    for graph in (sided, arrows):
+        run = replace(graph_run, calibration=None)
+        vars(run)["graph"] = graph
+        yield run, graph
+
+
+def test_proposals_and_map_have_the_sides_or_the_direction(graph_run, generator):
+    (shop, sided), (cites, arrows) = kinds(graph_run, generator)
+    found = best_links(shop, None, 20)
+    table = proposal_table(found, sided)
+    assert [column.title for column in table.columns][1:3] == ["user", "item"]
+    assert table.columns[-1].title == "paths of three links"
+    assert not sided.sides[found.source].any()
+    assert sided.sides[found.target].all()
+    drawn = map_data(shop, None, 0)
+    assert unpacked(drawn["side"]).tolist() == sided.sides.int().tolist()
+    assert drawn["side_names"] == ["user", "item"]
+    u, v = torch.from_numpy(unpacked(drawn["proposals"]["pairs"]).reshape(-1, 2).T.copy()).long()
+    assert bool((sided.sides[u] != sided.sides[v]).all())
+    assert set(u.tolist()) == set(range(120))
+    found = best_links(cites, None, 20)
+    table = proposal_table(found, arrows)
+    assert [column.title for column in table.columns][1:3] == ["from", "to"]
+    dense = torch.zeros(120, 120)
+    dense[arrows.links[0], arrows.links[1]] = 1
+    for (*_, out, into, shared), a, b in zip(
+        table.rows, found.source.tolist(), found.target.tolist(), strict=True
+    ):
+        assert (out[1], into[1]) == (dense[a].sum(), dense[:, b].sum())
+        assert shared[1] == dense[a] @ dense[:, b]
+    assert map_data(cites, None, 0)["directed"] is True
 
 
 def test_proposals_are_evaluated_on_the_held_out_links(graph_run, calibration):

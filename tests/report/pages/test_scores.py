@@ -7,6 +7,8 @@ import torch
 from vgae.errors import LeakageError
 from vgae.evaluation.links import evaluate
 from vgae.evaluation.metrics import link_scores
+from vgae.evaluation.simple_scores import SimpleScores
+from vgae.graphs.grid import Grid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs
 from vgae.report.figures.link_panels import ScoredPairs, scored_test_pairs
@@ -14,7 +16,6 @@ from vgae.report.pages.graphs import graph_page
 from vgae.report.pages.scores import (
     audit_rows,
     baseline,
-    common_neighbours,
     degree_chart,
     leakage_check,
     learning_charts,
@@ -143,14 +144,8 @@ def test_the_summary_of_the_loss_has_the_highest_value_unless_it_is_an_end():
     assert "It went from 1.82 to 0.805. Lower" in summary(1.82, 1.1, 0.805)
 
 
-def test_common_neighbours_are_counted():
-    links = torch.tensor([[0, 0, 1, 2, 3], [2, 3, 2, 4, 4]])
-    pairs = torch.tensor([[0, 0, 0, 1], [1, 4, 2, 3]])
-    assert common_neighbours(pairs, links, 5).tolist() == [1, 2, 0, 0]
-
-
 def test_the_baseline_uses_training_links_alone(graph_run, scored):
-    counts = common_neighbours(scored.pairs, graph_run.split.train, 120)
+    counts = SimpleScores(graph_run.split.train, Grid(120)).shortest_paths(scored.pairs)
     assert baseline(scored, graph_run.split) == link_scores(counts, scored.label)
 
 
@@ -199,7 +194,8 @@ def test_the_audit_counts_the_parts(graph_run):
     counted = {code: text for code, _, text in rows}
     sizes = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
     assert counted["S1"].startswith("{} + {} + {} = ".format(*sizes))
-    assert [*counted][:6] == ["S1", "S3", "S4", "S5", "S6", "S12"]
+    assert [*counted][:5] == ["S1", "S3", "S4", "S5", "S6"]
+    assert "S12" in counted
     assert "" not in counted
 
 

@@ -51,12 +51,16 @@ def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:
 
 
 def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
-    """Draw the nodes in the plane, coloured by label or, without labels, by degree."""
+    """Draw the nodes in the plane, coloured by label or, without labels, by side or degree."""
     method, plane = next(projections(embedding))
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     axes = figure.subplots()
     size = float(np.clip(8000 / len(plane), 1, 22))
-    if graph.y is None:
+    if graph.y is None and graph.sides is not None:
+        named = graph.side_names or ("first side", "second side")
+        draw_classes(axes, plane, np.asarray(graph.sides, int), size, name_of=named.__getitem__)
+        legend(axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    elif graph.y is None:
         figure.colorbar(draw_values(axes, plane, degrees(graph), size), label=DEGREES)
     else:
         draw_nodes(axes, plane, graph, size)

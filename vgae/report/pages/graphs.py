@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vgae.errors import printable
+from vgae.evaluation.simple_scores import SimpleScores
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.registry import graph_model
 from vgae.prediction.links import LinkTable
@@ -34,7 +35,7 @@ from vgae.report.pages.repeating import (
     folder_files,
     shell_command,
 )
-from vgae.report.text import calibration_error
+from vgae.report.text import calibration_error, kind_text
 from vgae.runs.folder import shown_source, stored_recipe, understood
 from vgae.runs.graphs import GRAPHS, Run, calibration_at
 
@@ -79,8 +80,9 @@ def _page(run: Run, top_k: int) -> str:
     learning, text, reliability = [*charts], None, None
     if scored.label.any():
         simple = scores.baseline(scored, run.split).auc
+        paths = SimpleScores(run.split.train, run.split.grid).path_name
         fitted = scores.num_pairs(metrics["val"]) if "val" in metrics else 0
-        text = verdict(metrics["test"], simple, fitted)
+        text = verdict(metrics["test"], simple, fitted, paths)
         charts |= scores.ranking_charts(scored, run.calibration)
         charts["reliability"] = scores.reliability_chart(metrics["test"])
         charts["degrees"], degrees = scores.degree_chart(scored, run.split, run.calibration)
@@ -105,6 +107,7 @@ def _page(run: Run, top_k: int) -> str:
             "test": metrics.get("test"),
             "top": top_proposal(found, tested),
             "graph": graph,
+            "kind": kind_text(graph.summary()),
             "channels": recipe.latent_channels,
             "recipe": shown(recipe.name),
             "time": duration(metrics["seconds"]),
@@ -132,16 +135,18 @@ def _page(run: Run, top_k: int) -> str:
     )
 
 
-def verdict(test: Mapping[str, Any], simple: float, fitted: int) -> str:
+def verdict(
+    test: Mapping[str, Any], simple: float, fitted: int, paths: str = "common neighbours"
+) -> str:
     """Return the test scores in plain words.
 
-    ``simple`` is the AUC of the number of common neighbours, and ``fitted`` the number of
-    validation pairs that the calibration is fitted to.
+    ``simple`` is the AUC of the number of ``paths``, and ``fitted`` the number of validation pairs
+    that the calibration is fitted to.
     """
     text = (
         "Given one held-out link and one pair without a link, the model ranks the link first in"
         f" {_of_hundred(test['auc'])} of 100 cases. Random guessing is right in 50 and a baseline,"
-        f" the number of common neighbours, in {_of_hundred(simple)}."
+        f" the number of {paths}, in {_of_hundred(simple)}."
     )
     low, high = test["auc_interval"]
     if low <= 0.5 <= high:
@@ -206,7 +211,7 @@ def _ties(probability: Tensor) -> str:
 def link_rate(run: Run) -> str:
     """Return the rate of links among the pairs that are not training links, in words."""
     graph, num_train = run.graph, run.split.train.shape[1]
-    unknown = graph.num_nodes * (graph.num_nodes - 1) // 2 - num_train
+    unknown = graph.grid.num_pairs - num_train
     found = graph.num_links - num_train
     return f"one in {round(unknown / found):,}" if found else "none"
 

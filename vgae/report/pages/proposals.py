@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer
+from vgae.evaluation.simple_scores import SimpleScores
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
@@ -19,7 +20,6 @@ from vgae.models.embedding import embed
 from vgae.prediction.links import LinkTable, predict_links
 from vgae.report.pages.frame import Cell, Column, Table, numeric, packed, shown
 from vgae.report.pages.maps import maps
-from vgae.report.pages.scores import common_neighbours
 from vgae.runs.graphs import Run
 
 log = logging.getLogger(__name__)
@@ -91,26 +91,42 @@ def evaluation_rows(tested: Sequence[TopPairs]) -> list[list[str]]:
 
 
 def proposal_table(found: LinkTable, graph: Graph) -> Table:
-    """Return proposed links with their probability, score, degrees and common neighbours."""
-    degree = torch.bincount(graph.links.flatten(), minlength=graph.num_nodes)
-    pairs = torch.stack([found.source, found.target])
-    shared = common_neighbours(pairs, graph.links, graph.num_nodes)
+    """Return proposed links with their probability, score, degrees and common neighbours.
+
+    The degrees of a directed graph are those out of the source and into the target. Paths of two
+    links replace common neighbours in a directed graph, and of three in a two-sided one.
+    """
+    pairs, simple = (
+        torch.stack([found.source, found.target]),
+        SimpleScores(graph.links, graph.grid),
+    )
+    degree, shared = simple.degrees(pairs), simple.shortest_paths(pairs)
     rows = []
     for i, (u, v) in enumerate(found.names()):
-        counts = *degree[pairs[:, i]], shared[i]
+        counts = *degree[:, i], shared[i]
         row: list[Cell] = [(str(i + 1), i + 1), shown(u), shown(v), probability_cell(found, i)]
         row += [] if found.probability is None else [_score(found, i)]
         rows.append([*row, *((f"{int(n):,}", int(n)) for n in counts)])
-    columns = [Column("rank"), Column("node"), Column("node")]
+    columns = [Column("rank"), *map(Column, ends_of(graph))]
     columns += [] if found.probability is None else [numeric("probability")]
     columns += [
         numeric("score", "" if found.probability is None else "orders pairs of equal probability"),
-        numeric("links of the first"),
-        numeric("links of the second"),
-        numeric("common neighbours"),
+        numeric("links out of it" if graph.directed else "links of the first"),
+        numeric("links into it" if graph.directed else "links of the second"),
+        numeric(simple.path_name),
     ]
     caption = "Proposed links of the whole graph, the most probable first"
     return Table(caption, columns, rows, sortable=True)
+
+
+def ends_of(graph: Graph) -> tuple[str, str]:
+    """Return what the two nodes of a proposed link are."""
+    if graph.directed:
+        return "from", "to"
+    if graph.sides is None:
+        return "node", "node"
+    first, second = graph.side_names or ("first side", "second side")
+    return shown(first), shown(second)
 
 
 def probability_cell(found: LinkTable, i: int) -> tuple[str, float]:
@@ -154,7 +170,9 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
         "num_nodes": graph.num_nodes,
         "first": max(int(place[first]), 0),
         "has_probabilities": calibration is not None,
+        "directed": graph.directed,
         **_labels(graph, nodes),
+        **_sides(graph, nodes),
     }
     if isinstance(q, DiagGaussian) and not isinstance(q, PointMass):
         deviation = (0.5 * q.logvar[nodes]).exp().mean(dim=1)
@@ -164,7 +182,7 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
     logits = PairScorer(run.model, graph, graph.edge_index).logits(links)
     # Probabilities are those of pairs that are not known as links: known links have scores.
     content["links"] = _pairs(place[links], logits, None)
-    chosen = None if len(nodes) == graph.num_nodes else [graph.ids[i] for i in nodes.tolist()]
+    chosen = [graph.ids[i] for i in nodes.tolist()]
     found = predict_links(
         run,
         graph,
@@ -199,6 +217,14 @@ def _labels(graph: Graph, nodes: Tensor) -> dict[str, Any]:
         "label": packed(np.array([rank[int(v)] for v in label], dtype=np.int32)),
         "label_names": ["unknown" if v < 0 else shown(names[v]) for v in rank],
     }
+
+
+def _sides(graph: Graph, nodes: Tensor) -> dict[str, Any]:
+    """Return the side of each node, and the names of the sides."""
+    if graph.sides is None:
+        return {}
+    side = graph.sides[nodes].int().numpy()
+    return {"side": packed(side), "side_names": list(ends_of(graph))}
 
 
 def _pairs(pairs: Tensor, logits: Tensor, calibration: Calibration | None) -> dict[str, Any]:

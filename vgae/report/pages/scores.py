@@ -5,13 +5,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.metrics import LinkScores, curves, link_scores
-from vgae.evaluation.ranking import known_pairs
+from vgae.evaluation.simple_scores import SimpleScores
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
@@ -185,7 +184,8 @@ def _threshold_mark(logits: Tensor, found: Tensor) -> tuple[tuple[float, str], .
 def score_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     """Return the scores of test and validation as rows of a table.
 
-    Where links have non-links of their own, two more columns have MRR and hit@10 among them.
+    In a two-sided graph, two more columns have recall@20 and NDCG@20 of nodes of the first side.
+    Where links have non-links of their own, two more have MRR and hit@10 among them.
     """
     rows, has_own = [], any((metrics.get(part) or {}).get("given") for part in ("val", "test"))
     for part, name in (("test", "test"), ("val", "validation")):
@@ -203,6 +203,8 @@ def score_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
         few = f" ({num_pairs(row)} pairs)" if num_pairs(row) < FEW_PAIRS else ""
         cells = [name, f"{row['num_links']:,}", texts[0], auc, texts[1], ap, *texts[2:]]
         rows.append([*cells, f"{error}{few}"])
+        if found := row.get("recommended"):
+            rows[-1] += [f"{100 * found[key]:.2f}" for key in ("recall_at_20", "ndcg_at_20")]
         if has_own:
             own = row.get("given")
             keys = ("mrr", "hits_at_10")
@@ -215,18 +217,12 @@ def percent_interval(ends: Sequence[float]) -> str:
     return f"{100 * ends[0]:.2f} – {100 * ends[1]:.2f}"
 
 
-def common_neighbours(pairs: Tensor, links: Tensor, num_nodes: int) -> Tensor:
-    """Return the number of common neighbours of each pair, float64, shape ``(P,)``."""
-    adjacency = known_pairs(links, num_nodes)
-    adjacency.setdiag(0)
-    adjacency.eliminate_zeros()
-    u, v = pairs.numpy()
-    return torch.from_numpy(adjacency[u].multiply(adjacency[v]).sum(axis=1)).double()
-
-
 def baseline(scored: ScoredPairs, split: LinkSplit) -> LinkScores:
-    """Return the scores of a baseline that counts common neighbours, on the same pairs."""
-    counts = common_neighbours(scored.pairs, split.train, split.num_nodes)
+    """Return the scores of a baseline that counts the shortest paths, on the same pairs.
+
+    They are common neighbours in a graph without direction or sides.
+    """
+    counts = SimpleScores(split.train, split.grid).shortest_paths(scored.pairs)
     return link_scores(counts, scored.label)
 
 
@@ -278,9 +274,9 @@ def degree_chart(
     scored: ScoredPairs, split: LinkSplit, calibration: Calibration | None
 ) -> tuple[Chart, list[list[str]]]:
     """Return the recall of test links by the lower degree of their two ends in training."""
-    degree = torch.bincount(split.train.flatten(), minlength=split.num_nodes)
     is_link = scored.label == 1
-    least = degree[scored.pairs[:, is_link]].min(dim=0).values.numpy()
+    simple = SimpleScores(split.train, split.grid)
+    least = simple.degrees(scored.pairs[:, is_link]).min(dim=0).values.numpy()
     links, others = (scored.logits[which].double().numpy() for which in (is_link, ~is_link))
     others = np.sort(others)
     below = np.searchsorted(others, links, "left") + np.searchsorted(others, links, "right")
@@ -307,14 +303,19 @@ def degree_chart(
     what = "recall at the threshold" if found is not None else "mean fraction of non-links below"
     chart = Chart(
         "Nodes with few links",
-        f"Test links by the training links of the end that has fewer of them: {what}, with 95 %"
-        " intervals, which are wide where there are few test links.",
+        f"Test links by the training links of the end that has fewer of them{_counted(split)}:"
+        f" {what}, with 95 % intervals, which are wide where there are few test links.",
         [Series("", names, rounded(recall), "dots", low=rounded(low), high=rounded(high))],
         "training links of the end with fewer links",
         "per cent",
         y_range=(-3.0, 103.0),
     )
     return chart, rows
+
+
+def _counted(split: LinkSplit) -> str:
+    """Return which links count in a directed graph."""
+    return ", out of the source or into the target" if split.grid.directed else ""
 
 
 def audit_rows(split: LinkSplit, graph: Graph) -> list[tuple[str, str, str]]:
@@ -325,9 +326,10 @@ def audit_rows(split: LinkSplit, graph: Graph) -> list[tuple[str, str, str]]:
     train, val, test = split.train.shape[1], split.val.pos.shape[1], split.test.pos.shape[1]
     val_neg, test_neg = split.val.neg.shape[1], split.test.neg.shape[1]
     every = "=" if train + val + test == graph.num_links else "of"
+    messages = split.message_edge_index.shape[1]
     counted = {
         "S1": f"{train:,} + {val:,} + {test:,} {every} {graph.num_links:,} links",
-        "S3": f"0 of {val + test:,} held-out links, among {2 * train:,} messages",
+        "S3": f"0 of {val + test:,} held-out links, among {messages:,} messages",
         "S4": f"0 of {val_neg + test_neg:,} non-links are links of their part",
         "S5": f"validation {val:,} and {val_neg:,}, test {test:,} and {test_neg:,}",
         "S6": f"{train:,} links",

@@ -6,6 +6,7 @@
   const $ = (id) => document.getElementById(id);
   const degree = unpack(graph.degree);
   const label = graph.label ? unpack(graph.label) : null;
+  const side = graph.side ? unpack(graph.side) : null;
   const uncertainty = graph.uncertainty ? unpack(graph.uncertainty) : null;
   const planes = Object.fromEntries(Object.entries(graph.planes).map(([name, flat]) => {
     const xy = unpack(flat);
@@ -20,14 +21,14 @@
   const shownAtFirst = 12; // neighbours in a list
   let chosen = null, singled = null; // a node; a class
 
-  // Return [other, value] lists for each node, in the order of the data.
+  // Return [other, value, whether from the node] lists for each node, in the order of the data.
   function neighbours({ pairs, value }, bothWays) {
     const flat = unpack(pairs), values = unpack(value);
     const lists = Array.from({ length: count }, () => []);
     for (let k = 0; k < values.length; k++) {
       const [u, v] = [flat[2 * k], flat[2 * k + 1]];
-      lists[u].push([v, values[k]]);
-      if (bothWays) lists[v].push([u, values[k]]);
+      lists[u].push([v, values[k], true]);
+      if (bothWays) lists[v].push([u, values[k], false]);
     }
     return lists;
   }
@@ -60,13 +61,20 @@
     return `rgb(${stops[k].map((c, j) => Math.round(c + rest * (stops[k + 1][j] - c))).join(",")})`;
   }
 
+  // Return the class of each node and the names of the classes, if they are what is coloured.
+  function classes() {
+    if ($("tint").value === "side") return [side, graph.side_names];
+    return $("tint").value === "label" ? [label, graph.label_names] : null;
+  }
+
   function tint() {
-    const colours = classColours();
-    if ($("tint").value === "label") {
-      const styles = graph.label_names.map((_, k) => ({
+    const colours = classColours(), shown = classes();
+    if (shown) {
+      const [of, named] = shown;
+      const styles = named.map((_, k) => ({
         fill: colours[k % colours.length], shape: Math.floor(k / colours.length) % 5,
       }));
-      map.setPaint(styles, label, singled === null ? null : (i) => label[i] === singled);
+      map.setPaint(styles, of, singled === null ? null : (i) => of[i] === singled);
       return;
     }
     const values = $("tint").value === "degree" ? Float32Array.from(degree, (d) => Math.log1p(d)) : uncertainty;
@@ -103,9 +111,23 @@
       [pen.strokeStyle, pen.lineWidth] = [tone, 2];
       pen.stroke();
     };
-    for (const [j] of known[chosen]) line(j, colour("muted"), 1);
+    // The head of an arrow, short of the dot of its target.
+    const head = (from, to, tone) => {
+      const [x, y] = [across(to), down(to)], angle = Math.atan2(y - down(from), x - across(from));
+      const tip = [x - (radius + 3) * Math.cos(angle), y - (radius + 3) * Math.sin(angle)];
+      pen.beginPath();
+      pen.moveTo(...tip);
+      for (const turn of [-0.4, 0.4]) pen.lineTo(tip[0] - 9 * Math.cos(angle + turn), tip[1] - 9 * Math.sin(angle + turn));
+      pen.fillStyle = tone;
+      pen.fill();
+    };
+    for (const [j, , out] of known[chosen]) {
+      line(j, colour("muted"), 1);
+      if (graph.directed) head(out ? chosen : j, out ? j : chosen, colour("muted"));
+    }
     for (const [j, value] of proposed[chosen]) {
       line(j, colour("accent"), graph.has_probabilities ? 1 + 3 * value : 2);
+      if (graph.directed) head(chosen, j, colour("accent"));
       ring(j, radius + 2.5, colour("accent"));
     }
     ring(chosen, radius + 4, colour("ink"));
@@ -126,7 +148,7 @@
   function point(i, px, py) {
     tip.hidden = i < 0;
     if (i < 0) return;
-    const rest = [label && graph.label_names[label[i]], links(degree[i])].filter(Boolean);
+    const rest = [side && graph.side_names[side[i]], label && graph.label_names[label[i]], links(degree[i])].filter(Boolean);
     tip.replaceChildren(element("bdi", {}, names[i]), element("span", {}, rest.join(" · ")));
     tip.style.left = `${Math.min(px + 14, $("map").clientWidth - 190)}px`;
     tip.style.top = `${$("map").offsetTop + py + 14}px`;
@@ -135,7 +157,8 @@
   function legend() {
     const place = $("legend");
     place.replaceChildren();
-    if ($("tint").value !== "label") {
+    const shown = classes();
+    if (!shown) {
       const what = $("tint").value === "degree" ? ["few links", "many links"] : ["certain", "uncertain"];
       const bar = element("span", { class: "ramp" });
       bar.style.background = `linear-gradient(to right, ${ramp().join(", ")})`;
@@ -143,7 +166,7 @@
       return;
     }
     const colours = classColours();
-    graph.label_names.forEach((name, k) => {
+    shown[1].forEach((name, k) => {
       const dot = element("span", { class: `dot shape-${Math.floor(k / colours.length) % 5}`, "aria-hidden": "true" });
       dot.style.background = colours[k % colours.length];
       const button = element("button", { type: "button", "aria-pressed": String(singled === k) }, dot, name);
@@ -168,12 +191,16 @@
     const place = $("panel"), node = chosen;
     const facts = [links(degree[node])];
     if (label) facts.unshift(graph.label_names[label[node]]);
+    if (side) facts.unshift(graph.side_names[side[node]]);
+    const ways = graph.directed
+      ? [["Known links to", true], ["Known links from", false]].map(([title, out]) => [title, known[node].filter((row) => row[2] === out)])
+      : [["Known links", known[node]]];
     if (uncertainty) facts.push(`uncertainty ${uncertainty[node].toPrecision(3)}`);
     place.replaceChildren(
       element("h3", { dir: "auto" }, names[node]),
       element("p", { class: "note" }, facts.join(" · ")),
-      ...list("Proposed", proposed[node], "proposed"),
-      ...list("Known links", known[node], "known"),
+      ...list(graph.directed ? "Proposed links to" : "Proposed", proposed[node], "proposed"),
+      ...ways.flatMap(([title, rows]) => list(title, rows, "known")),
     );
   }
 
