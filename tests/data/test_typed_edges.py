@@ -22,7 +22,7 @@ def sizes(graph):
     return {name: relation.num_links for name, relation in graph.relations.items()}
 
 
-@pytest.mark.row("G60")
+@pytest.mark.row("G45")
 def test_a_column_divides_the_edges(tmp_path):
     graph = read_typed_graph(written(tmp_path / "shop.csv"), relation="relation")
     assert sizes(graph) == {"buys": 2, "knows": 2}
@@ -69,7 +69,7 @@ def test_features_are_joined_by_name(tmp_path):
     assert {(graph.ids[u], graph.ids[v]) for u, v in buys} == {("Ann", "tea"), ("Cid", "ink")}
 
 
-@pytest.mark.row("G60")
+@pytest.mark.row("G45")
 @pytest.mark.parametrize(
     ("options", "words"),
     [

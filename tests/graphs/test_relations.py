@@ -52,7 +52,7 @@ def test_an_edge_beyond_the_nodes_is_refused():
         relation([(0, 6)])
 
 
-@pytest.mark.row("G61")
+@pytest.mark.row("G46")
 def test_the_same_links_again_are_left_out_and_logged(caplog):
     rates, back = relation([(0, 3), (1, 4)]), relation([(3, 0), (4, 1)])
     likes = relation([(1, 4), (0, 3)])

@@ -57,7 +57,7 @@ def test_equal_middles_of_edge_types_are_named_in_full():
     assert ("item", "knows", "item") in graph.to_pyg().edge_types
 
 
-@pytest.mark.row("G62")
+@pytest.mark.row("G47")
 def test_bad_parts_of_pyg_are_named():
     data = shop()
     data["user", "buys", "item"].edge_index = torch.tensor([[0], [3]])

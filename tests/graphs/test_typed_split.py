@@ -36,7 +36,7 @@ def test_each_relation_is_split_as_alone_and_comes_back_from_its_file(tmp_path):
         vgae.TypedSplit.load(tmp_path / "one.npz")
 
 
-@pytest.mark.row("G61")
+@pytest.mark.row("G46")
 def test_nearly_the_same_relation_is_a_leak(caplog):
     edges = np.random.default_rng(1).integers(60, size=(2, 150))
     typed = graph(a=edges, near=np.concatenate([edges[::-1, :140], [[0], [1]]], axis=1))
@@ -68,7 +68,7 @@ def test_a_split_of_another_graph_or_with_a_leak_is_refused():
         bad.audit(typed)
 
 
-@pytest.mark.row("G63")
+@pytest.mark.row("G48")
 def test_a_small_relation_is_all_training(caplog):
     split = vgae.split_links(graph(few=np.array([[0, 1], [1, 2]])), val=0.1, test=0.1)
     assert split.parts["few"].train.shape[1] == 2

@@ -96,7 +96,7 @@ def test_a_relation_at_chance_is_a_finding(caplog):
     assert f"relation 'noise': the validation AUC is {auc:.2f}, near chance" in result.health[0]
 
 
-@pytest.mark.row("G64")
+@pytest.mark.row("G49")
 @pytest.mark.parametrize(
     ("options", "words"),
     [

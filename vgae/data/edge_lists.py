@@ -38,6 +38,8 @@ from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
+Take = Callable[[TextTable, Reading], tuple[TextTable, Reading]]
+
 _SAMPLE = 100  # rows
 
 
@@ -77,12 +79,16 @@ def read_edges(path: Path, reading: Reading = Reading(), *, announce: bool = Tru
     return read_edge_list(path, reading, announce=announce)
 
 
+def _whole(table: TextTable, reading: Reading) -> tuple[TextTable, Reading]:
+    return table, reading
+
+
 def read_edge_list(
     path: Path,
     reading: Reading = Reading(),
     *,
     announce: bool = True,
-    take: Callable[[TextTable, Reading], tuple[TextTable, Reading]] | None = None,
+    take: Take = _whole,
 ) -> EdgeList:
     """Read an edge list in text, plain or gzip, and log the detected layout.
 
@@ -114,9 +120,7 @@ def read_edge_list(
             :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
     """
     level = logging.INFO if announce else logging.DEBUG
-    table = open_table(path, reading)
-    if take is not None:
-        table, reading = take(table, reading)
+    table, reading = take(open_table(path, reading), reading)
     if table.attributes:
         _open_attributes(table, reading, level)
     if table.width == 0 or not (table.sample or table.size):
@@ -127,7 +131,7 @@ def read_edge_list(
         *(roles.weight, roles.time, roles.direction, roles.label, not roles.refused),
         reading.drop_zero,
     )
-    found = _collected(table, layout, reading, read_each=take is not None)
+    found = _collected(table, layout, reading, read_each=take is not _whole)
     found = _settle_size(table, found, layout, level)
     if not len(found):
         _refuse_empty(table)
