@@ -38,8 +38,6 @@ from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
-Take = Callable[[TextTable, Reading], tuple[TextTable, Reading]]
-
 _SAMPLE = 100  # rows
 
 
@@ -88,21 +86,19 @@ def read_edge_list(
     reading: Reading = Reading(),
     *,
     announce: bool = True,
-    take: Take = _whole,
+    take: Callable[[TextTable, Reading], tuple[TextTable, Reading]] = _whole,
 ) -> EdgeList:
     """Read an edge list in text, plain or gzip, and log the detected layout.
 
     Each line has two names and optionally a weight, or columns that a header or
-    ``reading.columns`` names. Comments, separator, header and lines that state a size are detected
-    as :func:`vgae.data.dialects.open_table` describes, the columns as
-    :meth:`vgae.graphs.columns.Columns.roles` does; numbers without a name of weights are weights
-    if :func:`vgae.graphs.weights.doubt` sees no other meaning. The direction and the two sides in
-    the headers of SNAP and KONECT, Gephi's column ``Type`` and the dictionaries of
-    ``networkx.write_edgelist`` are read.
+    ``reading.columns`` names. Comments, separator, header and lines of sizes are detected as by
+    :func:`vgae.data.dialects.open_table`, columns as by
+    :meth:`vgae.graphs.columns.Columns.roles`; numbers without a name of weights are weights if
+    :func:`vgae.graphs.weights.doubt` sees no other meaning. The headers of SNAP and KONECT,
+    Gephi's column ``Type`` and the dictionaries of ``networkx.write_edgelist`` are read.
 
     Names are text, or integers if each is in canonical form (``7``, not ``007``, ``7.0`` or
-    ``1e3``). In ``.csv`` and ``.tsv`` files, the apostrophes that
-    :func:`vgae.runtime.tables.write_table` puts before formulas are removed.
+    ``1e3``). Apostrophes before formulas (:func:`vgae.runtime.tables.write_table`) are removed.
 
     Args:
         path: The file.
@@ -111,13 +107,10 @@ def read_edge_list(
         take: Returns the table without a column, and the options without its name.
 
     Raises:
-        UsageError: ``ENCODING`` if it is unknown.
-        DataError: ``FIELDS`` if a line has another number of fields, or no names decide which are
-            the ends; ``COLUMNS`` if an option names no column, or several fit; ``NODE_ID`` if a
-            name is empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``;
-            ``LABELS`` if a column of labels has 0 and 1;
-            ``TIME_COLUMN`` if it is missing, ``BAD_TIME`` if it holds no time; or as
-            :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
+        DataError: ``FIELDS`` if a line has other fields, or no names decide which are the ends;
+            ``COLUMNS``; ``NODE_ID`` if a name is empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``,
+            ``ZERO_WEIGHT``; ``NO_EDGES``; ``LABELS`` if there are 0 and 1; ``TIME_COLUMN``,
+            ``BAD_TIME``; or as :func:`vgae.data.text.read_lines`.
     """
     level = logging.INFO if announce else logging.DEBUG
     table, reading = take(open_table(path, reading), reading)
