@@ -115,6 +115,14 @@ SplitByTime = Annotated[
         help="Hold out the last links by the time in this column of the edge list.",
     ),
 ]
+Relation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Column of the edge list with the name of the relation of each edge: trains an"
+        " rgcn-vgae, which has scores for each relation.",
+    ),
+]
 CudaGraph = Annotated[
     bool | None,
     typer.Option(

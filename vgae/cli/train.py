@@ -29,6 +29,7 @@ def train(
     recipe: o.TrainRecipe = None,
     set_: o.Set = [],
     epochs: o.Epochs = None,
+    relation: o.Relation = None,
     features: o.GraphFeatures = "raw",  # noqa: ARG001
     seed: o.SplitSeed = 0,
     val: o.Val = VAL_FRACTION,  # noqa: ARG001
@@ -71,7 +72,7 @@ def train(
         with understood(resume):
             show_run(run, as_json=as_json, propose=propose)
         return
-    kind = kind_for(graph)
+    kind = kind_for(graph, relation=relation)
     o.check_options(context, kind, graph)
     _check_split(given)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)

@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, compress, islice
 from operator import ne
@@ -77,37 +77,43 @@ def read_edges(path: Path, reading: Reading = Reading(), *, announce: bool = Tru
     return read_edge_list(path, reading, announce=announce)
 
 
-def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool = True) -> EdgeList:
+def _whole(table: TextTable, reading: Reading) -> tuple[TextTable, Reading]:
+    return table, reading
+
+
+def read_edge_list(
+    path: Path,
+    reading: Reading = Reading(),
+    *,
+    announce: bool = True,
+    take: Callable[[TextTable, Reading], tuple[TextTable, Reading]] = _whole,
+) -> EdgeList:
     """Read an edge list in text, plain or gzip, and log the detected layout.
 
     Each line has two names and optionally a weight, or columns that a header or
-    ``reading.columns`` names. Comments, separator, header and lines that state a size are detected
-    as :func:`vgae.data.dialects.open_table` describes, the columns as
-    :meth:`vgae.graphs.columns.Columns.roles` does; numbers without a name of weights are weights
-    if :func:`vgae.graphs.weights.doubt` sees no other meaning. The direction and the two sides in
-    the headers of SNAP and KONECT, Gephi's column ``Type`` and the dictionaries of
-    ``networkx.write_edgelist`` are read.
+    ``reading.columns`` names. Comments, separator, header and lines of sizes are detected as by
+    :func:`vgae.data.dialects.open_table`, columns as by
+    :meth:`vgae.graphs.columns.Columns.roles`; numbers without a name of weights are weights if
+    :func:`vgae.graphs.weights.doubt` sees no other meaning. The headers of SNAP and KONECT,
+    Gephi's column ``Type`` and the dictionaries of ``networkx.write_edgelist`` are read.
 
     Names are text, or integers if each is in canonical form (``7``, not ``007``, ``7.0`` or
-    ``1e3``). In ``.csv`` and ``.tsv`` files, the apostrophes that
-    :func:`vgae.runtime.tables.write_table` puts before formulas are removed.
+    ``1e3``). Apostrophes before formulas (:func:`vgae.runtime.tables.write_table`) are removed.
 
     Args:
         path: The file.
         reading: Options.
         announce: Log the layout.
+        take: Returns the table without a column, and the options without its name.
 
     Raises:
-        UsageError: ``ENCODING`` if it is unknown.
-        DataError: ``FIELDS`` if a line has another number of fields, or no names decide which are
-            the ends; ``COLUMNS`` if an option names no column, or several fit; ``NODE_ID`` if a
-            name is empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``, ``ZERO_WEIGHT``; ``NO_EDGES``;
-            ``LABELS`` if a column of labels has 0 and 1;
-            ``TIME_COLUMN`` if it is missing, ``BAD_TIME`` if it holds no time; or as
-            :func:`vgae.data.text.read_lines` and :func:`vgae.data.text.split_records`.
+        DataError: ``FIELDS`` if a line has other fields, or no names decide which are the ends;
+            ``COLUMNS``; ``NODE_ID`` if a name is empty; ``BAD_WEIGHT``, ``NEGATIVE_WEIGHT``,
+            ``ZERO_WEIGHT``; ``NO_EDGES``; ``LABELS`` if there are 0 and 1; ``TIME_COLUMN``,
+            ``BAD_TIME``; or as :func:`vgae.data.text.read_lines`.
     """
     level = logging.INFO if announce else logging.DEBUG
-    table = open_table(path, reading)
+    table, reading = take(open_table(path, reading), reading)
     if table.attributes:
         _open_attributes(table, reading, level)
     if table.width == 0 or not (table.sample or table.size):
@@ -118,7 +124,7 @@ def read_edge_list(path: Path, reading: Reading = Reading(), *, announce: bool =
         *(roles.weight, roles.time, roles.direction, roles.label, not roles.refused),
         reading.drop_zero,
     )
-    found = _collected(table, layout, reading)
+    found = _collected(table, layout, reading, read_each=take is not _whole)
     found = _settle_size(table, found, layout, level)
     if not len(found):
         _refuse_empty(table)
@@ -254,9 +260,11 @@ def _roles(table: TextTable, reading: Reading) -> Roles:
     return roles
 
 
-def _collected(table: TextTable, layout: Layout, reading: Reading) -> EdgeRecords:
+def _collected(
+    table: TextTable, layout: Layout, reading: Reading, *, read_each: bool
+) -> EdgeRecords:
     """Return the edges of a text, at once if it is plain."""
-    read_each = table.attributes or table.trailing or layout.time is not None
+    read_each |= table.attributes or bool(table.trailing) or layout.time is not None
     if not read_each and layout.direction is None and layout.label is None:
         found = read_plain(
             table.path,

@@ -351,14 +351,14 @@ class LinkSplit:
 def check_kinds(graph: Any, split: Any) -> None:
     """Raise ``UsageError`` unless the arguments of these names are what they should be."""
     if not isinstance(graph, Graph):
-        kind, hint = type(graph).__name__, "vgae.Graph.from_pyg(data) makes one, before the split"
+        hint = "the graph comes before the split, and vgae.Graph.from_pyg(data) makes one"
         if hasattr(graph, "relations"):
             hint = "take one relation, graph.relations[name], or all, graph.untyped()"
-        raise UsageError("ARGUMENTS", f"graph must be a vgae.Graph, got {kind}; {hint}.")
+        what = f"graph must be a vgae.Graph, got {type(graph).__name__}; {hint}."
+        raise UsageError("ARGUMENTS", what)
     if not isinstance(split, LinkSplit):
-        hint = "vgae.split_links(graph) makes one"
-        kind = type(split).__name__
-        raise UsageError("ARGUMENTS", f"split must be a vgae.LinkSplit, got {kind}; {hint}.")
+        hint = f"got {type(split).__name__}; vgae.split_links(graph) makes one"
+        raise UsageError("ARGUMENTS", f"split must be a vgae.LinkSplit, {hint}.")
 
 
 def split_links(

@@ -190,8 +190,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
-    Returns:
-        The rows of a node together, best first.
+    Returns the rows of a node together, best first.
 
     Raises:
         UsageError: If an option is invalid.

@@ -142,6 +142,24 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def typed_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the scores of each relation, given ``TypedEvaluation.to_dict`` of each part."""
+    if not scores:
+        return "no links were held out, so there is nothing to score"
+    lines = [["", "relation", "links", "AUC", "95 %", "AP", "MRR", "hit@10"]]
+    for part, found in scores.items():
+        name = "validation" if part == "val" else part
+        for relation, row in found["relations"].items():
+            low, high = row["auc_interval"]
+            line = [name, printable(relation), f"{row['num_links']:,}", per_cent(row["auc"])]
+            line += [f"{per_cent(low)} - {per_cent(high)}", per_cent(row["ap"])]
+            ranks = row["ranks"]["mrr"], row["ranks"]["hits_at_10"]
+            lines.append([*line, *map(per_cent, ranks)])
+        mean = [per_cent(found["auc"]), "", per_cent(found["ap"]), "", ""]
+        lines.append([name, "(mean)", "", *mean])
+    return columns(lines)
+
+
 def tasks_text(tasks: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the scores of an embedding on classes and clusters."""
     texts = ["\nEmbedding of the whole graph, messages over all of its links:"]

@@ -1,4 +1,4 @@
-"""Presentation of runs on graphs and on images."""
+"""Presentation of runs on graphs, on typed graphs and on images."""
 
 import shlex
 from collections.abc import Mapping
@@ -15,11 +15,13 @@ from vgae.report.text import (
     image_scores_text,
     link_scores_text,
     tasks_text,
+    typed_scores_text,
 )
 from vgae.report.view import RunView, SharedLayout
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
 from vgae.runs.kind import kind_of
+from vgae.runs.typed import TypedRun
 
 
 class _GraphView(RunView):
@@ -160,4 +162,25 @@ class _ImageView(RunView):
         return names + (["manifold"] if run.recipe.latent_channels == 2 else [])
 
 
-GRAPHS, IMAGES = _GraphView(), _ImageView()
+class _TypedView(RunView):
+    def summary(self, run: TypedRun) -> str:
+        graph, metrics = run.config["typed_graph"], run.metrics
+        types = ", ".join(f"{printable(k)} {n:,}" for k, n in graph["node_types"].items())
+        links = ", ".join(f"{printable(k)} {n:,}" for k, n in graph["relations"].items())
+        return (
+            f"graph   {printable(str(graph['name']))}: {graph['num_nodes']:,} nodes ({types}),"
+            f" {graph['num_links']:,} links ({links}), {graph['num_features']:,} features\n"
+            f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
+            f" epoch {metrics['epoch']} of {metrics['epochs']} kept,"
+            f" {metrics['seconds']:.1f} s\n{health_text(metrics)}\n{self.scores(metrics)}"
+        )
+
+    def scores(self, scores: Mapping[str, Any]) -> str:
+        return typed_scores_text({p: scores[p] for p in ("val", "test") if p in scores})
+
+    def commands(self, run: TypedRun) -> Mapping[str, str]:
+        folder = shlex.quote(str(run.folder))
+        return {f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet"}
+
+
+GRAPHS, IMAGES, TYPED = _GraphView(), _ImageView(), _TypedView()

@@ -276,6 +276,7 @@ class RunKind(ABC, Generic[R]):
 
 KINDS: dict[str, "RunKind[Any] | str"] = {
     "graph": "vgae.runs.graphs:GRAPHS",
+    "typed_graph": "vgae.runs.typed:TYPED",
     "images": "vgae.runs.images:IMAGES",
 }
 """Kinds of runs by name: a kind, or its place as ``"module:attribute"``. Later ones take
@@ -331,6 +332,8 @@ def kind_of(run: Path | Mapping[str, Any]) -> RunKind[Any]:
     raise ArtifactError("RUN_CORRUPT", f"{path} {wrong}.")
 
 
-def kind_for(source: str) -> RunKind[Any]:
-    """Return the kind of the data that a name or path stands for."""
+def kind_for(source: str, *, relation: str | None = None) -> RunKind[Any]:
+    """Return the kind of the data that a name or path stands for; ``relation`` is a column."""
+    if relation is not None:
+        return next(kind for kind in kinds() if kind.name == "typed_graph")
     return next(kind for kind in reversed(kinds()) if kind.recognises(source))
