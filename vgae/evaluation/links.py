@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
 
 import torch
 from torch import Tensor
@@ -29,9 +29,13 @@ from vgae.graphs.grid import TwoSidedGrid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.graphs.typed import TypedGraph
+from vgae.graphs.typed_split import TypedSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
+
+if TYPE_CHECKING:
+    from vgae.evaluation.typed import TypedEvaluation
 
 log = logging.getLogger(__name__)
 
@@ -111,20 +115,42 @@ class LinkEvaluation:
         }
 
 
+@overload
 def evaluate(
     model: VAE | Trained,
     graph: Graph,
     split: LinkSplit,
     *,
+    messages: Messages = ...,
+    calibration: Calibration | None = ...,
+    hard: int = ...,
+    allow_seen: bool = ...,
+) -> dict[str, LinkEvaluation]: ...
+@overload
+def evaluate(
+    model: VAE | Trained,
+    graph: TypedGraph,
+    split: TypedSplit,
+    *,
+    messages: Messages = ...,
+    calibration: Calibration | None = ...,
+    hard: int = ...,
+    allow_seen: bool = ...,
+) -> dict[str, "TypedEvaluation"]: ...
+def evaluate(
+    model: VAE | Trained,
+    graph: Any,
+    split: Any,
+    *,
     messages: Messages = "train",
     calibration: Calibration | None = None,
     hard: int = 0,
     allow_seen: bool = False,
-) -> dict[str, LinkEvaluation]:
+) -> "dict[str, LinkEvaluation] | dict[str, TypedEvaluation]":
     """Score the validation and test links against non-links, all nodes and hard non-links.
 
-    The latent vectors are the posterior means, without noise. Probabilities are scored at the
-    balanced prior: where non-links are not as many as links, they are weighted to be.
+    The latent vectors are the posterior means. Probabilities are scored at the balanced prior:
+    non-links are weighted to be as many as links.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
@@ -136,8 +162,7 @@ def evaluate(
         calibration: Result of :func:`calibrate`, evaluated at the balanced prior.
         hard: Number of hard non-links to rank each link among, even; 0 omits these ranks, which
             take seconds to minutes. Li et al. (2023) use 500.
-        allow_seen: Evaluate although the model was trained on other links than the training links
-            of the split, which may be held out here; for another graph, or to measure a leak.
+        allow_seen: Evaluate a model that was trained on other links than those of the split.
 
     Returns:
         Evaluations of ``"val"`` and ``"test"``; a part without links is omitted. Those of a typed
@@ -151,7 +176,7 @@ def evaluate(
         from vgae.evaluation.typed import evaluate_typed
 
         given: Any = {"messages": messages, "allow_seen": allow_seen}
-        return evaluate_typed(model, graph, split, calibration, hard, **given)  # pyright: ignore
+        return evaluate_typed(model, graph, split, calibration, hard, **given)
     balanced = calibration and replace(calibration, log_odds_shift=0.0)
     evaluations = {}
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
@@ -200,11 +225,10 @@ def evaluate_links(
     allow_seen: bool = False,
 ) -> dict[str, LinkScores]:
     """Return AUC and AP only; arguments and keys are those of :func:`evaluate`."""
-    parts = _scored_parts(model, graph, split, messages, allow_seen=allow_seen)
-    return {
-        name: link_scores(scorer.logits(part.edge_label_index), part.edge_label)
-        for name, part, scorer in parts
-    }
+    found = {}
+    for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
+        found[name] = link_scores(scorer.logits(part.edge_label_index), part.edge_label)
+    return found
 
 
 def calibrate(
@@ -219,16 +243,14 @@ def calibrate(
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
 
-    At the prior ``"density"``, one non-link above the threshold stands for hundreds, so more
-    non-links are drawn: pairs that are linked in neither training nor validation.
+    For the prior ``"density"`` more non-links are drawn, as one of them stands for hundreds.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes and features.
         split: Split that the model was trained on; it is audited.
-        method: Method of :func:`vgae.evaluation.calibration.fit_calibration`; by default
-            ``"isotonic"``, as no line fits the low fraction of links among the best of all pairs;
-            ``"platt"`` for the prior ``"balanced"``.
+        method: Method of :func:`vgae.evaluation.calibration.fit_calibration`: ``"isotonic"``, as
+            no line fits the few links among the best of all pairs; ``"platt"`` for ``"balanced"``.
         prior: ``"density"``: the fraction of links among all pairs that are not training links.
             New links have it if as many are missing as were held out. Or ``"balanced"``: one half.
         goal: Goal of the threshold.

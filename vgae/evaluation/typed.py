@@ -15,6 +15,7 @@ from vgae.evaluation.links import (
     check_unseen,
     evaluated_part,
 )
+from vgae.graphs.graph import Graph
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit, check_typed
 from vgae.models.embedding import Trained
@@ -140,7 +141,7 @@ def evaluate_typed(
     return found
 
 
-def of_relation(model: Any, graph: Any, relation: str | None) -> tuple[Any, Any]:
+def of_relation(model: Any, graph: Any, relation: str | None) -> tuple[Any, Graph]:
     """Return model and graph, of a typed graph the scorer and the links of a relation.
 
     Args:

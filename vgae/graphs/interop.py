@@ -214,6 +214,16 @@ def labelled_pairs(data: "Data", name: str) -> tuple[Tensor, Tensor | None]:
     return pos, neg if neg is not None and neg.shape[1] else None
 
 
+def split_pairs(train: "Data", val: "Data", test: "Data", *, directed: bool) -> Parts:
+    """Return the pairs of the parts as arguments of :meth:`vgae.LinkSplit.from_pairs`."""
+    parts = {"train": train, "val": val, "test": test}
+    pairs = {name: labelled_pairs(data, name) for name, data in parts.items()}
+    if not directed:
+        check_undirected(train, [pairs["val"][0], pairs["test"][0]])
+    found: Parts = {name: pos for name, (pos, _) in pairs.items()}
+    return found | {f"{name}_neg": pairs[name][1] for name in ("val", "test")}
+
+
 def check_undirected(train: "Data", held_out: Iterable[Tensor]) -> None:
     """Raise ``LeakageError`` if held-out links are in train in the other direction alone.
 

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.directed_tasks import draw_parts
 from vgae.graphs.graph import Graph
 from vgae.graphs.grid import Grid, grid_from
-from vgae.graphs.interop import check_undirected, labelled_pairs
+from vgae.graphs.interop import split_pairs
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.pairs import (
     LabelledPairs,
@@ -38,6 +38,9 @@ from vgae.runtime.streams import stream
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
+    from vgae.graphs.typed import TypedGraph
+    from vgae.graphs.typed_split import TypedSplit
+
 log = logging.getLogger(__name__)
 
 _FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID = "vgae-split-1", "vgae-split-2", "vgae-split-3"
@@ -48,8 +51,8 @@ _PARTS = ("train", "val_pos", "val_neg", "test_pos", "test_neg")
 class LinkSplit:
     """Links of a graph in three parts, two of them with non-links.
 
-    Pairs may be given in either direction and in any integer dtype; they are stored as int64 on
-    the CPU as the grid stores them, and those of ``train`` in ascending order.
+    Pairs may be given in any integer dtype; they are int64 on the CPU, ordered as the grid stores
+    them, and those of ``train`` ascend.
 
     Attributes:
         num_nodes: N.
@@ -113,21 +116,19 @@ class LinkSplit:
 
         Only leaks and contradictions are refused. Deviations from the splits of
         :func:`split_links`, such as another number of non-links or links of no part, are counted,
-        and logged once: as warnings if they change the meaning of scores.
-
-        That messages travel on training links only (S2) needs no check: it holds by construction.
+        and logged once: as warnings if they change the meaning of scores. That messages travel on
+        training links only (S2) holds by construction.
 
         Returns:
             All checks; those with violations are the deviations.
 
         Raises:
-            LeakageError: If a check of severity ``"leak"`` has violations; the message lists all
-                of these with their first pairs.
+            LeakageError: If a check of severity ``"leak"`` has violations, with their first pairs.
         """
         checks = checks_of(self, graph)
         broken = [check for check in checks if check.violations]
-        if leaks := [check for check in broken if check.severity == "leak"]:
-            listed = "; ".join(f"{c.invariant} ({c.statement}): {c.finding}" for c in leaks)
+        leaks = [check for check in broken if check.severity == "leak"]
+        if listed := "; ".join(f"{c.invariant} ({c.statement}): {c.finding}" for c in leaks):
             raise LeakageError("SPLIT_LEAKS", f"the split breaks {listed}.")
         if not vars(self).get("_is_logged"):
             vars(self)["_is_logged"] = True
@@ -153,12 +154,11 @@ class LinkSplit:
 
         Pairs are numbers of nodes, 0 to N - 1 in the order of ``graph.ids``: tensors, arrays or
         lists of any integer dtype, of shape ``(2, P)`` or ``(P, 2)``, where two pairs, of shape
-        ``(2, 2)``, are read as ``(2, P)``. The order of pairs and their direction do not matter.
-        Self-pairs among links are dropped, links given again are merged, and both are logged.
+        ``(2, 2)``, are read as ``(2, P)``. Their direction matters in a directed graph alone.
+        Self-pairs among links are dropped, repeats merged, and both are logged.
 
         Args:
-            graph: Graph whose links are split. Links of no part are unused: they carry no
-                messages, and are not drawn as non-links.
+            graph: Graph to split; links of no part carry no messages and are no non-links.
             val: Validation links.
             test: Test links.
             train: Training links; by default, all that are not held out.
@@ -238,19 +238,12 @@ class LinkSplit:
             DataError: If a ``Data`` has no labelled pairs; and as for :meth:`from_pairs`.
             LeakageError: As for :meth:`audit`.
         """
-        pairs = {
-            name: labelled_pairs(data, name)
-            for name, data in (("train", train), ("val", val), ("test", test))
-        }
-        if graph is None or not graph.directed:
-            check_undirected(train, [pairs["val"][0], pairs["test"][0]])
+        given = split_pairs(train, val, test, directed=graph is not None and graph.directed)
         if graph is None:
-            every = torch.cat([pos.cpu() for pos, _ in pairs.values()], dim=1)
+            every = torch.cat([given[name].cpu() for name in ("train", "val", "test")], dim=1)
             graph = Graph.from_edges(every, num_nodes=train.num_nodes)
-        given: Any = {name: pairs[name][0] for name in ("val", "test")}
-        given |= {f"{name}_neg": pairs[name][1] for name in ("val", "test")}
-        training = graph.grid.ordered(pairs["train"][0].cpu()).unique(dim=1)
-        split = cls.from_pairs(graph, train=training, **given, seed=seed, task=task)
+        given["train"] = graph.grid.ordered(given["train"].cpu()).unique(dim=1)
+        split = cls.from_pairs(graph, **given, seed=seed, task=task)
         messages = checked_pairs(test.edge_index, "test.edge_index", graph.grid)
         more = messages[:, link_positions(messages, split.train, graph.grid) < 0]
         if more.shape[1]:
@@ -266,7 +259,6 @@ class LinkSplit:
         cls, path: str | os.PathLike[str], graph: Graph, *, seed: int = 0
     ) -> "LinkSplit":
         """Read a split from a file or folder; see :func:`vgae.read_split`."""
-        # The readers of files build on graphs, not the reverse.
         return pkgutil.resolve_name("vgae.data.splits:read_split")(path, graph, seed=seed)
 
     def to_pyg(self, graph: Graph) -> tuple["Data", "Data", "Data"]:
@@ -361,20 +353,28 @@ def check_kinds(graph: Any, split: Any) -> None:
         raise UsageError("ARGUMENTS", f"split must be a vgae.LinkSplit, {hint}.")
 
 
+@overload
 def split_links(
-    graph: Graph,
+    graph: Graph, *, val: float = ..., test: float = ..., seed: int = ..., task: Task = ...
+) -> LinkSplit: ...
+@overload
+def split_links(
+    graph: "TypedGraph", *, val: float = ..., test: float = ..., seed: int = ..., task: Task = ...
+) -> "TypedSplit": ...
+def split_links(
+    graph: Any,
     *,
     val: float = VAL_FRACTION,
     test: float = TEST_FRACTION,
     seed: int = 0,
     task: Task = "general",
-) -> LinkSplit:
+) -> "LinkSplit | TypedSplit":
     """Hold out a fraction of the links, and draw as many non-links to rank them against.
 
     Both directions of a held-out link leave the training graph, also where they are two links of a
-    directed graph. Non-links are pairs that may be links (:attr:`Graph.grid`), links of
-    no part, each in one part. The result depends on graph and seed alone. Each relation of a
-    typed graph is split; see :func:`vgae.graphs.typed_split.split_relations`.
+    directed graph. Non-links are pairs that may be links (:attr:`Graph.grid`), links of no part,
+    each in one part. The result depends on graph and seed alone. Each relation of a typed graph is
+    split; see :func:`vgae.graphs.typed_split.split_relations`.
 
     Source: Kipf & Welling (2016), section 2 (5 % validation, 10 % test).
 
@@ -385,8 +385,8 @@ def split_links(
         seed: Seed of the stream ``"split"``; see :func:`vgae.runtime.streams.stream`.
         task: What is to be predicted in a directed graph. ``"general"``: as above. ``"biased"``:
             one-way links, the non-links of which are their reverses. ``"bidirectional"``: one
-            direction of every reciprocal link, against the reverses of one-way training links;
-            ``val`` and ``test`` are then in what proportion the reciprocal links are divided.
+            direction of every reciprocal link, divided in the proportion of ``val`` and ``test``,
+            against the reverses of one-way training links.
 
     Raises:
         UsageError: If the fractions are out of range, or an undirected graph has another task.

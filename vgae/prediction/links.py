@@ -22,6 +22,7 @@ from vgae.evaluation.links import PairScorer, consistent_method
 from vgae.evaluation.typed import of_relation
 from vgae.graphs.canonical import NodeId, link_positions
 from vgae.graphs.graph import Graph
+from vgae.graphs.typed import TypedGraph
 from vgae.models.embedding import Trained, evaluating
 from vgae.prediction.best_pairs import (
     InnerProducts,
@@ -149,7 +150,7 @@ class LinkTable:
 
 def predict_links(  # noqa: PLR0913 - each is given by name
     model: VAE | Trained | PairScorer,
-    graph: Graph,
+    graph: Graph | TypedGraph,
     k: int = 10,
     *,
     per_node: bool = True,
@@ -283,7 +284,7 @@ def _best_pairs(
 
 def score_links(
     model: VAE | Trained | PairScorer,
-    graph: Graph,
+    graph: Graph | TypedGraph,
     pairs: Iterable[Sequence[NodeId]] | np.ndarray | Tensor,
     *,
     relation: str | None = None,

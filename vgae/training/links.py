@@ -18,6 +18,7 @@ from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
 from vgae.graphs.typed import TypedGraph
+from vgae.graphs.typed_split import TypedSplit
 from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating, input_names, message_edges
@@ -41,8 +42,8 @@ _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
 
 def fit(
-    graph: Graph,
-    split: LinkSplit,
+    graph: Graph | TypedGraph,
+    split: LinkSplit | TypedSplit,
     *,
     model: str | VAE = AUTO,
     recipe: Recipe = PAPER,
@@ -102,8 +103,8 @@ def fit(
 
 
 def prepare(
-    graph: Graph,
-    split: LinkSplit,
+    graph: Graph | TypedGraph,
+    split: LinkSplit | TypedSplit,
     *,
     model: str | VAE = AUTO,
     recipe: Recipe = PAPER,
@@ -113,8 +114,9 @@ def prepare(
     """Build the model and the data of a training; arguments and errors as for :func:`fit`."""
     if isinstance(graph, TypedGraph):
         given: Any = {"model": model, "recipe": recipe, "seed": seed, "device": device}
-        return prepare_typed(graph, split, **given)  # pyright: ignore[reportArgumentType]
+        return prepare_typed(graph, cast(TypedSplit, split), **given)
     check_kinds(graph, split)
+    split = cast(LinkSplit, split)
     if not isinstance(recipe, Recipe):
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
     if isinstance(model, str):
