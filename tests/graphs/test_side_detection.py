@@ -28,12 +28,26 @@ def shuffled(edges, seed=1):
 
 
 def test_disjoint_columns_are_two_sides(caplog):
-    edges = across(30, 21, 200)
+    place = np.random.default_rng(1).permutation(51)
+    edges = place[across(30, 21, 200)]
     graph = Graph.from_edges(edges, num_nodes=51)
-    assert graph.sides.tolist() == [False] * 30 + [True] * 21
+    assert graph.sides[place].tolist() == [False] * 30 + [True] * 21
     assert "two sides, of 30 and 21 nodes (no node is in both columns)" in caplog.text
     assert "sides='none' (--sides none)" in caplog.text
     assert Graph.from_edges(edges, num_nodes=51, sides="none").sides is None
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_the_first_nodes_and_the_others_are_two_sides(order, caplog):
+    """Also with nodes without links, pairs apart from the others, and both directions."""
+    edges = across(30, 21, 200)
+    edges = np.where(edges >= 30, edges + 12, edges)[order]  # 30 to 41 have no links
+    edges = np.concatenate([edges, [[30, 63], [64, 31]], edges[::-1]], axis=1)
+    graph = Graph.from_edges(edges, num_nodes=70)
+    assert graph.sides.tolist() == [False] * 42 + [True] * 28
+    assert "every link joins one of the first 42 and one of the other nodes" in caplog.text
+    odd = [[3, 42], [42, 3]] + [[3, 4], [4, 42]]
+    assert Graph.from_edges(np.concatenate([edges, np.array(odd).T], axis=1)).sides is None
 
 
 @pytest.mark.row("G21")

@@ -17,11 +17,13 @@ _CORE = 1024  # nodes
 def detected(edges: np.ndarray, links: np.ndarray, num_nodes: int, name: str) -> np.ndarray | None:
     """Return the sides of nodes, bool, shape ``(N,)``, if links hardly are two-sided by chance.
 
-    They are so if no node is in both columns of the edges, or if the nodes have two colours with
-    every link between both. A random graph of k independent cycles has two colours with a
+    They are so if every link joins one of the first nodes, in their order, with one of the others;
+    if no node is in both columns of the edges; or if the nodes have two colours with every link
+    between both. A random graph of k independent cycles has two colours with a
     probability near ``2**-k``; at least 20 are needed. Trees, rings and lattices have two colours
-    by their nature: without the columns, a node with more than 8 links is needed too. Each node
-    must have a side: by the columns, or in one component.
+    by their nature: by colours alone, a node with more than 8 links is needed too. Each node must
+    have a side: by its place, by the columns, or in one component. Nodes without links whose place
+    is between the sides are of the first one.
 
     What is found is logged as a warning.
 
@@ -42,7 +44,11 @@ def detected(edges: np.ndarray, links: np.ndarray, num_nodes: int, name: str) ->
     in_column = np.zeros((2, num_nodes), bool)
     for ends, column in zip(edges, in_column, strict=True):
         column[ends] = True
-    if not in_column.all(axis=0).any():
+    second = int(links.max(axis=0).min())
+    if links.min(axis=0).max() < second:
+        sides, components, num_linked = np.arange(num_nodes) >= second, 1, num_nodes
+        why = f"every link joins one of the first {second:,} and one of the other nodes"
+    elif not in_column.all(axis=0).any():
         sides, components = in_column[1], 1
         why = "no node is in both columns"
     else:
