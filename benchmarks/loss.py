@@ -1,7 +1,8 @@
 """What the loss alone costs on a CPU: its value, and its gradient with respect to z.
 
 With ``--variance`` it is not time that is measured but the noise of the sampled gradients; with
-``--rectangle`` how the memory and time of two sets of vectors grow with their sizes.
+``--rectangle`` how the memory and time of two sets of vectors grow with their sizes, with
+``--gravity`` those of the gravity loss with the number of nodes.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import math
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import linear_regression
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from vgae.graphs.canonical import both_directions
 from vgae.kernels import Sampled, all_pairs
+from vgae.kernels.gravity import gravity_loss
 from vgae.runtime.streams import stream
 
 WARMUP = 3
@@ -113,6 +115,8 @@ def run_side(args: argparse.Namespace) -> Row:
         return variance.measure(args.side, args.epochs, args.draws)
     if args.side in RECTANGLE_SIDES:
         return measure_rectangle(args)
+    if args.side == "gravity":
+        return measure_gravity(args)
     if args.side == "peak":
         return {"fma_per_s": peak_rate()}
     given = Given(links_of(args.nodes), random_z(args.nodes, args.dim))
@@ -179,11 +183,46 @@ def rectangles(args: argparse.Namespace) -> dict[str, Any]:
     rows, exponents = compare(cells, args.repeats), {}
     for side in RECTANGLE_SIDES:
         found = [row for row in rows if row["side"] == side and "skipped" not in row]
-        sizes = [math.log(row["nodes"] + row["columns"]) for row in found]
         if len(found) > 1:
-            memory = [math.log(row["peak_mb"]) for row in found]
-            exponents[side] = linear_regression(sizes, memory).slope
+            sizes = [row["nodes"] + row["columns"] for row in found]
+            exponents[side] = _exponent(sizes, [row["peak_mb"] for row in found])
     return {"rectangles": rows, "memory_exponents": exponents}
+
+
+GRAVITY_NODES = (2**11, 2**12, 2**13, 2**14)
+
+
+def measure_gravity(args: argparse.Namespace) -> Row:
+    """Return what value and gradient of the gravity loss cost, at 1.9 links per node."""
+
+    def make(num_nodes: int) -> Step:
+        z, links = random_z(num_nodes, args.dim + 1).requires_grad_(), links_of(num_nodes)
+        given: Any = (torch.ones(()), links, torch.ones(links.shape[1]), 1.0)
+        return lambda: gravity_loss(z, *given, epsilon=0.01).backward()
+
+    return measure(partial(make, args.nodes), partial(make, 1024), steps=1, warmup=1, seconds=1)
+
+
+def gravity(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of each number of nodes, and the exponent of the memory over it.
+
+    ``exponent_of_growth`` leaves out what does not grow, such as the tiles: it is that of the
+    differences between successive sizes, which are doubled each time.
+    """
+    threads = args.threads[0]
+    cells = [{"threads": threads, "side": "gravity", "nodes": n} for n in GRAVITY_NODES]
+    rows = compare(cells, args.repeats)
+    sizes, memory = [row["nodes"] for row in rows], [row["peak_mb"] for row in rows]
+    growth = [large - small for small, large in pairwise(memory)]
+    return {
+        "gravity": rows,
+        "memory_exponent": _exponent(sizes, memory),
+        "exponent_of_growth": _exponent(sizes[1:], growth),
+    }
+
+
+def _exponent(sizes: Sequence[float], figures: Sequence[float]) -> float:
+    return linear_regression([*map(math.log, sizes)], [*map(math.log, figures)]).slope
 
 
 def links_of(num_nodes: int) -> Tensor:
@@ -223,6 +262,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--draws", type=int, default=30, help="for --variance")
     parser.add_argument("--epochs", type=int, default=50, help="of training, for --variance")
     parser.add_argument("--rectangle", action="store_true", help="measure two sets of vectors")
+    parser.add_argument("--gravity", action="store_true", help="measure the gravity loss")
     parser.add_argument("--columns", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--reference", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -253,6 +293,9 @@ def main() -> None:
         return
     if args.variance:
         variance.main(args)
+        return
+    if args.gravity:
+        finish(begin(args) | gravity(args), args.json)
         return
     if args.rectangle:
         finish(begin(args) | rectangles(args), args.json)

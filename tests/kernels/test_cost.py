@@ -111,3 +111,28 @@ def test_a_narrow_rectangle_is_exact_where_the_square_is_not():
 def test_memory_of_the_gpu_kernel_for_two_sets_is_that_of_both():
     found = pairs_cost(5000, 16, "cuda", impl="tiled", num_columns=300).num_bytes
     assert found == 6 * 4 * 5300 * 16 + 4 * 3 * 2048 * 300
+
+
+@pytest.mark.parametrize("pairs", ["exact", "sampled"])
+def test_gravity_takes_longer_than_products_and_no_more_memory_than_the_nodes_need(pairs):
+    options = {"latent_channels": 16, "pairs": pairs}
+    small, large = (pairs_cost(n, logits="gravity", **options) for n in (100_000, 200_000))
+    products = pairs_cost(100_000, num_columns=100_000, **options)
+    assert small.num_pairs == products.num_pairs
+    assert small.seconds > 2 * products.seconds
+    assert large.seconds == pytest.approx((4 if pairs == "exact" else 2) * small.seconds)
+    assert large.num_bytes - small.num_bytes == 6 * 4 * 16 * 100_000
+
+
+def test_gravity_is_sampled_from_fewer_nodes_on():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = [
+            choose_pairs(n, 16, "cpu", n, logits)
+            for n in (9_000, 12_000)
+            for logits in ("bilinear", "gravity")
+        ]
+    finally:
+        torch.set_num_threads(before)
+    assert found == ["exact", "exact", "exact", "sampled"]

@@ -38,7 +38,7 @@ def with_gradients(function, z, scale):
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    monkeypatch.setitem(module._TILE, "cpu", (4, 6))
+    monkeypatch.setitem(module.TILE, "cpu", (4, 6))
     monkeypatch.setattr(module, "_LINKS_AT_ONCE", 20)
 
 

@@ -35,6 +35,18 @@ def test_the_rule_and_its_reason_are_printed():
     assert "MB of" in str(small)
 
 
+def test_the_plan_of_gravity_is_not_that_of_products():
+    edges = torch.tensor([[0, 1, 2], [1, 2, 0]])
+    graph = Graph.from_edges(edges, num_nodes=300, directed="keep")
+    recipe = replace(PAPER, epochs=0, pairs="exact")
+    split = split_links(graph, val=0, test=0)
+    products, gravity = (
+        prepare(graph, split, model=model, recipe=recipe).plan.loss.seconds
+        for model in ("source-target-vgae", "gravity-vgae")
+    )
+    assert gravity > 2 * products
+
+
 @pytest.mark.parametrize("pairs", ["exact", "sampled"])
 def test_the_recipe_has_the_last_word(pairs):
     chosen = plan(empty_graph(3000), replace(PAPER, pairs=pairs))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.grid import Grid
+from vgae.kernels import Logits
 from vgae.kernels.csr import EdgePattern, PairPattern, adjacency, checked_edges
 from vgae.recipes.graphs import Recipe
 
@@ -166,6 +167,8 @@ class GraphDecoder(nn.Module):
 
     directed: ClassVar[bool] = False
     """Whether it needs a directed graph, as the two directions of a pair have different logits."""
+    logits_kind: ClassVar[Logits] = "bilinear"
+    """Formula of the logits, by which the cost of :meth:`log_prob` is predicted."""
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vgae.decoders.base import GraphDecoder, MaskedLinks, check_directed
 from vgae.errors import DataError, UsageError
 from vgae.graphs.grid import Grid
-from vgae.kernels import PAIRS_PER_NODE, Pairs, Sampled
+from vgae.kernels import PAIRS_PER_NODE, Logits, Pairs, Sampled
 from vgae.kernels.csr import checked_edges
 from vgae.kernels.gravity import gravity_loss, squared_distances
 from vgae.recipes.graphs import Recipe
@@ -38,8 +38,9 @@ class GravityDecoder(GraphDecoder):
     the one with the higher mass is more probable.
 
     Source: Salha, Limnios, Hennequin, Tran & Vazirgiannis (2019), `Gravity-Inspired Graph
-    Autoencoders for Directed Link Prediction <https://arxiv.org/abs/1905.09570>`_, section 3,
-    where :math:`\lambda` is chosen for each graph and task; epsilon is that of the authors' code.
+    Autoencoders for Directed Link Prediction <https://arxiv.org/abs/1905.09570>`_,
+    sections 3.3 to 3.5. The authors' code has this epsilon, and :math:`\lambda` is chosen for each
+    graph and task.
 
     Args:
         weighting: As for :class:`~vgae.InnerProductDecoder`: ``"likelihood"`` has each ordered
@@ -59,6 +60,7 @@ class GravityDecoder(GraphDecoder):
     """
 
     directed: ClassVar[bool] = True
+    logits_kind: ClassVar[Logits] = "gravity"
 
     def __init__(
         self,

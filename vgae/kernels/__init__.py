@@ -2,7 +2,7 @@
 
 from vgae.kernels._all_pairs import Precision
 from vgae.kernels._sampled import PAIRS_PER_NODE, Sampled
-from vgae.kernels.cost import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
+from vgae.kernels.cost import EXACT_SECONDS, Cost, Logits, Pairs, choose_pairs, pairs_cost
 from vgae.kernels.inner_product import PairNll, all_pairs, inner_product_nll, pair_loss
 from vgae.kernels.spmm import EdgeOperator, SparseOperator
 
@@ -11,6 +11,7 @@ __all__ = [
     "PAIRS_PER_NODE",
     "Cost",
     "EdgeOperator",
+    "Logits",
     "PairNll",
     "Pairs",
     "Precision",

@@ -7,9 +7,11 @@ import torch
 
 from vgae.kernels._sampled import PAIRS_PER_NODE, is_compiled, sampled_blocks
 from vgae.kernels._tiled import buffer_shape
+from vgae.kernels.gravity import TILE
 from vgae.kernels.inner_product import Impl, chosen_impl
 
 Pairs = Literal["exact", "sampled"]
+Logits = Literal["bilinear", "gravity"]
 
 EXACT_SECONDS = 1.0
 """Longest predicted time of a pass for which ``pairs="auto"`` takes the exact sum."""
@@ -27,9 +29,14 @@ _NANOSECONDS = {
     ("dense", "cpu"): (9.80, 0.0),
     ("tiled", "cuda"): (6e-3, 1e-5),
     ("triton", "cuda"): (8 / _SLOTS_PER_NANOSECOND, 0.55 / _SLOTS_PER_NANOSECOND),
+    # d = 8, 32 and 128 (2,708 nodes); on a GPU a guess.
+    ("gravity", "cpu"): (9.0, 0.05),
+    ("gravity-sampled", "cpu"): (18.0, 0.5),
+    ("gravity", "cuda"): (2e-2, 1e-5),
+    ("gravity-sampled", "cuda"): (4e-2, 1e-4),
 }
 
-
+_GRAVITY_BUFFERS = 8  # tiles that are held at once
 _COMPILER = 110 << 20  # bytes of numba and of what it compiles
 
 
@@ -56,13 +63,18 @@ def pairs_cost(
     pairs_per_node: int = PAIRS_PER_NODE,
     impl: Impl = "auto",
     num_columns: int | None = None,
+    logits: Logits = "bilinear",
 ) -> Cost:
     """Predict the cost of one pass over the pairs; ``pairs_per_node`` is for ``"sampled"`` only.
 
     For ``impl`` see :func:`vgae.kernels.all_pairs`. With ``num_columns``, the pairs are those of
-    two sets of vectors, whose logits have no symmetry that saves half of the work.
+    two sets of vectors, whose logits have no symmetry that saves half of the work. ``logits`` are
+    products of vectors, or those of :func:`vgae.kernels.gravity.gravity_loss`, to which ``impl``
+    and ``num_columns`` do not apply.
     """
     kind = torch.device(device).type
+    if logits == "gravity":
+        return _gravity_cost(num_nodes, latent_channels, kind, pairs, pairs_per_node)
     rows = 4 * (num_nodes + (num_columns or 0)) * latent_channels  # bytes of the vectors
     if pairs == "sampled":
         sizes = (num_nodes,) if num_columns is None else (num_nodes, num_columns)
@@ -88,6 +100,22 @@ def pairs_cost(
     return Cost(num_pairs, _seconds(impl, kind, latent_channels, visits), num_bytes[impl])
 
 
+def _gravity_cost(
+    num_nodes: int, latent_channels: int, kind: str, pairs: Pairs, pairs_per_node: int
+) -> Cost:
+    """Return the cost of gravity logits, whose tiles are visited once for both directions."""
+    # Centred positions, their gradient and that of z, and temporaries of these.
+    rows = 6 * 4 * num_nodes * latent_channels
+    if pairs == "sampled":
+        num_blocks, block, step = sampled_blocks((num_nodes,), pairs_per_node, kind)
+        num_pairs = num_blocks * block**2
+        seconds = _seconds("gravity-sampled", kind, latent_channels, 2 * num_pairs)
+        return Cost(num_pairs, seconds, rows + _GRAVITY_BUFFERS * 4 * step * block**2)
+    tile = math.prod(min(num_nodes, size) for size in TILE.get(kind, TILE["cpu"]))
+    seconds = _seconds("gravity", kind, latent_channels, num_nodes**2)
+    return Cost(num_nodes**2, seconds, rows + _GRAVITY_BUFFERS * 4 * tile)
+
+
 def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None) -> int:
     """Return the memory of the Triton kernel: pieces of z, gradients and sums of each split.
 
@@ -108,13 +136,17 @@ def choose_pairs(
     latent_channels: int,
     device: torch.device | str,
     num_columns: int | None = None,
+    logits: Logits = "bilinear",
 ) -> Pairs:
     """Return ``"exact"`` if one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
-    The choice depends on sizes, kind of device and number of threads only. ``num_columns`` is as
-    for :func:`pairs_cost`.
+    The choice depends on sizes, kind of device and number of threads only. ``num_columns`` and
+    ``logits`` are as for :func:`pairs_cost`.
     """
     kind = torch.device(device).type
+    if logits == "gravity":
+        seconds = pairs_cost(num_nodes, latent_channels, device, logits=logits).seconds
+        return "exact" if seconds <= EXACT_SECONDS else "sampled"
     impl = "triton" if kind == "cuda" else "compiled"
     visits = num_nodes**2 if num_columns is None else 2 * num_nodes * num_columns
     seconds = _seconds(impl, kind, latent_channels, visits)

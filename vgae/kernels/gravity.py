@@ -28,7 +28,7 @@ from vgae.kernels._sampled import Sampled, sampled_blocks
 from vgae.kernels._tiled import softplus_sum
 
 # Rows and columns of a tile; several of them are held at once.
-_TILE = {"cpu": (128, 500), "cuda": (2048, 8192)}
+TILE = {"cpu": (128, 500), "cuda": (2048, 8192)}
 _LINKS_AT_ONCE = 1 << 20  # numbers of positions that are gathered for links
 
 
@@ -84,7 +84,7 @@ def gravity_loss(
         + v \sum_{(i,j) \notin P} \mathrm{softplus}(s_{ij})
 
     Source: Salha, Limnios, Hennequin, Tran & Vazirgiannis (2019), `Gravity-Inspired Graph
-    Autoencoders for Directed Link Prediction <https://arxiv.org/abs/1905.09570>`_, equation 15.
+    Autoencoders for Directed Link Prediction <https://arxiv.org/abs/1905.09570>`_.
 
     Args:
         z: Positions and, in the last column, masses, shape ``(N, d + 1)``; float16 and bfloat16
@@ -120,7 +120,7 @@ def gravity_loss(
 def _all_pairs(x: Tensor, mass: Tensor, scale: Tensor, epsilon: float) -> _Sums:
     """Return the sum of softplus over all ordered pairs, self-pairs included."""
     num_nodes, sums = len(x), _Sums.zeros(x)
-    rows, columns = _TILE.get(x.device.type, _TILE["cpu"])
+    rows, columns = TILE.get(x.device.type, TILE["cpu"])
     for top in range(0, num_nodes, rows):
         bottom = min(top + rows, num_nodes)
         # First the square on the diagonal, with both directions; then the tiles to its right.

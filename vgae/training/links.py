@@ -23,7 +23,7 @@ from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating, input_names, message_edges
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
-from vgae.models.registry import AUTO, check_direction, model_for
+from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
@@ -185,7 +185,9 @@ def prepare(
 def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: Compute) -> Plan:
     """Return the plan of a training, and log it."""
     sizes = split.train.shape[1], widths(model, recipe)
-    plan = plan_training(graph, *sizes, recipe, compute.resolved(), max_bytes=compute.max_bytes)
+    logits = graph_model(model).decoder_class.logits_kind
+    options: Any = {"max_bytes": compute.max_bytes, "logits": logits}
+    plan = plan_training(graph, *sizes, recipe, compute.resolved(), **options)
     # Sampled pairs that the recipe does not name are a warning.
     changed = recipe.pairs == "auto" and plan.pairs == "sampled"
     log.log(logging.WARNING if changed else logging.INFO, "%s", plan)

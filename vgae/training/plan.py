@@ -10,7 +10,7 @@ import torch
 
 from vgae.errors import ResourceError
 from vgae.graphs.graph import Graph
-from vgae.kernels import EXACT_SECONDS, Cost, Pairs, choose_pairs, pairs_cost
+from vgae.kernels import EXACT_SECONDS, Cost, Logits, Pairs, choose_pairs, pairs_cost
 from vgae.recipes import Recipe
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
@@ -54,6 +54,7 @@ def plan_training(
     device: torch.device,
     *,
     max_bytes: int | None = None,
+    logits: Logits = "bilinear",
 ) -> Plan:
     """Choose how the pairs are summed, predict time and memory, and check that they suffice.
 
@@ -64,15 +65,16 @@ def plan_training(
         recipe: Settings.
         device: Device of the training.
         max_bytes: Bytes that may be used; nine tenths of the free memory if not given.
+        logits: Formula of the decoder's logits.
 
     Raises:
         ResourceError: If the memory does not suffice.
     """
     num_rows, num_columns = graph.grid.rectangle or (graph.num_nodes, None)
     size = num_rows, recipe.latent_channels, device
-    columns: Any = {"num_columns": num_columns}
-    pairs: Pairs = choose_pairs(*size, **columns) if recipe.pairs == "auto" else recipe.pairs
-    loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **columns)
+    options: Any = {"num_columns": num_columns, "logits": logits}
+    pairs: Pairs = choose_pairs(*size, **options) if recipe.pairs == "auto" else recipe.pairs
+    loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **options)
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
     why = f"{'within' if pairs == 'exact' else 'exact is not within'} {EXACT_SECONDS:g} s"
