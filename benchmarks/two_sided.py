@@ -4,8 +4,9 @@ Each seed has a planted graph, and a ratings table that ``vgae train`` reads; 10
 held out for validation, which choose the epoch, and 10 % for test. The peers see the same training
 links: item-based nearest neighbours (cosine) and scikit-learn's ``TruncatedSVD``, whose width is
 chosen on validation links of other seeds, as were the settings of the recipes (``--select``).
-``one-sided`` is trained on the same links as a graph without sides, whose loss and validation have
-the pairs within a side as non-links; it is scored on the same pairs across and, as
+``the planted probabilities`` are those that the links were drawn with: no model can be expected to
+score higher. ``one-sided`` is trained on the same links as a graph without sides, whose loss and
+validation have the pairs within a side as non-links; it is scored on the same pairs across and, as
 ``auc_of_any_pairs``, on non-links of any two nodes. ``best`` has other settings there, as it had
 before there were sides; ``best-two-sided, one-sided`` has the same ones.
 """
@@ -43,10 +44,14 @@ Scores = Callable[[Tensor], Tensor]
 
 
 class Case(NamedTuple):
-    """A two-sided graph, its split, and the folder of a run of ``vgae train`` on it, if any."""
+    """A two-sided graph, its split, the probability of each pair, and the folder of a run, if any.
+
+    The probabilities have the rows and columns of the grid.
+    """
 
     graph: Graph
     split: LinkSplit
+    likely: np.ndarray
     run: Path | None = None
 
 
@@ -68,10 +73,10 @@ def tastes(seed: int, *, inside: float, outside: float, spread: float) -> np.nda
 
 def planted(seed: int) -> Case:
     """Return a sparse graph of six latent blocks on either side."""
-    links = np.random.default_rng((seed, 1)).random((USERS, ITEMS))
-    links = links < tastes(seed, inside=0.12, outside=0.012, spread=0.6)
+    likely = tastes(seed, inside=0.12, outside=0.012, spread=0.6)
+    links = np.random.default_rng((seed, 1)).random((USERS, ITEMS)) < likely
     graph = Graph.from_scipy(sp.csr_array(links), sides="columns", name="planted")
-    return Case(graph, vgae.split_links(graph, val=0.1, test=0.1, seed=seed))
+    return Case(graph, vgae.split_links(graph, val=0.1, test=0.1, seed=seed), likely)
 
 
 def ratings(seed: int, recipe: str, folder: Path) -> Case:
@@ -86,12 +91,23 @@ def ratings(seed: int, recipe: str, folder: Path) -> Case:
     table.write_text("\n".join(["user_id,item_id,rating", *rows]) + "\n", encoding="utf-8")
     if not recipe:
         graph = vgae.read_graph(table)
-        return Case(graph, vgae.split_links(graph, val=0.1, test=0.1, seed=seed))
+        split = vgae.split_links(graph, val=0.1, test=0.1, seed=seed)
+        return Case(graph, split, of_nodes(graph, likely))
     words = ["train", table, "--out", out, "--recipe", recipe, "--seed", str(seed), "--quiet"]
     parts = ["--val", "0.1", "--test", "0.1"]
     subprocess.run([sys.executable, "-m", "vgae", *words, *parts], check=True, stdout=sys.stderr)
     run = vgae.load_run(out)
-    return Case(run.graph, run.split, out)
+    return Case(run.graph, run.split, of_nodes(run.graph, likely), out)
+
+
+def of_nodes(graph: Graph, likely: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the users and items of a graph; some may have no rating."""
+    grid: Any = graph.grid
+    users, items = (
+        [int(str(graph.ids[node]).removeprefix(name)) - 1 for node in nodes.tolist()]
+        for nodes, name in ((grid.rows, "user_id:"), (grid.columns, "item_id:"))
+    )
+    return likely[np.ix_(users, items)]
 
 
 def one_sided(case: Case) -> tuple[Graph, LinkSplit]:
@@ -115,7 +131,7 @@ def biadjacency(case: Case) -> sp.csr_array:
     return sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
 
 
-def item_neighbours(case: Case, _: int) -> np.ndarray:
+def item_neighbours(case: Case) -> np.ndarray:
     """Return the sums of the cosines of an item with the items of a user."""
     matrix = biadjacency(case)
     unit = normalize(matrix, axis=0)
@@ -130,7 +146,7 @@ def truncated_svd(case: Case, width: int) -> np.ndarray:
     return svd.fit_transform(biadjacency(case)) @ svd.components_
 
 
-def popularity(case: Case, _: int) -> np.ndarray:
+def popularity(case: Case) -> np.ndarray:
     """Return the number of links of each item."""
     matrix = biadjacency(case)
     return np.ones((matrix.shape[0], 1)) * matrix.sum(axis=0)
@@ -196,10 +212,14 @@ def rows_of(case: Case, name: str, seed: int, part: str, width: int) -> Iterator
             "auc_of_any_pairs": link_scores(logits, pairs.edge_label).auc,
         }
     if name == "best":
-        for peer, find in (("item neighbours", item_neighbours), ("popularity", popularity)):
-            yield {"row": peer, **measured(case, on_graph(case, find(case, 0)), part)}
-        scores = truncated_svd(case, width)
-        yield {"row": "truncated SVD", **measured(case, on_graph(case, scores), part)}
+        others = {
+            "item neighbours": item_neighbours(case),
+            "popularity": popularity(case),
+            "truncated SVD": truncated_svd(case, width),
+            "the planted probabilities": case.likely,
+        }
+        for peer, found in others.items():
+            yield {"row": peer, **measured(case, on_graph(case, found), part)}
 
 
 def svd_width(cases: list[Case]) -> int:

@@ -28,13 +28,15 @@ from vgae.evaluation.metrics import (
     rank_scores,
     ranks_among,
 )
+from vgae.evaluation.recommendation import recommendation_scores
 from vgae.evaluation.reliability import probability_scores
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.canonical import both_directions
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LabelledPairs, split_links
 from vgae.models.embedding import embed
-from vgae.recipes import PAPER
+from vgae.prediction.links import predict_links
+from vgae.recipes import BEST, PAPER
 from vgae.training.links import fit
 from vgae.vae import VAE
 
@@ -427,6 +429,27 @@ def test_a_two_sided_graph_has_recommendations_scored_across(shop):
         assert found[name].hard.mrr > 0
     assert found["test"].recommended.recall_at_20 > 0.6  # of about 43 items, 15 are of the group
     assert found["test"].auc > 0.65
+
+
+def test_recommendations_beat_popularity_and_proposals_go_across():
+    rng = np.random.default_rng(1)
+    likely = np.where(rng.integers(3, size=(90, 1)) == rng.integers(3, size=60), 0.3, 0.02)
+    likely *= np.exp(rng.normal(0, 0.5, 60))
+    links = rng.random(likely.shape) < likely
+    graph = Graph.from_scipy(sp.csr_array(links), sides="columns")
+    split = split_links(graph, val=0.1, test=0.2, seed=1)
+    result = fit(graph, split, recipe=BEST.override({"epochs": 60}), progress=False)
+    found = evaluate(result, graph, split)["test"]
+    counts = torch.bincount(split.train[1], minlength=graph.num_nodes).double()
+    known = torch.cat([split.train, split.val.pos], dim=1)
+    popular = recommendation_scores(
+        lambda nodes: counts.expand(len(nodes), -1), split.test.pos, known, graph.grid
+    )
+    assert found.recommended.recall_at_10 > popular.recall_at_10 + 0.15
+    assert found.recommended.ndcg_at_10 > popular.ndcg_at_10 + 0.1
+    proposed = predict_links(result, graph, 100, per_node=False)
+    assert set(graph.sides[proposed.source].tolist()) == {False}
+    assert set(graph.sides[proposed.target].tolist()) == {True}
 
 
 def test_the_density_of_a_two_sided_graph_is_that_of_pairs_across(shop):
