@@ -282,6 +282,15 @@ def test_the_command_names_a_variant_and_what_was_changed(graph_run):
     assert set(RECIPES) >= {"best-links"}
 
 
+def test_the_command_names_the_task_of_a_directed_graph(graph_run):
+    config = graph_run.config | {"split": {"val": 0.05, "test": 0.1, "task": "biased"}}
+    config["graph"] = config["graph"] | {"directed": "keep"}
+    words = shlex.split(command_of(replace(graph_run, config=config)))
+    assert words[words.index("--task") + 1] == "biased"
+    assert words[words.index("--directed") + 1] == "keep"
+    assert "--task" not in shlex.split(command_of(graph_run))
+
+
 def test_the_figures_of_the_folder_are_taken_as_they_are(graph_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(graph_run.folder, folder)

@@ -250,6 +250,7 @@ def command(run: Run) -> str:
         "--test": (config["split"].get("test", TEST_FRACTION), TEST_FRACTION),
         "--split": (config["split"].get("path"), None),
         "--split-by-time": (config["split"].get("by_time"), None),
+        "--task": (config["split"].get("task", "general"), "general"),
     }
     for option, (value, default) in given.items():
         if value != default:
