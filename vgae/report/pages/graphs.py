@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vgae.errors import printable
 from vgae.evaluation.simple_scores import SimpleScores
+from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.registry import graph_model
 from vgae.prediction.links import LinkTable
@@ -108,6 +109,8 @@ def _page(run: Run, top_k: int) -> str:
             "top": top_proposal(found, tested),
             "graph": graph,
             "kind": kind_text(graph.summary()),
+            "of_side": "" if graph.sides is None else " of its side",
+            "are_reverses": _are_reverses(run),
             "channels": recipe.latent_channels,
             "recipe": shown(recipe.name),
             "time": duration(metrics["seconds"]),
@@ -206,6 +209,13 @@ def _ties(probability: Tensor) -> str:
     least = "At least " if count + 1 == len(probability) else ""
     pairs = "other pair has" if count == 1 else "other pairs have"
     return f" {least}{count:,} {pairs} the same probability and no higher score."
+
+
+def _are_reverses(run: Run) -> bool:
+    """Return whether all non-links of the test are reverses of links, as for the biased task."""
+    neg, graph = run.split.test.neg, run.graph
+    found = link_positions(neg.flip(0), graph.links, graph.grid) >= 0
+    return graph.directed and bool(found.all())
 
 
 def link_rate(run: Run) -> str:
