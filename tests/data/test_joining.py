@@ -50,6 +50,10 @@ def test_features_of_no_node_are_refused_with_what_differs(tmp_path):
             with pytest.raises(DataError, match=rf"none of the 3 nodes .*{words}") as caught:
                 read_graph(edges, features=table, missing_features=missing)
             assert caught.value.code == "NODE_SET_MISMATCH"
+    edges.write_text("user_id,item_id\n1,1\n1,2\n2,3\n")
+    table.write_text("id,age\n1,5\n2,6\n3,7\n")
+    with pytest.raises(DataError, match=r"features of each: features=\('users.csv', 'items.csv'"):
+        read_graph(edges, features=table)
     edges.write_text("source,target\n1,2\n2,3\n")
     table.write_text("id,age\n1.0,5\n2.0,6\n3.0,7\n")
     with pytest.raises(DataError, match=r"end in \.0: write whole numbers"):

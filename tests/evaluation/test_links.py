@@ -463,3 +463,13 @@ def test_the_density_of_a_two_sided_graph_is_that_of_pairs_across(shop):
 def test_without_sides_there_are_no_recommendations(sbm, trained):
     result, split = trained
     assert "recommended" not in evaluate(result, sbm, split)["test"].to_dict()
+
+
+def test_a_model_of_directions_scores_no_graph_without_any():
+    links = [[0, 1, 2, 3, 4], [1, 2, 3, 4, 0]]
+    graph = Graph.from_edges(links, directed="keep")
+    split = split_links(graph, val=0, test=0)
+    result = fit(graph, split, recipe=replace(PAPER, epochs=1))
+    assert PairScorer(result, graph).logits(graph.links).shape == (5,)
+    with pytest.raises(UsageError, match="SourceTargetDecoder predicts the direction of links"):
+        PairScorer(result, Graph.from_edges(links))

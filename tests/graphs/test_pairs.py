@@ -274,3 +274,23 @@ def test_what_is_no_list_is_refused_with_a_hint(pairs):
     words = rf"test must have shape .*, got a {type(pairs).__name__}; give list\(\.\.\.\) of pairs"
     with pytest.raises(DataError, match=words):
         LinkSplit.from_pairs(ring(), test=pairs)
+
+
+def test_the_refusal_of_a_directed_split_of_pyg_says_how_to_keep_the_direction():
+    ring = Graph.from_edges([[0, 1, 2, 3, 1], [1, 2, 3, 0, 0]], directed="keep")
+    train, held = ring.to_pyg(), ring.to_pyg()
+    train.edge_index = ring.links[:, (ring.links != torch.tensor([[0], [1]])).any(0)]
+    held.edge_label_index = torch.tensor([[0], [1]])
+    with pytest.raises(LeakageError, match=r"from_pyg\(data, directed='keep'\)"):
+        LinkSplit.from_pyg(train, held, held)
+    none = ring.to_pyg()
+    none.edge_label_index = torch.empty(2, 0, dtype=torch.int64)
+    split = LinkSplit.from_pyg(train, held, none, graph=ring, task="bidirectional")
+    assert split.val.pos.T.tolist() == [[0, 1]]
+
+
+def test_a_split_of_heterogeneous_data_is_refused_with_the_way_out():
+    graph = Graph.from_edges([[0, 0, 1, 2], [3, 4, 3, 4]], sides=[0, 0, 0, 1, 1])
+    data = graph.to_hetero()
+    with pytest.raises(DataError, match=r"HeteroData; give its pairs to LinkSplit\.from_pairs"):
+        LinkSplit.from_pyg(data, data, data, graph=graph)

@@ -80,3 +80,10 @@ def test_a_side_as_target_is_proposed_to_the_other_one():
 def test_the_numbers_of_pairs_across_keep_their_order():
     graph = two_sided(["u1", "u2", "i1", "i2"])
     assert pair_numbers(graph, [("i2", "u1"), ("u2", "i1")]).tolist() == [[3, 1], [0, 2]]
+
+
+def test_a_name_that_is_on_both_sides_is_asked_for_with_its_side():
+    names = ["user_id:1", "user_id:2", "item_id:1", "item_id:2"]
+    graph = vgae.Graph.from_edges([[0, 1], [2, 3]], sides=[0, 0, 1, 1], node_ids=names)
+    with pytest.raises(DataError, match="Did you mean 'user_id:1 or item_id:1' for '1'"):
+        pair_numbers(graph, [("1", "item_id:1")])

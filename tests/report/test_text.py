@@ -107,7 +107,14 @@ def test_tasks_leave_out_what_there_is_not():
     ("kind", "words"),
     [
         ({}, "g: 5 nodes, 4 links, 0 features"),
+        ({"directed": "symmetrize"}, "g: 5 nodes, 4 links, 0 features"),
+        ({"directed": "error"}, "g: 5 nodes, 4 links, 0 features"),
+        (
+            {"directed": "symmetrize", "sides": [3, 2], "side_names": []},
+            "g: 5 nodes, 4 links, 0 features, two-sided: 3 first side, 2 second side",
+        ),
         ({"directed": True}, "g: 5 nodes, 4 links, 0 features, directed"),
+        ({"directed": "keep"}, "g: 5 nodes, 4 links, 0 features, directed"),
         (
             {"sides": [3, 2], "side_names": ["user", "item"]},
             "g: 5 nodes, 4 links, 0 features, two-sided: 3 user, 2 item",

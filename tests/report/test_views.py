@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from vgae.graphs.graph import Graph
 from vgae.report.views import GRAPHS, IMAGES
 
 
@@ -23,6 +24,15 @@ def test_the_next_table_has_the_same_split(graph_run):
     run = replace(graph_run, config=config)
     vars(run)["graph"] = graph_run.graph
     assert any("--split '/data/a b'" in line for line in GRAPHS.commands(run))
+
+
+def test_the_next_table_of_a_directed_graph_has_models_of_directions(graph_run):
+    run = replace(graph_run)
+    vars(run)["graph"] = Graph.from_edges([[0, 1], [1, 2]], directed="keep")
+    table = [*GRAPHS.commands(run)][-1]
+    assert table.endswith("--models source-target-gae,source-target-vgae")
+    vars(run)["graph"] = graph_run.graph
+    assert "--models" not in [*GRAPHS.commands(run)][-1]
 
 
 def test_the_next_table_has_the_features_and_the_recipe(graph_run):

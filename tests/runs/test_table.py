@@ -82,6 +82,9 @@ def test_the_protocol_says_split_messages_and_epoch():
     for words in ("10 seeds", "own random split", "training links only", "last epoch", "none"):
         assert words in text
     assert "best epoch by validation" in protocol(replace(PAPER, keep="best"), "raw", 3)
+    assert "inner products of the posterior means" in protocol(PAPER, "raw", 3, None, ["vgae"])
+    directed = protocol(PAPER, "raw", 3, None, ["vgae", "gravity-vgae"])
+    assert "logits of the decoders at the posterior means" in directed
 
 
 def test_json_holds_the_protocol_the_recipe_and_every_seed():

@@ -243,7 +243,7 @@ def table(
     from vgae.runs.lock import reserved
     from vgae.runs.table import Trial, protocol, run_table, summarise, to_json
 
-    text = protocol(settings, features, seeds, split)
+    text = protocol(settings, features, seeds, split, models.split(","))
     done: list[Trial] = []
 
     def show(path: Path, trial: Trial) -> None:

@@ -224,6 +224,12 @@ def _alike(names: Sequence[NodeId], others: Sequence[NodeId]) -> str:
     folded = {text.casefold() for text in texts}
     if any(text.casefold() in folded for text in map(str, others)):
         return "; some differ in upper and lower case only"
+    bare = {text.partition(":")[2] for text in texts} - {""}
+    if any(text in bare for text in map(str, others)):
+        return (
+            "; nodes of two sides take features of each: features=('users.csv', 'items.csv')"
+            " (--features users.csv,items.csv)"
+        )
     return ""
 
 

@@ -31,6 +31,7 @@ from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
+from vgae.models.registry import check_direction
 from vgae.runtime.streams import stream
 from vgae.vae import VAE, LinkDecoder
 
@@ -305,9 +306,8 @@ class PairScorer:
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes and features.
-        edge_index: Message-passing edges, both directions, shape ``(2, E)``; all links of the
-            graph by default. Over a link that carries messages, a pair is scored by a model that
-            has seen it.
+        edge_index: Message-passing edges as :attr:`vgae.Graph.edge_index`, shape ``(2, E)``; all
+            by default. A pair whose link carries messages is scored by a model that has seen it.
     """
 
     def __init__(
@@ -316,6 +316,7 @@ class PairScorer:
         self.model = model_of(model)
         self.calibration: Calibration | None = getattr(model, "calibration", None)
         self.decoder = cast(LinkDecoder, self.model.decoder)
+        check_direction(self.decoder, graph, type(self.decoder).__name__)
         self.z = embed(self.model, graph, edge_index).mu.to(parameter_like(self.model).device)
 
     def logits(self, pairs: Tensor) -> Tensor:
@@ -342,9 +343,8 @@ class PairScorer:
             if factors := consistent_method(self.decoder, "factors"):
                 left, right = factors(self.z)[::-1] if reverse else factors(self.z)
                 return (left.index_select(0, nodes) @ right.T).cpu()
-        num_nodes = self.z.shape[0]
-        pairs = torch.cartesian_prod(nodes.cpu(), torch.arange(num_nodes)).T
-        return self.logits(pairs.flip(0) if reverse else pairs).view(-1, num_nodes)
+        pairs = torch.cartesian_prod(nodes.cpu(), torch.arange(len(self.z))).T
+        return self.logits(pairs.flip(0) if reverse else pairs).view(-1, len(self.z))
 
 
 def consistent_method(decoder: object, name: str) -> Callable[..., Any] | None:
@@ -373,8 +373,8 @@ def _hard_ranks(
     scorer: PairScorer, graph: Graph, split: LinkSplit, links: Tensor, per_link: int
 ) -> RankScores:
     """Rank links of shape ``(2, P)``, each among its own hard non-links."""
-    options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
-    options["grid"] = split.grid
+    generator = stream(split.seed, "hard-negatives")
+    options: Any = {"per_link": per_link, "generator": generator, "grid": split.grid}
     negatives = hard_negatives(
         graph.links, links, split.train, graph.x, graph.num_nodes, **options
     )

@@ -191,6 +191,12 @@ def labelled_pairs(data: "Data", name: str) -> tuple[Tensor, Tensor | None]:
 
     The links of ``"train"`` include those that carry messages. Non-links are ``None`` without any.
     """
+    if hasattr(data, "edge_types"):
+        raise DataError(
+            "SPLIT_PARTS",
+            f"{name} is a HeteroData; give its pairs to LinkSplit.from_pairs, as numbers of nodes"
+            " in graph.ids: nodes of the second type are after those of the first.",
+        )
     pos, neg = data.get("pos_edge_label_index"), data.get("neg_edge_label_index")
     if pos is None and data.get("edge_label_index") is not None:
         pairs, label = data.edge_label_index, data.get("edge_label")
@@ -238,8 +244,9 @@ def check_undirected(train: "Data", held_out: Iterable[Tensor]) -> None:
     if count := int((one_way & (u != v)).sum()):
         raise LeakageError(
             "SPLIT_LEAKS",
-            f"the reverse of {count:,} held-out links is in train; graphs are undirected here:"
-            " split with RandomLinkSplit(is_undirected=True).",
+            f"the reverse of {count:,} held-out links is in train; split with"
+            " RandomLinkSplit(is_undirected=True), or, if the graph is directed, give"
+            " graph=Graph.from_pyg(data, directed='keep').",
         )
 
 

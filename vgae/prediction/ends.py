@@ -190,9 +190,18 @@ def node_numbers(graph: Graph, names: Iterable[NodeId]) -> list[int]:
 
 
 def _near_names(graph: Graph, unknown: Sequence[Any]) -> str:
-    """Return a question with the nearest name of each unknown one; empty if there is none."""
+    """Return a question with the nearest name of each unknown one; empty if there is none.
+
+    In a two-sided graph, a name that is on both sides is ``SIDE:NAME``.
+    """
     tried = unknown[:1] if graph.num_nodes > _MANY else unknown
     near = {name: nearest(name, graph.ids) for name in tried}
+    if graph.sides is not None and graph.node_ids is not None:
+        for name in tried:
+            ending = f":{name}"
+            sided = [known for known in graph.ids if str(known).endswith(ending)]
+            if sided:
+                near[name] = " or ".join(map(str, sided[:2]))
     found = [
         f"{known!r:.60} for {name!r:.60}" for name, known in near.items() if known is not None
     ]

@@ -36,8 +36,13 @@ def error_text(probabilities: Mapping[str, Any], missing: str = "-") -> str:
 
 
 def kind_text(graph: Mapping[str, Any]) -> str:
-    """Return the kind of a graph that has a direction or sides, given its summary."""
-    if graph.get("directed"):
+    """Return the kind of a graph that has a direction or sides.
+
+    Args:
+        graph: Summary of a graph, or the entry of ``config.json``, whose ``directed`` is the
+            option of reading.
+    """
+    if graph.get("directed") in (True, "keep"):
         return "directed"
     if "sides" not in graph:
         return ""

@@ -76,6 +76,8 @@ class _GraphView(RunView):
             table += f" --split {_near(source.split)}"
         elif source.split_by_time is not None:
             table += f" --split {shlex.quote(str(run.folder / 'split.npz'))}"
+        if run.graph.directed:
+            table += " --models source-target-gae,source-target-vgae"
         return commands | {table: "mean and deviation of GAE and VGAE"}
 
     def draw(self, run: Run) -> None:

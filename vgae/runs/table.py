@@ -171,8 +171,11 @@ def protocol(
     features: str,
     num_seeds: int,
     split: str | os.PathLike[str] | None = None,
+    models: Sequence[str] = (),
 ) -> str:
     """Return the protocol of a table as one paragraph; for arguments see :func:`run_table`."""
+    directed = any(getattr(graph_model(name).decoder_class, "directed", False) for name in models)
+    scores = "logits of the decoders at" if directed else "inner products of"
     kept = "the last epoch" if recipe.keep == "last" else "the best epoch by validation AUC + AP"
     links = (
         "each with its own random split of the links (85 % train, 5 % validation, 10 % test, as"
@@ -182,8 +185,8 @@ def protocol(
     )
     return (
         f"Test AUC / AP in per cent, mean ± standard deviation over {num_seeds} seeds, {links}."
-        " Messages travel on training links only, also at test. Scores are inner"
-        f" products of the posterior means after {kept}."
+        f" Messages travel on training links only, also at test. Scores are {scores} the posterior"
+        f" means after {kept}."
         f" Recipe: {recipe.name}, at most {recipe.epochs} epochs; features: {features}."
         " Published: Kipf & Welling (2016), table 1: one fixed split, mean over 10"
         " initialisations."

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from vgae.data.reading import Reading
 from vgae.errors import ArtifactError
 from vgae.graphs.graph import Graph
 from vgae.models.files import write_json
@@ -280,6 +281,38 @@ def test_the_command_names_a_variant_and_what_was_changed(graph_run):
     sets = [b for a, b in itertools.pairwise(words) if a == "--set"]
     assert sets == ["lr=0.5", "average=false"]
     assert set(RECIPES) >= {"best-links"}
+
+
+def test_the_words_of_a_page_are_those_of_the_kind_of_graph(html, tmp_path):
+    rng = np.random.default_rng(0)
+    edges = np.stack(np.nonzero(np.triu(rng.random((24, 24)) < 0.4, k=1)))
+    for name, target in (("g", "b"), ("d", "a")):
+        lines = "\n".join(f"a{u},{target}{v}" for u, v in edges.T)
+        (tmp_path / f"{name}.csv").write_text(lines)
+    recipe = replace(PAPER, epochs=2)
+    drawn = "as many pairs without a link were drawn"
+    near = "Nodes that the model expects to be linked are close"
+    texts = {"plain": words_of(html)}
+    for name, reading, task in (
+        ("g", Reading(sides="columns"), "general"),
+        ("d", Reading(directed="keep"), "biased"),
+    ):
+        source = GraphSource(str(tmp_path / f"{name}.csv"), reading=reading, task=task)
+        texts[name] = words_of(graph_page(train_run(source, tmp_path / name, recipe=recipe)))
+    assert [near in text for text in texts.values()] == [True, True, False]
+    assert [drawn in text for text in texts.values()] == [True, True, False]
+    ranked = "rank among all nodes of its side"
+    assert [ranked in text for text in texts.values()] == [False, True, False]
+    assert "with the reverses of as many one-way links" in texts["d"]
+
+
+def test_the_command_names_the_task_of_a_directed_graph(graph_run):
+    config = graph_run.config | {"split": {"val": 0.05, "test": 0.1, "task": "biased"}}
+    config["graph"] = config["graph"] | {"directed": "keep"}
+    words = shlex.split(command_of(replace(graph_run, config=config)))
+    assert words[words.index("--task") + 1] == "biased"
+    assert words[words.index("--directed") + 1] == "keep"
+    assert "--task" not in shlex.split(command_of(graph_run))
 
 
 def test_the_figures_of_the_folder_are_taken_as_they_are(graph_run, tmp_path):

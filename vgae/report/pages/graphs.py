@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vgae.errors import printable
 from vgae.evaluation.simple_scores import SimpleScores
+from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.registry import graph_model
 from vgae.prediction.links import LinkTable
@@ -108,6 +109,8 @@ def _page(run: Run, top_k: int) -> str:
             "top": top_proposal(found, tested),
             "graph": graph,
             "kind": kind_text(graph.summary()),
+            "of_side": "" if graph.sides is None else " of its side",
+            "are_reverses": _are_reverses(run),
             "channels": recipe.latent_channels,
             "recipe": shown(recipe.name),
             "time": duration(metrics["seconds"]),
@@ -208,6 +211,13 @@ def _ties(probability: Tensor) -> str:
     return f" {least}{count:,} {pairs} the same probability and no higher score."
 
 
+def _are_reverses(run: Run) -> bool:
+    """Return whether all non-links of the test are reverses of links, as for the biased task."""
+    neg, graph = run.split.test.neg, run.graph
+    found = link_positions(neg.flip(0), graph.links, graph.grid) >= 0
+    return graph.directed and bool(found.all())
+
+
 def link_rate(run: Run) -> str:
     """Return the rate of links among the pairs that are not training links, in words."""
     graph, num_train = run.graph, run.split.train.shape[1]
@@ -250,6 +260,7 @@ def command(run: Run) -> str:
         "--test": (config["split"].get("test", TEST_FRACTION), TEST_FRACTION),
         "--split": (config["split"].get("path"), None),
         "--split-by-time": (config["split"].get("by_time"), None),
+        "--task": (config["split"].get("task", "general"), "general"),
     }
     for option, (value, default) in given.items():
         if value != default:
