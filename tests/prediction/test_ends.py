@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -80,3 +81,11 @@ def test_a_side_as_target_is_proposed_to_the_other_one():
 def test_the_numbers_of_pairs_across_keep_their_order():
     graph = two_sided(["u1", "u2", "i1", "i2"])
     assert pair_numbers(graph, [("i2", "u1"), ("u2", "i1")]).tolist() == [[3, 1], [0, 2]]
+
+
+def test_a_pair_beyond_a_relation_is_not_called_one_of_one_side():
+    edges = {"knows": (np.array([[0, 1], [1, 2]]), None)}
+    types = {"node_type": np.array([0, 0, 0, 1]), "node_type_names": ("user", "item")}
+    relation = vgae.TypedGraph.of(edges, **types).relations["knows"]
+    with pytest.raises(DataError, match=r"of a type that the relation .* does not link, first 3"):
+        pair_numbers(relation, [[0, 3]])
