@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 from vgae.errors import DataError, UsageError
 from vgae.estimators import LinkPredictor, VGAEEmbedder
 from vgae.graphs.graph import Graph
+from vgae.graphs.typed import TypedGraph
 
 PAIR = [[0], [1]]
 ONES = np.ones((4, 4))
@@ -259,3 +260,10 @@ def test_pairs_in_a_frame_are_scored(frame):
     expected = model.predict_proba([("n5", "n1"), ("n7", "n2")])
     assert np.array_equal(model.predict_proba(pairs), expected)
     assert np.array_equal(model.predict_proba(pairs[["source", "target"]]), expected)
+
+
+def test_a_typed_graph_is_refused():
+    graph = Graph.from_edges([[0, 1], [1, 2]])
+    typed = TypedGraph.from_graphs({"knows": graph})
+    with pytest.raises(UsageError, match=r"take one relation, graph\.relations\[name\]"):
+        VGAEEmbedder().fit(typed)

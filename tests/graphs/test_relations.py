@@ -65,3 +65,11 @@ def test_the_same_links_again_are_left_out_and_logged(caplog):
     assert link_codes(back).tolist() == link_codes(rates).tolist() == [3, 10]
     with pytest.raises(DataError, match="have no links"):
         distinct_relations({"none": relation(np.empty((0, 2), int))})
+
+
+def test_relations_without_links_are_left_out_and_logged(caplog):
+    none, loops = relation(np.empty((0, 2), int)), relation([(0, 0), (1, 1)])
+    kept, merged = distinct_relations({"none": none, "rates": relation([(0, 3)]), "self": loops})
+    assert [*kept] == ["rates"]
+    assert merged == {}
+    assert "without links are left out: 'none', 'self'" in caplog.text

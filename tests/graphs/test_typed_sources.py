@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch_geometric.data import HeteroData
+from torch_geometric.data import Data, HeteroData
 
 import vgae
 from vgae.errors import DataError, UsageError
@@ -130,3 +130,39 @@ def test_graphs_on_the_same_nodes_become_relations():
         TypedGraph.from_graphs({"near": first, "other": Graph.from_edges([[0], [1]])})
     types = TypedGraph.from_graphs({"near": first}, node_type=["a", "a", "a", "b"])
     assert types.relations["near"].grid.num_pairs == 3
+
+
+@pytest.mark.parametrize(
+    ("edges", "words"),
+    [
+        (torch.tensor([[0.5, 1], [0, 1]]), "edges of .*'knows'.*must be integers"),
+        (torch.tensor([[0, 1], [1, 2], [2, 3]]), "edges of .*'knows'.*Transpose it"),
+    ],
+)
+def test_edges_of_pyg_are_checked(edges, words):
+    data = shop()
+    data["user", "knows", "user"].edge_index = edges
+    with pytest.raises(DataError, match=words):
+        TypedGraph.from_pyg(data)
+
+
+def test_other_objects_are_named():
+    graph = Graph.from_edges([[0, 1], [1, 2]])
+    with pytest.raises(UsageError, match="must be a dict of a graph for each relation, got list"):
+        TypedGraph.from_graphs([graph])
+    with pytest.raises(UsageError, match=r"relation 'b' must be a vgae\.Graph, got NoneType"):
+        TypedGraph.from_graphs({"a": graph, "b": None})
+    with pytest.raises(UsageError, match="must be a PyG HeteroData, got Data"):
+        TypedGraph.from_pyg(Data(edge_index=torch.tensor([[0], [1]])))
+    assert [*TypedGraph.from_graphs({1: graph}).relations] == ["1"]
+    empty = pd.DataFrame({"source": [], "kind": [], "target": []})
+    with pytest.raises(DataError, match="there are no edges"):
+        TypedGraph.from_pandas(empty, relation="kind")
+
+
+def test_links_of_all_relations_as_one_graph_give_no_advice_on_direction(caplog):
+    follows = Graph.from_edges([[0, 1, 2], [1, 2, 0]], directed="keep")
+    with caplog.at_level(logging.INFO):
+        whole = TypedGraph.from_graphs({"follows": follows}).untyped()
+    assert whole.num_links == 3
+    assert not caplog.records

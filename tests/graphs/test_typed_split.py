@@ -1,5 +1,6 @@
 """Tests of splits of typed graphs."""
 
+import copy
 import logging
 
 import numpy as np
@@ -76,3 +77,34 @@ def test_a_small_relation_is_all_training(caplog):
     assert "too few links to hold any out" in caplog.text
     with pytest.raises(UsageError, match="'general'"):
         vgae.split_links(graph(), task="biased")
+
+
+def test_a_relation_that_the_others_have_together_is_a_leak():
+    generator = np.random.default_rng(2)
+    whole = generator.integers(60, size=(2, 150))
+    own = [np.arange(60 + 60 * k, 120 + 60 * k).reshape(2, -1) for k in range(3)]
+    parts = {
+        f"part{k}": np.concatenate([whole[:, k::3], own[k], own[k] + [[0], [1]]], axis=1)
+        for k in range(3)
+    }
+    with pytest.raises(LeakageError, match=r"of 'whole' are links of other relations") as found:
+        vgae.split_links(graph(num_nodes=260, whole=whole, **parts))
+    remedy = "graph.only('a', 'b', 'part0', 'part1', 'part2')"
+    assert remedy in str(found.value)
+    kept = graph(num_nodes=260, whole=whole, **parts).only("a", "b", *parts)
+    assert [*vgae.split_links(kept).parts] == ["a", "b", *parts]
+
+
+def test_relations_that_cover_nearly_all_pairs_by_chance_are_no_leak(caplog):
+    generator = np.random.default_rng(3)
+    many = {f"r{k}": generator.integers(20, size=(2, 60)) for k in range(12)}
+    with caplog.at_level(logging.INFO):
+        split = vgae.split_links(graph(num_nodes=20, **many), val=0.1, test=0.1)
+    assert len(split.parts) == 14
+    assert caplog.text.count("join pairs that") == 10
+    assert "81 more pairs of relations have links in common" in caplog.text
+
+
+def test_a_split_can_be_copied():
+    split = vgae.split_links(graph())
+    assert copy.deepcopy(split).digest == split.digest

@@ -1,6 +1,7 @@
 """The sum over the pairs of two sets, or of one under a signature, in each implementation."""
 
 import importlib.util
+import math
 
 import pytest
 import torch
@@ -326,3 +327,26 @@ def test_the_transpose_of_a_pattern_is_that_of_its_matrix(n, m):
     transpose = torch.sparse_csr_tensor(*parts, check_invariants=True)
     assert torch.equal(transpose.to_dense(), matrix.T)
     assert pattern.shape == (n, m)
+
+
+@pytest.mark.parametrize("impl", ["tiled", "compiled"])
+@pytest.mark.parametrize(("n", "m", "d"), [(0, 0, 3), (5, 4, 0), (0, None, 3), (5, None, 0)])
+def test_empty_sets_and_vectors_without_dimensions_are_taken(n, m, d, impl):
+    z = torch.empty(n, d, requires_grad=True)
+    w = None if m is None else torch.empty(m, d)
+    total = all_pairs(z, w, torch.tensor(0.5), impl=impl)
+    expected = n * (n if m is None else m) * math.log1p(math.exp(0.5))
+    assert float(total.detach()) == pytest.approx(expected)
+    total.backward()
+    assert z.grad.shape == (n, d)
+
+
+def test_a_sample_of_no_vectors_is_empty():
+    z = torch.empty(0, 3, requires_grad=True)
+    all_pairs(z, sampled=Sampled(8)).backward()
+    assert z.grad.shape == (0, 3)
+
+
+def test_a_bias_of_another_shape_is_named():
+    with pytest.raises(ValueError, match=r"bias must have shape \(\), got \(3,\)"):
+        all_pairs(torch.zeros(5, 4), bias=torch.zeros(3))

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -87,3 +88,11 @@ def test_a_name_that_is_on_both_sides_is_asked_for_with_its_side():
     graph = vgae.Graph.from_edges([[0, 1], [2, 3]], sides=[0, 0, 1, 1], node_ids=names)
     with pytest.raises(DataError, match="Did you mean 'user_id:1 or item_id:1' for '1'"):
         pair_numbers(graph, [("1", "item_id:1")])
+
+
+def test_a_pair_beyond_a_relation_is_not_called_one_of_one_side():
+    edges = {"knows": (np.array([[0, 1], [1, 2]]), None)}
+    types = {"node_type": np.array([0, 0, 0, 1]), "node_type_names": ("user", "item")}
+    relation = vgae.TypedGraph.of(edges, **types).relations["knows"]
+    with pytest.raises(DataError, match=r"of a type that the relation .* does not link, first 3"):
+        pair_numbers(relation, [[0, 3]])

@@ -86,7 +86,7 @@ def test_changed_data_are_refused(run):
         (["train", "stdlib", "--relation", "kind"], "stdlib is a data set"),
         (["train", "EDGES", "--relation", "kind", "--recipe", "best"], "mask = 0.7"),
         (["train", "EDGES", "--relation", "kind", "--split", "RUN"], "has no --split"),
-        (["predict", "RUN"], "is a run on a typed graph"),
+        (["predict", "RUN", "EDGES", "--relation", "knows"], "has no GRAPH"),
         (["evaluate", "RUN", "--hard", "10"], "has no --hard"),
         (["report", "RUN"], "have no page"),
     ],
@@ -99,3 +99,26 @@ def test_what_typed_runs_have_not_is_one_line(run, words, told, tmp_path, monkey
     assert result.exit_code != 0
     told_by = result.output + str(result.exception)
     assert told in told_by
+
+
+def test_links_of_a_relation_are_proposed_by_the_command(run, tmp_path):
+    folder, _, _ = run
+    out = str(tmp_path / "links.csv")
+    words = ["predict", str(folder), "-o", out, "-q"]
+    given = CliRunner().invoke(app, [*words, "--relation", "likes", "-k", "2"])
+    assert given.exit_code == 0, given.output
+    found = vgae.load_run(folder)
+    expected = vgae.predict_links(found, found.graph, 2, relation="likes")
+    expected.save(tmp_path / "expected.csv")
+    assert (tmp_path / "links.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+    (tmp_path / "pairs.csv").write_text("n1,n2\nn3,n4\n")
+    pairs = ["--relation", "knows", "--pairs", str(tmp_path / "pairs.csv")]
+    assert CliRunner().invoke(app, [*words, *pairs]).exit_code == 0
+    for more, text in (
+        ([], "name one of the relations 'knows', 'likes' by relation (--relation)"),
+        (["--relation", "like"], "Did you mean likes?"),
+        (["--relation", "likes", "--prior", "balanced"], "typed graph has no --prior"),
+    ):
+        refused = CliRunner().invoke(app, [*words, *more])
+        assert refused.exit_code
+        assert text in str(refused.exception)

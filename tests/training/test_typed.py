@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import vgae
-from vgae.errors import LeakageError, UsageError
+from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import link_scores
 from vgae.evaluation.typed import RelationScorer
@@ -80,7 +80,8 @@ def test_a_model_of_ones_own_and_names_of_one_graph_are_taken(problem, caplog):
     model = vgae.VAE(encoder, vgae.DistMultDecoder(4, [*graph.relations]))
     assert vgae.fit(graph, split, model=model, recipe=SHORT, progress=False).model is model
     with caplog.at_level(logging.INFO):
-        prepared = vgae.fit(graph, split, recipe=SHORT.override({"epochs": 1}), progress=False)
+        once = SHORT.override({"epochs": 1})
+        prepared = vgae.fit(graph, split, model="vgae", recipe=once, progress=False)
     assert prepared.model.encoder.model_name == "rgcn-vgae"
     assert "vgae: of a typed graph, it is rgcn-vgae" in caplog.text
 
@@ -125,3 +126,11 @@ def test_models_and_splits_of_another_kind_are_refused(problem, two_cliques):
     encoder = vgae.RGCNEncoder(graph.num_nodes, 8, 4, messages=message_kinds(graph))
     with pytest.raises(UsageError, match="DistMultDecoder of its relations"):
         vgae.fit(graph, split, model=vgae.VAE(encoder, decoder))
+
+
+def test_no_name_of_a_model_takes_the_relational_one(problem):
+    graph, split = problem[:2]
+    result = vgae.fit(graph, split, recipe=SHORT.override({"epochs": 1}))
+    assert type(result.model.decoder).__name__ == "DistMultDecoder"
+    with pytest.raises(DataError, match=r"messages of several relations.*relation="):
+        vgae.predict_links(result, graph.relations[next(iter(graph.relations))], 3)

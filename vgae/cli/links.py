@@ -88,6 +88,12 @@ _Prior = Annotated[
 ]
 
 
+_Relation = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Relation of a typed graph whose links are proposed."),
+]
+
+
 @with_reading
 def predict(
     context: typer.Context,
@@ -107,6 +113,7 @@ def predict(
     prior: _Prior = "density",
     features: GraphFeatures = "raw",
     allow_seen: AllowSeen = False,
+    relation: _Relation = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -117,9 +124,12 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Propose missing links, or score given pairs, with probabilities."""
+    from vgae.evaluation.typed import of_relation
     from vgae.prediction.links import predict_links, score_links
     from vgae.runs.graphs import GRAPHS, calibration_at
+    from vgae.runs.kind import kind_of
     from vgae.runs.opening import open_like
+    from vgae.runs.typed import TYPED
 
     if pairs is not None:
         refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
@@ -131,17 +141,25 @@ def predict(
         of_file = ["features", *(READING if pairs is None else ())]
         refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
     announce(quiet=quiet or as_json)
-    loaded = GRAPHS.load(run, unchecked=["split.npz"] if allow_seen else [])
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
-    other["encoder"] = loaded.feature_encoder
     if pairs is None:  # else the options are for that file
         other["reading"] = reading
-    scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
-    calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
+    unchecked = ["split.npz"] if allow_seen else []
+    if kind_of(run) is TYPED:
+        why = "a run on a typed graph has no"
+        refuse_options(context, ["graph", "features", "prior"], "TYPED_GRAPH", why)
+        typed = TYPED.load(run, unchecked=unchecked)
+        (model, scored), calibration = of_relation(typed, typed.graph, relation), None
+    else:
+        loaded = GRAPHS.load(run, unchecked=unchecked)
+        other["encoder"] = loaded.feature_encoder
+        scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
+        model, scored = of_relation(loaded, scored, relation)
+        calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     if pairs is None:
         table = predict_links(
-            loaded,
+            model,
             scored,
             top_k,
             per_node=not overall,
@@ -153,7 +171,7 @@ def predict(
             progress=progress,
         )
     else:
-        table = score_links(loaded, scored, _named_pairs(pairs, reading), calibration=calibration)
+        table = score_links(model, scored, _named_pairs(pairs, reading), calibration=calibration)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:

@@ -16,6 +16,7 @@ from vgae.graphs.defaults import Directed
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph, NodeId
 from vgae.kernels.csr import scipy_csr
+from vgae.models.typed import is_typed
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,12 @@ def validate_graph(estimator: Any, X: Any, graph: Any, *, reset: bool) -> Graph:
         UsageError: If there are two graphs, or none for rows that were not fitted, or X is an
             adjacency.
     """
+    if is_typed(X) or is_typed(graph):
+        raise UsageError(
+            "TYPED_GRAPH",
+            "estimators take one relation, graph.relations[name], or graph.untyped(); got a"
+            " TypedGraph, for which there is vgae.fit.",
+        )
     if _is_graph(X):
         if graph is not None:
             raise UsageError("GRAPH", "X is a graph, so graph must be None; or pass a matrix X.")

@@ -161,7 +161,8 @@ def of_relation(model: Any, graph: Any, relation: str | None) -> tuple[Any, Grap
     names = [*graph.relations]
     if relation is None and len(names) > 1:
         listed = ", ".join(map(repr, names))
-        raise UsageError("RELATION", f"name one of the relations {listed}: relation=... .")
+        rule = f"name one of the relations {listed:.400} by relation (--relation)"
+        raise UsageError("RELATION", f"{rule}.")
     links = graph.relation(names[0] if relation is None else relation)
     name = next(name for name, other in graph.relations.items() if other is links)
     if isinstance(model, RelationScorer):

@@ -124,7 +124,7 @@ def link_codes(relation: Graph) -> np.ndarray:
 def distinct_relations(
     relations: Mapping[str, Relation],
 ) -> tuple[dict[str, Relation], dict[str, str]]:
-    """Leave out relations whose links are those of another one, or their reverse, and log that.
+    """Leave out relations without links, or with those of another one or their reverse; log that.
 
     Otherwise a held-out link of the one would be a training link of the other. ``rev_...`` are
     left out first.
@@ -134,8 +134,13 @@ def distinct_relations(
     """
     kept: dict[bytes, str] = {}
     merged: dict[str, str] = {}
+    empty = [name for name, relation in relations.items() if relation.num_links == 0]
+    if len(empty) == len(relations):
+        raise DataError("NO_EDGES", f"the relations {listed([*relations])} have no links.")
+    if empty:
+        log.warning("relations without links are left out: %s", listed(empty))
     for name in sorted(relations, key=lambda name: name.startswith("rev_")):
-        if relations[name].num_links == 0:
+        if name in empty:
             continue
         first = kept.setdefault(link_codes(relations[name]).tobytes(), name)
         if first == name:
@@ -149,6 +154,5 @@ def distinct_relations(
             " held out",
             *(name, first, ", reversed" if is_reverse else ""),
         )
-    if not any(relation.num_links for relation in relations.values()):
-        raise DataError("NO_EDGES", f"the relations {listed([*relations])} have no links.")
-    return {name: r for name, r in relations.items() if name not in merged}, merged
+    left_out = {*merged, *empty}
+    return {name: r for name, r in relations.items() if name not in left_out}, merged

@@ -190,7 +190,8 @@ class TypedGraph:
                 ``ordered``, as for :meth:`vgae.Graph.from_edges`.
 
         Raises:
-            DataError: If a part does not fit; ``RELATION`` without relations.
+            DataError: If a part does not fit; ``RELATION`` without relations; ``NO_EDGES``
+                without links. A relation without links is left out, which is logged.
         """
         if not edges:
             raise DataError("RELATION", "there are no relations; a typed graph has at least one.")
@@ -204,7 +205,7 @@ class TypedGraph:
         for relation, given in edges.items():
             how = directed if isinstance(directed, str) else directed[relation]
             known = relation_of(*given, types, tuple(node_type_names), directed=how, **options)
-            relations[relation] = replace(known, node_ids=ids, name=f"{name}, {relation}")
+            relations[str(relation)] = replace(known, node_ids=ids, name=f"{name}, {relation}")
         kept, merged = distinct_relations(relations)
         graph = cls(
             num_nodes=num_nodes,
@@ -306,7 +307,7 @@ class TypedGraph:
 
     def untyped(self) -> Graph:
         """Return the links of all relations as one graph, which does not distinguish them."""
-        links = torch.cat([r.links for r in self.relations.values()], dim=1)
+        links = torch.cat([r.links for r in self.relations.values()], dim=1).sort(dim=0).values
         given: Any = {"node_ids": self.node_ids, "num_nodes": self.num_nodes, "name": self.name}
         given["sides"] = "none"
         return replace(Graph.from_edges(links, **given), x=self.x, y=self.y)

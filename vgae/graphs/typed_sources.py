@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError, printable
 from vgae.graphs.arrays import FeatureBlock, block_features
+from vgae.graphs.canonical import edge_array
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.values import is_missing
@@ -31,8 +32,15 @@ def of_graphs(
     graphs: Mapping[str, Graph], x: Any = None, node_type: Sequence[str] | None = None
 ) -> Parts:
     """Return the parts of graphs on the same nodes; see :meth:`TypedGraph.from_graphs`."""
+    if not isinstance(graphs, Mapping):
+        rule = f"graphs must be a dict of a graph for each relation, got {type(graphs).__name__}"
+        raise UsageError("ARGUMENTS", f"{rule}.")
     if not graphs:
         raise DataError("RELATION", "there are no relations; a typed graph has at least one.")
+    for name, graph in graphs.items():
+        if not isinstance(graph, Graph):
+            rule = f"the graph of relation {name!r:.60} must be a vgae.Graph"
+            raise UsageError("ARGUMENTS", f"{rule}, got {type(graph).__name__}.")
     first, *others = graphs.values()
     for name, graph in graphs.items():
         if graph.num_nodes != first.num_nodes or graph.node_ids != first.node_ids:
@@ -166,6 +174,8 @@ def _typed(
         parts.pop(name, None)
     edges, weight = np.asarray(parts.pop("edges")), parts.pop("edge_weight", None)
     num_nodes = parts.pop("num_nodes")
+    if not names:
+        raise DataError("NO_EDGES", f"{where} is empty: there are no edges.")
     masks = {name: code == k for k, name in enumerate(names)}
     if types is not None:
         if len(types) != num_nodes:
@@ -220,6 +230,12 @@ def _detected(
 
 def of_pyg(data: "HeteroData") -> Parts:
     """Return the parts of a PyG ``HeteroData``; see :meth:`TypedGraph.from_pyg`."""
+    if not hasattr(data, "node_types"):
+        raise UsageError(
+            "ARGUMENTS",
+            f"data must be a PyG HeteroData, got {type(data).__name__}; vgae.Graph.from_pyg takes"
+            " a Data.",
+        )
     sizes = {name: data[name].num_nodes for name in data.node_types}
     unknown = {t for edge in data.edge_types for t in (edge[0], edge[2])} - sizes.keys()
     if unknown or None in sizes.values():
@@ -264,15 +280,18 @@ def _relation_names(edge_types: Sequence[tuple[str, str, str]]) -> dict[tuple[st
 
 def _within(edge_index: Tensor, sizes: Sequence[int], edge_type: tuple[str, str, str]) -> Tensor:
     """Return the edges of a type; raise ``DataError`` unless they are numbers of its nodes."""
-    pairs = edge_index.cpu()
+    try:
+        pairs = edge_array(edge_index)
+    except DataError as error:
+        raise DataError(error.code, f"edges of {edge_type}: {error}") from None
     for end, size in zip(pairs, sizes, strict=True):
-        if end.numel() and (int(end.min()) < 0 or int(end.max()) >= size):
+        if end.size and (int(end.min()) < 0 or int(end.max()) >= size):
             raise DataError(
                 "INDEX_RANGE",
                 f"edges of {edge_type} must be numbers of nodes of the two types, below"
                 f" {sizes[0]} and {sizes[1]}, got {int(end.min())} to {int(end.max())}.",
             )
-    return pairs.long()
+    return torch.from_numpy(pairs.astype(np.int64))
 
 
 def _hetero_features(

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from vgae.errors import DataError, LeakageError, UsageError
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 MOST_SHARED = 0.8
 """Fraction of the links of the smaller of two relations that may be links of the other one."""
 _FORMAT = "vgae-typed-split-1"
+_SHOWN = 10  # pairs of relations
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,10 @@ class TypedSplit:
 
     def __post_init__(self) -> None:
         vars(self)["parts"] = MappingProxyType(dict(self.parts))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Read-only views of dicts cannot be pickled.
+        return {**self.__dict__, "parts": dict(self.parts)}
 
     @cached_property
     def train_digest(self) -> str:
@@ -186,24 +191,63 @@ def compare_relations(graph: TypedGraph) -> None:
     """Log how many links relations share.
 
     Raises:
-        LeakageError: ``SPLIT_LEAKS`` if they are more than 80 % of those of the smaller one.
+        LeakageError: ``SPLIT_LEAKS`` if they are more than 80 % of those of the smaller one, or
+            the other relations together have more than 80 % of the links of one, beyond chance.
     """
-    codes = {name: link_codes(relation) for name, relation in graph.relations.items()}
-    for (first, ours), (second, theirs) in combinations(codes.items(), 2):
-        shared = len(np.intersect1d(ours, theirs, assume_unique=True))
-        if not shared:
-            continue
-        least = min(len(ours), len(theirs))
-        count = f"{shared:,} of {least:,} links of {first if least == len(ours) else second!r:.60}"
-        other = second if least == len(ours) else first
-        if shared > MOST_SHARED * least:
+    names, codes = [*graph.relations], [link_codes(r) for r in graph.relations.values()]
+    sizes = np.array([len(own) for own in codes])
+    known, column = np.unique(np.concatenate(codes), return_inverse=True)
+    row = np.repeat(np.arange(len(codes)), sizes)
+    links = sp.csr_array((np.ones(len(row), np.int64), (row, column)))
+    shared: Any = sp.triu(links @ links.T, 1).tocoo()
+    pairs = np.stack([shared.row, shared.col])
+    pairs = np.take_along_axis(pairs, sizes[pairs].argsort(axis=0, kind="stable"), axis=0)
+    order = (-shared.data / sizes[pairs[0]]).argsort(kind="stable")
+    found = zip(pairs[:, order].T.tolist(), shared.data[order].tolist(), strict=True)
+    for place, ((least, most), count) in enumerate(found):
+        what = f"{count:,} of {sizes[least]:,} links of {names[least]!r:.60}"
+        if count > MOST_SHARED * sizes[least]:
             raise LeakageError(
                 "SPLIT_LEAKS",
-                f"{count} are links of the relation {other!r:.60} too, or their reverse, so that"
-                " the one gives away what the other holds out; leave one of them out, as by"
-                f" graph.only({other!r:.60}).",
+                f"{what} are links of the relation {names[most]!r:.60} too, or their reverse, so"
+                " that the one gives away what the other holds out; leave one of them out, as by"
+                f" graph.only({names[most]!r:.60}).",
             )
-        log.info("%s join pairs that %r joins too", count, other)
+        if place < _SHOWN:
+            log.info("%s join pairs that %r joins too", what, names[most])
+    if len(order) > _SHOWN:
+        log.info("%d more pairs of relations have links in common", len(order) - _SHOWN)
+    _compare_with_all_others(graph, links, known)
+
+
+def _compare_with_all_others(graph: TypedGraph, links: sp.csr_array, codes: np.ndarray) -> None:
+    """Raise ``LeakageError`` if the other relations together have nearly the links of one.
+
+    Where many pairs are links of some relation, that alone gives nothing away: the fraction of
+    links that others have counts as far as it exceeds that of the other pairs of the grid.
+
+    Args:
+        graph: The graph.
+        links: Links of each relation, in rows; a column is a pair of nodes.
+        codes: Number of the pair of each column; see :func:`vgae.graphs.relations.link_codes`.
+    """
+    sizes = links.sum(axis=1)
+    elsewhere = links @ (links.sum(axis=0) > 1).astype(np.int64)
+    pairs = torch.from_numpy(np.stack(np.divmod(codes, graph.num_nodes)))
+    for number in np.flatnonzero(elsewhere > MOST_SHARED * sizes).tolist():
+        (name, relation), size = [*graph.relations.items()][number], int(sizes[number])
+        num_pairs = relation.grid.num_pairs // (1 + relation.directed) - size
+        others = int(relation.grid.holds(pairs).sum()) - size
+        by_chance = others / max(num_pairs, 1)
+        if elsewhere[number] / size - by_chance <= MOST_SHARED:
+            continue
+        rest = ", ".join(repr(other) for other in graph.relations if other != name)
+        raise LeakageError(
+            "SPLIT_LEAKS",
+            f"{elsewhere[number]:,} of {size:,} links of {name!r:.60} are links of other relations"
+            " too, or their reverse, which give away what it holds out; leave it out, as by"
+            f" graph.only({rest:.200}).",
+        )
 
 
 def check_typed(graph: Any, split: Any) -> None:

@@ -81,6 +81,8 @@ def sweep(
     if w is not None:
         return _rectangle(z, w, exact, draw, sampled)
     num_nodes, width = z.shape
+    if not num_nodes:
+        return exact
     num_blocks, block, step = sampled_blocks((num_nodes,), sampled.pairs_per_node, z.device.type)
     order = torch.randperm(num_nodes, generator=sampled.generator, device=z.device)
     order = order[: num_blocks * block]

@@ -202,6 +202,8 @@ class _Given(NamedTuple):
             what = "is for one set of vectors; multiply z by it" if w is not None else ""
             what = what or f"must have shape ({z.shape[1]},), got {tuple(signature.shape)}"
             raise ValueError(f"signature {what}.")
+        if bias is not None and bias.shape != ():
+            raise ValueError(f"bias must have shape (), got {tuple(bias.shape)}.")
         z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
         others = (None if t is None else t.to(z.dtype) for t in (w, bias, signature))
         return cls(z, *others)
@@ -252,6 +254,8 @@ def _chosen_sweep(
     options = {name: value for name, value in others.items() if value is not None}
     if sampled is not None:
         return partial(_sampled.sweep, sampled=sampled, **options)
+    if impl == "compiled" and not (z.numel() and (w is None or w.numel())):
+        impl = "tiled"  # compiled code takes no empty sets, nor vectors without dimensions
     num_nodes = len(z) if w is None else math.isqrt(len(z) * len(w))
     impl = chosen_impl(impl, num_nodes, z.shape[1], z.device, z.dtype)
     if impl == "dense":

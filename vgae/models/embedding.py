@@ -152,6 +152,12 @@ def encoder_inputs(
     like = parameter_like(model)
     if is_typed(graph):
         return typed_inputs(model, graph, edge_index, like)  # pyright: ignore
+    if hasattr(model.encoder, "messages"):
+        raise DataError(
+            "RELATION",
+            f"{graph.name} has one kind of links, and this model takes messages of several"
+            " relations; pass the vgae.TypedGraph, and relation= to score one.",
+        )
     edge_index, edge_weight = message_edges(model, graph, edge_index)
     prepare = getattr(model.encoder, "prepare", None)
     if masked and not isinstance(model.encoder, GraphEncoder):

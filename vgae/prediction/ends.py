@@ -101,8 +101,10 @@ def _across(
     return found
 
 
-def _check_members(graph: Graph, members: Tensor, *ends: Tensor | None) -> None:
+def _check_members(graph: Graph, members: Tensor | None, *ends: Tensor | None) -> None:
     """Raise ``DataError`` if a given node is none that the relation links."""
+    if members is None:
+        return
     given = torch.cat(
         [*(numbers for numbers in ends if numbers is not None), members.new_empty(0)]
     )
@@ -110,8 +112,8 @@ def _check_members(graph: Graph, members: Tensor, *ends: Tensor | None) -> None:
         name = graph.ids[int(other[0])]
         raise DataError(
             "SIDES",
-            f"{len(other):,} nodes are of no type that {graph.name} links, first {name!r:.60};"
-            " leave them out.",
+            f"{len(other):,} given nodes are of a type that the relation ({graph.name}) does not"
+            f" link, first {name!r:.60}; leave them out.",
         )
 
 
@@ -228,6 +230,7 @@ def pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | 
         raise DataError("SELF_PAIR", f"{rule}, first {first}; drop them.")
     if len(within := (~graph.grid.holds(numbers)).nonzero()[:, 0]):
         u, v = (given[int(within[0])][end] for end in (0, -1))
+        _check_members(graph, getattr(graph, "members", None), numbers.flatten())
         raise DataError(
             "SIDES",
             f"{len(within)} pairs join two nodes of one side{_named(graph)}, which are never"

@@ -182,7 +182,11 @@ class _TypedView(RunView):
 
     def commands(self, run: TypedRun) -> Mapping[str, str]:
         folder = shlex.quote(str(run.folder))
-        return {f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet"}
+        relation = shlex.quote(str(next(iter(run.config["typed_graph"]["relations"]))))
+        return {
+            f"vgae predict {folder} --relation {relation}": "proposed links",
+            f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+        }
 
 
 GRAPHS, IMAGES, TYPED = _GraphView(), _ImageView(), _TypedView()

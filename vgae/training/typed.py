@@ -20,7 +20,7 @@ from vgae.graphs.typed_split import TypedSplit, check_typed
 from vgae.kernels import SparseOperator, choose_pairs
 from vgae.models.embedding import encoder_inputs, evaluating, input_names
 from vgae.models.graphs import POSTERIORS, build_model, graph_encoder, unused_settings
-from vgae.models.registry import TYPED_MODELS, graph_model
+from vgae.models.registry import AUTO, TYPED_MODELS, graph_model
 from vgae.models.typed import message_kinds, messages
 from vgae.recipes import PAPER, Recipe
 from vgae.runtime.devices import Compute
@@ -31,7 +31,7 @@ from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
 
-_OF_TYPED = {"vgae": "rgcn-vgae", "gae": "rgcn-gae"}
+_OF_TYPED = {AUTO: "rgcn-vgae", "vgae": "rgcn-vgae", "gae": "rgcn-gae"}
 _CHANCE = 0.55  # validation AUC below which a relation is reported
 _REFUSED = {
     "mask": "masks hide links of one graph",
@@ -55,8 +55,8 @@ def prepare_typed(
     Args:
         graph: Nodes, features and relations.
         split: Its split, from :func:`vgae.split_links`.
-        model: ``"rgcn-vgae"`` or ``"rgcn-gae"``, built with fresh weights; ``"vgae"`` and
-            ``"gae"`` stand for them. Or a :class:`~vgae.VAE` of an encoder such as
+        model: ``"rgcn-vgae"`` or ``"rgcn-gae"``, built with fresh weights; ``"auto"``,
+            ``"vgae"`` and ``"gae"`` stand for them. Or a :class:`~vgae.VAE` of an encoder such as
             :class:`vgae.encoders.RGCNEncoder`, whose ``messages`` are those of the graph, and a
             :class:`vgae.decoders.DistMultDecoder` of its relations.
         recipe: As for :func:`vgae.fit`; ``mask``, ``weighted`` and fields that only other
@@ -161,6 +161,8 @@ def check_untyped(name: str) -> None:
 def _known(name: str) -> str:
     """Return the name of a model of typed graphs, or raise ``UsageError``."""
     if name in _OF_TYPED:
+        if name == AUTO:
+            return _OF_TYPED[name]
         log.info("model %s: of a typed graph, it is %s", name, _OF_TYPED[name])
         return _OF_TYPED[name]
     graph_model(name)  # raises if there is none
