@@ -121,7 +121,7 @@ def test_gravity_takes_longer_than_products_and_no_more_memory_than_the_nodes_ne
     assert small.num_pairs == products.num_pairs
     assert small.seconds > 2 * products.seconds
     assert large.seconds == pytest.approx((4 if pairs == "exact" else 2) * small.seconds)
-    assert large.num_bytes - small.num_bytes == 6 * 4 * 16 * 100_000
+    assert large.num_bytes - small.num_bytes == 7 * 4 * 16 * 100_000
 
 
 def test_gravity_is_sampled_from_fewer_nodes_on():

@@ -39,7 +39,7 @@ def with_gradients(function, z, scale):
 @pytest.fixture
 def small_tiles(monkeypatch):
     monkeypatch.setitem(module.TILE, "cpu", (4, 6))
-    monkeypatch.setattr(module, "_LINKS_AT_ONCE", 20)
+    monkeypatch.setattr(module, "LINKS_AT_ONCE", 20)
 
 
 @pytest.mark.parametrize("num_nodes", [1, 2, 3, 4, 5, 9, 10, 11, 23])

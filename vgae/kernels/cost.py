@@ -7,7 +7,7 @@ import torch
 
 from vgae.kernels._sampled import PAIRS_PER_NODE, is_compiled, sampled_blocks
 from vgae.kernels._tiled import buffer_shape
-from vgae.kernels.gravity import TILE
+from vgae.kernels.gravity import LINKS_AT_ONCE, TILE
 from vgae.kernels.inner_product import Impl, chosen_impl
 
 Pairs = Literal["exact", "sampled"]
@@ -104,8 +104,8 @@ def _gravity_cost(
     num_nodes: int, latent_channels: int, kind: str, pairs: Pairs, pairs_per_node: int
 ) -> Cost:
     """Return the cost of gravity logits, whose tiles are visited once for both directions."""
-    # Centred positions, their gradient and that of z, and temporaries of these.
-    rows = 6 * 4 * num_nodes * latent_channels
+    # Centred positions, their gradient and that of z, and temporaries; positions of some links.
+    rows = 7 * 4 * num_nodes * latent_channels + 4 * 4 * LINKS_AT_ONCE
     if pairs == "sampled":
         num_blocks, block, step = sampled_blocks((num_nodes,), pairs_per_node, kind)
         num_pairs = num_blocks * block**2

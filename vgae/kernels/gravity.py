@@ -29,7 +29,7 @@ from vgae.kernels._tiled import softplus_sum
 
 # Rows and columns of a tile; several of them are held at once.
 TILE = {"cpu": (128, 500), "cuda": (2048, 8192)}
-_LINKS_AT_ONCE = 1 << 20  # numbers of positions that are gathered for links
+LINKS_AT_ONCE = 1 << 20  # numbers of positions that are gathered for links
 
 
 class _Sums(NamedTuple):
@@ -225,7 +225,7 @@ def _links(
 ) -> _Sums:
     r"""Return :math:`\sum_k w_k \mathrm{softplus}(-s_k) - \beta \, \mathrm{softplus}(s_k)`."""
     sums = _Sums.zeros(x)
-    at_once = max(_LINKS_AT_ONCE // max(x.shape[1], 1), 1)
+    at_once = max(LINKS_AT_ONCE // max(x.shape[1], 1), 1)
     for (src, dst), w in zip(links.split(at_once, dim=1), weight.split(at_once), strict=True):
         difference = x.index_select(0, src) - x.index_select(0, dst)
         shifted = difference.square().sum(dim=1).add_(epsilon)
