@@ -293,3 +293,8 @@ def test_a_target_of_another_decoder_is_refused():
     target = InnerProductDecoder().prepare(EDGES, 5)
     with pytest.raises(ValueError, match="prepare it with this one"):
         SourceTarget().log_prob(torch.zeros(5, 2), target)
+
+
+def test_a_number_of_dimensions_that_is_no_integer_is_refused():
+    with pytest.raises(TypeError, match="float"):
+        InnerProductDecoder(repel=1.5)

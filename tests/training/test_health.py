@@ -151,7 +151,7 @@ def test_nodes_of_a_complete_graph_cannot_be_distinguished():
 def test_links_that_an_inner_product_cannot_express(links):
     (found,) = trained(Graph.from_networkx(links, sides="none")).health
     assert "below chance (50): the inner product" in found
-    assert "--" not in found
+    assert "let half of the dimensions repel: --set repel=8" in found
 
 
 def test_a_large_learning_rate_is_named_where_the_features_are_not_large(sbm):

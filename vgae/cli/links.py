@@ -149,14 +149,14 @@ def predict(
     if kind_of(run) is TYPED:
         why = "a run on a typed graph has no"
         refuse_options(context, ["graph", "features", "prior"], "TYPED_GRAPH", why)
-        typed = TYPED.load(run, unchecked=unchecked)
-        (model, scored), calibration = of_relation(typed, typed.graph, relation), None
+        loaded, calibration = TYPED.load(run, unchecked=unchecked), None
+        scored: Any = loaded.graph
     else:
         loaded = GRAPHS.load(run, unchecked=unchecked)
         other["encoder"] = loaded.feature_encoder
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
-        model, scored = of_relation(loaded, scored, relation)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
+    model, scored = of_relation(loaded, scored, relation)
     if pairs is None:
         table = predict_links(
             model,

@@ -1,5 +1,6 @@
 """Link decoder by inner products of latent vectors; base class of other bilinear decoders."""
 
+import operator
 from typing import Any, Literal, Self
 
 import torch
@@ -70,6 +71,7 @@ class InnerProductDecoder(GraphDecoder):
             raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
         if pairs not in ("exact", "sampled"):
             raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
+        repel = operator.index(repel)
         if repel < 0:
             raise ValueError(f"repel must be at least 0, got {repel}.")
         self.weighting = weighting

@@ -154,10 +154,12 @@ class GraphHealth:
         if other is not None and theirs > 50 and auc_difference(logits, other, label).high < 0:
             return f"{found}, and {theirs:.1f} without features; train without them: {_WITHOUT}"
         if over_chance.high < 0 and not advice and not self.split.grid.arrays():
+            half = self.recipe.latent_channels // 2
+            repelling = f"; let half of the dimensions repel: --set repel={half}"
             return (
                 f"{found}, below chance (50): the inner product scores nodes with the same"
                 " neighbours high, and cannot express links between two sides or around hubs, as"
-                " in bipartite graphs and stars; no setting changes that"
+                f" in bipartite graphs and stars{'' if self.recipe.repel else repelling}"
             )
         if chance:
             return f"{found}, hardly better than chance (50); {advice or self._better(epochs)}"
