@@ -46,7 +46,7 @@ def test_the_first_nodes_and_the_others_are_two_sides(order, caplog):
     graph = Graph.from_edges(edges, num_nodes=70)
     assert graph.sides.tolist() == [False] * 42 + [True] * 28
     assert "every link joins one of the first 42 and one of the other nodes" in caplog.text
-    odd = [[3, 42], [42, 3]] + [[3, 4], [4, 42]]
+    odd = [[3, 42], [42, 3], [3, 4], [4, 42]]
     assert Graph.from_edges(np.concatenate([edges, np.array(odd).T], axis=1)).sides is None
 
 
