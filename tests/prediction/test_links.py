@@ -551,6 +551,13 @@ def test_pairs_within_a_side_are_refused(shop, z, call, error, words):
         call(made(z[order]), graph)
 
 
+def test_cosines_where_dimensions_repel_are_refused(shop, z):
+    model = made(z)
+    model.decoder.repel = 1
+    with pytest.raises(UsageError, match="no direction and no repel"):
+        predict_links(model, shop, metric="cosine")
+
+
 def test_cosines_of_a_directed_graph_are_refused(arrows, z):
-    with pytest.raises(UsageError, match="cosines cannot rank directed links"):
+    with pytest.raises(UsageError, match="cosines know no direction"):
         predict_links(made(z), arrows, metric="cosine")

@@ -4,7 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
@@ -120,24 +120,10 @@ def canonical_links(
     }
     if grid.directed:  # each direction is a link of its own
         notes |= {"both_ways": 0, "one_way": 0}
-        u, v = np.divmod(links, num_nodes)
-        if len(links) and np.array_equal(np.sort(v * num_nodes + u), links):
-            log.warning(
-                "each of the %d links goes both ways, so that directed='keep' (--directed keep)"
-                " keeps no direction",
-                len(links),
-            )
+        _warn_of_no_direction(links, num_nodes)
     if directed == "error" and notes["one_way"]:
         single = only_reverse == any_reverse
-        low, high = np.divmod(links[single], num_nodes)
-        u, v = np.where(any_reverse[single], (high, low), (low, high))
-        first = (u * num_nodes + v).argmin()
-        raise DataError(
-            "DIRECTED",
-            f"{one_way} links go one way only, the first from node {u[first]} to node {v[first]}"
-            " (counted from 0 in the order of the nodes); use directed='symmetrize' to keep them,"
-            " or directed='keep' (--directed keep) to keep their direction too.",
-        )
+        _refuse_one_way(links[single], any_reverse[single], num_nodes)
     if weight is not None:
         weight = _merged(weight, starts, merge)
         weight = None if (weight == 1).all() else torch.from_numpy(weight)
@@ -145,6 +131,30 @@ def canonical_links(
     np.divmod(links, num_nodes, out=(ends[0], ends[1]))
     return CanonicalLinks(
         torch.from_numpy(ends), weight, {name: count for name, count in notes.items() if count}
+    )
+
+
+def _warn_of_no_direction(links: np.ndarray, num_nodes: int) -> None:
+    """Warn if each of the numbered links goes both ways."""
+    u, v = np.divmod(links, num_nodes)
+    if len(links) and np.array_equal(np.sort(v * num_nodes + u), links):
+        log.warning(
+            "each of the %d links goes both ways, so that directed='keep' (--directed keep) keeps"
+            " no direction",
+            len(links),
+        )
+
+
+def _refuse_one_way(links: np.ndarray, is_reverse: np.ndarray, num_nodes: int) -> NoReturn:
+    """Raise ``DIRECTED`` with the first of the numbered links that go one way."""
+    low, high = np.divmod(links, num_nodes)
+    u, v = np.where(is_reverse, (high, low), (low, high))
+    first = (u * num_nodes + v).argmin()
+    raise DataError(
+        "DIRECTED",
+        f"{len(links)} links go one way only, the first from node {u[first]} to node {v[first]}"
+        " (counted from 0 in the order of the nodes); use directed='symmetrize' to keep them, or"
+        " directed='keep' (--directed keep) to keep their direction too.",
     )
 
 

@@ -203,11 +203,11 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     if k < 1:
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
     check_choice("metric", metric, Metric)
-    if metric == "cosine" and graph.directed:
-        rule = "cosines cannot rank directed links; use metric='inner_product' (--metric)."
-        raise UsageError("METRIC", rule)
     wanted = searches(graph, nodes, sources, targets, per_node=per_node)
     scorer = _scorer(model, graph)
+    if metric == "cosine" and (graph.directed or getattr(scorer.decoder, "repel", 0)):
+        rule = "cosines know no direction and no repel; use metric='inner_product' (--metric)."
+        raise UsageError("METRIC", rule)
     find = _best_partners if per_node else _best_pairs
     parts, done = [_nothing(0)], 0
     with showing(sum(len(search.nodes) for search in wanted), "nodes", wanted=progress) as show:

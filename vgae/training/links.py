@@ -21,7 +21,12 @@ from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit
 from vgae.kernels import SparseOperator
 from vgae.kernels.csr import EdgePattern
-from vgae.models.embedding import encoder_inputs, evaluating, input_names, message_edges
+from vgae.models.embedding import (
+    encoder_inputs,
+    evaluating,
+    input_names,
+    message_edges,
+)
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
@@ -119,15 +124,9 @@ def prepare(
     split = cast(LinkSplit, split)
     if not isinstance(recipe, Recipe):
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
-    if isinstance(model, str):
-        check_untyped(model)
-    else:
-        check_model(model, "vgae.InnerProductDecoder()")
-        check_signature(model.encoder, graph)
-        check_direction(model.decoder, graph, type(model.decoder).__name__)
+    _check(model, graph)
     seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
-    torch_device = compute.resolved()
     given, recipe, named = recipe, for_graph(recipe, graph), isinstance(model, str)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
@@ -147,26 +146,13 @@ def prepare(
             " source-target-vgae and gravity-vgae predict it",
             type(model.decoder).__name__,
         )
-    model.to(torch_device).train()  # an encoder prepares for training, with dropout
+    model.to(compute.resolved()).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
     _tell_unused(settings, model, given, named=named)
-    pairs, labels = (
-        t.to(torch_device) for t in (split.val.edge_label_index, split.val.edge_label)
-    )
-    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
-    problem = Problem(
-        inputs,
-        _target(model, graph, split, torch_device, weighted=recipe.weighted),
-        # The mean over all ordered pairs, on the scale of the paper's code.
-        num_items=graph.grid.num_terms,
-        steps=_masking(model, graph, split, recipe.mask, stream(seed, "mask", torch_device)),
-        evaluate=score if split.val.pos.shape[1] else None,
-        # Edges in any other form may be as many as the masks leave.
-        recordable=("epoch", "evaluation") if named and type(inputs[1]) in _PREPARED else (),
-    )
+    masks = stream(seed, "mask", compute.resolved())
     prepared = PreparedTraining(
         model=model,
-        problem=problem,
+        problem=_problem(model, graph, split, recipe, inputs, masks, named=named),
         recipe=recipe,
         seed=seed,
         compute=compute,
@@ -180,6 +166,42 @@ def prepare(
     if not named:
         check_encoder(model, inputs, graph, split.grid.message_edges(split.train[:, :1]))
     return prepared
+
+
+def _check(model: Any, graph: Graph) -> None:
+    """Raise ``UsageError`` unless a model, or its name, is one for a graph."""
+    if isinstance(model, str):
+        check_untyped(model)
+        return
+    check_model(model, "vgae.InnerProductDecoder()")
+    check_signature(model.encoder, graph)
+    check_direction(model.decoder, graph, type(model.decoder).__name__)
+
+
+def _problem(
+    model: VAE,
+    graph: Graph,
+    split: LinkSplit,
+    recipe: Recipe,
+    inputs: Sequence[Any],
+    masks: torch.Generator,
+    *,
+    named: bool,
+) -> Problem:
+    """Return the data of a training, on the device of the source of its masks."""
+    device = masks.device
+    pairs, labels = (t.to(device) for t in (split.val.edge_label_index, split.val.edge_label))
+    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
+    return Problem(
+        inputs,
+        _target(model, graph, split, device, weighted=recipe.weighted),
+        # The mean over all ordered pairs, on the scale of the paper's code.
+        num_items=graph.grid.num_terms,
+        steps=_masking(model, graph, split, recipe.mask, masks),
+        evaluate=score if split.val.pos.shape[1] else None,
+        # Edges in any other form may be as many as the masks leave.
+        recordable=("epoch", "evaluation") if named and type(inputs[1]) in _PREPARED else (),
+    )
 
 
 def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: Compute) -> Plan:
