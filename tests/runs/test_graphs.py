@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from vgae.data.files import write_npz
+from vgae.data.reading import Reading
 from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.evaluation.links import evaluate
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import split_links
 from vgae.models.embedding import embed
-from vgae.models.registry import MODELS
+from vgae.models.registry import MODELS, graph_model
 from vgae.recipes import BEST, PAPER
 from vgae.runs.folder import Output
 from vgae.runs.graphs import GRAPHS, GraphSource, train_run
@@ -60,9 +61,15 @@ def test_a_run_has_what_the_health_check_found_and_a_calibration_at_the_density(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_run_comes_back_from_its_folder(sbm_file, tmp_path, model):
+def test_a_run_comes_back_from_its_folder(sbm, sbm_file, tmp_path, model):
     recipe = replace(BEST, epochs=6, keep="best", eval_every=2)
-    run = train_run(str(sbm_file), tmp_path / "run", model=model, recipe=recipe)
+    source = GraphSource(str(sbm_file))
+    if graph_model(model).decoder_class.directed:
+        rows = [f"{u},{v}" for u, v in sbm.links.T.tolist()]
+        (tmp_path / "arrows.csv").write_text("\n".join(["source,target", *rows]))
+        arrows = str(tmp_path / "arrows.csv")
+        source = GraphSource(arrows, reading=Reading(directed="keep", sides="none"))
+    run = train_run(source, tmp_path / "run", model=model, recipe=recipe)
     back = load_run(run.folder)
     assert back.history == run.history
     assert back.metrics == run.metrics

@@ -267,7 +267,7 @@ def test_a_run_of_an_unknown_kind_is_one_error(run, tmp_path, command):
     for words in (("evaluate",), ("embed",), ("report",), ("train", "--resume")):
         status, _, err = command(*words, folder)
         assert status == 4
-        assert "config.json lacks graph or images or vectors" in err
+        assert "config.json lacks graph or typed_graph or images or vectors" in err
 
 
 def test_a_configuration_of_two_kinds_is_one_error():

@@ -94,7 +94,9 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
             f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
     if (got := str(content["format"])) not in (_FORMAT, _OF_KINDS):
-        raise DataError("NPZ_KEYS", f"its format must be {_OF_KINDS}, got {got!a:.60}.")
+        raise DataError(
+            "NPZ_KEYS", f"its format must be {_FORMAT} or {_OF_KINDS}, got {got!a:.60}."
+        )
     try:
         num_nodes = operator.index(content["num_nodes"])
     except TypeError:

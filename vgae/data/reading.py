@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 from vgae.errors import UsageError, check_choice, did_you_mean
-from vgae.graphs.defaults import Directed, Merge, MissingFeatures
-from vgae.graphs.sides import sides_option
+from vgae.graphs.defaults import Directed, Merge, MissingFeatures, sides_option
 
 Normalize = Literal["none", "nfc"]
 Encode = str | Mapping[str, Any]

@@ -13,13 +13,12 @@ import torch
 from vgae.errors import DataError
 from vgae.graphs.arrays import FeatureBlock, block_features, feature_tensor, label_tensor
 from vgae.graphs.canonical import CanonicalLinks, NodeId, canonical_links, edge_array, node_names
-from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.defaults import Directed, Merge, Sides
 from vgae.graphs.frame_kinds import is_frame, is_series
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.side_detection import detected
 from vgae.graphs.sides import (
     COLUMNS,
-    Sides,
     check_side_names,
     check_sides,
     column_sides,

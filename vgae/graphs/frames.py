@@ -22,7 +22,7 @@ from vgae.graphs.arrays import rows_of
 from vgae.graphs.canonical import NodeId, warn_of_first
 from vgae.graphs.column_names import pairs_of
 from vgae.graphs.columns import Roles
-from vgae.graphs.defaults import Directed, Merge, MissingFeatures
+from vgae.graphs.defaults import Directed, Merge, MissingFeatures, Sides, sides_option
 from vgae.graphs.directions import directions
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.frame_columns import (
@@ -34,7 +34,7 @@ from vgae.graphs.frame_columns import (
     frame_of,
     numbers_of,
 )
-from vgae.graphs.sides import Sides, of_columns, sides_of_ends, sides_option
+from vgae.graphs.sides import of_columns, sides_of_ends
 from vgae.graphs.values import coded_labels, listed
 from vgae.graphs.weights import checked_weights
 

@@ -5,7 +5,7 @@ The sides of a two-sided (bipartite) graph are ``sides``, whether each node is o
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from vgae.graphs.columns import Roles
 from vgae.runtime.numerals import is_integer
 
 log = logging.getLogger(__name__)
-
-Sides = Literal["auto", "columns", "none"]
 
 COLUMNS = ("source", "target")
 """Names of sides that are columns of edges without names."""
@@ -114,23 +112,6 @@ def two_sides(
     ]
     places = [np.searchsorted(side, ends) for side, ends in zip(sides, edges, strict=True)]
     return apart, np.stack([places[0], places[1] + len(sides[0])])
-
-
-def sides_option(sides: Any, *, two_sided: bool) -> Any:
-    """Return the option ``sides``, given its synonym ``two_sided`` for ``"columns"`` too.
-
-    Raises:
-        UsageError: ``SIDES`` if both are given.
-    """
-    if not two_sided:
-        return sides
-    if not (isinstance(sides, str) and sides in ("auto", "columns")):
-        raise UsageError(
-            "SIDES",
-            "two_sided=True (--two-sided) means sides='columns'; leave it out beside another sides"
-            " (--sides).",
-        )
-    return "columns"
 
 
 def sides_of_ends(
