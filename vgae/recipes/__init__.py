@@ -2,7 +2,6 @@
 
 from vgae.recipes.graphs import BEST as BEST
 from vgae.recipes.graphs import BEST_DENSE as BEST_DENSE
-from vgae.recipes.graphs import BEST_DIRECTED as BEST_DIRECTED
 from vgae.recipes.graphs import BEST_LINKS as BEST_LINKS
 from vgae.recipes.graphs import BEST_TWO_SIDED as BEST_TWO_SIDED
 from vgae.recipes.graphs import PAPER as PAPER

@@ -164,28 +164,7 @@ BEST_TWO_SIDED = replace(
 nodes have long vectors; half of the links are masked. ``docs/two_sided.md`` has the measurements.
 """
 
-BEST_DIRECTED = replace(
-    BEST,
-    name="best-directed",
-    hidden_channels=64,
-    latent_channels=32,
-    lr=0.05,
-    weight_decay=0.0,
-    epochs=200,
-    activation="relu",
-    feature_dropout=0.95,
-    dropout=0.0,
-    self_loop_weight=100.0,
-    latent_norm=0.0,
-    mask=0.5,
-    pairs="auto",
-    average=False,
-    eval_every=5,
-)
-""":data:`BEST` for directed graphs without features: a node is mostly described by the numbers of
-its targets and of its sources. ``docs/directed.md`` has the measurements."""
-
-_OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_TWO_SIDED, BEST_DIRECTED)
+_OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_TWO_SIDED)
 RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, *_OF_BEST)}
 VARIANTS = {BEST.name: tuple(recipe.name for recipe in _OF_BEST)}
 """Names of the recipes that :func:`for_graph` may put in the place of a named one."""
@@ -196,9 +175,8 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     """Return the recipe for a graph, which differs for ``best`` only, and log a replacement.
 
     Unchanged fields of :data:`BEST` become those of :data:`BEST_LINKS` without features, or of
-    :data:`BEST_TWO_SIDED` if there are two sides too, or of :data:`BEST_DIRECTED` if links have a
-    direction, and those of :data:`BEST_DENSE` if at least a quarter of the features' entries are
-    not zero.
+    :data:`BEST_TWO_SIDED` if there are two sides too, and those of :data:`BEST_DENSE` if at least
+    a quarter of the features' entries are not zero.
     """
     if recipe.name != BEST.name:
         return recipe
@@ -206,7 +184,6 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     if density is not None and density < _DENSE:
         return recipe
     links = BEST_LINKS if graph.sides is None else BEST_TWO_SIDED
-    links = BEST_DIRECTED if graph.directed else links
     base = links if density is None else BEST_DENSE
     reason = "no features" if density is None else f"features that are {density:.0%} dense"
     log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
