@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vgae.errors import DataError, NumericalError
-from vgae.evaluation.ranking import known_pairs, link_ranks
+from vgae.evaluation.ranking import link_ranks
+from vgae.graphs.grid import Grid
 
 
 def naive_ranks(matrix, links, graph_links):
@@ -140,6 +141,6 @@ def test_links_out_of_range_are_refused(which):
 
 
 def test_known_pairs_are_links_both_ways_and_the_diagonal():
-    known = known_pairs(as_index([(0, 2), (2, 0), (1, 2)]), 4).toarray() > 0
+    known = Grid(4).known(as_index([(0, 2), (2, 0), (1, 2)])).toarray() > 0
     expected = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
     assert known.astype(int).tolist() == expected

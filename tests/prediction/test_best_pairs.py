@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgae.evaluation.ranking import known_pairs
+from vgae.graphs.grid import Grid
 from vgae.prediction.best_pairs import (
     InnerProducts,
     best_pairs,
@@ -36,7 +36,7 @@ def cases(draw):
     node = st.integers(0, n - 1)
     links = draw(st.lists(st.tuples(node, node), max_size=30))
     links = torch.tensor(links, dtype=torch.int64).view(-1, 2).T
-    return left, known_pairs(links, n), draw(st.integers(1, n))
+    return left, Grid(n).known(links), draw(st.integers(1, n))
 
 
 def by_sorting(z, known, k):
@@ -78,7 +78,7 @@ def test_an_index_finds_the_same_among_many_nodes_and_hubs(generator):
     n, k = 1500, 10
     z = torch.randn(n, 8, generator=generator).round(decimals=1)  # some scores tie
     hub = torch.stack([torch.zeros(n - 1, dtype=torch.int64), torch.arange(1, n)])[:, : n - 8]
-    known = known_pairs(torch.cat([hub, torch.randint(n, (2, 4000), generator=generator)], 1), n)
+    known = Grid(n).known(torch.cat([hub, torch.randint(n, (2, 4000), generator=generator)], 1))
     nodes, scores = torch.arange(n), InnerProducts(z, z)
     found, expected = indexed_partners(scores, known, nodes, k), by_sorting(z, known, k)
     assert np.array_equal(found.node, expected[0])
@@ -138,7 +138,7 @@ def test_an_index_of_some_candidates_finds_the_same(case, data):
 
 def test_progress_reaches_all_nodes(generator):
     z = torch.randn(30, 2, generator=generator)
-    known = known_pairs(torch.empty(2, 0, dtype=torch.int64), 30)
+    known = Grid(30).known(torch.empty(2, 0, dtype=torch.int64))
     for find in (
         lambda show: best_partners(InnerProducts(z, z), known, torch.arange(30), 3, show=show),
         lambda show: best_pairs(InnerProducts(z, z), known, 3, device=z.device, show=show),

@@ -223,3 +223,11 @@ def check_directed(grid: Grid | None, name: str) -> None:
             f"{name} predicts the direction of links, and the graph is {grid.name}; read it with"
             " directed='keep' (--directed keep), or take another decoder or model.",
         )
+
+
+def check_sum(weighting: str, pairs: str) -> None:
+    """Raise ``ValueError`` unless these say how the pairs are weighted and visited."""
+    if weighting not in ("kipf", "likelihood"):
+        raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
+    if pairs not in ("exact", "sampled"):
+        raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")

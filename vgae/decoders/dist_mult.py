@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vgae.decoders.base import GraphDecoder
+from vgae.decoders.base import GraphDecoder, check_sum
 from vgae.errors import UsageError, did_you_mean
 from vgae.graphs.grid import Grid
 from vgae.graphs.subset_grid import SubsetGrid
@@ -111,10 +111,7 @@ class DistMultDecoder(GraphDecoder):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if weighting not in ("kipf", "likelihood"):
-            raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
-        if pairs not in ("exact", "sampled"):
-            raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
+        check_sum(weighting, pairs)
         if not relations or isinstance(relations, str):
             raise ValueError("relations must name at least one relation.")
         self.relations = tuple(relations)

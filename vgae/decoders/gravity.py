@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vgae.decoders.base import GraphDecoder, MaskedLinks, check_directed
+from vgae.decoders.base import GraphDecoder, MaskedLinks, check_directed, check_sum
 from vgae.errors import DataError, UsageError
 from vgae.graphs.grid import Grid
 from vgae.kernels import PAIRS_PER_NODE, Logits, Pairs, Sampled
@@ -74,10 +74,7 @@ class GravityDecoder(GraphDecoder):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if weighting not in ("kipf", "likelihood"):
-            raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
-        if pairs not in ("exact", "sampled"):
-            raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
+        check_sum(weighting, pairs)
         for name, value in (("distance_weight", distance_weight), ("epsilon", epsilon)):
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} must be above 0, got {value}.")

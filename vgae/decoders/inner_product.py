@@ -12,6 +12,7 @@ from vgae.decoders.base import (
     Prepared,
     PreparedLinks,
     PreparedPairs,
+    check_sum,
 )
 from vgae.errors import DataError
 from vgae.graphs.grid import Grid
@@ -67,10 +68,7 @@ class InnerProductDecoder(GraphDecoder):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if weighting not in ("kipf", "likelihood"):
-            raise ValueError(f"weighting must be 'kipf' or 'likelihood', got {weighting!r}.")
-        if pairs not in ("exact", "sampled"):
-            raise ValueError(f"pairs must be 'exact' or 'sampled', got {pairs!r}.")
+        check_sum(weighting, pairs)
         repel = operator.index(repel)
         if repel < 0:
             raise ValueError(f"repel must be at least 0, got {repel}.")

@@ -89,14 +89,6 @@ def _ranks_of(
     return ranks
 
 
-def known_pairs(links: Tensor, num_nodes: int) -> sp.csr_array:
-    """Return :meth:`Grid.known` of an undirected graph.
-
-    An index that is out of range raises ``DataError``.
-    """
-    return Grid(num_nodes).known(checked_edges(links, num_nodes))
-
-
 def _ranks(block: Tensor, far: Tensor, excluded: sp.csr_array) -> Tensor:
     """Return the rank of the node ``far[i]`` in each row i of a block, which is overwritten."""
     far = far.to(block.device)[:, None]

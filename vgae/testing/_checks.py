@@ -172,9 +172,8 @@ def _odd_graphs() -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def _odd_features() -> dict[str, tuple[Tensor, Tensor]]:
-    some = features()
+    some, edge_index = inputs()
     some[::3] = 0
-    edge_index = both_directions(links())
     return {
         "zeros in some rows of features": (some, edge_index),
         "nothing but zeros as features": (0 * features(), edge_index),
