@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vgae.evaluation.links import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
     from vgae.gaussian import PointMass as PointMass
+    from vgae.graphs.collection import GraphCollection as GraphCollection
     from vgae.graphs.graph import Graph as Graph
     from vgae.graphs.split import LinkSplit as LinkSplit
     from vgae.graphs.split import split_links as split_links
@@ -58,6 +59,7 @@ _HOME = {
     "DiagGaussian": "vgae.gaussian",
     "GCNEncoder": "vgae.encoders",
     "Graph": "vgae.graphs.graph",
+    "GraphCollection": "vgae.graphs.collection",
     "ImageVAE": "vgae.estimators",
     "Images": "vgae.data.images",
     "InnerProductDecoder": "vgae.decoders",

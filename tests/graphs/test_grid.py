@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid, grid_from
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.subset_grid import SubsetGrid
@@ -22,12 +23,16 @@ GRIDS = {
     "some nodes": SubsetGrid(MEMBERS, Grid(5)),
     "some nodes, directed": SubsetGrid(MEMBERS, DirectedGrid(5)),
     "some nodes, two-sided": SubsetGrid(MEMBERS, TwoSidedGrid(SIDES[:5])),
+    "many graphs": BlockGrid(torch.tensor([3, 1, 0, 4, 1])),
     "no nodes": SubsetGrid(torch.zeros(3, dtype=torch.bool), Grid(0)),
 }
 
 
 def every_pair(grid: Grid) -> list[tuple[int, int]]:
     n = grid.num_nodes
+    if isinstance(grid, BlockGrid):
+        graphs = itertools.pairwise(grid.ptr.tolist())
+        return [p for a, b in graphs for p in itertools.combinations(range(a, b), 2)]
     if isinstance(grid, SubsetGrid):
         nodes = grid.members.nonzero()[:, 0].tolist()
         return [(nodes[u], nodes[v]) for u, v in every_pair(grid.inner)]

@@ -289,6 +289,10 @@ def grid_from(num_nodes: int, arrays: Mapping[str, Any]) -> Grid:
         if str(inner["grid"]) == name:
             raise ValueError("the inner grid must be no subset")
         return SubsetGrid(members, grid_from(int(members.sum()), inner))
+    if name == "blocks":
+        from vgae.graphs.block_grid import BlockGrid
+
+        return BlockGrid.of(num_nodes, arrays["sizes"])
     if name == DirectedGrid.name:
         return DirectedGrid(num_nodes)
     if name == TwoSidedGrid.name:
