@@ -82,6 +82,27 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(lambda *a: all_pairs(*a, **options), (z, w, bias))
 
 
+@pytest.fixture
+def small_compiled(monkeypatch):
+    """Blocks of more than 100 rows are visited by all threads together."""
+    graphs = pytest.importorskip("vgae.kernels._compiled_graphs", reason="numba", exc_type=ImportError)
+    monkeypatch.setattr(graphs, "_LARGEST", 100)
+    monkeypatch.setattr(graphs, "_FEWEST", 1000)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("sizes", [RAGGED, [1, 0, 31, 32, 33, 101, 70, 1], [1] * 9, [20] * 30])
+@pytest.mark.usefixtures("small_compiled")
+def test_compiled_code_sums_the_same_in_float32(sizes, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for case, signature in cases(sizes, torch.float32):
+            assert_equals_textbook(sizes, case, signature, 1e-5, 1e-4, impl="compiled")
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("logit", [-1000.0, -40.0, 40.0, 1000.0])
 def test_saturated_logits_of_padded_graphs_stay_exact(logit):
     sizes = [6, 7, 6]  # one batch

@@ -295,11 +295,11 @@ def _block_sweep(
         estimated, blocks = blocks.above(largest), blocks.up_to(largest)
     impl = "tiled" if impl == "compiled" and not z.numel() else impl
     impl = chosen_impl(impl, math.isqrt(blocks.num_pairs), z.shape[1], z.device, z.dtype)
-    impl = impl if impl == "dense" else "tiled"
     if impl == "dense":
         exact = partial(_dense_sweep, **options, blocks=blocks)
     else:
-        sweep = import_module(f"vgae.kernels._{impl}").block_sweep
+        module = "compiled_graphs" if impl == "compiled" else impl
+        sweep = import_module(f"vgae.kernels._{module}").block_sweep
         more = {"precision": precision} if impl == "triton" else {}
         exact = partial(sweep, **options, **more, blocks=blocks)
     if sampled is None or not estimated:
