@@ -85,7 +85,9 @@ def test_gradcheck():
 @pytest.fixture
 def small_compiled(monkeypatch):
     """Blocks of more than 100 rows are visited by all threads together."""
-    graphs = pytest.importorskip("vgae.kernels._compiled_graphs", reason="numba", exc_type=ImportError)
+    graphs = pytest.importorskip(
+        "vgae.kernels._compiled_graphs", reason="numba", exc_type=ImportError
+    )
     monkeypatch.setattr(graphs, "_LARGEST", 100)
     monkeypatch.setattr(graphs, "_FEWEST", 1000)
 
