@@ -80,10 +80,11 @@ def pairs_cost(
 ) -> Cost:
     """Predict the cost of one pass over the pairs; ``pairs_per_node`` is for ``"sampled"`` only.
 
-    With blocks instead of N, the pairs are those within blocks. For ``impl`` see :func:`vgae.kernels.all_pairs`. With ``num_columns``, the pairs are those of
-    two sets of vectors, whose logits have no symmetry that saves half of the work. ``logits`` are
-    products of vectors, or those of :func:`vgae.kernels.gravity.gravity_loss`, to which ``impl``
-    and ``num_columns`` do not apply.
+    With blocks instead of N, the pairs are those within blocks. For ``impl`` see
+    :func:`vgae.kernels.all_pairs`. With ``num_columns``, the pairs are those of two sets of
+    vectors, whose logits have no symmetry that saves half of the work. ``logits`` are products of
+    vectors, or those of :func:`vgae.kernels.gravity.gravity_loss`, to which ``impl`` and
+    ``num_columns`` do not apply.
     """
     kind = torch.device(device).type
     if isinstance(num_nodes, Blocks):
@@ -203,8 +204,9 @@ def choose_pairs(
 ) -> Pairs:
     """Return ``"exact"`` if one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
-    Blocks that are all too small to be estimated are summed exactly, too. The choice depends on sizes, kind of device and number of threads only. ``num_columns`` and
-    ``logits`` are as for :func:`pairs_cost`, like blocks instead of N.
+    Blocks that are all too small to be estimated are summed exactly, too. The choice depends on
+    sizes, kind of device and number of threads only. ``num_columns`` and ``logits`` are as for
+    :func:`pairs_cost`, like blocks instead of N.
     """
     kind = torch.device(device).type
     if logits == "gravity":
