@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vgae.graphs.typed_split import TypedSplit as TypedSplit
     from vgae.models.embedding import embed as embed
     from vgae.models.embedding import embed_images as embed_images
+    from vgae.models.graph_vectors import graph_vectors as graph_vectors
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
     from vgae.prediction.links import LinkTable as LinkTable
@@ -83,6 +84,7 @@ _HOME = {
     "fit": "vgae.training.links",
     "fit_images": "vgae.training.images",
     "from_pretrained": "vgae.models.pretrained",
+    "graph_vectors": "vgae.models.graph_vectors",
     "load_dataset": "vgae.data.named",
     "load_images": "vgae.data.named_images",
     "load_run": "vgae.runs.lifecycle",

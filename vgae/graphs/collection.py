@@ -153,7 +153,7 @@ class GraphCollection(Graph):
             links=place[self.links[:, kept]],
             num_nodes=len(rows),
             link_weight=None if self.link_weight is None else self.link_weight[kept],
-            x=None if self.x is None else _rows(self.x, rows),
+            x=None if self.x is None else feature_rows(self.x, rows),
             y=None if self.y is None else self.y[rows],
             node_ids=ids,
             sizes=self.sizes[chosen],
@@ -219,7 +219,7 @@ def _stacked(parts: Sequence[Any]) -> Tensor | None:
     return _tensor(sp.vstack([scipy_csr(part) for part in parts], format="csr"))
 
 
-def _rows(x: Tensor, rows: Tensor) -> Tensor:
+def feature_rows(x: Tensor, rows: Tensor) -> Tensor:
     """Return some rows of features, dense or sparse."""
     return _tensor(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
 
