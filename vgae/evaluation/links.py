@@ -95,8 +95,7 @@ def evaluate(
 
         given: Any = {"messages": messages, "allow_seen": allow_seen}
         return evaluate_typed(model, graph, split, calibration, hard, **given)
-    balanced = calibration and replace(calibration, log_odds_shift=0.0)
-    evaluations = {}
+    evaluations, balanced = {}, calibration and replace(calibration, log_odds_shift=0.0)
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
         evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
     return evaluations
@@ -186,7 +185,7 @@ def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = F
 
 
 class PairScorer:
-    """Logits of pairs under a model whose nodes are embedded once.
+    """Logits of pairs under a model whose nodes are embedded once, as the posterior ``q``.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
@@ -202,7 +201,8 @@ class PairScorer:
         self.calibration: Calibration | None = getattr(model, "calibration", None)
         self.decoder = cast(LinkDecoder, self.model.decoder)
         check_direction(self.decoder, graph, type(self.decoder).__name__)
-        self.z = embed(self.model, graph, edge_index).mu.to(parameter_like(self.model).device)
+        self.q = embed(self.model, graph, edge_index)
+        self.z = self.q.mu.to(parameter_like(self.model).device)
 
     def part(self, first: int, num_nodes: int) -> Self:
         """Return the scorer of consecutive nodes from ``first`` on, which it numbers from 0."""

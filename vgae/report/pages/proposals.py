@@ -17,7 +17,8 @@ from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import embed
-from vgae.prediction.links import LinkTable, predict_links
+from vgae.prediction.link_table import LinkTable
+from vgae.prediction.links import predict_links
 from vgae.report.pages.frame import Cell, Column, Table, numeric, packed, shown
 from vgae.report.pages.maps import maps
 from vgae.runs.graphs import Run
