@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import torch
 from torch import Tensor
 
+from vgae.decoders.joint import link_decoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
 from vgae.evaluation.hard_negatives import hard_negatives
@@ -33,7 +34,7 @@ from vgae.graphs.typed_split import TypedSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.models.registry import check_direction
 from vgae.runtime.streams import stream
-from vgae.vae import VAE, LinkDecoder
+from vgae.vae import VAE
 
 if TYPE_CHECKING:
     from vgae.evaluation.typed import TypedEvaluation
@@ -315,7 +316,7 @@ class PairScorer:
     ) -> None:
         self.model = model_of(model)
         self.calibration: Calibration | None = getattr(model, "calibration", None)
-        self.decoder = cast(LinkDecoder, self.model.decoder)
+        self.decoder = link_decoder(self.model)
         check_direction(self.decoder, graph, type(self.decoder).__name__)
         self.z = embed(self.model, graph, edge_index).mu.to(parameter_like(self.model).device)
 
@@ -335,9 +336,8 @@ class PairScorer:
 
         With ``reverse`` the partners are the sources of the pairs instead of the targets.
         """
-        nodes = nodes.to(self.z.device)
+        nodes, name = nodes.to(self.z.device), f"logits_{'from' if reverse else 'to'}_all"
         with evaluating(self.model):
-            name = "logits_from_all" if reverse else "logits_to_all"
             if to_all := consistent_method(self.decoder, name):
                 return to_all(self.z, nodes).cpu()
             if factors := consistent_method(self.decoder, "factors"):
