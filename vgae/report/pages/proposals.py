@@ -59,10 +59,7 @@ def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPai
     graph, train = run.graph, run.split.train
     if graph.num_links == train.shape[1]:
         return []
-    weight = graph.link_weight
-    if weight is not None:
-        weight = weight[link_positions(train, graph.links, graph.grid)]
-    seen = replace(graph, links=train, link_weight=weight)
+    seen = replace(graph, **graph.links_at(link_positions(train, graph.links, graph.grid)))
     scorer = PairScorer(run, seen, run.split.message_edge_index)
     found = predict_links(
         scorer, seen, _TESTED[-1], per_node=False, calibration=calibration, progress=False
