@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 import torch
 from torch import Tensor
 
+from vgae.decoders.joint import link_decoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
 from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part
@@ -21,7 +22,7 @@ from vgae.graphs.typed_split import TypedSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.models.registry import check_direction
 from vgae.runtime.streams import stream
-from vgae.vae import VAE, LinkDecoder
+from vgae.vae import VAE
 
 if TYPE_CHECKING:
     from vgae.evaluation.typed import TypedEvaluation
@@ -95,8 +96,7 @@ def evaluate(
 
         given: Any = {"messages": messages, "allow_seen": allow_seen}
         return evaluate_typed(model, graph, split, calibration, hard, **given)
-    balanced = calibration and replace(calibration, log_odds_shift=0.0)
-    evaluations = {}
+    evaluations, balanced = {}, calibration and replace(calibration, log_odds_shift=0.0)
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
         evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
     return evaluations
@@ -186,7 +186,7 @@ def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = F
 
 
 class PairScorer:
-    """Logits of pairs under a model whose nodes are embedded once.
+    """Logits of pairs under a model whose nodes are embedded once, as the posterior ``q``.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
@@ -200,9 +200,10 @@ class PairScorer:
     ) -> None:
         self.model = model_of(model)
         self.calibration: Calibration | None = getattr(model, "calibration", None)
-        self.decoder = cast(LinkDecoder, self.model.decoder)
+        self.decoder = link_decoder(self.model)
         check_direction(self.decoder, graph, type(self.decoder).__name__)
-        self.z = embed(self.model, graph, edge_index).mu.to(parameter_like(self.model).device)
+        self.q = embed(self.model, graph, edge_index)
+        self.z = self.q.mu.to(parameter_like(self.model).device)
 
     def part(self, first: int, num_nodes: int) -> Self:
         """Return the scorer of consecutive nodes from ``first`` on, which it numbers from 0."""
@@ -226,9 +227,8 @@ class PairScorer:
 
         With ``reverse`` the partners are the sources of the pairs instead of the targets.
         """
-        nodes = nodes.to(self.z.device)
+        nodes, name = nodes.to(self.z.device), f"logits_{'from' if reverse else 'to'}_all"
         with evaluating(self.model):
-            name = "logits_from_all" if reverse else "logits_to_all"
             if to_all := consistent_method(self.decoder, name):
                 return to_all(self.z, nodes).cpu()
             if factors := consistent_method(self.decoder, "factors"):
