@@ -247,6 +247,10 @@ READING = {
     "drop_zero": Annotated[
         bool, typer.Option("--drop-zero", help="Leave out edges of weight zero.")
     ],
+    "signed": Annotated[
+        bool,
+        typer.Option("--signed", help="Weights may be negative: links have signs, + or -."),
+    ],
     "normalize": Annotated[
         str, typer.Option(help="'nfc' merges names that differ only in Unicode normalisation.")
     ],

@@ -54,6 +54,8 @@ class Reading:
         directed: As for :meth:`vgae.Graph.from_edges`.
         merge: As for :meth:`vgae.Graph.from_edges`.
         drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
+        signed: Weights may be negative: their signs become those of the links; see
+            :meth:`vgae.Graph.from_edges`.
         normalize: Normal form of names: ``"nfc"`` merges names that Unicode can write in two
             ways, an accent with its letter or after it; ``"none"`` leaves them unchanged.
     """
@@ -75,6 +77,7 @@ class Reading:
     directed: Directed = "symmetrize"
     merge: Merge = "mean"
     drop_zero: bool = False
+    signed: bool = False
     normalize: Normalize = "none"
 
     def __post_init__(self) -> None:
@@ -116,7 +119,8 @@ class Reading:
 
     def of_links(self) -> dict[str, Any]:
         """Return the arguments of :meth:`vgae.Graph.from_edges` on links."""
-        return {"merge": self.merge, "directed": self.directed, "sides": self.sides}
+        how = {"merge": self.merge, "directed": self.directed, "sides": self.sides}
+        return how | ({"signed": True} if self.signed else {})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options that are not the default, as plain values for JSON."""

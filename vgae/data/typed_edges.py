@@ -20,7 +20,7 @@ from vgae.data.separators import Record
 from vgae.errors import DataError, UsageError, did_you_mean
 from vgae.graphs.graph import Graph
 from vgae.graphs.typed import TypedGraph
-from vgae.graphs.typed_sources import Parts, of_edges
+from vgae.graphs.typed_sources import Parts, of_edges, refuse_signs
 from vgae.runtime.reading import naming
 
 _TEXT = (".csv", ".tsv", ".txt", ".edges", ".edgelist")
@@ -46,8 +46,10 @@ def read_typed_graph(
             as :func:`vgae.read_graph`.
     """
     reading, path = Reading.of(options), Path(path)
-    if reading.drop_zero or reading.time is not None:
+    if reading.drop_zero or reading.signed or reading.time is not None:
         given = "drop_zero" if reading.drop_zero else "time (--split-by-time)"
+        if reading.signed:
+            refuse_signs("the edges")
         rule = f"{given} is not for typed graphs"
         raise UsageError("OPTION", f"{rule}; leave it out, and such edges beforehand.")
     suffix = f".{reading.format}" if reading.format else unpacked_name(path).suffix.lower()

@@ -70,6 +70,9 @@ class GraphCollection(Graph):
             "links": torch.cat([part.links + start for part, start in shifted], dim=1),
             "num_nodes": int(sizes.sum()),
             "link_weight": _filled([part.link_weight for part in parts], parts, "num_links", 1.0),
+            "link_sign": _filled([part.link_sign for part in parts], parts, "num_links", 1),
+            "link_attr": _stacked([part.link_attr for part in parts]),
+            "link_attr_names": parts[0].link_attr_names,
             "x": _stacked([part.x for part in parts]),
             "y": _filled([part.y for part in parts], parts, "num_nodes", -1),
         }
@@ -150,10 +153,9 @@ class GraphCollection(Graph):
         ids = None if self.node_ids is None else tuple(self.node_ids[k] for k in rows.tolist())
         return replace(
             self,
-            links=place[self.links[:, kept]],
+            **{**self.links_at(kept), "links": place[self.links[:, kept]]},
             num_nodes=len(rows),
-            link_weight=None if self.link_weight is None else self.link_weight[kept],
-            x=None if self.x is None else _rows(self.x, rows),
+            x=None if self.x is None else feature_rows(self.x, rows),
             y=None if self.y is None else self.y[rows],
             node_ids=ids,
             sizes=self.sizes[chosen],
@@ -193,6 +195,13 @@ def _check_parts(parts: Sequence[Graph], names: Sequence[str]) -> None:
                 f"{which} has {part.num_features} features and the first graph"
                 f" {first.num_features}, or their names differ; give all graphs the same ones.",
             )
+        widths = [0 if g.link_attr is None else g.link_attr.shape[1] for g in (part, first)]
+        if widths[0] != widths[1] or part.link_attr_names != first.link_attr_names:
+            raise DataError(
+                "COLLECTION",
+                f"{which} has {widths[0]} features of links and the first graph {widths[1]}, or"
+                " their names differ; give all graphs the same ones.",
+            )
 
 
 def _filled(values: Sequence[Any], parts: Sequence[Any], length: str, fill: float) -> Any:
@@ -219,7 +228,7 @@ def _stacked(parts: Sequence[Any]) -> Tensor | None:
     return _tensor(sp.vstack([scipy_csr(part) for part in parts], format="csr"))
 
 
-def _rows(x: Tensor, rows: Tensor) -> Tensor:
+def feature_rows(x: Tensor, rows: Tensor) -> Tensor:
     """Return some rows of features, dense or sparse."""
     return _tensor(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
 
