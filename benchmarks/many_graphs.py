@@ -8,6 +8,7 @@ in every layer, as the graphs are many.
 """
 
 import argparse
+import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from harness import Row, answer, compare, find, options
-from meter import Step, measure
+from meter import Step, timed
 from ours import epochs_of
 from peers import PyGEncoder, seed_all
 from problems import Problem
@@ -154,13 +155,16 @@ def run_side(args: argparse.Namespace) -> Row:
     """Measure one side in this process."""
     torch.set_num_threads(args.threads[0])
     train, graphs = SIDES[args.side], planted(args.graphs, args.nodes)
-    return measure(
-        lambda: train(graphs),
-        lambda: train(planted(min(args.graphs, 50), args.nodes)),
-        steps=args.epochs,
-        warmup=args.epochs,
-        seconds=args.seconds,
-    )
+    train(planted(50, args.nodes))()  # loads libraries
+    step = train(graphs)
+    if "one-by-one" not in args.side:  # where the first graphs of an epoch warm up the others
+        timed(step, steps=2, seconds=args.seconds)
+    wall, cpu = timed(step, steps=args.epochs, seconds=args.seconds)
+    return {
+        "wall_ms": 1e3 * statistics.median(wall),
+        "cpu_ms": 1e3 * statistics.median(cpu),
+        "epochs": len(wall),
+    }
 
 
 def acceptance(rows: Sequence[Row], threads: int) -> list[Row]:
@@ -170,13 +174,14 @@ def acceptance(rows: Sequence[Row], threads: int) -> list[Row]:
     for side, least in (("ours-one-by-one", 5.0), ("pyg-one-by-one", 1.0), ("pyg-batches", 0.0)):
         row = find(rows, threads=threads, side=side)
         name = f"{side} / {BASE}, wall time of an epoch, {threads} threads"
-        found.append(bar(name, ratio(row, base, "wall_ms"), at_least=least))
+        verdict = bar(name, ratio(row, base, "wall_ms"), at_least=least)
+        found.append(verdict | {"cpu_time": ratio(row, base, "cpu_ms")})
     return found
 
 
 def main() -> None:
     """Measure, then print JSON to stdout and a table to stderr."""
-    parser = options("Measure an epoch on many small graphs.", threads=(2,), repeats=3)
+    parser = options("Measure an epoch on many small graphs.", threads=(1,), repeats=3)
     parser.add_argument("--graphs", type=int, default=10_000)
     parser.add_argument("--nodes", type=int, default=20, help="of each graph")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
@@ -191,7 +196,7 @@ def main() -> None:
     report["sides"] = compare(cells, args.repeats)
     if args.sides == list(SIDES):
         report["acceptance"] = acceptance(report["sides"], args.threads[0])
-    figures = dict.fromkeys(("wall_ms", "cpu_ms", "peak_mb"), ".1f")
+    figures = dict.fromkeys(("wall_ms", "cpu_ms"), ".1f")
     table(report["sides"], {"threads": "d", "side": "s", **figures})
     finish(report, args.json)
 
