@@ -238,9 +238,8 @@ class Graph:
         Args:
             adj: Sparse matrix of scipy, dense array, or data frame whose rows and columns have
                 the names of the nodes, shape ``(N, N)``, with sources as rows. Of another shape,
-                or with ``sides="columns"``, the rows are the nodes of the first side and the
-                columns those of the second. Booleans, and values that are all 1, make an
-                unweighted graph.
+                or with ``sides="columns"``, rows are nodes of the first side and columns of the
+                second. Booleans, and values that are all 1, make an unweighted graph.
             x: Features as for :meth:`from_edges`; the rows of a frame name the nodes of a matrix.
             y: Labels; this and what follows as for :meth:`from_edges`.
             sides: Sides of the nodes.
@@ -248,13 +247,13 @@ class Graph:
             directed: Treatment of directions.
             name: Name of the graph.
         """
-        parts = interop.from_scipy(adj, x, sides)
-        return cls.from_edges(**parts, x=x, y=y, merge=merge, directed=directed, name=name)
+        options: Any = {"x": x, "y": y, "merge": merge, "directed": directed, "name": name}
+        return cls.from_edges(**interop.from_scipy(adj, x, sides), **options)
 
     @classmethod
     def from_pyg(
         cls,
-        data: "Data | HeteroData",
+        data: "Data | HeteroData | Sequence[Data]",
         *,
         sides: Any = "auto",
         merge: Merge = "mean",
@@ -264,12 +263,16 @@ class Graph:
         """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
         Directed edges become links unless ``directed="keep"``; ``y`` is left out unless it has an
-        integer per node. What else is left out is logged. For the arguments see
-        :meth:`from_edges`. A ``HeteroData`` of two node types and one relation between them (its
-        transpose aside), and a ``Data`` with ``x_s`` and ``x_t``, make a two-sided graph.
+        integer per node. What else is left out is logged. For arguments see :meth:`from_edges`. A
+        ``Batch`` or list of graphs makes a :class:`vgae.GraphCollection`; a ``HeteroData`` of two
+        node types and one relation (its transpose aside), and ``x_s`` and ``x_t``, two sides.
         """
-        parts = interop.from_pyg(data, sides)
-        return cls.from_edges(**parts, merge=merge, directed=directed, name=name)
+        options: Any = {"merge": merge, "directed": directed, "name": name}
+        if interop.is_batch(data):
+            from vgae.graphs.collection_pyg import collection_of
+
+            return collection_of(data, sides, options)
+        return cls.from_edges(**interop.from_pyg(data, sides), **options)
 
     def to_networkx(self, *, features: bool = False) -> "nx.Graph":
         """Return a networkx graph with the names of the nodes, labels ``y`` and ``weight``.
@@ -295,10 +298,7 @@ class Graph:
         return interop.to_pyg(self)
 
     def to_hetero(self) -> "HeteroData":
-        """Return a two-sided graph as a PyG ``HeteroData`` with the sides as node types.
-
-        The relation ``to`` goes from the first side to the second, ``rev_to`` back.
-        """
+        """Return a two-sided graph as ``HeteroData``: relation ``to``, and ``rev_to`` back."""
         return to_hetero(self)
 
     @property
