@@ -1,5 +1,6 @@
 """Grid of many graphs: the pairs of nodes of the same graph."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from vgae.graphs.arrays import sha256
 from vgae.graphs.grid import Grid
+
+_PART_NODES = 512  # all pairs of so many nodes are computed about as fast as those within graphs
 
 
 class BlockGrid(Grid):
@@ -76,6 +79,15 @@ class BlockGrid(Grid):
         """Return the nodes of other graphs than each node."""
         batch = self.batch.to(nodes.device)
         return batch[nodes][:, None] != batch
+
+    def parts(self) -> Iterator[tuple[int, Grid]]:
+        """Yield consecutive graphs of at most 512 nodes in all, or one larger graph."""
+        first = 0
+        while first < len(self.sizes):
+            most = self.ptr[first] + _PART_NODES
+            last = max(int(torch.searchsorted(self.ptr, most, right=True)) - 1, first + 1)
+            yield int(self.ptr[first]), BlockGrid(self.sizes[first:last])
+            first = last
 
     def digest(self, links: Tensor) -> str:
         """Return the SHA-256 of the sizes of the graphs and the links."""

@@ -333,9 +333,8 @@ class GraphCollection(Graph):
         ids, names = self.node_ids, self.graph_ids
         return replace(
             self,
-            links=self.links[:, kept] + shift,
+            **{**self.links_at(kept), "links": self.links[:, kept] + shift},
             num_nodes=len(rows),
-            link_weight=None if self.link_weight is None else self.link_weight[kept],
             x=None if self.x is None else parts.feature_rows(self.x, rows),
             y=None if self.y is None else self.y[rows],
             node_ids=None if ids is None else tuple(ids[k] for k in rows.tolist()),

@@ -34,10 +34,14 @@ def joined(
     shifted = zip(graphs, starts, strict=True)
     first = graphs[0]
     y, label_names = _node_labels(graphs)
+    counts = [graph.num_links for graph in graphs]
     own = {
         "links": torch.cat([graph.links + start for graph, start in shifted], dim=1),
         "num_nodes": int(sizes.sum()),
-        "link_weight": _filled([g.link_weight for g in graphs], [g.num_links for g in graphs], 1),
+        "link_weight": _filled([graph.link_weight for graph in graphs], counts, 1),
+        "link_sign": _filled([graph.link_sign for graph in graphs], counts, 1),
+        "link_attr": _stacked([graph.link_attr for graph in graphs]),
+        "link_attr_names": first.link_attr_names,
         "x": _stacked([graph.x for graph in graphs]),
         "y": y,
         "feature_names": first.feature_names,
@@ -190,6 +194,13 @@ def _check_graphs(graphs: Sequence[Graph], names: Sequence[str]) -> None:
                 f" {shown[with_x]!r:.60} {first.num_features}{_some(first.feature_names)}; give"
                 " all graphs the same ones.",
             )
+        widths = [0 if g.link_attr is None else g.link_attr.shape[1] for g in (graph, first)]
+        if widths[0] != widths[1] or graph.link_attr_names != first.link_attr_names:
+            raise DataError(
+                "COLLECTION",
+                f"{which} has {widths[0]} features of links and the first graph {widths[1]}, or"
+                " their names differ; give all graphs the same ones.",
+            )
         if graph.feature_encoder != first.feature_encoder:
             raise DataError(
                 "COLLECTION",
@@ -274,10 +285,12 @@ def _reordered(own: Parts, block: np.ndarray) -> tuple[dict[str, Any], np.ndarra
     links = np.sort(place[own["links"].numpy()], axis=0)
     by_first = np.lexsort((links[1], links[0]))
     rows = torch.from_numpy(order)
-    weight, x, y = own["link_weight"], own["x"], own["y"]
+    x, y, of_links = own["x"], own["y"], ("link_weight", "link_sign", "link_attr")
+    values = {key: own[key] for key in of_links if own[key] is not None}
+    values = {key: value[torch.from_numpy(by_first)] for key, value in values.items()}
     return own | {
+        **values,
         "links": torch.from_numpy(links[:, by_first]),
-        "link_weight": None if weight is None else weight[torch.from_numpy(by_first)],
         "x": None if x is None else feature_rows(x, rows),
         "y": None if y is None else y[rows],
     }, order

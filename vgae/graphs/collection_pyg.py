@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.collection_labels import GraphLabels, classes_of, coded_integers
-from vgae.graphs.interop import Parts, is_batch, unused_weights
+from vgae.graphs.interop import Parts, is_batch, link_features, unused_weights
 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch
@@ -93,8 +93,10 @@ def _of_batch(data: Any) -> Many:
     own = {"edges": data.edge_index, "edge_weight": data.edge_weight, "x": data.x}
     own |= {"num_nodes": data.num_nodes, "y": _classes_of_nodes(node_y, data.num_nodes)}
     own |= {"num_graphs": num_graphs}
+    attr = link_features(data.edge_attr, data.edge_index.shape[1])
+    own |= {} if attr is None else {"edge_attr": attr}
     labels = _labels(y, num_graphs)
-    _tell_left_out([data])
+    _tell_left_out([data], has_attr=attr is not None)
     return Many(own, batch, labels)
 
 
@@ -129,9 +131,18 @@ def _of_list(given: Sequence[Any]) -> Many:
         "y": _classes_of_nodes(_stacked(node_y, sizes.tolist()), int(sizes.sum())),
     }
     labels = _labels(_stacked(_rows(values), [1] * len(given)), len(given))
-    _tell_left_out(given)
+    attrs = [item.edge_attr for item in given]
+    attr = link_features(torch.cat(attrs), own["edges"].shape[1]) if _are_alike(attrs) else None
+    own |= {} if attr is None else {"edge_attr": attr}
+    _tell_left_out(given, has_attr=attr is not None)
     own["num_graphs"] = len(given)
     return Many(own, torch.arange(len(given)).repeat_interleave(sizes), labels)
+
+
+def _are_alike(values: Sequence[Any]) -> bool:
+    """Return whether all values are tables of the same number of columns."""
+    are_tables = all(isinstance(value, Tensor) and value.dim() == 2 for value in values)
+    return are_tables and len({value.shape[1] for value in values}) == 1
 
 
 def _tensor(value: Any) -> Tensor | None:
@@ -205,13 +216,14 @@ def _labels(y: Any, num_graphs: int) -> GraphLabels:
     return GraphLabels() if codes is None else coded_integers(codes)
 
 
-def _tell_left_out(given: Sequence[Any]) -> None:
+def _tell_left_out(given: Sequence[Any], *, has_attr: bool) -> None:
     """Log the attributes that are not read."""
     left: dict[str, str] = {}
+    taken = _TAKEN | ({"edge_attr"} if has_attr else set())
     for item in given:
         for name in item.keys():  # noqa: SIM118 - no dictionary
             value = item[name]
-            if name not in _TAKEN and name not in left and value is not None:
+            if name not in taken and name not in left and value is not None:
                 shape = f" {tuple(value.shape)}" if isinstance(value, Tensor) else ""
                 left[name] = f"{name}{shape}"
     if left:

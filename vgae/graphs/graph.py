@@ -2,23 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import scipy.sparse as sp
-import torch
 from torch import Tensor
 
 from vgae.errors import UsageError
 from vgae.graphs import interop
-from vgae.graphs.arrays import graph_digest
 from vgae.graphs.building import Given, fields_of
-from vgae.graphs.canonical import NodeId, check_lengths, known_positions, num_components
+from vgae.graphs.canonical import NodeId, check_lengths
 from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.derived import Derived
 from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.encoding import TableEncoder
-from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.hetero import to_hetero
 
 if TYPE_CHECKING:
@@ -28,8 +25,8 @@ if TYPE_CHECKING:
     from vgae.graphs.frames import FrameOptions
 
 
-@dataclass(frozen=True, eq=False)
-class Graph:
+@dataclass(frozen=True, eq=False, repr=False)
+class Graph(Derived):
     """Graph with optional node features and labels, undirected unless it says otherwise.
 
     The methods ``from_edges``, ``from_pandas``, ``from_networkx``, ``from_scipy``, ``from_pyg``,
@@ -55,6 +52,9 @@ class Graph:
         sides: Whether each node is of the second side of a two-sided (bipartite) graph, bool,
             shape ``(N,)``; ``None`` if any two nodes may be linked.
         side_names: Names of the two sides, such as ``("user", "item")``; empty if unknown.
+        link_sign: Sign of each link of a signed graph, 1 or -1, int8, ``(M,)``; else ``None``.
+        link_attr: Features of each link, float32, shape ``(M, K)``; ``None`` without.
+        link_attr_names: Name of each column of ``link_attr``; empty if unknown.
     """
 
     links: Tensor
@@ -71,6 +71,9 @@ class Graph:
     directed: bool = False
     sides: Tensor | None = None
     side_names: tuple[str, str] | tuple[()] = ()
+    link_sign: Tensor | None = None
+    link_attr: Tensor | None = None
+    link_attr_names: tuple[str, ...] = ()
 
     @classmethod
     def from_edges(  # noqa: PLR0913 - each is given by name
@@ -89,6 +92,9 @@ class Graph:
         ordered: bool = False,
         sides: Any = "auto",
         side_names: Sequence[str] = (),
+        signed: bool = False,
+        edge_attr: Any = None,
+        edge_attr_names: Sequence[str] = (),
         name: str = "graph",
     ) -> "Graph":
         """Make a graph from a list of edges.
@@ -110,7 +116,9 @@ class Graph:
             label_names: Name of each label.
             node_ids: Name of each node, all different.
             merge: Weight of a repeated link, in either direction: the ``"mean"``, ``"sum"``,
-                ``"max"`` or ``"first"`` of its weights.
+                ``"max"`` or ``"first"`` of its weights, which are negative for a link of sign
+                -1; those of opposite signs that cancel to 0 are refused. The same for its
+                features, column by column.
             directed: ``"keep"`` makes a directed graph, with links from the first row of
                 ``edges`` to the second. Otherwise edges in one direction while others are in both
                 become links and are counted (``"symmetrize"``), or are refused (``"error"``).
@@ -121,6 +129,10 @@ class Graph:
                 second side, also as a series; ``"none"``. ``"auto"`` detects and announces two
                 sides: see :func:`vgae.graphs.sides.detected`.
             side_names: Names of the two sides.
+            signed: Whether weights may be negative: ``link_weight`` has their magnitudes, which
+                messages use, and ``link_sign`` their signs.
+            edge_attr: Features of each edge, finite numbers, shape ``(E, K)`` or ``(E,)``.
+            edge_attr_names: Name of each column of ``edge_attr``.
             name: Name of the graph in messages.
 
         Raises:
@@ -129,7 +141,8 @@ class Graph:
             UsageError: ``SIDES`` if a graph should be directed and two-sided.
         """
         given = (edges, edge_weight, num_nodes, x, feature_names, y, label_names, node_ids)
-        graph = cls(**fields_of(Given(*given, merge, directed, ordered, sides, side_names, name)))
+        how = (merge, directed, ordered, sides, side_names, name, signed)
+        graph = cls(**fields_of(Given(*given, *how, edge_attr, edge_attr_names)))
         check_lengths(graph)
         return graph
 
@@ -169,9 +182,10 @@ class Graph:
             **options: ``id_column``, the column of ``nodes`` with the names;
                 ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
                 that have no row, by default ``"refuse"``; ``drop_zero``, to leave out edges of
-                weight 0; ``sides`` as for :meth:`from_edges`, or a column of ``nodes``; ``"auto"``
-                also takes columns such as ``user_id`` and ``item_id`` for two sides; ``name``,
-                ``merge`` and ``directed`` as for :meth:`from_edges`.
+                weight 0; ``edge_features``, names of columns of ``edges`` with features of links;
+                ``sides`` as for :meth:`from_edges`, or a column of ``nodes``; ``"auto"`` also
+                takes columns such as ``user_id`` and ``item_id`` for two sides; ``name``,
+                ``merge``, ``directed`` and ``signed`` as for :meth:`from_edges`.
 
         Raises:
             DataError: If columns are missing, or names missing, repeated or floats; if a node has
@@ -194,6 +208,7 @@ class Graph:
         sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
+        signed: bool = False,
     ) -> "Graph":
         """Make a graph from a networkx graph of any kind.
 
@@ -209,8 +224,9 @@ class Graph:
             weight: Name of the edge attribute with the weight; an edge without it has weight 1.
             sides: Name of the node attribute with the side; or as for :meth:`from_edges`, where
                 ``"auto"`` takes the attribute ``bipartite`` if every node has it.
-            merge: As for :meth:`from_edges`.
-            directed: As for :meth:`from_edges`.
+            merge: As for :meth:`from_edges`; so are the next.
+            directed: Treatment of directions.
+            signed: Whether weights may be negative.
 
         Raises:
             DataError: If a node lacks a feature, or all lack an attribute; ``DIRECTED`` if the
@@ -219,7 +235,7 @@ class Graph:
         if directed == "keep" and not graph.is_directed():
             refuse_undirected("the graph", "pass graph.to_directed() for both directions")
         parts = interop.from_networkx(graph, x, y, weight, sides)
-        return cls.from_edges(**parts, merge=merge, directed=directed)
+        return cls.from_edges(**parts, merge=merge, directed=directed, signed=signed)
 
     @classmethod
     def from_scipy(
@@ -231,6 +247,7 @@ class Graph:
         sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
+        signed: bool = False,
         name: str = "graph",
     ) -> "Graph":
         """Make a graph from the non-zero entries of a matrix; their values are weights.
@@ -238,17 +255,20 @@ class Graph:
         Args:
             adj: Sparse matrix of scipy, dense array, or data frame whose rows and columns have
                 the names of the nodes, shape ``(N, N)``, with sources as rows. Of another shape,
-                or with ``sides="columns"``, rows are nodes of the first side and columns of the
-                second. Booleans, and values that are all 1, make an unweighted graph.
+                or with ``sides="columns"``, the rows are the nodes of the first side and the
+                columns those of the second. Booleans, and values that are all 1, make an
+                unweighted graph.
             x: Features as for :meth:`from_edges`; the rows of a frame name the nodes of a matrix.
             y: Labels; this and what follows as for :meth:`from_edges`.
             sides: Sides of the nodes.
             merge: Weight of a repeated link.
             directed: Treatment of directions.
+            signed: Whether entries may be negative.
             name: Name of the graph.
         """
-        options: Any = {"x": x, "y": y, "merge": merge, "directed": directed, "name": name}
-        return cls.from_edges(**interop.from_scipy(adj, x, sides), **options)
+        parts = interop.from_scipy(adj, x, sides)
+        how: Any = {"merge": merge, "directed": directed, "signed": signed, "name": name}
+        return cls.from_edges(**parts, x=x, y=y, **how)
 
     @classmethod
     def from_pyg(
@@ -258,26 +278,30 @@ class Graph:
         sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
+        signed: bool = False,
         name: str = "graph",
     ) -> "Graph":
         """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
         Directed edges become links unless ``directed="keep"``; ``y`` is left out unless it has an
-        integer per node. What else is left out is logged. For arguments see :meth:`from_edges`. A
-        ``Batch`` or list of graphs makes a :class:`vgae.GraphCollection`; a ``HeteroData`` of two
-        node types and one relation (its transpose aside), and ``x_s`` and ``x_t``, two sides.
+        integer per node. ``edge_attr`` of several columns becomes ``link_attr``. What else is left
+        out is logged. For the arguments see :meth:`from_edges`. A ``Batch`` or list of graphs
+        makes a :class:`vgae.GraphCollection`; a ``HeteroData`` of two node types and one relation
+        between them (its transpose aside), and a ``Data`` with ``x_s`` and ``x_t``, a two-sided
+        graph.
         """
-        options: Any = {"merge": merge, "directed": directed, "name": name}
+        how: Any = {"merge": merge, "directed": directed, "signed": signed, "name": name}
         if interop.is_batch(data):
             from vgae.graphs.collection_pyg import collection_of
 
-            return collection_of(data, sides, options)
-        return cls.from_edges(**interop.from_pyg(data, sides), **options)
+            return collection_of(data, sides, how)
+        return cls.from_edges(**interop.from_pyg(data, sides), **how)
 
     def to_networkx(self, *, features: bool = False) -> "nx.Graph":
         """Return a networkx graph with the names of the nodes, labels ``y`` and ``weight``.
 
-        It is a ``DiGraph`` if directed; nodes of two sides have ``bipartite``, 0 or 1.
+        Weights of links of sign -1 are negative, here and below. It is a ``DiGraph`` if directed;
+        nodes of two sides have ``bipartite``, 0 or 1.
 
         Args:
             features: Whether nodes get their features: an attribute for each of
@@ -286,7 +310,7 @@ class Graph:
         return interop.to_networkx(self, features=features)
 
     def to_scipy(self, *, biadjacency: bool = False) -> sp.csr_array:
-        """Return the adjacency, ones or weights, float32, shape ``(N, N)``.
+        """Return the adjacency, ones or signed weights, float32, shape ``(N, N)``.
 
         It is symmetric unless the graph is directed. With ``biadjacency`` it has the nodes of the
         first side as rows and those of the second as columns, in the order of the nodes.
@@ -294,91 +318,15 @@ class Graph:
         return interop.to_scipy(self, biadjacency=biadjacency)
 
     def to_pyg(self) -> "Data":
-        """Return a PyG ``Data``: dense ``x``, :attr:`edge_index`, ``edge_weight``, ``y``."""
+        """Return a PyG ``Data`` with dense ``x``, edges, their weights and features, and ``y``."""
         return interop.to_pyg(self)
 
     def to_hetero(self) -> "HeteroData":
-        """Return a two-sided graph as ``HeteroData``: relation ``to``, and ``rev_to`` back."""
+        """Return a two-sided graph as a PyG ``HeteroData`` with the sides as node types.
+
+        The relation ``to`` goes from the first side to the second, ``rev_to`` back.
+        """
         return to_hetero(self)
-
-    @property
-    def num_links(self) -> int:
-        """M, the number of links."""
-        return self.links.shape[1]
-
-    @property
-    def num_features(self) -> int:
-        """F, the columns of ``x``; 0 without features."""
-        return 0 if self.x is None else self.x.shape[1]
-
-    @property
-    def ids(self) -> Sequence[NodeId]:
-        """Name of each node, by default 0 to N - 1."""
-        return range(self.num_nodes) if self.node_ids is None else self.node_ids
-
-    @property
-    def dense_x(self) -> Tensor | None:
-        """Features as a dense tensor."""
-        return None if self.x is None else self.x.to_dense()
-
-    @cached_property
-    def grid(self) -> Grid:
-        """The pairs that may be links."""
-        if self.sides is not None:
-            return TwoSidedGrid(self.sides)
-        return DirectedGrid(self.num_nodes) if self.directed else Grid(self.num_nodes)
-
-    @cached_property
-    def edge_index(self) -> Tensor:
-        """Edges of the messages, ascending, int64, shape ``(2, E)``.
-
-        Both directions of every link, so that E = 2M; or the links of a directed graph.
-        """
-        return self.grid.message_edges(self.links)
-
-    @cached_property
-    def edge_weight(self) -> Tensor | None:
-        """Weight of each column of :attr:`edge_index`, shape ``(E,)``; ``None`` if all are 1."""
-        return self.weights_of(self.edge_index)
-
-    def weights_of(self, pairs: Tensor) -> Tensor | None:
-        """Return the weights of links, float32, shape ``(P,)``; ``None`` if all weights are 1.
-
-        Args:
-            pairs: Links, in either direction unless ``directed``, shape ``(2, P)``.
-
-        Raises:
-            DataError: If a pair is no link.
-        """
-        if self.link_weight is None:
-            return None
-        return self.link_weight[known_positions(pairs, self.links, self.grid, self.name)]
-
-    @cached_property
-    def num_isolated(self) -> int:
-        """Number of nodes without a link."""
-        isolated = torch.ones(self.num_nodes, dtype=torch.bool)
-        isolated[self.links] = False
-        return int(isolated.sum())
-
-    @cached_property
-    def num_components(self) -> int:
-        """Number of connected components, isolated nodes included."""
-        return num_components(self.links, self.num_nodes)
-
-    @cached_property
-    def link_fingerprint(self) -> str:
-        """SHA-256 of the number of nodes, the kind of the graph and the links, in hexadecimal."""
-        return self.grid.digest(self.links)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
-        return graph_digest(self.link_fingerprint, self.link_weight, self.x)
-
-    def summary(self) -> dict[str, Any]:
-        """Return name, kind, counts and notes as plain values."""
-        return interop.summary(self)
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
@@ -395,6 +343,3 @@ class Graph:
     def __getstate__(self) -> dict[str, Any]:
         # A read-only view of a dict cannot be pickled.
         return {**self.__dict__, "notes": dict(self.notes)}
-
-    def __repr__(self) -> str:
-        return interop.described(self)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from vgae.decoders.base import GraphDecoder
+from vgae.decoders.joint import joined, link_decoder
 from vgae.encoders.base import GraphEncoder
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass
@@ -24,7 +25,7 @@ _SUMS = ("pairs", "pairs_per_node", "precision")  # how a decoder sums, not what
 _LATER = {
     *("activation", "feature_dropout", "dropout", "feature_names"),
     *("self_loop_weight", "latent_norm", "degrees", "encoder_options", "decoder_options"),
-    *("repel", "distance_weight"),
+    *Recipe.later,
 }
 
 
@@ -46,7 +47,8 @@ def build_model(
         recipe: Settings of encoder and decoder.
         generator: Source of the initial weights.
         encoder_options: Further arguments of the encoder's ``from_recipe``.
-        decoder_options: Further arguments of the decoder's ``from_recipe``.
+        decoder_options: Further arguments of the decoder's ``from_recipe``; and ``parts``, the
+            decoders of the targets in ``recipe.reconstruct``, or what their ``config`` returned.
     """
     model = graph_model(name)
     encoder = model.encoder_class.from_recipe(
@@ -57,7 +59,9 @@ def build_model(
         **encoder_options,
     )
     encoder.model_name = name
-    return VAE(encoder, model.decoder_class.from_recipe(recipe, **decoder_options))
+    options = {**decoder_options}
+    parts = options.pop("parts", {})
+    return VAE(encoder, joined(model.decoder_class.from_recipe(recipe, **options), recipe, parts))
 
 
 def widths(name: str, recipe: Recipe) -> list[int]:
@@ -74,6 +78,7 @@ def graph_encoder(model: VAE) -> GraphEncoder:
 def model_config(model: VAE) -> dict[str, Any]:
     """Return the plain values that rebuild a model; raise ``UsageError`` if there are none."""
     encoder, decoder = graph_encoder(model), _part(model.decoder, GraphDecoder, "decoder")
+    links = type(link_decoder(model))
     posterior = next(name for name, kind in POSTERIORS.items() if kind is encoder.posterior)
     parts, config = {"encoder": encoder.config(), "decoder": decoder.config()}, {}
     for part, values in parts.items():
@@ -81,7 +86,7 @@ def model_config(model: VAE) -> dict[str, Any]:
         if options := {name: value for name, value in values.items() if name not in _RECIPE}:
             config[f"{part}_options"] = options
     return {
-        "model": name_of(type(encoder), posterior, type(decoder), encoder.model_name),
+        "model": name_of(type(encoder), posterior, links, encoder.model_name),
         "in_channels": encoder.in_channels,
         **config,
         "feature_names": list(encoder.feature_names),

@@ -3,12 +3,10 @@
 import logging
 import math
 import operator
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError, check_choice
-from vgae.evaluation.calibration import Calibration, Prior
+from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer, consistent_method
 from vgae.evaluation.typed import of_relation
 from vgae.graphs.canonical import NodeId, link_positions
@@ -36,13 +34,10 @@ from vgae.prediction.best_pairs import (
     partners_bytes,
 )
 from vgae.prediction.ends import Names, Search, pair_numbers, searches
+from vgae.prediction.link_columns import Ranked, link_table, stored_pairs
+from vgae.prediction.link_table import LinkTable
 from vgae.runtime.progress import showing
-from vgae.runtime.tables import optional_module, write_table
 from vgae.vae import VAE
-
-if TYPE_CHECKING:
-    import networkx as nx
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -53,99 +48,6 @@ _INDEX_NODES, _INDEX_PARTNERS = 20_000, 100
 # Nanoseconds per pair, (a, b) of a + b d, on one core at d = 16 to 128: for inner products, and
 # for a decoder of the same arithmetic that is called with pairs.
 _PRODUCT, _DECODER = (2.0, 0.05), (25.0, 6.5)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LinkTable:
-    """Pairs of nodes with their scores, one row per pair.
-
-    Attributes:
-        source: Numbers of the first nodes, the sources in a directed graph, int64, ``(P,)``.
-        target: Numbers of the second nodes, int64, shape ``(P,)``.
-        score: Logits of the decoder, or cosines with that metric; float32, shape ``(P,)``.
-        probability: Calibrated probability of a link, float64, shape ``(P,)``; ``None`` without a
-            calibration. The sigmoid of a logit is no substitute: it is 0.5 for a pair without
-            evidence. In :meth:`columns` and files it is called ``balanced_probability`` if it
-            refers to as many non-links as links.
-        rank: Rank from 1, the best, among the partners of a node or among all rows; int64.
-        ids: Name of each node of the graph, by number.
-        known: Whether the pair is a link of the graph, bool; ``None`` for proposals, which never
-            are.
-        prior: Prior of ``probability``: ``"density"``, the fraction of links in the graph, or
-            ``"balanced"``, one half; see :func:`vgae.calibrate`.
-        directed: Whether rows are links from source to target.
-    """
-
-    source: Tensor
-    target: Tensor
-    score: Tensor
-    probability: Tensor | None
-    rank: Tensor
-    ids: Sequence[NodeId]
-    known: Tensor | None = None
-    prior: Prior = "density"
-    directed: bool = False
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __repr__(self) -> str:
-        return f"LinkTable({len(self)} links)"
-
-    @property
-    def probability_name(self) -> str:
-        """Name of the column of probabilities, by their prior."""
-        return "probability" if self.prior == "density" else "balanced_probability"
-
-    def names(self) -> list[tuple[NodeId, NodeId]]:
-        """Return the names of source and target of each row."""
-        pairs = zip(self.source.tolist(), self.target.tolist(), strict=True)
-        return [(self.ids[u], self.ids[v]) for u, v in pairs]
-
-    def columns(self) -> dict[str, Any]:
-        """Return the columns by name, without those that are ``None``.
-
-        ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
-        ``balanced_probability``), ``rank`` and ``known`` are arrays.
-        """
-        source, target = zip(*self.names(), strict=True) if len(self) else ((), ())
-        others = {
-            "score": self.score,
-            self.probability_name: self.probability,
-            "rank": self.rank,
-            "known": self.known,
-        }
-        arrays = {name: column.numpy() for name, column in others.items() if column is not None}
-        return {"source": list(source), "target": list(target), **arrays}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the columns to a file with :func:`vgae.runtime.tables.write_table`."""
-        write_table(path, self.columns())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON: one dict per row under ``"links"``."""
-        columns = self.columns()
-        lists = (c.tolist() if isinstance(c, np.ndarray) else c for c in columns.values())
-        rows = zip(*lists, strict=True)
-        return {"links": [dict(zip(columns, row, strict=True)) for row in rows]}
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return the columns as a data frame; without pandas raise ``UsageError``."""
-        return optional_module("pandas", "pandas").DataFrame(self.columns())
-
-    def to_networkx(self) -> "nx.Graph":
-        """Return the pairs as edges between names, with the other columns except ``rank``.
-
-        A pair proposed by both of its ends is one edge; nodes without a pair are omitted. Links of
-        a directed graph make a ``networkx.DiGraph``.
-        """
-        import networkx as nx
-
-        graph = nx.DiGraph() if self.directed else nx.Graph()
-        for row in self.to_dict()["links"]:
-            del row["rank"]
-            graph.add_edge(row.pop("source"), row.pop("target"), **row)
-        return graph
 
 
 def predict_links(  # noqa: PLR0913 - each is given by name
@@ -221,9 +123,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     pairs = torch.cat([part.pairs for part in parts], dim=1)
     score = torch.cat([part.score for part in parts])
     rank = torch.cat([part.rank for part in parts])
-    probability, prior = _probability(scorer, _stored(graph, pairs), calibration)
-    columns = pairs[0], pairs[1], score, probability, rank
-    return LinkTable(*columns, graph.ids, prior=prior, directed=graph.directed)
+    return link_table(scorer, graph, Ranked(pairs, score, rank), calibration)
 
 
 class _Found(NamedTuple):
@@ -309,29 +209,10 @@ def score_links(
     model, graph = of_relation(model, graph, relation)
     numbers = pair_numbers(graph, pairs)
     scorer = _scorer(model, graph)
-    stored = _stored(graph, numbers)
-    score = _finite(scorer.logits(stored)).float()
-    order = score.argsort(descending=True, stable=True)
-    rank = order.argsort() + 1
-    probability, prior = _probability(scorer, stored, calibration)
+    score = _finite(scorer.logits(stored_pairs(graph, numbers))).float()
+    rank = score.argsort(descending=True, stable=True).argsort() + 1
     is_known = link_positions(numbers, graph.links, graph.grid) >= 0
-    source, target = numbers
-    columns = source, target, score, probability, rank
-    return LinkTable(*columns, graph.ids, is_known, prior, graph.directed)
-
-
-def _stored(graph: Graph, pairs: Tensor) -> Tensor:
-    """Return pairs as the decoder takes them, the first side first."""
-    return pairs if graph.sides is None else graph.grid.ordered(pairs)
-
-
-def _probability(
-    scorer: PairScorer, pairs: Tensor, calibration: Calibration | None
-) -> tuple[Tensor | None, Prior]:
-    """Return the probabilities of pairs and their prior."""
-    calibration = calibration or scorer.calibration
-    prior = "density" if calibration is None else calibration.prior
-    return scorer.probability(pairs, calibration), prior
+    return link_table(scorer, graph, Ranked(numbers, score, rank, is_known), calibration)
 
 
 def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:

@@ -16,6 +16,8 @@ Weighting = Literal["kipf", "likelihood"]
 Activation = Literal["relu", "elu"]
 Pairs = Literal["auto", "exact", "sampled"]
 Precision = Literal["high", "tf32", "bf16"]
+FeatureLikelihood = Literal["auto", "bernoulli", "normal", "poisson"]
+WeightLikelihood = Literal["auto", "normal", "lognormal", "poisson"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,12 @@ class Recipe(Training):
             ``auto`` is ``exact`` where an epoch's pairs take at most a second.
         pairs_per_node: Number of sampled pairs per node.
         precision: Precision of the decoder's products on a GPU: ``high``, ``tf32`` or ``bf16``.
+        reconstruct: Further targets beside the links, separated by commas, such as
+            ``features``; see :class:`vgae.decoders.JointDecoder`.
+        reconstruct_weight: Weight of their log-likelihoods.
+        feature_likelihood: Distribution of the features given the latent vectors; see
+            :class:`vgae.decoders.FeatureDecoder`.
+        weight_likelihood: Distribution of the weights of links, if they are a target.
     """
 
     hidden_channels: int = 32
@@ -71,6 +79,10 @@ class Recipe(Training):
     pairs: Pairs = "auto"
     pairs_per_node: int = 32
     precision: Precision = "high"
+    reconstruct: str = ""
+    reconstruct_weight: float = 1.0
+    feature_likelihood: FeatureLikelihood = "auto"
+    weight_likelihood: WeightLikelihood = "auto"
 
     ranges: ClassVar[Ranges] = {
         **Training.ranges,
@@ -85,8 +97,14 @@ class Recipe(Training):
         "repel": (0, MOST),
         "distance_weight": (1e-9, MOST),
         "pairs_per_node": (1, MOST),
+        "reconstruct_weight": (1e-9, MOST),
     }
-    later: ClassVar[frozenset[str]] = frozenset({"repel", "distance_weight"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("repel", "distance_weight", "reconstruct", "reconstruct_weight"),
+            *("feature_likelihood", "weight_likelihood"),
+        }
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vgae.decoders.joint import link_decoder
 from vgae.encoders import feature_scale
 from vgae.evaluation.differences import auc_difference
 from vgae.evaluation.metrics import link_scores
@@ -23,7 +24,7 @@ from vgae.recipes.base import Training
 from vgae.training.history import HistoryRow
 from vgae.training.plan import Plan
 from vgae.training.prepared import FitResult
-from vgae.vae import LinkDecoder, Posterior
+from vgae.vae import Posterior
 
 _SHORT = 10  # epochs after which neither loss nor posterior say anything
 _LEARNED = 50  # epochs after which validation scores say something
@@ -71,7 +72,7 @@ class GraphHealth:
         pairs, history = self.split.val.edge_label_index, result.history
         with evaluating(result.model):
             q = result.model.encoder(*self.inputs)
-            decoder = cast(LinkDecoder, result.model.decoder)
+            decoder = link_decoder(result.model)
             logits = decoder.logits(q.mu, pairs.to(q.mu.device)).cpu() if pairs.numel() else None
         large = _unscaled(self.graph, self.recipe, named=self.named) and (
             _largest(cast(Tensor, self.graph.x)) >= _LARGE

@@ -10,7 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from vgae.decoders import GraphDecoder
+from vgae.decoders import GraphDecoder, JointDecoder
+from vgae.decoders.joint import link_decoder, parts_for
 from vgae.encoders import feature_scale
 from vgae.encoders.directed import DirectedPattern
 from vgae.errors import UsageError, VgaeError
@@ -38,7 +39,7 @@ from vgae.training.own_model import check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.training.typed import check_untyped, prepare_typed
-from vgae.vae import VAE, LinkDecoder
+from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ def prepare(
             alike = given.override({"pairs": plan.pairs})
             options = {"model": model, "recipe": alike, "seed": seed, "device": compute}
             retrain = partial(_logits_without_features, graph, split, **options)
-        model = _built(model, graph, settings, seed)
+        model = _built(model, graph, split, settings, seed)
     elif model.trained_on:
         log.warning("%s", _trained_before(model, split))
     if graph.directed and not getattr(model.decoder, "directed", True):
@@ -218,10 +219,12 @@ def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: C
     return plan
 
 
-def _built(name: str, graph: Graph, settings: Recipe, seed: int) -> VAE:
+def _built(name: str, graph: Graph, split: LinkSplit, settings: Recipe, seed: int) -> VAE:
     """Build a named model for a graph, with fresh weights."""
     in_channels = graph.num_features or graph.num_nodes
-    model = build_model(name, in_channels, settings, stream(seed, "init"))
+    parts = parts_for(settings, graph, split, stream(seed, "parts"))
+    options = {"decoder_options": {"parts": parts}} if parts else {}
+    model = build_model(name, in_channels, settings, stream(seed, "init"), **options)
     encoder = graph_encoder(model)
     if settings.scale_features and graph.x is not None:
         encoder.feature_scale = feature_scale(graph.x)
@@ -264,7 +267,7 @@ def _logits_without_features(graph: Graph, split: LinkSplit, **options: Any) -> 
 
 
 def _logits(model: VAE, inputs: Sequence[Any], pairs: Tensor) -> Tensor:
-    decoder, z = cast(LinkDecoder, model.decoder), model.encoder(*inputs).mu
+    decoder, z = link_decoder(model), model.encoder(*inputs).mu
     chunks = pairs.split(_PAIRS_AT_ONCE, dim=1)
     return torch.cat([decoder.logits(z, chunk) for chunk in chunks])
 
@@ -287,7 +290,10 @@ def _target(
         weight = None if weight is None else weight.to(device)
         # Decoders of others need not know of grids until they get one.
         grid: Any = {"grid": split.grid} if split.grid.arrays() else {}
-        return model.decoder.prepare(edge_index, split.num_nodes, weight, **grid)
+        links = model.decoder.prepare(edge_index, split.num_nodes, weight, **grid)
+        if isinstance(model.decoder, JointDecoder):
+            return model.decoder.with_parts(links, graph, split, device)
+        return links
     if weight is not None:
         _graph_decoder(model, "weighted = true")  # refuses
     prepare = getattr(model.decoder, "prepare", None)

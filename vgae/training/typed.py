@@ -36,6 +36,7 @@ _CHANCE = 0.55  # validation AUC below which a relation is reported
 _REFUSED = {
     "mask": "masks hide links of one graph",
     "weighted": "links of relations have no weights in the objective",
+    "reconstruct": "its models have no target beside the links",
 }
 
 
@@ -74,7 +75,8 @@ def prepare_typed(
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
     for name, why in _REFUSED.items():
         if value := getattr(recipe, name):
-            how = f"set {name} = {'false' if value is True else 0}"
+            none = 0 if not isinstance(value, bool | str) else "false" if value is True else '""'
+            how = f"set {name} = {none}"
             what = f"{name} = {str(value).lower()} is not for typed graphs: {why}"
             raise UsageError("TYPED_GRAPH", f"{what}; {how} (--set), or train one relation.")
     seed, compute = checked_seed(seed), Compute.of(device)
