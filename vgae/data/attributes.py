@@ -307,7 +307,7 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
 def _roles(header: Sequence[str], reading: Reading) -> _Roles:
     """Return the roles of columns by their names."""
     column = reading.graph_column
-    graph = header.index(column) if column is not None and column in header else None
+    graph = None if column is None else _position(header, column, "graph_column")
     canonical = ["" if k == graph else key_of(name) for k, name in enumerate(header)]
     given = _position(header, reading.id_column, "id_column")
     # Neo4j writes personId:ID.
