@@ -103,8 +103,9 @@ def _collection(path: Path, graphs: Any, reading: Reading, name: str) -> GraphCo
             except DataError as error:
                 what = str(error).removeprefix(f"{path}: ")
                 raise DataError(error.code, f"{path}, graph {number}: {what}") from None
-            meta = item.get("graph") if isinstance(item.get("graph"), dict) else {}
-            found = [{**item, **meta}.get(key) for key in ("name", "id", "label", "y")]
+            meta = item.get("graph")
+            every = {**item, **(meta if isinstance(meta, dict) else {})}
+            found = [every.get(key) for key in ("name", "id", "label", "y")]
             own.append(
                 next((str(v) for v in found[:2] if isinstance(v, str | int) and v != ""), "")
             )

@@ -140,8 +140,8 @@ def _data(values: Mapping[str, Any], reading: Reading) -> Any:
             )
             raise UsageError(
                 "WEIGHT_COLUMN",
-                f"a graph has no weights {reading.weight!r:.60} (weight, --weight); of its edges it"
-                f" has {shown or 'nothing'}.",
+                f"a graph has no weights {reading.weight!r:.60} (weight, --weight); of its edges"
+                f" it has {shown or 'nothing'}.",
             )
         if reading.weight != "edge_weight":
             del own[reading.weight]
