@@ -92,8 +92,8 @@ def _visit_graphs(
     room: Any,
     places: Any,
     bias: Any,
-    symmetric: bool,
-    wanted: Any,  # noqa: FBT001
+    symmetric: Any,
+    wanted: Any,
 ) -> tuple[float, float]:
     """Visit some blocks; return their parts of the value and of the bias' gradient.
 
@@ -141,9 +141,9 @@ def _visit_pairs(
     arrays: Any,
     size: Any,
     bias: Any,
-    symmetric: bool,
+    symmetric: Any,
     wanted: Any,
-    products: Any,  # noqa: FBT001
+    products: Any,
 ) -> tuple[float, float]:
     """Visit the tiles of a block; add to the gradients and products, and return other sums."""
     x, t, g, g_t, lines = arrays
