@@ -21,6 +21,7 @@ from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 
 _LABELS = ("graphs", "graph_labels", "labels")
+_NOTES = ("readme", "license", "licence", "citation", "notice", "changelog")
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 _PARTS = re.compile(
     r"(.*?)[_. -]?(edges?|edge_?list|links?|nodes?|vertices|features?|attributes|attrs?|labels?"
@@ -76,12 +77,10 @@ def graph_files(path: Path) -> list[Path]:
 
     found = [file for file in sorted(path.iterdir()) if file.is_file() and file.name[0] != "."]
     found = [file for file in found if _labels_of(file) is None]
+    found = [file for file in found if file.name.partition(".")[0].casefold() not in _NOTES]
     suffixes = {file: unpacked_name(file).suffix.lower() for file in found}
     known = [file for file in found if BY_SUFFIX.get(suffixes[file], "cites") != "cites"]
     counts = Counter(suffixes[file] for file in known)
-    if len(counts) > 1 and 0 < counts[".txt"] <= 2:  # such as README.txt
-        known = [file for file in known if suffixes[file] != ".txt"]
-        del counts[".txt"]
     ends = set()
     for file in known:
         match = _PARTS.fullmatch(unpacked_name(file).stem)

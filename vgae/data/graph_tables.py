@@ -56,7 +56,7 @@ def read_graph_table(path: Path, reading: Reading, name: str) -> GraphCollection
         ends["weight"] = reading.weight or (weight[0] if weight else None)
         return GraphCollection.from_pandas(read_parquet(path), graph=column, **ends, **links)
     found, cells = read_with_column(path, inner, column, "GRAPH_COLUMN")
-    graphs = graph_texts(cells, str(path), column)
+    graphs = graph_texts(cells, "the edge list", column)
     table = GraphNodes()
     ends = [table.named(graphs, [found.names[k] for k in row]) for row in found.edges.tolist()]
     place = {node: k for k, node in enumerate(dict.fromkeys(ends[0] + ends[1]))}
@@ -171,7 +171,7 @@ def labels_in_text(cells: Sequence[str], what: str) -> GraphLabels:
 def _labels_in(path: Path, reading: Reading) -> tuple[list[str], list[str]]:
     """Return the names of graphs and their labels in a table."""
     plain = Reading(encoding=reading.encoding, comment=reading.comment)
-    table = read_node_table(path, plain, numeric=False)
+    table = read_node_table(path, plain, numeric=False, announce=False)
     columns = [*table.columns]
     graph = reading.graph_column if reading.graph_column in columns else None
     keyed = [name for name in columns if key_of(name) in _GRAPHS]

@@ -143,12 +143,12 @@ def _labels(files: _Files) -> list[str] | None:
         log.info(what, files.paths["graph_attributes"])
     if "graph_labels" not in files.paths:
         return None
-    table = _numbers(files, "graph_labels")
-    if table.shape[1] != 1:
-        what = "%s: left out, it has %d labels for each graph"
-        log.warning(what, files.paths["graph_labels"], table.shape[1])
-        return [""] * len(table)
-    return [f"{value:.17g}" if value == value else "" for value in table[:, 0].tolist()]
+    lines = files.read("graph_labels").decode("utf-8", "replace").splitlines()
+    labels = [line.strip() for line in lines if line.strip()]
+    if any("," in label for label in labels):
+        log.warning("%s: left out, it has several for each graph", files.paths["graph_labels"])
+        return [""] * len(labels)
+    return labels
 
 
 def _features(files: _Files, num_nodes: int) -> tuple[np.ndarray | None, list[str]]:

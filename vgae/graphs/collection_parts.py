@@ -191,8 +191,8 @@ def _check_graphs(graphs: Sequence[Graph], names: Sequence[str]) -> None:
             what = f"{count} of {len(graphs)} graphs have no features, as {which}, and others have"
             raise DataError(
                 "COLLECTION",
-                f"{what}; give all graphs features, or train without: features='none'"
-                " (--features none), without_features().",
+                f"{what}; give all graphs features, or take them from the others by"
+                " graph.without_features().",
             )
         if graph.num_features != first.num_features or graph.feature_names != first.feature_names:
             raise DataError(
