@@ -9,8 +9,9 @@ from vgae.data.files import write_npz
 from vgae.errors import ArtifactError
 from vgae.evaluation.links import calibrate, evaluate
 from vgae.recipes import PAPER
+from vgae.runs.calibrations import recalibrate
 from vgae.runs.digests import check_digests, digests, settled, store_digests
-from vgae.runs.graphs import GRAPHS, recalibrate, train_run
+from vgae.runs.graphs import GRAPHS, train_run
 from vgae.runs.lifecycle import load_run
 from vgae.runs.lock import locked
 

@@ -37,8 +37,9 @@ from vgae.report.pages.repeating import (
     shell_command,
 )
 from vgae.report.text import calibration_error, kind_text
+from vgae.runs.calibrations import calibration_at
 from vgae.runs.folder import shown_source, stored_recipe, understood
-from vgae.runs.graphs import GRAPHS, Run, calibration_at
+from vgae.runs.graphs import GRAPHS, Run
 
 log = logging.getLogger(__name__)
 
