@@ -100,7 +100,7 @@ def test_a_calibration_that_was_cut_short_is_seen_and_made_again(run, monkeypatc
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vgae.runs.graphs.store_digests", killed)
+    monkeypatch.setattr("vgae.runs.calibrations.store_digests", killed)
     with pytest.raises(KeyboardInterrupt):
         recalibrate(run, wanted)
     monkeypatch.undo()
