@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vgae.errors import printable
+from vgae.graphs.collection import GraphCollection
 from vgae.recipes import RECIPES
 from vgae.report.text import (
     graph_line,
@@ -45,7 +46,8 @@ class _GraphView(RunView):
 
     def scores(self, scores: Mapping[str, Any]) -> str:
         links = {part: scores[part] for part in ("val", "test") if part in scores}
-        tasks = {task: scores[task] for task in ("classes", "clusters") if task in scores}
+        names = ("classes", "clusters", "graphs")
+        tasks = {task: scores[task] for task in names if task in scores}
         texts = [link_scores_text(links)] if links or not tasks else []
         return "\n".join([*texts, tasks_text(tasks)] if tasks else texts)
 
@@ -56,6 +58,11 @@ class _GraphView(RunView):
             f"vgae predict {folder}": "proposed links",
             f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
         }
+        if isinstance(run.graph, GraphCollection):
+            graphs = f"vgae embed {folder} --graphs -o graphs.csv"
+            commands[graphs] = "vector, size and anomaly score of each graph"
+            if run.graph.graph_y is not None:
+                commands[f"vgae evaluate {folder} --tasks graphs"] = "a classifier of the graphs"
         if run.graph.y is not None:
             tasks = f"vgae evaluate {folder} --tasks links,classes"
             commands[tasks] = "and the accuracy of a classifier of the nodes"

@@ -66,6 +66,8 @@ def collection(graph: Graph, what: str) -> GraphCollection:
     """Return the graph; raise ``UsageError`` if it is no collection, which ``what`` is for."""
     if not isinstance(graph, GraphCollection):
         raise UsageError(
-            "COLLECTION", f"{what} need a collection of graphs, and {graph.name} is one graph."
+            "COLLECTION",
+            f"{what} must be of a collection of graphs, and {graph.name} is one graph; leave that"
+            " out.",
         )
     return graph
