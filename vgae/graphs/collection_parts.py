@@ -74,8 +74,8 @@ def grouped(graph: Graph, batch: Any, given: Given) -> Parts:
         )
     _check_kind(graph, graph.name)
     block = _numbers_of_graphs(batch, graph.num_nodes, names)
-    is_list = y is not None and not (isinstance(y, Mapping) or hasattr(y, "columns"))
-    least = max(given.num_graphs or 0, len(y) if is_list else 0)
+    is_list = not (y is None or isinstance(y, Mapping) or hasattr(y, "columns"))
+    least = max(given.num_graphs or 0, len(y) if is_list else 0)  # pyright: ignore[reportArgumentType]
     num_graphs = len(names) or max(int(block.max(initial=-1)) + 1, least)
     _check_within(graph, block, names)
     labels = graph_labels(y, names or range(num_graphs), given.label_names)
@@ -148,6 +148,13 @@ def feature_rows(x: Tensor, rows: Tensor) -> Tensor:
     return _tensor(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
 
 
+def names_in_graphs(graphs: Any) -> list[str]:
+    """Return the name of each node of a collection without that of its graph."""
+    heads = [f"{name}:" for name in graphs.graph_ids]
+    pairs = zip(graphs.batch.tolist(), graphs.ids, strict=True)
+    return [str(node).removeprefix(heads[number]) for number, node in pairs]
+
+
 def names_within(ids: Sequence[Any], graph: Any) -> tuple[Any, ...] | None:
     """Return the names of the nodes of a graph without its own, ``None`` if they are numbers.
 
@@ -184,8 +191,8 @@ def _check_graphs(graphs: Sequence[Graph], names: Sequence[str]) -> None:
             what = f"{count} of {len(graphs)} graphs have no features, as {which}, and others have"
             raise DataError(
                 "COLLECTION",
-                f"{what}; give all graphs features, or train without: features='none'"
-                " (--features none), without_features().",
+                f"{what}; give all graphs features, or take them from the others by"
+                " graph.without_features().",
             )
         if graph.num_features != first.num_features or graph.feature_names != first.feature_names:
             raise DataError(

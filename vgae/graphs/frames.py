@@ -20,6 +20,7 @@ from vgae.graphs.aligning import (
 )
 from vgae.graphs.arrays import rows_of
 from vgae.graphs.canonical import NodeId, warn_of_first
+from vgae.graphs.collection_frames import warn_of_graphs
 from vgae.graphs.column_names import pairs_of
 from vgae.graphs.columns import Roles
 from vgae.graphs.defaults import Directed, Merge, MissingFeatures, Sides, sides_option
@@ -231,6 +232,7 @@ def _edge_columns(
             "edges: columns %r and %r are the ends; left out: %s",
             *(found.name(found.source), found.name(found.target), listed(left_out)),
         )
+    warn_of_graphs(found.left_out(), "edges", "GraphCollection.from_pandas(edges, graph=%r)")
     return found
 
 

@@ -36,7 +36,7 @@ def error_text(probabilities: Mapping[str, Any], missing: str = "-") -> str:
 
 
 def kind_text(graph: Mapping[str, Any]) -> str:
-    """Return the kind of a graph that has a direction or sides.
+    """Return the kind of a graph that has a direction, sides or several graphs.
 
     Args:
         graph: Summary of a graph, or the entry of ``config.json``, whose ``directed`` is the
@@ -44,6 +44,8 @@ def kind_text(graph: Mapping[str, Any]) -> str:
     """
     if graph.get("directed") in (True, "keep"):
         return "directed"
+    if "num_graphs" in graph:
+        return f"{graph['num_graphs']:,} graphs"
     if "sides" not in graph:
         return ""
     names = graph.get("side_names") or ("first side", "second side")

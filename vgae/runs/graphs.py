@@ -27,10 +27,10 @@ from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.collections import embedded_graphs, evaluate_graph_vectors, write_graphs
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.digests import check_digests
-from vgae.runs.folder import is_named, shown_source, understood
+from vgae.runs.folder import is_named, read_paths, shown_source, understood
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
-from vgae.runs.opening import open_graph, open_like, reading_of
+from vgae.runs.opening import located_labels, open_graph, open_like, reading_entry, reading_of
 from vgae.runtime.devices import Compute
 from vgae.runtime.reading import parsed_json
 from vgae.training.links import prepare
@@ -177,7 +177,14 @@ class GraphRuns(RunKind[Run]):
         features, split = source.features, source.split
         more = {} if is_named(features) else {"features": str(Path(features).resolve())}
         more |= {} if split is None else {"split": str(Path(split).resolve())}
+        labels = source.reading.graph_labels
+        more |= {} if labels is None else {"graph_labels": str(Path(labels).resolve())}
         return super().paths(source) | more
+
+    def located(self, folder: Path, config: Config, given: Any = None) -> GraphSource:
+        """Return the source, with the path of the labels of graphs on this machine."""
+        source, paths = super().located(folder, config, given), read_paths(folder)
+        return replace(source, reading=located_labels(source.reading, paths | {**(given or {})}))
 
     def divide(
         self, data: Graph, source: GraphSource, seed: int, folder: Path | None = None
@@ -233,7 +240,7 @@ class GraphRuns(RunKind[Run]):
                 **graph.summary(),
                 "fingerprint": graph.fingerprint,
                 "directed": "keep" if graph.directed else source.reading.directed,
-                **_reading_entry(source.reading),
+                **reading_entry(source.reading),
             },
             "model": model,
             "in_channels": graph.num_features or graph.num_nodes,
@@ -360,12 +367,6 @@ def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
             f"{folder / 'split.npz'} is not the split that this run began with; bring it back, or"
             " train again.",
         )
-
-
-def _reading_entry(reading: Reading) -> dict[str, Any]:
-    """Return the entry of ``config.json`` on the options of reading, if some are given."""
-    given = replace(reading, directed="symmetrize", time=None).to_dict()
-    return {"reading": given} if given else {}
 
 
 def _split_entry(source: GraphSource) -> dict[str, Any]:
