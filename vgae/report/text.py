@@ -45,7 +45,8 @@ def kind_text(graph: Mapping[str, Any]) -> str:
     if graph.get("directed") in (True, "keep"):
         return "directed"
     if "num_graphs" in graph:
-        return f"{graph['num_graphs']:,} graphs"
+        low, middle, high = graph["graph_sizes"]
+        return f"{graph['num_graphs']:,} graphs of {low:,} to {high:,} nodes, median {middle:,}"
     if "sides" not in graph:
         return ""
     names = graph.get("side_names") or ("first side", "second side")
@@ -55,15 +56,8 @@ def kind_text(graph: Mapping[str, Any]) -> str:
 
 def graph_line(graph: Mapping[str, Any]) -> str:
     """Return the entry on the graph in ``config.json``, with counts of edges left out."""
-    graphs = ""
-    if "num_graphs" in graph:
-        low, middle, high = graph["graph_sizes"]
-        graphs = (
-            f"{graph['num_graphs']:,} graphs of {low:,} to {high:,} nodes (median {middle:,}), "
-        )
     text = (
-        f"{printable(str(graph['name']))}: {graphs}{graph['num_nodes']:,} nodes,"
-        f" {graph['num_links']:,}"
+        f"{printable(str(graph['name']))}: {graph['num_nodes']:,} nodes, {graph['num_links']:,}"
         f"{' weighted' if graph.get('weighted') else ''} links, {graph['num_features']:,} features"
     )
     if kind := kind_text(graph):

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+
 from vgae.errors import printable
 from vgae.graphs.collection import GraphCollection
 from vgae.recipes import RECIPES
@@ -36,7 +38,7 @@ class _GraphView(RunView):
         metrics, split = run.metrics, run.split
         return (
             f"graph   {graph_line(run.config['graph'])}\n"
-            f"split   {split.train.shape[1]:,} links for training,"
+            f"split   {_whole_graphs(run)}{split.train.shape[1]:,} links for training,"
             f" {split.val.pos.shape[1]:,} for validation, {split.test.pos.shape[1]:,} for test;"
             f" {_audited(run)}\n"
             f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
@@ -106,6 +108,15 @@ class _GraphView(RunView):
         names = [*(["curves"] if run.history else []), "embedding"]
         tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
         return names + (["roc", "pr", "reliability", "histogram"] if tested else [])
+
+
+def _whole_graphs(run: Run) -> str:
+    """Return the numbers of graphs of each part, for a split by whole graphs."""
+    part = run.split.graph_part
+    if part is None:
+        return ""
+    train, val, test = torch.bincount(part.long(), minlength=3).tolist()
+    return f"whole graphs: {train:,} for training, {val:,} for validation, {test:,} for test;\n        "
 
 
 def _audited(run: Run) -> str:

@@ -29,23 +29,24 @@ def collection_figure(
 
     Args:
         graphs: The collection.
-        vectors: Vectors of the graphs, shape ``(G, d)``.
+        vectors: Vectors of the graphs, shape ``(G, k)``.
         anomaly: Anomaly score of each graph, NaN where it has none, shape ``(G,)``.
         embedding: Means of the nodes, shape ``(N, d)``, which place those of large graphs.
         proposals: Proposed links, of which some of each drawn graph are shown.
     """
     figure = Figure(figsize=(11, 7.4), layout="constrained")
-    grid = figure.add_gridspec(3, SHOWN, height_ratios=[1.5, 1, 1])
-    plane = figure.add_subplot(grid[0, :3])
+    # Two figures, so that a legend above leaves the graphs below as they are.
+    above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1.4])
+    plane, sizes = above.subplots(1, 2, width_ratios=[1.6, 1])
     _draw_vectors(plane, graphs, vectors, anomaly)
-    sizes = figure.add_subplot(grid[0, 3:])
-    sizes.hist(graphs.sizes.numpy(), bins=min(30, int(np.ptp(graphs.sizes.numpy())) + 1))
-    for bar in sizes.patches:
-        bar.set(facecolor=BLUE, edgecolor="white", linewidth=0.3)
+    counts = graphs.sizes.numpy()
+    sizes.hist(counts, min(30, int(np.ptp(counts)) + 1), color=BLUE, edgecolor="white", lw=0.3)
     titled(sizes, "Graphs by number of nodes")
-    for row, (numbers, what) in enumerate(chosen_graphs(anomaly).items(), 1):
-        for place, number in enumerate(what):
-            axes = figure.add_subplot(grid[row, place])
+    drawn = below.subplots(2, SHOWN, squeeze=False)
+    for axes in drawn.flat:
+        axes.set_axis_off()
+    for row, (numbers, what) in zip(drawn, chosen_graphs(anomaly).items(), strict=True):
+        for place, (axes, number) in enumerate(zip(row, what, strict=False)):
             draw_graph(axes, graphs, number, embedding, proposals)
             name = cut(printable(str(graphs.graph_ids[number])), 18)
             axes.set_title(
@@ -97,7 +98,8 @@ def draw_graph(
     network = nx.empty_graph(last - first)
     network.add_edges_from(links.T.tolist())
     if len(network) <= _LAID_OUT:
-        found = nx.spring_layout(network, seed=0, iterations=100, k=1.2 / np.sqrt(len(network)))
+        whole = nx.is_connected(network)
+        found = nx.kamada_kawai_layout(network) if whole else nx.spring_layout(network, seed=0)
         place = np.array([found[node] for node in range(len(network))])
     else:
         place = next(projections(embedding[first:last]))[1]

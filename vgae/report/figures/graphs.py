@@ -48,7 +48,7 @@ def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
 
 def graphs_figure(run: Run, graphs: GraphCollection, embedding: np.ndarray) -> Figure:
     """Draw the vectors of the graphs, their sizes, and some of them with proposed links."""
-    found = embedded_graphs(run, graphs, run.split.message_edge_index)
+    found = embedded_graphs(run, graphs, run.split.message_edge_index, "moments")
     anomaly = found.more["anomaly"]
     drawn = [graphs.graph_ids[k] for row in chosen_graphs(anomaly).values() for k in row]
     scorer = PairScorer(run, graphs, run.split.message_edge_index)

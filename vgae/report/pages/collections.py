@@ -21,7 +21,7 @@ def collection_section(run: Run) -> tuple[dict[str, Any] | None, dict[str, Chart
     graphs = run.graph
     if not isinstance(graphs, GraphCollection):
         return None, {}
-    found = embedded_graphs(run, graphs, run.split.message_edge_index)
+    found = embedded_graphs(run, graphs, run.split.message_edge_index, "moments")
     anomaly = found.more["anomaly"]
     charts = {
         "graph-map": _map(graphs, found.q.mu.double().numpy(), anomaly),
@@ -51,15 +51,8 @@ def collection_section(run: Run) -> tuple[dict[str, Any] | None, dict[str, Chart
         "table": Table(_CAPTION, columns, rows, sortable=True),
         "num_left_out": graphs.num_graphs - len(rows),
         "averages": _averages(run.metrics),
-        "facts": _facts(graphs),
     }
     return content, charts
-
-
-def _facts(graphs: GraphCollection) -> list[tuple[str, str]]:
-    low, middle, high = graphs.summary()["graph_sizes"]
-    sizes = f"{low:,} to {high:,}, median {middle:,}" if low < high else f"{low:,} each"
-    return [("graphs", f"{graphs.num_graphs:,}"), ("nodes of a graph", sizes)]
 
 
 def _averages(metrics: Mapping[str, Any]) -> list[list[str]]:
@@ -105,9 +98,10 @@ def _map(graphs: GraphCollection, vectors: np.ndarray, anomaly: np.ndarray) -> C
         series.append(Series(named, x, height, "dots", colour, text=[text[k] for k in which]))
     return Chart(
         "Vectors of the graphs",
-        f"Each dot is a graph, at the mean of the vectors of its nodes ({method}). Graphs that the"
-        " model takes to be alike are close to each other. Labels, if there are any, were not used"
-        " in training.",
+        f"Each dot is a graph: the means of the vectors of its nodes and of their squares"
+        f" ({method}). Graphs whose nodes are alike are close to each other."
+        + " The labels were not used in training."
+        * (graphs.graph_y is not None),
         series,
     )
 

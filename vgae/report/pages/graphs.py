@@ -85,7 +85,7 @@ def _page(run: Run, top_k: int) -> str:
     learning, text, reliability = [*charts], None, None
     if scored.label.any():
         simple = scores.baseline(scored, run.split).auc
-        paths = SimpleScores(run.split.train, run.split.grid).path_name
+        paths = SimpleScores(run.split.message_links, run.split.grid).path_name
         fitted = scores.num_pairs(metrics["val"]) if "val" in metrics else 0
         text = verdict(metrics["test"], simple, fitted, paths)
         charts |= scores.ranking_charts(scored, run.calibration)
@@ -228,7 +228,7 @@ def _are_reverses(run: Run) -> bool:
 
 def link_rate(run: Run) -> str:
     """Return the rate of links among the pairs that are not training links, in words."""
-    graph, num_train = run.graph, run.split.train.shape[1]
+    graph, num_train = run.graph, run.split.message_links.shape[1]
     unknown = graph.grid.num_pairs - num_train
     found = graph.num_links - num_train
     return f"one in {round(unknown / found):,}" if found else "none"
