@@ -364,8 +364,10 @@ class GraphCollection(Graph):
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return name, counts and notes as plain values."""
-        return {**super().summary(), "num_graphs": self.num_graphs}
+        """Return name, counts and notes as plain values; of sizes least, median and most."""
+        low, middle, high = self.sizes.min(), self.sizes.median(), self.sizes.max()
+        sizes = {"num_graphs": self.num_graphs, "graph_sizes": [int(low), int(middle), int(high)]}
+        return {**super().summary(), **sizes}
 
     def __repr__(self) -> str:
         counts = f"{self.num_nodes} nodes, {self.num_links} links, {self.num_features} features"
