@@ -18,11 +18,13 @@ from vgae.graphs.arrays import csr_matrix
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph, NodeId
 from vgae.graphs.grid import grid_from
+from vgae.graphs.missing import with_gaps
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.reading import naming, parsed_json
 
 _FORMAT = "vgae-graph-1"
 _OF_KINDS = "vgae-graph-2"  # directed or two-sided, which readers of the first do not know
+_WITH_GAPS = "vgae-graph-3"  # with missing features, which are NaN in x
 _MOST_NAMES = 2**32  # bytes
 
 
@@ -34,22 +36,23 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON),
     ``y``, ``label_names``, ``node_ids`` and ``notes`` (JSON). A directed graph has ``grid``
     ("directed"), a two-sided one ``grid`` ("two-sided"), ``sides`` (N,) and ``side_names``; then
-    the format is "vgae-graph-2".
+    the format is "vgae-graph-2". With missing features, which are NaN, it is "vgae-graph-3".
 
     Raises:
         DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
             2**63 or more, strings that end in NUL.
     """
     content: dict[str, Any] = {
-        "format": np.array(_OF_KINDS if graph.grid.arrays() else _FORMAT),
+        "format": np.array(_format(graph)),
         "name": _stored_names([graph.name])[0],
         "num_nodes": np.array(graph.num_nodes),
         "edges": graph.links.numpy(),
     }
-    x, names = {"x": graph.x}, ("feature_names", "y", "label_names", "node_ids", "side_names")
-    if graph.x is not None and graph.x.layout == torch.sparse_csr:
-        x = {"x_indptr": graph.x.crow_indices(), "x_indices": graph.x.col_indices()}
-        x |= {"x_data": graph.x.values(), "x_shape": torch.tensor(graph.x.shape)}
+    given = graph.x if graph.missing is None else with_gaps(graph.x, graph.missing)
+    x, names = {"x": given}, ("feature_names", "y", "label_names", "node_ids", "side_names")
+    if given is not None and given.layout == torch.sparse_csr:
+        x = {"x_indptr": given.crow_indices(), "x_indices": given.col_indices()}
+        x |= {"x_data": given.values(), "x_shape": torch.tensor(given.shape)}
     stored = {"link_weight": graph.link_weight} | x | {k: getattr(graph, k) for k in names}
     for key, part in stored.items():
         if isinstance(part, Tensor):
@@ -93,9 +96,9 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
             "it must hold format, num_nodes, edges and all that keys lists, or a sparse matrix of"
             f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
-    if (got := str(content["format"])) not in (_FORMAT, _OF_KINDS):
+    if (got := str(content["format"])) not in (formats := (_FORMAT, _OF_KINDS, _WITH_GAPS)):
         raise DataError(
-            "NPZ_KEYS", f"its format must be {_FORMAT} or {_OF_KINDS}, got {got!a:.60}."
+            "NPZ_KEYS", f"its format must be one of {', '.join(formats)}, got {got!a:.60}."
         )
     try:
         num_nodes = operator.index(content["num_nodes"])
@@ -111,9 +114,17 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
         label_names=_names(content, "label_names"),
         node_ids=_names(content, "node_ids") if "node_ids" in content else None,
         name=str(content.get("name", stem)),
+        missing_features="impute" if got == _WITH_GAPS else "refuse",
         **_kind(content, num_nodes),
     )
     return replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
+
+
+def _format(graph: Graph) -> str:
+    """Return the oldest format that holds a graph."""
+    if graph.missing is not None:
+        return _WITH_GAPS
+    return _OF_KINDS if graph.grid.arrays() else _FORMAT
 
 
 def _names(content: Mapping[str, np.ndarray], key: str) -> list[Any]:
@@ -147,7 +158,8 @@ def graph_of_sides(graph: Graph, sides: str) -> Graph:
         parts = {k: getattr(graph, k) for k in ("num_nodes", "x", "feature_names", "y", "name")}
         parts |= {"label_names": graph.label_names, "node_ids": graph.node_ids, "sides": "none"}
         plain = Graph.from_edges(graph.links, edge_weight=graph.link_weight, **parts)
-        return replace(plain, notes=graph.notes, feature_encoder=graph.feature_encoder)
+        kept = {k: getattr(graph, k) for k in ("notes", "feature_encoder", "missing")}
+        return replace(plain, **kept)
     if sides != "none" and graph.sides is None:
         raise DataError(
             "SIDES",

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
-from vgae.graphs.arrays import label_tensor
+from vgae.graphs.arrays import label_tensor, torch_csr
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.canonical import check_lengths
 from vgae.graphs.graph import Graph
-from vgae.kernels.csr import csr_tensor, scipy_csr
+from vgae.graphs.missing import filled, marked
+from vgae.kernels.csr import scipy_csr
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,7 @@ class GraphCollection(Graph):
             "num_nodes": int(sizes.sum()),
             "link_weight": _filled([part.link_weight for part in parts], parts, "num_links", 1.0),
             "x": _stacked([part.x for part in parts]),
+            "missing": _stacked_gaps(parts),
             "y": _filled([part.y for part in parts], parts, "num_nodes", -1),
         }
         first = parts[0]
@@ -85,6 +87,8 @@ class GraphCollection(Graph):
             graph_label_names=tuple(map(str, label_names)),
         )
         collection = replace(collection, node_ids=_node_names(collection, parts))
+        if collection.x is not None:
+            collection = replace(collection, x=filled(collection.x, collection.missing))
         check_lengths(collection)
         return collection
 
@@ -148,12 +152,15 @@ class GraphCollection(Graph):
         kept = nodes[self.links[0]]
         rows = nodes.nonzero()[:, 0]
         ids = None if self.node_ids is None else tuple(self.node_ids[k] for k in rows.tolist())
+        x = None if self.x is None else _rows(self.x, rows)
+        missing = None if self.missing is None else marked(scipy_csr(_rows(self.missing, rows)))
         return replace(
             self,
             links=place[self.links[:, kept]],
             num_nodes=len(rows),
             link_weight=None if self.link_weight is None else self.link_weight[kept],
-            x=None if self.x is None else _rows(self.x, rows),
+            x=None if x is None else filled(x, missing),  # by the means of these graphs alone
+            missing=missing,
             y=None if self.y is None else self.y[rows],
             node_ids=ids,
             sizes=self.sizes[chosen],
@@ -216,20 +223,27 @@ def _stacked(parts: Sequence[Any]) -> Tensor | None:
         return None
     if not any(part.is_sparse_csr for part in parts):
         return torch.cat(list(parts))
-    return _tensor(sp.vstack([scipy_csr(part) for part in parts], format="csr"))
+    return torch_csr(sp.vstack([scipy_csr(part) for part in parts], format="csr"))
+
+
+def _stacked_gaps(parts: Sequence[Graph]) -> Tensor | None:
+    """Return the missing entries of all graphs."""
+    import scipy.sparse as sp
+
+    if all(part.missing is None for part in parts):
+        return None
+    gaps = [
+        sp.csr_array((part.num_nodes, part.num_features), dtype=bool)
+        if part.missing is None
+        else scipy_csr(part.missing)
+        for part in parts
+    ]
+    return marked(sp.vstack(gaps, format="csr"))
 
 
 def _rows(x: Tensor, rows: Tensor) -> Tensor:
     """Return some rows of features, dense or sparse."""
-    return _tensor(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
-
-
-def _tensor(csr: Any) -> Tensor:
-    """Return a matrix of scipy as a sparse tensor."""
-    csr.sort_indices()
-    index = np.int32 if csr.nnz < 2**31 else np.int64
-    crow, col = (torch.from_numpy(part.astype(index)) for part in (csr.indptr, csr.indices))
-    return csr_tensor(crow, col, torch.from_numpy(csr.data), csr.shape)
+    return torch_csr(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
 
 
 def _node_names(collection: GraphCollection, parts: Sequence[Graph]) -> tuple[str, ...]:

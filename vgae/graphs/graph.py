@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 
 import scipy.sparse as sp
 import torch
@@ -16,7 +16,6 @@ from vgae.graphs.arrays import graph_digest
 from vgae.graphs.building import Given, fields_of
 from vgae.graphs.canonical import NodeId, check_lengths, known_positions, num_components
 from vgae.graphs.defaults import Directed, Merge
-from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.hetero import to_hetero
@@ -46,6 +45,7 @@ class Graph:
         label_names: Name of each label, of length C.
         node_ids: Name of each node; ``None`` if the names are 0 to N - 1.
         name: Name of the graph in messages and run folders.
+        missing: Missing entries of ``x``, sparse CSR of True, ``(N, F)``; ``None`` without any.
         feature_encoder: Encoder of a table of mixed columns that made ``x``; ``None`` without.
         notes: Counts of dropped and merged edges: ``self_loops``, ``repeats`` (of an ordered
             pair) and, if only some links were given in both directions, the numbers of links
@@ -71,6 +71,7 @@ class Graph:
     directed: bool = False
     sides: Tensor | None = None
     side_names: tuple[str, str] | tuple[()] = ()
+    missing: Tensor | None = None
 
     @classmethod
     def from_edges(  # noqa: PLR0913 - each is given by name
@@ -90,6 +91,7 @@ class Graph:
         sides: Any = "auto",
         side_names: Sequence[str] = (),
         name: str = "graph",
+        missing_features: Literal["refuse", "impute"] = "refuse",
     ) -> "Graph":
         """Make a graph from a list of edges.
 
@@ -122,14 +124,15 @@ class Graph:
                 sides: see :func:`vgae.graphs.sides.detected`.
             side_names: Names of the two sides.
             name: Name of the graph in messages.
+            missing_features: ``"impute"`` takes NaN in ``x`` for :attr:`missing` entries.
 
         Raises:
             DataError: If shapes, dtypes or ranges do not fit, features are not finite, or links
                 do not go from side to side.
             UsageError: ``SIDES`` if a graph should be directed and two-sided.
         """
-        given = (edges, edge_weight, num_nodes, x, feature_names, y, label_names, node_ids)
-        graph = cls(**fields_of(Given(*given, merge, directed, ordered, sides, side_names, name)))
+        given = {key: value for key, value in locals().items() if key != "cls"}
+        graph = cls(**fields_of(Given(**given)))
         check_lengths(graph)
         return graph
 
@@ -168,10 +171,11 @@ class Graph:
                 ``feature_encoder`` of another graph, to encode a later table alike.
             **options: ``id_column``, the column of ``nodes`` with the names;
                 ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
-                that have no row, by default ``"refuse"``; ``drop_zero``, to leave out edges of
-                weight 0; ``sides`` as for :meth:`from_edges`, or a column of ``nodes``; ``"auto"``
-                also takes columns such as ``user_id`` and ``item_id`` for two sides; ``name``,
-                ``merge`` and ``directed`` as for :meth:`from_edges`.
+                that have no row, ``"impute"`` for :attr:`missing` values and rows, by default
+                ``"refuse"``; ``drop_zero``, to leave out edges of weight 0; ``sides``
+                as for :meth:`from_edges`, or a column of ``nodes``; ``"auto"`` also takes columns
+                such as ``user_id`` and ``item_id`` for two sides; ``name``, ``merge`` and
+                ``directed`` as for :meth:`from_edges`.
 
         Raises:
             DataError: If columns are missing, or names missing, repeated or floats; if a node has
@@ -216,9 +220,7 @@ class Graph:
             DataError: If a node lacks a feature, or all lack an attribute; ``DIRECTED`` if the
                 direction of an undirected graph should be kept; or as :meth:`from_edges`.
         """
-        if directed == "keep" and not graph.is_directed():
-            refuse_undirected("the graph", "pass graph.to_directed() for both directions")
-        parts = interop.from_networkx(graph, x, y, weight, sides)
+        parts = interop.from_networkx(graph, x, y, weight, sides, directed)
         return cls.from_edges(**parts, merge=merge, directed=directed)
 
     @classmethod
@@ -283,10 +285,9 @@ class Graph:
         return interop.to_networkx(self, features=features)
 
     def to_scipy(self, *, biadjacency: bool = False) -> sp.csr_array:
-        """Return the adjacency, ones or weights, float32, shape ``(N, N)``.
+        """Return the adjacency, float32, shape ``(N, N)``, symmetric unless the graph is directed.
 
-        It is symmetric unless the graph is directed. With ``biadjacency`` it has the nodes of the
-        first side as rows and those of the second as columns, in the order of the nodes.
+        With ``biadjacency`` its rows are the nodes of the first side, its columns the others.
         """
         return interop.to_scipy(self, biadjacency=biadjacency)
 
@@ -295,10 +296,7 @@ class Graph:
         return interop.to_pyg(self)
 
     def to_hetero(self) -> "HeteroData":
-        """Return a two-sided graph as a PyG ``HeteroData`` with the sides as node types.
-
-        The relation ``to`` goes from the first side to the second, ``rev_to`` back.
-        """
+        """Return two sides as node types of a PyG ``HeteroData``, with ``to`` and ``rev_to``."""
         return to_hetero(self)
 
     @property
@@ -321,6 +319,11 @@ class Graph:
         """Features as a dense tensor."""
         return None if self.x is None else self.x.to_dense()
 
+    @property
+    def observed(self) -> Tensor | None:
+        """Whether each entry of ``x`` is known, dense bool, ``(N, F)``; ``None`` if all are."""
+        return None if self.missing is None else ~self.missing.to_dense()
+
     @cached_property
     def grid(self) -> Grid:
         """The pairs that may be links."""
@@ -330,10 +333,7 @@ class Graph:
 
     @cached_property
     def edge_index(self) -> Tensor:
-        """Edges of the messages, ascending, int64, shape ``(2, E)``.
-
-        Both directions of every link, so that E = 2M; or the links of a directed graph.
-        """
+        """Edges of the messages: both directions of links, or one if directed, ``(2, E)``."""
         return self.grid.message_edges(self.links)
 
     @cached_property
@@ -374,7 +374,7 @@ class Graph:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
-        return graph_digest(self.link_fingerprint, self.link_weight, self.x)
+        return graph_digest(self.link_fingerprint, self.link_weight, self.x, self.missing)
 
     def summary(self) -> dict[str, Any]:
         """Return name, kind, counts and notes as plain values."""
@@ -382,7 +382,7 @@ class Graph:
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
-        return replace(self, x=None, feature_names=(), feature_encoder=None)
+        return replace(self, x=None, feature_names=(), feature_encoder=None, missing=None)
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
         """Raise ``UsageError``: numpy and scikit-learn would make one object of a graph."""

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from vgae.errors import DataError, LeakageError, UsageError, did_you_mean
 from vgae.graphs.arrays import checked_csr, dense_array
+from vgae.graphs.defaults import Directed
+from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.hetero import from_hetero, from_two_sided_data, is_two_sided_data, without_sides
 from vgae.graphs.values import coded_labels, listed
@@ -26,8 +28,12 @@ Parts = dict[str, Any]  # keyword arguments of Graph.from_edges
 SIDES_OF_MATRIX = ("row", "column")
 
 
-def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str, sides: Any) -> Parts:
+def from_networkx(
+    graph: "nx.Graph", x: Any, y: Any, weight: str, sides: Any, directed: Directed
+) -> Parts:
     """Return the parts of a networkx graph; see :meth:`vgae.Graph.from_networkx`."""
+    if directed == "keep" and not graph.is_directed():
+        refuse_undirected("the graph", "pass graph.to_directed() for both directions")
     ids = list(graph.nodes)
     position = {node: i for i, node in enumerate(ids)}
     edges = np.array([(position[u], position[v]) for u, v in graph.edges()], dtype=np.int64)
