@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from vgae.graphs.typed_split import TypedSplit as TypedSplit
     from vgae.models.embedding import embed as embed
     from vgae.models.embedding import embed_images as embed_images
+    from vgae.models.graph_vectors import graph_vectors as graph_vectors
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
-    from vgae.prediction.links import LinkTable as LinkTable
+    from vgae.prediction.link_table import LinkTable as LinkTable
     from vgae.prediction.links import predict_links as predict_links
     from vgae.prediction.links import score_links as score_links
     from vgae.runs.lifecycle import load_run as load_run
@@ -68,7 +69,7 @@ _HOME = {
     "LinearGCNEncoder": "vgae.encoders",
     "LinkPredictor": "vgae.estimators",
     "LinkSplit": "vgae.graphs.split",
-    "LinkTable": "vgae.prediction.links",
+    "LinkTable": "vgae.prediction.link_table",
     "MLPEncoder": "vgae.encoders",
     "NormalDecoder": "vgae.decoders",
     "PointMass": "vgae.gaussian",
@@ -86,6 +87,7 @@ _HOME = {
     "fit": "vgae.training.links",
     "fit_images": "vgae.training.images",
     "from_pretrained": "vgae.models.pretrained",
+    "graph_vectors": "vgae.models.graph_vectors",
     "load_dataset": "vgae.data.named",
     "load_images": "vgae.data.named_images",
     "load_run": "vgae.runs.lifecycle",

@@ -14,7 +14,7 @@ from torch import nn
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
 from vgae.errors import DataError, LeakageError, UsageError
-from vgae.evaluation import links
+from vgae.evaluation import link_parts
 from vgae.evaluation.links import (
     PairScorer,
     calibrate,
@@ -382,8 +382,8 @@ def test_large_parts_have_fewer_resamples(sbm, trained, own, monkeypatch):
         seen.append((len(logits), num_resamples))
         return bootstrap_intervals(logits, label, num_resamples=2)
 
-    monkeypatch.setattr(links, "bootstrap_intervals", intervals)
-    monkeypatch.setattr(links, "_MOST_RESAMPLED_PAIRS", 10**6)
+    monkeypatch.setattr(link_parts, "bootstrap_intervals", intervals)
+    monkeypatch.setattr(link_parts, "_MOST_RESAMPLED_PAIRS", 10**6)
     evaluate(trained[0], sbm, own)
     assert [num for _, num in seen] == [1000, 10**6 // seen[1][0]]
 

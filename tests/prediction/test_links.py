@@ -1,6 +1,5 @@
 """Proposed links by name, with scores and probabilities that are those of the model."""
 
-import json
 import logging
 from dataclasses import replace
 
@@ -17,7 +16,8 @@ from vgae.evaluation.calibration import fit_calibration
 from vgae.evaluation.links import PairScorer
 from vgae.prediction import links
 from vgae.prediction.ends import Search
-from vgae.prediction.links import LinkTable, predict_links, score_links
+from vgae.prediction.link_table import LinkTable
+from vgae.prediction.links import predict_links, score_links
 
 
 class Fixed(torch.nn.Module):
@@ -336,28 +336,6 @@ def test_given_pairs_are_scored_in_their_order_and_known_links_marked(named, z):
 def test_what_cannot_be_proposed_or_scored_is_refused(named, z, call, error, words):
     with pytest.raises(error, match=words):
         call(made(z), named)
-
-
-def test_a_table_goes_to_files_frames_and_graphs(named, z, tmp_path):
-    table = predict_links(made(z), named, 2)
-    assert repr(table) == f"LinkTable({len(table)} links)"
-    table.save(tmp_path / "links.json")
-    rows = json.loads((tmp_path / "links.json").read_text())
-    plain = table.to_dict()["links"]
-    assert [row | {"score": np.float32(row["score"])} for row in rows] == [
-        row | {"score": np.float32(row["score"])} for row in plain
-    ]
-    assert rows[0].keys() == {"source", "target", "score", "rank"}
-    there = table.to_networkx()
-    assert {frozenset(e) for e in there.edges} == {frozenset(pair) for pair in table.names()}
-    for u, v, score in rows_of(table):
-        assert there.edges[u, v]["score"] == pytest.approx(score)
-    pandas = pytest.importorskip("pandas")
-    frame = table.to_pandas()
-    assert list(zip(frame["source"], frame["target"], strict=True)) == table.names()
-    table.save(tmp_path / "links.csv")
-    read = pandas.read_csv(tmp_path / "links.csv")
-    assert np.array_equal(read["score"].to_numpy(np.float32), table.score.numpy())
 
 
 def test_numbers_are_names_where_there_are_no_others(z):

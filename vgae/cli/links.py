@@ -28,7 +28,7 @@ from vgae.report.text import graph_line
 
 if TYPE_CHECKING:
     from vgae.graphs.graph import Graph
-    from vgae.prediction.links import LinkTable
+    from vgae.prediction.link_table import LinkTable
 
 log = logging.getLogger(__name__)
 

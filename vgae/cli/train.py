@@ -16,7 +16,7 @@ from vgae.errors import ArtifactError, UsageError
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 
 if TYPE_CHECKING:
-    from vgae.prediction.links import LinkTable
+    from vgae.prediction.link_table import LinkTable
     from vgae.runs.kind import FinishedRun
 
 

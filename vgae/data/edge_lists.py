@@ -122,7 +122,7 @@ def read_edge_list(
     layout = Layout(
         *(path, table.delimiter, table.skip, table.width, roles.source, roles.target),
         *(roles.weight, roles.time, roles.direction, roles.label, not roles.refused),
-        reading.drop_zero,
+        *(reading.drop_zero, reading.signed),
     )
     found = _collected(table, layout, reading, read_each=take is not _whole)
     found = _settle_size(table, found, layout, level)

@@ -12,6 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from vgae.errors import DataError
+from vgae.graphs.link_values import SIGNED
 from vgae.graphs.weights import NO_WEIGHTS
 from vgae.runtime.numerals import is_decimal, parse_number
 
@@ -38,6 +39,7 @@ class Layout:
         label: Field with labels of the pairs; ``None`` if they are not read.
         strict: Whether weights must be positive numbers; else other text is NaN.
         drop_zero: Whether weights may be zero.
+        signed: Whether weights may be negative.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Layout:
     label: int | None = None
     strict: bool = True
     drop_zero: bool = False
+    signed: bool = False
 
 
 @dataclass(eq=False)
@@ -181,11 +184,13 @@ class _Weights:
                 self.decimal_commas = True
         if 0 < weight < math.inf or not self.layout.strict:
             return weight
+        if self.layout.signed and -math.inf < weight < 0:
+            return weight
         got = f"got {text!r:.60}"
         if not math.isfinite(weight):
             self._refuse("BAD_WEIGHT", number, f"a weight must be a finite number, {got}")
         if weight < 0:
-            self._refuse("NEGATIVE_WEIGHT", number, f"a weight must be positive, {got}")
+            self._refuse("NEGATIVE_WEIGHT", number, f"a weight must be positive, {got}; {SIGNED}")
         if not self.layout.drop_zero:
             hint = "drop_zero=True (--drop-zero) drops such edges"
             self._refuse("ZERO_WEIGHT", number, f"a weight must be positive, {got}; {hint}")

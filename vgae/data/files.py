@@ -2,12 +2,10 @@
 
 import logging
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vgae.data.array_graphs import (
-    check_entries_are_weights,
     graph_of_arrays,
     is_adjacency,
     read_npy_adjacency,
@@ -17,7 +15,7 @@ from vgae.data.array_graphs import (
 from vgae.data.dialects import header_hint
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
 from vgae.data.folders import FOLDER_OPTIONS, Reader, folder_reader, read_citations
-from vgae.data.graph_npz import graph_name, graph_of_sides, is_stored_graph, stored_graph
+from vgae.data.graph_npz import as_asked, graph_name, is_stored_graph, stored_graph
 from vgae.data.graph_npz import read_npz as read_npz
 from vgae.data.graph_npz import write_npz as write_npz
 from vgae.data.isolated import read_h5ad, read_mat
@@ -37,7 +35,6 @@ from vgae.data.pajek import read_pajek
 from vgae.data.reading import Reading
 from vgae.data.side_features import side_files
 from vgae.errors import DataError, UsageError
-from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.sides import sides_of_ends
@@ -255,26 +252,8 @@ def _read_npz(path: Path, reading: Reading, name: str) -> Graph:
     if holds_sparse(arrays):
         return _of_matrix(sparse_from_arrays(arrays), reading, name)
     if is_stored_graph(arrays):
-        return _as_asked(stored_graph(arrays, name), reading)
+        return as_asked(stored_graph(arrays, name), reading)
     return graph_of_arrays(arrays, name, reading, pickled=pickled, where=path)
-
-
-def _as_asked(graph: Graph, reading: Reading) -> Graph:
-    """Return a stored graph of its own kind, without weights or sides if these are not wanted."""
-    if reading.directed == "keep" and not graph.directed:
-        refuse_undirected("the stored graph", "read its source again")
-    if reading.directed == "error" and graph.directed:
-        raise DataError("DIRECTED", "the stored graph is directed; leave directed='error' out.")
-    if reading.sides != "auto":
-        graph = graph_of_sides(graph, reading.sides)
-    if reading.directed == "error" and (one_way := graph.notes.get("one_way")):
-        raise DataError(
-            "DIRECTED",
-            f"{one_way} of its links went one way only before it was stored; use"
-            " directed='symmetrize' (--directed symmetrize) to keep them.",
-        )
-    check_entries_are_weights(reading, "link_weight")
-    return replace(graph, link_weight=None) if reading.weight == "none" else graph
 
 
 def _of_matrix(matrix: Any, reading: Reading, name: str) -> Graph:
@@ -306,16 +285,14 @@ def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
         edge_weight=edges.weight,
         num_nodes=len(edges.names),
         node_ids=edges.names,
-        merge=reading.merge,
-        directed=reading.directed,
         ordered=edges.ordered,
-        sides=sides,
         side_names=edges.side_names or (),
         name=name,
+        **reading.of_links() | {"sides": sides},
     )
 
 
-_OF_ALL = frozenset(("format", "directed", "merge", "sides"))
+_OF_ALL = frozenset(("format", "directed", "merge", "sides", "signed"))
 _OF_FEATURES = frozenset(
     ("id_column", "label_column", "encode", "missing_features", "encoding", "normalize")
 )

@@ -1,6 +1,7 @@
 """The npz format of this package: a graph as arrays, without pickled objects."""
 
 import json
+import logging
 import operator
 import os
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vgae.data.array_graphs import check_entries_are_weights
+from vgae.data.reading import Reading
 from vgae.errors import DataError, printable
 from vgae.graphs.arrays import csr_matrix
+from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph, NodeId
 from vgae.graphs.grid import grid_from
@@ -22,9 +26,12 @@ from vgae.graphs.missing import with_gaps
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.reading import naming, parsed_json
 
+log = logging.getLogger(__name__)
+
 _FORMAT = "vgae-graph-1"
 _OF_KINDS = "vgae-graph-2"  # directed or two-sided, which readers of the first do not know
-_WITH_GAPS = "vgae-graph-3"  # with missing features, which are NaN in x
+_OF_SIGNS = "vgae-graph-3"  # with signs or features of links, or gaps in x: earlier readers fail
+_OF_LINKS = ("link_sign", "link_attr", "link_attr_names")
 _MOST_NAMES = 2**32  # bytes
 
 
@@ -32,11 +39,12 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph as npz without pickled objects, whole or not at all.
 
     Keys: ``keys`` (a list of the others), ``format`` ("vgae-graph-1"), ``name``, ``num_nodes``,
-    ``edges`` (2, M); where the graph has them ``link_weight`` (M,), ``x`` or ``x_indptr``,
-    ``x_indices``, ``x_data``, ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON),
-    ``y``, ``label_names``, ``node_ids`` and ``notes`` (JSON). A directed graph has ``grid``
-    ("directed"), a two-sided one ``grid`` ("two-sided"), ``sides`` (N,) and ``side_names``; then
-    the format is "vgae-graph-2". With missing features, which are NaN, it is "vgae-graph-3".
+    ``edges`` (2, M); where the graph has them ``link_weight`` (M,), ``link_sign`` (M,),
+    ``link_attr`` (M, K), ``link_attr_names``, ``x`` or ``x_indptr``, ``x_indices``, ``x_data``,
+    ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON), ``y``, ``label_names``,
+    ``node_ids`` and ``notes`` (JSON). A directed graph has ``grid`` ("directed"), a two-sided one
+    ``grid`` ("two-sided"), ``sides`` (N,) and ``side_names``; then the format is "vgae-graph-2",
+    or with signs or features of links, or missing features, which are NaN, "vgae-graph-3".
 
     Raises:
         DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
@@ -53,7 +61,8 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     if given is not None and given.layout == torch.sparse_csr:
         x = {"x_indptr": given.crow_indices(), "x_indices": given.col_indices()}
         x |= {"x_data": given.values(), "x_shape": torch.tensor(given.shape)}
-    stored = {"link_weight": graph.link_weight} | x | {k: getattr(graph, k) for k in names}
+    values = {name: getattr(graph, name) for name in ("link_weight", *_OF_LINKS)}
+    stored = values | x | {k: getattr(graph, k) for k in names}
     for key, part in stored.items():
         if isinstance(part, Tensor):
             content[key] = part.numpy()
@@ -67,6 +76,13 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     # A damaged directory of the zip can silently lack members; the list of them shows it. It comes
     # first, because damage drops the members after it.
     write_arrays(path, {"keys": np.array(["keys", *content]), **content})
+
+
+def _format(graph: Graph) -> str:
+    """Return the first format whose readers know what a graph has."""
+    if any(getattr(graph, name) is not None for name in (*_OF_LINKS[:2], "missing")):
+        return _OF_SIGNS
+    return _OF_KINDS if graph.grid.arrays() else _FORMAT
 
 
 def read_npz(path: str | os.PathLike[str]) -> Graph:
@@ -96,17 +112,15 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
             "it must hold format, num_nodes, edges and all that keys lists, or a sparse matrix of"
             f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
-    if (got := str(content["format"])) not in (formats := (_FORMAT, _OF_KINDS, _WITH_GAPS)):
-        raise DataError(
-            "NPZ_KEYS", f"its format must be one of {', '.join(formats)}, got {got!a:.60}."
-        )
+    if (got := str(content["format"])) not in (known := (_FORMAT, _OF_KINDS, _OF_SIGNS)):
+        raise DataError("NPZ_KEYS", f"its format must be {' or '.join(known)}, got {got!a:.60}.")
     try:
         num_nodes = operator.index(content["num_nodes"])
     except TypeError:
         raise DataError("NPZ_CORRUPT", "num_nodes must be one integer.") from None
     graph = Graph.from_edges(
         content["edges"],
-        edge_weight=content.get("link_weight"),
+        **_values(content),
         num_nodes=num_nodes,
         x=_stored_features(content),
         feature_names=_names(content, "feature_names"),
@@ -114,17 +128,31 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
         label_names=_names(content, "label_names"),
         node_ids=_names(content, "node_ids") if "node_ids" in content else None,
         name=str(content.get("name", stem)),
-        missing_features="impute" if got == _WITH_GAPS else "refuse",
+        missing_features="impute" if got == _OF_SIGNS else "refuse",
         **_kind(content, num_nodes),
     )
     return replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
 
 
-def _format(graph: Graph) -> str:
-    """Return the oldest format that holds a graph."""
-    if graph.missing is not None:
-        return _WITH_GAPS
-    return _OF_KINDS if graph.grid.arrays() else _FORMAT
+def _values(content: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return the arguments of :meth:`vgae.Graph.from_edges` on what the links have."""
+    weight, sign, attr = (content.get(name) for name in ("link_weight", "link_sign", "link_attr"))
+    given: dict[str, Any] = {"edge_weight": weight}
+    if sign is not None:
+        shape = content["edges"].shape[1:]
+        others = () if weight is None else (weight,)
+        if (
+            any(part.shape != shape for part in (sign, *others))
+            or not np.isin(sign, (-1, 1)).all()
+        ):
+            raise DataError("NPZ_CORRUPT", "link_sign must be 1 or -1 for each link.")
+        if weight is not None and (weight < 0).any():
+            raise DataError("NPZ_CORRUPT", "link_weight must be above zero beside link_sign.")
+        given = {"edge_weight": sign.astype(np.float32) * (1 if weight is None else weight)}
+        given["signed"] = True
+    if attr is not None:
+        given |= {"edge_attr": attr, "edge_attr_names": _names(content, "link_attr_names")}
+    return given
 
 
 def _names(content: Mapping[str, np.ndarray], key: str) -> list[Any]:
@@ -148,6 +176,29 @@ def _kind(content: Mapping[str, np.ndarray], num_nodes: int) -> dict[str, Any]:
     }
 
 
+def as_asked(graph: Graph, reading: Reading) -> Graph:
+    """Return a stored graph of its own kind, without weights or sides if these are not wanted."""
+    if reading.directed == "keep" and not graph.directed:
+        refuse_undirected("the stored graph", "read its source again")
+    if reading.directed == "error" and graph.directed:
+        raise DataError("DIRECTED", "the stored graph is directed; leave directed='error' out.")
+    if reading.sides != "auto":
+        graph = graph_of_sides(graph, reading.sides)
+    if reading.directed == "error" and (one_way := graph.notes.get("one_way")):
+        raise DataError(
+            "DIRECTED",
+            f"{one_way} of its links went one way only before it was stored; use"
+            " directed='symmetrize' (--directed symmetrize) to keep them.",
+        )
+    check_entries_are_weights(reading, "link_weight")
+    if reading.weight == "none":
+        return replace(graph, link_weight=None, link_sign=None)
+    if reading.signed and graph.link_sign is None:
+        log.info("%s is stored without signs: all of its links are positive", graph.name)
+        return replace(graph, link_sign=torch.ones(graph.num_links, dtype=torch.int8))
+    return graph
+
+
 def graph_of_sides(graph: Graph, sides: str) -> Graph:
     """Return a graph with its own sides, ``"columns"``, or without them, ``"none"``.
 
@@ -157,7 +208,7 @@ def graph_of_sides(graph: Graph, sides: str) -> Graph:
     if sides == "none" and graph.sides is not None:
         parts = {k: getattr(graph, k) for k in ("num_nodes", "x", "feature_names", "y", "name")}
         parts |= {"label_names": graph.label_names, "node_ids": graph.node_ids, "sides": "none"}
-        plain = Graph.from_edges(graph.links, edge_weight=graph.link_weight, **parts)
+        plain = Graph.from_edges(graph.links, **graph.link_options, **parts)
         kept = {k: getattr(graph, k) for k in ("notes", "feature_encoder", "missing")}
         return replace(plain, **kept)
     if sides != "none" and graph.sides is None:

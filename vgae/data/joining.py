@@ -32,7 +32,8 @@ def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
         places = {"source": roles.source, "target": roles.target, "weight": roles.weight}
         options = {k: "none" if v is None else roles.name(v) for k, v in places.items()}
         edges = edges.to_native()
-    options |= {k: getattr(reading, k) for k in ("drop_zero", "sides", "merge", "directed")}
+    of_links = ("drop_zero", "sides", "merge", "directed", "signed")
+    options |= {k: getattr(reading, k) for k in of_links}
     if features is None or not is_frame(features):
         graph = Graph.from_pandas(edges, **options)
         if features is None:
@@ -92,7 +93,7 @@ def with_features(
         y[joined.place] = graph.y
     again = Graph.from_edges(
         joined.place[graph.links],
-        edge_weight=graph.link_weight,
+        **graph.link_options,
         num_nodes=len(joined.names),
         x=x,
         feature_names=names,

@@ -36,6 +36,11 @@ class Reading:
         weight: Column of an edge list with the weights; ``"none"`` for links without weights;
             detected and logged if None.
         time: Column of an edge list with the time of each edge, which is no weight.
+        graph_column: Column of an edge list, and of a table of nodes, with the name of the graph
+            of each row: the file is a :class:`vgae.GraphCollection`, in which different graphs
+            may have nodes of the same names.
+        graph_labels: File with a label of each graph of a collection: a table (.csv, .tsv, .txt,
+            .parquet) with a header and the columns of graphs and labels.
         id_column: Column of a table of nodes with their names; detected if None.
         label_column: Column of a table of nodes with their labels, of any type.
         encode: ``"none"``: features must be numbers. ``"auto"``: see
@@ -55,6 +60,8 @@ class Reading:
         directed: As for :meth:`vgae.Graph.from_edges`.
         merge: As for :meth:`vgae.Graph.from_edges`.
         drop_zero: Drop edges of weight zero instead of refusing them; their nodes stay.
+        signed: Weights may be negative: their signs become those of the links; see
+            :meth:`vgae.Graph.from_edges`.
         normalize: Normal form of names: ``"nfc"`` merges names that Unicode can write in two
             ways, an accent with its letter or after it; ``"none"`` leaves them unchanged.
     """
@@ -67,6 +74,8 @@ class Reading:
     columns: tuple[str, ...] | None = None
     weight: str | None = None
     time: str | None = None
+    graph_column: str | None = None
+    graph_labels: str | None = None
     id_column: str | None = None
     label_column: str | None = None
     encode: Encode = "none"
@@ -76,6 +85,7 @@ class Reading:
     directed: Directed = "symmetrize"
     merge: Merge = "mean"
     drop_zero: bool = False
+    signed: bool = False
     normalize: Normalize = "none"
 
     def __post_init__(self) -> None:
@@ -91,6 +101,8 @@ class Reading:
             object.__setattr__(self, "encode", self.encode.to_dict())
         object.__setattr__(self, "sides", sides_option(self.sides, two_sided=self.two_sided))
         object.__setattr__(self, "two_sided", False)
+        if self.graph_labels is not None:
+            object.__setattr__(self, "graph_labels", str(self.graph_labels))
         if self.columns is not None:
             object.__setattr__(self, "columns", tuple(self.columns))
         delimiter, comment = self.delimiter, self.comment
@@ -117,7 +129,8 @@ class Reading:
 
     def of_links(self) -> dict[str, Any]:
         """Return the arguments of :meth:`vgae.Graph.from_edges` on links."""
-        return {"merge": self.merge, "directed": self.directed, "sides": self.sides}
+        how = {"merge": self.merge, "directed": self.directed, "sides": self.sides}
+        return how | ({"signed": True} if self.signed else {})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options that are not the default, as plain values for JSON."""

@@ -132,7 +132,7 @@ def with_side_features(
         parts["y"] = np.append(graph.y.numpy(), np.full(len(ids) - graph.num_nodes, -1))
     again = Graph.from_edges(
         graph.links,
-        edge_weight=graph.link_weight,
+        **graph.link_options,
         num_nodes=len(ids),
         x=x,
         feature_names=feature_names,

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from vgae.errors import DataError, UsageError
+from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.grid import Grid
-from vgae.kernels import Logits
+from vgae.kernels import Blocks, Logits
 from vgae.kernels.csr import EdgePattern, PairPattern, adjacency, checked_edges
 from vgae.recipes.graphs import Recipe
 
@@ -19,10 +20,12 @@ class PreparedLinks(NamedTuple):
         pattern: Links, both directions, and a self-pair for each node.
         weight: Weight of each entry of the pattern, 1 for self-pairs, shape ``(E + N,)``; all are
             1 if ``None``.
+        blocks: Graphs of a collection, whose pairs are within graphs; ``None`` for one graph.
     """
 
     pattern: EdgePattern
     weight: Tensor | None
+    blocks: Blocks | None = None
 
     counted = 2
     """How often each pair of the grid occurs among the pairs."""
@@ -31,8 +34,8 @@ class PreparedLinks(NamedTuple):
 
     @property
     def num_pairs(self) -> int:
-        """Number of pairs, N^2."""
-        return self.pattern.num_nodes**2
+        """Number of pairs, N^2, or the sum of those of the graphs of a collection."""
+        return self.pattern.num_nodes**2 if self.blocks is None else self.blocks.num_pairs
 
     @property
     def num_edges(self) -> int:
@@ -62,6 +65,7 @@ class PreparedPairs(NamedTuple):
         columns: Nodes of the columns, shape ``(m,)``; ``None`` for all nodes.
         counted: How often each pair of the grid occurs among the pairs.
         given: Number of given edges of each entry.
+        blocks: Graphs of a collection, whose pairs are within graphs; ``None`` for one graph.
     """
 
     pattern: PairPattern
@@ -72,6 +76,7 @@ class PreparedPairs(NamedTuple):
     columns: Tensor | None
     counted: int
     given: int
+    blocks: Blocks | None = None
 
     @classmethod
     def of(
@@ -114,14 +119,17 @@ class PreparedPairs(NamedTuple):
         is_loop = pattern.pair >= len(edge) if loops else None
         edge = torch.cat([edge, edge.new_zeros(loops)])[pattern.pair]
         counted = 1 if grid.directed or sides is not None else 2
-        found = cls(pattern, None, edge, is_loop, *places, counted, 1 if sides is None else 2)
+        given, blocks = 1 if sides is None else 2, blocks_of(grid, edge_index)
+        found = cls(pattern, None, edge, is_loop, *places, counted, given, blocks)
         if edge_weight is None:
             return found
         return found._replace(weight=found.values(edge_weight / edge_weight.mean()))
 
     @property
     def num_pairs(self) -> int:
-        """Number of pairs, n m."""
+        """Number of pairs, n m, or the sum of those of the graphs of a collection."""
+        if self.blocks is not None:
+            return self.blocks.num_pairs
         rows, columns = self.pattern.shape
         return rows * columns
 
@@ -141,6 +149,24 @@ class PreparedPairs(NamedTuple):
 
 Prepared = PreparedLinks | PreparedPairs
 """Links as :meth:`GraphDecoder.prepare` returns them."""
+
+
+def blocks_of(grid: Grid, edge_index: Tensor) -> Blocks | None:
+    """Return the graphs of a collection as blocks of latent vectors; ``None`` for one graph.
+
+    Args:
+        grid: Pairs that may be links.
+        edge_index: Edges, shape ``(2, E)``, on the device of the vectors.
+
+    Raises:
+        DataError: If an edge joins two graphs.
+    """
+    if not isinstance(grid, BlockGrid):
+        return None
+    batch = grid.batch.to(edge_index.device)
+    if not torch.equal(*batch[edge_index]):
+        raise DataError("COLLECTION", "edge_index has a link between two graphs of a collection.")
+    return Blocks.of(grid.sizes.to(edge_index.device))
 
 
 class MaskedLinks(NamedTuple):

@@ -152,11 +152,10 @@ class FeatureDecoder(PartDecoder):
         self.column_mean.copy_(mean)
         bias = cast(Tensor, cast(nn.Linear, self.network[-1]).bias)
         if self._is_normal:
-            squares, _ = column_sums(x * x if x.layout == torch.strided else _squared(x), missing)
-            variance = (squares / count.clamp(min=1) - mean * mean).clamp(min=0)
-            # Rounding leaves a constant column a tiny variance.
-            noise = 1e-6 * (squares / count.clamp(min=1)).clamp(min=1e-30)
-            self.column_scale.copy_(variance.where(variance > noise, 1.0).sqrt())
+            variance = _deviations(x, missing, mean) / count.clamp(min=1)
+            # Of a constant column, rounding leaves a tiny variance.
+            varies = variance > 1e-12 * mean * mean
+            self.column_scale.copy_(variance.where(varies, 1.0).sqrt())
             bias.zero_()
         elif self.likelihood == "bernoulli":
             bias.copy_(((total + 0.5) / (count + 1)).logit())
@@ -216,9 +215,11 @@ class FeatureDecoder(PartDecoder):
     def _block(self, z: Tensor, target: FeatureTarget, start: int, end: int) -> Tensor:
         """Return the log-likelihood of some rows, given their latent vectors."""
         nats = self.entries(z, rows_dense(target.x, start, end))
-        if target.missing is not None:
-            nats = nats.masked_fill(rows_dense(target.missing, start, end), 0)
-        return nats.sum()
+        if target.missing is None:
+            return nats.sum()
+        # Several times as fast as masked_fill, and its values are finite.
+        known = rows_dense(target.missing, start, end).logical_not().to(nats.dtype)
+        return nats.flatten().dot(known.flatten())
 
     def entries(self, z: Tensor, x: Tensor) -> Tensor:
         """Return the log-likelihood of each feature of dense ``x`` in nats, shape ``(N, F)``."""
@@ -348,6 +349,13 @@ def _likelihood(wanted: str, graph: "Graph") -> Likelihood:
     return cast(Likelihood, wanted)
 
 
-def _squared(x: Tensor) -> Tensor:
-    parts = x.crow_indices(), x.col_indices(), x.values().square()
-    return torch.sparse_csr_tensor(*parts, x.shape)
+def _deviations(x: Tensor, missing: Tensor | None, mean: Tensor) -> Tensor:
+    """Return the sum of squared deviations of the known entries of each column, float64."""
+    total, rows = torch.zeros_like(mean), max(1, _ENTRIES_OF[False] // x.shape[1])
+    for start in range(0, len(x), rows):
+        end = min(start + rows, len(x))
+        squares = (rows_dense(x, start, end) - mean).square()
+        if missing is not None:
+            squares[rows_dense(missing, start, end)] = 0
+        total += squares.sum(dim=0)
+    return total

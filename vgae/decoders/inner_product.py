@@ -12,6 +12,7 @@ from vgae.decoders.base import (
     Prepared,
     PreparedLinks,
     PreparedPairs,
+    blocks_of,
     check_sum,
 )
 from vgae.errors import DataError
@@ -44,7 +45,8 @@ class InnerProductDecoder(GraphDecoder):
             paper's code: all P = N^2 ordered pairs, self-pairs counted as links, links weighted by
             ``pos_weight`` = (P - E) / E and everything by ``norm`` = P / (2 (P - E)), where E
             counts both directions and no self-pairs. It is not a likelihood. On a directed grid E
-            counts the links; on a two-sided one of n and m nodes, P = 2 n m.
+            counts the links; on a two-sided one of n and m nodes, P = 2 n m; on one of many
+            graphs P is the sum of their N^2.
         bias: ``True`` learns the scalar b, initially zero, a prior on the density of links;
             ``False`` keeps it at zero. It changes no ranking.
         repel: k, at least 0 and at most d.
@@ -178,7 +180,8 @@ class InnerProductDecoder(GraphDecoder):
             edge_weight: How often each edge counts, relative to the others, equal for both
                 directions, shape ``(E,)``; in the result they have the mean 1.
             grid: Pairs that may be links; by default all two different nodes, in no order. A
-                two-sided grid takes edges across only.
+                two-sided grid takes edges across only, and one of many graphs edges within graphs,
+                whose pairs are then all that are visited.
         """
         grid = Grid(num_nodes) if grid is None else grid
         if grid.num_nodes != num_nodes:
@@ -188,7 +191,7 @@ class InnerProductDecoder(GraphDecoder):
         pattern, weight = EdgePattern.of(edge_index, num_nodes), None
         if edge_weight is not None:
             weight = pattern.values(edge_weight / edge_weight.mean(), 1.0)
-        return PreparedLinks(pattern, weight)
+        return PreparedLinks(pattern, weight, blocks_of(grid, edge_index))
 
     def log_prob(self, z: Tensor, target: Tensor | Prepared | MaskedLinks) -> Tensor:
         """Score the whole graph, every pair of the grid, by ``weighting``.
@@ -230,6 +233,7 @@ class InnerProductDecoder(GraphDecoder):
         return pair_loss(
             *(vectors, target.pattern, weight, -other_cost, self.bias),
             **others,
+            blocks=target.blocks,
             sampled=sampled if self.pairs == "sampled" else None,
             precision=self.precision,
         )

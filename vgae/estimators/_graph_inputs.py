@@ -174,7 +174,7 @@ def _in_order(graph: Graph, place: np.ndarray) -> Graph:
         x = scipy_csr(x)[order] if x.is_sparse_csr else x[order]
     again = Graph.from_edges(
         place[graph.links.numpy()],
-        edge_weight=graph.link_weight,
+        **graph.link_options,
         num_nodes=graph.num_nodes,
         x=x,
         feature_names=graph.feature_names,

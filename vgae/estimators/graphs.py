@@ -27,7 +27,8 @@ from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
-from vgae.prediction.links import LinkTable, predict_links, score_links
+from vgae.prediction.link_table import LinkTable
+from vgae.prediction.links import predict_links, score_links
 from vgae.recipes import Recipe, for_graph, recipe_named
 from vgae.training.links import fit
 

@@ -109,10 +109,7 @@ def _hardest(
 ) -> Tensor:
     """Return the partners of each end of the lowest rank, shape ``(P, half)``."""
     grid = heuristics.grid
-    available = grid.num_nodes - np.diff(excluded.indptr)[ends.numpy()]
-    if grid.sides is not None:  # the other nodes of its own side are no partners
-        own = torch.bincount(grid.sides.long(), minlength=2)[grid.sides[ends].long()]
-        available = available - own.numpy() + 1
+    available = grid.num_nodes - np.diff(excluded.indptr)[ends.numpy()] - _num_others(grid, ends)
     if available.size and (fewest := int(available.min())) < half:
         possible = f"at most {2 * fewest} are possible" if fewest else "no per_link is possible"
         end = f"an end of a held-out link has only {fewest} nodes it is not linked to"
@@ -127,6 +124,16 @@ def _hardest(
         rank += torch.rand(rank.shape, generator=generator, dtype=rank.dtype)
         found[chunk] = rank.topk(half, largest=False).indices
     return found
+
+
+def _num_others(grid: Grid, ends: Tensor) -> np.ndarray:
+    """Return the number of nodes other than each end that may not be its partners."""
+    counts = [torch.zeros(0, dtype=torch.int64)]
+    for nodes in ends.split(max(1, _BLOCK // grid.num_nodes)):
+        if (others := grid.others(nodes)) is None:
+            return np.zeros(len(ends), dtype=int)
+        counts.append(others.sum(dim=1) - others.gather(1, nodes[:, None])[:, 0].long())
+    return torch.cat(counts).numpy()
 
 
 class _Heuristics:

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from copy import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 import torch
 from torch import Tensor
@@ -11,22 +12,9 @@ from torch import Tensor
 from vgae.decoders.joint import link_decoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
-from vgae.evaluation.hard_negatives import hard_negatives
-from vgae.evaluation.metrics import (
-    LinkIntervals,
-    LinkScores,
-    RankScores,
-    bootstrap_intervals,
-    hits_at_k,
-    link_scores,
-    rank_scores,
-    ranks_among,
-)
-from vgae.evaluation.ranking import link_ranks
-from vgae.evaluation.recommendation import RecommendationScores, recommendation_scores
-from vgae.evaluation.reliability import Probabilities, balancing_weight
+from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part
+from vgae.evaluation.metrics import LinkScores, link_scores
 from vgae.graphs.graph import Graph
-from vgae.graphs.grid import TwoSidedGrid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.graphs.typed import TypedGraph
@@ -42,79 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Messages = Literal["train", "train+val"]
-_HITS = (10, 50, 100)
-_MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
 _PAIRS_AT_ONCE = 2**17  # some 200 MB at 128 dimensions
-_MOST_RESAMPLED_PAIRS = 2**28  # drawn for the bootstrap intervals; fewer resamples of larger parts
 _NON_LINKS = 1_000_000  # enough to count those above a threshold that few reach
-
-
-@dataclass(frozen=True, eq=False)
-class LinkEvaluation:
-    """Scores of one part of a split; see :func:`evaluate`.
-
-    Attributes:
-        scores: AUC and AP of the links against the non-links of the part. The AP falls with the
-            number of non-links.
-        intervals: Their 95 % intervals; see
-            :func:`vgae.evaluation.metrics.bootstrap_intervals`.
-        hits: Hits@k among the non-links of the part, by k; see
-            :func:`vgae.evaluation.metrics.hits_at_k`.
-        ranks: Scores of the ranks of each link's ends among all nodes, known links excluded; see
-            :func:`vgae.evaluation.ranking.link_ranks`.
-        num_links: Number of links of the part.
-        num_non_links: Number of its non-links.
-        num_ranked: Number of ranked links: all, or the first ones on a very large graph.
-        sigmoid: Scores of the sigmoid of the logits.
-        calibrated: Scores of calibrated probabilities, with a calibration.
-        hard: Scores of the ranks among hard non-links; see
-            :func:`vgae.evaluation.hard_negatives.hard_negatives`.
-        given: Scores of the ranks of each link among its own non-links, if the split has those;
-            ties get the mean of the best and the worst rank.
-        recommended: Scores of the best targets of each node of the first side, in a two-sided
-            graph; see :func:`vgae.evaluation.recommendation.recommendation_scores`. Links of the
-            other parts are known.
-    """
-
-    scores: LinkScores
-    intervals: LinkIntervals
-    hits: dict[int, float]
-    ranks: RankScores
-    num_links: int
-    num_non_links: int
-    num_ranked: int
-    sigmoid: Probabilities
-    calibrated: Probabilities | None = None
-    hard: RankScores | None = None
-    given: RankScores | None = None
-    recommended: RecommendationScores | None = None
-
-    @property
-    def auc(self) -> float:
-        """Area under the ROC curve, in [0, 1]."""
-        return self.scores.auc
-
-    @property
-    def ap(self) -> float:
-        """Average precision, in [0, 1]."""
-        return self.scores.ap
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {
-            **self.scores._asdict(),
-            "num_links": self.num_links,
-            "num_non_links": self.num_non_links,
-            "auc_interval": list(self.intervals.auc),
-            "ap_interval": list(self.intervals.ap),
-            **{f"hits_at_{k}": rate for k, rate in self.hits.items()},
-            "ranks": {**self.ranks._asdict(), "num_links": self.num_ranked},
-            "hard": self.hard and self.hard._asdict(),
-            "given": self.given and self.given._asdict(),
-            **({"recommended": self.recommended._asdict()} if self.recommended else {}),
-            "sigmoid": self.sigmoid.to_dict(),
-            "calibrated": self.calibrated and self.calibrated.to_dict(),
-        }
 
 
 @overload
@@ -179,43 +96,10 @@ def evaluate(
 
         given: Any = {"messages": messages, "allow_seen": allow_seen}
         return evaluate_typed(model, graph, split, calibration, hard, **given)
-    balanced = calibration and replace(calibration, log_odds_shift=0.0)
-    evaluations = {}
+    evaluations, balanced = {}, calibration and replace(calibration, log_odds_shift=0.0)
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
         evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
     return evaluations
-
-
-def evaluated_part(
-    scorer: "PairScorer",
-    graph: Graph,
-    split: LinkSplit,
-    part: LabelledPairs,
-    balanced: Calibration | None = None,
-    hard: int = 0,
-) -> LinkEvaluation:
-    """Return the scores of one part of a split; ``balanced`` is a calibration at that prior."""
-    logits, label = scorer.logits(part.edge_label_index), part.edge_label
-    weight = balancing_weight(label)
-    pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
-    ranked = part.pos[:, : max(_MOST_RANKED_PAIRS // (2 * graph.num_nodes), 1)]
-    ranks = link_ranks(scorer.logits_of, ranked, graph.links, graph.num_nodes, grid=graph.grid)
-    own = neg.view(len(pos), part.per_link) if part.per_link else None
-    resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
-    return LinkEvaluation(
-        scores=link_scores(logits, label),
-        intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
-        hits={k: hits_at_k(pos, neg, k) for k in _HITS},
-        ranks=rank_scores(ranks.flatten()),
-        num_links=len(pos),
-        num_non_links=len(neg),
-        num_ranked=ranked.shape[1],
-        sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
-        calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
-        hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
-        given=None if own is None else rank_scores(ranks_among(pos, own)),
-        recommended=_recommended(scorer, graph, ranked),
-    )
 
 
 def evaluate_links(
@@ -302,7 +186,7 @@ def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = F
 
 
 class PairScorer:
-    """Logits of pairs under a model whose nodes are embedded once.
+    """Logits of pairs under a model whose nodes are embedded once, as the posterior ``q``.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
@@ -318,7 +202,14 @@ class PairScorer:
         self.calibration: Calibration | None = getattr(model, "calibration", None)
         self.decoder = link_decoder(self.model)
         check_direction(self.decoder, graph, type(self.decoder).__name__)
-        self.z = embed(self.model, graph, edge_index).mu.to(parameter_like(self.model).device)
+        self.q = embed(self.model, graph, edge_index)
+        self.z = self.q.mu.to(parameter_like(self.model).device)
+
+    def part(self, first: int, num_nodes: int) -> Self:
+        """Return the scorer of consecutive nodes from ``first`` on, which it numbers from 0."""
+        other = copy(self)
+        other.z = self.z[first : first + num_nodes]
+        return other
 
     def logits(self, pairs: Tensor) -> Tensor:
         """Return the logits of pairs of shape ``(2, P)``, on the CPU, shape ``(P,)``."""
@@ -358,28 +249,6 @@ def consistent_method(decoder: object, name: str) -> Callable[..., Any] | None:
         if "logits" in names:
             break
     return None
-
-
-def _recommended(scorer: PairScorer, graph: Graph, links: Tensor) -> RecommendationScores | None:
-    """Score the best targets of the sources of held-out links, in a two-sided graph."""
-    grid = graph.grid
-    if not isinstance(grid, TwoSidedGrid):
-        return None
-    others = ~torch.isin(grid.numbers(graph.links), grid.numbers(links))
-    return recommendation_scores(scorer.logits_of, links, graph.links[:, others], grid)
-
-
-def _hard_ranks(
-    scorer: PairScorer, graph: Graph, split: LinkSplit, links: Tensor, per_link: int
-) -> RankScores:
-    """Rank links of shape ``(2, P)``, each among its own hard non-links."""
-    generator = stream(split.seed, "hard-negatives")
-    options: Any = {"per_link": per_link, "generator": generator, "grid": split.grid}
-    negatives = hard_negatives(
-        graph.links, links, split.train, graph.x, graph.num_nodes, **options
-    )
-    neg = scorer.logits(negatives.flatten(1)).view(links.shape[1], per_link)
-    return rank_scores(ranks_among(scorer.logits(links), neg))
 
 
 def _scored_parts(

@@ -116,11 +116,11 @@ def classify_nodes(
     counts = (num_splits, train_per_class, num_val, num_test)
     if min(counts) < 1:
         raise UsageError("NODE_SPLIT", f"numbers of splits and nodes must be positive: {counts}.")
-    x, labels = _checked(embedding, y)
-    given = None if public is None else _scores(x, labels, [_known(public, labels)])
+    x, labels = checked_labels(embedding, y)
+    given = None if public is None else scores_over_splits(x, labels, [_known(public, labels)])
     generator = stream(seed, "split")
     drawn = [_random_split(labels, *counts[1:], generator) for _ in range(num_splits)]
-    return ClassScores(given, _scores(x, labels, drawn))
+    return ClassScores(given, scores_over_splits(x, labels, drawn))
 
 
 def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0) -> ClusterScores:
@@ -139,7 +139,7 @@ def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0) -> ClusterScores:
     Raises:
         VgaeError: The errors of :func:`classify_nodes` except those of splits.
     """
-    x, labels = _checked(embedding, y)
+    x, labels = checked_labels(embedding, y)
     known = labels >= 0
     random_state = int(torch.randint(2**31, (), generator=stream(seed, "init")))
     starts: Any = 10  # scikit-learn annotates "auto" only
@@ -155,8 +155,8 @@ def cluster_nodes(embedding: Any, y: Any, *, seed: int = 0) -> ClusterScores:
     return ClusterScores(float(acc), float(nmi), float(adjusted_rand_score(labels, clusters)))
 
 
-def _checked(embedding: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the embedding as float64, and classes numbered from 0, -1 where unknown."""
+def checked_labels(embedding: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return an embedding as float64, and classes numbered from 0, -1 where unknown."""
     x = dense_array(embedding, "embedding", "EMBEDDING_SHAPE")
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "iuf":
         got = f"got shape {x.shape} of {x.dtype}"
@@ -208,7 +208,8 @@ def _random_split(
     return NodeSplit(train, rest[:num_val], rest[num_val : num_val + num_test])
 
 
-def _scores(x: np.ndarray, labels: np.ndarray, splits: list[NodeSplit]) -> SplitScores:
+def scores_over_splits(x: np.ndarray, labels: np.ndarray, splits: list[NodeSplit]) -> SplitScores:
+    """Return the scores of logistic regression on splits, given vectors and classes."""
     accuracy, macro_f1 = zip(*(_test_scores(x, labels, s) for s in splits), strict=True)
     deviations = [stdev(s) if len(s) > 1 else 0.0 for s in (accuracy, macro_f1)]
     return SplitScores(mean(accuracy), deviations[0], mean(macro_f1), deviations[1])

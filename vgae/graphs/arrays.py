@@ -247,12 +247,22 @@ def label_tensor(y: Any, name: str, num: int | None, of: str) -> Tensor:
 
 
 def graph_digest(
-    links: str, weight: Tensor | None, x: Tensor | None, missing: Tensor | None = None
+    links: str,
+    weight: Tensor | None,
+    x: Tensor | None,
+    missing: Tensor | None = None,
+    **others: Tensor | None,
 ) -> str:
-    """Return :attr:`vgae.Graph.fingerprint`, given the one of its nodes and links."""
+    """Return :attr:`vgae.Graph.fingerprint`, given the one of its nodes and links.
+
+    Only the ``others`` that are not ``None`` count, by their names.
+    """
     head = f"vgae-graph-1 {links} {0 if x is None else x.shape[1]}"
     if weight is not None:
         head += " " + sha256("weights", weight.numpy())
+    for name, part in others.items():
+        if part is not None:
+            head += " " + sha256(name, part.numpy())
     if x is None:
         return sha256(head)
     if missing is not None:

@@ -1,5 +1,6 @@
 """Grid of many graphs: the pairs of nodes of the same graph."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from vgae.graphs.arrays import sha256
 from vgae.graphs.grid import Grid
+
+_PART_NODES = 512  # all pairs of so many nodes are computed about as fast as those within graphs
 
 
 class BlockGrid(Grid):
@@ -41,7 +44,7 @@ class BlockGrid(Grid):
         return torch.arange(len(self.sizes)).repeat_interleave(self.sizes)
 
     @cached_property
-    def _before(self) -> Tensor:
+    def pairs_before(self) -> Tensor:
         """Number of pairs before those of each graph, and all at the end, shape ``(G + 1,)``."""
         own = self.sizes * (self.sizes - 1) // 2
         return torch.cat([own.new_zeros(1), own.cumsum(0)])
@@ -49,7 +52,7 @@ class BlockGrid(Grid):
     @property
     def num_pairs(self) -> int:
         """Number of pairs within graphs."""
-        return int(self._before[-1])
+        return int(self.pairs_before[-1])
 
     @property
     def num_terms(self) -> int:
@@ -64,18 +67,27 @@ class BlockGrid(Grid):
     def numbers(self, pairs: Tensor) -> Tensor:
         """Return the number of each pair."""
         block = self.batch[pairs[0]]
-        return self._before[block] + super().numbers(pairs - self.ptr[block])
+        return self.pairs_before[block] + super().numbers(pairs - self.ptr[block])
 
     def pairs(self, numbers: Tensor) -> Tensor:
         """Return the pairs of these numbers."""
         # Graphs without a pair have the same number as the next one, which is found.
-        block = torch.searchsorted(self._before, numbers, right=True) - 1
-        return super().pairs(numbers - self._before[block]) + self.ptr[block]
+        block = torch.searchsorted(self.pairs_before, numbers, right=True) - 1
+        return super().pairs(numbers - self.pairs_before[block]) + self.ptr[block]
 
     def others(self, nodes: Tensor) -> Tensor:
         """Return the nodes of other graphs than each node."""
         batch = self.batch.to(nodes.device)
         return batch[nodes][:, None] != batch
+
+    def parts(self) -> Iterator[tuple[int, Grid]]:
+        """Yield consecutive graphs of at most 512 nodes in all, or one larger graph."""
+        first = 0
+        while first < len(self.sizes):
+            most = self.ptr[first] + _PART_NODES
+            last = max(int(torch.searchsorted(self.ptr, most, right=True)) - 1, first + 1)
+            yield int(self.ptr[first]), BlockGrid(self.sizes[first:last])
+            first = last
 
     def digest(self, links: Tensor) -> str:
         """Return the SHA-256 of the sizes of the graphs and the links."""

@@ -47,6 +47,9 @@ class Given:
     sides: Sides | Any
     side_names: Sequence[str]
     name: str
+    signed: bool = False
+    edge_attr: Any = None
+    edge_attr_names: Sequence[str] = ()
     missing_features: str = "refuse"
 
 
@@ -79,6 +82,9 @@ def fields_of(given: Given) -> dict[str, Any]:
         "links": links.links,
         "num_nodes": num_nodes,
         "link_weight": links.weight,
+        "link_sign": links.sign,
+        "link_attr": links.attr,
+        "link_attr_names": tuple(map(str, given.edge_attr_names)),
         "x": features,
         "missing": missing,
         "feature_names": tuple(str(name) for name in feature_names),
@@ -146,6 +152,8 @@ def _links(
         merge=given.merge,
         directed=given.directed,
         ordered=given.ordered and second is None,
+        signed=given.signed,
+        edge_attr=given.edge_attr,
     )
     if given.directed == "symmetrize" and (one_way := links.notes.get("one_way")):
         log.info(
@@ -164,11 +172,10 @@ def _across(found: CanonicalLinks, grid: Grid) -> CanonicalLinks:
     """Return links of an undirected graph as a two-sided graph stores them."""
     links = grid.ordered(found.links)
     order = (links[0] * grid.num_nodes + links[1]).argsort()
-    weight = None if found.weight is None else found.weight[order]
     notes = dict(found.notes)
     if "both_ways" not in notes:
         notes.pop("one_way", None)  # the direction is that of the sides
-    return CanonicalLinks(links[:, order], weight, notes)
+    return found.reordered(links[:, order], order, notes)
 
 
 def _apart(given: Given, pair: Any) -> Given:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.link_values import checked_values, edge_features, magnitudes, merged
 
 if TYPE_CHECKING:
     from vgae.graphs.grid import Grid
@@ -32,11 +33,23 @@ class CanonicalLinks(NamedTuple):
         links: Each link once, as the grid stores it, ascending, int64, shape ``(2, M)``.
         weight: Weight of each link, float32, shape ``(M,)``; ``None`` if all are 1.
         notes: Counts of dropped and merged edges, those above zero.
+        sign: Sign of each link, 1 or -1, int8, shape ``(M,)``; ``None`` if they have none.
+        attr: Features of each link, float32, shape ``(M, K)``; ``None`` without.
     """
 
     links: Tensor
     weight: Tensor | None
     notes: dict[str, int]
+    sign: Tensor | None = None
+    attr: Tensor | None = None
+
+    def reordered(self, links: Tensor, order: Tensor, notes: dict[str, int]) -> "CanonicalLinks":
+        """Return other links, with what these have in another order."""
+        own = (
+            None if part is None else part[order] for part in (self.weight, self.sign, self.attr)
+        )
+        weight, sign, attr = own
+        return CanonicalLinks(links, weight, notes, sign, attr)
 
 
 def edge_array(edges: Any) -> np.ndarray:
@@ -74,6 +87,8 @@ def canonical_links(
     merge: Merge = "mean",
     directed: Directed = "symmetrize",
     ordered: bool = False,
+    signed: bool = False,
+    edge_attr: Any = None,
 ) -> CanonicalLinks:
     """Bring edges to canonical form; for the arguments see :meth:`vgae.Graph.from_edges`.
 
@@ -91,14 +106,18 @@ def canonical_links(
     if grid.sides is not None:
         _check_sides(pairs, grid)
     code = _pair_numbers(pairs, grid)
-    weight = None
-    if edge_weight is None:
+    values = []
+    if edge_weight is None and edge_attr is None:
         code.sort()
     else:
-        weight = _weights(edge_weight, edges)
+        given = (
+            None if edge_weight is None else checked_values(edge_weight, edges, signed=signed),
+            None if edge_attr is None else edge_features(edge_attr, edges.shape[1]),
+        )
         order = (code >> 1).argsort(kind="stable")
-        code, weight = code[order], (weight[kept] if loops else weight)[order]
-        del order
+        code = code[order]
+        values = [None if v is None else (v[kept] if loops else v)[order] for v in given]
+        del order, given
     del kept, pairs
     numbers, reverse = (code >> 1).view(np.int64), (code & 1).astype(bool)
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
@@ -124,13 +143,16 @@ def canonical_links(
     if directed == "error" and notes["one_way"]:
         single = only_reverse == any_reverse
         _refuse_one_way(links[single], any_reverse[single], num_nodes)
-    if weight is not None:
-        weight = _merged(weight, starts, merge)
-        weight = None if (weight == 1).all() else torch.from_numpy(weight)
+    value, attr = (None if v is None else merged(v, starts, merge) for v in values or (None,) * 2)
     ends = np.empty((2, len(links)), np.int64)
     np.divmod(links, num_nodes, out=(ends[0], ends[1]))
+    weight, sign = (None, None) if value is None else magnitudes(value, ends, signed=signed)
     return CanonicalLinks(
-        torch.from_numpy(ends), weight, {name: count for name, count in notes.items() if count}
+        torch.from_numpy(ends),
+        weight,
+        {name: count for name, count in notes.items() if count},
+        sign,
+        None if attr is None else torch.from_numpy(attr),
     )
 
 
@@ -305,53 +327,6 @@ def check_range(edges: np.ndarray, num_nodes: int) -> None:
             f"edges must lie in [0, {num_nodes}), got edge {u} - {v} in column {bad.argmax()}."
             f"{hint}",
         )
-
-
-def _weights(edge_weight: Any, edges: np.ndarray) -> np.ndarray:
-    """Return the weights as float32, shape ``(E,)``, or raise with the first bad ones."""
-    given = dense_array(edge_weight, "edge_weight", "BAD_WEIGHT")
-    if given.shape != edges.shape[1:] or given.dtype.kind not in "biuf":
-        raise DataError(
-            "BAD_WEIGHT",
-            f"edge_weight must be {edges.shape[1]} numbers, one per edge, got shape {given.shape}"
-            f" of {given.dtype}.",
-        )
-    with np.errstate(over="ignore"):
-        weight = given.astype(np.float32)
-    for code, bad, rule in (
-        ("BAD_WEIGHT", ~np.isfinite(weight), "must be finite in float32"),
-        ("NEGATIVE_WEIGHT", weight < 0, "must not be negative"),
-        ("ZERO_WEIGHT", weight == 0, "must not be zero in float32 (see --drop-zero)"),
-    ):
-        if bad.any():
-            first = np.flatnonzero(bad)[:3]
-            places = ", ".join(
-                f"{u} - {v} ({value:g})"
-                for (u, v), value in zip(edges[:, first].T.tolist(), given[first], strict=True)
-            )
-            raise DataError(code, f"edge_weight {rule}; got {bad.sum()} such, first {places}.")
-    return weight
-
-
-def _merged(weight: np.ndarray, starts: np.ndarray, merge: Merge) -> np.ndarray:
-    """Return one weight per group, float32.
-
-    Args:
-        weight: Weights, float32, those of a group together and in the order given.
-        starts: Place of the first weight of each group.
-        merge: See :meth:`vgae.Graph.from_edges`.
-    """
-    if len(starts) in (0, len(weight)):
-        return weight
-    if merge == "first":
-        return weight[starts]
-    weight = weight.astype(np.float64)
-    if merge == "max":
-        return np.maximum.reduceat(weight, starts).astype(np.float32)
-    total = np.add.reduceat(weight, starts)
-    if merge == "mean":
-        total /= np.diff(starts, append=len(weight))
-    return total.astype(np.float32)
 
 
 def warn_of_first(names: Iterable[NodeId], num_rows: int) -> None:

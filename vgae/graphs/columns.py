@@ -20,7 +20,9 @@ from vgae.graphs.column_names import (
 from vgae.runtime.numerals import is_decimal, is_missing, is_running
 
 # Columns of vgae.prediction.LinkTable beside the names and the score.
-_PREDICTED = {"probability", "balanced_probability", "rank", "known"}
+_PREDICTED = {
+    f"{prior}probability{end}" for prior in ("", "balanced_") for end in ("", "_low", "_high")
+} | {"rank", "known", "expected_weight", "weight_low", "weight_high", "positive"}
 LINK = ("1", "1.0", "True", "true", "TRUE")
 NO_LINK = ("0", "0.0", "False", "false", "FALSE")
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypedDict, get_args
+from typing import Any, NamedTuple, TypedDict, get_args
 
 import narwhals as nw
 import numpy as np
@@ -34,6 +34,7 @@ from vgae.graphs.frame_columns import (
     frame_of,
     numbers_of,
 )
+from vgae.graphs.link_values import SIGNED
 from vgae.graphs.sides import of_columns, sides_of_ends
 from vgae.graphs.values import coded_labels, listed
 from vgae.graphs.weights import checked_weights
@@ -51,6 +52,8 @@ class FrameOptions(TypedDict, total=False):
     two_sided: bool
     merge: Merge
     directed: Directed
+    signed: bool
+    edge_features: Sequence[str]
     name: str
 
 
@@ -69,15 +72,8 @@ def from_frames(
     ``columns`` are those of source, target and weight, each ``None`` if it is not given.
     """
     _check_options(options, nodes)
-    missing, drop_zero = options.get("missing_features", "refuse"), options.get("drop_zero", False)
-    frame = edge_frame(edges, columns)
-    roles = _edge_columns(frame, columns)
-    ends, pairs = coded_ends(frame, roles, "edges")
-    weight, ordered = _weights(frame, roles, drop_zero=drop_zero), False
-    if roles.direction is not None:
-        kinds = frame[roles.name(roles.direction)].to_list()
-        how = options.get("directed", "symmetrize")
-        pairs, weight, _, ordered = directions(kinds, pairs, weight, None, how)
+    missing = options.get("missing_features", "refuse")
+    (roles, ends, pairs, values), ordered = _edges(edges, columns, options)
     sides = sides_option(options.get("sides", "auto"), two_sided=options.get("two_sided", False))
     of_ends = of_columns("edges", ends, pairs, roles, sides, logging.INFO)
     apart, pairs, side_names, prefixes = of_ends
@@ -104,13 +100,43 @@ def from_frames(
         sides = sides_of_ends(pairs, names, prefixes, sides, options.get("directed"))
         parts |= {"side_names": side_names}
     parts["sides"] = sides
-    if weight is not None and drop_zero:
-        pairs, weight = pairs[:, weight != 0], weight[weight != 0]
-    others = {k: v for k, v in options.items() if k in ("merge", "directed", "name")}
-    parts |= {"edges": pairs, "edge_weight": weight, "num_nodes": len(names), "node_ids": names}
+    others = {k: v for k, v in options.items() if k in ("merge", "directed", "name", "signed")}
+    parts |= {"edges": pairs, **values, "num_nodes": len(names), "node_ids": names}
     parts |= {"missing_features": "impute"} if missing == "impute" else {}
     encoder = parts.pop("feature_encoder", None)
     return {**parts, **others, "ordered": ordered}, encoder
+
+
+class _Edges(NamedTuple):
+    """Roles of columns, the distinct ends, the edges as numbers of them, and their values."""
+
+    roles: Roles
+    ends: Names
+    pairs: np.ndarray
+    values: Parts
+
+
+def _edges(
+    edges: Any, columns: tuple[str | None, str | None, str | None], options: FrameOptions
+) -> tuple[_Edges, bool]:
+    """Return the edges of a frame, and whether it says that some are directed."""
+    frame = edge_frame(edges, columns)
+    frame, attr = _without_features(frame, options.get("edge_features", ()))
+    roles = _edge_columns(frame, columns)
+    ends, pairs = coded_ends(frame, roles, "edges")
+    drop_zero, signed = options.get("drop_zero", False), options.get("signed", False)
+    weight = _weights(frame, roles, drop_zero=drop_zero, signed=signed)
+    rows, ordered = np.arange(pairs.shape[1]), False
+    if roles.direction is not None:
+        kinds = frame[roles.name(roles.direction)].to_list()
+        how = options.get("directed", "symmetrize")
+        pairs, weight, rows, ordered = directions(kinds, pairs, weight, rows, how)
+        assert rows is not None
+    kept = slice(None) if weight is None or not drop_zero else weight != 0
+    values: Parts = {"edge_weight": None if weight is None else weight[kept]}
+    if attr is not None:
+        values |= {"edge_attr": attr[rows[kept]], "edge_attr_names": options["edge_features"]}  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    return _Edges(roles, ends, pairs[:, kept], values), ordered
 
 
 def _check_options(options: FrameOptions, nodes: Any) -> None:
@@ -211,7 +237,38 @@ def _edge_columns(
     return found
 
 
-def _weights(frame: nw.DataFrame[Any], roles: Roles, *, drop_zero: bool) -> np.ndarray | None:
+def _without_features(
+    frame: nw.DataFrame[Any], names: Sequence[str]
+) -> tuple[nw.DataFrame[Any], np.ndarray | None]:
+    """Return an edge list without the columns of features of links, and these, ``(E, K)``.
+
+    Raises:
+        DataError: ``EDGE_ATTR`` if a column is missing, or is no column of numbers.
+    """
+    if isinstance(names, str):
+        raise UsageError(
+            "OPTION",
+            f"edge_features must be a list of columns, got {names!r:.60}; use [{names!r}].",
+        )
+    found = []
+    for name in names:
+        if name not in frame.columns:
+            what = f"edges has no column {name!r:.60} (edge_features); it has"
+            hint = did_you_mean(name, frame.columns)
+            raise DataError("EDGE_ATTR", f"{what} {listed(frame.columns)}.{hint}")
+        values = numbers_of(frame[name])
+        if values is None or not np.isfinite(values).all():
+            what = f"column {name!r:.60} (edge_features) must have a finite number in each row"
+            raise DataError(
+                "EDGE_ATTR", f"{what}; make numbers of categories, as by pandas.get_dummies."
+            )
+        found.append(values)
+    return frame.drop(list(names)), np.stack(found, axis=1) if found else None
+
+
+def _weights(
+    frame: nw.DataFrame[Any], roles: Roles, *, drop_zero: bool, signed: bool
+) -> np.ndarray | None:
     """Return weights as float64, or ``None`` without; zeros are refused or dropped later."""
     if roles.weight is None:
         return None
@@ -224,8 +281,9 @@ def _weights(frame: nw.DataFrame[Any], roles: Roles, *, drop_zero: bool) -> np.n
         raise DataError("BAD_WEIGHT", f"{what}; name another by weight=, or weight='none'.")
     rules = [
         ("BAD_WEIGHT", ~np.isfinite(values), "be finite numbers", "fill or drop them, or"),
-        ("NEGATIVE_WEIGHT", values < 0, "not be negative", ""),
     ]
+    if not signed:
+        rules.append(("NEGATIVE_WEIGHT", values < 0, "not be negative", f"{SIGNED};"))
     if not drop_zero:
         cure = "drop_zero=True leaves such edges out, and keeps their nodes;"
         rules.append(("ZERO_WEIGHT", values == 0, "not be 0", cure))

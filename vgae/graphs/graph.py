@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 
 import scipy.sparse as sp
-import torch
 from torch import Tensor
 
 from vgae.errors import UsageError
 from vgae.graphs import interop
-from vgae.graphs.arrays import graph_digest
 from vgae.graphs.building import Given, fields_of
-from vgae.graphs.canonical import NodeId, check_lengths, known_positions, num_components
+from vgae.graphs.canonical import NodeId, check_lengths
 from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.derived import Derived
+from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.encoding import TableEncoder
-from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.hetero import to_hetero
 
 if TYPE_CHECKING:
@@ -27,8 +25,8 @@ if TYPE_CHECKING:
     from vgae.graphs.frames import FrameOptions
 
 
-@dataclass(frozen=True, eq=False)
-class Graph:
+@dataclass(frozen=True, eq=False, repr=False)
+class Graph(Derived):
     """Graph with optional node features and labels, undirected unless it says otherwise.
 
     The methods ``from_edges``, ``from_pandas``, ``from_networkx``, ``from_scipy``, ``from_pyg``,
@@ -45,7 +43,8 @@ class Graph:
         label_names: Name of each label, of length C.
         node_ids: Name of each node; ``None`` if the names are 0 to N - 1.
         name: Name of the graph in messages and run folders.
-        missing: Missing entries of ``x``, sparse CSR of True, ``(N, F)``; ``None`` without any.
+        missing: Missing entries of ``x``, sparse CSR of True, shape ``(N, F)``; ``None`` if all
+            are known. ``x`` has a neutral value there: see :func:`vgae.graphs.missing.filled`.
         feature_encoder: Encoder of a table of mixed columns that made ``x``; ``None`` without.
         notes: Counts of dropped and merged edges: ``self_loops``, ``repeats`` (of an ordered
             pair) and, if only some links were given in both directions, the numbers of links
@@ -55,6 +54,9 @@ class Graph:
         sides: Whether each node is of the second side of a two-sided (bipartite) graph, bool,
             shape ``(N,)``; ``None`` if any two nodes may be linked.
         side_names: Names of the two sides, such as ``("user", "item")``; empty if unknown.
+        link_sign: Sign of each link of a signed graph, 1 or -1, int8, ``(M,)``; else ``None``.
+        link_attr: Features of each link, float32, shape ``(M, K)``; ``None`` without.
+        link_attr_names: Name of each column of ``link_attr``; empty if unknown.
     """
 
     links: Tensor
@@ -71,6 +73,9 @@ class Graph:
     directed: bool = False
     sides: Tensor | None = None
     side_names: tuple[str, str] | tuple[()] = ()
+    link_sign: Tensor | None = None
+    link_attr: Tensor | None = None
+    link_attr_names: tuple[str, ...] = ()
     missing: Tensor | None = None
 
     @classmethod
@@ -90,6 +95,9 @@ class Graph:
         ordered: bool = False,
         sides: Any = "auto",
         side_names: Sequence[str] = (),
+        signed: bool = False,
+        edge_attr: Any = None,
+        edge_attr_names: Sequence[str] = (),
         name: str = "graph",
         missing_features: Literal["refuse", "impute"] = "refuse",
     ) -> "Graph":
@@ -112,7 +120,9 @@ class Graph:
             label_names: Name of each label.
             node_ids: Name of each node, all different.
             merge: Weight of a repeated link, in either direction: the ``"mean"``, ``"sum"``,
-                ``"max"`` or ``"first"`` of its weights.
+                ``"max"`` or ``"first"`` of its weights, which are negative for a link of sign
+                -1; those of opposite signs that cancel to 0 are refused. The same for its
+                features, column by column.
             directed: ``"keep"`` makes a directed graph, with links from the first row of
                 ``edges`` to the second. Otherwise edges in one direction while others are in both
                 become links and are counted (``"symmetrize"``), or are refused (``"error"``).
@@ -123,6 +133,10 @@ class Graph:
                 second side, also as a series; ``"none"``. ``"auto"`` detects and announces two
                 sides: see :func:`vgae.graphs.sides.detected`.
             side_names: Names of the two sides.
+            signed: Whether weights may be negative: ``link_weight`` has their magnitudes, which
+                messages use, and ``link_sign`` their signs.
+            edge_attr: Features of each edge, finite numbers, shape ``(E, K)`` or ``(E,)``.
+            edge_attr_names: Name of each column of ``edge_attr``.
             name: Name of the graph in messages.
             missing_features: ``"impute"`` takes NaN in ``x`` for :attr:`missing` entries.
 
@@ -172,10 +186,11 @@ class Graph:
             **options: ``id_column``, the column of ``nodes`` with the names;
                 ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
                 that have no row, ``"impute"`` for :attr:`missing` values and rows, by default
-                ``"refuse"``; ``drop_zero``, to leave out edges of weight 0; ``sides``
-                as for :meth:`from_edges`, or a column of ``nodes``; ``"auto"`` also takes columns
-                such as ``user_id`` and ``item_id`` for two sides; ``name``, ``merge`` and
-                ``directed`` as for :meth:`from_edges`.
+                ``"refuse"``; ``drop_zero``, to leave out edges of weight 0; ``edge_features``,
+                names of columns of ``edges`` with features of links; ``sides`` as for
+                :meth:`from_edges`, or a column of ``nodes``; ``"auto"`` also takes columns such
+                as ``user_id`` and ``item_id`` for two sides; ``name``, ``merge``, ``directed`` and
+                ``signed`` as for :meth:`from_edges`.
 
         Raises:
             DataError: If columns are missing, or names missing, repeated or floats; if a node has
@@ -198,6 +213,7 @@ class Graph:
         sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
+        signed: bool = False,
     ) -> "Graph":
         """Make a graph from a networkx graph of any kind.
 
@@ -213,15 +229,18 @@ class Graph:
             weight: Name of the edge attribute with the weight; an edge without it has weight 1.
             sides: Name of the node attribute with the side; or as for :meth:`from_edges`, where
                 ``"auto"`` takes the attribute ``bipartite`` if every node has it.
-            merge: As for :meth:`from_edges`.
-            directed: As for :meth:`from_edges`.
+            merge: As for :meth:`from_edges`; so are the next.
+            directed: Treatment of directions.
+            signed: Whether weights may be negative.
 
         Raises:
             DataError: If a node lacks a feature, or all lack an attribute; ``DIRECTED`` if the
                 direction of an undirected graph should be kept; or as :meth:`from_edges`.
         """
-        parts = interop.from_networkx(graph, x, y, weight, sides, directed)
-        return cls.from_edges(**parts, merge=merge, directed=directed)
+        if directed == "keep" and not graph.is_directed():
+            refuse_undirected("the graph", "pass graph.to_directed() for both directions")
+        parts = interop.from_networkx(graph, x, y, weight, sides)
+        return cls.from_edges(**parts, merge=merge, directed=directed, signed=signed)
 
     @classmethod
     def from_scipy(
@@ -233,6 +252,7 @@ class Graph:
         sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
+        signed: bool = False,
         name: str = "graph",
     ) -> "Graph":
         """Make a graph from the non-zero entries of a matrix; their values are weights.
@@ -248,35 +268,45 @@ class Graph:
             sides: Sides of the nodes.
             merge: Weight of a repeated link.
             directed: Treatment of directions.
+            signed: Whether entries may be negative.
             name: Name of the graph.
         """
         parts = interop.from_scipy(adj, x, sides)
-        return cls.from_edges(**parts, x=x, y=y, merge=merge, directed=directed, name=name)
+        how: Any = {"merge": merge, "directed": directed, "signed": signed, "name": name}
+        return cls.from_edges(**parts, x=x, y=y, **how)
 
     @classmethod
     def from_pyg(
         cls,
-        data: "Data | HeteroData",
+        data: "Data | HeteroData | Sequence[Data]",
         *,
         sides: Any = "auto",
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
+        signed: bool = False,
         name: str = "graph",
     ) -> "Graph":
         """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
         Directed edges become links unless ``directed="keep"``; ``y`` is left out unless it has an
-        integer per node. What else is left out is logged. For the arguments see
-        :meth:`from_edges`. A ``HeteroData`` of two node types and one relation between them (its
-        transpose aside), and a ``Data`` with ``x_s`` and ``x_t``, make a two-sided graph.
+        integer per node. ``edge_attr`` of several columns becomes ``link_attr``. What else is left
+        out is logged. For the arguments see :meth:`from_edges`. A ``Batch`` or list of graphs
+        makes a :class:`vgae.GraphCollection`; a ``HeteroData`` of two node types and one relation
+        between them (its transpose aside), and a ``Data`` with ``x_s`` and ``x_t``, a two-sided
+        graph.
         """
-        parts = interop.from_pyg(data, sides)
-        return cls.from_edges(**parts, merge=merge, directed=directed, name=name)
+        how: Any = {"merge": merge, "directed": directed, "signed": signed, "name": name}
+        if interop.is_batch(data):
+            from vgae.graphs.collection_pyg import collection_of
+
+            return collection_of(data, sides, how)
+        return cls.from_edges(**interop.from_pyg(data, sides), **how)
 
     def to_networkx(self, *, features: bool = False) -> "nx.Graph":
         """Return a networkx graph with the names of the nodes, labels ``y`` and ``weight``.
 
-        It is a ``DiGraph`` if directed; nodes of two sides have ``bipartite``, 0 or 1.
+        Weights of links of sign -1 are negative, here and below. It is a ``DiGraph`` if directed;
+        nodes of two sides have ``bipartite``, 0 or 1.
 
         Args:
             features: Whether nodes get their features: an attribute for each of
@@ -285,100 +315,23 @@ class Graph:
         return interop.to_networkx(self, features=features)
 
     def to_scipy(self, *, biadjacency: bool = False) -> sp.csr_array:
-        """Return the adjacency, float32, shape ``(N, N)``, symmetric unless the graph is directed.
+        """Return the adjacency, ones or signed weights, float32, shape ``(N, N)``.
 
-        With ``biadjacency`` its rows are the nodes of the first side, its columns the others.
+        It is symmetric unless the graph is directed. With ``biadjacency`` it has the nodes of the
+        first side as rows and those of the second as columns, in the order of the nodes.
         """
         return interop.to_scipy(self, biadjacency=biadjacency)
 
     def to_pyg(self) -> "Data":
-        """Return a PyG ``Data``: dense ``x``, :attr:`edge_index`, ``edge_weight``, ``y``."""
+        """Return a PyG ``Data`` with dense ``x``, edges, their weights and features, and ``y``."""
         return interop.to_pyg(self)
 
     def to_hetero(self) -> "HeteroData":
-        """Return two sides as node types of a PyG ``HeteroData``, with ``to`` and ``rev_to``."""
-        return to_hetero(self)
+        """Return a two-sided graph as a PyG ``HeteroData`` with the sides as node types.
 
-    @property
-    def num_links(self) -> int:
-        """M, the number of links."""
-        return self.links.shape[1]
-
-    @property
-    def num_features(self) -> int:
-        """F, the columns of ``x``; 0 without features."""
-        return 0 if self.x is None else self.x.shape[1]
-
-    @property
-    def ids(self) -> Sequence[NodeId]:
-        """Name of each node, by default 0 to N - 1."""
-        return range(self.num_nodes) if self.node_ids is None else self.node_ids
-
-    @property
-    def dense_x(self) -> Tensor | None:
-        """Features as a dense tensor."""
-        return None if self.x is None else self.x.to_dense()
-
-    @property
-    def observed(self) -> Tensor | None:
-        """Whether each entry of ``x`` is known, dense bool, ``(N, F)``; ``None`` if all are."""
-        return None if self.missing is None else ~self.missing.to_dense()
-
-    @cached_property
-    def grid(self) -> Grid:
-        """The pairs that may be links."""
-        if self.sides is not None:
-            return TwoSidedGrid(self.sides)
-        return DirectedGrid(self.num_nodes) if self.directed else Grid(self.num_nodes)
-
-    @cached_property
-    def edge_index(self) -> Tensor:
-        """Edges of the messages: both directions of links, or one if directed, ``(2, E)``."""
-        return self.grid.message_edges(self.links)
-
-    @cached_property
-    def edge_weight(self) -> Tensor | None:
-        """Weight of each column of :attr:`edge_index`, shape ``(E,)``; ``None`` if all are 1."""
-        return self.weights_of(self.edge_index)
-
-    def weights_of(self, pairs: Tensor) -> Tensor | None:
-        """Return the weights of links, float32, shape ``(P,)``; ``None`` if all weights are 1.
-
-        Args:
-            pairs: Links, in either direction unless ``directed``, shape ``(2, P)``.
-
-        Raises:
-            DataError: If a pair is no link.
+        The relation ``to`` goes from the first side to the second, ``rev_to`` back.
         """
-        if self.link_weight is None:
-            return None
-        return self.link_weight[known_positions(pairs, self.links, self.grid, self.name)]
-
-    @cached_property
-    def num_isolated(self) -> int:
-        """Number of nodes without a link."""
-        isolated = torch.ones(self.num_nodes, dtype=torch.bool)
-        isolated[self.links] = False
-        return int(isolated.sum())
-
-    @cached_property
-    def num_components(self) -> int:
-        """Number of connected components, isolated nodes included."""
-        return num_components(self.links, self.num_nodes)
-
-    @cached_property
-    def link_fingerprint(self) -> str:
-        """SHA-256 of the number of nodes, the kind of the graph and the links, in hexadecimal."""
-        return self.grid.digest(self.links)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of nodes, links, weights and features, dense or sparse alike, in hexadecimal."""
-        return graph_digest(self.link_fingerprint, self.link_weight, self.x, self.missing)
-
-    def summary(self) -> dict[str, Any]:
-        """Return name, kind, counts and notes as plain values."""
-        return interop.summary(self)
+        return to_hetero(self)
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
@@ -395,6 +348,3 @@ class Graph:
     def __getstate__(self) -> dict[str, Any]:
         # A read-only view of a dict cannot be pickled.
         return {**self.__dict__, "notes": dict(self.notes)}
-
-    def __repr__(self) -> str:
-        return interop.described(self)

@@ -5,7 +5,7 @@ graph is here; others are in modules of their own.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -124,6 +124,10 @@ class Grid:
         ``None`` if all other nodes are.
         """
         return None
+
+    def parts(self) -> Iterator[tuple[int, "Grid"]]:
+        """Yield ranges of nodes without pairs between them: the first node, and their grid."""
+        yield 0, self
 
     def digest(self, links: Tensor) -> str:
         """Return the SHA-256 of the number of nodes, the kind of grid and the links."""

@@ -171,6 +171,8 @@ def to_hetero(graph: Any) -> "HeteroData":
         (names[1], "rev_to", names[0], places.flip(0)),
     ):
         data[source, relation, target].edge_index = pairs
-        if graph.link_weight is not None:
-            data[source, relation, target].edge_weight = graph.link_weight
+        if graph.link_value is not None:
+            data[source, relation, target].edge_weight = graph.link_value
+        if graph.link_attr is not None:
+            data[source, relation, target].edge_attr = graph.link_attr
     return data

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from vgae.errors import DataError, LeakageError, UsageError, did_you_mean
 from vgae.graphs.arrays import checked_csr, dense_array
-from vgae.graphs.defaults import Directed
-from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.hetero import from_hetero, from_two_sided_data, is_two_sided_data, without_sides
 from vgae.graphs.values import coded_labels, listed
@@ -28,12 +26,8 @@ Parts = dict[str, Any]  # keyword arguments of Graph.from_edges
 SIDES_OF_MATRIX = ("row", "column")
 
 
-def from_networkx(
-    graph: "nx.Graph", x: Any, y: Any, weight: str, sides: Any, directed: Directed
-) -> Parts:
+def from_networkx(graph: "nx.Graph", x: Any, y: Any, weight: str, sides: Any) -> Parts:
     """Return the parts of a networkx graph; see :meth:`vgae.Graph.from_networkx`."""
-    if directed == "keep" and not graph.is_directed():
-        refuse_undirected("the graph", "pass graph.to_directed() for both directions")
     ids = list(graph.nodes)
     position = {node: i for i, node in enumerate(ids)}
     edges = np.array([(position[u], position[v]) for u, v in graph.edges()], dtype=np.int64)
@@ -156,7 +150,7 @@ def _row_names(x: Any) -> list[Any] | None:
     return node_table(x, "x").names
 
 
-def from_pyg(data: "Data | HeteroData", sides: Any) -> Parts:
+def from_pyg(data: Any, sides: Any) -> Parts:
     """Return the parts of a graph of PyG; see :meth:`vgae.Graph.from_pyg`."""
     if hasattr(data, "node_types"):
         parts = from_hetero(cast("HeteroData", data))
@@ -170,26 +164,57 @@ def from_pyg(data: "Data | HeteroData", sides: Any) -> Parts:
     y = data.y if isinstance(data.y, Tensor) else None
     if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
         y = None
-    taken = {"edge_index", "edge_weight", "x", "num_nodes", *(() if y is None else ("y",))}
+    # A batch of one graph has batch and ptr.
+    taken = {"edge_index", "edge_weight", "x", "num_nodes", "batch", "ptr"}
+    taken |= set() if y is None else {"y"}
+    attr = link_features(data.edge_attr, data.edge_index.shape[1])
+    taken |= set() if attr is None else {"edge_attr"}
     left_out = [
         f"{name} {tuple(value.shape)}" if isinstance(value, Tensor) else name
         for name, value in data.to_dict().items()
         if name not in taken and value is not None
     ]
     if left_out:
-        log.warning("from_pyg leaves out %s%s", ", ".join(left_out), _unused_weights(data))
+        log.warning("from_pyg leaves out %s%s", ", ".join(left_out), unused_weights(data))
     links = {"edges": data.edge_index, "edge_weight": data.edge_weight, "ordered": True}
+    links |= {} if attr is None else {"edge_attr": attr}
     return {**links, "num_nodes": data.num_nodes, "x": data.x, "y": y, "sides": sides}
 
 
-def _unused_weights(data: "Data") -> str:
+def link_features(found: Any, num_edges: int) -> Tensor | None:
+    """Return attributes of edges that are a row of several numbers each; else ``None``.
+
+    One number for each edge is a weight as often as a feature, and the caller has to say which.
+    """
+    is_table = isinstance(found, Tensor) and found.dim() == 2 and len(found) == num_edges
+    if not is_table or found.shape[1] < 2 or found.is_complex():
+        return None
+    log.info("edge_attr %s becomes link_attr, the features of links", tuple(found.shape))
+    return found
+
+
+def is_batch(data: Any) -> bool:
+    """Return whether ``data`` is of several graphs: a batch, a list or a data set of PyG."""
+    if isinstance(data, list | tuple) or (hasattr(data, "get") and hasattr(data, "indices")):
+        return True
+    batch = getattr(data, "batch", None)
+    has_several = isinstance(batch, Tensor) and batch.numel() > 0 and int(batch.max()) > 0
+    return has_several or getattr(data, "num_graphs", 1) > 1
+
+
+def unused_weights(data: "Data") -> str:
     """Return advice if the attributes of edges look like weights; else an empty text."""
     found = data.edge_attr
     if data.edge_weight is not None or not isinstance(found, Tensor) or found.dim() not in (1, 2):
         return ""
     is_column = found.dim() == 1 or found.shape[1] == 1
     column = "data.edge_attr" if found.dim() == 1 else "data.edge_attr[:, 0]"
-    return f"; if edge_attr has weights, set data.edge_weight = {column}" if is_column else ""
+    if not is_column:
+        return ""
+    return (
+        f"; if edge_attr has weights, set data.edge_weight = {column}, or give it to"
+        " Graph.from_edges as edge_attr= if it is a feature of the links"
+    )
 
 
 def labelled_pairs(data: "Data", name: str) -> tuple[Tensor, Tensor | None]:
@@ -256,34 +281,6 @@ def check_undirected(train: "Data", held_out: Iterable[Tensor]) -> None:
         )
 
 
-def summary(graph: Any) -> dict[str, Any]:
-    """Return :meth:`vgae.Graph.summary`."""
-    kind: dict[str, Any] = {"directed": True} if graph.directed else {}
-    if graph.sides is not None:
-        kind["sides"] = [len(graph.grid.rows), len(graph.grid.columns)]
-        kind["side_names"] = list(graph.side_names)
-    return {
-        "name": graph.name,
-        **kind,
-        "num_nodes": graph.num_nodes,
-        "num_links": graph.num_links,
-        "num_features": graph.num_features,
-        "weighted": graph.link_weight is not None,
-        "num_isolated": graph.num_isolated,
-        "num_components": graph.num_components,
-        "notes": dict(graph.notes),
-    }
-
-
-def described(graph: Any) -> str:
-    """Return a :class:`vgae.Graph` in one line."""
-    counts = f"{graph.num_nodes} nodes, {graph.num_links} links, {graph.num_features} features"
-    kind = ", directed" if graph.directed else ""
-    if graph.sides is not None:
-        kind = f", two sides of {len(graph.grid.rows)} and {len(graph.grid.columns)}"
-    return f"Graph({graph.name!r}, {counts}{kind})"
-
-
 def to_scipy(graph: Any, *, biadjacency: bool) -> sp.csr_array:
     """Return a :class:`vgae.Graph` as a matrix; see :meth:`vgae.Graph.to_scipy`."""
     if biadjacency:
@@ -291,11 +288,11 @@ def to_scipy(graph: Any, *, biadjacency: bool) -> sp.csr_array:
             raise UsageError(
                 "SIDES", f"{graph!r} has no sides, which a biadjacency needs; use to_scipy()."
             )
-        grid, weight = graph.grid, graph.link_weight
+        grid, weight = graph.grid, graph.link_value
         values = np.ones(graph.num_links, np.float32) if weight is None else weight.numpy()
         places, shape = grid.places[graph.links].numpy(), (len(grid.rows), len(grid.columns))
         return sp.coo_array((values, tuple(places)), shape=shape).tocsr()
-    pairs, weight = graph.edge_index.numpy(), graph.edge_weight
+    pairs, weight = graph.edge_index.numpy(), graph.values_of(graph.edge_index)
     values = np.ones(pairs.shape[1], np.float32) if weight is None else weight.numpy()
     return sp.coo_array((values, tuple(pairs)), shape=(graph.num_nodes,) * 2).tocsr()
 
@@ -318,8 +315,8 @@ def to_networkx(graph: Any, *, features: bool) -> "nx.Graph":
         nx.set_node_attributes(result, dict(zip(ids, values, strict=True)), name)
     links = [(ids[u], ids[v]) for u, v in graph.links.T.tolist()]
     result.add_edges_from(links)
-    if graph.link_weight is not None:
-        weights = dict(zip(links, graph.link_weight.tolist(), strict=True))
+    if graph.link_value is not None:
+        weights = dict(zip(links, graph.link_value.tolist(), strict=True))
         nx.set_edge_attributes(result, weights, "weight")
     return result
 
@@ -328,9 +325,9 @@ def to_pyg(graph: Any) -> "Data":
     """Return a :class:`vgae.Graph` as a PyG ``Data``; see :meth:`vgae.Graph.to_pyg`."""
     from torch_geometric.data import Data
 
-    weight = {} if graph.edge_weight is None else {"edge_weight": graph.edge_weight}
+    own = {"edge_weight": graph.values_of(graph.edge_index), "edge_attr": graph.edge_attr}
     parts = {"edge_index": graph.edge_index, "y": graph.y, "num_nodes": graph.num_nodes}
-    return Data(x=graph.dense_x, **parts, **weight)
+    return Data(x=graph.dense_x, **parts, **{k: v for k, v in own.items() if v is not None})
 
 
 def _attribute_names(x: Any) -> list[str]:

@@ -273,7 +273,7 @@ class LinkSplit:
         if graph.link_fingerprint != self.fingerprint:
             raise DataError("SPLIT_MISMATCH", f"the split was not made from {graph!r}.")
         parts = (LabelledPairs(self.train, self.train.new_empty(2, 0)), self.val, self.test)
-        weight = graph.weights_of(self.message_edge_index)
+        weight = graph.values_of(self.message_edge_index)
         given = {"x": graph.dense_x, "y": graph.y, "num_nodes": self.num_nodes}
         given |= {"edge_index": self.message_edge_index}
         given |= {} if weight is None else {"edge_weight": weight}

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
@@ -43,6 +43,10 @@ def of_graphs(
             raise UsageError("ARGUMENTS", f"{rule}, got {type(graph).__name__}.")
     first, *others = graphs.values()
     for name, graph in graphs.items():
+        if graph.link_sign is not None:
+            refuse_signs(f"the graph of relation {name!r:.60}")
+        if graph.link_attr is not None:
+            log.warning("the features of the links of relation %r are left out", name)
         if graph.num_nodes != first.num_nodes or graph.node_ids != first.node_ids:
             raise DataError(
                 "NODE_SET_MISMATCH",
@@ -122,6 +126,10 @@ def of_frames(
     if options.get("drop_zero"):
         rule = "drop_zero is not for typed graphs"
         raise UsageError("OPTION", f"{rule}; leave the edges of weight 0 out beforehand.")
+    if options.get("signed"):
+        refuse_signs("the edges")
+    if options.get("edge_features"):
+        raise UsageError("OPTION", "a typed graph has no edge_features; leave them out.")
     ends = columns["source"], columns["target"], columns["weight"]
     frame = edge_frame(edges, [name for name in (*ends, relation) if name is not None])
     if relation in ends:
@@ -142,6 +150,15 @@ def of_frames(
     if encoder is not None:
         log.info("the encoder of the features is not stored with a typed graph")
     return _typed(parts, names, f"column {relation!r:.60} of edges", types, detect=not node_type)
+
+
+def refuse_signs(what: str) -> NoReturn:
+    """Raise ``UsageError``: links of a typed graph have no signs."""
+    raise UsageError(
+        "OPTION",
+        f"signed=True (--signed) is not for typed graphs; {what} may have a relation for each sign"
+        " instead, such as 'trusts' and 'distrusts', with weights above zero.",
+    )
 
 
 def of_edges(parts: Parts, relation: Sequence[Any], where: str) -> Parts:

@@ -2,6 +2,7 @@
 
 from vgae.kernels._all_pairs import Precision
 from vgae.kernels._sampled import PAIRS_PER_NODE, Sampled
+from vgae.kernels.blocks import Blocks
 from vgae.kernels.cost import EXACT_SECONDS, Cost, Logits, Pairs, choose_pairs, pairs_cost
 from vgae.kernels.inner_product import PairNll, all_pairs, inner_product_nll, pair_loss
 from vgae.kernels.spmm import EdgeOperator, SparseOperator
@@ -9,6 +10,7 @@ from vgae.kernels.spmm import EdgeOperator, SparseOperator
 __all__ = [
     "EXACT_SECONDS",
     "PAIRS_PER_NODE",
+    "Blocks",
     "Cost",
     "EdgeOperator",
     "Logits",

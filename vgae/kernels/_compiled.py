@@ -214,9 +214,9 @@ def _visit_tiles(
             width = right - left
             for i in range(top, bottom, GROUP):
                 logits(z, z_t, i, left, right, bias, s)
-                _activate(s, lanes, width, value, grad_z or grad_bias)
+                activate(s, lanes, width, value, grad_z or grad_bias)
                 if grad_bias:
-                    _add_probabilities(s, lanes, width)
+                    add_probabilities(s, lanes, width)
                 if grad_z:
                     row_gradient(z_t, grad, i, left, right, s)
                     if not diagonal:
@@ -256,7 +256,7 @@ def logits(z: Any, z_t: Any, i: int, left: int, right: int, bias: Any, s: Any) -
 
 
 @jit
-def _activate(s: Any, lanes: Any, width: int, value: bool, grad: bool) -> None:  # noqa: FBT001
+def activate(s: Any, lanes: Any, width: int, value: bool, grad: bool) -> None:  # noqa: FBT001
     """Turn logits into probabilities, and multiply the factors of softplus into the lanes."""
     product, positive = lanes[0, :width], lanes[1, :width]
     for row in range(GROUP):
@@ -286,7 +286,7 @@ def _activate(s: Any, lanes: Any, width: int, value: bool, grad: bool) -> None: 
 
 
 @jit
-def _add_probabilities(s: Any, lanes: Any, width: int) -> None:
+def add_probabilities(s: Any, lanes: Any, width: int) -> None:
     """Add the probabilities to their lane."""
     s0, s1, s2, s3 = s[0, :width], s[1, :width], s[2, :width], s[3, :width]
     added = lanes[2, :width]

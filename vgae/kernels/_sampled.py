@@ -40,6 +40,8 @@ from vgae.kernels._tiled import softplus_sum
 PAIRS_PER_NODE = 32
 # Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
+# Vectors whose exact sum takes as long as the operations of an estimate; about 1 ms.
+_EXACT_UP_TO = {"cpu": 1024, "cuda": 16384}
 # On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
 Scalar = float | Tensor
 
@@ -155,6 +157,11 @@ def _drawn(
         residuals = import_module("vgae.kernels._compiled_blocks").residuals
         return residuals(blocks, bias, line, columns)
     return _residuals(blocks, columns, bias, line, wanted, step)
+
+
+def largest_exact(sampled: Sampled, device: torch.device) -> int:
+    """Return the number of vectors up to which the exact sum is faster than the estimate."""
+    return max(_EXACT_UP_TO.get(device.type, _EXACT_UP_TO["cpu"]), 2 * sampled.pairs_per_node)
 
 
 def sampled_blocks(

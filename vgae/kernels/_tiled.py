@@ -16,20 +16,27 @@ taken of the product (64 of them never fall below 2^-64). Memory is O(N d) plus 
 
 A signature multiplies one of the two factors of a logit, which stays symmetric. Two sets of
 vectors have n m logits, of which every tile is visited.
+
+Blocks that fit into a tile are multiplied many at once, padded to a common size. A padded row gets
+a factor of -1e30 in a further dimension, so that its logits have the softplus and the slope zero.
 """
 
+import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vgae.kernels._all_pairs import Sweep, Wanted
+from vgae.kernels.blocks import Blocks, sweep_each
 
 # Rows and columns of a tile. On a CPU three float32 tiles of this size stay in the caches, and the
 # width is no power of two, for which MKL takes twice as long to multiply a transposed tile. A GPU
 # needs larger tiles to be busy during each launch.
 _TILE = {"cpu": (256, 2000), "cuda": (2048, 16384)}
 _FACTORS = 64
+_NEVER = -1e30  # logit of a padded row
 
 
 def sweep(
@@ -75,6 +82,49 @@ def sweep(
     return Sweep(total, grad_z, grad_bias.to(z.dtype))
 
 
+def block_sweep(
+    z: Tensor,
+    bias: Tensor | None,
+    wanted: Wanted,
+    w: Tensor | None = None,
+    signature: Tensor | None = None,
+    *,
+    blocks: Blocks,
+) -> Sweep:
+    """Pass over the pairs within blocks; a block larger than a tile is visited by itself."""
+    area, largest = math.prod(_tile(z.device.type)), largest_padded(z.device.type)
+    found = sweep_each(sweep, blocks.above(largest), z, bias, wanted, w, signature)
+    y = z if w is None else w
+    y = y if signature is None else y * signature
+    width = z.shape[1]
+    # A padded row is (0, -1e30, 1), a padded column (0, 1, -1e30), and others end in (0, 1).
+    left, right = (pad(vectors, (0, 2, 0, 1)) for vectors in (z, y))
+    left[:, width + 1] = right[:, width] = 1
+    left[-1, width] = right[-1, width + 1] = _NEVER
+    offset = z.new_zeros(()) if bias is None else bias
+    grads = [pad(grad, (0, 0, 0, 1)) for grad in found.grad_z.split(len(z))]
+    total, grad_bias = found.total, found.grad_bias
+    buffers = z.new_empty(3, min(area, blocks.num_padded(largest)))
+    for rows in blocks.padded(largest):
+        for part in rows.split(max(area // rows.shape[1] ** 2, 1)):
+            x, y = left[part], right[part]
+            shape = (len(part), part.shape[1], part.shape[1])
+            s, p, work = (b[: math.prod(shape)].view(shape) for b in buffers)
+            torch.baddbmm(offset, x, y.mT, out=s)
+            torch.sigmoid(s, out=p)
+            if wanted.grad_z:
+                # Each row is in one block; only the last one, of the padding, is written twice.
+                grads[0][part] = (p @ y)[..., :width] * (2 if w is None else 1)
+                if w is not None:
+                    grads[1][part] = (p.mT @ x)[..., :width]
+            if wanted.grad_bias:
+                grad_bias += p.sum(dim=2).sum(dtype=torch.float64)
+            if wanted.value:
+                total += softplus_sum(*(b.flatten(0, 1) for b in (s, p, work)))
+    grad_z = torch.cat([grad[:-1] for grad in grads])
+    return Sweep(total, grad_z, grad_bias.to(z.dtype))
+
+
 def _tile(device_type: str) -> tuple[int, int]:
     return _TILE.get(device_type, _TILE["cpu"])
 
@@ -86,6 +136,19 @@ def buffer_shape(
     rows, columns = _tile(device_type)
     num_columns = num_rows if num_columns is None else num_columns
     return 3, min(rows, num_rows) * min(max(rows, columns), num_columns)
+
+
+def largest_padded(device_type: str) -> int:
+    """Return the number of rows up to which blocks are padded, so that one fits into a tile."""
+    return math.isqrt(math.prod(_tile(device_type)))
+
+
+def block_buffer(blocks: Blocks, device_type: str) -> int:
+    """Return the number of elements of the buffers of :func:`block_sweep`."""
+    largest = largest_padded(device_type)
+    padded = 3 * min(math.prod(_tile(device_type)), blocks.num_padded(largest))
+    size = int(blocks.sizes.max(initial=0))
+    return max(padded, math.prod(buffer_shape(size, device_type)) if size > largest else 0)
 
 
 def softplus_sum(s: Tensor, p: Tensor, work: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from vgae.kernels import _edges, _sampled
 from vgae.kernels._all_pairs import AttachGradients, Precision, Sweep, Wanted, plus, softplus
 from vgae.kernels._available import FEWEST_COMPILED, fault, works
 from vgae.kernels._sampled import Sampled
+from vgae.kernels.blocks import Blocks, sweep_each
 from vgae.kernels.csr import EdgePattern, PairPattern
 
 Impl = Literal["auto", "dense", "tiled", "compiled", "triton"]
@@ -41,6 +42,7 @@ def all_pairs(
     bias: Tensor | None = None,
     *,
     signature: Tensor | None = None,
+    blocks: Blocks | None = None,
     sampled: Sampled | None = None,
     precision: Precision = "high",
     impl: Impl = "auto",
@@ -63,9 +65,12 @@ def all_pairs(
         bias: b, shape ``()``; zero if not given.
         signature: Constant :math:`\epsilon`, 1 or -1 for each dimension, shape ``(d,)``; all 1 if
             not given. It needs ``z`` alone: for two sets, multiply one of them.
+        blocks: If given, the sum is over the pairs within each block, such as the nodes of one of
+            many graphs; ``w`` then has as many rows as ``z``.
         sampled: If given, the sum and its gradient are estimated without bias from
             B = ``pairs_per_node`` pairs per vector of the larger set, in O((n + m) (d^2 + B d))
-            time and O((n + m) d + B^2) memory.
+            time and O((n + m) d + B^2) memory. Of blocks, only those are estimated for which that
+            is faster.
         precision: Precision of the Triton kernel: ``"high"`` as float32, ``"tf32"`` (relative
             error of value and gradient about 1e-5) or ``"bf16"`` (4e-5 and 2e-3). The other
             implementations use torch's own settings.
@@ -80,7 +85,7 @@ def all_pairs(
         ValueError: If a shape does not fit, or an option is not as described.
     """
     given = _Given.of(z, w, bias, signature)
-    sweep = _chosen_sweep(given, sampled, precision, impl)
+    sweep = _chosen_sweep(given, blocks, sampled, precision, impl)
     return given.attached(lambda wanted: sweep(given.z, given.bias, wanted))
 
 
@@ -102,6 +107,8 @@ def pair_loss(
     .. math:: \sum_{(i,j) \in P} w_{ij} \, \mathrm{softplus}(-s_{ij})
         + v \sum_{(i,j) \notin P} \mathrm{softplus}(s_{ij})
 
+    With blocks, all pairs are those within blocks, as P must be.
+
     Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
     <https://arxiv.org/abs/1611.07308>`_, equation 2.
 
@@ -115,7 +122,7 @@ def pair_loss(
         bias: As for :func:`all_pairs`, like ``w`` and ``signature``.
         w: Vectors of the columns, if those are not the rows, shape ``(m, d)``.
         signature: Constant factor of each dimension, shape ``(d,)``.
-        options: ``sampled``, ``precision`` and ``impl``, as for :func:`all_pairs`.
+        options: ``blocks``, ``sampled``, ``precision`` and ``impl``, as for :func:`all_pairs`.
 
     Returns:
         The sum, shape ``()``, in the dtype of the computation.
@@ -240,6 +247,7 @@ def _check_pattern(given: _Given, pattern: EdgePattern | PairPattern) -> None:
 
 def _chosen_sweep(
     given: _Given,
+    blocks: Blocks | None = None,
     sampled: Sampled | None = None,
     precision: Precision = "high",
     impl: Impl = "auto",
@@ -252,6 +260,12 @@ def _chosen_sweep(
     z, w, _, signature = given
     others = {"w": w, "signature": signature}
     options = {name: value for name, value in others.items() if value is not None}
+    if blocks is not None:
+        blocks.check(len(z), z.device)
+        if w is not None:
+            blocks.check(len(w), w.device)
+        if not blocks.are_one:
+            return _block_sweep(given, options, blocks, sampled, precision, impl)
     if sampled is not None:
         return partial(_sampled.sweep, sampled=sampled, **options)
     if impl == "compiled" and not (z.numel() and (w is None or w.numel())):
@@ -266,12 +280,46 @@ def _chosen_sweep(
     return partial(sweep, **options)
 
 
+def _block_sweep(
+    given: _Given,
+    options: dict[str, Any],
+    blocks: Blocks,
+    sampled: Sampled | None,
+    precision: Precision,
+    impl: Impl,
+) -> Callable[[Tensor, Tensor | None, Wanted], Sweep]:
+    """Return the implementation of the sum over the pairs within blocks."""
+    z, estimated = given.z, []
+    if sampled is not None:
+        largest = _sampled.largest_exact(sampled, z.device)
+        estimated, blocks = blocks.above(largest), blocks.up_to(largest)
+    impl = "tiled" if impl == "compiled" and not z.numel() else impl
+    impl = chosen_impl(impl, math.isqrt(blocks.num_pairs), z.shape[1], z.device, z.dtype)
+    if impl == "dense":
+        exact = partial(_dense_sweep, **options, blocks=blocks)
+    else:
+        module = "compiled_graphs" if impl == "compiled" else impl
+        sweep = import_module(f"vgae.kernels._{module}").block_sweep
+        more = {"precision": precision} if impl == "triton" else {}
+        exact = partial(sweep, **options, **more, blocks=blocks)
+    if sampled is None or not estimated:
+        return exact
+    draw = partial(_sampled.sweep, sampled=sampled)
+
+    def both(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
+        drawn = sweep_each(draw, estimated, z, bias, wanted, **options)
+        return plus(exact(z, bias, wanted), drawn, 1, wanted)
+
+    return both
+
+
 def _dense_sweep(
     z: Tensor,
     bias: Tensor | None,
     wanted: Wanted,  # noqa: ARG001
     w: Tensor | None = None,
     signature: Tensor | None = None,
+    blocks: Blocks | None = None,
 ) -> Sweep:
     """Build the matrix of logits, and let autograd differentiate it."""
     with torch.enable_grad():
@@ -279,7 +327,9 @@ def _dense_sweep(
         rows, columns = vectors[: len(z)], vectors if w is None else vectors[len(z) :]
         rows = rows if signature is None else rows * signature
         bias = (z.new_zeros(()) if bias is None else bias).detach().requires_grad_()
-        total = softplus(rows @ columns.T + bias).sum(dtype=torch.float64)
+        logits = rows @ columns.T + bias
+        logits = logits if blocks is None else logits[blocks.holds]
+        total = softplus(logits).sum(dtype=torch.float64)
         return Sweep(total.detach(), *torch.autograd.grad(total, (vectors, bias)))
 
 

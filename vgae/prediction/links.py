@@ -3,12 +3,11 @@
 import logging
 import math
 import operator
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,10 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError, check_choice
-from vgae.evaluation.calibration import Calibration, Prior
+from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer, consistent_method
 from vgae.evaluation.typed import of_relation
 from vgae.graphs.canonical import NodeId, link_positions
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.typed import TypedGraph
 from vgae.models.embedding import Trained, evaluating
@@ -35,14 +35,12 @@ from vgae.prediction.best_pairs import (
     pairs_bytes,
     partners_bytes,
 )
-from vgae.prediction.ends import Names, Search, pair_numbers, searches
+from vgae.prediction.ends import Names, Search, pair_numbers, restricted, searches
+from vgae.prediction.link_columns import Ranked, link_table, stored_pairs
+from vgae.prediction.link_table import LinkTable
+from vgae.prediction.within_graphs import SMALL, Per, best_within
 from vgae.runtime.progress import showing
-from vgae.runtime.tables import optional_module, write_table
 from vgae.vae import VAE
-
-if TYPE_CHECKING:
-    import networkx as nx
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -55,105 +53,14 @@ _INDEX_NODES, _INDEX_PARTNERS = 20_000, 100
 _PRODUCT, _DECODER = (2.0, 0.05), (25.0, 6.5)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class LinkTable:
-    """Pairs of nodes with their scores, one row per pair.
-
-    Attributes:
-        source: Numbers of the first nodes, the sources in a directed graph, int64, ``(P,)``.
-        target: Numbers of the second nodes, int64, shape ``(P,)``.
-        score: Logits of the decoder, or cosines with that metric; float32, shape ``(P,)``.
-        probability: Calibrated probability of a link, float64, shape ``(P,)``; ``None`` without a
-            calibration. The sigmoid of a logit is no substitute: it is 0.5 for a pair without
-            evidence. In :meth:`columns` and files it is called ``balanced_probability`` if it
-            refers to as many non-links as links.
-        rank: Rank from 1, the best, among the partners of a node or among all rows; int64.
-        ids: Name of each node of the graph, by number.
-        known: Whether the pair is a link of the graph, bool; ``None`` for proposals, which never
-            are.
-        prior: Prior of ``probability``: ``"density"``, the fraction of links in the graph, or
-            ``"balanced"``, one half; see :func:`vgae.calibrate`.
-        directed: Whether rows are links from source to target.
-    """
-
-    source: Tensor
-    target: Tensor
-    score: Tensor
-    probability: Tensor | None
-    rank: Tensor
-    ids: Sequence[NodeId]
-    known: Tensor | None = None
-    prior: Prior = "density"
-    directed: bool = False
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __repr__(self) -> str:
-        return f"LinkTable({len(self)} links)"
-
-    @property
-    def probability_name(self) -> str:
-        """Name of the column of probabilities, by their prior."""
-        return "probability" if self.prior == "density" else "balanced_probability"
-
-    def names(self) -> list[tuple[NodeId, NodeId]]:
-        """Return the names of source and target of each row."""
-        pairs = zip(self.source.tolist(), self.target.tolist(), strict=True)
-        return [(self.ids[u], self.ids[v]) for u, v in pairs]
-
-    def columns(self) -> dict[str, Any]:
-        """Return the columns by name, without those that are ``None``.
-
-        ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
-        ``balanced_probability``), ``rank`` and ``known`` are arrays.
-        """
-        source, target = zip(*self.names(), strict=True) if len(self) else ((), ())
-        others = {
-            "score": self.score,
-            self.probability_name: self.probability,
-            "rank": self.rank,
-            "known": self.known,
-        }
-        arrays = {name: column.numpy() for name, column in others.items() if column is not None}
-        return {"source": list(source), "target": list(target), **arrays}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the columns to a file with :func:`vgae.runtime.tables.write_table`."""
-        write_table(path, self.columns())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON: one dict per row under ``"links"``."""
-        columns = self.columns()
-        lists = (c.tolist() if isinstance(c, np.ndarray) else c for c in columns.values())
-        rows = zip(*lists, strict=True)
-        return {"links": [dict(zip(columns, row, strict=True)) for row in rows]}
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return the columns as a data frame; without pandas raise ``UsageError``."""
-        return optional_module("pandas", "pandas").DataFrame(self.columns())
-
-    def to_networkx(self) -> "nx.Graph":
-        """Return the pairs as edges between names, with the other columns except ``rank``.
-
-        A pair proposed by both of its ends is one edge; nodes without a pair are omitted. Links of
-        a directed graph make a ``networkx.DiGraph``.
-        """
-        import networkx as nx
-
-        graph = nx.DiGraph() if self.directed else nx.Graph()
-        for row in self.to_dict()["links"]:
-            del row["rank"]
-            graph.add_edge(row.pop("source"), row.pop("target"), **row)
-        return graph
-
-
 def predict_links(  # noqa: PLR0913 - each is given by name
     model: VAE | Trained | PairScorer,
     graph: Graph | TypedGraph,
     k: int = 10,
     *,
     per_node: bool = True,
+    per_graph: bool = False,
+    within: Names = None,
     metric: Metric = "inner_product",
     nodes: Names = None,
     sources: Names = None,
@@ -169,7 +76,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     in the order of the nodes. FAISS, if installed, does large searches on a CPU, exactly too.
 
     Only pairs that may be links are proposed: of a directed graph, links from source to target; of
-    a two-sided graph, pairs across, by default partners for each node of the first side.
+    a two-sided graph, pairs across, by default partners for each node of the first side; of a
+    collection, pairs within graphs, with the name of the graph in the column ``graph``.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`, with
@@ -178,6 +86,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         graph: Nodes, features, and the links that are excluded.
         k: Number of partners of a node, or of pairs; there are fewer rows if fewer are left.
         per_node: Whether each node gets its own k partners.
+        per_graph: Whether each graph of a collection gets its own k pairs, in place of each node.
+        within: Names of the graphs of a collection to propose links in; all by default.
         metric: ``"inner_product"`` ranks by the logits of the decoder, ``"cosine"`` by the cosine
             of the posterior means, 0 for a mean of zero. They ignore lengths, which suits partners
             of one node more than pairs of the graph. Probabilities are always those of the logits.
@@ -203,12 +113,21 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     if k < 1:
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
     check_choice("metric", metric, Metric)
-    wanted = searches(graph, nodes, sources, targets, per_node=per_node)
+    if isinstance(graph, GraphCollection):
+        per: Per = "graph" if per_graph else "node" if per_node else "all"
+        find = partial(_best_within, per=per)
+    elif per_graph or within is not None:
+        rule = "per_graph (--per-graph) and within (--within) are for collections of graphs"
+        raise UsageError("COLLECTION", f"{rule}, and {graph.name} is one graph; leave them out.")
+    else:
+        find = _best_partners if per_node else _best_pairs
+    wanted = searches(graph, nodes, sources, targets, per_node=per_node and not per_graph)
+    if within is not None:
+        wanted = [restricted(search, cast(GraphCollection, graph), within) for search in wanted]
     scorer = _scorer(model, graph)
     if metric == "cosine" and (graph.directed or getattr(scorer.decoder, "repel", 0)):
         rule = "cosines know no direction and no repel; use metric='inner_product' (--metric)."
         raise UsageError("METRIC", rule)
-    find = _best_partners if per_node else _best_pairs
     parts, done = [_nothing(0)], 0
     with showing(sum(len(search.nodes) for search in wanted), "nodes", wanted=progress) as show:
         for search in wanted:
@@ -216,14 +135,13 @@ def predict_links(  # noqa: PLR0913 - each is given by name
             parts.append(find(scorer, graph, search, k, metric, later))
             done += len(search.nodes)
     if lacking := sum(part.lacking for part in parts):
-        whose = f"{lacking:,} nodes have" if per_node else "the graph has"
+        whose = f"{lacking:,} graphs have" if per_graph else "the graph has"
+        whose = f"{lacking:,} nodes have" if per_node and not per_graph else whose
         log.info("%s fewer than %d pairs that are not linked; all of them are proposed", whose, k)
     pairs = torch.cat([part.pairs for part in parts], dim=1)
     score = torch.cat([part.score for part in parts])
     rank = torch.cat([part.rank for part in parts])
-    probability, prior = _probability(scorer, _stored(graph, pairs), calibration)
-    columns = pairs[0], pairs[1], score, probability, rank
-    return LinkTable(*columns, graph.ids, prior=prior, directed=graph.directed)
+    return link_table(scorer, graph, Ranked(pairs, score, rank), calibration)
 
 
 class _Found(NamedTuple):
@@ -282,6 +200,55 @@ def _best_pairs(
     return _Found(pairs.cpu(), score.cpu(), rank, int(len(score) < k))
 
 
+def _best_within(
+    scorer: PairScorer,
+    graph: Any,
+    search: Search,
+    k: int,
+    metric: Metric,
+    show: Show,
+    *,
+    per: Per,
+) -> _Found:
+    """Search within the graphs of a collection, large ones one after the other."""
+    near, far = torch.zeros(2, graph.num_nodes, dtype=torch.bool)
+    near[search.nodes], far[search.candidates] = True, True
+    log.info("%s pairs to be scored", f"{graph.grid.num_pairs:,}")
+
+    def scores(pairs: Tensor) -> Tensor:
+        if metric == "inner_product":
+            return _finite(scorer.logits(pairs))
+        u, v = F.normalize(scorer.z.double(), dim=1)[pairs.to(scorer.z.device)]
+        return (u * v).sum(dim=1).cpu()
+
+    parts = [_Found(*best_within(scores, graph, near, far, k, per, show))]
+    find = _best_partners if per == "node" else _best_pairs
+    for number in (graph.sizes > SMALL).nonzero()[:, 0].tolist():
+        own = replace(
+            search,
+            nodes=search.nodes[graph.batch[search.nodes] == number],
+            candidates=search.candidates[graph.batch[search.candidates] == number],
+            swapped=False,
+        )
+        parts.append(find(scorer, graph, own, k, metric, lambda _: None))
+    pairs, score, rank = (
+        torch.cat(columns, dim=-1)
+        for columns in zip(*((p.pairs, p.score, p.rank) for p in parts), strict=True)
+    )
+    pairs = pairs.flip(0) if search.swapped else pairs
+    lacking = sum(part.lacking for part in parts)
+    if per == "all":
+        order = score.argsort(descending=True, stable=True)[:k]
+        rank, lacking = torch.arange(1, len(order) + 1), int(len(order) < k)
+    else:
+        place = torch.zeros(graph.num_nodes, dtype=torch.int64)
+        place[search.nodes] = torch.arange(len(search.nodes))
+        of = pairs[int(search.swapped)]
+        order = (place[of] if per == "node" else graph.batch[of]).argsort(stable=True)
+        rank = rank[order]
+    return _Found(pairs[:, order], score[order], rank, lacking)
+
+
 def score_links(
     model: VAE | Trained | PairScorer,
     graph: Graph | TypedGraph,
@@ -309,29 +276,10 @@ def score_links(
     model, graph = of_relation(model, graph, relation)
     numbers = pair_numbers(graph, pairs)
     scorer = _scorer(model, graph)
-    stored = _stored(graph, numbers)
-    score = _finite(scorer.logits(stored)).float()
-    order = score.argsort(descending=True, stable=True)
-    rank = order.argsort() + 1
-    probability, prior = _probability(scorer, stored, calibration)
+    score = _finite(scorer.logits(stored_pairs(graph, numbers))).float()
+    rank = score.argsort(descending=True, stable=True).argsort() + 1
     is_known = link_positions(numbers, graph.links, graph.grid) >= 0
-    source, target = numbers
-    columns = source, target, score, probability, rank
-    return LinkTable(*columns, graph.ids, is_known, prior, graph.directed)
-
-
-def _stored(graph: Graph, pairs: Tensor) -> Tensor:
-    """Return pairs as the decoder takes them, the first side first."""
-    return pairs if graph.sides is None else graph.grid.ordered(pairs)
-
-
-def _probability(
-    scorer: PairScorer, pairs: Tensor, calibration: Calibration | None
-) -> tuple[Tensor | None, Prior]:
-    """Return the probabilities of pairs and their prior."""
-    calibration = calibration or scorer.calibration
-    prior = "density" if calibration is None else calibration.prior
-    return scorer.probability(pairs, calibration), prior
+    return link_table(scorer, graph, Ranked(numbers, score, rank, is_known), calibration)
 
 
 def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:

@@ -13,7 +13,7 @@ from vgae.evaluation.simple_scores import SimpleScores
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.registry import graph_model
-from vgae.prediction.links import LinkTable
+from vgae.prediction.link_table import LinkTable
 from vgae.recipes import RECIPES, Recipe
 from vgae.report.figures.graphs import write_figures
 from vgae.report.figures.link_panels import scored_test_pairs

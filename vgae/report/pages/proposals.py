@@ -17,7 +17,8 @@ from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.models.embedding import embed
-from vgae.prediction.links import LinkTable, predict_links
+from vgae.prediction.link_table import LinkTable
+from vgae.prediction.links import predict_links
 from vgae.report.pages.frame import Cell, Column, Table, numeric, packed, shown
 from vgae.report.pages.maps import maps
 from vgae.runs.graphs import Run
@@ -58,10 +59,7 @@ def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPai
     graph, train = run.graph, run.split.train
     if graph.num_links == train.shape[1]:
         return []
-    weight = graph.link_weight
-    if weight is not None:
-        weight = weight[link_positions(train, graph.links, graph.grid)]
-    seen = replace(graph, links=train, link_weight=weight)
+    seen = replace(graph, **graph.links_at(link_positions(train, graph.links, graph.grid)))
     scorer = PairScorer(run, seen, run.split.message_edge_index)
     found = predict_links(
         scorer, seen, _TESTED[-1], per_node=False, calibration=calibration, progress=False

@@ -1,0 +1,91 @@
+"""Tests of graph vectors against one graph at a time, and against samples of the nodes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vgae import DiagGaussian, Graph, GraphCollection, PointMass, graph_vectors
+from vgae.errors import DataError, UsageError
+
+SIZES = (3, 1, 4)
+READOUTS = ("mean", "sum", "attention", "moments")
+
+
+@pytest.fixture
+def graphs():
+    return GraphCollection.from_graphs(
+        [Graph.from_edges(torch.empty(2, 0).long(), num_nodes=n) for n in SIZES]
+    )
+
+
+@pytest.fixture
+def q():
+    generator = torch.Generator().manual_seed(0)
+    return DiagGaussian(
+        torch.randn(8, 2, generator=generator), torch.randn(8, 2, generator=generator)
+    )
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_vector_has_mean_and_variance_of_the_read_out_samples(graphs, q, readout):
+    found = graph_vectors(q, graphs, readout)
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(200_000, 8, 2, generator=generator)
+    z = q.mu + noise * (0.5 * q.logvar).exp()
+    parts = []
+    for own, logvar in zip(z.split(SIZES, dim=1), q.logvar.split(SIZES), strict=True):
+        weight = torch.softmax(-logvar, dim=0)
+        parts.append(
+            {
+                "mean": lambda own=own: own.mean(dim=1),
+                "sum": lambda own=own: own.sum(dim=1),
+                "attention": lambda own=own, weight=weight: (weight * own).sum(dim=1),
+                "moments": lambda own=own: torch.cat([own.mean(1), (own**2).mean(1)], dim=1),
+            }[readout]()
+        )
+    samples = torch.stack(parts, dim=1)
+    assert found.mu.shape == samples.shape[1:]
+    torch.testing.assert_close(found.mu, samples.mean(0), atol=0.05, rtol=0.02)
+    torch.testing.assert_close(found.logvar.exp(), samples.var(0), atol=0.01, rtol=0.05)
+
+
+def test_attention_has_the_smallest_variance(graphs, q):
+    least = graph_vectors(q, graphs, "attention").logvar
+    assert (least <= graph_vectors(q, graphs, "mean").logvar + 1e-6).all()
+    assert (least < graph_vectors(q, graphs, "mean").logvar)[[0, 2]].all()
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_graph_has_the_same_vector_in_any_collection(graphs, q, readout):
+    whole = graph_vectors(q, graphs, readout)
+    last = DiagGaussian(q.mu[4:], q.logvar[4:])
+    torch.testing.assert_close(graph_vectors(last, graphs[2:], readout).mu, whole.mu[2:])
+
+
+def test_a_point_mass_stays_one(graphs, q):
+    found = graph_vectors(PointMass(q.mu), graphs, "attention")
+    assert isinstance(found, PointMass)
+    torch.testing.assert_close(found.mu, graph_vectors(q, graphs).mu)
+    squares = graph_vectors(PointMass(q.mu), graphs, "moments").mu[1, 2:]
+    torch.testing.assert_close(squares, q.mu[3] ** 2)
+
+
+def test_very_certain_and_very_uncertain_nodes_do_not_overflow(graphs, q):
+    extreme = DiagGaussian(q.mu, torch.where(q.mu > 0, 200.0, -200.0))
+    for readout in READOUTS[:3]:
+        found = graph_vectors(extreme, graphs, readout)
+        assert found.mu.isfinite().all()
+        assert found.logvar.isfinite().all()
+
+
+def test_what_cannot_be_read_out_is_refused(graphs, q):
+    with pytest.raises(DataError, match=r"q must have the 4 nodes .*, got 8"):
+        graph_vectors(q, graphs[2:])
+    with pytest.raises(UsageError, match="readout must be one of"):
+        graph_vectors(q, graphs, "max")  # pyright: ignore
+    with pytest.raises(DataError, match=r"need a collection .*from_graphs"):
+        graph_vectors(q, graphs[0])
+    sizes = torch.tensor([*SIZES, 0])
+    with pytest.raises(DataError, match="graph 3 has no nodes"):
+        graph_vectors(q, replace(graphs, sizes=sizes))

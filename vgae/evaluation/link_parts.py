@@ -1,0 +1,219 @@
+"""Scores of the held-out links of one part of a split."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vgae.evaluation.calibration import Calibration
+from vgae.evaluation.hard_negatives import hard_negatives
+from vgae.evaluation.metrics import (
+    LinkIntervals,
+    LinkScores,
+    RankScores,
+    bootstrap_intervals,
+    hits_at_k,
+    link_scores,
+    rank_scores,
+    ranks_among,
+)
+from vgae.evaluation.per_graph import GraphAverages, averages_per_graph
+from vgae.evaluation.ranking import link_ranks
+from vgae.evaluation.recommendation import RecommendationScores, recommendation_scores
+from vgae.evaluation.reliability import Probabilities, balancing_weight
+from vgae.graphs.collection import GraphCollection
+from vgae.graphs.collection_parts import feature_rows
+from vgae.graphs.graph import Graph
+from vgae.graphs.grid import Grid, TwoSidedGrid
+from vgae.graphs.split import LabelledPairs, LinkSplit
+from vgae.runtime.streams import stream
+
+if TYPE_CHECKING:
+    from vgae.evaluation.links import PairScorer
+
+_HITS = (10, 50, 100)
+_MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
+_MOST_RESAMPLED_PAIRS = 2**28  # drawn for the bootstrap intervals; fewer resamples of larger parts
+
+
+@dataclass(frozen=True, eq=False)
+class LinkEvaluation:
+    """Scores of one part of a split; see :func:`evaluate`.
+
+    Attributes:
+        scores: AUC and AP of the links against the non-links of the part. The AP falls with the
+            number of non-links.
+        intervals: Their 95 % intervals; see
+            :func:`vgae.evaluation.metrics.bootstrap_intervals`.
+        hits: Hits@k among the non-links of the part, by k; see
+            :func:`vgae.evaluation.metrics.hits_at_k`.
+        ranks: Scores of the ranks of each link's ends among all nodes, known links excluded; see
+            :func:`vgae.evaluation.ranking.link_ranks`. In a collection, among those of its graph.
+        num_links: Number of links of the part.
+        num_non_links: Number of its non-links.
+        num_ranked: Number of ranked links: all, or the first ones on a very large graph.
+        sigmoid: Scores of the sigmoid of the logits.
+        calibrated: Scores of calibrated probabilities, with a calibration.
+        hard: Scores of the ranks among hard non-links; see
+            :func:`vgae.evaluation.hard_negatives.hard_negatives`.
+        given: Scores of the ranks of each link among its own non-links, if the split has those;
+            ties get the mean of the best and the worst rank.
+        recommended: Scores of the best targets of each node of the first side, in a two-sided
+            graph; see :func:`vgae.evaluation.recommendation.recommendation_scores`. Links of the
+            other parts are known.
+        per_graph: Means of the AUC and AP of each graph, in a collection, whose other scores are
+            pooled over the pairs of all graphs; see
+            :func:`vgae.evaluation.per_graph.averages_per_graph`. ``None`` too if no graph has
+            both a link and a non-link.
+    """
+
+    scores: LinkScores
+    intervals: LinkIntervals
+    hits: dict[int, float]
+    ranks: RankScores
+    num_links: int
+    num_non_links: int
+    num_ranked: int
+    sigmoid: Probabilities
+    calibrated: Probabilities | None = None
+    hard: RankScores | None = None
+    given: RankScores | None = None
+    recommended: RecommendationScores | None = None
+    per_graph: GraphAverages | None = None
+
+    @property
+    def auc(self) -> float:
+        """Area under the ROC curve, in [0, 1]."""
+        return self.scores.auc
+
+    @property
+    def ap(self) -> float:
+        """Average precision, in [0, 1]."""
+        return self.scores.ap
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **self.scores._asdict(),
+            "num_links": self.num_links,
+            "num_non_links": self.num_non_links,
+            "auc_interval": list(self.intervals.auc),
+            "ap_interval": list(self.intervals.ap),
+            **(self.per_graph.to_dict() if self.per_graph else {}),
+            **{f"hits_at_{k}": rate for k, rate in self.hits.items()},
+            "ranks": {**self.ranks._asdict(), "num_links": self.num_ranked},
+            "hard": self.hard and self.hard._asdict(),
+            "given": self.given and self.given._asdict(),
+            **({"recommended": self.recommended._asdict()} if self.recommended else {}),
+            "sigmoid": self.sigmoid.to_dict(),
+            "calibrated": self.calibrated and self.calibrated.to_dict(),
+        }
+
+
+def evaluated_part(
+    scorer: "PairScorer",
+    graph: Graph,
+    split: LinkSplit,
+    part: LabelledPairs,
+    balanced: Calibration | None = None,
+    hard: int = 0,
+) -> LinkEvaluation:
+    """Return the scores of one part of a split; ``balanced`` is a calibration at that prior."""
+    logits, label = scorer.logits(part.edge_label_index), part.edge_label
+    weight = balancing_weight(label)
+    pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
+    ranges = _Ranges.of(graph.grid)
+    compared = 2 * ranges.widths[ranges.of_nodes(part.pos[0])].cumsum(0)
+    ranked = part.pos[:, : max(int((compared <= _MOST_RANKED_PAIRS).sum()), 1)]
+    own = neg.view(len(pos), part.per_link) if part.per_link else None
+    resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
+    averages = None
+    if isinstance(graph, GraphCollection):
+        averages = averages_per_graph(logits, label, graph.batch[part.edge_label_index[0]])
+    return LinkEvaluation(
+        scores=link_scores(logits, label),
+        intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
+        hits={k: hits_at_k(pos, neg, k) for k in _HITS},
+        ranks=rank_scores(_ranks(scorer, graph, ranked, ranges).flatten()),
+        num_links=len(pos),
+        num_non_links=len(neg),
+        num_ranked=ranked.shape[1],
+        sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
+        calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
+        hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
+        given=None if own is None else rank_scores(ranks_among(pos, own)),
+        recommended=_recommended(scorer, graph, ranked),
+        per_graph=averages,
+    )
+
+
+class _Ranges(NamedTuple):
+    """Ranges of nodes without pairs between them; see :meth:`vgae.graphs.grid.Grid.parts`.
+
+    ``starts`` and ``widths`` are the first nodes and the numbers of nodes, shape ``(R,)``.
+    """
+
+    starts: Tensor
+    widths: Tensor
+    grids: list[Grid]
+
+    @classmethod
+    def of(cls, grid: Grid) -> "_Ranges":
+        starts, grids = zip(*grid.parts(), strict=True)
+        return cls(torch.tensor(starts), torch.tensor([g.num_nodes for g in grids]), [*grids])
+
+    def of_nodes(self, nodes: Tensor) -> Tensor:
+        """Return the number of the range of each node."""
+        return torch.searchsorted(self.starts, nodes, right=True) - 1
+
+    def split(self, *links: Tensor) -> Iterator[tuple[int, Grid, list[Tensor]]]:
+        """Yield first node, grid, and places of the links of each range with first ones."""
+        sorted_places = []
+        for given in links:
+            number = self.of_nodes(given[0])
+            counts = torch.bincount(number, minlength=len(self.grids)).tolist()
+            sorted_places.append(number.argsort(stable=True).split(counts))
+        for start, grid, *places in zip(
+            self.starts.tolist(), self.grids, *sorted_places, strict=True
+        ):
+            if len(places[0]):
+                yield start, grid, places
+
+
+def _ranks(scorer: "PairScorer", graph: Graph, links: Tensor, ranges: _Ranges) -> Tensor:
+    """Return the ranks of the ends of links, shape ``(2, P)``."""
+    ranks = torch.empty(links.shape, dtype=torch.float64)
+    for first, grid, (own, known) in ranges.split(links, graph.links):
+        part, size = scorer.part(first, grid.num_nodes), grid.num_nodes
+        given = links[:, own] - first, graph.links[:, known] - first
+        ranks[:, own] = link_ranks(part.logits_of, *given, size, grid=grid).cpu()
+    return ranks
+
+
+def _recommended(scorer: "PairScorer", graph: Graph, links: Tensor) -> RecommendationScores | None:
+    """Score the best targets of the sources of held-out links, in a two-sided graph."""
+    grid = graph.grid
+    if not isinstance(grid, TwoSidedGrid):
+        return None
+    others = ~torch.isin(grid.numbers(graph.links), grid.numbers(links))
+    return recommendation_scores(scorer.logits_of, links, graph.links[:, others], grid)
+
+
+def _hard_ranks(
+    scorer: "PairScorer", graph: Graph, split: LinkSplit, links: Tensor, per_link: int
+) -> RankScores:
+    """Rank links of shape ``(2, P)``, each among its own hard non-links."""
+    options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
+    negatives = torch.empty(2, links.shape[1], per_link, dtype=torch.int64)
+    ranges = _Ranges.of(split.grid)
+    for first, grid, places in ranges.split(links, graph.links, split.train):
+        given = zip((links, graph.links, split.train), places, strict=True)
+        own, known, train = (links[:, place] - first for links, place in given)
+        nodes = torch.arange(first, first + grid.num_nodes)
+        x = graph.x if graph.x is None or len(ranges.grids) == 1 else feature_rows(graph.x, nodes)
+        found = hard_negatives(known, own, train, x, grid.num_nodes, grid=grid, **options)
+        negatives[:, places[0]] = found + first
+    neg = scorer.logits(negatives.flatten(1)).view(links.shape[1], per_link)
+    return rank_scores(ranks_among(scorer.logits(links), neg))

@@ -1,0 +1,118 @@
+"""Tables of pairs of nodes with their scores and probabilities."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from vgae.evaluation.calibration import Prior
+from vgae.graphs.canonical import NodeId
+from vgae.runtime.tables import optional_module, write_table
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinkTable:
+    """Pairs of nodes with their scores, one row per pair.
+
+    Attributes:
+        source: Numbers of the first nodes, the sources in a directed graph, int64, ``(P,)``.
+        target: Numbers of the second nodes, int64, shape ``(P,)``.
+        score: Logits of the decoder, or cosines with that metric; float32, shape ``(P,)``.
+        probability: Calibrated probability of a link, float64, shape ``(P,)``; ``None`` without a
+            calibration. The sigmoid of a logit is no substitute: it is 0.5 for a pair without
+            evidence. In :meth:`columns` and files it is called ``balanced_probability`` if it
+            refers to as many non-links as links.
+        rank: Rank from 1, the best, among the partners of a node or among all rows; int64.
+        ids: Name of each node of the graph, by number.
+        known: Whether the pair is a link of the graph, bool; ``None`` for proposals, which never
+            are.
+        prior: Prior of ``probability``: ``"density"``, the fraction of links in the graph, or
+            ``"balanced"``, one half; see :func:`vgae.calibrate`.
+        directed: Whether rows are links from source to target.
+        further: Further columns by name, arrays of length P; see
+            :mod:`vgae.prediction.link_columns`.
+        graphs: Name of the graph of each pair in a collection; ``None`` otherwise. In
+            :meth:`columns` and files it is the first column, ``graph``.
+    """
+
+    source: Tensor
+    target: Tensor
+    score: Tensor
+    probability: Tensor | None
+    rank: Tensor
+    ids: Sequence[NodeId]
+    known: Tensor | None = None
+    prior: Prior = "density"
+    directed: bool = False
+    further: Mapping[str, Tensor] = field(default_factory=dict)
+    graphs: Sequence[NodeId] | None = None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __repr__(self) -> str:
+        return f"LinkTable({len(self)} links)"
+
+    @property
+    def probability_name(self) -> str:
+        """Name of the column of probabilities, by their prior."""
+        return "probability" if self.prior == "density" else "balanced_probability"
+
+    def names(self) -> list[tuple[NodeId, NodeId]]:
+        """Return the names of source and target of each row."""
+        pairs = zip(self.source.tolist(), self.target.tolist(), strict=True)
+        return [(self.ids[u], self.ids[v]) for u, v in pairs]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns by name, without those that are ``None``.
+
+        ``graph``, ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
+        ``balanced_probability``), ``rank``, ``known`` and the further ones are arrays.
+        """
+        source, target = zip(*self.names(), strict=True) if len(self) else ((), ())
+        others = {
+            "score": self.score,
+            self.probability_name: self.probability,
+            "rank": self.rank,
+            "known": self.known,
+            **self.further,
+        }
+        arrays = {name: column.numpy() for name, column in others.items() if column is not None}
+        graph = {} if self.graphs is None else {"graph": list(self.graphs)}
+        return {**graph, "source": list(source), "target": list(target), **arrays}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the columns to a file with :func:`vgae.runtime.tables.write_table`."""
+        write_table(path, self.columns())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: one dict per row under ``"links"``."""
+        columns = self.columns()
+        lists = (c.tolist() if isinstance(c, np.ndarray) else c for c in columns.values())
+        rows = zip(*lists, strict=True)
+        return {"links": [dict(zip(columns, row, strict=True)) for row in rows]}
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the columns as a data frame; without pandas raise ``UsageError``."""
+        return optional_module("pandas", "pandas").DataFrame(self.columns())
+
+    def to_networkx(self) -> "nx.Graph":
+        """Return the pairs as edges between names, with the other columns except ``rank``.
+
+        A pair proposed by both of its ends is one edge; nodes without a pair are omitted. Links of
+        a directed graph make a ``networkx.DiGraph``.
+        """
+        import networkx as nx
+
+        graph = nx.DiGraph() if self.directed else nx.Graph()
+        for row in self.to_dict()["links"]:
+            del row["rank"]
+            graph.add_edge(row.pop("source"), row.pop("target"), **row)
+        return graph
