@@ -34,6 +34,7 @@ from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
 from vgae.training.health import GraphHealth, remedy
+from vgae.training.intervals import finish
 from vgae.training.masking import LinkMasking
 from vgae.training.own_model import check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
@@ -161,6 +162,7 @@ def prepare(
         former={"split": split.former_identity},
         trained_on=split.train_digest,
         plan=plan,
+        finish=partial(finish, graph=graph, split=split),
         health=GraphHealth(graph, split, recipe, inputs, named=named, retrain=retrain),
         remedy=remedy(graph, recipe, named=named),
     )
