@@ -7,6 +7,8 @@ from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer
+from vgae.graphs.canonical import NodeId
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.prediction.link_table import LinkTable
 
@@ -47,7 +49,15 @@ def link_table(
         prior="density" if calibration is None else calibration.prior,
         directed=graph.directed,
         further=further,
+        graphs=_graphs_of(graph, pairs[0]),
     )
+
+
+def _graphs_of(graph: Graph, nodes: Tensor) -> list[NodeId] | None:
+    """Return the name of the graph of each node, ``None`` unless they are of a collection."""
+    if not isinstance(graph, GraphCollection):
+        return None
+    return [graph.graph_ids[number] for number in graph.batch[nodes].tolist()]
 
 
 def stored_pairs(graph: Graph, pairs: Tensor) -> Tensor:

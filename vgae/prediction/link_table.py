@@ -38,6 +38,8 @@ class LinkTable:
         directed: Whether rows are links from source to target.
         further: Further columns by name, arrays of length P; see
             :mod:`vgae.prediction.link_columns`.
+        graphs: Name of the graph of each pair in a collection; ``None`` otherwise. In
+            :meth:`columns` and files it is the first column, ``graph``.
     """
 
     source: Tensor
@@ -50,6 +52,7 @@ class LinkTable:
     prior: Prior = "density"
     directed: bool = False
     further: Mapping[str, Tensor] = field(default_factory=dict)
+    graphs: Sequence[NodeId] | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -70,7 +73,7 @@ class LinkTable:
     def columns(self) -> dict[str, Any]:
         """Return the columns by name, without those that are ``None``.
 
-        ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
+        ``graph``, ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
         ``balanced_probability``), ``rank``, ``known`` and the further ones are arrays.
         """
         source, target = zip(*self.names(), strict=True) if len(self) else ((), ())
@@ -82,7 +85,8 @@ class LinkTable:
             **self.further,
         }
         arrays = {name: column.numpy() for name, column in others.items() if column is not None}
-        return {"source": list(source), "target": list(target), **arrays}
+        graph = {} if self.graphs is None else {"graph": list(self.graphs)}
+        return {**graph, "source": list(source), "target": list(target), **arrays}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the columns to a file with :func:`vgae.runtime.tables.write_table`."""
