@@ -125,6 +125,7 @@ def calibrate(
     method: Method | None = None,
     prior: Prior = "density",
     goal: str = "f1",
+    intervals: bool = False,
     allow_seen: bool = False,
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
@@ -140,6 +141,9 @@ def calibrate(
         prior: ``"density"``: the fraction of links among all pairs that are not training links.
             New links have it if as many are missing as were held out. Or ``"balanced"``: one half.
         goal: Goal of the threshold.
+        intervals: Whether the intervals of :func:`vgae.predict_links` with ``samples`` are fitted
+            too, which takes seconds to minutes; see
+            :func:`vgae.evaluation.sampled.fit_intervals`.
         allow_seen: As for :func:`evaluate`.
 
     Raises:
@@ -161,7 +165,12 @@ def calibrate(
         generator = stream(split.seed, "calibration")
         others = sample_non_links(known, graph.grid, count, generator)
         pairs = LabelledPairs(split.val.pos, others)
-    return fit_calibration(
+    fitted = None
+    if intervals:
+        from vgae.evaluation.sampled import fit_intervals
+
+        fitted = fit_intervals(scorer, graph, split)
+    found = fit_calibration(
         scorer.logits(pairs.edge_label_index),
         pairs.edge_label,
         method=method or ("isotonic" if prior == "density" else "platt"),
@@ -169,6 +178,7 @@ def calibrate(
         density=(graph.num_links - split.train.shape[1]) / unknown,
         goal=goal,
     )
+    return replace(found, intervals=fitted)
 
 
 def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = False) -> None:
