@@ -28,6 +28,7 @@ TYPES = {
     "rows_ptr": "*bf16",
     "columns_ptr": "*bf16",
     "sums_ptr": "*fp64",
+    "bounds_ptr": "*i32",
     "crow_ptr": "*i32",
     "col_ptr": "*i32",
     "beta": "fp32",
@@ -56,12 +57,12 @@ class Case(NamedTuple):
 
 
 def pairs_cases(args: argparse.Namespace, arch: int) -> Iterator[Case]:
-    """Sum over all pairs: each width, precision, set of results, with and without bias."""
+    """Sum over all pairs: each width, precision, set of results, bias, bounds of blocks."""
     from vgae.kernels import _triton
 
     results = {"value+gradient": (True, True), "gradient": (False, True), "value": (True, False)}
-    for dim, precision, wanted, bias in product(
-        args.dims, args.precisions, args.results, args.bias
+    for dim, precision, wanted, bias, bounds in product(
+        args.dims, args.precisions, args.results, args.bias, args.bounds
     ):
         chosen = _triton.configuration(dim, arch // 10)
         launch = {name: chosen.pop(name) for name in ("num_warps", "num_stages")}
@@ -73,11 +74,13 @@ def pairs_cases(args: argparse.Namespace, arch: int) -> Iterator[Case]:
             "GRAD_Z": gradient,
             "GRAD_BIAS": gradient and bias == "yes",
             **({} if bias == "yes" else {"bias_ptr": None}),
+            **({} if bounds == "yes" else {"bounds_ptr": None}),
             **chosen,
         }
         name = {"kernel": "pairs", "d": dim, "precision": precision, "results": wanted}
         items = chosen["ROWS"] * chosen["COLUMNS"]
-        case = Case(name | {"bias": bias}, _triton._pairs_kernel, constants, launch, items)
+        name |= {"bias": bias, "bounds": bounds}
+        case = Case(name, _triton._pairs_kernel, constants, launch, items)
         yield case._replace(marks="MUFU.EX2")
 
 
@@ -254,6 +257,7 @@ def main() -> None:
     results = ["value+gradient", "gradient", "value"]
     parser.add_argument("--results", nargs="+", choices=results, default=results)
     parser.add_argument("--bias", nargs="+", choices=["no", "yes"], default=["no", "yes"])
+    parser.add_argument("--bounds", nargs="+", choices=["no", "yes"], default=["no"])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     import triton

@@ -24,7 +24,7 @@ from torch import Tensor
 from vgae.evaluation.images import elbo_terms
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.canonical import both_directions
-from vgae.kernels import SparseOperator, inner_product_nll
+from vgae.kernels import Blocks, SparseOperator, inner_product_nll
 from vgae.kernels.csr import edges_to_csr
 from vgae.models.images import build_image_model
 from vgae.recipes import BEST, PAPER, Recipe
@@ -51,6 +51,8 @@ def parts(at: At) -> list[Case]:
         "no links": partial(without_links, at),
         "convolutions in float32": partial(convolution_error, at),
         "AUC and AP": partial(score_time, at),
+        "pairs within many small graphs": partial(blocks_error, "small", at),
+        "pairs within graphs of any size": partial(blocks_error, "ragged", at),
     }
     return [({"check": name}, measure) for name, measure in checks.items()]
 
@@ -127,6 +129,23 @@ def score_time(at: At) -> Row:
         "us": 1e3 * milliseconds(lambda: link_scores(scores, label.to(at.device)), 20, at),
         "error": max(abs(a - b) for a, b in zip(found, expected, strict=True)),
     }
+
+
+def blocks_error(sizes: str, at: At) -> Row:
+    """Return time and errors of the Triton kernel, summed within graphs, against float64."""
+    if find_spec("triton") is None:
+        raise CannotRun("triton is not installed")
+    small = torch.full((20 if at.small else 10_000,), 20)
+    ragged = [1, 0, 33, 64, 65, 2, 100] + ([] if at.small else [3000, 40_000, 1, 700])
+    blocks = Blocks.of((small if sizes == "small" else torch.tensor(ragged)).to(at.device))
+    z = torch.randn(blocks.num_nodes, 16, generator=stream(0, "noise")).to(at.device) / 2
+    exact = pair_sweep(z.double(), "tiled", name="block_sweep", blocks=blocks)
+    step = partial(pair_sweep, z, "triton", name="block_sweep", blocks=blocks)
+    errors = [relative(*both) for both in zip(step(), exact, strict=True)]
+    of_value, of_grad = BUDGETS["high"]
+    row = {"value_error": errors[0], "grad_error": errors[1]}
+    row["ok"] = errors[0] < of_value and errors[1] < of_grad
+    return row | {"ms": milliseconds(step, 7, at) if at.is_gpu else None}
 
 
 def pairs(at: At) -> list[Case]:

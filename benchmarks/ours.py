@@ -134,15 +134,18 @@ def epochs_of(problem: Problem, recipe: Recipe, *, cuda_graph: bool) -> Iterator
     )
 
 
-def pair_sweep(z: Tensor, impl: str, **settings: Any) -> tuple[Tensor, Tensor]:
+def pair_sweep(
+    z: Tensor, impl: str, *, name: str = "sweep", **settings: Any
+) -> tuple[Tensor, Tensor]:
     """Return the sum of softplus over all pairs, without a bias, and its gradient.
 
     Args:
         z: Latent vectors, shape ``(N, d)``.
         impl: Module that has the sweep: ``"triton"``, or ``"tiled"`` for any dtype and device.
+        name: Name of the sweep; ``"block_sweep"`` sums within blocks.
         settings: Those of the sweep.
     """
-    sweep = import_module(f"vgae.kernels._{impl}").sweep
+    sweep = getattr(import_module(f"vgae.kernels._{impl}"), name)
     wanted = import_module("vgae.kernels._all_pairs").Wanted(grad_bias=False)
     found = sweep(z, None, wanted, **settings)
     return found.total, found.grad_z

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vgae.kernels import EXACT_SECONDS, choose_pairs, pairs_cost
+from vgae.kernels import EXACT_SECONDS, Blocks, choose_pairs, pairs_cost
 from vgae.kernels.cost import triton_bytes
 
 
@@ -136,3 +136,32 @@ def test_gravity_is_sampled_from_fewer_nodes_on():
     finally:
         torch.set_num_threads(before)
     assert found == ["exact", "exact", "exact", "sampled"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_pairs_of_many_graphs_are_those_within_graphs(device):
+    tiny, large = Blocks.of([20] * 10_000), Blocks.of([100_000] * 3)
+    assert pairs_cost(tiny, 16, device).num_pairs == 10_000 * 20**2
+    assert pairs_cost(large, 16, device).num_pairs == 3 * 100_000**2
+    one = pairs_cost(100_000, 16, device)
+    assert 3 < pairs_cost(large, 16, device).seconds / one.seconds < 3.1
+    assert pairs_cost(large, 16, device).num_bytes < 5 * one.num_bytes
+    # One graph of as many nodes has 10,000 times as many pairs.
+    assert pairs_cost(tiny, 16, device).seconds < pairs_cost(200_000, 16, device).seconds / 500
+
+
+def test_pairs_of_many_graphs_are_exact_unless_large_ones_take_too_long():
+    assert choose_pairs(Blocks.of([20] * 10_000), 16, "cpu") == "exact"
+    assert choose_pairs(Blocks.of([1000] * 10_000), 16, "cpu") == "exact"  # 10^10 pairs
+    assert choose_pairs(Blocks.of([100_000] * 3), 16, "cpu") == "sampled"
+    assert choose_pairs(Blocks.of([100_000] * 3), 16, "cuda") == "exact"
+    assert choose_pairs(Blocks.of([]), 16, "cpu") == "exact"
+
+
+def test_the_estimate_of_many_graphs_visits_small_ones_exactly():
+    blocks = Blocks.of([20] * 10 + [100_000] * 3)
+    found = pairs_cost(blocks, 16, pairs="sampled")
+    drawn = pairs_cost(100_000, 16, pairs="sampled")
+    assert found.num_pairs == 10 * 20**2 + 3 * drawn.num_pairs
+    assert 3 * drawn.seconds < found.seconds < 3.1 * drawn.seconds
+    assert drawn.num_bytes <= found.num_bytes < 4 * drawn.num_bytes

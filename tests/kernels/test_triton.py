@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vgae.kernels._all_pairs import Sweep, Wanted
+from vgae.kernels.blocks import Blocks
 from vgae.kernels.cost import triton_bytes
 
 CUDA = torch.cuda.is_available()
@@ -155,6 +156,47 @@ def test_columns_shared_among_programs_give_the_same(splits, monkeypatch):
     monkeypatch.setattr(_triton, "num_splits", lambda *_: splits)
     for got, expected in zip(_triton.sweep(*case, Wanted()), whole, strict=True):
         assert relative_error(got, expected) < 1e-6
+
+
+def exact_blocks(sizes, z, w, bias, signature):
+    """Return the sum over blocks, one after another, and its gradients in float64."""
+    z, bias = z.double().requires_grad_(), bias.double().requires_grad_()
+    w = None if w is None else w.double().requires_grad_()
+    columns = w if w is not None else z if signature is None else z * signature
+    parts = zip(z.split(sizes), columns.split(sizes), strict=True)
+    total = sum(-F.logsigmoid(-(x @ y.T + bias)).sum() for x, y in parts)
+    grads = torch.autograd.grad(total, [t for t in (z, w, bias) if t is not None])
+    return Sweep(total.detach(), torch.cat(grads[:-1]), grads[-1])
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+@pytest.mark.parametrize("kind", ["one set", "signature", "two sets"])
+@pytest.mark.parametrize(
+    "sizes",
+    [[3, 0, 1, 7, 1, 40, 0, 5], [1] * 33, [31, 2, 33, 64], [0, 20, 20, 20, 20, 0], [70, 1]],
+)
+def test_the_pairs_within_blocks_are_summed_within_budget(sizes, kind, splits, monkeypatch):
+    monkeypatch.setattr(_triton, "num_splits", lambda *_: splits)
+    z, bias = random_case(sum(sizes))
+    w = random_case(sum(sizes) + 1)[0][:-1] if kind == "two sets" else None
+    signature = torch.tensor([1.0, -1, 1, 1, -1], device=DEVICE) if kind == "signature" else None
+    blocks = Blocks.of(torch.tensor(sizes, device=DEVICE))
+    got = _triton.block_sweep(z, bias, Wanted(), w, signature, blocks=blocks)
+    exact = exact_blocks(sizes, z, w, bias, None if signature is None else signature.double())
+    for found, expected, budget in zip(got, exact, (1e-6, 1e-5, 1e-5), strict=True):
+        assert found.shape == expected.shape
+        assert relative_error(found, expected) < budget
+
+
+def test_rows_in_no_block_have_no_pairs():
+    sizes = [40, 3, 5]
+    z, bias = random_case(48)
+    blocks = Blocks.of(torch.tensor(sizes, device=DEVICE)).up_to(10)
+    got = _triton.block_sweep(z, bias, Wanted(), blocks=blocks)
+    exact = exact_blocks([3, 5], z[40:], None, bias, None)
+    assert relative_error(got.total, exact.total) < 1e-6
+    assert not got.grad_z[:40].any()
+    assert relative_error(got.grad_z[40:], exact.grad_z) < 1e-5
 
 
 @pytest.mark.parametrize("columns", [32, 64])

@@ -10,6 +10,7 @@ import torch
 
 from vgae import fit, split_links
 from vgae.errors import ResourceError
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.recipes import PAPER
 from vgae.runtime.devices import Compute
@@ -33,6 +34,23 @@ def test_the_rule_and_its_reason_are_printed():
     assert str(small).startswith("pairs exact (within 1 s): 7,333,264 an epoch, about ")
     assert str(large).startswith("pairs sampled (exact is not within 1 s): 32,000,000 an epoch")
     assert "MB of" in str(small)
+
+
+def test_the_plan_of_many_graphs_has_the_pairs_within_graphs():
+    links = torch.arange(20_000).view(-1, 2).T
+    sizes = torch.full((1000,), 20)
+    graphs = GraphCollection(links=links, num_nodes=20_000, sizes=sizes)
+    assert str(plan(graphs)).startswith("pairs exact (within 1 s): 400,000 an epoch, about ")
+    sizes, room = torch.full((3,), 100_000), {"max_bytes": 2**40}
+    large = GraphCollection(links=links, num_nodes=300_000, sizes=sizes)
+    assert str(plan(large, **room)).startswith(
+        "pairs sampled (exact is not within 1 s): 9,600,000"
+    )
+    sizes = torch.full((5000,), 1000)
+    many = GraphCollection(links=links, num_nodes=5_000_000, sizes=sizes)
+    assert "the graphs are too small to sample their pairs): 5,000,000,000" in str(
+        plan(many, **room)
+    )
 
 
 def test_the_plan_of_gravity_is_not_that_of_products():

@@ -24,7 +24,8 @@ GraphArgument = Annotated[
     typer.Argument(
         help="Name of a data set (see 'vgae datasets list'; also pyg:Planetoid/Cora), or a file:"
         " an edge list (.csv, .tsv, .txt, .parquet), .graphml, .gexf, .gml, .json, .net, .npz,"
-        " .npy, .mtx, .mat, .h5ad; a folder of OGB and others; of images .npz, .npy or a folder."
+        " .npy, .mtx, .mat, .h5ad; a folder of OGB and others; many graphs in a folder or .zip of"
+        " TU, a folder of such files, .jsonl or .pt of PyG; of images .npz, .npy or a folder."
     ),
 ]
 OtherGraph = Annotated[
@@ -187,6 +188,23 @@ READING = {
         str | None,
         typer.Option(
             metavar="COLUMN", help="Column of the weights, or 'none'  [default: detected]"
+        ),
+    ],
+    "graph_column": Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of the edge list, and of --features, with the graph of each row: many"
+            " graphs, whose nodes are never linked to those of others.",
+            show_default=False,
+        ),
+    ],
+    "graph_labels": Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table with the label of each of many graphs: columns graph,label.",
+            show_default=False,
         ),
     ],
     "id_column": Annotated[

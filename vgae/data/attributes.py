@@ -6,7 +6,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from vgae.data.reading import Reading
 from vgae.data.text import typed_names
 from vgae.errors import DataError, nearest
 from vgae.graphs.cells import Cells, category_of, texts_of
+from vgae.graphs.collection_frames import GraphNodes, graph_texts
 from vgae.graphs.column_names import NODE_NAMES, key_of
 from vgae.graphs.encoding import not_numbers
 from vgae.graphs.graph import NodeId
@@ -47,6 +48,7 @@ class NodeTable:
             asked for, those of names and labels alone.
         attributes: Names of the columns that are neither names, labels nor an index.
         x: Numbers of the attributes, float32, shape ``(N, F)``, if they were asked for.
+        graphs: Name of the graph of each node, if the table has ``reading.graph_column``.
     """
 
     names: Sequence[NodeId]
@@ -54,13 +56,15 @@ class NodeTable:
     columns: Mapping[str, Cells]
     attributes: tuple[str, ...]
     x: np.ndarray | None = None
+    graphs: Sequence[str] | None = None
 
 
 class _Roles(NamedTuple):
-    """Positions of columns: of the names, of the labels, and of what may be an index."""
+    """Positions of columns: of names, labels, graphs, and of what may be an index."""
 
     names: int
     label: int | None
+    graph: int | None
     counter: int | None
 
 
@@ -126,9 +130,9 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
     header = text.names or []
     header = header if numeric else _different(header)
     roles = _roles(header, reading)
-    special = (roles.names, roles.label, roles.counter)
+    special = (roles.names, roles.label, roles.graph, roles.counter)
     kept: dict[int, list[Any]] = {k: [] for k in range(len(header)) if not numeric or k in special}
-    places = [k for k in range(len(header)) if k not in (roles.names, roles.label)]
+    places = [k for k in range(len(header)) if k not in special[:3]]
     odd = _OddCells([header[k] for k in places], text.delimiter != ",")
     values = _collected(text.records, kept, places if numeric else [], odd)
     text.log_comments()
@@ -154,13 +158,23 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
     columns: dict[str, Cells] = {header[k]: kept[k] for k in kept if k != index}
     if not numeric and text.delimiter != ",":
         columns = {name: _with_points(name, cells) for name, cells in columns.items()}
-    return NodeTable(
+    table = NodeTable(
         names,
         header[roles.names],
         columns,
         tuple(header[k] for k in places),
         x if places else None,
     )
+    return table if roles.graph is None else _of_graphs(table, header[roles.graph], path)
+
+
+def _of_graphs(table: NodeTable, column: str, path: Path) -> NodeTable:
+    """Return a table with the names ``GRAPH:NODE`` and the graphs of the nodes."""
+    cells = ["" if text is None else text for text in texts_of(table.columns[column])]
+    graphs = graph_texts(cells, str(path), column)
+    columns = {name: cells for name, cells in table.columns.items() if name != column}
+    names = GraphNodes().named(graphs, table.names)
+    return replace(table, names=names, graphs=graphs, columns=columns)
 
 
 def _collected(
@@ -269,7 +283,8 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
     ):
         log.info("%s: column %r is an index, and left out", path, header[roles.counter])
         del columns[header[roles.counter]]
-    special = {header[k] for k in (roles.names, roles.label) if k is not None}
+    own = (roles.names, roles.label, roles.graph)
+    special = {header[k] for k in own if k is not None}
     attributes = tuple(name for name in columns if name not in special)
     x = np.empty((table.num_rows, len(attributes)), np.float32) if numeric and attributes else None
     if x is not None:
@@ -284,18 +299,23 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         with np.errstate(over="ignore"):
             for place, name in enumerate(attributes):
                 x[:, place] = columns[name]
-    return NodeTable([known[code] for code in codes], header[roles.names], columns, attributes, x)
+    names = [known[code] for code in codes]
+    found = NodeTable(names, header[roles.names], columns, attributes, x)
+    return found if roles.graph is None else _of_graphs(found, header[roles.graph], path)
 
 
 def _roles(header: Sequence[str], reading: Reading) -> _Roles:
     """Return the roles of columns by their names."""
-    canonical = list(map(key_of, header))
+    column = reading.graph_column
+    graph = header.index(column) if column is not None and column in header else None
+    canonical = ["" if k == graph else key_of(name) for k, name in enumerate(header)]
     given = _position(header, reading.id_column, "id_column")
     # Neo4j writes personId:ID.
     ids = [k for k, name in enumerate(header) if name.endswith(":ID")]
     found = [canonical.index(role) for role in NODE_NAMES if role in canonical] + ids
     saved = [k for k, name in enumerate(header) if name == _SAVED_INDEX]
-    names = given if given is not None else (found or saved or [0])[0]
+    first = 1 if graph == 0 and len(header) > 1 else 0
+    names = given if given is not None else (found or saved or [first])[0]
     label = _position(header, reading.label_column, "label_column")
     if label == names:
         raise DataError(
@@ -303,7 +323,7 @@ def _roles(header: Sequence[str], reading: Reading) -> _Roles:
             f"column {header[names]!r:.60} has the names of the nodes and cannot be their labels.",
         )
     index = next((k for k in (0, *saved) if _INDEX.fullmatch(header[k])), None)
-    return _Roles(names, label, None if index in (names, label) else index)
+    return _Roles(names, label, graph, None if index in (names, label, graph) else index)
 
 
 def _may_be_names(columns: Iterable[str]) -> str:

@@ -48,6 +48,8 @@ class NodeFeatures:
         label_names: Name of each label.
         encoder: What made numbers of the columns of the file, if they were encoded.
         id_column: Column of the names, if the file is a table.
+        graphs: Name of the graph of each row, if the table has ``graph_column``; then names are
+            ``GRAPH:NODE``.
     """
 
     x: np.ndarray | sp.csr_array | None
@@ -57,6 +59,7 @@ class NodeFeatures:
     label_names: tuple[str, ...] = ()
     encoder: TableEncoder | None = None
     id_column: str | None = None
+    graphs: tuple[str, ...] | None = None
 
 
 class Joined(NamedTuple):
@@ -304,4 +307,6 @@ def _from_table(path: Path, reading: Reading) -> NodeFeatures:
             raise
         hint = "encode='auto' (--encode auto) fills missing cells"
         raise DataError(error.code, f"{str(error).rstrip('.')}; {hint}.") from None
-    return replace(found, y=y, label_names=label_names, encoder=encoder, id_column=table.id_column)
+    labels = {"y": y, "label_names": label_names}
+    graphs = None if table.graphs is None else tuple(table.graphs)
+    return replace(found, **labels, encoder=encoder, id_column=table.id_column, graphs=graphs)

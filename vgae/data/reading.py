@@ -36,6 +36,11 @@ class Reading:
         weight: Column of an edge list with the weights; ``"none"`` for links without weights;
             detected and logged if None.
         time: Column of an edge list with the time of each edge, which is no weight.
+        graph_column: Column of an edge list, and of a table of nodes, with the name of the graph
+            of each row: the file is a :class:`vgae.GraphCollection`, in which different graphs
+            may have nodes of the same names.
+        graph_labels: File with a label of each graph of a collection: a table (.csv, .tsv, .txt,
+            .parquet) with a header and the columns of graphs and labels.
         id_column: Column of a table of nodes with their names; detected if None.
         label_column: Column of a table of nodes with their labels, of any type.
         encode: ``"none"``: features must be numbers. ``"auto"``: see
@@ -68,6 +73,8 @@ class Reading:
     columns: tuple[str, ...] | None = None
     weight: str | None = None
     time: str | None = None
+    graph_column: str | None = None
+    graph_labels: str | None = None
     id_column: str | None = None
     label_column: str | None = None
     encode: Encode = "none"
@@ -93,6 +100,8 @@ class Reading:
             object.__setattr__(self, "encode", self.encode.to_dict())
         object.__setattr__(self, "sides", sides_option(self.sides, two_sided=self.two_sided))
         object.__setattr__(self, "two_sided", False)
+        if self.graph_labels is not None:
+            object.__setattr__(self, "graph_labels", str(self.graph_labels))
         if self.columns is not None:
             object.__setattr__(self, "columns", tuple(self.columns))
         delimiter, comment = self.delimiter, self.comment

@@ -1,23 +1,18 @@
 """Edge lists with a column of relations, as typed graphs."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vgae.data.dialects import TextTable
-from vgae.data.edge_lists import read_edge_list
+from vgae.data.extra_column import column_place, read_with_column
 from vgae.data.files import taken_options
 from vgae.data.graph_npz import graph_name
 from vgae.data.joining import features_in, with_features
 from vgae.data.packed import unpacked_name
 from vgae.data.parquet import read_parquet
 from vgae.data.reading import Reading
-from vgae.data.separators import Record
-from vgae.errors import DataError, UsageError, did_you_mean
+from vgae.errors import DataError, UsageError
 from vgae.graphs.graph import Graph
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_sources import Parts, of_edges, refuse_signs
@@ -75,28 +70,7 @@ def read_typed_graph(
 
 def _text(path: Path, reading: Reading, relation: str) -> tuple[Parts, list[str]]:
     """Return the parts of a graph in text, and the relation of each edge."""
-    names: list[str] = []
-
-    def take(table: TextTable, reading: Reading) -> tuple[TextTable, Reading]:
-        columns = table.names or list(reading.columns or ())
-        place = _place(columns, relation, has_header=table.names is not None)
-        if len(columns) != table.width:
-            rule = f"columns (--columns) must name each of {table.width} columns"
-            raise DataError("COLUMNS", f"{rule} without a header, got {len(columns)}.")
-        first = [] if table.size is None else [table.size]
-        left = replace(
-            table,
-            records=_without(chain(first, table.records), place, names),
-            size=None,
-            sample=[_left(fields, place) for fields in table.sample],
-            width=table.width - 1,
-            names=None if table.names is None else _left(table.names, place),
-        )
-        if table.names is not None:
-            return left, reading
-        return left, replace(reading, columns=tuple(_left(columns, place)))
-
-    found = read_edge_list(path, reading, take=take)
+    found, names = read_with_column(path, reading, relation, "RELATION")
     given = {"edges": found.edges, "edge_weight": found.weight, "ordered": found.ordered}
     return {**given, "num_nodes": len(found.names), "node_ids": found.names}, names
 
@@ -106,7 +80,7 @@ def _parquet(path: Path, reading: Reading, relation: str) -> tuple[Parts, list[A
     from vgae.graphs.frames import from_frames
 
     table = read_parquet(path)
-    place = _place(table.column_names, relation, has_header=True)
+    place = column_place(table.column_names, relation, "RELATION", has_header=True)
     names = table.column(place).to_pylist()
     source, target, *weight = reading.columns or (None, None)
     ends = source, target, reading.weight or (weight[0] if weight else None)
@@ -124,30 +98,3 @@ def _with_features(parts: Parts, rows: Any, reading: Reading) -> Parts:
     more = {"x": joined.x, "feature_names": joined.feature_names, "y": joined.y}
     more |= {"num_nodes": joined.num_nodes, "node_ids": joined.ids}
     return parts | more | {"edges": place[parts["edges"]], "label_names": joined.label_names}
-
-
-def _place(columns: list[str], relation: str, *, has_header: bool) -> int:
-    """Return the place of the column of relations, or raise ``DataError``."""
-    if relation in columns:
-        return columns.index(relation)
-    if not has_header and not columns:
-        raise DataError(
-            "RELATION",
-            f"it has no header that names a column {relation!r:.60}; name all columns, as by"
-            f" columns=('source', {relation!r:.60}, 'target') (--columns"
-            f" source,{relation:.60},target).",
-        )
-    near = did_you_mean(relation, columns)
-    listed = ", ".join(map(repr, columns))
-    raise DataError("RELATION", f"it has no column {relation!r:.60}, but {listed:.200}.{near}")
-
-
-def _without(records: Iterator[Record], place: int, taken: list[str]) -> Iterator[Record]:
-    """Yield records without one field, which is appended to a list."""
-    for number, fields in records:
-        taken.append(fields[place].strip())
-        yield number, _left(fields, place)
-
-
-def _left(fields: list[str], place: int) -> list[str]:
-    return [*fields[:place], *fields[place + 1 :]]

@@ -23,7 +23,8 @@ from vgae.evaluation.per_graph import GraphAverages, averages_per_graph
 from vgae.evaluation.ranking import link_ranks
 from vgae.evaluation.recommendation import RecommendationScores, recommendation_scores
 from vgae.evaluation.reliability import Probabilities, balancing_weight
-from vgae.graphs.collection import GraphCollection, feature_rows
+from vgae.graphs.collection import GraphCollection
+from vgae.graphs.collection_parts import feature_rows
 from vgae.graphs.graph import Graph
 from vgae.graphs.grid import Grid, TwoSidedGrid
 from vgae.graphs.split import LabelledPairs, LinkSplit

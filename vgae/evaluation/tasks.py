@@ -209,6 +209,7 @@ def _random_split(
 
 
 def scores_over_splits(x: np.ndarray, labels: np.ndarray, splits: list[NodeSplit]) -> SplitScores:
+    """Return the scores of logistic regression on splits, given vectors and classes."""
     accuracy, macro_f1 = zip(*(_test_scores(x, labels, s) for s in splits), strict=True)
     deviations = [stdev(s) if len(s) > 1 else 0.0 for s in (accuracy, macro_f1)]
     return SplitScores(mean(accuracy), deviations[0], mean(macro_f1), deviations[1])

@@ -170,7 +170,7 @@ def node_table(
     frame = frame_of(given, what)
     names = index_names(given, what) if id_column is None else None
     if names is None and id_column is None:
-        id_column = _name_column(frame, what, wanted)
+        id_column = name_column(frame, what, wanted)
         has_index = nw.dependencies.is_pandas_like_dataframe(given)
         if id_column is None and first and not has_index and frame.columns:
             id_column = frame.columns[0]
@@ -249,7 +249,7 @@ def first_of(names: Sequence[NodeId]) -> str:
     return f" ({listed(names[:3])}{', ...' if len(names) > 3 else ''})" if names else ""
 
 
-def _name_column(frame: nw.DataFrame[Any], what: str, wanted: Collection[NodeId]) -> str | None:
+def name_column(frame: nw.DataFrame[Any], what: str, wanted: Collection[NodeId]) -> str | None:
     """Return the column of a frame without an index that has the names of its rows, if any.
 
     Of the columns that are called so, that with all wanted names; ``None`` if these are numbers of

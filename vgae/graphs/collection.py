@@ -1,6 +1,6 @@
 """Collections of graphs: many graphs as one, whose pairs lie within graphs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.errors import DataError, UsageError
-from vgae.graphs.arrays import label_tensor
+from vgae.errors import DataError, UsageError, did_you_mean
+from vgae.graphs import collection_parts as parts
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.canonical import check_lengths
 from vgae.graphs.graph import Graph
-from vgae.kernels.csr import csr_tensor, scipy_csr
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +22,12 @@ class GraphCollection(Graph):
 
     It is a :class:`vgae.Graph` of all nodes in which links, and whatever is predicted, are within
     graphs. It is a sequence of :class:`vgae.Graph`; a slice or a list of numbers is a collection.
-    :meth:`from_graphs` and :meth:`from_pyg` make one.
+    Nodes have the names ``GRAPH:NODE``. The methods ``from_graphs``, ``from_edges``,
+    ``from_pandas``, ``from_networkx``, ``from_scipy`` and ``from_pyg``, and
+    :func:`vgae.read_graph`, make one.
 
     Attributes:
-        sizes: Number of nodes of each graph, int64, shape ``(G,)``.
+        sizes: Number of nodes of each graph, above zero, int64, shape ``(G,)``.
         graph_names: Name of each graph, of length G; empty if the names are 0 to G - 1.
         graph_y: Label of each graph, int64 in ``[0, C)``, or -1 if unknown, shape ``(G,)``.
         graph_label_names: Name of each label of a graph, of length C.
@@ -40,56 +41,218 @@ class GraphCollection(Graph):
     @classmethod
     def from_graphs(
         cls,
-        graphs: Iterable[Graph],
+        graphs: Iterable[Graph] | Mapping[Any, Graph],
         *,
         names: Sequence[Any] = (),
         y: Any = None,
         label_names: Sequence[Any] = (),
         name: str = "graphs",
     ) -> "GraphCollection":
-        """Make a collection of graphs, with the names of nodes ``GRAPH:NODE``.
+        """Make a collection of graphs.
 
         Args:
-            graphs: Undirected graphs without sides, all with the same features.
+            graphs: Undirected graphs without sides, all with the same features; or a mapping from
+                their names to them.
             names: Name of each graph, all different; by default its number.
-            y: Integer label of each graph, -1 if unknown, shape ``(G,)``.
-            label_names: Name of each label.
+            y: Label of each graph, an integer or string, shape ``(G,)``; or a mapping, or a series
+                with an index, from names of graphs to labels. -1, None and NaN are unknown;
+                if all labels are -1 and 1, they are two classes.
+            label_names: Name of each label, if ``y`` has the numbers of labels.
             name: Name of the collection in messages.
 
         Raises:
-            DataError: ``COLLECTION`` if there is no graph, one is directed or has two sides, or
-                their features differ.
+            DataError: ``COLLECTION`` if there is no graph, one is directed or has two sides,
+                their features differ, or names are equal; ``LABELS``.
         """
-        parts = list(graphs)
-        names = tuple(str(given) for given in names)
-        _check_parts(parts, names)
-        sizes = torch.tensor([part.num_nodes for part in parts])
-        starts = (sizes.cumsum(0) - sizes).tolist()
-        shifted = zip(parts, starts, strict=True)
-        own = {
-            "links": torch.cat([part.links + start for part, start in shifted], dim=1),
-            "num_nodes": int(sizes.sum()),
-            "link_weight": _filled([part.link_weight for part in parts], parts, "num_links", 1.0),
-            "link_sign": _filled([part.link_sign for part in parts], parts, "num_links", 1),
-            "link_attr": _stacked([part.link_attr for part in parts]),
-            "link_attr_names": parts[0].link_attr_names,
-            "x": _stacked([part.x for part in parts]),
-            "y": _filled([part.y for part in parts], parts, "num_nodes", -1),
-        }
-        first = parts[0]
-        collection = cls(
-            **own,
-            feature_names=first.feature_names,
-            label_names=first.label_names,
-            name=name,
-            sizes=sizes,
-            graph_names=names,
-            graph_y=None if y is None else label_tensor(y, "y", None, "graph"),
-            graph_label_names=tuple(map(str, label_names)),
-        )
-        collection = replace(collection, node_ids=_node_names(collection, parts))
+        names = tuple(map(str, names))
+        if isinstance(graphs, Mapping):
+            names, graphs = names or tuple(map(str, graphs)), graphs.values()
+        own, batch, node_names = parts.joined(list(graphs), names)
+        known = {"names": names, "y": y, "label_names": label_names, "node_names": node_names}
+        return cls.from_batch(Graph(**own, name=name), batch, **known)
+
+    @classmethod
+    def from_batch(
+        cls,
+        graph: Graph,
+        batch: Any,
+        *,
+        names: Sequence[Any] = (),
+        y: Any = None,
+        label_names: Sequence[Any] = (),
+        node_names: Sequence[Any] | None = None,
+        num_graphs: int | None = None,
+    ) -> "GraphCollection":
+        """Make a collection of one graph, given the number of the graph of each of its nodes.
+
+        The nodes of each graph keep their order. Graphs without nodes are left out.
+
+        Args:
+            graph: Undirected graph of all nodes, with links within graphs alone.
+            batch: Number of the graph of each node, in any order, shape ``(N,)``.
+            names: Name of each graph; ``y`` and ``label_names`` as for :meth:`from_graphs`.
+            y: Label of each graph.
+            label_names: Name of each label.
+            node_names: Name of each node in its graph, by default that in ``graph``, or its
+                number.
+            num_graphs: Number of graphs, with those without nodes.
+
+        Raises:
+            DataError: ``COLLECTION`` if a link joins two graphs, or as :meth:`from_graphs`.
+        """
+        given = parts.Given(tuple(map(str, names)), y, tuple(label_names), node_names, num_graphs)
+        own = parts.grouped(graph, batch, given)
+        collection = cls(**own)
         check_lengths(collection)
         return collection
+
+    @classmethod
+    def from_edges(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        edges: Any,
+        *,
+        batch: Any,
+        graph_names: Sequence[Any] = (),
+        graph_y: Any = None,
+        graph_label_names: Sequence[Any] = (),
+        **options: Any,
+    ) -> "GraphCollection":
+        """Make a collection of the edges of all graphs.
+
+        Args:
+            edges: Numbers of nodes of all graphs, shape ``(2, E)``; see
+                :meth:`vgae.Graph.from_edges`.
+            batch: Number of the graph of each node, in any order, shape ``(N,)``.
+            graph_names: Name of each graph; this and what follows as ``names``, ``y`` and
+                ``label_names`` of :meth:`from_graphs`.
+            graph_y: Label of each graph.
+            graph_label_names: Name of each label.
+            **options: As for :meth:`vgae.Graph.from_edges`, without sides.
+        """
+        options = {"num_nodes": len(batch), "sides": "none"} | options
+        graph = Graph.from_edges(edges, **options)
+        known = {"names": graph_names, "y": graph_y, "label_names": graph_label_names}
+        return cls.from_batch(graph, batch, **known)
+
+    @classmethod
+    def from_pandas(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        edges: Any,
+        nodes: Any = None,
+        *,
+        graph: str = "graph_id",
+        labels: Any = None,
+        **options: Any,
+    ) -> "GraphCollection":
+        """Make a collection of data frames with a column that has the graph of each row.
+
+        Args:
+            edges: A row for each edge; see :meth:`vgae.Graph.from_pandas`. Different graphs may
+                have nodes of the same names.
+            nodes: A row for each node with its features. Graphs and nodes without edges are kept.
+            graph: Column of ``edges`` and ``nodes`` with the name of the graph.
+            labels: Series with the label of each graph, and the names of the graphs as its index;
+                a mapping; or a frame with two columns, names and labels.
+            **options: As for :meth:`vgae.Graph.from_pandas`, without sides and directions.
+
+        Raises:
+            DataError: ``GRAPH_COLUMN`` if there is no such column, or it has gaps; or as
+                :meth:`vgae.Graph.from_pandas` and :meth:`from_graphs`.
+        """
+        from vgae.graphs.collection_frames import composed
+
+        edges, nodes, table, options = composed(edges, nodes, graph, options)
+        whole = Graph.from_pandas(edges, nodes, **options)
+        return table.collection(cls, whole, labels, ordered=nodes is not None)
+
+    @classmethod
+    def from_networkx(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        graphs: Any,
+        *,
+        names: Sequence[Any] = (),
+        graph_y: Any = None,
+        name: str = "graphs",
+        **options: Any,
+    ) -> "GraphCollection":
+        """Make a collection of networkx graphs.
+
+        Args:
+            graphs: The graphs; or a mapping from their names to them.
+            names: Name of each graph; by default its number.
+            graph_y: Label of each graph, as ``y`` of :meth:`from_graphs`; or the name of the
+                attribute of the graphs (``graph.graph``) that has it.
+            name: Name of the collection.
+            **options: As for :meth:`vgae.Graph.from_networkx`, without sides.
+        """
+        names = tuple(names)
+        if isinstance(graphs, Mapping):
+            names, graphs = names or tuple(graphs), graphs.values()
+        given = list(graphs)
+        if isinstance(graph_y, str):
+            if not any(graph_y in graph.graph for graph in given):
+                raise DataError("LABELS", f"no graph has an attribute {graph_y!r:.60}.")
+            graph_y = [graph.graph.get(graph_y) for graph in given]
+        options = {"sides": "none"} | options
+        made = [Graph.from_networkx(graph, **options) for graph in given]
+        return cls.from_graphs(made, names=names, y=graph_y, name=name)
+
+    @classmethod
+    def from_scipy(
+        cls,
+        adj: Iterable[Any],
+        *,
+        x: Iterable[Any] | None = None,
+        names: Sequence[Any] = (),
+        graph_y: Any = None,
+        name: str = "graphs",
+        **options: Any,
+    ) -> "GraphCollection":
+        """Make a collection of adjacencies.
+
+        Args:
+            adj: Adjacency of each graph, or a dense array of shape ``(G, N, N)``.
+            x: Features of each graph.
+            names: Name of each graph; this and what follows as for :meth:`from_networkx`.
+            graph_y: Label of each graph.
+            name: Name of the collection.
+            **options: As for :meth:`vgae.Graph.from_scipy`, without sides.
+        """
+        given = list(adj)
+        features = [None] * len(given) if x is None else list(x)
+        if len(features) != len(given):
+            what = f"there are {len(given)} adjacencies and features of {len(features)} graphs"
+            raise DataError("COLLECTION", f"{what}; give features of each graph.")
+        pairs = zip(given, features, strict=True)
+        options = {"sides": "none"} | options
+        made = [Graph.from_scipy(matrix, x=rows, **options) for matrix, rows in pairs]
+        return cls.from_graphs(made, names=names, y=graph_y, name=name)
+
+    @classmethod
+    def from_pyg(
+        cls, data: Any, *, names: Sequence[Any] = (), name: str = "graphs", **options: Any
+    ) -> "GraphCollection":
+        """Make a collection of a PyG ``Batch``, a list of ``Data``, or a data set of several.
+
+        A ``y`` with an integer for each graph has the labels of the graphs; for each node, those
+        of the nodes. What is left out is logged.
+
+        Args:
+            data: ``Batch``, or ``Data`` with ``batch``; list of ``Data``; or ``Dataset``.
+            names: Name of each graph; by default its number.
+            name: Name of the collection.
+            **options: ``merge`` and ``directed`` as for :meth:`vgae.Graph.from_edges`.
+
+        Raises:
+            DataError: ``COLLECTION`` if it has no graph, or as :meth:`from_graphs`.
+        """
+        from vgae.graphs.collection_pyg import many_of
+
+        own, batch, y = many_of(data)
+        num_graphs = own.pop("num_graphs")
+        graph = Graph.from_edges(**own, **options, sides="none", name=name)
+        known = {"names": names, "y": y.codes, "label_names": y.names}
+        return cls.from_batch(graph, batch, **known, num_graphs=num_graphs)
 
     @cached_property
     def grid(self) -> BlockGrid:
@@ -111,6 +274,11 @@ class GraphCollection(Graph):
         """Name of each graph, by default 0 to G - 1."""
         return self.graph_names or range(self.num_graphs)
 
+    @cached_property
+    def link_ptr(self) -> Tensor:
+        """First link of each graph, and M at the end, int64, shape ``(G + 1,)``."""
+        return torch.searchsorted(self.links[0].contiguous(), self.grid.ptr)
+
     def __len__(self) -> int:
         return self.num_graphs
 
@@ -118,49 +286,81 @@ class GraphCollection(Graph):
         return (self[number] for number in range(self.num_graphs))
 
     def __getitem__(self, index: Any) -> Graph:
-        """Return one graph, or a collection of those of a slice or of an array of numbers."""
+        """Return one graph, or a collection of those of a slice or of an array of numbers.
+
+        A graph is also found by its name, a string. Names of nodes that are integers in text
+        become integers.
+        """
         if isinstance(index, slice):
             return self.select(range(self.num_graphs)[index])
+        if isinstance(index, str):
+            if index not in self._number_of:
+                near = did_you_mean(index, self._number_of)
+                raise UsageError("COLLECTION", f"there is no graph {index!r:.60}.{near}")
+            index = self._number_of[index]
         if np.ndim(index):
             return self.select(index)
         number = range(self.num_graphs)[int(index)]
         part = self.select([number])
         own = {f.name: getattr(part, f.name) for f in fields(Graph)}
-        ids = None
-        if self.node_ids is not None:
-            head = f"{self.graph_ids[number]}:"
-            ids = tuple(str(node).removeprefix(head) for node in part.ids)
+        ids = (
+            None if part.node_ids is None else parts.names_within(part.ids, self.graph_ids[number])
+        )
         return Graph(**own | {"name": f"{self.name}, {self.graph_ids[number]}", "node_ids": ids})
+
+    @cached_property
+    def _number_of(self) -> dict[str, int]:
+        return {str(name): number for number, name in enumerate(self.graph_ids)}
 
     def select(self, numbers: Any) -> "GraphCollection":
         """Return the collection of some graphs, in the order of their numbers.
 
+        It takes time for the chosen graphs alone.
+
         Args:
-            numbers: Ascending numbers of graphs, all different, shape ``(K,)``; or whether each is
-                one of them, bool, shape ``(G,)``.
+            numbers: Numbers of graphs, all different, shape ``(K,)``; or whether each is one of
+                them, bool, shape ``(G,)``.
+
+        Raises:
+            UsageError: ``COLLECTION`` for numbers of no graph, or equal ones.
         """
-        chosen = torch.as_tensor(numbers)
-        if chosen.dtype == torch.bool:
-            chosen = chosen.nonzero()[:, 0]
-        is_chosen = torch.zeros(self.num_graphs, dtype=torch.bool)
-        is_chosen[chosen] = True
-        if not torch.equal(is_chosen.nonzero()[:, 0], chosen):
-            raise UsageError("COLLECTION", "numbers of graphs must ascend, each once.")
-        nodes = is_chosen[self.batch]
-        place = nodes.long().cumsum(0) - 1
-        kept = nodes[self.links[0]]
-        rows = nodes.nonzero()[:, 0]
-        ids = None if self.node_ids is None else tuple(self.node_ids[k] for k in rows.tolist())
+        chosen = parts.chosen_numbers(numbers, self.num_graphs)
+        sizes, ptr = self.sizes[chosen], self.grid.ptr
+        rows = parts.ranges(ptr[chosen], sizes)
+        first, last = self.link_ptr[chosen], self.link_ptr[chosen + 1]
+        kept = parts.ranges(first, last - first)
+        shift = (sizes.cumsum(0) - sizes - ptr[chosen]).repeat_interleave(last - first)
+        ids, names = self.node_ids, self.graph_ids
         return replace(
             self,
-            **{**self.links_at(kept), "links": place[self.links[:, kept]]},
+            **{**self.links_at(kept), "links": self.links[:, kept] + shift},
             num_nodes=len(rows),
-            x=None if self.x is None else feature_rows(self.x, rows),
+            x=None if self.x is None else parts.feature_rows(self.x, rows),
             y=None if self.y is None else self.y[rows],
-            node_ids=ids,
-            sizes=self.sizes[chosen],
-            graph_names=tuple(str(self.graph_ids[k]) for k in chosen.tolist()),
+            node_ids=None if ids is None else tuple(ids[k] for k in rows.tolist()),
+            sizes=sizes,
+            graph_names=tuple(str(names[k]) for k in chosen.tolist()),
             graph_y=None if self.graph_y is None else self.graph_y[chosen],
+        )
+
+    def to_pyg(self) -> Any:
+        """Return a PyG ``Batch`` of ``Data``, with labels of graphs, or else of nodes, as ``y``.
+
+        If there are both, those of the nodes are ``node_y``. ``[graph.to_pyg() for graph in
+        graphs]`` is a list of ``Data`` with labels of nodes.
+        """
+        from vgae.graphs.collection_pyg import batch_of
+
+        return batch_of(self)
+
+    @property
+    def announcement(self) -> str:
+        """What is read, in one line."""
+        low, high = int(self.sizes.min()), int(self.sizes.max())
+        sizes = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        return (
+            f"{self.name}: {self.num_graphs:,} graphs of {sizes} nodes; links are predicted within"
+            " graphs, and pairs of nodes of two graphs are never scored"
         )
 
     def summary(self) -> dict[str, Any]:
@@ -170,78 +370,3 @@ class GraphCollection(Graph):
     def __repr__(self) -> str:
         counts = f"{self.num_nodes} nodes, {self.num_links} links, {self.num_features} features"
         return f"GraphCollection({self.name!r}, {self.num_graphs} graphs, {counts})"
-
-
-def _check_parts(parts: Sequence[Graph], names: Sequence[str]) -> None:
-    """Raise ``DataError`` unless graphs can be in one collection."""
-    if not parts:
-        raise DataError("COLLECTION", "there are no graphs; a collection has at least one.")
-    if names and len(set(names)) != len(parts):
-        raise DataError(
-            "COLLECTION",
-            f"names must be {len(parts)} different ones, got {len(set(names))} of {len(names)}.",
-        )
-    first = parts[0]
-    for number, part in enumerate(parts):
-        which = f"graph {names[number] if names else number!r:.60}"
-        if part.directed or part.sides is not None:
-            kind = "directed" if part.directed else "two-sided"
-            raise DataError(
-                "COLLECTION", f"{which} is {kind}; a collection has undirected graphs only."
-            )
-        if part.num_features != first.num_features or part.feature_names != first.feature_names:
-            raise DataError(
-                "COLLECTION",
-                f"{which} has {part.num_features} features and the first graph"
-                f" {first.num_features}, or their names differ; give all graphs the same ones.",
-            )
-        widths = [0 if g.link_attr is None else g.link_attr.shape[1] for g in (part, first)]
-        if widths[0] != widths[1] or part.link_attr_names != first.link_attr_names:
-            raise DataError(
-                "COLLECTION",
-                f"{which} has {widths[0]} features of links and the first graph {widths[1]}, or"
-                " their names differ; give all graphs the same ones.",
-            )
-
-
-def _filled(values: Sequence[Any], parts: Sequence[Any], length: str, fill: float) -> Any:
-    """Return the values of all graphs, ``fill`` where a graph has none; ``None`` without any."""
-    known = next((value for value in values if value is not None), None)
-    if known is None:
-        return None
-    return torch.cat(
-        [
-            known.new_full((getattr(part, length),), fill) if value is None else value
-            for value, part in zip(values, parts, strict=True)
-        ]
-    )
-
-
-def _stacked(parts: Sequence[Any]) -> Tensor | None:
-    """Return the features of all graphs, sparse if one is."""
-    import scipy.sparse as sp
-
-    if parts[0] is None:
-        return None
-    if not any(part.is_sparse_csr for part in parts):
-        return torch.cat(list(parts))
-    return _tensor(sp.vstack([scipy_csr(part) for part in parts], format="csr"))
-
-
-def feature_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """Return some rows of features, dense or sparse."""
-    return _tensor(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
-
-
-def _tensor(csr: Any) -> Tensor:
-    """Return a matrix of scipy as a sparse tensor."""
-    csr.sort_indices()
-    index = np.int32 if csr.nnz < 2**31 else np.int64
-    crow, col = (torch.from_numpy(part.astype(index)) for part in (csr.indptr, csr.indices))
-    return csr_tensor(crow, col, torch.from_numpy(csr.data), csr.shape)
-
-
-def _node_names(collection: GraphCollection, parts: Sequence[Graph]) -> tuple[str, ...]:
-    """Return ``GRAPH:NODE`` for each node."""
-    named = zip(collection.graph_ids, parts, strict=True)
-    return tuple(f"{graph}:{node}" for graph, part in named for node in part.ids)

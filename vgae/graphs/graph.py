@@ -273,7 +273,7 @@ class Graph(Derived):
     @classmethod
     def from_pyg(
         cls,
-        data: "Data | HeteroData",
+        data: "Data | HeteroData | Sequence[Data]",
         *,
         sides: Any = "auto",
         merge: Merge = "mean",
@@ -285,12 +285,17 @@ class Graph(Derived):
 
         Directed edges become links unless ``directed="keep"``; ``y`` is left out unless it has an
         integer per node. ``edge_attr`` of several columns becomes ``link_attr``. What else is left
-        out is logged. For the arguments see :meth:`from_edges`. A ``HeteroData`` of two node types
-        and one relation between them (its transpose aside), and a ``Data`` with ``x_s`` and
-        ``x_t``, make a two-sided graph.
+        out is logged. For the arguments see :meth:`from_edges`. A ``Batch`` or list of graphs
+        makes a :class:`vgae.GraphCollection`; a ``HeteroData`` of two node types and one relation
+        between them (its transpose aside), and a ``Data`` with ``x_s`` and ``x_t``, a two-sided
+        graph.
         """
-        parts = interop.from_pyg(data, sides)
-        return cls.from_edges(**parts, merge=merge, directed=directed, signed=signed, name=name)
+        how: Any = {"merge": merge, "directed": directed, "signed": signed, "name": name}
+        if interop.is_batch(data):
+            from vgae.graphs.collection_pyg import collection_of
+
+            return collection_of(data, sides, how)
+        return cls.from_edges(**interop.from_pyg(data, sides), **how)
 
     def to_networkx(self, *, features: bool = False) -> "nx.Graph":
         """Return a networkx graph with the names of the nodes, labels ``y`` and ``weight``.

@@ -150,7 +150,7 @@ def _row_names(x: Any) -> list[Any] | None:
     return node_table(x, "x").names
 
 
-def from_pyg(data: "Data | HeteroData", sides: Any) -> Parts:
+def from_pyg(data: Any, sides: Any) -> Parts:
     """Return the parts of a graph of PyG; see :meth:`vgae.Graph.from_pyg`."""
     if hasattr(data, "node_types"):
         parts = from_hetero(cast("HeteroData", data))
@@ -164,7 +164,9 @@ def from_pyg(data: "Data | HeteroData", sides: Any) -> Parts:
     y = data.y if isinstance(data.y, Tensor) else None
     if y is not None and (y.shape != (data.num_nodes,) or y.is_floating_point()):
         y = None
-    taken = {"edge_index", "edge_weight", "x", "num_nodes", *(() if y is None else ("y",))}
+    # A batch of one graph has batch and ptr.
+    taken = {"edge_index", "edge_weight", "x", "num_nodes", "batch", "ptr"}
+    taken |= set() if y is None else {"y"}
     attr = link_features(data.edge_attr, data.edge_index.shape[1])
     taken |= set() if attr is None else {"edge_attr"}
     left_out = [
@@ -173,7 +175,7 @@ def from_pyg(data: "Data | HeteroData", sides: Any) -> Parts:
         if name not in taken and value is not None
     ]
     if left_out:
-        log.warning("from_pyg leaves out %s%s", ", ".join(left_out), _unused_weights(data))
+        log.warning("from_pyg leaves out %s%s", ", ".join(left_out), unused_weights(data))
     links = {"edges": data.edge_index, "edge_weight": data.edge_weight, "ordered": True}
     links |= {} if attr is None else {"edge_attr": attr}
     return {**links, "num_nodes": data.num_nodes, "x": data.x, "y": y, "sides": sides}
@@ -191,7 +193,16 @@ def link_features(found: Any, num_edges: int) -> Tensor | None:
     return found
 
 
-def _unused_weights(data: "Data") -> str:
+def is_batch(data: Any) -> bool:
+    """Return whether ``data`` is of several graphs: a batch, a list or a data set of PyG."""
+    if isinstance(data, list | tuple) or (hasattr(data, "get") and hasattr(data, "indices")):
+        return True
+    batch = getattr(data, "batch", None)
+    has_several = isinstance(batch, Tensor) and batch.numel() > 0 and int(batch.max()) > 0
+    return has_several or getattr(data, "num_graphs", 1) > 1
+
+
+def unused_weights(data: "Data") -> str:
     """Return advice if the attributes of edges look like weights; else an empty text."""
     found = data.edge_attr
     if data.edge_weight is not None or not isinstance(found, Tensor) or found.dim() not in (1, 2):

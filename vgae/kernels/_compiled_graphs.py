@@ -49,9 +49,7 @@ def block_sweep(
 
     All tensors are float32, on the CPU; unwanted results are zero.
     """
-    found = sweep_each(
-        _compiled.sweep, blocks.above(_LARGEST), z, bias, wanted, w, signature
-    )
+    found = sweep_each(_compiled.sweep, blocks.above(_LARGEST), z, bias, wanted, w, signature)
     small = blocks.up_to(_LARGEST)
     if not small.num_pairs:
         return found
@@ -90,7 +88,12 @@ def block_sweep(
 
 @jit
 def _visit_graphs(
-    given: Any, room: Any, places: Any, bias: Any, symmetric: bool, wanted: Any  # noqa: FBT001
+    given: Any,
+    room: Any,
+    places: Any,
+    bias: Any,
+    symmetric: Any,
+    wanted: Any,
 ) -> tuple[float, float]:
     """Visit some blocks; return their parts of the value and of the bias' gradient.
 
@@ -135,7 +138,12 @@ def _visit_graphs(
 
 @jit
 def _visit_pairs(
-    arrays: Any, size: Any, bias: Any, symmetric: bool, wanted: Any, products: Any  # noqa: FBT001
+    arrays: Any,
+    size: Any,
+    bias: Any,
+    symmetric: Any,
+    wanted: Any,
+    products: Any,
 ) -> tuple[float, float]:
     """Visit the tiles of a block; add to the gradients and products, and return other sums."""
     x, t, g, g_t, lines = arrays

@@ -92,8 +92,7 @@ def block_sweep(
     blocks: Blocks,
 ) -> Sweep:
     """Pass over the pairs within blocks; a block larger than a tile is visited by itself."""
-    area = math.prod(_tile(z.device.type))
-    largest = math.isqrt(area)
+    area, largest = math.prod(_tile(z.device.type)), largest_padded(z.device.type)
     found = sweep_each(sweep, blocks.above(largest), z, bias, wanted, w, signature)
     y = z if w is None else w
     y = y if signature is None else y * signature
@@ -137,6 +136,19 @@ def buffer_shape(
     rows, columns = _tile(device_type)
     num_columns = num_rows if num_columns is None else num_columns
     return 3, min(rows, num_rows) * min(max(rows, columns), num_columns)
+
+
+def largest_padded(device_type: str) -> int:
+    """Return the number of rows up to which blocks are padded, so that one fits into a tile."""
+    return math.isqrt(math.prod(_tile(device_type)))
+
+
+def block_buffer(blocks: Blocks, device_type: str) -> int:
+    """Return the number of elements of the buffers of :func:`block_sweep`."""
+    largest = largest_padded(device_type)
+    padded = 3 * min(math.prod(_tile(device_type)), blocks.num_padded(largest))
+    size = int(blocks.sizes.max(initial=0))
+    return max(padded, math.prod(buffer_shape(size, device_type)) if size > largest else 0)
 
 
 def softplus_sum(s: Tensor, p: Tensor, work: Tensor) -> Tensor:

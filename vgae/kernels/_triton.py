@@ -24,7 +24,9 @@ The kernel is bound by the instructions per pair (``benchmarks/compiled.py`` cou
 scaled by the root of log2(e), which turns the exponential into a single instruction.
 
 For few rows, several programs split the columns. Memory is O(N d). Two sets of vectors take a pass
-for the gradient of each; a signature multiplies the rows.
+for the gradient of each; a signature multiplies the rows. With blocks, a program loops over the
+columns of all blocks that its rows are in, and each row has bounds beyond which its logits are
+minus infinity.
 """
 
 import math
@@ -43,6 +45,7 @@ from vgae.kernels._triton_math import (
     times_if_negative,
     two_pieces,
 )
+from vgae.kernels.blocks import Blocks
 
 # The interpreter cannot multiply bfloat16: the first piece is float32, the others are nearly zero.
 _PIECE = torch.float32 if INTERPRETED.value else torch.bfloat16
@@ -69,6 +72,7 @@ def sweep(
     signature: Tensor | None = None,
     *,
     precision: Precision = "high",
+    blocks: Blocks | None = None,
 ) -> Sweep:
     """Pass over all pairs once, or twice for two sets of vectors; unwanted results are zero.
 
@@ -88,25 +92,32 @@ def sweep(
         w: float32, on the same device, shape ``(m, d)``.
         signature: float32, on the same device, shape ``(d,)``.
         precision: Number of pieces of ``z`` that are multiplied: three, two or one.
+        blocks: Rows that are in pairs with each other only.
     """
     rows = z if signature is None else z * signature
-    split_rows = _pieces(rows, precision)
-    split_z = split_rows if signature is None else _pieces(z, precision)
+    split_rows = _pieces(rows, precision, blocks)
+    split_z = split_rows if signature is None else _pieces(z, precision, blocks)
     if w is None:
-        found = _pass(rows, split_rows, split_z, len(z), bias, wanted)
+        found = _pass(rows, split_rows, split_z, len(z), bias, wanted, blocks)
         grad_z = found.grad_z if signature is None else found.grad_z * signature
         return found._replace(grad_z=grad_z)
-    split_w, others = _pieces(w, precision), Wanted(False, wanted.grad_z, False)  # noqa: FBT003
-    found = _pass(z, split_z, split_w, len(w), bias, wanted)
-    grad_w = _pass(w, split_w, split_z, len(z), bias, others).grad_z if any(others) else w * 0
+    split_w = _pieces(w, precision, blocks)
+    found, grad_w = _pass(z, split_z, split_w, len(w), bias, wanted, blocks), w * 0
+    if wanted.grad_z:
+        others = Wanted(False, True, False)  # noqa: FBT003
+        grad_w = _pass(w, split_w, split_z, len(z), bias, others, blocks).grad_z
     return found._replace(grad_z=torch.cat([found.grad_z, grad_w]) / 2)
 
 
-def _pieces(z: Tensor, precision: Precision) -> Tensor:
+block_sweep = sweep
+
+
+def _pieces(z: Tensor, precision: Precision, blocks: Blocks | None) -> Tensor:
     """Return z in pieces, shape ``(padded, pieces, D)``."""
     num_nodes, width = z.shape
     pieces, dim = _PIECES[precision], max(16, triton.next_power_of_2(width))
-    padded = triton.cdiv(num_nodes, _ROWS) * _ROWS
+    # The tiles of a block may begin at any column.
+    padded = (triton.cdiv(num_nodes, _ROWS) + (blocks is not None)) * _ROWS
     split_z = torch.empty((padded, pieces, dim), dtype=_PIECE, device=z.device)
     options = {"PIECES": pieces, "D": dim, "ROWS": 16, "enable_fp_fusion": True}
     with torch.cuda.device_of(z):
@@ -115,14 +126,22 @@ def _pieces(z: Tensor, precision: Precision) -> Tensor:
 
 
 def _pass(
-    z: Tensor, rows: Tensor, columns: Tensor, num_columns: int, bias: Tensor | None, wanted: Wanted
+    z: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    num_columns: int,
+    bias: Tensor | None,
+    wanted: Wanted,
+    blocks: Blocks | None,
 ) -> Sweep:
     """Sum over rows and columns in pieces; the gradient is twice that of the rows z."""
     num_nodes, width = z.shape
     padded, pieces, dim = rows.shape
     major, processors = _hardware(z.device)
     chosen = configuration(dim, major)
-    tiles = triton.cdiv(num_columns, chosen["COLUMNS"])
+    bounds = None if blocks is None else blocks.bounds(padded)
+    longest = num_columns if blocks is None else int(blocks.sizes.max(initial=0))
+    tiles = triton.cdiv(longest, chosen["COLUMNS"])
     splits = num_splits(num_nodes, tiles, processors)
     grad_z = z.new_empty((splits if wanted.grad_z else 0, padded, dim))
     sums = torch.empty((2, splits, padded), dtype=torch.float64, device=z.device)
@@ -130,7 +149,7 @@ def _pass(
     options = {"PIECES": pieces, "D": dim, "enable_fp_fusion": True}
     with torch.cuda.device_of(z):
         _pairs_kernel[(padded // _ROWS, splits)](
-            *(rows, columns, bias, grad_z, sums, num_columns, padded),
+            *(rows, columns, bias, bounds, grad_z, sums, num_columns, padded),
             *(tiles // splits, tiles % splits),
             VALUE=wanted.value,
             GRAD_Z=wanted.grad_z,
@@ -219,6 +238,7 @@ def _pairs_kernel(  # noqa: C901, PLR0913
     rows_ptr: tl.tensor,
     columns_ptr: tl.tensor,
     bias_ptr: tl.tensor,
+    bounds_ptr: tl.tensor,
     grad_ptr: tl.tensor,
     sums_ptr: tl.tensor,
     num_columns: tl.tensor,
@@ -242,8 +262,15 @@ def _pairs_kernel(  # noqa: C901, PLR0913
     W: tl.constexpr = PIECES * D
     row_ptr = rows_ptr + top.to(tl.int64) * W + rows[:, None] * W
     x0, x1, x2 = _load_rows(row_ptr, PIECES, D, PAIRED)
-    left = first_tile(split, tiles, extra) * COLUMNS
-    right = tl.minimum(first_tile(split + 1, tiles, extra) * COLUMNS, num_columns)
+    begin, end = 0, num_columns
+    if bounds_ptr is not None:
+        low, high = tl.load(bounds_ptr + top + rows), tl.load(bounds_ptr + padded + top + rows)
+        begin, end = tl.min(tl.where(low < high, low, num_columns)), tl.max(high)
+        first, last = tl.max(low), tl.min(high)  # columns within the bounds of all rows
+        tiles = tl.cdiv(tl.maximum(end - begin, 0), COLUMNS)
+        tiles, extra = tiles // tl.num_programs(1), tiles % tl.num_programs(1)
+    left = begin + first_tile(split, tiles, extra) * COLUMNS
+    right = tl.minimum(begin + first_tile(split + 1, tiles, extra) * COLUMNS, end)
     tile_ptr = columns_ptr + left.to(tl.int64) * W
     if bias_ptr is not None:
         bias = (tl.load(bias_ptr).to(tl.float64) * _LOG2E).to(tl.float32)
@@ -261,7 +288,11 @@ def _pairs_kernel(  # noqa: C901, PLR0913
             s = _logits(x0, x1, x2, y0, y1, y2, PIECES, PAIRED)  # in units of log(2)
             if bias_ptr is not None:
                 s += bias
-            if j + COLUMNS > num_columns:
+            if bounds_ptr is not None:
+                if (j < first) | (j + COLUMNS > last):
+                    at = (j + columns)[None, :]
+                    s = tl.where((at >= low[:, None]) & (at < high[:, None]), s, float("-inf"))
+            elif j + COLUMNS > num_columns:
                 # Subtracting the padding at the end would cost a small graph its precision.
                 s = tl.where((j + columns < num_columns)[None, :], s, float("-inf"))
             if VALUE:

@@ -28,6 +28,7 @@ class Blocks:
         self.starts, self.sizes = starts, sizes
         self.num_nodes, self.device = num_nodes, device
         self._padded: dict[int, list[Tensor]] = {}
+        self._bounds: dict[int, Tensor] = {}
         self._parts: dict[int, Blocks] = {}
 
     @classmethod
@@ -114,6 +115,20 @@ class Blocks:
                 batches.append(rows.to(self.device))
             self._padded[largest] = batches
         return self._padded[largest]
+
+    def bounds(self, padded: int) -> Tensor:
+        """Return the first row of the block of each row, and the one after its last.
+
+        Both are 0 for a row in no block and for those that pad them to ``padded`` rows; int32,
+        shape ``(2, padded)``.
+        """
+        if padded not in self._bounds:
+            bounds = np.zeros((2, padded), np.int32)
+            bounds[:, self._rows] = np.repeat(
+                [self.starts, self.starts + self.sizes], self.sizes, axis=1
+            )
+            self._bounds[padded] = torch.from_numpy(bounds).to(self.device)
+        return self._bounds[padded]
 
     @property
     def holds(self) -> Tensor:

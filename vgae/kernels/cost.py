@@ -3,10 +3,18 @@
 import math
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 
-from vgae.kernels._sampled import PAIRS_PER_NODE, is_compiled, sampled_blocks
-from vgae.kernels._tiled import buffer_shape
+from vgae.kernels._sampled import (
+    PAIRS_PER_NODE,
+    Sampled,
+    is_compiled,
+    largest_exact,
+    sampled_blocks,
+)
+from vgae.kernels._tiled import block_buffer, buffer_shape, largest_padded
+from vgae.kernels.blocks import Blocks
 from vgae.kernels.gravity import LINKS_AT_ONCE, TILE
 from vgae.kernels.inner_product import Impl, chosen_impl
 
@@ -36,6 +44,11 @@ _NANOSECONDS = {
     ("gravity-sampled", "cuda"): (4e-2, 1e-4),
 }
 
+# Columns besides its own that are visited for each row of a block, at most, and other work of a
+# row of small blocks.
+_ROWS_OF_TILE = {"compiled": 32, "triton": 64}
+_NANOSECONDS_OF_ROW = {"cpu": 60.0, "cuda": 0.0}
+
 _GRAVITY_BUFFERS = 8  # tiles that are held at once
 _COMPILER = 110 << 20  # bytes of numba and of what it compiles
 
@@ -55,7 +68,7 @@ class Cost(NamedTuple):
 
 
 def pairs_cost(
-    num_nodes: int,
+    num_nodes: int | Blocks,
     latent_channels: int,
     device: torch.device | str = "cpu",
     *,
@@ -67,12 +80,18 @@ def pairs_cost(
 ) -> Cost:
     """Predict the cost of one pass over the pairs; ``pairs_per_node`` is for ``"sampled"`` only.
 
-    For ``impl`` see :func:`vgae.kernels.all_pairs`. With ``num_columns``, the pairs are those of
-    two sets of vectors, whose logits have no symmetry that saves half of the work. ``logits`` are
-    products of vectors, or those of :func:`vgae.kernels.gravity.gravity_loss`, to which ``impl``
-    and ``num_columns`` do not apply.
+    With blocks instead of N, the pairs are those within blocks. For ``impl`` see
+    :func:`vgae.kernels.all_pairs`. With ``num_columns``, the pairs are those of two sets of
+    vectors, whose logits have no symmetry that saves half of the work. ``logits`` are products of
+    vectors, or those of :func:`vgae.kernels.gravity.gravity_loss`, to which ``impl`` and
+    ``num_columns`` do not apply.
     """
     kind = torch.device(device).type
+    if isinstance(num_nodes, Blocks):
+        options = latent_channels, torch.device(device), impl
+        if pairs == "exact":
+            return _blocks_cost(num_nodes, *options)
+        return _estimate_cost(num_nodes, *options, pairs_per_node)
     if logits == "gravity":
         return _gravity_cost(num_nodes, latent_channels, kind, pairs, pairs_per_node)
     rows = 4 * (num_nodes + (num_columns or 0)) * latent_channels  # bytes of the vectors
@@ -98,6 +117,51 @@ def pairs_cost(
     }
     visits = num_pairs if num_columns is None or impl == "dense" else 2 * num_pairs
     return Cost(num_pairs, _seconds(impl, kind, latent_channels, visits), num_bytes[impl])
+
+
+def _blocks_cost(blocks: Blocks, width: int, device: torch.device, impl: Impl) -> Cost:
+    """Return the cost of the exact sum over the pairs within blocks."""
+    kind, rows = device.type, 4 * blocks.num_nodes * width
+    impl = chosen_impl(impl, math.isqrt(blocks.num_pairs), width, device)
+    largest = int(blocks.sizes.max(initial=0))
+    num_bytes = {
+        "dense": 30 * blocks.num_nodes**2,
+        "tiled": 9 * rows + 24 * blocks.num_nodes + 4 * block_buffer(blocks, kind),
+        # The private gradients of threads are those of one large block.
+        "compiled": 5 * rows + 4 * width * torch.get_num_threads() * largest + _COMPILER,
+        "triton": triton_bytes(blocks.num_nodes, width) + 8 * blocks.num_nodes,
+    }
+    seconds = _seconds(impl, kind, width, _visits(blocks, impl, kind))
+    seconds += 1e-9 * _NANOSECONDS_OF_ROW.get(kind, 0.0) * int(blocks.sizes.sum())
+    return Cost(blocks.num_pairs, seconds, num_bytes[impl])
+
+
+def _visits(blocks: Blocks, impl: str, kind: str) -> int:
+    """Return the number of pairs that take the time of ordered pairs of one large block."""
+    if impl == "dense":
+        return blocks.num_nodes**2
+    if impl == "tiled":  # padded blocks have no symmetry that saves half of the work
+        largest = largest_padded(kind)
+        padded = sum(len(rows) * rows.shape[1] ** 2 for rows in blocks.padded(largest))
+        return 2 * padded + blocks.num_pairs - blocks.up_to(largest).num_pairs
+    sizes = blocks.sizes
+    least = np.minimum(sizes, _ROWS_OF_TILE[impl]) if kind == "cpu" else _ROWS_OF_TILE[impl]
+    return int((sizes * (sizes + least)).sum())
+
+
+def _estimate_cost(
+    blocks: Blocks, width: int, device: torch.device, impl: Impl, pairs_per_node: int
+) -> Cost:
+    """Return the cost of the estimate, in which the sum over small blocks is exact."""
+    largest = largest_exact(Sampled(pairs_per_node), device)
+    found = [_blocks_cost(blocks.up_to(largest), width, device, impl)]
+    sizes, counts = np.unique(blocks.sizes[blocks.sizes > largest], return_counts=True)
+    options = {"pairs": "sampled", "pairs_per_node": pairs_per_node}
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        cost = pairs_cost(size, width, device, **options)
+        found.append(Cost(count * cost.num_pairs, count * cost.seconds, cost.num_bytes))
+    pairs, seconds, num_bytes = zip(*found, strict=True)
+    return Cost(sum(pairs), sum(seconds), max(num_bytes))
 
 
 def _gravity_cost(
@@ -132,7 +196,7 @@ def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None
 
 
 def choose_pairs(
-    num_nodes: int,
+    num_nodes: int | Blocks,
     latent_channels: int,
     device: torch.device | str,
     num_columns: int | None = None,
@@ -140,14 +204,20 @@ def choose_pairs(
 ) -> Pairs:
     """Return ``"exact"`` if one pass takes at most :data:`EXACT_SECONDS`, else ``"sampled"``.
 
-    The choice depends on sizes, kind of device and number of threads only. ``num_columns`` and
-    ``logits`` are as for :func:`pairs_cost`.
+    Blocks that are all too small to be estimated are summed exactly, too. The choice depends on
+    sizes, kind of device and number of threads only. ``num_columns`` and ``logits`` are as for
+    :func:`pairs_cost`, like blocks instead of N.
     """
     kind = torch.device(device).type
     if logits == "gravity":
         seconds = pairs_cost(num_nodes, latent_channels, device, logits=logits).seconds
         return "exact" if seconds <= EXACT_SECONDS else "sampled"
     impl = "triton" if kind == "cuda" else "compiled"
+    if isinstance(num_nodes, Blocks):
+        is_small = not num_nodes.above(largest_exact(Sampled(), torch.device(device)))
+        visits = _visits(num_nodes, impl, kind)
+        seconds = _seconds(impl, kind, latent_channels, visits)
+        return "exact" if is_small or seconds <= EXACT_SECONDS else "sampled"
     visits = num_nodes**2 if num_columns is None else 2 * num_nodes * num_columns
     seconds = _seconds(impl, kind, latent_channels, visits)
     return "exact" if seconds <= EXACT_SECONDS else "sampled"

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError, nearest
 from vgae.graphs.canonical import NodeId
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 
@@ -99,6 +100,39 @@ def _across(
             part = part if per_node else part.sort().values
             found.append(Search(part, other, reverse=second, swapped=near is None))
     return found
+
+
+def restricted(search: Search, graphs: GraphCollection, names: Names) -> Search:
+    """Return a search within some graphs of a collection, given their names.
+
+    Raises:
+        DataError: ``UNKNOWN_GRAPH`` if there is no graph of a name.
+    """
+    chosen = graph_numbers(graphs, [names] if isinstance(names, str) else names or ())
+    inside = torch.zeros(graphs.num_graphs, dtype=torch.bool)
+    inside[chosen] = True
+    kept = (ends[inside[graphs.batch[ends]]] for ends in (search.nodes, search.candidates))
+    return replace(search, **dict(zip(("nodes", "candidates"), kept, strict=True)))
+
+
+def graph_numbers(graphs: GraphCollection, names: Iterable[NodeId]) -> list[int]:
+    """Return the numbers of the graphs of a collection by name.
+
+    An integer also names the graph whose name is its text, and the reverse.
+
+    Raises:
+        DataError: ``UNKNOWN_GRAPH`` if there is no graph of a name.
+    """
+    number = {str(name): i for i, name in enumerate(graphs.graph_ids)}
+    names = [str(name) for name in names]
+    if unknown := [name for name in names if name not in number]:
+        near = nearest(unknown[0], [*number])
+        raise DataError(
+            "UNKNOWN_GRAPH",
+            f"{graphs.name} has no graph {unknown[0]!r:.60}; names of its {len(number)} graphs are"
+            f" like {next(iter(number))!r:.60}.{f' Did you mean {near!r:.60}?' if near else ''}",
+        )
+    return [number[name] for name in names]
 
 
 def _check_members(graph: Graph, members: Tensor | None, *ends: Tensor | None) -> None:
@@ -230,6 +264,12 @@ def pair_numbers(graph: Graph, pairs: Iterable[Sequence[NodeId]] | np.ndarray | 
         raise DataError("SELF_PAIR", f"{rule}, first {first}; drop them.")
     if len(within := (~graph.grid.holds(numbers)).nonzero()[:, 0]):
         u, v = (given[int(within[0])][end] for end in (0, -1))
+        if isinstance(graph, GraphCollection):
+            raise DataError(
+                "COLLECTION",
+                f"{len(within)} pairs join nodes of two graphs of {graph.name}, which are never"
+                f" linked, first {u!r:.60} and {v!r:.60}; drop them.",
+            )
         _check_members(graph, getattr(graph, "members", None), numbers.flatten())
         raise DataError(
             "SIDES",

@@ -12,6 +12,8 @@ from vgae.errors import UsageError
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.sampled import averaged_probability, check_samples, sampled_logits
+from vgae.graphs.canonical import NodeId
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.prediction.link_table import RAW, LinkTable
 
@@ -100,6 +102,7 @@ def link_table(
         prior="density" if calibration is None else calibration.prior,
         directed=graph.directed,
         further=further,
+        graphs=_graphs_of(graph, pairs[0]),
         **own,
     )
 
@@ -137,6 +140,13 @@ def _averaged(
     order = order[kept]
     moved = Ranked(ranked.pairs[:, order], ranked.score[order], rank[kept])
     return {name: values[order] for name, values in found.items()}, moved
+
+
+def _graphs_of(graph: Graph, nodes: Tensor) -> list[NodeId] | None:
+    """Return the name of the graph of each node, ``None`` unless they are of a collection."""
+    if not isinstance(graph, GraphCollection):
+        return None
+    return [graph.graph_ids[number] for number in graph.batch[nodes].tolist()]
 
 
 def stored_pairs(graph: Graph, pairs: Tensor) -> Tensor:

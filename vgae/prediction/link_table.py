@@ -51,6 +51,8 @@ class LinkTable:
             fitted; see :func:`vgae.calibrate`.
         further: Further columns by name, arrays of length P; see
             :mod:`vgae.prediction.link_columns`.
+        graphs: Name of the graph of each pair in a collection; ``None`` otherwise. In
+            :meth:`columns` and files it is the first column, ``graph``.
     """
 
     source: Tensor
@@ -67,6 +69,7 @@ class LinkTable:
     interval: float | None = None
     raw: bool = False
     further: Mapping[str, Tensor] = field(default_factory=dict)
+    graphs: Sequence[NodeId] | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -87,7 +90,7 @@ class LinkTable:
     def columns(self) -> dict[str, Any]:
         """Return the columns by name, without those that are ``None``.
 
-        ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
+        ``graph``, ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
         ``balanced_probability``), ``probability_low``, ``probability_high``, ``rank``, ``known``
         and the further ones are arrays.
         """
@@ -102,7 +105,8 @@ class LinkTable:
             **self.further,
         }
         arrays = {name: column.numpy() for name, column in others.items() if column is not None}
-        return {"source": list(source), "target": list(target), **arrays}
+        graph = {} if self.graphs is None else {"graph": list(self.graphs)}
+        return {**graph, "source": list(source), "target": list(target), **arrays}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the columns to a file with :func:`vgae.runtime.tables.write_table`."""

@@ -4,9 +4,10 @@ import logging
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +20,7 @@ from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer, consistent_method
 from vgae.evaluation.typed import of_relation
 from vgae.graphs.canonical import NodeId, link_positions
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.typed import TypedGraph
 from vgae.models.embedding import Trained, evaluating
@@ -33,9 +35,10 @@ from vgae.prediction.best_pairs import (
     pairs_bytes,
     partners_bytes,
 )
-from vgae.prediction.ends import Names, Search, pair_numbers, searches
+from vgae.prediction.ends import Names, Search, pair_numbers, restricted, searches
 from vgae.prediction.link_columns import Ranked, link_table, sampling_of, stored_pairs
 from vgae.prediction.link_table import LinkTable
+from vgae.prediction.within_graphs import SMALL, Per, best_within
 from vgae.runtime.progress import showing
 from vgae.vae import VAE
 
@@ -56,6 +59,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     k: int = 10,
     *,
     per_node: bool = True,
+    per_graph: bool = False,
+    within: Names = None,
     metric: Metric = "inner_product",
     nodes: Names = None,
     sources: Names = None,
@@ -74,7 +79,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     in the order of the nodes. FAISS, if installed, does large searches on a CPU, exactly too.
 
     Only pairs that may be links are proposed: of a directed graph, links from source to target; of
-    a two-sided graph, pairs across, by default partners for each node of the first side.
+    a two-sided graph, pairs across, by default partners for each node of the first side; of a
+    collection, pairs within graphs, with the name of the graph in the column ``graph``.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`, with
@@ -83,6 +89,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         graph: Nodes, features, and the links that are excluded.
         k: Number of partners of a node, or of pairs; there are fewer rows if fewer are left.
         per_node: Whether each node gets its own k partners.
+        per_graph: Whether each graph of a collection gets its own k pairs, in place of each node.
+        within: Names of the graphs of a collection to propose links in; all by default.
         metric: ``"inner_product"`` ranks by the logits of the decoder, ``"cosine"`` by the cosine
             of the posterior means, 0 for a mean of zero. They ignore lengths, which suits partners
             of one node more than pairs of the graph. Probabilities are always those of the logits.
@@ -117,12 +125,21 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     if sampling and metric == "cosine":
         rule = "samples (--samples) rank by mean probability; leave metric (--metric) out"
         raise UsageError("METRIC", f"{rule}, or the samples.")
-    wanted = searches(graph, nodes, sources, targets, per_node=per_node)
+    if isinstance(graph, GraphCollection):
+        per: Per = "graph" if per_graph else "node" if per_node else "all"
+        find = partial(_best_within, per=per)
+    elif per_graph or within is not None:
+        rule = "per_graph (--per-graph) and within (--within) are for collections of graphs"
+        raise UsageError("COLLECTION", f"{rule}, and {graph.name} is one graph; leave them out.")
+    else:
+        find = _best_partners if per_node else _best_pairs
+    wanted = searches(graph, nodes, sources, targets, per_node=per_node and not per_graph)
+    if within is not None:
+        wanted = [restricted(search, cast(GraphCollection, graph), within) for search in wanted]
     scorer = _scorer(model, graph)
     if metric == "cosine" and (graph.directed or getattr(scorer.decoder, "repel", 0)):
         rule = "cosines know no direction and no repel; use metric='inner_product' (--metric)."
         raise UsageError("METRIC", rule)
-    find = _best_partners if per_node else _best_pairs
     parts, done = [_nothing(0)], 0
     with showing(sum(len(search.nodes) for search in wanted), "nodes", wanted=progress) as show:
         for search in wanted:
@@ -132,10 +149,11 @@ def predict_links(  # noqa: PLR0913 - each is given by name
             done += len(search.nodes)
     rank = torch.cat([part.rank for part in parts])
     lacking = sum(part.lacking for part in parts)
-    if sampling:  # those above are of more candidates
-        lacking = (done if per_node else 1) - int((rank == k).sum())
+    if sampling:  # those above lack candidates
+        lacking = int((rank == 1).sum() - (rank == k).sum())
     if lacking:
-        whose = f"{lacking:,} nodes have" if per_node else "the graph has"
+        whose = f"{lacking:,} graphs have" if per_graph else "the graph has"
+        whose = f"{lacking:,} nodes have" if per_node and not per_graph else whose
         log.info("%s fewer than %d pairs that are not linked; all of them are proposed", whose, k)
     pairs = torch.cat([part.pairs for part in parts], dim=1)
     score = torch.cat([part.score for part in parts])
@@ -196,6 +214,55 @@ def _best_pairs(
             pairs, score = best_pairs_between(scores, known, *ends, k, ordered=ordered, show=show)
     rank = torch.arange(1, len(score) + 1)
     return _Found(pairs.cpu(), score.cpu(), rank, int(len(score) < k))
+
+
+def _best_within(
+    scorer: PairScorer,
+    graph: Any,
+    search: Search,
+    k: int,
+    metric: Metric,
+    show: Show,
+    *,
+    per: Per,
+) -> _Found:
+    """Search within the graphs of a collection, large ones one after the other."""
+    near, far = torch.zeros(2, graph.num_nodes, dtype=torch.bool)
+    near[search.nodes], far[search.candidates] = True, True
+    log.info("%s pairs to be scored", f"{graph.grid.num_pairs:,}")
+
+    def scores(pairs: Tensor) -> Tensor:
+        if metric == "inner_product":
+            return _finite(scorer.logits(pairs))
+        u, v = F.normalize(scorer.z.double(), dim=1)[pairs.to(scorer.z.device)]
+        return (u * v).sum(dim=1).cpu()
+
+    parts = [_Found(*best_within(scores, graph, near, far, k, per, show))]
+    find = _best_partners if per == "node" else _best_pairs
+    for number in (graph.sizes > SMALL).nonzero()[:, 0].tolist():
+        own = replace(
+            search,
+            nodes=search.nodes[graph.batch[search.nodes] == number],
+            candidates=search.candidates[graph.batch[search.candidates] == number],
+            swapped=False,
+        )
+        parts.append(find(scorer, graph, own, k, metric, lambda _: None))
+    pairs, score, rank = (
+        torch.cat(columns, dim=-1)
+        for columns in zip(*((p.pairs, p.score, p.rank) for p in parts), strict=True)
+    )
+    pairs = pairs.flip(0) if search.swapped else pairs
+    lacking = sum(part.lacking for part in parts)
+    if per == "all":
+        order = score.argsort(descending=True, stable=True)[:k]
+        rank, lacking = torch.arange(1, len(order) + 1), int(len(order) < k)
+    else:
+        place = torch.zeros(graph.num_nodes, dtype=torch.int64)
+        place[search.nodes] = torch.arange(len(search.nodes))
+        of = pairs[int(search.swapped)]
+        order = (place[of] if per == "node" else graph.batch[of]).argsort(stable=True)
+        rank = rank[order]
+    return _Found(pairs[:, order], score[order], rank, lacking)
 
 
 def score_links(

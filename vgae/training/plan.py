@@ -9,8 +9,9 @@ import psutil
 import torch
 
 from vgae.errors import ResourceError
+from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
-from vgae.kernels import EXACT_SECONDS, Cost, Logits, Pairs, choose_pairs, pairs_cost
+from vgae.kernels import EXACT_SECONDS, Blocks, Cost, Logits, Pairs, choose_pairs, pairs_cost
 from vgae.recipes import Recipe
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
@@ -71,6 +72,8 @@ def plan_training(
         ResourceError: If the memory does not suffice.
     """
     num_rows, num_columns = graph.grid.rectangle or (graph.num_nodes, None)
+    if isinstance(graph.grid, BlockGrid):
+        num_rows = Blocks.of(graph.grid.sizes)
     size = num_rows, recipe.latent_channels, device
     options: Any = {"num_columns": num_columns, "logits": logits}
     pairs: Pairs = choose_pairs(*size, **options) if recipe.pairs == "auto" else recipe.pairs
@@ -78,6 +81,8 @@ def plan_training(
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
     why = f"{'within' if pairs == 'exact' else 'exact is not within'} {EXACT_SECONDS:g} s"
+    if isinstance(num_rows, Blocks) and pairs == "exact" and loss.seconds > EXACT_SECONDS:
+        why = "the graphs are too small to sample their pairs"
     why = why if recipe.pairs == "auto" else "as the recipe says"
     if num_bytes > available:
         raise ResourceError(
