@@ -21,7 +21,7 @@ from vgae.graphs.canonical import check_lengths
 from vgae.graphs.cells import texts_of
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.collection_frames import GraphNodes, graph_texts
-from vgae.graphs.collection_labels import GraphLabels, classes_of, coded_integers
+from vgae.graphs.collection_labels import GraphLabels, coded_numbers
 from vgae.graphs.collection_parts import names_in_graphs
 from vgae.graphs.column_names import key_of
 from vgae.graphs.graph import Graph
@@ -162,8 +162,7 @@ def labels_in_text(cells: Sequence[str], what: str) -> GraphLabels:
         return GraphLabels()
     if all(map(is_number, known)):
         numbers = np.array([float(cell) if cell else np.nan for cell in cells])
-        codes = classes_of(numbers, what)
-        return GraphLabels() if codes is None else coded_integers(codes, compact=True)
+        return coded_numbers(numbers, what, compact=True)
     codes, names = coded_labels([cell or None for cell in cells])
     return GraphLabels(codes, names)
 

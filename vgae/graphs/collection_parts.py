@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import dense_array
-from vgae.graphs.collection_labels import graph_labels
+from vgae.graphs.collection_labels import GraphLabels, graph_labels
 from vgae.graphs.graph import Graph
 from vgae.kernels.csr import csr_tensor, scipy_csr
 
@@ -74,7 +74,7 @@ def grouped(graph: Graph, batch: Any, given: Given) -> Parts:
         )
     _check_kind(graph, graph.name)
     block = _numbers_of_graphs(batch, graph.num_nodes, names)
-    is_list = not (y is None or isinstance(y, Mapping) or hasattr(y, "columns"))
+    is_list = not (y is None or isinstance(y, Mapping | GraphLabels) or hasattr(y, "columns"))
     least = max(given.num_graphs or 0, len(y) if is_list else 0)  # pyright: ignore[reportArgumentType]
     num_graphs = len(names) or max(int(block.max(initial=-1)) + 1, least)
     _check_within(graph, block, names)
