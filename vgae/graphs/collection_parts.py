@@ -297,7 +297,7 @@ def _reordered(own: Parts, block: np.ndarray) -> tuple[dict[str, Any], np.ndarra
     values = {key: value[torch.from_numpy(by_first)] for key, value in values.items()}
     return own | {
         **values,
-        "links": torch.from_numpy(links[:, by_first]),
+        "links": torch.from_numpy(np.ascontiguousarray(links[:, by_first])),
         "x": None if x is None else feature_rows(x, rows),
         "y": None if y is None else y[rows],
     }, order
