@@ -17,7 +17,7 @@ def folder(path, count=3, suffix=".csv", stem="mol{}"):
     return path
 
 
-@pytest.mark.row("L72")
+@pytest.mark.row("L52")
 def test_graphs_have_the_names_of_files_and_the_labels_of_a_table(tmp_path, caplog):
     caplog.set_level("INFO")
     path = folder(tmp_path / "mols")
@@ -51,7 +51,7 @@ def test_compressed_files_and_a_word_at_the_end_of_all_names(tmp_path):
     assert read_graph(path).graph_names == ("m0", "m1", "m2")
 
 
-@pytest.mark.row("L73")
+@pytest.mark.row("L53")
 def test_a_folder_of_several_suffixes_is_refused_with_their_numbers(tmp_path):
     path = folder(tmp_path / "x")
     (path / "g.graphml").write_text("")

@@ -29,7 +29,7 @@ def files(tmp_path):
     return tmp_path
 
 
-@pytest.mark.row("L74")
+@pytest.mark.row("L54")
 def test_a_column_of_graphs_makes_a_collection(files, caplog):
     caplog.set_level("INFO")
     graphs = read_graph(files / "e.csv", graph_column="graph_id")
@@ -74,7 +74,7 @@ def test_parquet_and_frames_are_read_alike(files):
     assert read_graph(frame, graph_column="graph_id", **more).num_graphs == 3
 
 
-@pytest.mark.row("L75")
+@pytest.mark.row("L55")
 def test_a_column_that_seems_to_name_graphs_is_announced_with_the_option(files, caplog):
     graph = read_graph(files / "e.csv")
     assert type(graph) is Graph
@@ -83,7 +83,7 @@ def test_a_column_that_seems_to_name_graphs_is_announced_with_the_option(files, 
     assert "graph_column='graph_id' (--graph-column)" in caplog.text
 
 
-@pytest.mark.row("L76")
+@pytest.mark.row("L56")
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [

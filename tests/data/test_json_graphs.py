@@ -151,7 +151,7 @@ def several():
         yield {**nx.node_link_data(graph, edges="links"), "name": f"m{number}", "label": label}
 
 
-@pytest.mark.row("L79")
+@pytest.mark.row("L59")
 @pytest.mark.parametrize("kind", ["list", "lines", "named"])
 def test_several_graphs_are_a_collection(kind, tmp_path):
     graphs = list(several())
@@ -167,7 +167,7 @@ def test_several_graphs_are_a_collection(kind, tmp_path):
     assert found.graph_label_names == ("x", "y")
 
 
-@pytest.mark.row("L80")
+@pytest.mark.row("L60")
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [

@@ -30,7 +30,7 @@ def collated(with_class):
     return (data.to_dict(), slices, data.__class__) if with_class else (data, slices)
 
 
-@pytest.mark.row("L77")
+@pytest.mark.row("L57")
 @pytest.mark.parametrize(
     "content",
     [
@@ -72,7 +72,7 @@ class Other:
     pass
 
 
-@pytest.mark.row("L78")
+@pytest.mark.row("L58")
 @pytest.mark.parametrize(
     "content",
     [

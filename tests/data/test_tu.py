@@ -26,7 +26,7 @@ def folder(path, **changes):
     return path
 
 
-@pytest.mark.row("L70")
+@pytest.mark.row("L50")
 @pytest.mark.parametrize("kind", ["folder", "raw", "zip"])
 def test_a_data_set_is_read_from_a_folder_or_a_zip(kind, tmp_path, caplog):
     caplog.set_level("INFO")
@@ -101,7 +101,7 @@ def test_a_graph_without_nodes_is_left_out_with_its_label(tmp_path, caplog):
     assert "1 of 3 graphs have no nodes and are left out, the first is 2" in caplog.text
 
 
-@pytest.mark.row("L71")
+@pytest.mark.row("L51")
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [

@@ -78,7 +78,7 @@ def test_numbers_and_names_of_no_graph_are_refused(numbers):
     assert caught.value.code == "COLLECTION"
 
 
-@pytest.mark.row("G71")
+@pytest.mark.row("G54")
 @pytest.mark.parametrize(
     ("parts", "words"),
     [

@@ -19,7 +19,7 @@ def items(**more) -> list[Data]:
     ]
 
 
-@pytest.mark.row("G70")
+@pytest.mark.row("G53")
 @pytest.mark.parametrize("kind", ["batch", "list", "tuple", "data"])
 def test_several_graphs_of_pyg_are_a_collection_and_announced(kind, caplog):
     caplog.set_level("INFO")
