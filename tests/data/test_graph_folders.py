@@ -99,3 +99,11 @@ def test_features_in_some_files_alone_are_refused(tmp_path):
     nx.write_graphml(graph, tmp_path / "b.graphml")
     with pytest.raises(DataError, match="1 of 2 graphs have no features, as graph 'a'"):
         read_graph(tmp_path)
+
+
+def test_pictures_beside_texts_are_images(tmp_path):
+    path = folder(tmp_path / "x", suffix=".txt")
+    assert not holds_images(path)
+    (path / "class").mkdir()
+    (path / "class" / "a.png").write_bytes(b"")
+    assert holds_images(path)

@@ -94,7 +94,7 @@ def test_a_run_opens_many_graphs_again_with_their_labels(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     reading = Reading(graph_column="mol", graph_labels="labels.csv")
     source = GraphSource("mols.csv", reading=reading)
-    run = train_run(source, tmp_path / "run", recipe=SHORT)
+    run = train_run(source, tmp_path / "run", recipe=SHORT.override({"degrees": True}))
     assert run.config["graph"]["reading"] == {"graph_column": "mol", "graph_labels": "labels.csv"}
     monkeypatch.chdir(tmp_path / "run")
     assert run.graph.graph_y.tolist() == [0, 1] * 3

@@ -19,11 +19,11 @@ from vgae.data.reading import Reading
 from vgae.errors import DataError, UsageError
 from vgae.graphs.cells import texts_of
 from vgae.graphs.collection import GraphCollection
-from vgae.graphs.collection_frames import GraphNodes, graph_texts
 from vgae.graphs.collection_labels import GraphLabels, coded_numbers
 from vgae.graphs.collection_parts import names_in_graphs
 from vgae.graphs.column_names import key_of
 from vgae.graphs.graph import Graph
+from vgae.graphs.graph_nodes import GraphNodes, graph_texts
 from vgae.graphs.values import coded_labels
 from vgae.runtime.numerals import is_number
 from vgae.runtime.reading import file_size, naming

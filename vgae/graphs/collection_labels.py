@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import narwhals as nw
 import numpy as np
 
 from vgae.errors import DataError
@@ -108,6 +107,8 @@ def coded_numbers(values: np.ndarray, what: str, *, compact: bool = False) -> Gr
 def _values(y: Any, names: Sequence[Any]) -> Sequence[Any]:
     """Return the values of labels in the order of the graphs."""
     if is_frame(y):
+        import narwhals as nw
+
         from vgae.graphs.frame_columns import frame_of
 
         frame: nw.DataFrame[Any] = frame_of(y, "labels")
@@ -117,6 +118,8 @@ def _values(y: Any, names: Sequence[Any]) -> Sequence[Any]:
         first, second = (frame[name].to_list() for name in frame.columns)
         y = _by_name(first, second)
     elif is_series(y):
+        import narwhals as nw
+
         from vgae.graphs.frame_columns import index_names
 
         own = index_names(y, "labels of graphs")
