@@ -34,12 +34,30 @@ log = logging.getLogger(__name__)
 
 _SHOWN = 10  # links
 _ENDS = ("from_", "from_file", "to", "to_file")
-_OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", *_ENDS, "metric")
+_OF_PROPOSALS = (
+    "top_k",
+    "overall",
+    "per_graph",
+    "within",
+    "nodes",
+    "nodes_file",
+    *_ENDS,
+    "metric",
+)
 
 
 _TopK = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")]
 _Overall = Annotated[
     bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
+]
+_PerGraph = Annotated[
+    bool, typer.Option("--per-graph", help="The top-k pairs of each graph of a collection.")
+]
+_Within = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME", help="Graph of a collection to propose links in; may be repeated."
+    ),
 ]
 _Nodes = Annotated[
     list[str],
@@ -94,6 +112,20 @@ _Relation = Annotated[
 ]
 
 
+_Samples = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Samples of the posterior that probabilities are averaged over, such as 100, with"
+        " credible intervals; 0 for none.",
+    ),
+]
+_Interval = Annotated[
+    float, typer.Option(help="Probability of the credible intervals, with --samples.")
+]
+_Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
+
+
 @with_reading
 def predict(
     context: typer.Context,
@@ -102,6 +134,8 @@ def predict(
     graph: OtherGraph = None,
     top_k: _TopK = 10,
     overall: _Overall = False,
+    per_graph: _PerGraph = False,
+    within: _Within = [],
     nodes: _Nodes = [],
     nodes_file: _NodesFile = None,
     from_: _From = [],
@@ -111,6 +145,9 @@ def predict(
     pairs: _Pairs = None,
     metric: _Metric = "inner_product",
     prior: _Prior = "density",
+    samples: _Samples = 0,
+    interval: _Interval = 0.8,
+    seed: _Seed = 0,
     features: GraphFeatures = "raw",
     allow_seen: AllowSeen = False,
     relation: _Relation = None,
@@ -126,20 +163,25 @@ def predict(
     """Propose missing links, or score given pairs, with probabilities."""
     from vgae.evaluation.typed import of_relation
     from vgae.prediction.links import predict_links, score_links
-    from vgae.runs.graphs import GRAPHS, calibration_at
+    from vgae.runs.calibrations import calibration_at
+    from vgae.runs.graphs import GRAPHS
     from vgae.runs.kind import kind_of
     from vgae.runs.opening import open_like
     from vgae.runs.typed import TYPED
 
     if pairs is not None:
         refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
-    if overall:
-        refuse_options(context, ["nodes", "nodes_file"], "PER_NODE", "with --overall there is no")
+    for flag, is_given in (("--overall", overall), ("--per-graph", per_graph)):
+        if is_given:
+            others = ["nodes", "nodes_file", *(["per_graph"] if overall else [])]
+            refuse_options(context, others, "PER_NODE", f"with {flag} there is no")
     if nodes or nodes_file:
         refuse_options(context, _ENDS, "PER_NODE", "with --nodes there is no")
     if graph is None:
         of_file = ["features", *(READING if pairs is None else ())]
         refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
+    if not samples:
+        refuse_options(context, ["interval", "seed"], "INTERVAL", "without --samples there is no")
     announce(quiet=quiet or as_json)
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
@@ -157,21 +199,26 @@ def predict(
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
+    sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
         table = predict_links(
             model,
             scored,
             top_k,
             per_node=not overall,
+            per_graph=per_graph,
+            within=within or None,
             nodes=_named_nodes(nodes, nodes_file, scored),
             sources=_side_or_nodes(from_, from_file, scored),
             targets=_side_or_nodes(to, to_file, scored),
             metric=metric,  # pyright: ignore[reportArgumentType]
             calibration=calibration,
             progress=progress,
+            **sampled,
         )
     else:
-        table = score_links(model, scored, _named_pairs(pairs, reading), calibration=calibration)
+        given = _named_pairs(pairs, reading)
+        table = score_links(model, scored, given, calibration=calibration, **sampled)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:
@@ -284,7 +331,8 @@ def _best_rows(table: "LinkTable") -> list[int]:
     rows: dict[Any, int] = {}
     pair = tuple if table.directed else frozenset
     source, target = table.source.tolist(), table.target.tolist()
-    for row in table.score.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
+    best = table.score if table.low is None or table.probability is None else table.probability
+    for row in best.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
         rows.setdefault(pair((source[row], target[row])), row)
     return list(rows.values())[:_SHOWN]
 
@@ -294,12 +342,17 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
     ends = ["from", "to"] if table.directed else ["", ""]
     lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
+    if table.interval is not None:
+        lines[0].append(f"{100 * table.interval:g} % interval{' (raw)' if table.raw else ''}")
     for row in rows:
         names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
         lines.append([*names, f"{table.score[row]:.3f}", probability])
-    print_columns(lines, right=(2, 3))
-    rest = "links; those shown have the highest scores" if proposed else "pairs"
+        if table.low is not None and table.high is not None:
+            lines[-1].append(f"{table.low[row]:.3f} - {table.high[row]:.3f}")
+    print_columns(lines, right=(2, 3, 4))
+    what = "scores" if table.low is None else "probabilities"
+    rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")
 
 

@@ -19,6 +19,7 @@ from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
+from vgae.graphs.split_parts import training_part, validation_part
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit
 from vgae.kernels import SparseOperator
@@ -34,8 +35,9 @@ from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
-from vgae.training.graph_batches import GraphBatches, training_part, validation_part
+from vgae.training.graph_batches import GraphBatches
 from vgae.training.health import GraphHealth, remedy
+from vgae.training.intervals import finish
 from vgae.training.loop import Steps
 from vgae.training.masking import LinkMasking
 from vgae.training.own_model import check_encoder, check_model, check_signature
@@ -179,6 +181,7 @@ def prepare(
         former={"split": split.former_identity},
         trained_on=split.train_digest,
         plan=plan,
+        finish=partial(finish, graph=graph, split=split),
         health=GraphHealth(
             *(validation_part(graph, split) if split.val.pos.shape[1] else (seen, own)),
             *(recipe, validation.inputs, seen.grid.num_terms),
