@@ -36,7 +36,7 @@ def collection_figure(
     """
     figure = Figure(figsize=(11, 7.4), layout="constrained")
     # Two figures, so that a legend above leaves the graphs below as they are.
-    above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1.4])
+    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=[1.1, 1.4]))
     plane, sizes = above.subplots(1, 2, width_ratios=[1.6, 1])
     _draw_vectors(plane, graphs, vectors, anomaly)
     counts = graphs.sizes.numpy()
