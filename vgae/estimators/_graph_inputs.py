@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import Directed
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph, NodeId
@@ -142,7 +143,12 @@ def _rows_of(graph: Graph, own: list[NodeId] | None, num_rows: int) -> np.ndarra
 
 
 def _is_graph(given: Any) -> bool:
-    """Return whether the input is a graph: of networkx, or of a class with ``edge_index``."""
+    """Return whether the input is a graph, of networkx or of a class with ``edge_index``, or many.
+
+    Many graphs are a list or array of these.
+    """
+    if isinstance(given, list | tuple) or getattr(given, "dtype", None) == object:
+        return len(given) > 0 and all(map(_is_graph, given))
     return isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
 
 
@@ -150,6 +156,9 @@ def _as_graph(given: Any, num_nodes: int | None = None, *, directed: Directed) -
     """Convert a graph, an adjacency or edges, which need the number of nodes, to a graph."""
     if isinstance(given, Graph):
         return given
+    if isinstance(given, list | tuple | np.ndarray) and _is_graph(given):
+        graphs = [_as_graph(one, directed=directed) for one in given]
+        return GraphCollection.from_graphs(graphs, name="X")
     if isinstance(given, nx.Graph):
         return Graph.from_networkx(given, directed=directed)
     if _is_graph(given):
