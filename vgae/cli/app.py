@@ -140,6 +140,14 @@ def calibrate(
     goal: Annotated[
         str, typer.Option(help="Goal of the threshold: 'f1', or 'precision=0.9'.")
     ] = "f1",
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals",
+            help="Also fit the credible intervals of 'vgae predict --samples', which takes"
+            " seconds to minutes.",
+        ),
+    ] = False,
     allow_seen: AllowSeen = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -159,6 +167,7 @@ def calibrate(
         method=method,  # pyright: ignore[reportArgumentType]
         prior=prior,  # pyright: ignore[reportArgumentType]
         goal=goal,
+        intervals=intervals,
         allow_seen=allow_seen,
     )
     draw_figures(recalibrate(loaded, calibration))

@@ -112,6 +112,20 @@ _Relation = Annotated[
 ]
 
 
+_Samples = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Samples of the posterior that probabilities are averaged over, such as 100, with"
+        " credible intervals; 0 for none.",
+    ),
+]
+_Interval = Annotated[
+    float, typer.Option(help="Probability of the credible intervals, with --samples.")
+]
+_Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
+
+
 @with_reading
 def predict(
     context: typer.Context,
@@ -131,6 +145,9 @@ def predict(
     pairs: _Pairs = None,
     metric: _Metric = "inner_product",
     prior: _Prior = "density",
+    samples: _Samples = 0,
+    interval: _Interval = 0.8,
+    seed: _Seed = 0,
     features: GraphFeatures = "raw",
     allow_seen: AllowSeen = False,
     relation: _Relation = None,
@@ -163,6 +180,8 @@ def predict(
     if graph is None:
         of_file = ["features", *(READING if pairs is None else ())]
         refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
+    if not samples:
+        refuse_options(context, ["interval", "seed"], "INTERVAL", "without --samples there is no")
     announce(quiet=quiet or as_json)
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
@@ -180,6 +199,7 @@ def predict(
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
+    sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
         table = predict_links(
             model,
@@ -194,9 +214,11 @@ def predict(
             metric=metric,  # pyright: ignore[reportArgumentType]
             calibration=calibration,
             progress=progress,
+            **sampled,
         )
     else:
-        table = score_links(model, scored, _named_pairs(pairs, reading), calibration=calibration)
+        given = _named_pairs(pairs, reading)
+        table = score_links(model, scored, given, calibration=calibration, **sampled)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:
@@ -309,7 +331,8 @@ def _best_rows(table: "LinkTable") -> list[int]:
     rows: dict[Any, int] = {}
     pair = tuple if table.directed else frozenset
     source, target = table.source.tolist(), table.target.tolist()
-    for row in table.score.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
+    best = table.score if table.low is None or table.probability is None else table.probability
+    for row in best.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
         rows.setdefault(pair((source[row], target[row])), row)
     return list(rows.values())[:_SHOWN]
 
@@ -319,12 +342,17 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
     ends = ["from", "to"] if table.directed else ["", ""]
     lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
+    if table.interval is not None:
+        lines[0].append(f"{100 * table.interval:g} % interval{' (raw)' if table.raw else ''}")
     for row in rows:
         names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
         lines.append([*names, f"{table.score[row]:.3f}", probability])
-    print_columns(lines, right=(2, 3))
-    rest = "links; those shown have the highest scores" if proposed else "pairs"
+        if table.low is not None and table.high is not None:
+            lines[-1].append(f"{table.low[row]:.3f} - {table.high[row]:.3f}")
+    print_columns(lines, right=(2, 3, 4))
+    what = "scores" if table.low is None else "probabilities"
+    rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")
 
 

@@ -232,7 +232,11 @@ READING = {
         ),
     ],
     "missing_features": Annotated[
-        str, typer.Option(help="Nodes without features: 'refuse', or 'zero' or 'mean' features.")
+        str,
+        typer.Option(
+            help="Nodes without features: 'refuse', or 'zero' or 'mean' features; 'impute' takes"
+            " these and empty cells for missing."
+        ),
     ],
     "delimiter": Annotated[
         str | None, typer.Option(help="Delimiter of an edge list in text  [default: detected]")

@@ -127,6 +127,7 @@ def calibrate(
     method: Method | None = None,
     prior: Prior = "density",
     goal: str = "f1",
+    intervals: bool = False,
     allow_seen: bool = False,
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
@@ -143,6 +144,9 @@ def calibrate(
             New links have it if as many are missing as were held out. Or ``"balanced"``: one half.
             In a split by whole graphs, the pairs are those of the validation graphs.
         goal: Goal of the threshold.
+        intervals: Whether the intervals of :func:`vgae.predict_links` with ``samples`` are fitted
+            too, which takes seconds to minutes; see
+            :func:`vgae.evaluation.sampled.fit_intervals`.
         allow_seen: As for :func:`evaluate`.
 
     Raises:
@@ -170,7 +174,12 @@ def calibrate(
             cells = BlockGrid(graph.sizes[unseen]).num_pairs
             unknown, hidden = cells - int(unseen[of_graph[messages[0]]].sum()), num_val
         pairs = LabelledPairs(split.val.pos, others)
-    return fit_calibration(
+    fitted = None
+    if intervals:
+        from vgae.evaluation.sampled import fit_intervals
+
+        fitted = fit_intervals(scorer, graph, split)
+    found = fit_calibration(
         scorer.logits(pairs.edge_label_index),
         pairs.edge_label,
         method=method or ("isotonic" if prior == "density" else "platt"),
@@ -178,6 +187,7 @@ def calibrate(
         density=hidden / unknown,
         goal=goal,
     )
+    return replace(found, intervals=fitted)
 
 
 def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = False) -> None:

@@ -335,7 +335,7 @@ class GraphCollection(Graph):
             self,
             **{**self.links_at(kept), "links": self.links[:, kept] + shift},
             num_nodes=len(rows),
-            x=None if self.x is None else parts.feature_rows(self.x, rows),
+            **parts.features_at(self, rows),
             y=None if self.y is None else self.y[rows],
             node_ids=None if ids is None else tuple(ids[k] for k in rows.tolist()),
             sizes=sizes,

@@ -36,4 +36,5 @@ def calibration_at(run: Run, prior: Prior, *, allow_seen: bool = False) -> Calib
     stored = run.calibration
     if stored is None or stored.prior == prior:
         return stored
-    return calibrate(run.model, run.graph, run.split, prior=prior, allow_seen=allow_seen)
+    found = calibrate(run.model, run.graph, run.split, prior=prior, allow_seen=allow_seen)
+    return replace(found, intervals=stored.intervals)

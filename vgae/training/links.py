@@ -36,6 +36,7 @@ from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
 from vgae.training.graph_batches import GraphBatches, training_part, validation_part
 from vgae.training.health import GraphHealth, remedy
+from vgae.training.intervals import finish
 from vgae.training.loop import Steps
 from vgae.training.masking import LinkMasking
 from vgae.training.own_model import check_encoder, check_model, check_signature
@@ -177,6 +178,7 @@ def prepare(
         former={"split": split.former_identity},
         trained_on=split.train_digest,
         plan=plan,
+        finish=partial(finish, graph=graph, split=split),
         health=GraphHealth(
             *(validation_part(graph, split) if split.val.pos.shape[1] else (seen, own)),
             *(recipe, validation.inputs, seen.grid.num_terms),
