@@ -147,16 +147,20 @@ def _is_graph(given: Any) -> bool:
 
     Many graphs are a list or array of these.
     """
-    if isinstance(given, list | tuple) or getattr(given, "dtype", None) == object:
-        return len(given) > 0 and all(map(_is_graph, given))
-    return isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
+    return _is_many(given) or isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
+
+
+def _is_many(given: Any) -> bool:
+    """Return whether the input is a list or an array of graphs."""
+    is_list = isinstance(given, list | tuple | np.ndarray) and len(given) > 0
+    return is_list and all(map(_is_graph, given))
 
 
 def _as_graph(given: Any, num_nodes: int | None = None, *, directed: Directed) -> Graph:
     """Convert a graph, an adjacency or edges, which need the number of nodes, to a graph."""
     if isinstance(given, Graph):
         return given
-    if isinstance(given, list | tuple | np.ndarray) and _is_graph(given):
+    if _is_many(given):
         graphs = [_as_graph(one, directed=directed) for one in given]
         return GraphCollection.from_graphs(graphs, name="X")
     if isinstance(given, nx.Graph):

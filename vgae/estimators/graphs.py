@@ -87,8 +87,8 @@ class VGAEEmbedder(LatentTransformer):
     Attributes:
         model_: Trained :class:`~vgae.VAE`, on its training device.
         graph_: Training :class:`~vgae.Graph`.
-        embedding_: Posterior means of its nodes, float32, shape ``(N, d)``; or means of the vectors
-            of its graphs, shape ``(G, d)``.
+        embedding_: Posterior means of its nodes, float32, shape ``(N, d)``; or those of its
+            graphs, shape ``(G, d)``.
         history_: One :class:`~vgae.training.history.HistoryRow` per epoch.
         n_iter_: Number of trained epochs.
         n_features_in_: Number of features, possibly 0.

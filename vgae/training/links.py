@@ -134,7 +134,9 @@ def prepare(
     seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
     seen, own = training_part(graph, split)  # by whole graphs, held-out ones have no say
-    given, recipe, named = recipe, for_graph(recipe, seen), isinstance(model, str)
+    given, named = recipe, isinstance(model, str)
+    if named or seen.grid.name != "blocks":  # settings for many graphs are those of a named model
+        recipe = for_graph(recipe, seen)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
         model = model_for(graph, model)
