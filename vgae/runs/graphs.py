@@ -141,7 +141,8 @@ class GraphRuns(RunKind[Run]):
             "graphs.npz": "name, size, anomaly score and vector of each graph of a collection",
             "figures/embedding.png": "figure: embedding of the nodes",
             "figures/links.png": "figure: scores of the test links",
-            "figures/graphs.png": "figure: vectors of the graphs of a collection, and some graphs",
+            "figures/graphs.png": "figure: vectors and sizes of the graphs of a collection",
+            "figures/examples.png": "figure: its most usual and most unusual graphs",
         }
     )
     tied: ClassVar = (
