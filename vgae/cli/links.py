@@ -88,6 +88,10 @@ _Prior = Annotated[
 ]
 
 
+_Interval = Annotated[
+    float,
+    typer.Option(help="Level of the intervals of weights, of a run that reconstructs them."),
+]
 _Relation = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Relation of a typed graph whose links are proposed."),
@@ -114,6 +118,7 @@ def predict(
     features: GraphFeatures = "raw",
     allow_seen: AllowSeen = False,
     relation: _Relation = None,
+    interval: _Interval = 0.8,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -168,10 +173,12 @@ def predict(
             targets=_side_or_nodes(to, to_file, scored),
             metric=metric,  # pyright: ignore[reportArgumentType]
             calibration=calibration,
+            interval=interval,
             progress=progress,
         )
     else:
-        table = score_links(model, scored, _named_pairs(pairs, reading), calibration=calibration)
+        how: Any = {"calibration": calibration, "interval": interval}
+        table = score_links(model, scored, _named_pairs(pairs, reading), **how)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:
@@ -293,12 +300,17 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     """Print the best proposed links, or the first given pairs, and the path of the table."""
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
     ends = ["from", "to"] if table.directed else ["", ""]
-    lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
+    own = {
+        k: column for k, column in table.further.items() if hasattr(column, "is_floating_point")
+    }
+    names = ["score", table.probability_name, *own]
+    lines = [[*ends, *(name.replace("_", " ") for name in names)]]
     for row in rows:
         names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
-        lines.append([*names, f"{table.score[row]:.3f}", probability])
-    print_columns(lines, right=(2, 3))
+        others = [f"{column[row]:.4g}" for column in own.values()]
+        lines.append([*names, f"{table.score[row]:.3f}", probability, *others])
+    print_columns(lines, right=range(2, 4 + len(own)))
     rest = "links; those shown have the highest scores" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
+from vgae.decoders.joint import JointDecoder
 from vgae.encoders import GraphEncoder
 from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
@@ -177,9 +178,10 @@ def message_edges(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Tensor,
 
     They are the given ones; those of a directed graph are in both directions, ascending, for a
     :class:`~vgae.encoders.GraphEncoder` that ignores direction. Their weights are the means of
-    both.
+    both. If signs are a target, weights of messages are negative for links of sign -1.
     """
-    weight = graph.weights_of(edge_index)
+    signed = _uses_signs(model, graph)
+    weight = graph.values_of(edge_index) if signed else graph.weights_of(edge_index)
     if not graph.directed or getattr(model.encoder, "directed", True):
         return edge_index, weight
     from torch_geometric.utils import to_undirected
@@ -187,6 +189,22 @@ def message_edges(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Tensor,
     if weight is None:
         return to_undirected(edge_index, num_nodes=graph.num_nodes), None
     return to_undirected(edge_index, weight, graph.num_nodes, reduce="mean")
+
+
+def _uses_signs(model: VAE, graph: Graph) -> bool:
+    """Return whether messages have the signs of the links, and let the encoder take them.
+
+    They have if signs, or weights with signs, are a target of the model, and its encoder takes
+    them; else they have the magnitudes alone.
+    """
+    decoder, encoder = model.decoder, model.encoder
+    if graph.link_sign is None or not getattr(encoder, "takes_signs", False):
+        return False
+    if not isinstance(decoder, JointDecoder) or not {"signs", "weights"} & {*decoder.parts}:
+        return False
+    for layer in cast(GraphEncoder, encoder).children():
+        vars(layer)["signed"] = True
+    return True
 
 
 def parameter_like(model: VAE) -> Tensor:

@@ -4,6 +4,7 @@ import logging
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -38,6 +39,7 @@ from vgae.prediction.best_pairs import (
 from vgae.prediction.ends import Names, Search, pair_numbers, restricted, searches
 from vgae.prediction.link_columns import Ranked, link_table, stored_pairs
 from vgae.prediction.link_table import LinkTable
+from vgae.prediction.weights import checked_level
 from vgae.prediction.within_graphs import SMALL, Per, best_within
 from vgae.runtime.progress import showing
 from vgae.vae import VAE
@@ -67,6 +69,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     targets: Names = None,
     relation: str | None = None,
     calibration: Calibration | None = None,
+    interval: float = PairScorer.interval,
     progress: bool | None = None,
 ) -> LinkTable:
     """Propose the unlinked pairs of the highest scores.
@@ -99,6 +102,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
             each; a side is proposed to the other one.
         relation: Name of the relation of a typed graph whose links are proposed.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
+        interval: Level of the intervals of predicted weights, in (0, 1); see
+            :func:`vgae.prediction.weights.value_columns`.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
     Returns the rows of a node together, best first.
@@ -124,7 +129,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     wanted = searches(graph, nodes, sources, targets, per_node=per_node and not per_graph)
     if within is not None:
         wanted = [restricted(search, cast(GraphCollection, graph), within) for search in wanted]
-    scorer = _scorer(model, graph)
+    scorer = _scorer(model, graph, interval)
     if metric == "cosine" and (graph.directed or getattr(scorer.decoder, "repel", 0)):
         rule = "cosines know no direction and no repel; use metric='inner_product' (--metric)."
         raise UsageError("METRIC", rule)
@@ -256,6 +261,7 @@ def score_links(
     *,
     relation: str | None = None,
     calibration: Calibration | None = None,
+    interval: float = PairScorer.interval,
 ) -> LinkTable:
     """Score given pairs, one row each in their order, and mark those that are links of the graph.
 
@@ -268,6 +274,7 @@ def score_links(
             columns; they are ranked among each other.
         relation: Name of the relation of a typed graph.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
+        interval: Level of the intervals of predicted weights, in (0, 1).
 
     Raises:
         DataError: If a node is unknown, paired with itself or a node of its side (``SIDES``).
@@ -275,16 +282,18 @@ def score_links(
     """
     model, graph = of_relation(model, graph, relation)
     numbers = pair_numbers(graph, pairs)
-    scorer = _scorer(model, graph)
+    scorer = _scorer(model, graph, interval)
     score = _finite(scorer.logits(stored_pairs(graph, numbers))).float()
     rank = score.argsort(descending=True, stable=True).argsort() + 1
     is_known = link_positions(numbers, graph.links, graph.grid) >= 0
     return link_table(scorer, graph, Ranked(numbers, score, rank, is_known), calibration)
 
 
-def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:
+def _scorer(model: VAE | Trained | PairScorer, graph: Graph, interval: float) -> PairScorer:
     """Return the scorer of a model, or raise an error if its embedding cannot be used."""
-    scorer = model if isinstance(model, PairScorer) else PairScorer(model, graph)
+    level = checked_level(interval)
+    scorer = copy(model) if isinstance(model, PairScorer) else PairScorer(model, graph)
+    scorer.interval = level
     if len(scorer.z) != graph.num_nodes:
         rule = f"the scorer must have the {graph.num_nodes} nodes of {graph.name}"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(scorer.z)}.")
