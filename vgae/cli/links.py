@@ -181,8 +181,6 @@ def predict(
     if graph is None:
         of_file = ["features", *(READING if pairs is None else ())]
         refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
-    if not samples:
-        refuse_options(context, ["seed"], "INTERVAL", "without --samples there is no")
     announce(quiet=quiet or as_json)
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
@@ -200,9 +198,9 @@ def predict(
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
-    if not samples and "weights" not in getattr(loaded.model.decoder, "parts", {}):
-        why = "without --samples, of a run that does not reconstruct weights, there is no"
-        refuse_options(context, ["interval"], "INTERVAL", why)
+    has_weights = "weights" in getattr(loaded.model.decoder, "parts", {})
+    unused = {0: ["seed"] if has_weights else ["interval", "seed"]}.get(samples, [])
+    refuse_options(context, unused, "INTERVAL", "without --samples there is no")
     sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
         table = predict_links(
