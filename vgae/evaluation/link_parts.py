@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.hard_negatives import hard_negatives
+from vgae.evaluation.link_values import ValueScores, value_scores
 from vgae.evaluation.metrics import (
     LinkIntervals,
     LinkScores,
@@ -67,6 +68,7 @@ class LinkEvaluation:
             pooled over the pairs of all graphs; see
             :func:`vgae.evaluation.per_graph.averages_per_graph`. ``None`` too if no graph has
             both a link and a non-link.
+        values: Scores of the weights and signs of the links, if they were targets.
     """
 
     scores: LinkScores
@@ -82,6 +84,7 @@ class LinkEvaluation:
     given: RankScores | None = None
     recommended: RecommendationScores | None = None
     per_graph: GraphAverages | None = None
+    values: ValueScores | None = None
 
     @property
     def auc(self) -> float:
@@ -107,6 +110,7 @@ class LinkEvaluation:
             "hard": self.hard and self.hard._asdict(),
             "given": self.given and self.given._asdict(),
             **({"recommended": self.recommended._asdict()} if self.recommended else {}),
+            **(self.values.to_dict() if self.values else {}),
             "sigmoid": self.sigmoid.to_dict(),
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
@@ -146,6 +150,7 @@ def evaluated_part(
         given=None if own is None else rank_scores(ranks_among(pos, own)),
         recommended=_recommended(scorer, graph, ranked),
         per_graph=averages,
+        values=value_scores(scorer, graph, part.pos),
     )
 
 
