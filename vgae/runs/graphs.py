@@ -119,7 +119,7 @@ class GraphRuns(RunKind[Run]):
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
         "task",
-        *("max_memory", "cuda_graph", "tasks", "messages", "hard", "allow_seen"),
+        *("max_memory", "cuda_graph", "tasks", "messages", "hard", "samples", "allow_seen"),
         *("other", "top_k", "propose"),
     )
     files: ClassVar = files_with(
@@ -303,6 +303,7 @@ class GraphRuns(RunKind[Run]):
                 messages=cast(Messages, options.messages),
                 calibration=run.calibration,
                 hard=options.hard,
+                samples=options.samples or 0,
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
