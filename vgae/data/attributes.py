@@ -19,11 +19,11 @@ from vgae.data.reading import Reading
 from vgae.data.text import typed_names
 from vgae.errors import DataError, nearest
 from vgae.graphs.cells import Cells, category_of, texts_of
-from vgae.graphs.collection_frames import GraphNodes, graph_texts
 from vgae.graphs.column_names import NODE_NAMES, key_of
 from vgae.graphs.encoding import not_numbers
 from vgae.graphs.graph import NodeId
-from vgae.runtime.numerals import is_decimal, is_integer, is_number, parse_number
+from vgae.graphs.graph_nodes import GraphNodes, graph_texts
+from vgae.runtime.numerals import is_decimal, is_integer, is_missing, is_number, parse_number
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,8 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
     special = (roles.names, roles.label, roles.graph, roles.counter)
     kept: dict[int, list[Any]] = {k: [] for k in range(len(header)) if not numeric or k in special}
     places = [k for k in range(len(header)) if k not in special[:3]]
-    odd = _OddCells([header[k] for k in places], text.delimiter != ",")
+    features = [header[k] for k in places]
+    odd = _OddCells(features, text.delimiter != ",", reading.missing_features == "impute")
     values = _collected(text.records, kept, places if numeric else [], odd)
     text.log_comments()
     names = typed_names(plain_names(kept[roles.names]))
@@ -151,7 +152,7 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         if len(names) * len(header) <= _MOST_CELLS:
             again = _from_text(path, reading, numeric=False)
             columns = {name: again.columns[name] for name in again.attributes}
-        raise not_numbers(odd.refused, columns, _may_be_names(odd.refused))
+        raise not_numbers(odd.refused, columns, odd.hint + _may_be_names(odd.refused))
     if odd.comma:
         log.info("%s: commas in numbers such as %s are decimal signs", path, odd.comma)
     x = np.frombuffer(values, np.float32).reshape(len(names), len(places)) if numeric else None
@@ -240,10 +241,11 @@ def _opened(path: Path, reading: Reading) -> TextTable:
 class _OddCells:
     """Cells that are no plain numbers: truth values and decimal commas, and those to refuse."""
 
-    def __init__(self, names: Sequence[str], has_commas: bool) -> None:  # noqa: FBT001
-        self._names, self._has_commas = names, has_commas
+    def __init__(self, names: Sequence[str], has_commas: bool, impute: bool) -> None:  # noqa: FBT001
+        self._names, self._has_commas, self._impute = names, has_commas, impute
         self.refused: dict[str, str] = {}
         self.comma = ""
+        self.hint = ""
 
     def numbers(self, cells: Sequence[str], where: str) -> list[float]:
         """Return the numbers of a row, NaN for a cell that is none."""
@@ -257,6 +259,12 @@ class _OddCells:
         if self._has_commas and is_decimal(cell):
             self.comma = self.comma or cell
             return float(cell.replace(",", "."))
+        if is_missing(cell):
+            if self._impute:
+                return math.nan
+            self.hint = (
+                "; missing_features='impute' (--missing-features impute) leaves missing cells out"
+            )
         self.refused.setdefault(self._names[k], f"{cell!r:.60} in {where}")
         return math.nan
 

@@ -81,7 +81,9 @@ def features_in(given: Any, reading: Reading, *, of_side: bool = False) -> Any:
     if (column := reading.label_column) is not None:
         y, names = coded_labels(column_of(frame, column, "features").to_list())
         frame, labels = frame.drop(column), {"y": y, "label_names": names}
-    x, feature_names, encoder = encoded_features(frame, "features", reading.encode)
+    x, feature_names, encoder = encoded_features(
+        frame, "features", reading.encode, impute=reading.missing_features == "impute"
+    )
     names = None if table.names is None else tuple(table.names)
     return NodeFeatures(x, names, feature_names, encoder=encoder, **labels)
 
@@ -117,6 +119,7 @@ def with_features(
         label_names=label_names,
         node_ids=joined.names,
         name=graph.name,
+        missing_features="impute" if missing == "impute" else "refuse",
         **placed_sides(graph, joined.place, joined.names),
     )
     return replace(again, notes=graph.notes, feature_encoder=encoder)
