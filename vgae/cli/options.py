@@ -207,19 +207,12 @@ READING = {
     "graph_column": Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN",
-            help="Column of the edge list, and of --features, with the graph of each row: many"
-            " graphs, whose nodes are never linked to those of others.",
-            show_default=False,
+            metavar="COLUMN", help="Column of the edge list, and of --features, with the graph."
         ),
     ],
     "graph_labels": Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Table with the label of each of many graphs: columns graph,label.",
-            show_default=False,
-        ),
+        typer.Option(metavar="FILE", help="Table of labels of many graphs: graph,label."),
     ],
     "id_column": Annotated[
         str | None,
