@@ -127,7 +127,7 @@ class GraphRuns(RunKind[Run]):
     source, recipe, run = GraphSource, Recipe, Run
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
-        *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard"),
+        *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard", "samples"),
         *("allow_seen", "graphs", "readout", "other", "top_k", "propose"),
     )
     files: ClassVar = files_with(
@@ -141,7 +141,8 @@ class GraphRuns(RunKind[Run]):
             "graphs.npz": "name, size, anomaly score and vector of each graph of a collection",
             "figures/embedding.png": "figure: embedding of the nodes",
             "figures/links.png": "figure: scores of the test links",
-            "figures/graphs.png": "figure: vectors of the graphs of a collection, and some graphs",
+            "figures/graphs.png": "figure: vectors and sizes of the graphs of a collection",
+            "figures/examples.png": "figure: its most usual and most unusual graphs",
         }
     )
     tied: ClassVar = (
@@ -319,6 +320,7 @@ class GraphRuns(RunKind[Run]):
                 messages=cast(Messages, options.messages),
                 calibration=run.calibration,
                 hard=options.hard,
+                samples=options.samples or 0,
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}

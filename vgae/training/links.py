@@ -40,7 +40,7 @@ from vgae.training.health import GraphHealth, remedy
 from vgae.training.intervals import finish
 from vgae.training.loop import Steps
 from vgae.training.masking import LinkMasking
-from vgae.training.own_model import check_encoder, check_model, check_signature
+from vgae.training.own_model import attr_identity, check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.training.typed import check_untyped, prepare_typed
@@ -177,7 +177,7 @@ def prepare(
         recipe=recipe,
         seed=seed,
         compute=compute,
-        identity={"graph": graph.fingerprint, "split": split.digest},
+        identity={"graph": graph.fingerprint, "split": split.digest} | attr_identity(graph),
         former={"split": split.former_identity},
         trained_on=split.train_digest,
         plan=plan,
@@ -199,6 +199,9 @@ def _check(model: Any, graph: Graph) -> None:
     """Raise ``UsageError`` unless a model, or its name, is one for a graph."""
     if isinstance(model, str):
         check_untyped(model)
+        if graph.link_attr is not None:
+            what = "named models take no edge_attr: the %d features of links of %s have no effect"
+            log.warning(what, graph.link_attr.shape[1], graph.name)
         return
     check_model(model, "vgae.InnerProductDecoder()")
     check_signature(model.encoder, graph)
