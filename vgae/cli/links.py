@@ -123,7 +123,8 @@ _Samples = Annotated[
     ),
 ]
 _Interval = Annotated[
-    float, typer.Option(help="Probability of the credible intervals, with --samples.")
+    float,
+    typer.Option(help="Probability of the intervals, with --samples or of predicted weights."),
 ]
 _Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
 
@@ -189,6 +190,9 @@ def predict(
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
+    has_weights = "weights" in getattr(loaded.model.decoder, "parts", {})
+    unused = {0: ["seed"] if has_weights else ["interval", "seed"]}.get(samples, [])
+    refuse_options(context, unused, "INTERVAL", "without --samples there is no")
     sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
         table = predict_links(
@@ -351,13 +355,15 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
     if table.interval is not None:
         lines[0].append(f"{100 * table.interval:g} % interval{' (raw)' if table.raw else ''}")
+    lines[0] += [name.replace("_", " ") for name in table.further]
     for row in rows:
         names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
         lines.append([*names, f"{table.score[row]:.3f}", probability])
         if table.low is not None and table.high is not None:
             lines[-1].append(f"{table.low[row]:.3f} - {table.high[row]:.3f}")
-    print_columns(lines, right=(2, 3, 4))
+        lines[-1] += [f"{column[row]:.4g}" for column in table.further.values()]
+    print_columns(lines, right=range(2, len(lines[0])))
     what = "scores" if table.low is None else "probabilities"
     rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")

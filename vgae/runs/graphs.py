@@ -132,7 +132,7 @@ class GraphRuns(RunKind[Run]):
     source, recipe, run = GraphSource, Recipe, Run
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
-        *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard"),
+        *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard", "samples"),
         *("allow_seen", "graphs", "readout", "other", "top_k", "propose"),
     )
     files: ClassVar = files_with(
@@ -325,6 +325,7 @@ class GraphRuns(RunKind[Run]):
                 messages=cast(Messages, options.messages),
                 calibration=run.calibration,
                 hard=options.hard,
+                samples=options.samples or 0,
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
