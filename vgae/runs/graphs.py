@@ -23,7 +23,12 @@ from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_p
 from vgae.models.registry import AUTO, model_for
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
-from vgae.runs.collections import embedded_graphs, evaluate_graph_vectors, write_graphs
+from vgae.runs.collections import (
+    embedded_graphs,
+    evaluate_graph_vectors,
+    typical_of,
+    write_graphs,
+)
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.digests import check_digests
 from vgae.runs.folder import is_named, read_paths, shown_source
@@ -343,7 +348,8 @@ class GraphRuns(RunKind[Run]):
         training = other is None and messages == "train"
         edges = run.split.message_edge_index if training else None
         if options.graphs:
-            return embedded_graphs(run, graph, edges, options.readout)
+            typical = None if other is None else typical_of(run)
+            return embedded_graphs(run, graph, edges, options.readout, typical=typical)
         q = embed(run, graph, edges)
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
 
