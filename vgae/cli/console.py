@@ -33,6 +33,11 @@ def print_calibration(calibration: "Calibration") -> None:
         f"threshold {c.threshold:.4g} for {c.goal}: precision {per_cent(c.precision)}, recall"
         f" {per_cent(c.recall)}, F1 {per_cent(c.f1)} on validation pairs"
     )
+    if c.intervals:
+        low, high = c.intervals.quantiles[0][9], c.intervals.quantiles[0][89]
+        typer.echo(
+            f"intervals of 80 %: {low:+.2f} to {high:+.2f} standard deviations of the posterior"
+        )
 
 
 def print_table(summaries: "Sequence[Summary]", text: str) -> None:

@@ -19,6 +19,7 @@ from vgae.cli.options import (
     Quiet,
     RunArgument,
     announce,
+    given_options,
     refuse_options,
     with_reading,
 )
@@ -33,13 +34,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SHOWN = 10  # links
+_NODES = ("nodes", "nodes_file")
 _ENDS = ("from_", "from_file", "to", "to_file")
-_OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", *_ENDS, "metric")
+_OF_PROPOSALS = (
+    "top_k",
+    "overall",
+    "per_graph",
+    "within",
+    "nodes",
+    "nodes_file",
+    *_ENDS,
+    "metric",
+)
 
 
 _TopK = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")]
 _Overall = Annotated[
     bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
+]
+_PerGraph = Annotated[
+    bool, typer.Option("--per-graph", help="The top-k pairs of each graph of a collection.")
+]
+_Within = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME", help="Graph of a collection to propose links in; may be repeated."
+    ),
 ]
 _Nodes = Annotated[
     list[str],
@@ -94,6 +114,21 @@ _Relation = Annotated[
 ]
 
 
+_Samples = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Samples of the posterior that probabilities are averaged over, such as 100, with"
+        " credible intervals; 0 for none.",
+    ),
+]
+_Interval = Annotated[
+    float,
+    typer.Option(help="Probability of the intervals, with --samples or of predicted weights."),
+]
+_Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
+
+
 @with_reading
 def predict(
     context: typer.Context,
@@ -102,6 +137,8 @@ def predict(
     graph: OtherGraph = None,
     top_k: _TopK = 10,
     overall: _Overall = False,
+    per_graph: _PerGraph = False,
+    within: _Within = [],
     nodes: _Nodes = [],
     nodes_file: _NodesFile = None,
     from_: _From = [],
@@ -111,6 +148,9 @@ def predict(
     pairs: _Pairs = None,
     metric: _Metric = "inner_product",
     prior: _Prior = "density",
+    samples: _Samples = 0,
+    interval: _Interval = 0.8,
+    seed: _Seed = 0,
     features: GraphFeatures = "raw",
     allow_seen: AllowSeen = False,
     relation: _Relation = None,
@@ -126,20 +166,13 @@ def predict(
     """Propose missing links, or score given pairs, with probabilities."""
     from vgae.evaluation.typed import of_relation
     from vgae.prediction.links import predict_links, score_links
-    from vgae.runs.graphs import GRAPHS, calibration_at
+    from vgae.runs.calibrations import calibration_at
+    from vgae.runs.graphs import GRAPHS
     from vgae.runs.kind import kind_of
     from vgae.runs.opening import open_like
     from vgae.runs.typed import TYPED
 
-    if pairs is not None:
-        refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
-    if overall:
-        refuse_options(context, ["nodes", "nodes_file"], "PER_NODE", "with --overall there is no")
-    if nodes or nodes_file:
-        refuse_options(context, _ENDS, "PER_NODE", "with --nodes there is no")
-    if graph is None:
-        of_file = ["features", *(READING if pairs is None else ())]
-        refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
+    _check_given(context)
     announce(quiet=quiet or as_json)
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
@@ -157,27 +190,52 @@ def predict(
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
+    has_weights = "weights" in getattr(loaded.model.decoder, "parts", {})
+    unused = {0: ["seed"] if has_weights else ["interval", "seed"]}.get(samples, [])
+    refuse_options(context, unused, "INTERVAL", "without --samples there is no")
+    sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
         table = predict_links(
             model,
             scored,
             top_k,
             per_node=not overall,
+            per_graph=per_graph,
+            within=within or None,
             nodes=_named_nodes(nodes, nodes_file, scored),
             sources=_side_or_nodes(from_, from_file, scored),
             targets=_side_or_nodes(to, to_file, scored),
             metric=metric,  # pyright: ignore[reportArgumentType]
             calibration=calibration,
             progress=progress,
+            **sampled,
         )
     else:
-        table = score_links(model, scored, _named_pairs(pairs, reading), calibration=calibration)
+        given = _named_pairs(pairs, reading)
+        table = score_links(model, scored, given, calibration=calibration, **sampled)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:
         print_json({"path": str(path), "links": len(table)})
     else:
         print_links(table, path, proposed=pairs is None)
+
+
+def _check_given(context: typer.Context) -> None:
+    """Raise ``UsageError`` if an option is given beside another one that excludes it."""
+    given = given_options(context)
+    of_file = ["features", *(() if "pairs" in given else READING)]
+    excluded = [
+        ("pairs" in given, _OF_PROPOSALS, "PAIRS", "with --pairs"),
+        ("overall" in given, [*_NODES, "per_graph"], "PER_NODE", "with --overall"),
+        ("per_graph" in given, _NODES, "PER_NODE", "with --per-graph"),
+        (given.keys() & _NODES, _ENDS, "PER_NODE", "with --nodes"),
+        ("graph" not in given, of_file, "FEATURES", "without another GRAPH"),
+        (not context.params["samples"], ["interval", "seed"], "INTERVAL", "without --samples"),
+    ]
+    for is_given, names, code, why in excluded:
+        if is_given:
+            refuse_options(context, names, code, f"{why} there is no")
 
 
 @with_reading
@@ -284,7 +342,8 @@ def _best_rows(table: "LinkTable") -> list[int]:
     rows: dict[Any, int] = {}
     pair = tuple if table.directed else frozenset
     source, target = table.source.tolist(), table.target.tolist()
-    for row in table.score.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
+    best = table.score if table.low is None or table.probability is None else table.probability
+    for row in best.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
         rows.setdefault(pair((source[row], target[row])), row)
     return list(rows.values())[:_SHOWN]
 
@@ -294,12 +353,19 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
     ends = ["from", "to"] if table.directed else ["", ""]
     lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
+    if table.interval is not None:
+        lines[0].append(f"{100 * table.interval:g} % interval{' (raw)' if table.raw else ''}")
+    lines[0] += [name.replace("_", " ") for name in table.further]
     for row in rows:
         names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
         lines.append([*names, f"{table.score[row]:.3f}", probability])
-    print_columns(lines, right=(2, 3))
-    rest = "links; those shown have the highest scores" if proposed else "pairs"
+        if table.low is not None and table.high is not None:
+            lines[-1].append(f"{table.low[row]:.3f} - {table.high[row]:.3f}")
+        lines[-1] += [f"{column[row]:.4g}" for column in table.further.values()]
+    print_columns(lines, right=range(2, len(lines[0])))
+    what = "scores" if table.low is None else "probabilities"
+    rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")
 
 

@@ -51,6 +51,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one line
 
 _FIELDS = [field.name for field in fields(Recipe)]
 
+Readout = Annotated[
+    str,
+    typer.Option(
+        help="Vector of a graph from those of its nodes: 'mean', 'sum', 'attention' (certain nodes"
+        " count more) or 'moments' (means of values and of their squares)."
+    ),
+]
 Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
 RecipeName = Annotated[
     str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
@@ -107,6 +114,13 @@ Task = Annotated[
     typer.Option(
         help="Held-out links of a directed graph: 'general', 'biased' (against their reverses) or"
         " 'bidirectional' (one direction of each reciprocal link)."
+    ),
+]
+SplitBy = Annotated[
+    str,
+    typer.Option(
+        help="What is held out of a collection of graphs: 'links' within graphs, or whole"
+        " 'graphs', of which some links are predicted from the others."
     ),
 ]
 SplitByTime = Annotated[

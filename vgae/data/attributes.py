@@ -19,10 +19,10 @@ from vgae.data.reading import Reading
 from vgae.data.text import typed_names
 from vgae.errors import DataError, nearest
 from vgae.graphs.cells import Cells, category_of, texts_of
-from vgae.graphs.collection_frames import GraphNodes, graph_texts
 from vgae.graphs.column_names import NODE_NAMES, key_of
 from vgae.graphs.encoding import not_numbers
 from vgae.graphs.graph import NodeId
+from vgae.graphs.graph_nodes import GraphNodes, graph_texts
 from vgae.runtime.numerals import is_decimal, is_integer, is_missing, is_number, parse_number
 from vgae.runtime.tables import plain_names
 
@@ -68,7 +68,9 @@ class _Roles(NamedTuple):
     counter: int | None
 
 
-def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
+def read_node_table(
+    path: Path, reading: Reading, *, numeric: bool, announce: bool = True
+) -> NodeTable:
     """Read a table of nodes from text (a header, then a line for each node) or parquet.
 
     The names are in the column ``reading.id_column``; or in the one named id, node_id, node or
@@ -79,6 +81,7 @@ def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable
         path: The file.
         reading: Options.
         numeric: Whether to read the attributes as numbers only.
+        announce: Whether to log what the table holds.
 
     Raises:
         UsageError: ``ENCODING``; ``MISSING_PACKAGE`` without pyarrow.
@@ -95,7 +98,8 @@ def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable
             f"{of_column(table.id_column)}.",
         )
     what = "%s: %d attributes of %d nodes, named by column %r"
-    log.info(what, path, len(table.attributes), len(table.names), table.id_column)
+    level = logging.INFO if announce else logging.DEBUG
+    log.log(level, what, path, len(table.attributes), len(table.names), table.id_column)
     return table
 
 
@@ -166,13 +170,13 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         tuple(header[k] for k in places),
         x if places else None,
     )
-    return table if roles.graph is None else _of_graphs(table, header[roles.graph], path)
+    return table if roles.graph is None else _of_graphs(table, header[roles.graph])
 
 
-def _of_graphs(table: NodeTable, column: str, path: Path) -> NodeTable:
+def _of_graphs(table: NodeTable, column: str) -> NodeTable:
     """Return a table with the names ``GRAPH:NODE`` and the graphs of the nodes."""
     cells = ["" if text is None else text for text in texts_of(table.columns[column])]
-    graphs = graph_texts(cells, str(path), column)
+    graphs = graph_texts(cells, "the table", column)
     columns = {name: cells for name, cells in table.columns.items() if name != column}
     names = GraphNodes().named(graphs, table.names)
     return replace(table, names=names, graphs=graphs, columns=columns)
@@ -309,13 +313,13 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
                 x[:, place] = columns[name]
     names = [known[code] for code in codes]
     found = NodeTable(names, header[roles.names], columns, attributes, x)
-    return found if roles.graph is None else _of_graphs(found, header[roles.graph], path)
+    return found if roles.graph is None else _of_graphs(found, header[roles.graph])
 
 
 def _roles(header: Sequence[str], reading: Reading) -> _Roles:
     """Return the roles of columns by their names."""
     column = reading.graph_column
-    graph = header.index(column) if column is not None and column in header else None
+    graph = None if column is None else _position(header, column, "graph_column")
     canonical = ["" if k == graph else key_of(name) for k, name in enumerate(header)]
     given = _position(header, reading.id_column, "id_column")
     # Neo4j writes personId:ID.

@@ -40,6 +40,7 @@ class ConvolutionOptions(TypedDict, total=False):
     self_loop_weight: float
     latent_norm: float | None
     degrees: bool
+    positions: int
 
 
 class GraphConvolution(nn.Module):
@@ -95,6 +96,7 @@ class GraphConvolution(nn.Module):
             raise ValueError(f"latent_norm must be above 0, or None, got {norm}.")
         self.heads, self.dropout = heads, dropout
         self.self_loop_weight, self.norm = self_loop_weight, norm
+        self.signed = False
         self.weight = glorot(in_channels, out_channels, heads, generator)
         self.degree_weight: nn.Parameter | None = None
         self.bias = nn.Parameter(torch.zeros(heads * out_channels)) if bias else None
@@ -112,7 +114,8 @@ class GraphConvolution(nn.Module):
         self, edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
     ) -> SparseOperator:
         r"""Return :math:`\hat A` of an undirected graph, given both directions of every edge."""
-        options = {"self_loop_weight": self.self_loop_weight, "dtype": _precision(self.weight)}
+        options: Any = {"self_loop_weight": self.self_loop_weight, "signed": self.signed}
+        options["dtype"] = _precision(self.weight)
         return SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, edge_weight, **options))
 
     def propagation(
@@ -120,7 +123,8 @@ class GraphConvolution(nn.Module):
     ) -> Propagation:
         r"""Return :math:`\hat A` as an operator, whichever form the edges have."""
         num_nodes, dtype = (self.weight if x is None else x).shape[0], _precision(self.weight)
-        options = {"self_loop_weight": self.self_loop_weight}
+        options: Any = {"self_loop_weight": self.self_loop_weight}
+        options |= {"signed": True} if self.signed else {}
         if isinstance(edge_index, EdgePattern):
             if edge_weight is None:
                 edge_weight = self.weight.new_ones(edge_index.num_edges)
@@ -206,11 +210,25 @@ class ConvolutionalEncoder(GraphEncoder):
     """Encoder whose modules are graph convolutions, the first of which reads the features."""
 
     convolution: ClassVar[type[GraphConvolution]] = GraphConvolution
+    takes_signs: ClassVar[bool] = True
 
     @property
     def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:
-        layers: list[Any] = [*self.children()]
+        layers: list[Any] = [c for c in self.children() if isinstance(c, GraphConvolution)]
         return layers[0], layers[-1]
+
+    @property
+    def positions(self) -> int:
+        """Number of latent dimensions that are positions; see :mod:`vgae.encoders.positions`."""
+        place: Any = getattr(self, "place", None)
+        return place.width if place else 0
+
+    def _posterior(
+        self, heads: tuple[Tensor, ...], adj_norm: Propagation, rows: Tensor | None
+    ) -> DiagGaussian | PointMass:
+        """Return the posterior of the outputs of the last layer, with positions, if any."""
+        place: Any = getattr(self, "place", None)
+        return self.posterior.from_heads(*(place(heads, adj_norm, rows) if place else heads))
 
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
@@ -235,13 +253,15 @@ class ConvolutionalEncoder(GraphEncoder):
             "self_loop_weight": recipe.self_loop_weight,
             "latent_norm": recipe.latent_norm or None,
             "degrees": recipe.degrees,
+            "positions": recipe.positions,
             **cls._options(recipe),
         }
         encoder = cls(in_channels, **options)
         _, last = encoder._ends
         if recipe.initial_logstd and last.heads > 1:
             assert last.bias is not None  # the recipe is checked for it
-            nn.init.constant_(last.bias[recipe.latent_channels :], recipe.initial_logstd)
+            own = recipe.latent_channels - recipe.positions
+            nn.init.constant_(last.bias[own:], recipe.initial_logstd)
         return encoder
 
     def config(self) -> dict[str, Any]:
@@ -254,6 +274,7 @@ class ConvolutionalEncoder(GraphEncoder):
             "self_loop_weight": first.self_loop_weight,
             "latent_norm": last.norm or 0.0,
             "degrees": first.degree_weight is not None,
+            **({"positions": self.positions} if self.positions else {}),
         }
 
     def prepare(
@@ -303,7 +324,7 @@ def glorot(
         Shape ``(in_channels, heads * out_channels)``.
     """
     weights = [torch.empty(in_channels, out_channels) for _ in range(heads)]
-    for weight in weights:
+    for weight in weights if in_channels else ():
         nn.init.xavier_uniform_(weight, generator=generator)
     return nn.Parameter(torch.cat(weights, dim=1))
 
@@ -336,32 +357,6 @@ def kept(like: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
     """Draw dropout's factors: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
     draw = torch.empty_like(like, requires_grad=False)
     return draw.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-
-
-def feature_scale(x: Tensor) -> Tensor:
-    r"""Return a factor per column that brings features of any units to a common scale.
-
-    .. math:: s_j = c / \max_i |x_{ij}|, \quad
-        c: \tfrac{1}{N} \sum_i \| (s_j x_{ij})_j \|^2 = 16
-
-    Binary features keep their values, up to the factor c. The factor of a column of zeros is 0.
-
-    Args:
-        x: Node features, dense or sparse CSR, shape ``(N, F)``.
-
-    Returns:
-        float32, shape ``(F,)``.
-    """
-    if x.layout == torch.sparse_csr:
-        column, value = x.col_indices().long(), x.values().double()
-        zeros = value.new_zeros(x.shape[1])
-        top = zeros.scatter_reduce(0, column, value.abs(), "amax")
-        squares = zeros.index_add(0, column, value.square())
-    else:
-        top, squares = x.abs().amax(dim=0).double(), x.square().sum(dim=0, dtype=torch.float64)
-    scale = torch.where(top > 0, 1 / top, 0)
-    square = (squares * scale.square()).sum() / max(x.shape[0], 1)
-    return (scale * (16 / square).sqrt() if square > 0 else scale).float()
 
 
 def transformed(x: Features, weight: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from sklearn.metrics import precision_recall_curve
 from torch import Tensor
 
 from vgae.errors import ArtifactError, DataError, UsageError
+from vgae.evaluation.intervals import Intervals
 from vgae.evaluation.metrics import finite_array, labelled_scores
 from vgae.models.files import read_json
 
@@ -60,6 +61,8 @@ class Calibration:
         intercept: Intercept of platt.
         x: Logits of isotonic, strictly increasing.
         y: Their probabilities for as many links as non-links, non-decreasing, in (0, 1).
+        intervals: What the intervals of probabilities over samples are of; ``None`` if they were
+            not fitted.
     """
 
     method: Method
@@ -74,6 +77,7 @@ class Calibration:
     intercept: float = 0.0
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
+    intervals: Intervals | None = None
 
     def probability(self, logits: Tensor) -> Tensor:
         """Return the probability that each pair is a link, non-decreasing in the logit.
@@ -100,6 +104,7 @@ class Calibration:
             "format": _FORMAT,
             **{name: getattr(self, name) for name in ("method", "prior", "goal", *_NUMBERS)},
             "parameters": points if self.method == "isotonic" else line,
+            **({"intervals": self.intervals.to_dict()} if self.intervals else {}),
         }
 
     @classmethod
@@ -278,7 +283,11 @@ def _one_of(name: str, choices: Any, got: Any) -> str:
 
 def _read(content: Any) -> Calibration:
     """Return the calibration of a dict, or raise an error with the reason."""
-    head = _exactly(content, {"format", "method", "prior", "goal", "parameters", *_NUMBERS})
+    names = {"format", "method", "prior", "goal", "parameters", *_NUMBERS}
+    fitted_intervals = None
+    if isinstance(content, dict) and "intervals" in content:
+        fitted_intervals, names = Intervals.from_dict(content["intervals"]), {*names, "intervals"}
+    head = _exactly(content, names)
     isotonic = head["method"] == "isotonic"
     parameters = _exactly(head["parameters"], {"x", "y"} if isotonic else {"slope", "intercept"})
     fitted: dict[str, Any] = {
@@ -286,6 +295,7 @@ def _read(content: Any) -> Calibration:
         for name, value in parameters.items()
     }
     numbers = {name: _number(name, head[name]) for name in _NUMBERS}
+    fitted["intervals"] = fitted_intervals
     c = Calibration(head["method"], head["prior"], goal=head["goal"], **numbers, **fitted)
     rules = {
         f"format must be {_FORMAT}": head["format"] == _FORMAT,

@@ -1,14 +1,15 @@
 """Scores of the held-out links of one part of a split."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.hard_negatives import hard_negatives
+from vgae.evaluation.link_values import ValueScores, value_scores
 from vgae.evaluation.metrics import (
     LinkIntervals,
     LinkScores,
@@ -31,7 +32,10 @@ from vgae.graphs.split import LabelledPairs, LinkSplit
 from vgae.runtime.streams import stream
 
 if TYPE_CHECKING:
+    from vgae.evaluation.likelihood import GraphEvidence
     from vgae.evaluation.links import PairScorer
+    from vgae.models.embedding import Trained
+    from vgae.vae import VAE
 
 _HITS = (10, 50, 100)
 _MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
@@ -67,6 +71,11 @@ class LinkEvaluation:
             pooled over the pairs of all graphs; see
             :func:`vgae.evaluation.per_graph.averages_per_graph`. ``None`` too if no graph has
             both a link and a non-link.
+<<<<<<< HEAD
+        values: Scores of the weights and signs of the links, if they were targets.
+=======
+        likelihood: Estimate of log p(A | X), with samples.
+>>>>>>> w21-posterior
     """
 
     scores: LinkScores
@@ -82,6 +91,11 @@ class LinkEvaluation:
     given: RankScores | None = None
     recommended: RecommendationScores | None = None
     per_graph: GraphAverages | None = None
+<<<<<<< HEAD
+    values: ValueScores | None = None
+=======
+    likelihood: "GraphEvidence | None" = None
+>>>>>>> w21-posterior
 
     @property
     def auc(self) -> float:
@@ -107,9 +121,39 @@ class LinkEvaluation:
             "hard": self.hard and self.hard._asdict(),
             "given": self.given and self.given._asdict(),
             **({"recommended": self.recommended._asdict()} if self.recommended else {}),
+<<<<<<< HEAD
+            **(self.values.to_dict() if self.values else {}),
+=======
+            **({"likelihood": self.likelihood.to_dict()} if self.likelihood else {}),
+>>>>>>> w21-posterior
             "sigmoid": self.sigmoid.to_dict(),
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
+
+
+def with_likelihood(
+    evaluations: dict[str, LinkEvaluation],
+    model: "VAE | Trained",
+    graph: Graph,
+    split: LinkSplit,
+    num_samples: int,
+) -> dict[str, LinkEvaluation]:
+    """Return evaluations with estimates of log p(A | X), of the graphs of each part, or of all."""
+    from vgae.evaluation.likelihood import graph_log_marginal
+
+    part_of = getattr(split, "graph_part", None)
+    options: Any = {"num_samples": num_samples, "seed": split.seed}
+    if part_of is None:
+        whole = graph_log_marginal(model, graph, **options)
+        return {name: replace(found, likelihood=whole) for name, found in evaluations.items()}
+    likelihoods = {
+        name: graph_log_marginal(
+            model, cast(GraphCollection, graph).select(part_of == number), **options
+        )
+        for number, name in enumerate(("val", "test"), 1)
+        if name in evaluations
+    }
+    return {k: replace(found, likelihood=likelihoods[k]) for k, found in evaluations.items()}
 
 
 def evaluated_part(
@@ -146,6 +190,7 @@ def evaluated_part(
         given=None if own is None else rank_scores(ranks_among(pos, own)),
         recommended=_recommended(scorer, graph, ranked),
         per_graph=averages,
+        values=value_scores(scorer, graph, part.pos),
     )
 
 
@@ -208,8 +253,9 @@ def _hard_ranks(
     options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
     negatives = torch.empty(2, links.shape[1], per_link, dtype=torch.int64)
     ranges = _Ranges.of(split.grid)
-    for first, grid, places in ranges.split(links, graph.links, split.train):
-        given = zip((links, graph.links, split.train), places, strict=True)
+    seen = split.message_links
+    for first, grid, places in ranges.split(links, graph.links, seen):
+        given = zip((links, graph.links, seen), places, strict=True)
         own, known, train = (links[:, place] - first for links, place in given)
         nodes = torch.arange(first, first + grid.num_nodes)
         x = graph.x if graph.x is None or len(ranges.grids) == 1 else feature_rows(graph.x, nodes)

@@ -12,8 +12,10 @@ from torch import Tensor
 from vgae.decoders.joint import link_decoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
-from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part
+from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part, with_likelihood
 from vgae.evaluation.metrics import LinkScores, link_scores
+from vgae.graphs.block_grid import BlockGrid
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
@@ -43,6 +45,7 @@ def evaluate(
     messages: Messages = ...,
     calibration: Calibration | None = ...,
     hard: int = ...,
+    samples: int = ...,
     allow_seen: bool = ...,
 ) -> dict[str, LinkEvaluation]: ...
 @overload
@@ -54,6 +57,7 @@ def evaluate(
     messages: Messages = ...,
     calibration: Calibration | None = ...,
     hard: int = ...,
+    samples: int = ...,
     allow_seen: bool = ...,
 ) -> dict[str, "TypedEvaluation"]: ...
 def evaluate(
@@ -64,6 +68,7 @@ def evaluate(
     messages: Messages = "train",
     calibration: Calibration | None = None,
     hard: int = 0,
+    samples: int = 0,
     allow_seen: bool = False,
 ) -> "dict[str, LinkEvaluation] | dict[str, TypedEvaluation]":
     """Score the validation and test links against non-links, all nodes and hard non-links.
@@ -81,6 +86,9 @@ def evaluate(
         calibration: Result of :func:`calibrate`, evaluated at the balanced prior.
         hard: Number of hard non-links to rank each link among, even; 0 omits these ranks, which
             take seconds to minutes. Li et al. (2023) use 500.
+        samples: Number of samples of the posterior for the estimate of log p(A | X); 0 omits it.
+            With held-out graphs it is that of the graphs of the part, else that of all links of
+            the graph; see :func:`vgae.evaluation.likelihood.graph_log_marginal`.
         allow_seen: Evaluate a model that was trained on other links than those of the split.
 
     Returns:
@@ -94,11 +102,16 @@ def evaluate(
     if isinstance(graph, TypedGraph):
         from vgae.evaluation.typed import evaluate_typed
 
+        if samples:
+            rule = "log p(A | X) is for graphs of one kind of links"
+            raise UsageError("TYPED_GRAPH", f"{rule}; leave samples (--samples) out.")
         given: Any = {"messages": messages, "allow_seen": allow_seen}
         return evaluate_typed(model, graph, split, calibration, hard, **given)
     evaluations, balanced = {}, calibration and replace(calibration, log_odds_shift=0.0)
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
         evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
+    if samples:
+        return with_likelihood(evaluations, model, graph, split, samples)
     return evaluations
 
 
@@ -125,6 +138,7 @@ def calibrate(
     method: Method | None = None,
     prior: Prior = "density",
     goal: str = "f1",
+    intervals: bool = False,
     allow_seen: bool = False,
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
@@ -139,7 +153,11 @@ def calibrate(
             no line fits the few links among the best of all pairs; ``"platt"`` for ``"balanced"``.
         prior: ``"density"``: the fraction of links among all pairs that are not training links.
             New links have it if as many are missing as were held out. Or ``"balanced"``: one half.
+            In a split by whole graphs, the pairs are those of the validation graphs.
         goal: Goal of the threshold.
+        intervals: Whether the intervals of :func:`vgae.predict_links` with ``samples`` are fitted
+            too, which takes seconds to minutes; see
+            :func:`vgae.evaluation.sampled.fit_intervals`.
         allow_seen: As for :func:`evaluate`.
 
     Raises:
@@ -153,22 +171,34 @@ def calibrate(
         rule = f"a calibration needs at least 2 validation links, got {num_val}"
         raise DataError("TOO_FEW_PAIRS", f"{rule}; split with a higher val.")
     scorer = PairScorer(model, graph, split.message_edge_index)
-    pairs = split.val
-    unknown = graph.grid.num_pairs - split.train.shape[1]
+    pairs, messages = split.val, split.message_links
+    unknown, hidden = graph.grid.num_pairs - messages.shape[1], graph.num_links - messages.shape[1]
     if prior == "density":
-        known = torch.cat([split.train, split.val.pos], dim=1)
+        known = torch.cat([messages, split.val.pos], dim=1)
         count = min(_NON_LINKS, unknown - split.val.pos.shape[1])
         generator = stream(split.seed, "calibration")
         others = sample_non_links(known, graph.grid, count, generator)
+        if isinstance(graph, GraphCollection) and split.graph_part is not None:
+            # New graphs are like those that the model has not seen.
+            unseen, of_graph = split.graph_part == 1, graph.batch
+            others = others[:, unseen[of_graph[others[0]]]]
+            cells = BlockGrid(graph.sizes[unseen]).num_pairs
+            unknown, hidden = cells - int(unseen[of_graph[messages[0]]].sum()), num_val
         pairs = LabelledPairs(split.val.pos, others)
-    return fit_calibration(
+    fitted = None
+    if intervals:
+        from vgae.evaluation.sampled import fit_intervals
+
+        fitted = fit_intervals(scorer, graph, split)
+    found = fit_calibration(
         scorer.logits(pairs.edge_label_index),
         pairs.edge_label,
         method=method or ("isotonic" if prior == "density" else "platt"),
         prior=prior,
-        density=(graph.num_links - split.train.shape[1]) / unknown,
+        density=hidden / unknown,
         goal=goal,
     )
+    return replace(found, intervals=fitted)
 
 
 def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = False) -> None:
@@ -194,6 +224,9 @@ class PairScorer:
         edge_index: Message-passing edges as :attr:`vgae.Graph.edge_index`, shape ``(2, E)``; all
             by default. A pair whose link carries messages is scored by a model that has seen it.
     """
+
+    interval = 0.8
+    """Level of the intervals of predicted weights."""
 
     def __init__(
         self, model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None
@@ -265,5 +298,7 @@ def _scored_parts(
         if part.pos.shape[1]:
             edges = split.message_edge_index
             if name == "test" and messages == "train+val":
-                edges = split.grid.message_edges(torch.cat([split.train, split.val.pos], dim=1))
+                edges = split.grid.message_edges(
+                    torch.cat([split.message_links, split.val.pos], 1)
+                )
             yield name, part, PairScorer(model, graph, edges)

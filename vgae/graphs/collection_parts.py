@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import dense_array, torch_csr
-from vgae.graphs.collection_labels import graph_labels
+from vgae.graphs.collection_labels import GraphLabels, graph_labels
 from vgae.graphs.graph import Graph
 from vgae.graphs.missing import filled, marked
 from vgae.kernels.csr import scipy_csr
@@ -77,8 +77,8 @@ def grouped(graph: Graph, batch: Any, given: Given) -> Parts:
         )
     _check_kind(graph, graph.name)
     block = _numbers_of_graphs(batch, graph.num_nodes, names)
-    is_list = y is not None and not (isinstance(y, Mapping) or hasattr(y, "columns"))
-    least = max(given.num_graphs or 0, len(y) if is_list else 0)
+    is_list = not (y is None or isinstance(y, Mapping | GraphLabels) or hasattr(y, "columns"))
+    least = max(given.num_graphs or 0, len(y) if is_list else 0)  # pyright: ignore[reportArgumentType]
     num_graphs = len(names) or max(int(block.max(initial=-1)) + 1, least)
     _check_within(graph, block, names)
     labels = graph_labels(y, names or range(num_graphs), given.label_names)
@@ -160,6 +160,13 @@ def features_at(graph: Graph, rows: Tensor) -> Parts:
     return {"x": filled(feature_rows(graph.x, rows), gaps), "missing": gaps}
 
 
+def names_in_graphs(graphs: Any) -> list[str]:
+    """Return the name of each node of a collection without that of its graph."""
+    heads = [f"{name}:" for name in graphs.graph_ids]
+    pairs = zip(graphs.batch.tolist(), graphs.ids, strict=True)
+    return [str(node).removeprefix(heads[number]) for number, node in pairs]
+
+
 def names_within(ids: Sequence[Any], graph: Any) -> tuple[Any, ...] | None:
     """Return the names of the nodes of a graph without its own, ``None`` if they are numbers.
 
@@ -196,8 +203,8 @@ def _check_graphs(graphs: Sequence[Graph], names: Sequence[str]) -> None:
             what = f"{count} of {len(graphs)} graphs have no features, as {which}, and others have"
             raise DataError(
                 "COLLECTION",
-                f"{what}; give all graphs features, or train without: features='none'"
-                " (--features none), without_features().",
+                f"{what}; give all graphs features, or take them from the others by"
+                " graph.without_features().",
             )
         if graph.num_features != first.num_features or graph.feature_names != first.feature_names:
             raise DataError(
@@ -302,7 +309,7 @@ def _reordered(own: Parts, block: np.ndarray) -> tuple[dict[str, Any], np.ndarra
     values = {key: value[torch.from_numpy(by_first)] for key, value in values.items()}
     return own | {
         **values,
-        "links": torch.from_numpy(links[:, by_first]),
+        "links": torch.from_numpy(np.ascontiguousarray(links[:, by_first])),
         **{k: None if own[k] is None else feature_rows(own[k], rows) for k in ("x", "missing")},
         "y": None if y is None else y[rows],
     }, order

@@ -34,6 +34,7 @@ from vgae.graphs.frame_columns import (
     frame_of,
     numbers_of,
 )
+from vgae.graphs.graph_nodes import warn_of_graphs
 from vgae.graphs.link_values import SIGNED
 from vgae.graphs.sides import of_columns, sides_of_ends
 from vgae.graphs.values import coded_labels, listed
@@ -234,6 +235,7 @@ def _edge_columns(
             "edges: columns %r and %r are the ends; left out: %s",
             *(found.name(found.source), found.name(found.target), listed(left_out)),
         )
+    warn_of_graphs(found.left_out(), "edges", "GraphCollection.from_pandas(edges, graph=%r)")
     return found
 
 

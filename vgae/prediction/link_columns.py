@@ -1,18 +1,26 @@
 """Columns of a table of links that are computed from the model, the posterior and the pairs."""
 
+import logging
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from vgae.errors import UsageError
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer
+from vgae.evaluation.sampled import averaged_probability, check_samples, sampled_logits
 from vgae.graphs.canonical import NodeId
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
-from vgae.prediction.link_table import LinkTable
+from vgae.prediction.link_table import RAW, LinkTable
+from vgae.prediction.weights import value_columns
 
-FURTHER: tuple[Callable[[PairScorer, Tensor], Mapping[str, Tensor]], ...] = ()
+log = logging.getLogger(__name__)
+
+FURTHER: tuple[Callable[[PairScorer, Tensor], Mapping[str, Tensor]], ...] = (value_columns,)
 """Functions that return further columns by name, of length P, from a scorer and the pairs
 ``(2, P)``, which are in the order that the decoder takes; none for another model."""
 
@@ -26,31 +34,113 @@ class Ranked(NamedTuple):
     known: Tensor | None = None
 
 
+class Sampling(NamedTuple):
+    """Samples of the posterior that probabilities are averaged over.
+
+    Attributes:
+        num_samples: Number of samples.
+        level: Probability of the credible intervals.
+        seed: Seed of the samples.
+        k: Number of rows that are kept of each node, or of the graph; all if ``None``.
+    """
+
+    num_samples: int
+    level: float
+    seed: int
+    k: int | None = None
+
+    @property
+    def searched(self) -> int:
+        """Number of candidates, by the logit at the posterior means, that are sampled."""
+        return 2 * (self.k or 0) + 10
+
+
+def sampling_of(samples: int, interval: float, seed: int, k: int | None = None) -> Sampling | None:
+    """Return the sampling that is asked for; ``None`` for 0 samples."""
+    return Sampling(check_samples(samples), interval, seed, k) if samples else None
+
+
 def link_table(
-    scorer: PairScorer, graph: Graph, ranked: Ranked, calibration: Calibration | None = None
+    scorer: PairScorer,
+    graph: Graph,
+    ranked: Ranked,
+    calibration: Calibration | None = None,
+    sampling: Sampling | None = None,
 ) -> LinkTable:
     """Return the table of ranked pairs, with all columns that the model has.
+
+    With a sampling, pairs are ranked by their mean probability instead; equal ones keep their
+    order.
 
     Args:
         scorer: The model with the posterior of the nodes, ``scorer.q``.
         graph: Graph of the pairs.
-        ranked: The pairs.
+        ranked: The pairs; those of a node are together, and begin with rank 1.
         calibration: Calibration of the probabilities; ``scorer.calibration`` by default, if any.
+        sampling: Samples that probabilities are averaged over; none for those of the means.
+
+    Raises:
+        UsageError: ``CALIBRATION`` if there are samples and no calibration; see
+            :func:`vgae.evaluation.sampled.sampled_logits`.
     """
-    pairs, score, rank, known = ranked
-    stored = stored_pairs(graph, pairs)
     calibration = calibration or scorer.calibration
+    stored = stored_pairs(graph, ranked.pairs)
+    own: dict[str, Any] = {}
+    if sampling is None:
+        probability = scorer.probability(stored, calibration)
+    else:
+        averaged, ranked = _averaged(scorer, stored, ranked, calibration, sampling)
+        probability, stored = averaged.pop("probability"), stored_pairs(graph, ranked.pairs)
+        raw = calibration is not None and calibration.intervals is None
+        own = {**averaged, "interval": sampling.level, "raw": raw}
     further: dict[str, Tensor] = {}
     for columns in FURTHER:
         further |= columns(scorer, stored)
+    pairs, score, rank, known = ranked
     return LinkTable(
-        *(pairs[0], pairs[1], score, scorer.probability(stored, calibration), rank, graph.ids),
+        *(pairs[0], pairs[1], score, probability, rank, graph.ids),
         known=known,
         prior="density" if calibration is None else calibration.prior,
         directed=graph.directed,
         further=further,
         graphs=_graphs_of(graph, pairs[0]),
+        **own,
     )
+
+
+def _averaged(
+    scorer: PairScorer,
+    stored: Tensor,
+    ranked: Ranked,
+    calibration: Calibration | None,
+    sampling: Sampling,
+) -> tuple[dict[str, Tensor], Ranked]:
+    """Return averaged probabilities, ``low`` and ``high``, and the pairs ranked by them."""
+    sampled = sampled_logits(scorer, stored, sampling.num_samples, sampling.seed)
+    if calibration is None:
+        raise UsageError(
+            "CALIBRATION",
+            "probabilities over samples need a calibration, and there is none: pass"
+            " calibration=vgae.calibrate(model, graph, split), or train with validation links"
+            " (--val).",
+        )
+    found = averaged_probability(sampled, calibration, sampling.level)._asdict()
+    if calibration.intervals is None:
+        log.warning("%s", RAW)
+    best_first = -found["probability"].numpy()
+    if sampling.k is None:  # rows stay where they are
+        order = np.argsort(best_first, kind="stable")
+        rank = torch.empty_like(ranked.rank)
+        rank[torch.from_numpy(order)] = torch.arange(1, len(order) + 1)
+        return found, ranked._replace(rank=rank)
+    owner = (ranked.rank == 1).cumsum(0).numpy()
+    order = torch.from_numpy(np.lexsort((ranked.rank.numpy(), best_first, owner)))
+    first = torch.from_numpy(np.searchsorted(owner, owner))  # row of the owner's first
+    rank = torch.arange(len(owner)) - first + 1
+    kept = rank <= sampling.k
+    order = order[kept]
+    moved = Ranked(ranked.pairs[:, order], ranked.score[order], rank[kept])
+    return {name: values[order] for name, values in found.items()}, moved
 
 
 def _graphs_of(graph: Graph, nodes: Tensor) -> list[NodeId] | None:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+RAW = (
+    "the intervals are those of the raw posterior, which hold the true probability less often than"
+    " they state; calibrate(..., intervals=True) (vgae calibrate RUN --intervals) fits them"
+)
+"""Note on intervals that are not fitted."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class LinkTable:
     """Pairs of nodes with their scores, one row per pair.
@@ -36,6 +43,12 @@ class LinkTable:
         prior: Prior of ``probability``: ``"density"``, the fraction of links in the graph, or
             ``"balanced"``, one half; see :func:`vgae.calibrate`.
         directed: Whether rows are links from source to target.
+        low: Lower end of the credible interval of ``probability``, float64, shape ``(P,)``; called
+            ``probability_low`` in :meth:`columns`. ``None`` without samples.
+        high: Its upper end, ``probability_high``.
+        interval: Probability of the interval, such as 0.8.
+        raw: Whether the interval is that of the raw posterior, which is too narrow, as none was
+            fitted; see :func:`vgae.calibrate`.
         further: Further columns by name, arrays of length P; see
             :mod:`vgae.prediction.link_columns`.
         graphs: Name of the graph of each pair in a collection; ``None`` otherwise. In
@@ -51,6 +64,10 @@ class LinkTable:
     known: Tensor | None = None
     prior: Prior = "density"
     directed: bool = False
+    low: Tensor | None = None
+    high: Tensor | None = None
+    interval: float | None = None
+    raw: bool = False
     further: Mapping[str, Tensor] = field(default_factory=dict)
     graphs: Sequence[NodeId] | None = None
 
@@ -74,12 +91,15 @@ class LinkTable:
         """Return the columns by name, without those that are ``None``.
 
         ``graph``, ``source`` and ``target`` are lists of names; ``score``, ``probability`` (or
-        ``balanced_probability``), ``rank``, ``known`` and the further ones are arrays.
+        ``balanced_probability``), ``probability_low``, ``probability_high``, ``rank``, ``known``
+        and the further ones are arrays.
         """
         source, target = zip(*self.names(), strict=True) if len(self) else ((), ())
         others = {
             "score": self.score,
             self.probability_name: self.probability,
+            f"{self.probability_name}_low": self.low,
+            f"{self.probability_name}_high": self.high,
             "rank": self.rank,
             "known": self.known,
             **self.further,

@@ -4,6 +4,7 @@ import logging
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -36,8 +37,9 @@ from vgae.prediction.best_pairs import (
     partners_bytes,
 )
 from vgae.prediction.ends import Names, Search, pair_numbers, restricted, searches
-from vgae.prediction.link_columns import Ranked, link_table, stored_pairs
+from vgae.prediction.link_columns import Ranked, link_table, sampling_of, stored_pairs
 from vgae.prediction.link_table import LinkTable
+from vgae.prediction.weights import checked_level
 from vgae.prediction.within_graphs import SMALL, Per, best_within
 from vgae.runtime.progress import showing
 from vgae.vae import VAE
@@ -67,6 +69,9 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     targets: Names = None,
     relation: str | None = None,
     calibration: Calibration | None = None,
+    samples: int = 0,
+    interval: float = PairScorer.interval,
+    seed: int = 0,
     progress: bool | None = None,
 ) -> LinkTable:
     """Propose the unlinked pairs of the highest scores.
@@ -99,6 +104,12 @@ def predict_links(  # noqa: PLR0913 - each is given by name
             each; a side is proposed to the other one.
         relation: Name of the relation of a typed graph whose links are proposed.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
+        samples: Number of samples of the posterior that probabilities are averaged over, such as
+            100, with credible intervals; 0 for the posterior means alone. The 2 k + 10 best by the
+            logit at the means are then ranked by mean probability, equal ones in their order.
+        interval: Probability of the equal-tailed intervals, from 0.02 to 0.98, and of those of
+            predicted weights; see :func:`vgae.prediction.weights.value_columns`.
+        seed: Seed of the samples.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
     Returns the rows of a node together, best first.
@@ -113,6 +124,10 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     if k < 1:
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
     check_choice("metric", metric, Metric)
+    sampling = sampling_of(samples, interval, seed, k)
+    if sampling and metric == "cosine":
+        rule = "samples (--samples) rank by mean probability; leave metric (--metric) out"
+        raise UsageError("METRIC", f"{rule}, or the samples.")
     if isinstance(graph, GraphCollection):
         per: Per = "graph" if per_graph else "node" if per_node else "all"
         find = partial(_best_within, per=per)
@@ -124,7 +139,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     wanted = searches(graph, nodes, sources, targets, per_node=per_node and not per_graph)
     if within is not None:
         wanted = [restricted(search, cast(GraphCollection, graph), within) for search in wanted]
-    scorer = _scorer(model, graph)
+    scorer = _scorer(model, graph, interval)
     if metric == "cosine" and (graph.directed or getattr(scorer.decoder, "repel", 0)):
         rule = "cosines know no direction and no repel; use metric='inner_product' (--metric)."
         raise UsageError("METRIC", rule)
@@ -132,16 +147,20 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     with showing(sum(len(search.nodes) for search in wanted), "nodes", wanted=progress) as show:
         for search in wanted:
             later = partial(lambda done, count: show(done + count), done)
-            parts.append(find(scorer, graph, search, k, metric, later))
+            count = sampling.searched if sampling else k
+            parts.append(find(scorer, graph, search, count, metric, later))
             done += len(search.nodes)
-    if lacking := sum(part.lacking for part in parts):
+    rank = torch.cat([part.rank for part in parts])
+    lacking = sum(part.lacking for part in parts)
+    if sampling:  # those above lack candidates
+        lacking = int((rank == 1).sum() - (rank == k).sum())
+    if lacking:
         whose = f"{lacking:,} graphs have" if per_graph else "the graph has"
         whose = f"{lacking:,} nodes have" if per_node and not per_graph else whose
         log.info("%s fewer than %d pairs that are not linked; all of them are proposed", whose, k)
     pairs = torch.cat([part.pairs for part in parts], dim=1)
     score = torch.cat([part.score for part in parts])
-    rank = torch.cat([part.rank for part in parts])
-    return link_table(scorer, graph, Ranked(pairs, score, rank), calibration)
+    return link_table(scorer, graph, Ranked(pairs, score, rank), calibration, sampling)
 
 
 class _Found(NamedTuple):
@@ -256,6 +275,9 @@ def score_links(
     *,
     relation: str | None = None,
     calibration: Calibration | None = None,
+    samples: int = 0,
+    interval: float = PairScorer.interval,
+    seed: int = 0,
 ) -> LinkTable:
     """Score given pairs, one row each in their order, and mark those that are links of the graph.
 
@@ -268,23 +290,30 @@ def score_links(
             columns; they are ranked among each other.
         relation: Name of the relation of a typed graph.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
+        samples: As for :func:`predict_links`; pairs are then ranked by mean probability.
+        interval: As for :func:`predict_links`.
+        seed: As for :func:`predict_links`.
 
     Raises:
         DataError: If a node is unknown, paired with itself or a node of its side (``SIDES``).
         NumericalError: If an embedding or a logit is not finite.
     """
+    sampling = sampling_of(samples, interval, seed)
     model, graph = of_relation(model, graph, relation)
     numbers = pair_numbers(graph, pairs)
-    scorer = _scorer(model, graph)
+    scorer = _scorer(model, graph, interval)
     score = _finite(scorer.logits(stored_pairs(graph, numbers))).float()
     rank = score.argsort(descending=True, stable=True).argsort() + 1
     is_known = link_positions(numbers, graph.links, graph.grid) >= 0
-    return link_table(scorer, graph, Ranked(numbers, score, rank, is_known), calibration)
+    ranked = Ranked(numbers, score, rank, is_known)
+    return link_table(scorer, graph, ranked, calibration, sampling)
 
 
-def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:
+def _scorer(model: VAE | Trained | PairScorer, graph: Graph, interval: float) -> PairScorer:
     """Return the scorer of a model, or raise an error if its embedding cannot be used."""
-    scorer = model if isinstance(model, PairScorer) else PairScorer(model, graph)
+    level = checked_level(interval)
+    scorer = copy(model) if isinstance(model, PairScorer) else PairScorer(model, graph)
+    scorer.interval = level
     if len(scorer.z) != graph.num_nodes:
         rule = f"the scorer must have the {graph.num_nodes} nodes of {graph.name}"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(scorer.z)}.")

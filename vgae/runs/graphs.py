@@ -11,26 +11,33 @@ from torch import Tensor
 from vgae.data.reading import Reading
 from vgae.data.splits import read_split, split_by_time
 from vgae.errors import ArtifactError, UsageError
-from vgae.evaluation.calibration import Calibration, Prior, load_calibration
+from vgae.evaluation.calibration import Calibration, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
-from vgae.models.files import read_text, write_json
 from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_pretrained
 from vgae.models.registry import AUTO, model_for
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
+from vgae.runs.collections import embedded_graphs, evaluate_graph_vectors, write_graphs
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
-from vgae.runs.digests import check_digests, rewriting, store_digests
-from vgae.runs.folder import is_named, shown_source, understood
+from vgae.runs.digests import check_digests
+from vgae.runs.folder import is_named, read_paths, shown_source
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
-from vgae.runs.opening import open_graph, open_like, reading_of
+from vgae.runs.opening import (
+    check_names,
+    located_labels,
+    open_graph,
+    open_like,
+    reading_entry,
+    reading_of,
+)
 from vgae.runtime.devices import Compute
-from vgae.runtime.reading import parsed_json
 from vgae.training.links import prepare
 from vgae.training.prepared import FitResult, PreparedTraining
 
@@ -48,6 +55,7 @@ class GraphSource(Source):
         split_by_time: Column of an edge list with the time of each edge: the last links are held
             out; see :func:`vgae.data.splits.split_by_time`.
         task: What is predicted in a directed graph; see :func:`vgae.split_links`.
+        split_by: ``"links"``, or ``"graphs"`` to hold out whole graphs of a collection.
     """
 
     features: str = "raw"
@@ -57,6 +65,7 @@ class GraphSource(Source):
     split: str | None = None
     split_by_time: str | None = None
     task: Task = "general"
+    split_by: str = "links"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,7 +95,7 @@ class Run(FinishedRun):
             LeakageError: If the split leaks.
         """
         graph = GRAPHS.reopen(self.folder, self.config)
-        _check_names(self.folder, graph)
+        check_names(self.folder, graph)
         self.split.audit(graph)
         return graph
 
@@ -118,9 +127,8 @@ class GraphRuns(RunKind[Run]):
     source, recipe, run = GraphSource, Recipe, Run
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
-        "task",
-        *("max_memory", "cuda_graph", "tasks", "messages", "hard", "allow_seen"),
-        *("other", "top_k", "propose"),
+        *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard", "samples"),
+        *("allow_seen", "graphs", "readout", "other", "top_k", "propose"),
     )
     files: ClassVar = files_with(
         {
@@ -130,8 +138,11 @@ class GraphRuns(RunKind[Run]):
             "model/feature_encoder.json": "encoding of the table of nodes as features",
             "model/node_ids.json": "names of the nodes",
             "embeddings.npz": "name and posterior of each node",
+            "graphs.npz": "name, size, anomaly score and vector of each graph of a collection",
             "figures/embedding.png": "figure: embedding of the nodes",
             "figures/links.png": "figure: scores of the test links",
+            "figures/graphs.png": "figure: vectors and sizes of the graphs of a collection",
+            "figures/examples.png": "figure: its most usual and most unusual graphs",
         }
     )
     tied: ClassVar = (
@@ -165,6 +176,7 @@ class GraphRuns(RunKind[Run]):
             split=split.get("path"),
             split_by_time=split.get("by_time"),
             task=split.get("task", "general"),
+            split_by=split.get("by", "links"),
         )
 
     def paths(self, source: GraphSource) -> dict[str, str]:
@@ -172,7 +184,14 @@ class GraphRuns(RunKind[Run]):
         features, split = source.features, source.split
         more = {} if is_named(features) else {"features": str(Path(features).resolve())}
         more |= {} if split is None else {"split": str(Path(split).resolve())}
+        labels = source.reading.graph_labels
+        more |= {} if labels is None else {"graph_labels": str(Path(labels).resolve())}
         return super().paths(source) | more
+
+    def located(self, folder: Path, config: Config, given: Any = None) -> GraphSource:
+        """Return the source, with the path of the labels of graphs on this machine."""
+        source, paths = super().located(folder, config, given), read_paths(folder)
+        return replace(source, reading=located_labels(source.reading, paths | {**(given or {})}))
 
     def divide(
         self, data: Graph, source: GraphSource, seed: int, folder: Path | None = None
@@ -182,19 +201,14 @@ class GraphRuns(RunKind[Run]):
         if folder is not None and (folder / "split.npz").exists():
             return SplitGraph(data, LinkSplit.load(folder / "split.npz"))
         sizes: dict[str, Any] = {"val": source.val, "test": source.test, "seed": seed}
-        if source.split is not None and source.split_by_time is not None:
-            rule = "split and split_by_time are two splits"
-            raise UsageError("SPLIT", f"{rule}; leave one of them out.")
-        if source.task != "general" and (source.split or source.split_by_time):
-            rule = "task chooses random links, and split or split_by_time are others"
-            raise UsageError("SPLIT", f"{rule}; leave one of them out.")
+        _check_origin(source)
         if source.split is not None:
             split = read_split(source.split, data, seed=seed)
         elif source.split_by_time is not None:
-            by = {"reading": source.reading, **sizes}
-            split = split_by_time(source.source, data, source.split_by_time, **by)
+            sizes["reading"] = source.reading
+            split = split_by_time(source.source, data, source.split_by_time, **sizes)
         else:
-            split = split_links(data, **sizes, task=source.task)
+            split = split_links(data, **sizes, task=source.task, by=source.split_by)
         return SplitGraph(data, split)
 
     def check_data(self, folder: Path, config: Config, data: SplitGraph) -> None:
@@ -228,10 +242,10 @@ class GraphRuns(RunKind[Run]):
                 **graph.summary(),
                 "fingerprint": graph.fingerprint,
                 "directed": "keep" if graph.directed else source.reading.directed,
-                **_reading_entry(source.reading),
+                **reading_entry(source.reading),
             },
             "model": model,
-            "in_channels": graph.num_features or graph.num_nodes,
+            "in_channels": getattr(prepared.model.encoder, "in_channels", graph.num_features),
             "recipe": asdict(prepared.recipe),
             "seed": prepared.seed,
             "split": _split_entry(source) | {"digest": data.split.digest},
@@ -249,6 +263,9 @@ class GraphRuns(RunKind[Run]):
         graph, split = data
         q = embed(result.model, graph, split.message_edge_index)
         write_embeddings(folder / "embeddings.npz", graph.ids, q)
+        if isinstance(graph, GraphCollection):
+            messages = split.message_edge_index
+            write_graphs(folder / "graphs.npz", embedded_graphs(result.model, graph, messages))
         calibration = None
         if split.val.pos.shape[1] > 1:
             calibration = calibrate(result.model, graph, split)
@@ -303,11 +320,14 @@ class GraphRuns(RunKind[Run]):
                 messages=cast(Messages, options.messages),
                 calibration=run.calibration,
                 hard=options.hard,
+                samples=options.samples or 0,
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
         if {"classes", "clusters"} & {*options.tasks}:
             found |= evaluate_embedding(embed(run.model, run.graph).mu, run.graph, options.tasks)
+        if "graphs" in options.tasks:
+            found["graphs"] = evaluate_graph_vectors(run, options.readout)
         return found
 
     def embed(self, run: Run, options: EmbeddingOptions) -> Embedding:
@@ -321,21 +341,11 @@ class GraphRuns(RunKind[Run]):
             else open_like(run.config, other, options.features, options.reading, encoder=encoder)
         )
         training = other is None and messages == "train"
-        q = embed(run, graph, run.split.message_edge_index if training else None)
+        edges = run.split.message_edge_index if training else None
+        if options.graphs:
+            return embedded_graphs(run, graph, edges, options.readout)
+        q = embed(run, graph, edges)
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
-
-
-def _check_names(folder: Path, graph: Graph) -> None:
-    """Raise ``ArtifactError`` if the nodes have other names than in the training."""
-    path = folder / "model" / "node_ids.json"
-    with understood(folder):
-        names = parsed_json(read_text(path)) if path.exists() else None
-    if names != (None if graph.node_ids is None else list(graph.node_ids)):
-        raise ArtifactError(
-            "DATA_CHANGED",
-            f"the nodes of {graph.name} have other names than those of {path}; restore the data,"
-            " or train again with another --out.",
-        )
 
 
 def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
@@ -349,10 +359,15 @@ def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
         )
 
 
-def _reading_entry(reading: Reading) -> dict[str, Any]:
-    """Return the entry of ``config.json`` on the options of reading, if some are given."""
-    given = replace(reading, directed="symmetrize", time=None).to_dict()
-    return {"reading": given} if given else {}
+def _check_origin(source: GraphSource) -> None:
+    """Raise ``UsageError`` if a split has two origins."""
+    given = source.split is not None, source.split_by_time is not None
+    rule = "split and split_by_time are two splits" if all(given) else ""
+    for name, usual in (("task", "general"), ("split_by", "links")):
+        if getattr(source, name) != usual and any(given) and not rule:
+            rule = f"{name} chooses random links, and split or split_by_time are others"
+    if rule:
+        raise UsageError("SPLIT", f"{rule}; leave one of them out.")
 
 
 def _split_entry(source: GraphSource) -> dict[str, Any]:
@@ -360,39 +375,10 @@ def _split_entry(source: GraphSource) -> dict[str, Any]:
     if source.split is not None:
         return {"path": Path(source.split).name}
     entry: dict[str, Any] = {"val": source.val, "test": source.test}
-    if source.task != "general":
-        entry["task"] = source.task
+    entry |= {} if source.task == "general" else {"task": source.task}
+    entry |= {} if source.split_by == "links" else {"by": source.split_by}
     return entry if source.split_by_time is None else entry | {"by_time": source.split_by_time}
 
 
 GRAPHS = GraphRuns()
 train_run = partial(train, GRAPHS)
-
-
-def recalibrate(run: Run, calibration: Calibration, *, allow_seen: bool = False) -> Run:
-    """Store a calibration with the model of a run, and evaluate the run with it.
-
-    Raises:
-        ArtifactError: If a file of the run is damaged, or of another run; then nothing is written.
-        ResourceError: If another process is writing in its folder.
-    """
-    name, folder = "model/calibration.json", run.folder
-    kept = {"graph": run.graph, "embedding": run.embedding}
-    how: Any = {"calibration": calibration, "allow_seen": allow_seen}
-    scores = evaluate(run.model, run.graph, run.split, **how)
-    parts = {part: score.to_dict() for part, score in scores.items()}
-    with rewriting(folder, run.metrics):
-        write_json(folder / name, calibration.to_dict())
-        # After a kill between the two, the digest shows that the scores are of another one.
-        metrics = store_digests(folder, [name], **parts)
-    changed = replace(run, metrics=metrics, calibration=calibration)
-    vars(changed).update(kept)
-    return changed
-
-
-def calibration_at(run: Run, prior: Prior, *, allow_seen: bool = False) -> Calibration | None:
-    """Return the calibration for a prior; ``None`` without validation links to fit it on."""
-    stored = run.calibration
-    if stored is None or stored.prior == prior:
-        return stored
-    return calibrate(run.model, run.graph, run.split, prior=prior, allow_seen=allow_seen)

@@ -56,7 +56,7 @@ def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPai
     A calibration is fitted to random pairs, which the best of all pairs are not: the model is
     most overconfident there, and these counts show by how much.
     """
-    graph, train = run.graph, run.split.train
+    graph, train = run.graph, run.split.message_links
     if graph.num_links == train.shape[1]:
         return []
     seen = replace(graph, **graph.links_at(link_positions(train, graph.links, graph.grid)))
