@@ -15,9 +15,8 @@ from vgae.evaluation.features import SAMPLES, predict_entries
 from vgae.graphs.graph import Graph, NodeId
 from vgae.graphs.missing import entries_of
 from vgae.models.embedding import Trained
-from vgae.runtime.tables import checked_suffix, write_table
+from vgae.runtime.tables import FORMATS, checked_suffix, write_table
 from vgae.vae import VAE
-
 
 Entries = Literal["missing", "all"]
 _MOST = 2**27  # entries of all features
@@ -67,7 +66,7 @@ class ImputedFeatures:
             UsageError: If the suffix is another one.
         """
         path = Path(path)
-        checked_suffix(path)
+        checked_suffix(path, FORMATS)
         write_table(path, self.to_dict())
 
     def complete(self, graph: Graph) -> np.ndarray:
