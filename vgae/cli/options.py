@@ -232,11 +232,7 @@ READING = {
         ),
     ],
     "missing_features": Annotated[
-        str,
-        typer.Option(
-            help="Nodes without features: 'refuse', or 'zero' or 'mean' features; 'impute' takes"
-            " these and empty cells for missing."
-        ),
+        str, typer.Option(help="Nodes without features: refuse, zero, mean; impute, also cells.")
     ],
     "delimiter": Annotated[
         str | None, typer.Option(help="Delimiter of an edge list in text  [default: detected]")
