@@ -35,7 +35,8 @@ from vgae.graphs.split import LabelledPairs, LinkSplit, split_links
 from vgae.models.pretrained import from_pretrained, save_pretrained
 from vgae.prediction.links import score_links
 from vgae.recipes import BEST, PAPER
-from vgae.runs.graphs import recalibrate, train_run
+from vgae.runs.calibrations import recalibrate
+from vgae.runs.graphs import train_run
 from vgae.runs.lifecycle import load_run, resume
 from vgae.training.links import fit
 from vgae.vae import VAE

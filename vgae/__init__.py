@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
+    from vgae.evaluation.features import evaluate_features as evaluate_features
     from vgae.evaluation.images import evaluate_images as evaluate_images
     from vgae.evaluation.links import calibrate as calibrate
     from vgae.evaluation.links import evaluate as evaluate
     from vgae.gaussian import DiagGaussian as DiagGaussian
     from vgae.gaussian import PointMass as PointMass
     from vgae.graphs.collection import GraphCollection as GraphCollection
+    from vgae.graphs.feature_split import split_features as split_features
     from vgae.graphs.graph import Graph as Graph
     from vgae.graphs.split import LinkSplit as LinkSplit
     from vgae.graphs.split import split_links as split_links
@@ -80,6 +82,7 @@ _HOME = {
     "embed_images": "vgae.models.embedding",
     "epochs": "vgae.training.loop",
     "evaluate": "vgae.evaluation.links",
+    "evaluate_features": "vgae.evaluation.features",
     "evaluate_images": "vgae.evaluation.images",
     "fit": "vgae.training.links",
     "fit_images": "vgae.training.images",
@@ -93,6 +96,7 @@ _HOME = {
     "read_split": "vgae.data.splits",
     "save_pretrained": "vgae.models.pretrained",
     "score_links": "vgae.prediction.links",
+    "split_features": "vgae.graphs.feature_split",
     "split_links": "vgae.graphs.split",
 }
 

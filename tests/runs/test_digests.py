@@ -9,8 +9,9 @@ from vgae.data.files import write_npz
 from vgae.errors import ArtifactError
 from vgae.evaluation.links import calibrate, evaluate
 from vgae.recipes import PAPER
+from vgae.runs.calibrations import recalibrate
 from vgae.runs.digests import check_digests, digests, settled, store_digests
-from vgae.runs.graphs import GRAPHS, recalibrate, train_run
+from vgae.runs.graphs import GRAPHS, train_run
 from vgae.runs.lifecycle import load_run
 from vgae.runs.lock import locked
 
@@ -99,7 +100,7 @@ def test_a_calibration_that_was_cut_short_is_seen_and_made_again(run, monkeypatc
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vgae.runs.graphs.store_digests", killed)
+    monkeypatch.setattr("vgae.runs.calibrations.store_digests", killed)
     with pytest.raises(KeyboardInterrupt):
         recalibrate(run, wanted)
     monkeypatch.undo()

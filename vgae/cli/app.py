@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ from vgae.cli.options import (
     Json,
     OtherGraph,
     Quiet,
+    Readout,
     RecipeName,
     RunArgument,
     Set,
@@ -72,8 +73,13 @@ def evaluate(
     context: typer.Context,
     run: RunArgument,
     tasks: Annotated[
-        str, typer.Option(help="Tasks: links, classes, clusters; separated by commas.")
+        str,
+        typer.Option(
+            help="Tasks: links, classes, clusters (of nodes), graphs (classes and clusters of the"
+            " graphs of a collection); separated by commas."
+        ),
     ] = "links",
+    readout: Readout = "mean",
     messages: Annotated[
         str,
         typer.Option(help="Links that messages travel on for test: 'train', or 'train+val'."),
@@ -95,20 +101,24 @@ def evaluate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score a run on its held-out data; evaluate node embeddings on classes and clusters."""
+    """Score a run on its held-out data; evaluate embeddings on classes and clusters."""
     from vgae.report.view import view_of
     from vgae.runs.commands import EvaluationOptions
     from vgae.runs.kind import kind_of
 
     wanted = _names(tasks)
-    if not wanted or set(wanted) - {"links", "classes", "clusters"}:
-        raise UsageError("TASKS", f"--tasks must be of links, classes, clusters, got {tasks!r}.")
+    if not wanted or set(wanted) - {"links", "classes", "clusters", "graphs"}:
+        rule = "--tasks must be of links, classes, clusters, graphs"
+        raise UsageError("TASKS", f"{rule}, got {tasks!r}.")
+    if "graphs" not in wanted:
+        refuse_options(context, ["readout"], "READOUT", "without --tasks graphs there is no")
     if hard % 2:
         raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
     kind = kind_of(run)
     check_options(context, kind, run)
     progress = False if quiet else None
-    options = EvaluationOptions(wanted, messages, hard, samples, allow_seen, progress)
+    how: Any = (wanted, messages, hard, samples, allow_seen, readout, progress)
+    options = EvaluationOptions(*how)
     found = kind.evaluate(kind.load(run, unchecked=["split.npz"] if allow_seen else []), options)
     if as_json:
         print_json(found)
@@ -150,7 +160,8 @@ def calibrate(
 ) -> None:
     """Fit probabilities to the validation pairs of a run; evaluate and store them."""
     from vgae.evaluation.links import calibrate as calibrate_model
-    from vgae.runs.graphs import GRAPHS, recalibrate
+    from vgae.runs.calibrations import recalibrate
+    from vgae.runs.graphs import GRAPHS
 
     announce(quiet=quiet or as_json)
     unchecked = ["model/calibration.json", *(["split.npz"] if allow_seen else [])]
@@ -189,6 +200,15 @@ def embed(
         ),
     ] = None,
     features: GraphFeatures = "raw",
+    graphs: Annotated[
+        bool,
+        typer.Option(
+            "--graphs",
+            help="One vector for each graph of a collection, with its size, log-likelihood and"
+            " anomaly score (high for unusual links)  [default file: RUN/graphs.npz]",
+        ),
+    ] = False,
+    readout: Readout = "mean",
     messages: Annotated[
         str,
         typer.Option(
@@ -198,7 +218,7 @@ def embed(
     ] = "train",
     as_json: Json = False,
 ) -> None:
-    """Write the embedding of every node with its name, of another graph, or of test images."""
+    """Write the embedding of every node or graph with its name, or of test images."""
     from vgae.prediction.export import write_embeddings
     from vgae.runs.commands import EmbeddingOptions
     from vgae.runs.digests import rewriting, store_digests
@@ -207,24 +227,29 @@ def embed(
     announce(quiet=as_json)
     kind, own = kind_of(run), run / "embeddings.npz"
     check_options(context, kind, run)
+    if not graphs:
+        refuse_options(context, ["readout"], "READOUT", "without --graphs there is no")
     is_own = other is None and messages == "train"
     if other is None:
         refuse_options(
             context, ["features", *READING], "FEATURES", "without another GRAPH there is no"
         )
-    name = run / "embeddings-all.npz" if other is None else f"{Path(other).stem}-embeddings.npz"
-    path = out or (own if is_own else Path(name))
+    what = "graphs" if graphs else "embeddings"
+    name = run / f"{what}-all.npz" if other is None else f"{Path(other).stem}-{what}.npz"
+    path = out or (run / f"{what}.npz" if is_own else Path(name))
     is_stored = path.resolve() == own.resolve()
-    if is_stored and not is_own:
+    if is_stored and (graphs or not is_own):
         raise UsageError(
             "EMBEDDINGS",
-            f"{own} is the embedding over the training links, which figures and pages show;"
+            f"{own} is the embedding of the nodes over the training links, which figures and pages"
+            " show;"
             " choose another --out.",
         )
     loaded = kind.load(run)
-    found = kind.embed(loaded, EmbeddingOptions(other, features, messages, reading))
+    given: Any = (other, features, messages, reading, graphs, readout)
+    found = kind.embed(loaded, EmbeddingOptions(*given))
     with rewriting(run, loaded.metrics) if is_stored else nullcontext():
-        write_embeddings(path, found.ids, found.q, labels=found.labels)
+        write_embeddings(path, found.ids, found.q, labels=found.labels, more=found.more)
         if is_stored:
             store_digests(run, ["embeddings.npz"])
     count, dimensions = found.q.mu.shape

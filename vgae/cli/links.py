@@ -34,12 +34,30 @@ log = logging.getLogger(__name__)
 
 _SHOWN = 10  # links
 _ENDS = ("from_", "from_file", "to", "to_file")
-_OF_PROPOSALS = ("top_k", "overall", "nodes", "nodes_file", *_ENDS, "metric")
+_OF_PROPOSALS = (
+    "top_k",
+    "overall",
+    "per_graph",
+    "within",
+    "nodes",
+    "nodes_file",
+    *_ENDS,
+    "metric",
+)
 
 
 _TopK = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Links for each node.")]
 _Overall = Annotated[
     bool, typer.Option("--overall", help="The top-k of all pairs, not of each node.")
+]
+_PerGraph = Annotated[
+    bool, typer.Option("--per-graph", help="The top-k pairs of each graph of a collection.")
+]
+_Within = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME", help="Graph of a collection to propose links in; may be repeated."
+    ),
 ]
 _Nodes = Annotated[
     list[str],
@@ -116,6 +134,8 @@ def predict(
     graph: OtherGraph = None,
     top_k: _TopK = 10,
     overall: _Overall = False,
+    per_graph: _PerGraph = False,
+    within: _Within = [],
     nodes: _Nodes = [],
     nodes_file: _NodesFile = None,
     from_: _From = [],
@@ -143,15 +163,18 @@ def predict(
     """Propose missing links, or score given pairs, with probabilities."""
     from vgae.evaluation.typed import of_relation
     from vgae.prediction.links import predict_links, score_links
-    from vgae.runs.graphs import GRAPHS, calibration_at
+    from vgae.runs.calibrations import calibration_at
+    from vgae.runs.graphs import GRAPHS
     from vgae.runs.kind import kind_of
     from vgae.runs.opening import open_like
     from vgae.runs.typed import TYPED
 
     if pairs is not None:
         refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
-    if overall:
-        refuse_options(context, ["nodes", "nodes_file"], "PER_NODE", "with --overall there is no")
+    for flag, is_given in (("--overall", overall), ("--per-graph", per_graph)):
+        if is_given:
+            others = ["nodes", "nodes_file", *(["per_graph"] if overall else [])]
+            refuse_options(context, others, "PER_NODE", f"with {flag} there is no")
     if nodes or nodes_file:
         refuse_options(context, _ENDS, "PER_NODE", "with --nodes there is no")
     if graph is None:
@@ -183,6 +206,8 @@ def predict(
             scored,
             top_k,
             per_node=not overall,
+            per_graph=per_graph,
+            within=within or None,
             nodes=_named_nodes(nodes, nodes_file, scored),
             sources=_side_or_nodes(from_, from_file, scored),
             targets=_side_or_nodes(to, to_file, scored),

@@ -51,6 +51,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one line
 
 _FIELDS = [field.name for field in fields(Recipe)]
 
+Readout = Annotated[
+    str,
+    typer.Option(
+        help="Vector of a graph from those of its nodes: 'mean', 'sum', 'attention' (certain nodes"
+        " count more) or 'moments' (means of values and of their squares)."
+    ),
+]
 Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
 RecipeName = Annotated[
     str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
@@ -225,7 +232,11 @@ READING = {
         ),
     ],
     "missing_features": Annotated[
-        str, typer.Option(help="Nodes without features: 'refuse', or 'zero' or 'mean' features.")
+        str,
+        typer.Option(
+            help="Nodes without features: 'refuse', or 'zero' or 'mean' features; 'impute' takes"
+            " these and empty cells for missing."
+        ),
     ],
     "delimiter": Annotated[
         str | None, typer.Option(help="Delimiter of an edge list in text  [default: detected]")

@@ -191,7 +191,7 @@ def show_run(run: "FinishedRun", *, as_json: bool, propose: int | None = None) -
 def _proposed(run: Any, count: int) -> "LinkTable":
     """Write the best pairs of a run on a graph, and its nodes with their embedding."""
     from vgae.prediction.links import predict_links
-    from vgae.runs.graphs import calibration_at
+    from vgae.runs.calibrations import calibration_at
     from vgae.runs.nodes import node_columns
     from vgae.runtime.tables import write_table
 

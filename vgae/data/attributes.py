@@ -23,7 +23,7 @@ from vgae.graphs.collection_frames import GraphNodes, graph_texts
 from vgae.graphs.column_names import NODE_NAMES, key_of
 from vgae.graphs.encoding import not_numbers
 from vgae.graphs.graph import NodeId
-from vgae.runtime.numerals import is_decimal, is_integer, is_number, parse_number
+from vgae.runtime.numerals import is_decimal, is_integer, is_missing, is_number, parse_number
 from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ class _Roles(NamedTuple):
     counter: int | None
 
 
-def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
+def read_node_table(
+    path: Path, reading: Reading, *, numeric: bool, announce: bool = True
+) -> NodeTable:
     """Read a table of nodes from text (a header, then a line for each node) or parquet.
 
     The names are in the column ``reading.id_column``; or in the one named id, node_id, node or
@@ -79,6 +81,7 @@ def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable
         path: The file.
         reading: Options.
         numeric: Whether to read the attributes as numbers only.
+        announce: Whether to log what the table holds.
 
     Raises:
         UsageError: ``ENCODING``; ``MISSING_PACKAGE`` without pyarrow.
@@ -95,7 +98,8 @@ def read_node_table(path: Path, reading: Reading, *, numeric: bool) -> NodeTable
             f"{of_column(table.id_column)}.",
         )
     what = "%s: %d attributes of %d nodes, named by column %r"
-    log.info(what, path, len(table.attributes), len(table.names), table.id_column)
+    level = logging.INFO if announce else logging.DEBUG
+    log.log(level, what, path, len(table.attributes), len(table.names), table.id_column)
     return table
 
 
@@ -133,7 +137,8 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
     special = (roles.names, roles.label, roles.graph, roles.counter)
     kept: dict[int, list[Any]] = {k: [] for k in range(len(header)) if not numeric or k in special}
     places = [k for k in range(len(header)) if k not in special[:3]]
-    odd = _OddCells([header[k] for k in places], text.delimiter != ",")
+    features = [header[k] for k in places]
+    odd = _OddCells(features, text.delimiter != ",", reading.missing_features == "impute")
     values = _collected(text.records, kept, places if numeric else [], odd)
     text.log_comments()
     names = typed_names(plain_names(kept[roles.names]))
@@ -147,7 +152,7 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         if len(names) * len(header) <= _MOST_CELLS:
             again = _from_text(path, reading, numeric=False)
             columns = {name: again.columns[name] for name in again.attributes}
-        raise not_numbers(odd.refused, columns, _may_be_names(odd.refused))
+        raise not_numbers(odd.refused, columns, odd.hint + _may_be_names(odd.refused))
     if odd.comma:
         log.info("%s: commas in numbers such as %s are decimal signs", path, odd.comma)
     x = np.frombuffer(values, np.float32).reshape(len(names), len(places)) if numeric else None
@@ -165,13 +170,13 @@ def _from_text(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         tuple(header[k] for k in places),
         x if places else None,
     )
-    return table if roles.graph is None else _of_graphs(table, header[roles.graph], path)
+    return table if roles.graph is None else _of_graphs(table, header[roles.graph])
 
 
-def _of_graphs(table: NodeTable, column: str, path: Path) -> NodeTable:
+def _of_graphs(table: NodeTable, column: str) -> NodeTable:
     """Return a table with the names ``GRAPH:NODE`` and the graphs of the nodes."""
     cells = ["" if text is None else text for text in texts_of(table.columns[column])]
-    graphs = graph_texts(cells, str(path), column)
+    graphs = graph_texts(cells, "the table", column)
     columns = {name: cells for name, cells in table.columns.items() if name != column}
     names = GraphNodes().named(graphs, table.names)
     return replace(table, names=names, graphs=graphs, columns=columns)
@@ -236,10 +241,11 @@ def _opened(path: Path, reading: Reading) -> TextTable:
 class _OddCells:
     """Cells that are no plain numbers: truth values and decimal commas, and those to refuse."""
 
-    def __init__(self, names: Sequence[str], has_commas: bool) -> None:  # noqa: FBT001
-        self._names, self._has_commas = names, has_commas
+    def __init__(self, names: Sequence[str], has_commas: bool, impute: bool) -> None:  # noqa: FBT001
+        self._names, self._has_commas, self._impute = names, has_commas, impute
         self.refused: dict[str, str] = {}
         self.comma = ""
+        self.hint = ""
 
     def numbers(self, cells: Sequence[str], where: str) -> list[float]:
         """Return the numbers of a row, NaN for a cell that is none."""
@@ -253,6 +259,12 @@ class _OddCells:
         if self._has_commas and is_decimal(cell):
             self.comma = self.comma or cell
             return float(cell.replace(",", "."))
+        if is_missing(cell):
+            if self._impute:
+                return math.nan
+            self.hint = (
+                "; missing_features='impute' (--missing-features impute) leaves missing cells out"
+            )
         self.refused.setdefault(self._names[k], f"{cell!r:.60} in {where}")
         return math.nan
 
@@ -301,13 +313,13 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
                 x[:, place] = columns[name]
     names = [known[code] for code in codes]
     found = NodeTable(names, header[roles.names], columns, attributes, x)
-    return found if roles.graph is None else _of_graphs(found, header[roles.graph], path)
+    return found if roles.graph is None else _of_graphs(found, header[roles.graph])
 
 
 def _roles(header: Sequence[str], reading: Reading) -> _Roles:
     """Return the roles of columns by their names."""
     column = reading.graph_column
-    graph = header.index(column) if column is not None and column in header else None
+    graph = None if column is None else _position(header, column, "graph_column")
     canonical = ["" if k == graph else key_of(name) for k, name in enumerate(header)]
     given = _position(header, reading.id_column, "id_column")
     # Neo4j writes personId:ID.

@@ -14,13 +14,15 @@ from vgae.data.array_graphs import (
 )
 from vgae.data.dialects import header_hint
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_parquet_edges
-from vgae.data.folders import FOLDER_OPTIONS, Reader, folder_reader, read_citations
+from vgae.data.folders import Reader, read_citations
+from vgae.data.graph_folders import reader_of_folder
 from vgae.data.graph_npz import as_asked, graph_name, is_stored_graph, stored_graph
 from vgae.data.graph_npz import read_npz as read_npz
 from vgae.data.graph_npz import write_npz as write_npz
+from vgae.data.graph_tables import finished, read_graph_table
 from vgae.data.isolated import read_h5ad, read_mat
 from vgae.data.joining import features_in, graph_in_frame, with_features
-from vgae.data.json_graphs import read_json_graph
+from vgae.data.json_graphs import LINES, read_json_graph
 from vgae.data.markup import read_gexf, read_gml, read_graphml
 from vgae.data.matrices import (
     has_adjacency_header,
@@ -32,9 +34,13 @@ from vgae.data.matrices import (
 from vgae.data.node_features import TABLE_OPTIONS, refuse_table_options
 from vgae.data.packed import SUFFIXES, unpacked, unpacked_name
 from vgae.data.pajek import read_pajek
+from vgae.data.pyg_files import read_pt
 from vgae.data.reading import Reading
 from vgae.data.side_features import side_files
+from vgae.data.tu import TU_OPTIONS, holds_tu, read_tu
 from vgae.errors import DataError, UsageError
+from vgae.graphs.collection import GraphCollection
+from vgae.graphs.collection_frames import warn_of_graphs
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.sides import sides_of_ends
@@ -121,8 +127,8 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
     pair = side_files(features)
     rows: Any = None if features is None else features_in(pair or features, reading)
     with naming(path):
-        graph = known.read(path, reading, name)
-        if rows is not None:
+        graph = finished(known.read(path, reading, name), rows, reading, path)
+        if rows is not None and not isinstance(graph, GraphCollection):
             missing = reading.missing_features
             try:
                 return with_features(graph, rows, missing=missing, counted=known.counted)
@@ -158,8 +164,8 @@ def _known(path: Path, reading: Reading) -> tuple[Format, str]:
     if not _is_folder(path):
         file_size(path)
         return _format_of(path, reading), graph_name(unpacked_name(path))
-    reader = folder_reader(path)
-    known = Format(reader, attributes=True, options=FOLDER_OPTIONS[reader])
+    reader, options = reader_of_folder(path)
+    known = Format(reader, attributes=True, options=options)
     return known, graph_name(path.resolve())
 
 
@@ -197,9 +203,11 @@ def _format_of(path: Path, reading: Reading) -> Format:
     """
     inner = unpacked_name(path)
     suffix = inner.suffix.lower()
-    name = _BY_SUFFIX.get(suffix)
+    name = BY_SUFFIX.get(suffix)
     if reading.format is not None:
         name = _named_format(reading.format, suffix)
+    if name is None and path.suffix.lower() == ".zip" and holds_tu(path):
+        return FORMATS["tu"]
     if name is None:
         if path.suffix.lower() == ".zip" and not suffix:
             with unpacked(path):  # raises if it has not exactly one member
@@ -225,9 +233,9 @@ def _named_format(text: str, suffix: str) -> str:
     given = text.lower().removeprefix(".")
     if suffix == ".npy" and given in ("adjacency", "edges"):
         return "npy-adjacency" if given == "adjacency" else "npy"
-    name = _BY_SUFFIX.get(f".{given}", given)
+    name = BY_SUFFIX.get(f".{given}", given)
     if name not in FORMATS:
-        known = sorted({suffix[1:] for suffix in _BY_SUFFIX} | {"adjacency", "edges"})
+        known = sorted({suffix[1:] for suffix in BY_SUFFIX} | {"adjacency", "edges"})
         raise UsageError("FORMAT", f"format must be one of {', '.join(known)}, got {text!r:.60}.")
     return name
 
@@ -268,14 +276,19 @@ def _read_mtx(path: Path, reading: Reading, name: str) -> Graph:
 
 
 def _read_edges(path: Path, reading: Reading, name: str) -> Graph:
+    if reading.graph_column is not None:
+        return read_graph_table(path, reading, name)
     return _of_edges(read_edge_list(path, reading), reading, name)
 
 
 def _read_parquet(path: Path, reading: Reading, name: str) -> Graph:
+    if reading.graph_column is not None:
+        return read_graph_table(path, reading, name)
     return _of_edges(read_parquet_edges(path, reading), reading, name)
 
 
 def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
+    warn_of_graphs(edges.left_out, name, "graph_column=%r (--graph-column)")
     sides: Any = reading.sides
     if edges.side_names is not None:
         how = {"sides": sides, "directed": reading.directed}
@@ -292,11 +305,11 @@ def _of_edges(edges: EdgeList, reading: Reading, name: str) -> Graph:
     )
 
 
-_OF_ALL = frozenset(("format", "directed", "merge", "sides", "signed"))
+_OF_ALL = frozenset(("format", "directed", "merge", "sides", "signed", "graph_labels"))
 _OF_FEATURES = frozenset(
     ("id_column", "label_column", "encode", "missing_features", "encoding", "normalize")
-)
-_OF_EDGES = frozenset(("columns", "weight", "time", "drop_zero", "normalize"))
+) | {"graph_column"}
+_OF_EDGES = frozenset(("columns", "weight", "time", "drop_zero", "normalize", "graph_column"))
 _OF_TEXT = frozenset(("delimiter", "header", "encoding", "comment"))
 _OF_TABLE = frozenset(("delimiter", "encoding", "weight", "normalize"))
 _OF_ARRAYS = frozenset(("weight", "drop_zero"))
@@ -340,21 +353,23 @@ FORMATS = {
     "graphml": _document(read_graphml, (".graphml",)),
     "gexf": _document(read_gexf, (".gexf",)),
     "gml": _document(read_gml, (".gml",), "encoding"),
-    "json": _document(read_json_graph, (".json", ".cyjs")),
+    "json": _document(read_json_graph, (".json", ".cyjs", *LINES)),
     "pajek": _document(read_pajek, (".net", ".paj"), "encoding"),
+    "pt": Format(
+        read_pt, (".pt", ".pth"), is_text=False, attributes=True, options=frozenset(("weight",))
+    ),
+    "tu": Format(read_tu, is_text=False, attributes=True, options=TU_OPTIONS),
     "cites": Format(
         read_citations, (".cites", ".content"), attributes=True, options=_OF_CITATIONS
     ),
 }
 """Formats of graphs by name."""
 
-_BY_SUFFIX = {suffix: name for name, known in FORMATS.items() for suffix in known.suffixes}
+BY_SUFFIX = {suffix: name for name, known in FORMATS.items() for suffix in known.suffixes}
 _NETWORKX = "; load it yourself, then call vgae.Graph.from_networkx and vgae.data.files.write_npz"
-_PYG = "; load it yourself, then call vgae.Graph.from_pyg and vgae.data.files.write_npz"
 _CSV = "; save its table of edges as .csv"
 _CONVERSIONS = {
     **dict.fromkeys((".gpickle", ".pkl", ".pickle"), f"{_NETWORKX}, if you trust it"),
-    **dict.fromkeys((".pt", ".pth"), f"{_PYG}, if you trust it"),
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), _CSV),
     **dict.fromkeys((".dot", ".gv"), f" (networkx.nx_pydot.read_dot){_NETWORKX}"),
     **dict.fromkeys((".dgl", ".bin"), f" (dgl.load_graphs, dgl.to_networkx){_NETWORKX}"),

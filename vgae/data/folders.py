@@ -54,25 +54,9 @@ class Rows(NamedTuple):
     labels: Sequence[str] | None = None
 
 
-def folder_reader(path: Path) -> Reader:
-    """Return the reader of a folder.
-
-    Raises:
-        DataError: ``CANNOT_READ`` if it holds none of the layouts above, or several of one.
-    """
-    for reader in (_read_ogb, _read_geom, _read_musae, _read_linqs):
-        if _LOOKED_FOR[reader](path):
-            return reader
-    raise DataError(
-        "CANNOT_READ",
-        f"{path}: this folder holds no graph; looked for edge.csv.gz (OGB), out1_graph_edges.txt"
-        " (geom-gcn), one *_edges.csv (MUSAE) and one *.content (LINQS); give a file in it.",
-    )
-
-
-def is_graph_folder(path: Path) -> bool:
-    """Return whether a path is a folder for :func:`folder_reader`."""
-    return path.is_dir() and any(find(path) for find in _LOOKED_FOR.values())
+def published_reader(path: Path) -> Reader | None:
+    """Return the reader of a folder of one of the layouts above, ``None`` for another one."""
+    return next((reader for reader, find in _LOOKED_FOR.items() if find(path)), None)
 
 
 def read_citations(path: Path, reading: Reading, name: str) -> Graph:

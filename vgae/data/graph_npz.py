@@ -17,11 +17,14 @@ from torch import Tensor
 from vgae.data.array_graphs import check_entries_are_weights
 from vgae.data.reading import Reading
 from vgae.errors import DataError, printable
-from vgae.graphs.arrays import csr_matrix
+from vgae.graphs.arrays import csr_matrix, label_tensor
+from vgae.graphs.block_grid import BlockGrid
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.directions import refuse_undirected
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph, NodeId
 from vgae.graphs.grid import grid_from
+from vgae.graphs.missing import with_gaps
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.reading import naming, parsed_json
 
@@ -29,8 +32,10 @@ log = logging.getLogger(__name__)
 
 _FORMAT = "vgae-graph-1"
 _OF_KINDS = "vgae-graph-2"  # directed or two-sided, which readers of the first do not know
-_OF_SIGNS = "vgae-graph-3"  # with signs or features of links, which earlier readers drop
+_OF_SIGNS = "vgae-graph-3"  # with signs or features of links, or gaps in x: earlier readers fail
+_OF_GRAPHS = "vgae-graph-4"  # a collection, which earlier readers refuse by the format
 _OF_LINKS = ("link_sign", "link_attr", "link_attr_names")
+_OF_COLLECTION = ("graph_names", "graph_y", "graph_label_names")
 _MOST_NAMES = 2**32  # bytes
 
 
@@ -43,7 +48,9 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
     ``x_shape`` (CSR), ``feature_names``, ``feature_encoder`` (JSON), ``y``, ``label_names``,
     ``node_ids`` and ``notes`` (JSON). A directed graph has ``grid`` ("directed"), a two-sided one
     ``grid`` ("two-sided"), ``sides`` (N,) and ``side_names``; then the format is "vgae-graph-2",
-    or with signs or features of links "vgae-graph-3".
+    or with signs or features of links, or missing features, which are NaN, "vgae-graph-3". A
+    collection of graphs has ``grid`` ("blocks"), ``sizes`` (G,), and where it has them
+    ``graph_names``, ``graph_y`` (G,) and ``graph_label_names``; then the format is "vgae-graph-4".
 
     Raises:
         DataError: ``NODE_ID`` if names cannot be stored: strings among integers, integers of
@@ -55,11 +62,13 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
         "num_nodes": np.array(graph.num_nodes),
         "edges": graph.links.numpy(),
     }
-    x, names = {"x": graph.x}, ("feature_names", "y", "label_names", "node_ids", "side_names")
-    if graph.x is not None and graph.x.layout == torch.sparse_csr:
-        x = {"x_indptr": graph.x.crow_indices(), "x_indices": graph.x.col_indices()}
-        x |= {"x_data": graph.x.values(), "x_shape": torch.tensor(graph.x.shape)}
+    given = graph.x if graph.missing is None else with_gaps(graph.x, graph.missing)
+    x, names = {"x": given}, ("feature_names", "y", "label_names", "node_ids", "side_names")
+    if given is not None and given.layout == torch.sparse_csr:
+        x = {"x_indptr": given.crow_indices(), "x_indices": given.col_indices()}
+        x |= {"x_data": given.values(), "x_shape": torch.tensor(given.shape)}
     values = {name: getattr(graph, name) for name in ("link_weight", *_OF_LINKS)}
+    values |= {name: getattr(graph, name, None) for name in _OF_COLLECTION}
     stored = values | x | {k: getattr(graph, k) for k in names}
     for key, part in stored.items():
         if isinstance(part, Tensor):
@@ -78,7 +87,9 @@ def write_npz(graph: Graph, path: str | os.PathLike[str]) -> None:
 
 def _format(graph: Graph) -> str:
     """Return the first format whose readers know what a graph has."""
-    if any(getattr(graph, name) is not None for name in _OF_LINKS[:2]):
+    if isinstance(graph, GraphCollection):
+        return _OF_GRAPHS
+    if any(getattr(graph, name) is not None for name in (*_OF_LINKS[:2], "missing")):
         return _OF_SIGNS
     return _OF_KINDS if graph.grid.arrays() else _FORMAT
 
@@ -110,7 +121,9 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
             "it must hold format, num_nodes, edges and all that keys lists, or a sparse matrix of"
             f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
-    if (got := str(content["format"])) not in (known := (_FORMAT, _OF_KINDS, _OF_SIGNS)):
+    if (got := str(content["format"])) not in (
+        known := (_FORMAT, _OF_KINDS, _OF_SIGNS, _OF_GRAPHS)
+    ):
         raise DataError("NPZ_KEYS", f"its format must be {' or '.join(known)}, got {got!a:.60}.")
     try:
         num_nodes = operator.index(content["num_nodes"])
@@ -126,9 +139,30 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
         label_names=_names(content, "label_names"),
         node_ids=_names(content, "node_ids") if "node_ids" in content else None,
         name=str(content.get("name", stem)),
+        missing_features="impute" if got in (_OF_SIGNS, _OF_GRAPHS) else "refuse",
         **_kind(content, num_nodes),
     )
-    return replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
+    whole = replace(graph, notes=_notes(content), feature_encoder=_encoder(content, graph))
+    return _collection(whole, content) if str(content.get("grid")) == BlockGrid.name else whole
+
+
+def _collection(graph: Graph, content: Mapping[str, np.ndarray]) -> GraphCollection:
+    """Return the collection of a graph of all nodes."""
+    names = [str(name) for name in _names(content, "graph_names")]
+    batch = BlockGrid.of(graph.num_nodes, content["sizes"]).batch
+    heads = [f"{name}:" for name in names or range(len(content["sizes"]))]
+    pairs = zip(batch.tolist(), graph.ids, strict=True)
+    nodes = None
+    if graph.node_ids is not None and len(heads) == len(content["sizes"]):
+        nodes = [str(node).removeprefix(heads[number]) for number, node in pairs]
+    found = GraphCollection.from_batch(graph, batch, names=names, node_names=nodes)
+    if "graph_y" not in content:
+        return found
+    y, label_names = content["graph_y"], tuple(map(str, _names(content, "graph_label_names")))
+    labels = label_tensor(y, "graph_y", found.num_graphs, "graph")
+    if label_names and int(labels.max()) >= len(label_names):
+        raise DataError("NPZ_CORRUPT", "graph_y must lie below the number of graph_label_names.")
+    return replace(found, graph_y=labels, graph_label_names=label_names)
 
 
 def _values(content: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -206,7 +240,8 @@ def graph_of_sides(graph: Graph, sides: str) -> Graph:
         parts = {k: getattr(graph, k) for k in ("num_nodes", "x", "feature_names", "y", "name")}
         parts |= {"label_names": graph.label_names, "node_ids": graph.node_ids, "sides": "none"}
         plain = Graph.from_edges(graph.links, **graph.link_options, **parts)
-        return replace(plain, notes=graph.notes, feature_encoder=graph.feature_encoder)
+        kept = {k: getattr(graph, k) for k in ("notes", "feature_encoder", "missing")}
+        return replace(plain, **kept)
     if sides != "none" and graph.sides is None:
         raise DataError(
             "SIDES",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vgae.data.array_graphs import may_hold_graph
-from vgae.data.folders import is_graph_folder
+from vgae.data.graph_folders import is_graph_folder
 from vgae.data.images import Images
 from vgae.data.npy import read_npy
 from vgae.errors import DataError, printable

@@ -9,12 +9,22 @@ from vgae.data.node_features import NodeFeatures, join_features, read_features
 from vgae.data.reading import Reading
 from vgae.data.side_features import placed_sides, side_files, with_side_features
 from vgae.errors import UsageError
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import MissingFeatures
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.values import coded_labels
 
-_OF_FILES = ("format", "delimiter", "header", "encoding", "comment", "time", "normalize")
+_OF_FILES = (
+    "format",
+    "graph_labels",
+    "delimiter",
+    "header",
+    "encoding",
+    "comment",
+    "time",
+    "normalize",
+)
 
 
 def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
@@ -34,6 +44,14 @@ def graph_in_frame(edges: Any, features: Any, reading: Reading) -> Graph:
         edges = edges.to_native()
     of_links = ("drop_zero", "sides", "merge", "directed", "signed")
     options |= {k: getattr(reading, k) for k in of_links}
+    if reading.graph_column is not None:
+        if not (features is None or is_frame(features)):
+            rule = "features of many graphs must be a data frame, as their edges are"
+            raise UsageError("FEATURES", f"{rule}.")
+        options["graph"] = reading.graph_column
+        more = ("encode", "id_column", "missing_features") if features is not None else ()
+        options |= {k: getattr(reading, k) for k in more}
+        return GraphCollection.from_pandas(edges, features, y=reading.label_column, **options)
     if features is None or not is_frame(features):
         graph = Graph.from_pandas(edges, **options)
         if features is None:
@@ -63,7 +81,9 @@ def features_in(given: Any, reading: Reading, *, of_side: bool = False) -> Any:
     if (column := reading.label_column) is not None:
         y, names = coded_labels(column_of(frame, column, "features").to_list())
         frame, labels = frame.drop(column), {"y": y, "label_names": names}
-    x, feature_names, encoder = encoded_features(frame, "features", reading.encode)
+    x, feature_names, encoder = encoded_features(
+        frame, "features", reading.encode, impute=reading.missing_features == "impute"
+    )
     names = None if table.names is None else tuple(table.names)
     return NodeFeatures(x, names, feature_names, encoder=encoder, **labels)
 
@@ -99,6 +119,7 @@ def with_features(
         label_names=label_names,
         node_ids=joined.names,
         name=graph.name,
+        missing_features="impute" if missing == "impute" else "refuse",
         **placed_sides(graph, joined.place, joined.names),
     )
     return replace(again, notes=graph.notes, feature_encoder=encoder)

@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from vgae.data.attributed import Document, graph_of_document
-from vgae.data.packed import whole
+from vgae.data.graph_tables import labelled, labels_in_text, links_within
+from vgae.data.messages import few_messages
+from vgae.data.packed import unpacked_name, whole
 from vgae.data.reading import Reading
 from vgae.errors import DataError, printable
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.runtime.reading import brief, parsed_json
 
@@ -16,10 +20,14 @@ log = logging.getLogger(__name__)
 
 _ID = ("id", "key")
 _ENDS = (("source", "target"), ("from", "to"))
-_LINES = (
+_JSON_LINES = (
     "; if each line is an object: import pandas;"
     " pandas.read_json(%r, lines=True).to_csv('links.csv', index=False)"
 )
+LINES = (".jsonl", ".ndjson")
+"""Suffixes of lines of JSON with a graph in each."""
+
+_GRAPH = {"nodes", "links", "edges", "adjacency", "elements"}
 _INNER = ("data", "attributes", "metadata")
 
 
@@ -30,22 +38,87 @@ def read_json_graph(path: Path, reading: Reading, name: str) -> Graph:
     ``links`` or ``edges``, each with ``source`` and ``target`` (or ``from`` and ``to``), which are
     ids; or, if nodes have no ids, each a ``name`` or a place in ``nodes``. They may be in
     ``elements``, with the attributes in ``data`` (Cytoscape), or in ``graph`` (JSON Graph Format).
-    Without ``nodes``, the nodes are the ends of the edges; a list of pairs is a list of edges.
+    Without ``nodes``, the nodes are the ends of the edges; a list of pairs is a list of edges. A
+    list of graphs, also as ``graphs`` in an object, makes a collection; so do lines of JSON with a
+    graph in each (``.jsonl``, ``.ndjson``). Their names are ``name`` or ``id``, their labels
+    ``label`` or ``y``, of the graph or of its object ``graph``.
 
     Raises:
         DataError: ``JSON_CORRUPT``; ``JSON_GRAPH`` if it holds no such graph; ``FILE_SIZE``; or as
             :func:`vgae.data.attributed.graph_of_document`.
     """
+    is_lines = unpacked_name(path).suffix.lower() in LINES
+    content = _lines(path) if is_lines else _parsed(path, whole(path))
+    if (graphs := _graphs_in(content, is_lines=is_lines)) is not None:
+        return _collection(path, graphs, reading, name)
+    return _graph(path, content, reading, name)
+
+
+def _parsed(path: Path, content: bytes, line: int = 0) -> Any:
+    """Return parsed JSON, or raise."""
+    where = f"{path}, line {line}" if line else f"{path}"
     try:
-        content = parsed_json(whole(path))
+        return parsed_json(content)
     except UnicodeError as error:
-        raise DataError("ENCODING", f"{path}: JSON is in UTF-8; {brief(error)}.") from None
+        raise DataError("ENCODING", f"{where}: JSON is in UTF-8; {brief(error)}.") from None
     except DataError:
         raise
     except ValueError as error:
-        hint = _LINES % path.name if str(error).startswith("Extra data") else ""
+        hint = _JSON_LINES % path.name if str(error).startswith("Extra data") else ""
         what = f"it is not JSON ({brief(error)}){hint}"
-        raise DataError("JSON_CORRUPT", f"{path}: {what}.") from None
+        raise DataError("JSON_CORRUPT", f"{where}: {what}.") from None
+
+
+def _lines(path: Path) -> list[Any]:
+    """Return the content of each line that is not blank."""
+    lines = whole(path).splitlines()
+    return [_parsed(path, line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _graphs_in(content: Any, *, is_lines: bool) -> dict[str, Any] | list[Any] | None:
+    """Return several graphs, by name if they have one; ``None`` for another content."""
+    if isinstance(content, dict) and isinstance(content.get("graphs"), list | dict):
+        return content["graphs"]
+    is_list = isinstance(content, list) and (is_lines or bool(content))
+    are_graphs = is_list and all(
+        isinstance(item, dict) and _GRAPH & item.keys() for item in content
+    )
+    return content if are_graphs or is_lines else None
+
+
+def _collection(path: Path, graphs: Any, reading: Reading, name: str) -> GraphCollection:
+    """Return the collection of several graphs."""
+    links_within(reading)
+    names = [*graphs] if isinstance(graphs, dict) else None
+    items = list(graphs.values()) if isinstance(graphs, dict) else graphs
+    inner = replace(reading, sides="none")
+    with few_messages(len(items)) as begin:
+        made, labels, own = [], [], []
+        for number, item in enumerate(items):
+            begin()
+            if not isinstance(item, dict):
+                _refuse(path, f"graph {number} is no object")
+            try:
+                made.append(_graph(path, item, inner, f"{name}, {number}"))
+            except DataError as error:
+                what = str(error).removeprefix(f"{path}: ")
+                raise DataError(error.code, f"{path}, graph {number}: {what}") from None
+            meta = item.get("graph")
+            every = {**item, **(meta if isinstance(meta, dict) else {})}
+            found = [every.get(key) for key in ("name", "id", "label", "y")]
+            own.append(
+                next((str(v) for v in found[:2] if isinstance(v, str | int) and v != ""), "")
+            )
+            label = next((v for v in found[2:] if isinstance(v, str | int | float)), "")
+            labels.append(str(label))
+    if names is None and all(own) and len({*own}) == len(own):
+        names = own
+    graphs = GraphCollection.from_graphs(made, names=names or (), name=name)
+    return labelled(graphs, labels_in_text(labels, str(path)))
+
+
+def _graph(path: Path, content: Any, reading: Reading, name: str) -> Graph:
+    """Return the graph of parsed JSON."""
     nodes, edges, directed = _parts(path, content)
     ids, attributes, numbered = _nodes(path, nodes)
     ends = [_ends(path, place, edge) for place, edge in enumerate(edges)]

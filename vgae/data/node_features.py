@@ -110,19 +110,21 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
     """
     path = Path(path)
     file_size(path)
-    kind = unpacked_name(path).suffix.lower()
+    kind, gaps = unpacked_name(path).suffix.lower(), reading.missing_features == "impute"
     with naming(path):
         if kind == ".json" or path.name.endswith("_node_feature_label.txt"):
             is_json = kind == ".json"
             names, x, _ = list_features(path) if is_json else geom_features(path, reading)
-            features = _checked(names, x)
+            features = _checked(names, x, gaps=gaps)
         elif is_table(path):
             features = _from_table(path, reading)
         elif kind in (".npy", ".npz"):
             refuse_table_options(reading, f"in a file {kind}")
             is_npy = kind == ".npy"
             features = (
-                _checked(None, read_npy(path)) if is_npy else _from_arrays(read_arrays(path))
+                _checked(None, read_npy(path), gaps=gaps)
+                if is_npy
+                else _from_arrays(read_arrays(path), gaps=gaps)
             )
         else:
             raise DataError(
@@ -133,7 +135,7 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
         if features.names is None or reading.normalize == "none":
             return features
         names = normalised(features.names, reading.normalize)
-        checked = _checked(names, features.x, features.feature_names)
+        checked = _checked(names, features.x, features.feature_names, gaps=gaps)
         return replace(features, names=checked.names)
 
 
@@ -243,10 +245,14 @@ def _some(names: Sequence[NodeId]) -> str:
 
 
 def _checked(
-    names: Sequence[NodeId] | None, x: Any, feature_names: Sequence[str] = ()
+    names: Sequence[NodeId] | None,
+    x: Any,
+    feature_names: Sequence[str] = (),
+    *,
+    gaps: bool,
 ) -> NodeFeatures:
     """Return features, or raise if their parts do not fit together."""
-    tensor = None if x is None else feature_tensor(x)
+    tensor = None if x is None else feature_tensor(x, gaps=gaps)
     rows, columns = (len(names or ()), 0) if tensor is None else tensor.shape
     if rows == 0:
         raise DataError("FEATURE_SHAPE", "it has no rows.")
@@ -266,9 +272,9 @@ def _checked(
     return NodeFeatures(array, None if names is None else tuple(names), tuple(feature_names))
 
 
-def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
+def _from_arrays(arrays: dict[str, np.ndarray], *, gaps: bool) -> NodeFeatures:
     if holds_sparse(arrays):
-        return _checked(None, sparse_from_arrays(arrays))
+        return _checked(None, sparse_from_arrays(arrays), gaps=gaps)
     if "x" not in arrays or not arrays.keys() <= _KEYS:
         raise DataError(
             "NPZ_KEYS",
@@ -282,7 +288,7 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> NodeFeatures:
             raise DataError("NODE_ID", f"{key} must be a list of text or integers, got {found}.")
     ids = arrays.get("ids")
     feature_names = [str(name) for name in arrays.get("feature_names", ())]
-    return _checked(None if ids is None else ids.tolist(), arrays["x"], feature_names)
+    return _checked(None if ids is None else ids.tolist(), arrays["x"], feature_names, gaps=gaps)
 
 
 def _from_table(path: Path, reading: Reading) -> NodeFeatures:
@@ -298,7 +304,7 @@ def _from_table(path: Path, reading: Reading) -> NodeFeatures:
     if x is None and y is None:
         raise DataError("FEATURE_SHAPE", "it has no features and no labels.")
     try:
-        found = _checked(table.names, x, names)
+        found = _checked(table.names, x, names, gaps=reading.missing_features == "impute")
     except DataError as error:
         if error.code == "NODE_ID":
             what = f"{str(error).rstrip('.')}{of_column(table.id_column)}."

@@ -33,12 +33,13 @@ def load_pyg_or_ogb(
 
     Args:
         source: ``pyg:CLASS`` or ``pyg:CLASS/NAME``, a class of ``torch_geometric.datasets`` and
-            its argument ``name``; or ``ogb:NAME``, such as ``ogb:ogbn-arxiv``, of one graph.
+            its argument ``name``, of one graph or, as ``pyg:TUDataset/MUTAG``, of several, which
+            become a collection; or ``ogb:NAME``, such as ``ogb:ogbn-arxiv``, of one graph.
         features: ``"none"`` leaves them out.
         progress: ``False`` discards what the library prints.
 
     Raises:
-        DataError: ``UNKNOWN_DATASET``; ``DATASET_KIND`` if it is not one graph of one kind of
+        DataError: ``UNKNOWN_DATASET``; ``DATASET_KIND`` if it has no graphs of one kind of
             nodes; ``OFFLINE``; ``LIBRARY`` if the library fails; or as
             :meth:`vgae.Graph.from_pyg`.
         UsageError: ``MISSING_PACKAGE`` without ogb.
@@ -82,18 +83,14 @@ def _of_pyg(name: str, source: str) -> Graph:
             f"has no argument name: pyg:{title}" if argument else f"needs a name: pyg:{title}/NAME"
         )
         raise DataError("UNKNOWN_DATASET", f"torch_geometric.datasets.{title} {wrong}.")
-    data = _guarded(source, lambda: _only(_offline(kind, source)(**given)))
-    if not isinstance(data, Data):
-        what = "several graphs" if data is None else f"a {type(data).__name__}"
+    found = _guarded(source, lambda: [*_offline(kind, source)(**given)])
+    other = next((data for data in found if not isinstance(data, Data)), None)
+    if other is not None or not found:
+        what = "no graph" if other is None else f"a {type(other).__name__}"
         raise DataError(
-            "DATASET_KIND", f"{source} is {what}, not one graph of one kind of nodes and links."
+            "DATASET_KIND", f"{source} is {what}, not graphs of one kind of nodes and links."
         )
-    return Graph.from_pyg(data, name=argument or title)
-
-
-def _only(found: Any) -> Any:
-    """Return the only graph of a data set, ``None`` if it has several."""
-    return found[0] if len(found) == 1 else None
+    return Graph.from_pyg(found[0] if len(found) == 1 else found, name=argument or title)
 
 
 def _offline(kind: Any, source: str) -> Any:

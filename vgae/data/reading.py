@@ -49,7 +49,8 @@ class Reading:
             as before, and is stored as a mapping.
         missing_features: Nodes without features, and features without a node: ``"refuse"``;
             ``"zero"`` and ``"mean"`` give such nodes rows of zeros or of the columns' means, and
-            add isolated nodes.
+            add isolated nodes; ``"impute"`` takes these rows, and empty cells, for
+            :attr:`vgae.Graph.missing` entries.
         sides: Two sides of nodes, such as users and items, with links from one to the other:
             ``"columns"``, of which a name in both is two nodes, ``source:NAME`` and
             ``target:NAME``; ``"none"``; an attribute of nodes that has their side, in files with

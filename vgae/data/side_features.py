@@ -123,7 +123,8 @@ def with_side_features(
         y = np.append(y, np.full(len(added), -1))
         if joined.y is not None:
             y[nodes], label_names = joined.y[order], own.label_names
-    x, feature_names = block_features(blocks)
+    impute = missing == "impute"
+    x, feature_names = block_features(blocks, gaps=impute)
     parts: Any = {"y": graph.y, "label_names": graph.label_names}
     if label_names:
         parts = {"y": y, "label_names": label_names}
@@ -138,6 +139,7 @@ def with_side_features(
         node_ids=ids,
         name=graph.name,
         sides=np.array(second),
+        missing_features="impute" if impute else "refuse",
         side_names=graph.side_names,
         **parts,
     )

@@ -1,4 +1,4 @@
-"""Integer arrays of files that ``torch.save`` wrote, without running anything that they name.
+"""Arrays and graphs of files that ``torch.save`` wrote, without running anything that they name.
 
 This is the only module that calls ``torch.load``. It has ``weights_only=True``, which builds
 tensors and plain values alone. The names by which numpy pickles an array lead to the records
@@ -9,6 +9,7 @@ checked length.
 import math
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,38 @@ def _no_bytes() -> bytes:
     return b""
 
 
+class Stored(_Record):
+    """Object of PyG: the values in its store by name."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by name.
+
+        Raises:
+            ValueError: If the state is none that PyG writes.
+        """
+        state = self.state
+        for key in ("_store", "_mapping"):
+            inner = state.get(key) if isinstance(state, dict) else None
+            state = inner.state if isinstance(inner, Stored) else inner if inner else state
+        if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+            raise ValueError("an object has another state than PyG writes")
+        return {key: value for key, value in state.items() if key[:1] != "_"}
+
+
+class _PygClass:
+    """Name of a class of PyG that is no data."""
+
+
+def _batch(*_: Any) -> Stored:
+    """Return the record of a batch, whose class PyG makes by a call."""
+    return Stored()
+
+
+class _BatchMaker:
+    def __new__(cls) -> Any:
+        return _batch
+
+
 _RECORDS = [
     (_no_bytes, "builtins.bytes"),
     (_no_bytes, "__builtin__.bytes"),
@@ -55,6 +88,16 @@ _RECORDS = [
     (_Array, "numpy._core.multiarray._reconstruct"),
     (_ArrayClass, "numpy.ndarray"),
     (_Dtype, "numpy.dtype"),
+]
+_OF_PYG = [
+    *_RECORDS,
+    (Stored, "torch_geometric.data.data.Data"),
+    (Stored, "torch_geometric.data.storage.GlobalStorage"),
+    (_PygClass, "torch_geometric.data.data.DataEdgeAttr"),
+    (_PygClass, "torch_geometric.data.data.DataTensorAttr"),
+    (_PygClass, "torch_geometric.data.batch.Batch"),
+    (_BatchMaker, "torch_geometric.data.batch.DynamicInheritanceGetter"),
+    (_batch, f"{__name__}._batch"),
 ]
 
 
@@ -65,18 +108,7 @@ def read_integers(path: Path) -> dict[str, np.ndarray]:
         DataError: ``CANNOT_READ``; ``FILE_EMPTY``; ``PT_REFUSED`` if the file is damaged, or holds
             anything but tensors, arrays and plain values.
     """
-    size = file_size(path)
-    try:
-        _check_stored(path)
-        with torch.serialization.safe_globals(list(_RECORDS)):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    # On other bytes torch raises a dozen kinds of exceptions, some with a page of text.
-    except Exception as error:
-        raise DataError(
-            "PT_REFUSED",
-            f"{path}: it is damaged, or holds more than tensors, arrays and plain values"
-            f" ({type(error).__name__}); save a dictionary of these by torch.save.",
-        ) from None
+    size, content = file_size(path), _content(path, _RECORDS)
     try:
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}, not a dictionary")
@@ -84,6 +116,31 @@ def read_integers(path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         raise DataError("PT_REFUSED", f"{path}: {brief(error)}.") from None
     return {name: value for name, value in found.items() if value is not None}
+
+
+def read_objects(path: Path) -> Any:
+    """Return what ``torch.save`` wrote of PyG: :class:`Stored`, tensors and plain values.
+
+    Raises:
+        DataError: As :func:`read_integers`.
+    """
+    file_size(path)
+    return _content(path, _OF_PYG)
+
+
+def _content(path: Path, records: Sequence[tuple[Any, str]]) -> Any:
+    """Return the content of a file, with records in place of the objects that are named."""
+    try:
+        _check_stored(path)
+        with torch.serialization.safe_globals(list(records)):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # On other bytes torch raises a dozen kinds of exceptions, some with a page of text.
+    except Exception as error:
+        raise DataError(
+            "PT_REFUSED",
+            f"{path}: it is damaged, or holds more than tensors, arrays and plain values"
+            f" ({type(error).__name__}); save a dictionary of these by torch.save.",
+        ) from None
 
 
 def _check_stored(path: Path) -> None:

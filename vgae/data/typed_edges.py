@@ -41,10 +41,11 @@ def read_typed_graph(
             as :func:`vgae.read_graph`.
     """
     reading, path = Reading.of(options), Path(path)
-    if reading.drop_zero or reading.signed or reading.time is not None:
-        given = "drop_zero" if reading.drop_zero else "time (--split-by-time)"
-        if reading.signed:
-            refuse_signs("the edges")
+    if reading.signed:
+        refuse_signs("the edges")
+    unusable = ("drop_zero", "time", "graph_column", "graph_labels")
+    if given := next((name for name in unusable if getattr(reading, name)), ""):
+        given += " (--split-by-time)" * (given == "time")
         rule = f"{given} is not for typed graphs"
         raise UsageError("OPTION", f"{rule}; leave it out, and such edges beforehand.")
     suffix = f".{reading.format}" if reading.format else unpacked_name(path).suffix.lower()

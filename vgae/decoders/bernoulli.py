@@ -1,9 +1,9 @@
 """Image decoder with Bernoulli pixels."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgae.decoders.densities import bernoulli_nats
 from vgae.decoders.generators import ImageNetwork, check_heads, check_target
 
 
@@ -52,8 +52,8 @@ class BernoulliDecoder(nn.Module):
         """
         logits = self.logits(z)
         check_target(x, logits)
-        nats = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
-        return -nats.flatten(start_dim=-3).sum(dim=-1)
+        nats = bernoulli_nats(logits, x.expand_as(logits))
+        return nats.flatten(start_dim=-3).sum(dim=-1)
 
     def mean(self, z: Tensor) -> Tensor:
         """Return E[x | z], each pixel's probability of being 1, shape ``(*, c, h, w)``."""

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from vgae.graphs.graph import Graph
     from vgae.graphs.split import LinkSplit
 
-PARTS = {"features": "vgae.decoders.features:FeatureDecoder"}
+PARTS = {
+    "features": "vgae.decoders.features:FeatureDecoder",
+    "weights": "vgae.decoders.weights:WeightDecoder",
+    "signs": "vgae.decoders.weights:SignDecoder",
+}
 """Class of each further target by the name that ``reconstruct`` has for it."""
 
 
@@ -128,7 +132,7 @@ class JointDecoder(GraphDecoder):
         """Return the fields of the recipe and the options that rebuild the decoder."""
         parts = cast(dict[str, PartDecoder], dict(self.parts.items()))
         own = {"reconstruct": ",".join(parts), "reconstruct_weight": self.weight}
-        own |= {part.setting: part.likelihood for part in parts.values()}
+        own |= {part.setting: part.likelihood for part in parts.values() if part.setting}
         return {**self.links.config(), **own, "parts": {k: p.config() for k, p in parts.items()}}
 
     def prepare(self, *args: Any, **options: Any) -> Any:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vgae.decoders.densities import normal_nats
 from vgae.decoders.generators import ImageNetwork, check_heads, check_target
 from vgae.recipes.images import Variance
 
@@ -102,10 +103,7 @@ class NormalDecoder(nn.Module):
         """
         mean, log_sigma = self.moments(z)
         check_target(x, mean)
-        # Squared last: 1 / sigma^2 overflows long before (x - mean) / sigma does.
-        error = (x - mean) * (-log_sigma).exp()
-        density = -0.5 * (math.log(2 * math.pi) + error * error) - log_sigma
-        return density.sum(dim=(-3, -2, -1))
+        return normal_nats(mean, log_sigma, x).sum(dim=(-3, -2, -1))
 
     def mean(self, z: Tensor) -> Tensor:
         """Return E[x | z] = g(z), shape ``(*, c, h, w)``; it may leave [0, 1]."""

@@ -1,7 +1,7 @@
 """Encoders: each maps its inputs to a posterior."""
 
-from vgae.encoders._convolution import feature_scale as feature_scale
 from vgae.encoders.base import GraphEncoder as GraphEncoder
+from vgae.encoders.base import feature_scale as feature_scale
 from vgae.encoders.conv import ConvEncoder as ConvEncoder
 from vgae.encoders.directed import DirectedGCNEncoder as DirectedGCNEncoder
 from vgae.encoders.gcn import GCNEncoder as GCNEncoder

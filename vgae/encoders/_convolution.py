@@ -40,6 +40,7 @@ class ConvolutionOptions(TypedDict, total=False):
     self_loop_weight: float
     latent_norm: float | None
     degrees: bool
+    positions: int
 
 
 class GraphConvolution(nn.Module):
@@ -209,8 +210,21 @@ class ConvolutionalEncoder(GraphEncoder):
 
     @property
     def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:
-        layers: list[Any] = [*self.children()]
+        layers: list[Any] = [c for c in self.children() if isinstance(c, GraphConvolution)]
         return layers[0], layers[-1]
+
+    @property
+    def positions(self) -> int:
+        """Number of latent dimensions that are positions; see :mod:`vgae.encoders.positions`."""
+        place: Any = getattr(self, "place", None)
+        return place.width if place else 0
+
+    def _posterior(
+        self, heads: tuple[Tensor, ...], adj_norm: Propagation, rows: Tensor | None
+    ) -> DiagGaussian | PointMass:
+        """Return the posterior of the outputs of the last layer, with positions, if any."""
+        place: Any = getattr(self, "place", None)
+        return self.posterior.from_heads(*(place(heads, adj_norm, rows) if place else heads))
 
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
@@ -235,13 +249,15 @@ class ConvolutionalEncoder(GraphEncoder):
             "self_loop_weight": recipe.self_loop_weight,
             "latent_norm": recipe.latent_norm or None,
             "degrees": recipe.degrees,
+            "positions": recipe.positions,
             **cls._options(recipe),
         }
         encoder = cls(in_channels, **options)
         _, last = encoder._ends
         if recipe.initial_logstd and last.heads > 1:
             assert last.bias is not None  # the recipe is checked for it
-            nn.init.constant_(last.bias[recipe.latent_channels :], recipe.initial_logstd)
+            own = recipe.latent_channels - recipe.positions
+            nn.init.constant_(last.bias[own:], recipe.initial_logstd)
         return encoder
 
     def config(self) -> dict[str, Any]:
@@ -254,6 +270,7 @@ class ConvolutionalEncoder(GraphEncoder):
             "self_loop_weight": first.self_loop_weight,
             "latent_norm": last.norm or 0.0,
             "degrees": first.degree_weight is not None,
+            **({"positions": self.positions} if self.positions else {}),
         }
 
     def prepare(
@@ -303,7 +320,7 @@ def glorot(
         Shape ``(in_channels, heads * out_channels)``.
     """
     weights = [torch.empty(in_channels, out_channels) for _ in range(heads)]
-    for weight in weights:
+    for weight in weights if in_channels else ():
         nn.init.xavier_uniform_(weight, generator=generator)
     return nn.Parameter(torch.cat(weights, dim=1))
 
@@ -336,32 +353,6 @@ def kept(like: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
     """Draw dropout's factors: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
     draw = torch.empty_like(like, requires_grad=False)
     return draw.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-
-
-def feature_scale(x: Tensor) -> Tensor:
-    r"""Return a factor per column that brings features of any units to a common scale.
-
-    .. math:: s_j = c / \max_i |x_{ij}|, \quad
-        c: \tfrac{1}{N} \sum_i \| (s_j x_{ij})_j \|^2 = 16
-
-    Binary features keep their values, up to the factor c. The factor of a column of zeros is 0.
-
-    Args:
-        x: Node features, dense or sparse CSR, shape ``(N, F)``.
-
-    Returns:
-        float32, shape ``(F,)``.
-    """
-    if x.layout == torch.sparse_csr:
-        column, value = x.col_indices().long(), x.values().double()
-        zeros = value.new_zeros(x.shape[1])
-        top = zeros.scatter_reduce(0, column, value.abs(), "amax")
-        squares = zeros.index_add(0, column, value.square())
-    else:
-        top, squares = x.abs().amax(dim=0).double(), x.square().sum(dim=0, dtype=torch.float64)
-    scale = torch.where(top > 0, 1 / top, 0)
-    square = (squares * scale.square()).sum() / max(x.shape[0], 1)
-    return (scale * (16 / square).sqrt() if square > 0 else scale).float()
 
 
 def transformed(x: Features, weight: Tensor) -> Tensor:

@@ -130,6 +130,32 @@ class GraphEncoder(nn.Module):
         return x if self.feature_scale is None else x * self.feature_scale
 
 
+def feature_scale(x: Tensor) -> Tensor:
+    r"""Return a factor per column that brings features of any units to a common scale.
+
+    .. math:: s_j = c / \max_i |x_{ij}|, \quad
+        c: \tfrac{1}{N} \sum_i \| (s_j x_{ij})_j \|^2 = 16
+
+    Binary features keep their values, up to the factor c. The factor of a column of zeros is 0.
+
+    Args:
+        x: Node features, dense or sparse CSR, shape ``(N, F)``.
+
+    Returns:
+        float32, shape ``(F,)``.
+    """
+    if x.layout == torch.sparse_csr:
+        column, value = x.col_indices().long(), x.values().double()
+        zeros = value.new_zeros(x.shape[1])
+        top = zeros.scatter_reduce(0, column, value.abs(), "amax")
+        squares = zeros.index_add(0, column, value.square())
+    else:
+        top, squares = x.abs().amax(dim=0).double(), x.square().sum(dim=0, dtype=torch.float64)
+    scale = torch.where(top > 0, 1 / top, 0)
+    square = (squares * scale.square()).sum() / max(x.shape[0], 1)
+    return (scale * (16 / square).sqrt() if square > 0 else scale).float()
+
+
 def _to_files(module: nn.Module, state: dict[str, Any], prefix: str, _: object) -> None:
     for own, stored in type(module).state_names.items():  # pyright: ignore[reportAttributeAccessIssue]
         if prefix + own in state:

@@ -12,6 +12,7 @@ from vgae.encoders._convolution import (
     Edges,
     Features,
 )
+from vgae.encoders.positions import Positions, unplaced
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Activation, Recipe
 
@@ -58,6 +59,8 @@ class GCNEncoder(ConvolutionalEncoder):
             among the given edges: :math:`X W_0` becomes :math:`X W_0 + \phi(d) W_d`, where
             :math:`\phi_k(d) = \max(0, 1 - |\log_2(1 + d) - k|)`. An average over neighbours
             hides how many they are. Never dropped.
+        positions: Number of latent dimensions, the first ones, that are positions of a node in its
+            graph; see :mod:`vgae.encoders.positions`.
 
     Raises:
         ValueError: If an option is out of range.
@@ -95,13 +98,16 @@ class GCNEncoder(ConvolutionalEncoder):
         self.activation: Activation = activation
         common: dict[str, Any] = {**options, "generator": generator}
         norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
+        positions = common.pop("positions", 0)
         drop_x, drop_h = dropout
         self.conv0 = self.convolution(in_channels, hidden_channels, dropout=drop_x, **common)
         # One product for all heads: mu and log sigma stand side by side.
-        sizes = (hidden_channels, latent_channels, posterior.num_heads)
+        sizes = (hidden_channels, latent_channels - positions, posterior.num_heads)
         self.conv1 = self.convolution(*sizes, dropout=drop_h, norm=norm, **common)
         if degrees:
             self.conv0.add_degrees(generator)
+        if positions:
+            self.place = Positions(positions)
 
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
@@ -135,10 +141,11 @@ class GCNEncoder(ConvolutionalEncoder):
         Raises:
             DataError: If ``x`` is not as wide as ``in_channels``.
         """
+        x, rows = unplaced(x)
         adj_norm = self.conv0.propagation(x, edge_index, edge_weight)
         (h,) = self.conv0(x, adj_norm, self.generator, self.feature_scale)
         h = ACTIVATIONS[self.activation](h)
-        return self.posterior.from_heads(*self.conv1(h, adj_norm, self.generator))
+        return self._posterior(self.conv1(h, adj_norm, self.generator), adj_norm, rows)
 
     def __repr__(self) -> str:
         hidden_channels = self.conv0.weight.shape[1]

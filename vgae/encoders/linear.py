@@ -12,6 +12,7 @@ from vgae.encoders._convolution import (
     Features,
     GraphConvolution,
 )
+from vgae.encoders.positions import Positions, unplaced
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Recipe
 
@@ -37,6 +38,7 @@ class LinearGCNEncoder(ConvolutionalEncoder):
             this is the encoder of VGNAE.
         degrees: ``True`` adds columns for the number of neighbours, as for
             :class:`~vgae.GCNEncoder`.
+        positions: Number of latent dimensions that are positions, as there.
     """
 
     state_names: ClassVar = {
@@ -58,10 +60,13 @@ class LinearGCNEncoder(ConvolutionalEncoder):
         super().__init__(in_channels, latent_channels, posterior)
         common: dict[str, Any] = {**options, "dropout": dropout, "generator": generator}
         norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
-        heads = posterior.num_heads
-        self.conv = GraphConvolution(in_channels, latent_channels, heads, norm=norm, **common)
+        positions, heads = common.pop("positions", 0), posterior.num_heads
+        own = latent_channels - positions
+        self.conv = GraphConvolution(in_channels, own, heads, norm=norm, **common)
         if degrees:
             self.conv.add_degrees(generator)
+        if positions:
+            self.place = Positions(positions)
 
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
@@ -81,9 +86,10 @@ class LinearGCNEncoder(ConvolutionalEncoder):
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> DiagGaussian | PointMass:
         """Infer the posterior of every node; arguments and result as for ``GCNEncoder``."""
+        x, rows = unplaced(x)
         adj_norm = self.conv.propagation(x, edge_index, edge_weight)
         heads = self.conv(x, adj_norm, self.generator, self.feature_scale)
-        return self.posterior.from_heads(*heads)
+        return self._posterior(heads, adj_norm, rows)
 
     def __repr__(self) -> str:
         return f"LinearGCNEncoder({self.in_channels} -> {self.latent_channels})"

@@ -239,8 +239,9 @@ def _hard_ranks(
     options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
     negatives = torch.empty(2, links.shape[1], per_link, dtype=torch.int64)
     ranges = _Ranges.of(split.grid)
-    for first, grid, places in ranges.split(links, graph.links, split.train):
-        given = zip((links, graph.links, split.train), places, strict=True)
+    seen = split.message_links
+    for first, grid, places in ranges.split(links, graph.links, seen):
+        given = zip((links, graph.links, seen), places, strict=True)
         own, known, train = (links[:, place] - first for links, place in given)
         nodes = torch.arange(first, first + grid.num_nodes)
         x = graph.x if graph.x is None or len(ranges.grids) == 1 else feature_rows(graph.x, nodes)

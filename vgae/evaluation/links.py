@@ -14,6 +14,8 @@ from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
 from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part, with_likelihood
 from vgae.evaluation.metrics import LinkScores, link_scores
+from vgae.graphs.block_grid import BlockGrid
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
@@ -151,6 +153,7 @@ def calibrate(
             no line fits the few links among the best of all pairs; ``"platt"`` for ``"balanced"``.
         prior: ``"density"``: the fraction of links among all pairs that are not training links.
             New links have it if as many are missing as were held out. Or ``"balanced"``: one half.
+            In a split by whole graphs, the pairs are those of the validation graphs.
         goal: Goal of the threshold.
         intervals: Whether the intervals of :func:`vgae.predict_links` with ``samples`` are fitted
             too, which takes seconds to minutes; see
@@ -168,13 +171,19 @@ def calibrate(
         rule = f"a calibration needs at least 2 validation links, got {num_val}"
         raise DataError("TOO_FEW_PAIRS", f"{rule}; split with a higher val.")
     scorer = PairScorer(model, graph, split.message_edge_index)
-    pairs = split.val
-    unknown = graph.grid.num_pairs - split.train.shape[1]
+    pairs, messages = split.val, split.message_links
+    unknown, hidden = graph.grid.num_pairs - messages.shape[1], graph.num_links - messages.shape[1]
     if prior == "density":
-        known = torch.cat([split.train, split.val.pos], dim=1)
+        known = torch.cat([messages, split.val.pos], dim=1)
         count = min(_NON_LINKS, unknown - split.val.pos.shape[1])
         generator = stream(split.seed, "calibration")
         others = sample_non_links(known, graph.grid, count, generator)
+        if isinstance(graph, GraphCollection) and split.graph_part is not None:
+            # New graphs are like those that the model has not seen.
+            unseen, of_graph = split.graph_part == 1, graph.batch
+            others = others[:, unseen[of_graph[others[0]]]]
+            cells = BlockGrid(graph.sizes[unseen]).num_pairs
+            unknown, hidden = cells - int(unseen[of_graph[messages[0]]].sum()), num_val
         pairs = LabelledPairs(split.val.pos, others)
     fitted = None
     if intervals:
@@ -186,7 +195,7 @@ def calibrate(
         pairs.edge_label,
         method=method or ("isotonic" if prior == "density" else "platt"),
         prior=prior,
-        density=(graph.num_links - split.train.shape[1]) / unknown,
+        density=hidden / unknown,
         goal=goal,
     )
     return replace(found, intervals=fitted)
@@ -286,5 +295,7 @@ def _scored_parts(
         if part.pos.shape[1]:
             edges = split.message_edge_index
             if name == "test" and messages == "train+val":
-                edges = split.grid.message_edges(torch.cat([split.train, split.val.pos], dim=1))
+                edges = split.grid.message_edges(
+                    torch.cat([split.message_links, split.val.pos], 1)
+                )
             yield name, part, PairScorer(model, graph, edges)

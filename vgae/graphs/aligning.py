@@ -61,11 +61,12 @@ def align(
     y: Any,
     feature_names: Sequence[str],
     label_names: Sequence[str],
+    impute: bool = False,
 ) -> Parts:
     """Bring features and labels in frames and series into the order of the nodes.
 
     Without ``node_ids``, the names of the rows of ``x``, or else of ``y``, are those of the nodes,
-    in this order.
+    in this order. With ``impute`` missing values of ``x`` become NaN instead of an error.
 
     Returns:
         The arguments, with arrays as ``x`` and ``y``, and their names where none are given.
@@ -84,7 +85,7 @@ def align(
     parts: Parts = {"edges": edges, "num_nodes": num_nodes, "node_ids": node_ids, "x": x, "y": y}
     parts |= {"feature_names": feature_names, "label_names": label_names}
     if table is not None:
-        values, columns = features_of(table.frame, "x")
+        values, columns = features_of(table.frame, "x", impute=impute)
         if values is None:
             raise DataError("FEATURE_SHAPE", "x has no columns with features.")
         names = range(num_nodes or len(table)) if node_ids is None else node_ids
@@ -217,7 +218,7 @@ def aligned_series(values: Any, names: Sequence[NodeId] | None, what: str) -> li
 
 
 def aligned_features(
-    given: Any, names: Sequence[NodeId], what: str, side: str = ""
+    given: Any, names: Sequence[NodeId], what: str, side: str = "", *, impute: bool = False
 ) -> tuple[Any, Sequence[str]]:
     """Return the features in a frame in the order of nodes, and their names.
 
@@ -226,12 +227,13 @@ def aligned_features(
         names: Names of the nodes.
         what: Name of the frame in messages.
         side: Prefix ``SIDE:`` of names of nodes that the frame may lack.
+        impute: Whether missing values become NaN instead of an error.
     """
     table = side_table(given, what, set(names))
     own = table.names
     if own is not None and side and {*map(str, own)}.isdisjoint(map(str, names)):
         own = [f"{side}:{name}" for name in own]
-    values, columns = features_of(table.frame, what)
+    values, columns = features_of(table.frame, what, impute=impute)
     if values is None:
         raise DataError("FEATURE_SHAPE", f"{what} has no columns with features.")
     return values[aligned_rows(names, own, len(table), what)], columns

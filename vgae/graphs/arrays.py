@@ -13,6 +13,11 @@ from vgae.errors import DataError
 from vgae.graphs.defaults import MissingFeatures
 from vgae.kernels.csr import csr_tensor, scipy_csr
 
+_REMEDY = (
+    "; missing_features='impute' (--missing-features impute) takes NaN for missing, as for"
+    " reconstruct='features'"
+)
+
 
 class FeatureBlock(NamedTuple):
     """Features of the nodes of one side or type.
@@ -31,13 +36,16 @@ class FeatureBlock(NamedTuple):
     feature_names: Sequence[Any] = ()
 
 
-def block_features(blocks: Sequence[FeatureBlock]) -> tuple[Tensor, tuple[str, ...]]:
+def block_features(
+    blocks: Sequence[FeatureBlock], *, gaps: bool = False
+) -> tuple[Tensor, tuple[str, ...]]:
     """Return the features of all blocks, each in columns of its own, and their names.
 
     A linear map of these features is one map per block, whatever their widths.
 
     Args:
         blocks: Blocks that together have each node of the graph once.
+        gaps: Whether features may be NaN.
 
     Returns:
         Features, sparse CSR, float32, shape ``(N, sum of F)``; and the names ``BLOCK:COLUMN``.
@@ -53,7 +61,7 @@ def block_features(blocks: Sequence[FeatureBlock]) -> tuple[Tensor, tuple[str, .
         part: Any = sp.eye_array(num_nodes, format="csr")
         if block.x is not None:
             try:
-                part = scipy_csr(feature_tensor(block.x))
+                part = scipy_csr(feature_tensor(block.x, gaps=gaps))
             except DataError as error:
                 what = str(error).removeprefix("x ")
                 raise DataError(error.code, f"{where} {what}") from None
@@ -73,7 +81,7 @@ def block_features(blocks: Sequence[FeatureBlock]) -> tuple[Tensor, tuple[str, .
         names += [f"{block.name}:{column}" if block.name else str(column) for column in own]
     whole: Any = sp.block_diag(parts, format="csr")
     place = np.concatenate([block.nodes for block in blocks]).argsort()
-    return feature_tensor(whole[place]), tuple(names)
+    return feature_tensor(whole[place], gaps=gaps), tuple(names)
 
 
 def dense_array(value: Any, name: str, code: str) -> np.ndarray:
@@ -90,8 +98,8 @@ def dense_array(value: Any, name: str, code: str) -> np.ndarray:
         raise DataError(code, f"the rows of {name} must be equally long.") from None
 
 
-def feature_tensor(x: Any) -> Tensor:
-    """Return a copy of the features as float32, dense or CSR."""
+def feature_tensor(x: Any, *, gaps: bool = False) -> Tensor:
+    """Return a copy of the features as float32, dense or CSR, with NaN only if ``gaps``."""
     if isinstance(x, Tensor) and x.layout in (torch.sparse_csr, torch.sparse_coo):
         given: Any = scipy_from_tensor(x.detach().cpu())
     else:
@@ -106,7 +114,7 @@ def feature_tensor(x: Any) -> Tensor:
     with np.errstate(over="ignore"):
         # A copy in row-major order, independent of the caller's array.
         values = given.astype(np.float32, order="C") if csr is None else csr.data
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(np.isinf(values) if gaps else ~np.isfinite(values))
     if bad.size:
         first = bad[0]
         if csr is None:
@@ -116,13 +124,18 @@ def feature_tensor(x: Any) -> Tensor:
         raise DataError(
             "FEATURE_NONFINITE",
             f"x must be finite in float32, got {bad.size} other values, the first in row {row},"
-            f" column {column}.",
+            f" column {column}{_REMEDY if np.isnan(values.reshape(-1)[bad]).all() else ''}.",
         )
     if csr is None:
         return torch.from_numpy(values)
+    return torch_csr(csr)
+
+
+def torch_csr(csr: Any) -> Tensor:
+    """Return a sorted CSR matrix of scipy, which shares its values, as a sparse tensor."""
     index = np.int32 if csr.nnz < 2**31 else np.int64
     crow, col = (torch.from_numpy(part.astype(index)) for part in (csr.indptr, csr.indices))
-    return csr_tensor(crow, col, torch.from_numpy(csr.data), given.shape)
+    return csr_tensor(crow, col, torch.from_numpy(csr.data), csr.shape)
 
 
 def scipy_from_tensor(x: Tensor) -> Any:
@@ -234,7 +247,11 @@ def label_tensor(y: Any, name: str, num: int | None, of: str) -> Tensor:
 
 
 def graph_digest(
-    links: str, weight: Tensor | None, x: Tensor | None, **others: Tensor | None
+    links: str,
+    weight: Tensor | None,
+    x: Tensor | None,
+    missing: Tensor | None = None,
+    **others: Tensor | None,
 ) -> str:
     """Return :attr:`vgae.Graph.fingerprint`, given the one of its nodes and links.
 
@@ -248,16 +265,22 @@ def graph_digest(
             head += " " + sha256(name, part.numpy())
     if x is None:
         return sha256(head)
+    if missing is not None:
+        gaps = scipy_csr(missing)
+        at = gaps.indptr.astype(np.int64), gaps.indices.astype(np.int64)
+        head += " " + sha256("missing", *at)
     csr = scipy_csr(x)
     return sha256(head, csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data)
 
 
 def rows_of(x: Any, rows: np.ndarray, missing: MissingFeatures) -> Any:
-    """Return these rows of features; for -1, zeros or the means of the columns."""
+    """Return these rows of features; for -1, zeros, the means of the columns, or NaN."""
     if np.array_equal(rows, np.arange(x.shape[0])):
         return x
-    means = np.asarray(x.mean(axis=0, dtype=np.float64)).reshape(1, -1)
+    last = np.full((1, x.shape[1]), np.nan, dtype=x.dtype)
+    if missing != "impute":
+        last = np.asarray(x.mean(axis=0, dtype=np.float64)).reshape(1, -1)
+        last = (last * (missing == "mean")).astype(x.dtype)
     # In the last row, which has the index -1.
-    last = (means * (missing == "mean")).astype(x.dtype)
     whole: Any = sp.vstack([x, last], format="csr") if sp.issparse(x) else np.vstack([x, last])
     return whole[rows]

@@ -1,13 +1,15 @@
 """Audit of link splits: leaks, which are refused, and deviations, which are stated."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import numpy as np
 from torch import Tensor
 
 from vgae.errors import printable
+from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
 from vgae.graphs.pairs import pair_codes
+from vgae.graphs.whole_graphs import TEST, TRAIN, VAL
 
 if TYPE_CHECKING:
     from vgae.graphs.split import LabelledPairs, LinkSplit
@@ -22,6 +24,8 @@ _STATEMENTS: dict[str, tuple[str, Severity]] = {
     "S5": ("each part with links has non-links", "leak"),
     "S6": ("there are links to train on", "leak"),
     "S7": ("no held-out link of a directed graph is the reverse of one of another part", "leak"),
+    "S8": ("by whole graphs, no link of a held-out graph is a training link", "leak"),
+    "S9": ("held-out pairs are of graphs of their part, context links of held-out graphs", "leak"),
     "S12": ("the split was made from the links of this graph", "leak"),
     "D1": ("every link of the graph is in a part", "note"),
     "D2": ("each held-out part has as many non-links as links", "scores"),
@@ -32,10 +36,13 @@ _STATEMENTS: dict[str, tuple[str, Severity]] = {
     "D8": ("non-links are pairs that may be links: across a two-sided graph", "scores"),
     "D7": ("all links of a part are ranked among the same non-links", "note"),
 }
+_BY_GRAPHS = ("S8", "S9")
 _HINTS = {
     "S1": "leave them out, or add what is missing to the graph",
     "S3": "leave each of them in one part",
     "S4": "leave them out of the links or of the non-links",
+    "S8": "leave them out of train, or change graph_part",
+    "S9": "move them to the part of their graph, or change graph_part",
     "S7": "hold out both directions together, or give task='bidirectional' if that is the task",
 }
 
@@ -68,7 +75,8 @@ def checks_of(split: "LinkSplit", graph: Graph) -> list[Check]:
         )
         return [_check("S12", 1, finding)]
     found = _Leaks(split, graph).found() | _deviations(split, graph)
-    return [_check(name, *found.get(name, (0, ""))) for name in _STATEMENTS]
+    names = [n for n in _STATEMENTS if split.graph_part is not None or n not in _BY_GRAPHS]
+    return [_check(name, *found.get(name, (0, ""))) for name in names]
 
 
 def _check(name: str, violations: int, finding: str = "") -> Check:
@@ -86,11 +94,13 @@ class _Leaks:
             "val": pair_codes(split.val.pos, self.num_nodes),
             "test": pair_codes(split.test.pos, self.num_nodes),
         }
+        if split.graph_part is not None:
+            self.parts["context"] = pair_codes(split.context, self.num_nodes)
 
     def found(self) -> dict[str, tuple[int, str]]:
         """Return count and description of the violations of each invariant that is broken."""
         broken = {"S1": self._not_links(), "S3": self._shared(), "S4": self._contradictions()}
-        broken["S7"] = self._reversed()
+        broken |= {"S7": self._reversed(), **self._between_graphs()}
         sizes = {name: len(part) for name, part in self.parts.items()}
         bare = [
             f"{name} has {sizes[name]:,} links and no non-links; LinkSplit.from_pairs draws them"
@@ -117,16 +127,18 @@ class _Leaks:
         return rows
 
     def _shared(self) -> list[tuple[int, str]]:
-        train, val, test = self.parts.values()
+        train, val, test, *context = self.parts.values()
         rows = []
         for name, part in (("val", val), ("test", test)):
             rows += self._row(part[_in(part, train)], f"of {name} are training links too")
+            for other in context:
+                rows += self._row(part[_in(part, other)], f"of {name} are context links too")
         return rows + self._row(test[_in(test, np.sort(val))], "are both in val and in test")
 
     def _reversed(self) -> list[tuple[int, str]]:
         if not self.split.grid.directed or self.split.task == "bidirectional":
             return []
-        train, val, test = self.parts.values()
+        train, val, test, *_ = self.parts.values()
         rows = []
         for name, part, others in (
             ("val", val, {"train": train}),
@@ -136,6 +148,29 @@ class _Leaks:
             for other, codes in others.items():
                 found = part[_in(target * self.num_nodes + source, codes)]
                 rows += self._row(found, f"of {name} are the reverse of links of {other}")
+        return rows
+
+    def _between_graphs(self) -> dict[str, list[tuple[int, str]]]:
+        """Return the pairs that are in another part than their graph."""
+        split, rows = self.split, {"S8": [], "S9": []}
+        if split.graph_part is None:
+            return rows
+        part_of = split.graph_part[cast(BlockGrid, split.grid).batch].numpy()
+        codes = {
+            **{"train": self.parts["train"], "context": self.parts["context"]},
+            **{"val": self.parts["val"], "test": self.parts["test"]},
+            "non-links of val": pair_codes(split.val.neg, self.num_nodes),
+            "non-links of test": pair_codes(split.test.neg, self.num_nodes),
+        }
+        for name, pairs in codes.items():
+            ends = part_of[np.stack(np.divmod(pairs, self.num_nodes))]
+            if name == "train":
+                found = pairs[(ends != TRAIN).any(axis=0)]
+                rows["S8"] += self._row(found, "training links are of held-out graphs")
+                continue
+            own = {"context": (VAL, TEST)}.get(name, (VAL,) if "val" in name else (TEST,))
+            found = pairs[~np.isin(ends, own).all(axis=0)]
+            rows["S9"] += self._row(found, f"of {name} are of graphs of another part")
         return rows
 
     def _contradictions(self) -> list[tuple[int, str]]:
@@ -168,8 +203,9 @@ def _deviations(split: "LinkSplit", graph: Graph) -> dict[str, tuple[int, str]]:
     n, links = graph.num_nodes, pair_codes(graph.links, graph.num_nodes)
     held = {"val": split.val, "test": split.test}
     other = {name: pair_codes(part.neg, n) for name, part in held.items()}
-    used = sum(part.shape[1] for part in (split.train, split.val.pos, split.test.pos))
-    every = np.concatenate([*other.values()])
+    parts = (split.train, split.val.pos, split.test.pos, split.context)
+    used = sum(part.shape[1] for part in parts)
+    every, in_many = np.concatenate([*other.values()]), isinstance(graph.grid, BlockGrid)
     rows = {
         "D1": (
             len(links) - used,
@@ -194,7 +230,8 @@ def _deviations(split: "LinkSplit", graph: Graph) -> dict[str, tuple[int, str]]:
         "D7": _own(held),
         "D8": _told(
             sum(_num_within(part.neg, graph) for part in held.values()),
-            "non-links join two nodes of one side, and can never be links: scores are too high",
+            f"non-links join two nodes of {'two graphs' if in_many else 'one side'}, and can never"
+            " be links: scores are too high",
         ),
     }
     return {name: row for name, row in rows.items() if row[0] > 0}

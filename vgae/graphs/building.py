@@ -5,17 +5,18 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from vgae.errors import DataError
+from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import FeatureBlock, block_features, feature_tensor, label_tensor
 from vgae.graphs.canonical import CanonicalLinks, NodeId, canonical_links, edge_array, node_names
 from vgae.graphs.defaults import Directed, Merge, Sides
 from vgae.graphs.frame_kinds import is_frame, is_series
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
+from vgae.graphs.missing import without_gaps
 from vgae.graphs.side_detection import detected
 from vgae.graphs.sides import (
     COLUMNS,
@@ -49,12 +50,14 @@ class Given:
     signed: bool = False
     edge_attr: Any = None
     edge_attr_names: Sequence[str] = ()
+    missing_features: str = "refuse"
 
 
 def fields_of(given: Given) -> dict[str, Any]:
     """Return the fields of the graph, which :class:`vgae.Graph` describes."""
     if is_frame(given.edges):
         raise DataError("EDGE_INDEX_SHAPE", "edges is a data frame: use Graph.from_pandas.")
+    check_choice("missing_features", given.missing_features, Literal["refuse", "impute"])
     check_side_names(given.side_names)
     pair = given.x if is_pair(given.x) else None
     sides = check_sides(given.sides, given.directed, has_pair=pair is not None)
@@ -65,14 +68,16 @@ def fields_of(given: Given) -> dict[str, Any]:
     if is_free and isinstance(sides, str) and sides == "columns":
         given = _apart(given, pair)
     given = _numbered(given)
-    features = None if given.x is None else feature_tensor(given.x)
+    gaps = given.missing_features == "impute"
+    features = None if given.x is None else feature_tensor(given.x, gaps=gaps)
     num_nodes, node_ids = given.num_nodes, given.node_ids
     if num_nodes is None:
         num_nodes = len(node_ids) if features is None else features.shape[0]  # pyright: ignore
     links, second, side_names = _links(given, num_nodes)
     feature_names = given.feature_names
     if pair is not None:
-        features, feature_names = _pair_features(pair, node_ids, second, side_names)
+        features, feature_names = _pair_features(pair, node_ids, second, side_names, gaps)
+    features, missing = without_gaps(features, given.name) if gaps else (features, None)
     return {
         "links": links.links,
         "num_nodes": num_nodes,
@@ -81,6 +86,7 @@ def fields_of(given: Given) -> dict[str, Any]:
         "link_attr": links.attr,
         "link_attr_names": tuple(map(str, given.edge_attr_names)),
         "x": features,
+        "missing": missing,
         "feature_names": tuple(str(name) for name in feature_names),
         "y": None if given.y is None else label_tensor(given.y, "y", None, "node"),
         "label_names": tuple(str(label) for label in given.label_names),
@@ -110,7 +116,9 @@ def _numbered(given: Given) -> Given:
         from vgae.graphs.aligning import align
 
         keys = ("num_nodes", "node_ids", "x", "y", "feature_names", "label_names")
-        given = replace(given, **align(given.edges, **{key: getattr(given, key) for key in keys}))
+        parts = {key: getattr(given, key) for key in keys}
+        impute = given.missing_features == "impute"
+        given = replace(given, **align(given.edges, **parts, impute=impute))
     if given.num_nodes is None and given.x is None and given.node_ids is None:
         names, inverse = np.unique(given.edges, return_inverse=True)
         edges, num_nodes = inverse.reshape(given.edges.shape), len(names)
@@ -218,7 +226,11 @@ def _of_side(column: np.ndarray, part: Any, label: str) -> tuple[list[NodeId], n
 
 
 def _pair_features(
-    pair: Any, node_ids: Sequence[NodeId] | None, second: np.ndarray | None, names: Sequence[str]
+    pair: Any,
+    node_ids: Sequence[NodeId] | None,
+    second: np.ndarray | None,
+    names: Sequence[str],
+    gaps: bool,  # noqa: FBT001
 ) -> tuple[Any, Sequence[str]]:
     """Return the features of two sides as blocks of columns, and the names of the columns."""
     assert second is not None
@@ -232,6 +244,6 @@ def _pair_features(
         if is_frame(part):
             from vgae.graphs.aligning import aligned_features
 
-            part, columns = aligned_features(part, own, f"x of {label!r:.60}", label)
+            part, columns = aligned_features(part, own, f"x of {label!r:.60}", label, impute=gaps)
         blocks.append(FeatureBlock(label, nodes, part, columns))
-    return block_features(blocks)
+    return block_features(blocks, gaps=gaps)

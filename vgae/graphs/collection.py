@@ -335,7 +335,7 @@ class GraphCollection(Graph):
             self,
             **{**self.links_at(kept), "links": self.links[:, kept] + shift},
             num_nodes=len(rows),
-            x=None if self.x is None else parts.feature_rows(self.x, rows),
+            **parts.features_at(self, rows),
             y=None if self.y is None else self.y[rows],
             node_ids=None if ids is None else tuple(ids[k] for k in rows.tolist()),
             sizes=sizes,
@@ -364,8 +364,10 @@ class GraphCollection(Graph):
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return name, counts and notes as plain values."""
-        return {**super().summary(), "num_graphs": self.num_graphs}
+        """Return name, counts and notes as plain values; of sizes least, median and most."""
+        low, middle, high = self.sizes.min(), self.sizes.median(), self.sizes.max()
+        sizes = {"num_graphs": self.num_graphs, "graph_sizes": [int(low), int(middle), int(high)]}
+        return {**super().summary(), **sizes}
 
     def __repr__(self) -> str:
         counts = f"{self.num_nodes} nodes, {self.num_links} links, {self.num_features} features"

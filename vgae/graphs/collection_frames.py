@@ -1,5 +1,6 @@
 """Tables of edges and nodes with a column that has the graph of each row."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,10 +10,17 @@ import numpy as np
 from vgae.errors import DataError, UsageError, did_you_mean
 from vgae.graphs.aligning import name_column
 from vgae.graphs.collection_parts import reordered
+from vgae.graphs.column_names import key_of
 from vgae.graphs.frame_columns import Choice, column_names, edge_roles, frame_of, index_names
 from vgae.graphs.graph import Graph
 from vgae.graphs.values import is_missing
 
+log = logging.getLogger(__name__)
+
+_GRAPHS = {
+    *("graph", "graphid", "graphname", "graphindex", "graphidx", "graphindicator", "graphs"),
+    *("mol", "molid", "molname", "molecule", "moleculeid", "moleculename"),
+}
 _SINGLE = ("sides", "two_sided")
 
 
@@ -54,7 +62,7 @@ class GraphNodes:
         batch = np.array([graphs[graph] for graph, _ in found], np.int64)
         own = [node for _, node in found]
         if not ordered:
-            rank = np.array([nodes[node] for node in own], np.int64)
+            rank = batch * len(nodes) + np.array([nodes[node] for node in own], np.int64)
             whole, order = reordered(whole, rank)
             batch, own = batch[order], [own[k] for k in order.tolist()]
         return kind.from_batch(whole, batch, names=[*graphs], y=y, node_names=own)
@@ -140,6 +148,17 @@ def no_graph_column(graph: str, columns: Sequence[str], what: str) -> DataError:
         f"{what} has no column {graph!r:.60} with the graph of each row; it has {shown}."
         f"{did_you_mean(graph, columns)}",
     )
+
+
+def warn_of_graphs(left_out: Iterable[str], what: str, cure: str) -> None:
+    """Warn of columns that are left out and seem to have the graph of each row."""
+    for column in left_out:
+        if key_of(column) in _GRAPHS:
+            log.warning(
+                "%s: column %r is left out, and equal names are one node of one graph; if it names"
+                " the graph of each edge, %s reads many graphs",
+                *(what, column, cure % column),
+            )
 
 
 def graph_texts(values: Sequence[Any], what: str, graph: str) -> list[str]:

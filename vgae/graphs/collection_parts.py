@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
-from vgae.graphs.arrays import dense_array
+from vgae.graphs.arrays import dense_array, torch_csr
 from vgae.graphs.collection_labels import graph_labels
 from vgae.graphs.graph import Graph
-from vgae.kernels.csr import csr_tensor, scipy_csr
+from vgae.graphs.missing import filled, marked
+from vgae.kernels.csr import scipy_csr
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def joined(
     shifted = zip(graphs, starts, strict=True)
     first = graphs[0]
     y, label_names = _node_labels(graphs)
+    gaps = _gaps(graphs)
     counts = [graph.num_links for graph in graphs]
     own = {
         "links": torch.cat([graph.links + start for graph, start in shifted], dim=1),
@@ -42,7 +44,8 @@ def joined(
         "link_sign": _filled([graph.link_sign for graph in graphs], counts, 1),
         "link_attr": _stacked([graph.link_attr for graph in graphs]),
         "link_attr_names": first.link_attr_names,
-        "x": _stacked([graph.x for graph in graphs]),
+        "x": None if first.x is None else filled(_stacked([g.x for g in graphs]), gaps),
+        "missing": gaps,
         "y": y,
         "feature_names": first.feature_names,
         "label_names": label_names,
@@ -74,8 +77,8 @@ def grouped(graph: Graph, batch: Any, given: Given) -> Parts:
         )
     _check_kind(graph, graph.name)
     block = _numbers_of_graphs(batch, graph.num_nodes, names)
-    is_list = y is not None and not (isinstance(y, Mapping) or hasattr(y, "columns"))
-    least = max(given.num_graphs or 0, len(y) if is_list else 0)
+    is_list = not (y is None or isinstance(y, Mapping) or hasattr(y, "columns"))
+    least = max(given.num_graphs or 0, len(y) if is_list else 0)  # pyright: ignore[reportArgumentType]
     num_graphs = len(names) or max(int(block.max(initial=-1)) + 1, least)
     _check_within(graph, block, names)
     labels = graph_labels(y, names or range(num_graphs), given.label_names)
@@ -145,7 +148,23 @@ def ranges(starts: Tensor, lengths: Tensor) -> Tensor:
 
 def feature_rows(x: Tensor, rows: Tensor) -> Tensor:
     """Return some rows of features, dense or sparse."""
-    return _tensor(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
+    return torch_csr(scipy_csr(x)[rows.numpy()]) if x.is_sparse_csr else x[rows]
+
+
+def features_at(graph: Graph, rows: Tensor) -> Parts:
+    """Return the features of some nodes, in which the others have no effect, as fields."""
+    if graph.x is None:
+        return {}
+    gaps = None if graph.missing is None else feature_rows(graph.missing, rows)
+    gaps = None if gaps is None else marked(scipy_csr(gaps))
+    return {"x": filled(feature_rows(graph.x, rows), gaps), "missing": gaps}
+
+
+def names_in_graphs(graphs: Any) -> list[str]:
+    """Return the name of each node of a collection without that of its graph."""
+    heads = [f"{name}:" for name in graphs.graph_ids]
+    pairs = zip(graphs.batch.tolist(), graphs.ids, strict=True)
+    return [str(node).removeprefix(heads[number]) for number, node in pairs]
 
 
 def names_within(ids: Sequence[Any], graph: Any) -> tuple[Any, ...] | None:
@@ -184,8 +203,8 @@ def _check_graphs(graphs: Sequence[Graph], names: Sequence[str]) -> None:
             what = f"{count} of {len(graphs)} graphs have no features, as {which}, and others have"
             raise DataError(
                 "COLLECTION",
-                f"{what}; give all graphs features, or train without: features='none'"
-                " (--features none), without_features().",
+                f"{what}; give all graphs features, or take them from the others by"
+                " graph.without_features().",
             )
         if graph.num_features != first.num_features or graph.feature_names != first.feature_names:
             raise DataError(
@@ -285,13 +304,13 @@ def _reordered(own: Parts, block: np.ndarray) -> tuple[dict[str, Any], np.ndarra
     links = np.sort(place[own["links"].numpy()], axis=0)
     by_first = np.lexsort((links[1], links[0]))
     rows = torch.from_numpy(order)
-    x, y, of_links = own["x"], own["y"], ("link_weight", "link_sign", "link_attr")
+    y, of_links = own["y"], ("link_weight", "link_sign", "link_attr")
     values = {key: own[key] for key in of_links if own[key] is not None}
     values = {key: value[torch.from_numpy(by_first)] for key, value in values.items()}
     return own | {
         **values,
         "links": torch.from_numpy(links[:, by_first]),
-        "x": None if x is None else feature_rows(x, rows),
+        **{k: None if own[k] is None else feature_rows(own[k], rows) for k in ("x", "missing")},
         "y": None if y is None else y[rows],
     }, order
 
@@ -348,20 +367,24 @@ def _filled(values: Sequence[Any], lengths: Sequence[int], fill: float) -> Any:
     return torch.cat([known.new_full((n,), fill) if v is None else v for v, n in pairs])
 
 
-def _stacked(values: Sequence[Any]) -> Tensor | None:
-    """Return the features of all graphs, sparse if one is."""
+def _stacked(values: Sequence[Any]) -> Any:
+    """Return the features of all graphs, sparse if one is; ``None`` without."""
     import scipy.sparse as sp
 
     if values[0] is None:
         return None
     if not any(x.is_sparse_csr for x in values):
         return torch.cat(list(values))
-    return _tensor(sp.vstack([scipy_csr(x) for x in values], format="csr"))
+    return torch_csr(sp.vstack([scipy_csr(x) for x in values], format="csr"))
 
 
-def _tensor(csr: Any) -> Tensor:
-    """Return a matrix of scipy as a sparse tensor."""
-    csr.sort_indices()
-    index = np.int32 if csr.nnz < 2**31 else np.int64
-    crow, col = (torch.from_numpy(part.astype(index)) for part in (csr.indptr, csr.indices))
-    return csr_tensor(crow, col, torch.from_numpy(csr.data), csr.shape)
+def _gaps(graphs: Sequence[Graph]) -> Tensor | None:
+    """Return the missing entries of all graphs; ``None`` without any."""
+    import scipy.sparse as sp
+
+    if all(graph.missing is None for graph in graphs):
+        return None
+    none = [sp.csr_array((graph.num_nodes, graph.num_features), dtype=bool) for graph in graphs]
+    pairs = zip(graphs, none, strict=True)
+    own = [gaps if graph.missing is None else scipy_csr(graph.missing) for graph, gaps in pairs]
+    return marked(sp.vstack(own, format="csr"))

@@ -8,7 +8,7 @@ Merge = Literal["mean", "sum", "max", "first"]
 Directed = Literal["symmetrize", "error", "keep"]
 Sides = Literal["auto", "columns", "none"]
 Task = Literal["general", "biased", "bidirectional"]
-MissingFeatures = Literal["refuse", "zero", "mean"]
+MissingFeatures = Literal["refuse", "zero", "mean", "impute"]
 
 VAL_FRACTION, TEST_FRACTION = 0.05, 0.10
 

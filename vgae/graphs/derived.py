@@ -29,6 +29,7 @@ class Derived:
     link_sign: Tensor | None
     link_attr: Tensor | None
     link_attr_names: tuple[str, ...]
+    missing: Tensor | None
 
     @property
     def num_links(self) -> int:
@@ -49,6 +50,11 @@ class Derived:
     def dense_x(self) -> Tensor | None:
         """Features as a dense tensor."""
         return None if self.x is None else self.x.to_dense()
+
+    @property
+    def observed(self) -> Tensor | None:
+        """Whether each entry of ``x`` is known, dense bool, ``(N, F)``; ``None`` if all are."""
+        return None if self.missing is None else ~self.missing.to_dense()
 
     @cached_property
     def grid(self) -> Grid:
@@ -145,7 +151,7 @@ class Derived:
     def fingerprint(self) -> str:
         """SHA-256 of nodes, links, weights, signs and features, dense or sparse alike."""
         own = self.link_fingerprint, self.link_weight, self.x
-        return graph_digest(*own, signs=self.link_sign)
+        return graph_digest(*own, self.missing, signs=self.link_sign)
 
     def summary(self) -> dict[str, Any]:
         """Return name, kind, counts and notes as plain values."""
@@ -158,6 +164,8 @@ class Derived:
             values["num_negative"] = int((self.link_sign < 0).sum())
         if self.link_attr is not None:
             values["num_edge_features"] = self.link_attr.shape[1]
+        if self.missing is not None:
+            values["num_missing_features"] = len(self.missing.values())
         return {
             "name": self.name,
             **kind,

@@ -197,13 +197,15 @@ def numbers_of(column: nw.Series[Any]) -> np.ndarray | None:
         return None
 
 
-def encoded_features(frame: nw.DataFrame[Any], what: str, encode: Any) -> Encoded:
+def encoded_features(
+    frame: nw.DataFrame[Any], what: str, encode: Any, *, impute: bool = False
+) -> Encoded:
     """Return all columns as features; numbers are made of them by ``encode``, if not ``"none"``.
 
     See :func:`features_of` and :func:`vgae.graphs.encoding.encode_table`.
     """
     if isinstance(encode, str) and encode == "none":
-        return Encoded(*features_of(frame, what), None)
+        return Encoded(*features_of(frame, what, impute=impute), None)
     return encode_table({name: _cells(frame[name]) for name in frame.columns}, encode)
 
 
@@ -220,10 +222,13 @@ def _cells(column: nw.Series[Any]) -> Any:
     return [None if is_missing(value) else value for value in column.to_list()]
 
 
-def features_of(frame: nw.DataFrame[Any], what: str) -> tuple[Any, tuple[str, ...]]:
+def features_of(
+    frame: nw.DataFrame[Any], what: str, *, impute: bool = False
+) -> tuple[Any, tuple[str, ...]]:
     """Return all columns as features, shape ``(N, F)``, and their names.
 
-    ``None`` without columns; a CSR matrix if all are sparse columns of pandas.
+    ``None`` without columns; a CSR matrix if all are sparse columns of pandas. With ``impute``
+    missing values are NaN.
 
     Raises:
         DataError: ``FEATURE_DTYPE`` with all columns that are no numbers;
@@ -252,11 +257,12 @@ def features_of(frame: nw.DataFrame[Any], what: str) -> tuple[Any, tuple[str, ..
             f"{what}: features must be numbers or booleans, which the columns {', '.join(bad)} are"
             f" not; drop them, or let encode='auto' make numbers of them.{also}",
         )
-    if gaps:
+    if gaps and not impute:
         raise DataError(
             "FEATURE_NONFINITE",
             f"{what}: values are missing in the columns {', '.join(gaps)}; fill them, as by"
-            " .fillna(0), or drop the columns.",
+            " .fillna(0), or drop the columns; or let missing_features='impute'"
+            " (--missing-features impute) leave them out, as for reconstruct='features'.",
         )
     return x, names
 

@@ -20,6 +20,7 @@ from vgae.graphs.aligning import (
 )
 from vgae.graphs.arrays import rows_of
 from vgae.graphs.canonical import NodeId, warn_of_first
+from vgae.graphs.collection_frames import warn_of_graphs
 from vgae.graphs.column_names import pairs_of
 from vgae.graphs.columns import Roles
 from vgae.graphs.defaults import Directed, Merge, MissingFeatures, Sides, sides_option
@@ -102,6 +103,7 @@ def from_frames(
     parts["sides"] = sides
     others = {k: v for k, v in options.items() if k in ("merge", "directed", "name", "signed")}
     parts |= {"edges": pairs, **values, "num_nodes": len(names), "node_ids": names}
+    parts |= {"missing_features": "impute"} if missing == "impute" else {}
     encoder = parts.pop("feature_encoder", None)
     return {**parts, **others, "ordered": ordered}, encoder
 
@@ -168,7 +170,7 @@ def _joined(
         hint = "" if table.names is not None else ", whose rows have no names and are 0, 1, ..."
         if table.names is None and min(ends) == 1:
             hint += " while the ids of nodes begin at 1 (see nodes.set_index)"
-        keep = ", or keep these nodes by missing_features='zero' or 'mean'"
+        keep = ", or keep these nodes by missing_features='zero', 'mean' or 'impute'"
         raise DataError(
             "NODE_SET_MISMATCH",
             f"{len(absent)} of {len(ends)} nodes in edges have no row in nodes{hint}"
@@ -184,7 +186,9 @@ def _joined(
         labels, parts["label_names"] = coded_labels(column_of(frame, y, "nodes").to_list())
         parts["y"] = np.append(labels, np.full(len(absent), -1))
         frame = frame.drop(y)
-    x, parts["feature_names"], parts["feature_encoder"] = encoded_features(frame, "nodes", encode)
+    x, parts["feature_names"], parts["feature_encoder"] = encoded_features(
+        frame, "nodes", encode, impute=missing == "impute"
+    )
     if x is not None and absent:
         x = rows_of(x, np.append(np.arange(len(names)), np.full(len(absent), -1)), missing)
     names = [*names, *absent]
@@ -231,6 +235,7 @@ def _edge_columns(
             "edges: columns %r and %r are the ends; left out: %s",
             *(found.name(found.source), found.name(found.target), listed(left_out)),
         )
+    warn_of_graphs(found.left_out(), "edges", "GraphCollection.from_pandas(edges, graph=%r)")
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 
 import scipy.sparse as sp
 from torch import Tensor
@@ -43,6 +43,8 @@ class Graph(Derived):
         label_names: Name of each label, of length C.
         node_ids: Name of each node; ``None`` if the names are 0 to N - 1.
         name: Name of the graph in messages and run folders.
+        missing: Missing entries of ``x``, sparse CSR of True, shape ``(N, F)``; ``None`` if all
+            are known. ``x`` has a neutral value there: see :func:`vgae.graphs.missing.filled`.
         feature_encoder: Encoder of a table of mixed columns that made ``x``; ``None`` without.
         notes: Counts of dropped and merged edges: ``self_loops``, ``repeats`` (of an ordered
             pair) and, if only some links were given in both directions, the numbers of links
@@ -74,6 +76,7 @@ class Graph(Derived):
     link_sign: Tensor | None = None
     link_attr: Tensor | None = None
     link_attr_names: tuple[str, ...] = ()
+    missing: Tensor | None = None
 
     @classmethod
     def from_edges(  # noqa: PLR0913 - each is given by name
@@ -96,6 +99,7 @@ class Graph(Derived):
         edge_attr: Any = None,
         edge_attr_names: Sequence[str] = (),
         name: str = "graph",
+        missing_features: Literal["refuse", "impute"] = "refuse",
     ) -> "Graph":
         """Make a graph from a list of edges.
 
@@ -134,15 +138,15 @@ class Graph(Derived):
             edge_attr: Features of each edge, finite numbers, shape ``(E, K)`` or ``(E,)``.
             edge_attr_names: Name of each column of ``edge_attr``.
             name: Name of the graph in messages.
+            missing_features: ``"impute"`` takes NaN in ``x`` for :attr:`missing` entries.
 
         Raises:
             DataError: If shapes, dtypes or ranges do not fit, features are not finite, or links
                 do not go from side to side.
             UsageError: ``SIDES`` if a graph should be directed and two-sided.
         """
-        given = (edges, edge_weight, num_nodes, x, feature_names, y, label_names, node_ids)
-        how = (merge, directed, ordered, sides, side_names, name, signed)
-        graph = cls(**fields_of(Given(*given, *how, edge_attr, edge_attr_names)))
+        given = {key: value for key, value in locals().items() if key != "cls"}
+        graph = cls(**fields_of(Given(**given)))
         check_lengths(graph)
         return graph
 
@@ -181,11 +185,12 @@ class Graph(Derived):
                 ``feature_encoder`` of another graph, to encode a later table alike.
             **options: ``id_column``, the column of ``nodes`` with the names;
                 ``missing_features``, ``"zero"`` or ``"mean"`` (of the columns) for nodes of edges
-                that have no row, by default ``"refuse"``; ``drop_zero``, to leave out edges of
-                weight 0; ``edge_features``, names of columns of ``edges`` with features of links;
-                ``sides`` as for :meth:`from_edges`, or a column of ``nodes``; ``"auto"`` also
-                takes columns such as ``user_id`` and ``item_id`` for two sides; ``name``,
-                ``merge``, ``directed`` and ``signed`` as for :meth:`from_edges`.
+                that have no row, ``"impute"`` for :attr:`missing` values and rows, by default
+                ``"refuse"``; ``drop_zero``, to leave out edges of weight 0; ``edge_features``,
+                names of columns of ``edges`` with features of links; ``sides`` as for
+                :meth:`from_edges`, or a column of ``nodes``; ``"auto"`` also takes columns such
+                as ``user_id`` and ``item_id`` for two sides; ``name``, ``merge``, ``directed`` and
+                ``signed`` as for :meth:`from_edges`.
 
         Raises:
             DataError: If columns are missing, or names missing, repeated or floats; if a node has
@@ -330,7 +335,7 @@ class Graph(Derived):
 
     def without_features(self) -> "Graph":
         """Return the same graph with ``x`` left out."""
-        return replace(self, x=None, feature_names=(), feature_encoder=None)
+        return replace(self, x=None, feature_names=(), feature_encoder=None, missing=None)
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
         """Raise ``UsageError``: numpy and scikit-learn would make one object of a graph."""

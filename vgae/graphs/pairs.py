@@ -84,6 +84,15 @@ def checked_pairs(pairs: Any, name: str, grid: Grid) -> Tensor:
     return torch.from_numpy(np.stack([np.where(swapped, v, u), np.where(swapped, u, v)]))
 
 
+def ascending_pairs(pairs: Any, name: str, grid: Grid) -> Tensor:
+    """Return :func:`checked_pairs` in ascending order."""
+    found = checked_pairs(pairs, name, grid)
+    codes = pair_codes(found, grid.num_nodes)
+    if (codes[1:] >= codes[:-1]).all():
+        return found
+    return found[:, torch.from_numpy(codes.argsort(kind="stable"))]
+
+
 def checked_part(part: LabelledPairs, name: str, grid: Grid) -> LabelledPairs:
     """Return a held-out part in its one form, or raise ``DataError``."""
     pos = checked_pairs(part.pos, f"{name}.pos", grid)

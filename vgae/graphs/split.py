@@ -1,13 +1,12 @@
 """Link splits: held-out links, their non-links, and an audit."""
 
 import logging
-import operator
 import os
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -16,21 +15,26 @@ from torch import Tensor
 from vgae.errors import DataError, LeakageError, UsageError, check_choice
 from vgae.graphs.arrays import sha256
 from vgae.graphs.audit import Check, checks_of
-from vgae.graphs.canonical import link_positions
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.directed_tasks import draw_parts
 from vgae.graphs.graph import Graph
-from vgae.graphs.grid import Grid, grid_from
-from vgae.graphs.interop import split_pairs
-from vgae.graphs.non_links import sample_non_links
+from vgae.graphs.grid import Grid
 from vgae.graphs.pairs import (
     LabelledPairs,
-    checked_pairs,
+    ascending_pairs,
     checked_part,
     given_links,
     given_part,
-    pair_codes,
     reading_split,
+)
+from vgae.graphs.split_files import described, fields_from, split_arrays, split_parts
+from vgae.graphs.split_pyg import from_data, to_data
+from vgae.graphs.whole_graphs import (
+    HIDE,
+    checked_part_of,
+    draw_by_graphs,
+    drawn_non_links,
+    rest_of,
 )
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.streams import stream
@@ -43,8 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID = "vgae-split-1", "vgae-split-2", "vgae-split-3"
-_PARTS = ("train", "val_pos", "val_neg", "test_pos", "test_neg")
+By = Literal["links", "graphs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +59,21 @@ class LinkSplit:
 
     Attributes:
         num_nodes: N.
-        train: Training links, which alone carry messages, shape ``(2, M_train)``.
+        train: Training links, shape ``(2, M_train)``; only they carry messages in training.
         val: Validation links and non-links, for the choice of a model.
         test: Test links and non-links, for its final evaluation.
         fingerprint: :attr:`vgae.Graph.link_fingerprint` of the graph, independent of features.
         seed: Seed of the split.
         grid: The pairs that may be links; by default those of an undirected graph.
         task: What is to be predicted in a directed graph.
+        graph_part: Part of each graph of a collection that is split by whole graphs: 0 train, 1
+            val, 2 test, int8, shape ``(G,)``; ``None`` for a split by links.
+        context: Links of held-out graphs that carry messages when those graphs are evaluated, and
+            are neither trained on nor scored, shape ``(2, C)``.
 
     Raises:
         DataError: If a part is not of integers in ``[0, N)`` of shape ``(2, P)``, or the number
-            of non-links is not ``per_link`` for each link.
+            of non-links is not ``per_link`` for each link, or ``graph_part`` not as described.
     """
 
     num_nodes: int
@@ -77,20 +84,39 @@ class LinkSplit:
     seed: int
     grid: Grid = None  # pyright: ignore[reportAssignmentType] - set below
     task: Task = "general"
+    graph_part: Tensor | None = None
+    context: Tensor = field(default_factory=lambda: torch.empty(2, 0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
         vars(self)["grid"] = self.grid or Grid(self.num_nodes)
-        train = checked_pairs(self.train, "train", self.grid)
-        codes = pair_codes(train, self.num_nodes)
-        if (codes[1:] < codes[:-1]).any():
-            train = train[:, torch.from_numpy(codes.argsort(kind="stable"))]
-        vars(self)["train"] = train
+        for name in ("train", "context"):
+            vars(self)[name] = ascending_pairs(getattr(self, name), name, self.grid)
         for name in ("val", "test"):
             vars(self)[name] = checked_part(getattr(self, name), name, self.grid)
+        if self.graph_part is not None:
+            vars(self)["graph_part"] = checked_part_of(self.graph_part, self.grid)
+        elif self.context.shape[1]:
+            rule = "context is for splits by whole graphs; give graph_part too, or leave it out."
+            raise DataError("SPLIT_PARTS", rule)
+
+    @property
+    def by(self) -> By:
+        """Whether ``"links"`` or whole ``"graphs"`` are held out."""
+        return "links" if self.graph_part is None else "graphs"
+
+    @cached_property
+    def message_links(self) -> Tensor:
+        """Links that carry messages in evaluation: training and context links, ``(2, M)``."""
+        return torch.cat([self.train, self.context], dim=1)
 
     @cached_property
     def message_edge_index(self) -> Tensor:
-        """Edges of the training links, which carry messages, as :attr:`vgae.Graph.edge_index`."""
+        """Edges of :attr:`message_links`, as :attr:`vgae.Graph.edge_index`."""
+        return self.grid.message_edges(self.message_links)
+
+    @cached_property
+    def train_edge_index(self) -> Tensor:
+        """Edges of the training links, the only ones that a training may use."""
         return self.grid.message_edges(self.train)
 
     @cached_property
@@ -104,6 +130,8 @@ class LinkSplit:
         parts = [part.numpy() for part in self._parts().values()]
         sizes = [part.shape[1] for part in parts] + [self.val.per_link, self.test.per_link]
         task = "" if self.task == "general" else f" {self.task}"
+        if self.graph_part is not None:
+            parts, task = [*parts, self.graph_part.numpy()], f"{task} graphs"
         return sha256(f"vgae-split-1 {self.fingerprint} {self.num_nodes} {sizes}{task}", *parts)
 
     @property
@@ -117,7 +145,7 @@ class LinkSplit:
         Only leaks and contradictions are refused. Deviations from the splits of
         :func:`split_links`, such as another number of non-links or links of no part, are counted,
         and logged once: as warnings if they change the meaning of scores. That messages travel on
-        training links only (S2) holds by construction.
+        training links only, and in held-out graphs on context links, (S2) holds by construction.
 
         Returns:
             All checks; those with violations are the deviations.
@@ -147,6 +175,7 @@ class LinkSplit:
         train: Any = None,
         val_neg: Any = None,
         test_neg: Any = None,
+        graph_part: Any = None,
         seed: int = 0,
         task: Task = "general",
     ) -> "LinkSplit":
@@ -165,6 +194,9 @@ class LinkSplit:
             val_neg: Non-links of ``val``: any number, or K for each link in the order of
                 ``val``, shape ``(P, K, 2)``. By default, as many as links are drawn.
             test_neg: Non-links of ``test``, likewise.
+            graph_part: Part of each graph of a collection, for a split by whole graphs: 0 train, 1
+                val, 2 test. Links of held-out graphs in no part are then context links, and only
+                links of the others are training links by default.
             seed: Seed of the non-links that are drawn, and of the split.
             task: ``"bidirectional"`` if held-out links of a directed graph may be the reverse of
                 training links, because that is what is to be predicted.
@@ -177,17 +209,13 @@ class LinkSplit:
         grid = graph.grid
         given = {"val": (val, val_neg), "test": (test, test_neg)}
         parts = {name: given_part(*pairs, name, grid) for name, pairs in given.items()}
-        if train is None:
-            held = torch.cat([part.pos for part in parts.values()], dim=1)
-            place = link_positions(held, graph.links, grid)
-            rest = torch.ones(graph.num_links, dtype=torch.bool)
-            rest[place[place >= 0]] = False
-            training = graph.links[:, rest]
-        else:
-            training = given_links(train, "train", grid)
-        sizes = [part.pos.shape[1] * (given[name][1] is None) for name, part in parts.items()]
-        drawn = sample_non_links(graph.links, grid, sum(sizes), stream(seed, "split"))
-        for name, neg in zip(parts, drawn.split(sizes, dim=1), strict=True):
+        held = torch.cat([part.pos for part in parts.values()], dim=1)
+        training = None if train is None else given_links(train, "train", grid)
+        by_graph = None if graph_part is None else checked_part_of(graph_part, grid)
+        training, context = rest_of(graph, held, training, by_graph)
+        bare = {name: part for name, part in parts.items() if given[name][1] is None}
+        drawn = drawn_non_links(graph, bare, by_graph, stream(seed, "split"))
+        for name, neg in drawn.items():
             if neg.shape[1]:
                 parts[name] = parts[name]._replace(neg=neg)
                 log.info("split: %s non-links of %s drawn", f"{neg.shape[1]:,}", name)
@@ -199,6 +227,8 @@ class LinkSplit:
             seed=seed,
             grid=grid,
             task=task,
+            graph_part=by_graph,
+            context=context,
         )
         split.audit(graph)
         return split
@@ -238,21 +268,7 @@ class LinkSplit:
             DataError: If a ``Data`` has no labelled pairs; and as for :meth:`from_pairs`.
             LeakageError: As for :meth:`audit`.
         """
-        given = split_pairs(train, val, test, directed=graph is not None and graph.directed)
-        if graph is None:
-            every = torch.cat([given[name].cpu() for name in ("train", "val", "test")], dim=1)
-            graph = Graph.from_edges(every, num_nodes=train.num_nodes)
-        given["train"] = graph.grid.ordered(given["train"].cpu()).unique(dim=1)
-        split = cls.from_pairs(graph, **given, seed=seed, task=task)
-        messages = checked_pairs(test.edge_index, "test.edge_index", graph.grid)
-        more = messages[:, link_positions(messages, split.train, graph.grid) < 0]
-        if more.shape[1]:
-            log.info(
-                "split: the test graph of PyG has %s links that are no training links; messages do"
-                " not travel on them unless evaluated with messages='train+val'",
-                f"{more.unique(dim=1).shape[1]:,}",
-            )
-        return split
+        return from_data(cls, (train, val, test), graph, seed=seed, task=task)
 
     @classmethod
     def from_files(
@@ -264,24 +280,13 @@ class LinkSplit:
     def to_pyg(self, graph: Graph) -> tuple["Data", "Data", "Data"]:
         """Return train, val and test as PyG ``Data``, as ``RandomLinkSplit`` does.
 
-        All three hold the training links only, whereas ``RandomLinkSplit`` adds the validation
-        links to the test graph. The labelled pairs of train are links only, as with
-        ``add_negative_train_samples=False``.
+        Messages travel on the training links and, in the last two of a split by whole graphs, on
+        the context links, whereas ``RandomLinkSplit`` adds the validation links to the test graph.
+        The labelled pairs of train are links only, as with ``add_negative_train_samples=False``.
         """
-        from torch_geometric.data import Data
-
         if graph.link_fingerprint != self.fingerprint:
             raise DataError("SPLIT_MISMATCH", f"the split was not made from {graph!r}.")
-        parts = (LabelledPairs(self.train, self.train.new_empty(2, 0)), self.val, self.test)
-        weight = graph.values_of(self.message_edge_index)
-        given = {"x": graph.dense_x, "y": graph.y, "num_nodes": self.num_nodes}
-        given |= {"edge_index": self.message_edge_index}
-        given |= {} if weight is None else {"edge_weight": weight}
-        train, val, test = (
-            Data(**given, edge_label_index=part.edge_label_index, edge_label=part.edge_label)
-            for part in parts
-        )
-        return train, val, test
+        return to_data(self, graph)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`arrays` as npz, atomically; :meth:`load` reads them back exactly."""
@@ -289,17 +294,7 @@ class LinkSplit:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of the file of :meth:`save`, by name."""
-        head = {name: getattr(self, name) for name in ("num_nodes", "seed", "fingerprint")}
-        own = {"val_per_link": self.val.per_link, "test_per_link": self.test.per_link}
-        # Without non-links of each link, earlier versions read the file as well.
-        if kind := self.grid.arrays():
-            content = {"format": _FORMAT_GRID, **head, **own, **kind, "task": self.task}
-        elif any(own.values()):
-            content = {"format": _FORMAT_PER_LINK, **head, **own}
-        else:
-            content = {"format": _FORMAT, **head}
-        content |= {k: v.numpy() for k, v in self._parts().items()}
-        return {name: np.asarray(value) for name, value in content.items()}
+        return split_arrays(self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LinkSplit":
@@ -314,30 +309,10 @@ class LinkSplit:
     @classmethod
     def from_arrays(cls, content: Mapping[str, Any]) -> "LinkSplit":
         """Make a split from :meth:`arrays`; within :func:`reading_split`."""
-        known = (_FORMAT, _FORMAT_PER_LINK, _FORMAT_GRID)
-        if (found := str(content["format"])) not in known:
-            raise ValueError(f"format is {found}, expected {' or '.join(known)}")
-        num_nodes, seed = (operator.index(content[name]) for name in ("num_nodes", "seed"))
-        parts: list[Any] = [content[name] for name in _PARTS]
-        own = [0, 0]
-        if found != _FORMAT:
-            own = [operator.index(content[f"{name}_per_link"]) for name in ("val", "test")]
-        val, test = (LabelledPairs(parts[k], parts[k + 1], own[k // 2]) for k in (1, 3))
-        grid, task = grid_from(num_nodes, content), str(content.get("task", "general"))
-        check_choice("task", task, Task)
-        made_from = str(content["fingerprint"])
-        return cls(num_nodes, parts[0], val, test, made_from, seed, grid, cast(Task, task))
+        return cls(**fields_from(content))
 
-    def _parts(self) -> dict[str, Tensor]:
-        values = (self.train, self.val.pos, self.val.neg, self.test.pos, self.test.neg)
-        return dict(zip(_PARTS, values, strict=True))
-
-    def __repr__(self) -> str:
-        train, val, val_neg, test, test_neg = (p.shape[1] for p in self._parts().values())
-        return (
-            f"LinkSplit(seed={self.seed}: {train} links to train on, {val} for validation with"
-            f" {val_neg} non-links, {test} for test with {test_neg})"
-        )
+    _parts = split_parts
+    __repr__ = described
 
 
 def check_kinds(graph: Any, split: Any) -> None:
@@ -355,7 +330,14 @@ def check_kinds(graph: Any, split: Any) -> None:
 
 @overload
 def split_links(
-    graph: Graph, *, val: float = ..., test: float = ..., seed: int = ..., task: Task = ...
+    graph: Graph,
+    *,
+    val: float = ...,
+    test: float = ...,
+    seed: int = ...,
+    task: Task = ...,
+    by: "By | Any" = ...,
+    hide: float = ...,
 ) -> LinkSplit: ...
 @overload
 def split_links(
@@ -368,6 +350,8 @@ def split_links(
     test: float = TEST_FRACTION,
     seed: int = 0,
     task: Task = "general",
+    by: Any = "links",
+    hide: float = HIDE,
 ) -> "LinkSplit | TypedSplit":
     """Hold out a fraction of the links, and draw as many non-links to rank them against.
 
@@ -376,25 +360,42 @@ def split_links(
     each in one part. The result depends on graph and seed alone. Each relation of a typed graph is
     split; see :func:`vgae.graphs.typed_split.split_relations`.
 
+    By whole graphs, ``val`` and ``test`` are fractions of the graphs of a collection. In a
+    held-out graph some links are hidden, to be predicted against as many non-links of the same
+    graph; messages travel on its other links, the context, but no training sees them. If graphs
+    have labels, each label has its share of every part.
+
     Source: Kipf & Welling (2016), section 2 (5 % validation, 10 % test).
 
     Args:
         graph: Graph whose links are split; all parts keep its nodes and features.
-        val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down.
+        val: Fraction of the M links for validation, in ``[0, 1)``; the count is rounded down. By
+            whole graphs it is a fraction of the graphs, and at least one.
         test: Fraction for test, likewise; ``val + test < 1``.
         seed: Seed of the stream ``"split"``; see :func:`vgae.runtime.streams.stream`.
         task: What is to be predicted in a directed graph. ``"general"``: as above. ``"biased"``:
             one-way links, the non-links of which are their reverses. ``"bidirectional"``: one
             direction of every reciprocal link, divided in the proportion of ``val`` and ``test``,
             against the reverses of one-way training links.
+        by: ``"links"``, or ``"graphs"`` for a split of a collection by whole graphs; or the part
+            of each graph, 0 train, 1 val or 2 test, shape ``(G,)``, in place of ``val`` and
+            ``test``.
+        hide: Fraction of the links of each held-out graph that are hidden, in ``(0, 1]``; the
+            count is rounded, and at least one.
 
     Raises:
-        UsageError: If the fractions are out of range, or an undirected graph has another task.
-        DataError: If there are too few links for a part, or too few non-links.
+        UsageError: If the fractions are out of range, an undirected graph has another task, or a
+            graph that is no collection is split by graphs.
+        DataError: If there are too few links or graphs for a part, or too few non-links.
     """
     if hasattr(graph, "relations"):
         divide = pkgutil.resolve_name("vgae.graphs.typed_split:split_relations")
         return divide(graph, val=val, test=test, seed=seed, task=task)
-    parts = draw_parts(graph, val, test, task, stream(seed, "split"))
+    generator = stream(seed, "split")
+    if not isinstance(by, str) or by == "graphs":
+        parts = draw_by_graphs(graph, (val, test), by, hide, generator)
+    else:
+        check_choice("by", by, By)
+        parts = draw_parts(graph, val, test, task, generator)
     named = parts._asdict() | {"fingerprint": graph.link_fingerprint, "seed": seed}
     return LinkSplit(graph.num_nodes, **named, grid=graph.grid, task=task)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from vgae.encoders import GraphEncoder
+from vgae.encoders.positions import Placed, rows_of
 from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.models.typed import is_typed, messages, typed_inputs
 from vgae.runtime.devices import convolutions_as_products
@@ -92,6 +94,8 @@ def check_features(model: VAE, graph: Graph) -> None:
     encoder = model.encoder
     if not isinstance(encoder, GraphEncoder):
         return
+    if encoder.in_channels == 0 and graph.x is None:
+        return  # of nodes without identities it takes links only
     if graph.x is None and encoder.in_channels != graph.num_nodes:
         raise DataError(
             "NO_FEATURES",
@@ -167,9 +171,15 @@ def encoder_inputs(
     edges = [edge_index.to(like.device)]
     if edge_weight is not None:
         edges.append(edge_weight.to(like.device, like.dtype))
+    if x is None and getattr(model.encoder, "in_channels", None) == 0:
+        x = like.new_zeros(graph.num_nodes, 0)
     if prepare is None:
         return x, *edges
-    return prepare(x, *edges, masked=True) if masked else prepare(x, *edges)
+    inputs = prepare(x, *edges, masked=True) if masked else prepare(x, *edges)
+    if not (width := getattr(model.encoder, "positions", 0)):
+        return inputs
+    sizes = graph.sizes if isinstance(graph, GraphCollection) else torch.tensor([graph.num_nodes])
+    return Placed(inputs[0], rows_of(sizes, width).to(like)), *inputs[1:]
 
 
 def message_edges(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:

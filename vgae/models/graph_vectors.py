@@ -59,7 +59,7 @@ def graph_vectors(
 
     Raises:
         DataError: ``NODE_SET_MISMATCH`` if the posterior is of other nodes; ``COLLECTION`` if the
-            graph is no collection, or a graph has no nodes.
+            graph is no collection.
         UsageError: ``READOUT`` if there is no such readout.
     """
     check_choice("readout", readout, Readout)
@@ -67,9 +67,6 @@ def graph_vectors(
     if len(q.mu) != graphs.num_nodes:
         rule = f"q must have the {graphs.num_nodes} nodes of {graphs.name}"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(q.mu)}.")
-    if not bool((graphs.sizes > 0).all()):
-        empty = graphs.graph_ids[int((graphs.sizes == 0).nonzero()[0])]
-        raise DataError("COLLECTION", f"graph {empty!r:.60} has no nodes; leave it out.")
     batch = graphs.batch.to(q.mu.device)
     sizes = graphs.sizes.to(q.mu)[:, None]
     logvar = q.logvar if isinstance(q, DiagGaussian) else None

@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,7 @@ import torch
 from vgae.errors import ArtifactError, DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.arrays import scipy_from_tensor
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.atomic import replacing
 from vgae.runtime.npz import read_arrays, write_arrays
@@ -34,9 +36,14 @@ Labels = Sequence[NodeId | None] | None
 
 
 def write_embeddings(
-    path: str | os.PathLike[str], ids: Sequence[NodeId], q: Posterior, *, labels: Labels = None
+    path: str | os.PathLike[str],
+    ids: Sequence[NodeId],
+    q: Posterior,
+    *,
+    labels: Labels = None,
+    more: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> None:
-    """Write one row per node atomically, in the format of the suffix.
+    """Write one row per node, or per graph of a collection, in the format of the suffix.
 
     ``.npz``: ``ids`` (N,), ``mu`` (N, d) and, unless the posterior is a point mass, ``logvar``
     (N, d), log sigma squared; no pickled objects. ``.npy``: only ``mu``. ``.csv``, ``.tsv``,
@@ -45,12 +52,16 @@ def write_embeddings(
     ``mu`` in the text format of word2vec, which gensim reads, with names from
     :func:`word2vec_name`. ``.projector``: a folder, see :func:`write_projector`.
 
+    A file is written as a whole or not at all.
+
     Args:
         path: Destination; an existing file is replaced.
-        ids: Names of the N nodes.
-        q: Posterior, as returned by :func:`vgae.embed`.
-        labels: Labels of the nodes, such as :func:`node_labels`, None where unknown; only tables
-            and the projector have them.
+        ids: Names of the N nodes or graphs.
+        q: Posterior, as returned by :func:`vgae.embed` or :func:`vgae.graph_vectors`.
+        labels: Labels, such as :func:`node_labels`, None where unknown; only tables and the
+            projector have them.
+        more: Further columns of tables, and arrays of ``.npz``, by name, of length N; NaN is an
+            empty cell.
 
     Raises:
         UsageError: If the suffix is unknown, or a package that the format needs is missing.
@@ -63,7 +74,7 @@ def write_embeddings(
     if suffix == ".projector":
         write_projector(path, ids, q, labels=labels)
     elif suffix == ".npz":
-        write_arrays(path, {"ids": _id_array(ids), **arrays})
+        write_arrays(path, {"ids": _id_array(ids), **more, **arrays})
     elif suffix == ".npy":
         with replacing(path) as temporary:
             np.save(temporary, arrays["mu"], allow_pickle=False)
@@ -72,7 +83,8 @@ def write_embeddings(
     else:
         label = {} if labels is None else {"label": labels}
         z = {f"z_{k}": column for k, column in enumerate(arrays["mu"].T)}
-        write_table(path, {"id": ids, **label, **z})
+        rest = {name: _without_nan(column) for name, column in more.items()}
+        write_table(path, {"id": ids, **label, **rest, **z})
 
 
 def read_embeddings(path: str | os.PathLike[str], ids: Sequence[NodeId]) -> Posterior:
@@ -199,10 +211,19 @@ def node_labels(graph: Graph) -> list[NodeId | None] | None:
 
     Unknown labels are None; the result is None for a graph without labels.
     """
-    if graph.y is None:
+    return _named_labels(graph.y, graph.label_names)
+
+
+def _named_labels(y: torch.Tensor | None, names: Sequence[str]) -> list[NodeId | None] | None:
+    if y is None:
         return None
-    names = graph.label_names or range(int(graph.y.max()) + 1)
-    return [names[label] if label >= 0 else None for label in graph.y.tolist()]
+    known: Any = names or range(int(y.max()) + 1)
+    return [known[label] if label >= 0 else None for label in y.tolist()]
+
+
+def graph_labels(graphs: GraphCollection) -> list[NodeId | None] | None:
+    """Return the label of each graph as :func:`node_labels` does those of nodes."""
+    return _named_labels(graphs.graph_y, graphs.graph_label_names)
 
 
 def word2vec_name(node: NodeId) -> str:
@@ -235,6 +256,13 @@ def _id_array(ids: Sequence[NodeId]) -> np.ndarray:
     """Return integers as int64 and other names as text, not as objects."""
     array = np.array(ids)
     return array if array.dtype == np.int64 else np.array([str(node) for node in ids])
+
+
+def _without_nan(column: np.ndarray) -> Any:
+    """Return a column with None in place of NaN, if there are any."""
+    if column.dtype.kind != "f" or not np.isnan(column).any():
+        return column
+    return [None if value != value else value for value in column.tolist()]
 
 
 def _feature_matrix(graph: Graph) -> np.ndarray | sp.csr_matrix:

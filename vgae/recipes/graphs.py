@@ -51,6 +51,10 @@ class Recipe(Training):
             ``auto`` is ``exact`` where an epoch's pairs take at most a second.
         pairs_per_node: Number of sampled pairs per node.
         precision: Precision of the decoder's products on a GPU: ``high``, ``tf32`` or ``bf16``.
+        positions: Number of latent dimensions, the first ones, that have the place of a node in
+            its graph rather than what features say; see :mod:`vgae.encoders.positions`. Below
+            ``latent_channels``.
+        batch_size: Graphs of a collection in a step; 0 for all of them in one step an epoch.
         reconstruct: Further targets beside the links, separated by commas, such as
             ``features``; see :class:`vgae.decoders.JointDecoder`.
         reconstruct_weight: Weight of their log-likelihoods.
@@ -79,6 +83,8 @@ class Recipe(Training):
     pairs: Pairs = "auto"
     pairs_per_node: int = 32
     precision: Precision = "high"
+    positions: int = 0
+    batch_size: int = 0
     reconstruct: str = ""
     reconstruct_weight: float = 1.0
     feature_likelihood: FeatureLikelihood = "auto"
@@ -97,12 +103,14 @@ class Recipe(Training):
         "repel": (0, MOST),
         "distance_weight": (1e-9, MOST),
         "pairs_per_node": (1, MOST),
+        "positions": (0, MOST),
+        "batch_size": (0, MOST),
         "reconstruct_weight": (1e-9, MOST),
     }
     later: ClassVar[frozenset[str]] = frozenset(
         {
             *("repel", "distance_weight", "reconstruct", "reconstruct_weight"),
-            *("feature_likelihood", "weight_likelihood"),
+            *("feature_likelihood", "weight_likelihood", "positions", "batch_size"),
         }
     )
 
@@ -113,6 +121,9 @@ class Recipe(Training):
         if self.repel > self.latent_channels:
             what = f"repel must be at most latent_channels = {self.latent_channels}"
             raise UsageError("RECIPE", f"{what}, got {self.repel}.")
+        if self.positions and self.positions >= self.latent_channels:
+            what = f"positions must be below latent_channels = {self.latent_channels}"
+            raise UsageError("RECIPE", f"{what}, got {self.positions}.")
 
 
 PAPER = Recipe(name="paper")

@@ -36,7 +36,7 @@ def error_text(probabilities: Mapping[str, Any], missing: str = "-") -> str:
 
 
 def kind_text(graph: Mapping[str, Any]) -> str:
-    """Return the kind of a graph that has a direction or sides.
+    """Return the kind of a graph that has a direction, sides or several graphs.
 
     Args:
         graph: Summary of a graph, or the entry of ``config.json``, whose ``directed`` is the
@@ -44,6 +44,9 @@ def kind_text(graph: Mapping[str, Any]) -> str:
     """
     if graph.get("directed") in (True, "keep"):
         return "directed"
+    if "num_graphs" in graph:
+        low, middle, high = graph["graph_sizes"]
+        return f"{graph['num_graphs']:,} graphs of {low:,} to {high:,} nodes, median {middle:,}"
     if "sides" not in graph:
         return ""
     names = graph.get("side_names") or ("first side", "second side")
@@ -69,7 +72,7 @@ def graph_line(graph: Mapping[str, Any]) -> str:
     }
     # Runs of earlier versions lack these entries.
     shape = {"num_isolated": graph.get("num_isolated", 0)}
-    if graph.get("num_components", 1) > 1:
+    if graph.get("num_components", 1) > graph.get("num_graphs", 1):
         shape["num_components"] = graph["num_components"]
     counts = {**shape, **graph["notes"]}
     notes = [
@@ -137,14 +140,29 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
             "recall@20, NDCG@20: held-out links among the 20 best pairs of each node of the first"
             " side.\n"
         )
+    notes += _per_graph_text(scores)
+    whose = " of its side" * sided or " of its graph" * ("averaged per graph" in notes)
     same = any(line[-1] == "-" for line in lines)
     error += "; none where all pairs have about the same probability" * same
     return (
         f"{columns(lines, right=range(1, len(lines[0])))}\n\n{notes}"
-        f"MRR, hit@10: rank of the end of a link among all nodes{' of its side' * sided}, without"
-        " the known links"
+        f"MRR, hit@10: rank of the end of a link among all nodes{whose}, without the known links"
         f"{ranked}.\nECE: {error}."
     )
+
+
+def _per_graph_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the scores that are averaged over graphs, as notes; empty without any."""
+    rows = {part: row for part, row in scores.items() if "auc_per_graph" in row}
+    texts = [
+        f"{'validation' if part == 'val' else part} AUC {per_cent(row['auc_per_graph'])}, AP"
+        f" {per_cent(row['ap_per_graph'])} ({row['num_graphs_scored']:,} graphs)"
+        for part, row in rows.items()
+    ]
+    if not texts:
+        return ""
+    rule = "the scores above are pooled over the pairs of all graphs"
+    return f"averaged per graph: {'; '.join(texts)}; {rule}.\n"
 
 
 def typed_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
@@ -167,7 +185,9 @@ def typed_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
 
 def tasks_text(tasks: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the scores of an embedding on classes and clusters."""
-    texts = ["\nEmbedding of the whole graph, messages over all of its links:"]
+    texts = []
+    if {"classes", "clusters"} & tasks.keys():
+        texts.append("\nEmbedding of the whole graph, messages over all of its links:")
     if "classes" in tasks:
         lines = [["classes by logistic regression", "accuracy", "macro F1"]]
         names = {"public": "the public split", "random": "ten random splits"}
@@ -182,7 +202,35 @@ def tasks_text(tasks: Mapping[str, Mapping[str, Any]]) -> str:
         values = [per_cent(tasks["clusters"][name]) for name in ("acc", "nmi", "ari")]
         lines = [["clusters by k-means", "ACC", "NMI", "ARI"], ["all labelled nodes", *values]]
         texts.append(columns(lines, right=(1, 2, 3)))
+    if "graphs" in tasks:
+        texts.append(_graph_tasks_text(tasks["graphs"]))
     return "\n".join(texts)
+
+
+def _graph_tasks_text(found: Mapping[str, Any]) -> str:
+    """Return the scores of graph vectors on classes and clusters."""
+    classes, clusters = found["classes"], found["clusters"]
+    lines = [["classes by logistic regression", "accuracy", "macro F1"]]
+    names = {
+        "vectors": f"vectors ({found['readout']})",
+        "size": "numbers of nodes and links alone",
+        "majority": "most frequent class",
+    }
+    for key, name in names.items():
+        row = classes[key]
+        cells = (
+            f"{per_cent(row[score])} ± {per_cent(row[score + '_deviation'])}"
+            for score in ("accuracy", "macro_f1")
+        )
+        lines.append([name, *cells])
+    values = [per_cent(clusters[name]) for name in ("acc", "nmi", "ari")]
+    others = [["clusters by k-means", "ACC", "NMI", "ARI"], ["all labelled graphs", *values]]
+    head = (
+        f"\nVectors of {classes['num_graphs']:,} labelled graphs, messages over all links;"
+        f" {classes['num_folds']} folds:"
+    )
+    tables = columns(lines, right=(1, 2)), columns(others, right=(1, 2, 3))
+    return "\n".join([head, *tables])
 
 
 def image_scores_text(scores: Mapping[str, Any] | None) -> str:

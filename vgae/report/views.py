@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+
 from vgae.errors import printable
+from vgae.graphs.collection import GraphCollection
 from vgae.recipes import RECIPES
 from vgae.report.text import (
     graph_line,
@@ -35,7 +38,7 @@ class _GraphView(RunView):
         metrics, split = run.metrics, run.split
         return (
             f"graph   {graph_line(run.config['graph'])}\n"
-            f"split   {split.train.shape[1]:,} links for training,"
+            f"split   {_whole_graphs(run)}{split.train.shape[1]:,} links for training,"
             f" {split.val.pos.shape[1]:,} for validation, {split.test.pos.shape[1]:,} for test;"
             f" {_audited(run)}\n"
             f"model   {run.config['model']}, recipe {run.config['recipe']['name']},"
@@ -45,7 +48,8 @@ class _GraphView(RunView):
 
     def scores(self, scores: Mapping[str, Any]) -> str:
         links = {part: scores[part] for part in ("val", "test") if part in scores}
-        tasks = {task: scores[task] for task in ("classes", "clusters") if task in scores}
+        names = ("classes", "clusters", "graphs")
+        tasks = {task: scores[task] for task in names if task in scores}
         texts = [link_scores_text(links)] if links or not tasks else []
         return "\n".join([*texts, tasks_text(tasks)] if tasks else texts)
 
@@ -56,6 +60,11 @@ class _GraphView(RunView):
             f"vgae predict {folder}": "proposed links",
             f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
         }
+        if isinstance(run.graph, GraphCollection):
+            graphs = f"vgae embed {folder} --graphs -o graphs.csv"
+            commands[graphs] = "vector, size and anomaly score of each graph"
+            if run.graph.graph_y is not None:
+                commands[f"vgae evaluate {folder} --tasks graphs"] = "a classifier of the graphs"
         if run.graph.y is not None:
             tasks = f"vgae evaluate {folder} --tasks links,classes"
             commands[tasks] = "and the accuracy of a classifier of the nodes"
@@ -99,6 +108,15 @@ class _GraphView(RunView):
         names = [*(["curves"] if run.history else []), "embedding"]
         tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
         return names + (["roc", "pr", "reliability", "histogram"] if tested else [])
+
+
+def _whole_graphs(run: Run) -> str:
+    """Return the numbers of graphs of each part, for a split by whole graphs."""
+    part = run.split.graph_part
+    if part is None:
+        return ""
+    train, val, test = torch.bincount(part.long(), minlength=3).tolist()
+    return f"whole graphs: {train:,} for training, {val:,} for validation, {test:,} for test;\n        "
 
 
 def _audited(run: Run) -> str:

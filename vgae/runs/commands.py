@@ -1,10 +1,14 @@
 """Options and results of the commands that kinds of runs implement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
+
 from vgae.data.reading import Reading
+from vgae.models.graph_vectors import Readout
 from vgae.vae import Posterior
 
 
@@ -17,6 +21,7 @@ class EvaluationOptions:
     hard: int = 0
     samples: int | None = None
     allow_seen: bool = False
+    readout: Readout = "mean"
     progress: bool | None = None
 
 
@@ -28,12 +33,18 @@ class EmbeddingOptions:
     features: str = "raw"
     messages: str = "train"
     reading: Reading = Reading()
+    graphs: bool = False
+    readout: Readout = "mean"
 
 
 class Embedding(NamedTuple):
-    """Posterior, name and label of each item, and the word for the items: ``"nodes"``."""
+    """Posterior, name and label of each item, and the word for the items: ``"nodes"``.
+
+    ``more`` are further values of each item by name, arrays of length N.
+    """
 
     q: Posterior
     ids: Sequence[int | str]
     items: str
     labels: Sequence[int | str | None] | None = None
+    more: Mapping[str, np.ndarray] = MappingProxyType({})

@@ -11,24 +11,26 @@ from torch import Tensor
 from vgae.data.reading import Reading
 from vgae.data.splits import read_split, split_by_time
 from vgae.errors import ArtifactError, UsageError
-from vgae.evaluation.calibration import Calibration, Prior, load_calibration
+from vgae.evaluation.calibration import Calibration, load_calibration
 from vgae.evaluation.links import Messages, calibrate, evaluate
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
-from vgae.models.files import read_text, write_json
+from vgae.models.files import read_text
 from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_pretrained
 from vgae.models.registry import AUTO, model_for
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
+from vgae.runs.collections import embedded_graphs, evaluate_graph_vectors, write_graphs
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
-from vgae.runs.digests import check_digests, rewriting, store_digests
-from vgae.runs.folder import is_named, shown_source, understood
+from vgae.runs.digests import check_digests
+from vgae.runs.folder import is_named, read_paths, shown_source, understood
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
-from vgae.runs.opening import open_graph, open_like, reading_of
+from vgae.runs.opening import located_labels, open_graph, open_like, reading_entry, reading_of
 from vgae.runtime.devices import Compute
 from vgae.runtime.reading import parsed_json
 from vgae.training.links import prepare
@@ -120,6 +122,7 @@ class GraphRuns(RunKind[Run]):
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
         "task",
         *("max_memory", "cuda_graph", "tasks", "messages", "hard", "samples", "allow_seen"),
+        *("graphs", "readout"),
         *("other", "top_k", "propose"),
     )
     files: ClassVar = files_with(
@@ -130,8 +133,10 @@ class GraphRuns(RunKind[Run]):
             "model/feature_encoder.json": "encoding of the table of nodes as features",
             "model/node_ids.json": "names of the nodes",
             "embeddings.npz": "name and posterior of each node",
+            "graphs.npz": "name, size, anomaly score and vector of each graph of a collection",
             "figures/embedding.png": "figure: embedding of the nodes",
             "figures/links.png": "figure: scores of the test links",
+            "figures/graphs.png": "figure: vectors of the graphs of a collection, and some graphs",
         }
     )
     tied: ClassVar = (
@@ -172,7 +177,14 @@ class GraphRuns(RunKind[Run]):
         features, split = source.features, source.split
         more = {} if is_named(features) else {"features": str(Path(features).resolve())}
         more |= {} if split is None else {"split": str(Path(split).resolve())}
+        labels = source.reading.graph_labels
+        more |= {} if labels is None else {"graph_labels": str(Path(labels).resolve())}
         return super().paths(source) | more
+
+    def located(self, folder: Path, config: Config, given: Any = None) -> GraphSource:
+        """Return the source, with the path of the labels of graphs on this machine."""
+        source, paths = super().located(folder, config, given), read_paths(folder)
+        return replace(source, reading=located_labels(source.reading, paths | {**(given or {})}))
 
     def divide(
         self, data: Graph, source: GraphSource, seed: int, folder: Path | None = None
@@ -228,7 +240,7 @@ class GraphRuns(RunKind[Run]):
                 **graph.summary(),
                 "fingerprint": graph.fingerprint,
                 "directed": "keep" if graph.directed else source.reading.directed,
-                **_reading_entry(source.reading),
+                **reading_entry(source.reading),
             },
             "model": model,
             "in_channels": graph.num_features or graph.num_nodes,
@@ -249,6 +261,9 @@ class GraphRuns(RunKind[Run]):
         graph, split = data
         q = embed(result.model, graph, split.message_edge_index)
         write_embeddings(folder / "embeddings.npz", graph.ids, q)
+        if isinstance(graph, GraphCollection):
+            messages = split.message_edge_index
+            write_graphs(folder / "graphs.npz", embedded_graphs(result.model, graph, messages))
         calibration = None
         if split.val.pos.shape[1] > 1:
             calibration = calibrate(result.model, graph, split)
@@ -309,6 +324,8 @@ class GraphRuns(RunKind[Run]):
             found |= {part: score.to_dict() for part, score in scores.items()}
         if {"classes", "clusters"} & {*options.tasks}:
             found |= evaluate_embedding(embed(run.model, run.graph).mu, run.graph, options.tasks)
+        if "graphs" in options.tasks:
+            found["graphs"] = evaluate_graph_vectors(run, options.readout)
         return found
 
     def embed(self, run: Run, options: EmbeddingOptions) -> Embedding:
@@ -322,7 +339,10 @@ class GraphRuns(RunKind[Run]):
             else open_like(run.config, other, options.features, options.reading, encoder=encoder)
         )
         training = other is None and messages == "train"
-        q = embed(run, graph, run.split.message_edge_index if training else None)
+        edges = run.split.message_edge_index if training else None
+        if options.graphs:
+            return embedded_graphs(run, graph, edges, options.readout)
+        q = embed(run, graph, edges)
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
 
 
@@ -350,12 +370,6 @@ def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
         )
 
 
-def _reading_entry(reading: Reading) -> dict[str, Any]:
-    """Return the entry of ``config.json`` on the options of reading, if some are given."""
-    given = replace(reading, directed="symmetrize", time=None).to_dict()
-    return {"reading": given} if given else {}
-
-
 def _split_entry(source: GraphSource) -> dict[str, Any]:
     """Return the entry of ``config.json`` on the origin of the split."""
     if source.split is not None:
@@ -368,33 +382,3 @@ def _split_entry(source: GraphSource) -> dict[str, Any]:
 
 GRAPHS = GraphRuns()
 train_run = partial(train, GRAPHS)
-
-
-def recalibrate(run: Run, calibration: Calibration, *, allow_seen: bool = False) -> Run:
-    """Store a calibration with the model of a run, and evaluate the run with it.
-
-    Raises:
-        ArtifactError: If a file of the run is damaged, or of another run; then nothing is written.
-        ResourceError: If another process is writing in its folder.
-    """
-    name, folder = "model/calibration.json", run.folder
-    kept = {"graph": run.graph, "embedding": run.embedding}
-    how: Any = {"calibration": calibration, "allow_seen": allow_seen}
-    scores = evaluate(run.model, run.graph, run.split, **how)
-    parts = {part: score.to_dict() for part, score in scores.items()}
-    with rewriting(folder, run.metrics):
-        write_json(folder / name, calibration.to_dict())
-        # After a kill between the two, the digest shows that the scores are of another one.
-        metrics = store_digests(folder, [name], **parts)
-    changed = replace(run, metrics=metrics, calibration=calibration)
-    vars(changed).update(kept)
-    return changed
-
-
-def calibration_at(run: Run, prior: Prior, *, allow_seen: bool = False) -> Calibration | None:
-    """Return the calibration for a prior; ``None`` without validation links to fit it on."""
-    stored = run.calibration
-    if stored is None or stored.prior == prior:
-        return stored
-    found = calibrate(run.model, run.graph, run.split, prior=prior, allow_seen=allow_seen)
-    return replace(found, intervals=stored.intervals)

@@ -39,6 +39,9 @@ def open_graph(
             "SPLIT_BY_TIME",
             f"times are in a column of an edge list in text or .parquet, not in {source}.",
         )
+    if reading.time is not None and reading.graph_column is not None:
+        rule = "held-out links are chosen by time in one graph"
+        raise UsageError("SPLIT_BY_TIME", f"{rule}; leave graph_column (--graph-column) out.")
     if is_named(source):
         refuse_table_options(reading, f"beside the data set {source}")
         if given := [*reading.to_dict()]:
@@ -96,6 +99,7 @@ def open_like(
     both = Reading.of({**options, **reading.to_dict()})
     both = _without_others(both, reading, source, features)
     may_lack = {"TIME_COLUMN": "time", "LABEL_COLUMN": "label_column"}
+    may_lack |= {"GRAPH_COLUMN": "graph_column"}
     while True:
         try:
             graph = open_graph(source, features, both, progress=progress)
@@ -119,6 +123,7 @@ def _without_others(both: Reading, given: Reading, source: str, features: str) -
     taken = frozenset[str]()
     if not is_named(source):
         taken = taken_options(source, has_features=features not in ("raw", "none"))
+    taken -= {"graph_labels"}  # those of the graphs of the run
     if is_named(source) or not has_columns(source):
         taken -= {"time"}
     left = both.to_dict().keys() - taken - given.to_dict().keys()
@@ -135,6 +140,26 @@ def reading_of(config: Mapping[str, Any]) -> Reading:
             "time": split.get("by_time"),
         }
     )
+
+
+def reading_entry(reading: Reading) -> dict[str, Any]:
+    """Return the entry of ``config.json`` on the options of reading, if some are given."""
+    labels = None if reading.graph_labels is None else Path(reading.graph_labels).name
+    kept: dict[str, Any] = {"directed": "symmetrize", "time": None, "graph_labels": labels}
+    given = replace(reading, **kept).to_dict()
+    return {"reading": given} if given else {}
+
+
+def located_labels(reading: Reading, paths: Mapping[str, str]) -> Reading:
+    """Return options of reading with the path of the labels of graphs on this machine.
+
+    Args:
+        reading: Options, with the name of the file of labels.
+        paths: Absolute paths of files by field, with that of ``graph_labels``.
+    """
+    path, name = Path(paths.get("graph_labels", "")), reading.graph_labels
+    is_same = name is not None and path.name == Path(name).name and path.exists()
+    return replace(reading, graph_labels=str(path)) if is_same else reading
 
 
 def split_config(split: str | os.PathLike[str] | None) -> Mapping[str, Any]:

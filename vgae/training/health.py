@@ -52,6 +52,7 @@ class GraphHealth:
         split: Split of the links.
         recipe: Settings, as they apply to the graph.
         inputs: Arguments of the encoder.
+        num_terms: Ordered pairs of the training.
         named: Whether the model was built from the recipe, by its name.
         retrain: Function that trains the same model without features, and returns the logits of
             the validation pairs; ``None`` if that is impossible.
@@ -61,6 +62,7 @@ class GraphHealth:
     split: LinkSplit
     recipe: Recipe
     inputs: Sequence[Any]
+    num_terms: int
     named: bool
     retrain: Callable[[], Tensor | None] | None = None
 
@@ -90,7 +92,7 @@ class GraphHealth:
         return (finding,) if finding else ()
 
     def _peak(self, history: Sequence[HistoryRow], advice: str) -> str | None:
-        loss = [row.recon / self.split.grid.num_terms for row in history]
+        loss = [row.recon / self.num_terms for row in history]
         peak = int(np.argmax(loss))
         if loss[peak] < _PEAK:
             return None

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -14,8 +14,9 @@ from vgae.decoders import GraphDecoder, JointDecoder
 from vgae.decoders.joint import link_decoder, parts_for
 from vgae.encoders import feature_scale
 from vgae.encoders.directed import DirectedPattern
-from vgae.errors import UsageError, VgaeError
+from vgae.errors import DataError, UsageError, VgaeError
 from vgae.evaluation.metrics import auc_and_ap
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
 from vgae.graphs.typed import TypedGraph
@@ -33,7 +34,10 @@ from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
+from vgae.training.graph_batches import GraphBatches, training_part, validation_part
 from vgae.training.health import GraphHealth, remedy
+from vgae.training.intervals import finish
+from vgae.training.loop import Steps
 from vgae.training.masking import LinkMasking
 from vgae.training.own_model import check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
@@ -43,6 +47,7 @@ from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
 
+_RECORDABLE = ("epoch", "evaluation")
 _PREPARED = (SparseOperator, EdgePattern, DirectedPattern)
 _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
@@ -128,17 +133,18 @@ def prepare(
     _check(model, graph)
     seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
-    given, recipe, named = recipe, for_graph(recipe, graph), isinstance(model, str)
+    seen, own = training_part(graph, split)  # by whole graphs, held-out ones have no say
+    given, recipe, named = recipe, for_graph(recipe, seen), isinstance(model, str)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
         model = model_for(graph, model)
-        plan = _plan(model, graph, split, recipe, compute)
+        plan = _plan(model, seen, own, recipe, compute)
         settings = replace(recipe, pairs=plan.pairs)
         if graph.x is not None:
             alike = given.override({"pairs": plan.pairs})
             options = {"model": model, "recipe": alike, "seed": seed, "device": compute}
             retrain = partial(_logits_without_features, graph, split, **options)
-        model = _built(model, graph, split, settings, seed)
+        model = _built(model, seen, own, settings, seed)
     elif model.trained_on:
         log.warning("%s", _trained_before(model, split))
     if graph.directed and not getattr(model.decoder, "directed", True):
@@ -148,12 +154,23 @@ def prepare(
             type(model.decoder).__name__,
         )
     model.to(compute.resolved()).train()  # an encoder prepares for training, with dropout
-    inputs = encoder_inputs(model, graph, split.message_edge_index, masked=recipe.mask > 0)
+    on, masked = compute.resolved(), recipe.mask > 0
+    inputs = encoder_inputs(model, seen, own.message_edge_index, masked=masked)
+    validation = _validation(model, graph, split, inputs, on, masked=masked)
     _tell_unused(settings, model, given, named=named)
-    masks = stream(seed, "mask", compute.resolved())
+    steps = _steps(model, seen, own, recipe, stream(seed, "mask", on))
     prepared = PreparedTraining(
         model=model,
-        problem=_problem(model, graph, split, recipe, inputs, masks, named=named),
+        problem=Problem(
+            inputs,
+            _target(model, seen, own, on, weighted=recipe.weighted),
+            # The mean over all ordered pairs, on the scale of the paper's code.
+            num_items=seen.grid.num_terms,
+            steps=steps,
+            evaluate=validation if split.val.pos.shape[1] else None,
+            # Edges in any other form may be as many as the masks leave.
+            recordable=_RECORDABLE if named and _is_same(inputs, steps) else (),
+        ),
         recipe=recipe,
         seed=seed,
         compute=compute,
@@ -161,11 +178,17 @@ def prepare(
         former={"split": split.former_identity},
         trained_on=split.train_digest,
         plan=plan,
-        health=GraphHealth(graph, split, recipe, inputs, named=named, retrain=retrain),
-        remedy=remedy(graph, recipe, named=named),
+        finish=partial(finish, graph=graph, split=split),
+        health=GraphHealth(
+            *(validation_part(graph, split) if split.val.pos.shape[1] else (seen, own)),
+            *(recipe, validation.inputs, seen.grid.num_terms),
+            named=named,
+            retrain=retrain,
+        ),
+        remedy=remedy(seen, recipe, named=named),
     )
     if not named:
-        check_encoder(model, inputs, graph, split.grid.message_edges(split.train[:, :1]))
+        check_encoder(model, inputs, seen, own.grid.message_edges(own.train[:, :1]))
     return prepared
 
 
@@ -179,30 +202,45 @@ def _check(model: Any, graph: Graph) -> None:
     check_direction(model.decoder, graph, type(model.decoder).__name__)
 
 
-def _problem(
+@dataclass(frozen=True, eq=False)
+class _Validation:
+    """Scores of the validation links, without waiting for a GPU."""
+
+    inputs: Sequence[Any]
+    pairs: Tensor
+    labels: Tensor
+
+    def __call__(self, model: VAE) -> dict[str, Tensor]:
+        auc, ap = auc_and_ap(self.logits(model), self.labels)
+        return {"val_auc": auc, "val_ap": ap}
+
+    def logits(self, model: VAE) -> Tensor:
+        decoder, z = link_decoder(model), model.encoder(*self.inputs).mu
+        chunks = self.pairs.split(_PAIRS_AT_ONCE, dim=1)
+        return torch.cat([decoder.logits(z, chunk) for chunk in chunks])
+
+
+def _validation(
     model: VAE,
     graph: Graph,
     split: LinkSplit,
-    recipe: Recipe,
     inputs: Sequence[Any],
-    masks: torch.Generator,
+    device: torch.device,
     *,
-    named: bool,
-) -> Problem:
-    """Return the data of a training, on the device of the source of its masks."""
-    device = masks.device
-    pairs, labels = (t.to(device) for t in (split.val.edge_label_index, split.val.edge_label))
-    score = partial(_link_scores, inputs=inputs, pairs=pairs, labels=labels)
-    return Problem(
-        inputs,
-        _target(model, graph, split, device, weighted=recipe.weighted),
-        # The mean over all ordered pairs, on the scale of the paper's code.
-        num_items=graph.grid.num_terms,
-        steps=_masking(model, graph, split, recipe.mask, masks),
-        evaluate=score if split.val.pos.shape[1] else None,
-        # Edges in any other form may be as many as the masks leave.
-        recordable=("epoch", "evaluation") if named and type(inputs[1]) in _PREPARED else (),
-    )
+    masked: bool,
+) -> _Validation:
+    """Return the validation pairs and the inputs for them, those of the training or others."""
+    pairs = split.val
+    if split.graph_part is not None and split.val.pos.shape[1]:
+        held, own = validation_part(graph, split)
+        inputs = encoder_inputs(model, held, own.message_edge_index, masked=masked)
+        pairs = own.val
+    return _Validation(inputs, pairs.edge_label_index.to(device), pairs.edge_label.to(device))
+
+
+def _is_same(inputs: Sequence[Any], steps: Any) -> bool:
+    """Return whether each epoch has the same operations."""
+    return type(inputs[1]) in _PREPARED and not isinstance(steps, GraphBatches)
 
 
 def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: Compute) -> Plan:
@@ -214,22 +252,41 @@ def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: C
     # Sampled pairs that the recipe does not name are a warning.
     changed = recipe.pairs == "auto" and plan.pairs == "sampled"
     log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
-    if graph.x is None:
+    if graph.x is None and _in_channels(graph) == 0:
+        log.info("no features: a node is known by its links alone")
+    elif graph.x is None:
         log.info("no features: each node has weights of its own, without an N x N matrix")
     return plan
 
 
 def _built(name: str, graph: Graph, split: LinkSplit, settings: Recipe, seed: int) -> VAE:
     """Build a named model for a graph, with fresh weights."""
-    in_channels = graph.num_features or graph.num_nodes
+    in_channels = _in_channels(graph)
+    if in_channels == 0 and not (settings.degrees or settings.positions):
+        raise DataError(
+            "NO_FEATURES",
+            f"{graph.name} has no features, and with degrees = false and positions = 0 all nodes"
+            " are the same to the model; set degrees = true (--set degrees=true), or give"
+            " features (--features FILE).",
+        )
     parts = parts_for(settings, graph, split, stream(seed, "parts"))
     options = {"decoder_options": {"parts": parts}} if parts else {}
     model = build_model(name, in_channels, settings, stream(seed, "init"), **options)
     encoder = graph_encoder(model)
     if settings.scale_features and graph.x is not None:
         encoder.feature_scale = feature_scale(graph.x)
-    encoder.feature_names = input_names(graph)
+    encoder.feature_names = input_names(graph) if in_channels else ()
     return model
+
+
+def _in_channels(graph: Graph) -> int:
+    """Return the columns of the features; without any, N for one graph and 0 for many.
+
+    A node of one graph has weights of its own then, which say nothing of those of another graph.
+    """
+    if graph.x is None and isinstance(graph, GraphCollection):
+        return 0
+    return graph.num_features or graph.num_nodes
 
 
 def _tell_unused(settings: Recipe, model: VAE, given: Recipe, *, named: bool) -> None:
@@ -261,23 +318,8 @@ def _logits_without_features(graph: Graph, split: LinkSplit, **options: Any) -> 
     except VgaeError as error:
         log.info("the training without features failed: %s", error)
         return None
-    pairs = split.val.edge_label_index.to(prepared.device)
     with evaluating(model):
-        return _logits(model, prepared.problem.inputs, pairs).cpu()
-
-
-def _logits(model: VAE, inputs: Sequence[Any], pairs: Tensor) -> Tensor:
-    decoder, z = link_decoder(model), model.encoder(*inputs).mu
-    chunks = pairs.split(_PAIRS_AT_ONCE, dim=1)
-    return torch.cat([decoder.logits(z, chunk) for chunk in chunks])
-
-
-def _link_scores(
-    model: VAE, *, inputs: Sequence[Any], pairs: Tensor, labels: Tensor
-) -> dict[str, Tensor]:
-    """Score the validation links, without waiting for a GPU."""
-    auc, ap = auc_and_ap(_logits(model, inputs, pairs), labels)
-    return {"val_auc": auc, "val_ap": ap}
+        return cast(_Validation, prepared.problem.evaluate).logits(model).cpu()
 
 
 def _target(
@@ -294,8 +336,9 @@ def _target(
         if isinstance(model.decoder, JointDecoder):
             return model.decoder.with_parts(links, graph, split, device)
         return links
-    if weight is not None:
-        _graph_decoder(model, "weighted = true")  # refuses
+    if weight is not None or split.grid.name == "blocks":
+        reason = "weighted = true" if weight is not None else "a collection of graphs"
+        _graph_decoder(model, reason)  # refuses
     prepare = getattr(model.decoder, "prepare", None)
     return edge_index if prepare is None else prepare(edge_index, split.num_nodes)
 
@@ -311,13 +354,37 @@ def _graph_decoder(model: VAE, setting: str) -> GraphDecoder:
     return model.decoder
 
 
+def _steps(
+    model: VAE, graph: Graph, split: LinkSplit, recipe: Recipe, generator: torch.Generator
+) -> Steps | None:
+    """Return the steps of an epoch: batches of graphs, or all at once with masks, if any."""
+    if recipe.mask > 0:
+        _graph_decoder(model, "mask > 0")
+    if recipe.batch_size == 0:
+        return _masking(model, graph, split, recipe.mask, generator)
+    if not isinstance(graph, GraphCollection):
+        raise UsageError(
+            "BATCH_SIZE",
+            f"batch_size = {recipe.batch_size} is a number of graphs, and {graph.name} is one"
+            " graph; set batch_size = 0 (--set batch_size=0), or train on a collection.",
+        )
+
+    def prepared(some: GraphCollection, own: LinkSplit) -> Sequence[Any]:
+        masks = _masking(model, some, own, recipe.mask, generator)
+        edges, masked = own.message_edge_index, masks is not None
+        inputs = encoder_inputs(model, some, edges, masked=masked)
+        target = _target(model, some, own, generator.device, weighted=recipe.weighted)
+        return [(inputs, target)] if masks is None else masks(inputs, target)
+
+    return GraphBatches(graph, split, recipe.batch_size, prepared, generator)
+
+
 def _masking(
     model: VAE, graph: Graph, split: LinkSplit, rate: float, generator: torch.Generator
 ) -> LinkMasking | None:
     """Return the masks of the training links, if there are any."""
     if rate == 0 or split.train.shape[1] < 2:  # one link cannot be both seen and predicted
         return None
-    _graph_decoder(model, "mask > 0")
     target = split.message_edge_index.to(generator.device)
     received = message_edges(model, graph, split.message_edge_index)[0].to(generator.device)
     return LinkMasking(received, rate, generator, None if received.equal(target) else target)

@@ -1,12 +1,12 @@
 """Prepared training and its result: validation, early stopping, checkpoints."""
 
-import copy
 import logging
 import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -118,6 +118,7 @@ class PreparedTraining:
         trained_on: Digest of the training links, for :attr:`vgae.VAE.trained_on`.
         plan: Predicted cost, if it is known.
         health: Function from the result to what went wrong; see :mod:`vgae.training.health`.
+        finish: Called with the result, of which it may set buffers of the decoder.
         remedy: What helps if the loss becomes NaN or infinite, if it is known.
     """
 
@@ -131,6 +132,7 @@ class PreparedTraining:
     trained_on: str | None = None
     plan: Plan | None = None
     health: Health | None = None
+    finish: Callable[[FitResult], object] | None = None
     remedy: str = ""
 
     def __post_init__(self) -> None:
@@ -237,6 +239,8 @@ class PreparedTraining:
                     break
         result = trainer.result(time.perf_counter() - start, self.plan)
         self._mark()  # again: the weights of the best epoch may come without the mark
+        if self.finish is not None:
+            self.finish(result)
         return self._checked(result)
 
     def _checkpoints(self, folder: str | os.PathLike[str]) -> Checkpoints:
@@ -286,7 +290,8 @@ class _Trainer:
             self.modules["average"] = self.average
         self.history: list[HistoryRow] = []
         self.pending: list[Epoch] = []
-        self.best, self.best_score, self.best_epoch = _weights(model), -math.inf, 0
+        self.best, self.best_score = deepcopy(model.state_dict()), -math.inf
+        self.best_epoch = 0
         self.stopped = False
         self.replayed: Replayed | None = None
         self.names: Sequence[str] = ()
@@ -311,7 +316,7 @@ class _Trainer:
         score = sum(value for value in rows[-1][4:] if value is not None)
         if self.evaluate is not None and score > self.best_score:
             self.best_score, self.best_epoch = score, number
-            self.best = _weights(self.evaluated)
+            self.best = deepcopy(self.evaluated.state_dict())
         self._record(rows)
         self.stopped = self._out_of_patience(number)
 
@@ -384,15 +389,10 @@ class _Trainer:
 
     def result(self, seconds: float, plan: Plan | None) -> FitResult:
         """Load the weights that the recipe keeps into the model; return the result."""
-        last, best, best_epoch = _weights(self.evaluated), self.best, self.best_epoch
+        best, best_epoch, last = self.best, self.best_epoch, deepcopy(self.evaluated.state_dict())
         if self.evaluate is None:
             best, best_epoch = last, len(self.history)
         self.model.load_state_dict(best if self.recipe.keep == "best" else last)
         self.check_weights(len(self.history))  # nobody has seen the last update without validation
         self.model.eval()
         return FitResult(self.model, best, last, best_epoch, self.history, seconds, plan)
-
-
-def _weights(model: VAE) -> dict[str, Tensor]:
-    """Return a copy of the weights."""
-    return copy.deepcopy(model.state_dict())

@@ -23,7 +23,7 @@ from vgae.report.pages.proposals import (
     probability_cell,
     proposal_table,
 )
-from vgae.runs.graphs import calibration_at
+from vgae.runs.calibrations import calibration_at
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import link_scores
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
+from vgae.prediction.links import predict_links
+from vgae.report.figures.collections import PROPOSED, chosen_graphs, collection_figure
 from vgae.report.figures.link_panels import (
     draw_operating_point,
     draw_precision_recall,
@@ -19,13 +23,15 @@ from vgae.report.figures.link_panels import (
 from vgae.report.figures.points import draw_classes, draw_values, projections
 from vgae.report.figures.style import legend, save_figures, titled
 from vgae.report.figures.training_panels import draw_loss, draw_parts, draw_scores
+from vgae.runs.collections import embedded_graphs
 from vgae.runs.graphs import Run
 from vgae.training.history import HistoryRow
 
 
 def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
-    """Write ``training.png``, ``embedding.png`` and, with test links, ``links.png`` of a run.
+    """Write ``training.png`` and ``embedding.png`` of a run, and others that it has.
 
+    They are ``links.png``, with test links, and ``graphs.png``, of a collection.
     ``embedding`` has the mean of each node, shape ``(N, d)``. Return the paths of the files.
     """
     figures = {
@@ -34,7 +40,22 @@ def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
     }
     if run.split.test.pos.shape[1]:
         figures["links.png"] = lambda: links_figure(run)
+    graphs = run.graph
+    if isinstance(graphs, GraphCollection):
+        figures["graphs.png"] = lambda: graphs_figure(run, graphs, embedding)
     return save_figures(run.folder / "figures", figures, dpi=150)
+
+
+def graphs_figure(run: Run, graphs: GraphCollection, embedding: np.ndarray) -> Figure:
+    """Draw the vectors of the graphs, their sizes, and some of them with proposed links."""
+    found = embedded_graphs(run, graphs, run.split.message_edge_index, "moments")
+    anomaly = found.more["anomaly"]
+    drawn = [graphs.graph_ids[k] for row in chosen_graphs(anomaly).values() for k in row]
+    scorer = PairScorer(run, graphs, run.split.message_edge_index)
+    proposals = predict_links(
+        scorer, graphs, PROPOSED, per_graph=True, within=drawn, progress=False
+    )
+    return collection_figure(graphs, found.q.mu.numpy(), anomaly, embedding, proposals)
 
 
 def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:

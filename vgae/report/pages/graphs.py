@@ -11,6 +11,7 @@ from torch import Tensor
 from vgae.errors import printable
 from vgae.evaluation.simple_scores import SimpleScores
 from vgae.graphs.canonical import link_positions
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.registry import graph_model
 from vgae.prediction.link_table import LinkTable
@@ -19,6 +20,7 @@ from vgae.report.figures.graphs import write_figures
 from vgae.report.figures.link_panels import scored_test_pairs
 from vgae.report.figures.style import CLASS_COLOURS, DARK_CLASS_COLOURS
 from vgae.report.pages import scores
+from vgae.report.pages.collections import collection_section
 from vgae.report.pages.frame import render, shown
 from vgae.report.pages.proposals import (
     TopPairs,
@@ -37,8 +39,9 @@ from vgae.report.pages.repeating import (
     shell_command,
 )
 from vgae.report.text import calibration_error, kind_text
+from vgae.runs.calibrations import calibration_at
 from vgae.runs.folder import shown_source, stored_recipe, understood
-from vgae.runs.graphs import GRAPHS, Run, calibration_at
+from vgae.runs.graphs import GRAPHS, Run
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ _FIGURES = {
     "training.png": "Training curves",
     "embedding.png": "Embeddings of the nodes",
     "links.png": "ROC curve, precision and recall, reliability",
+    "graphs.png": "Vectors of the graphs, their sizes, and the most usual and unusual graphs",
 }
 
 
@@ -81,7 +85,7 @@ def _page(run: Run, top_k: int) -> str:
     learning, text, reliability = [*charts], None, None
     if scored.label.any():
         simple = scores.baseline(scored, run.split).auc
-        paths = SimpleScores(run.split.train, run.split.grid).path_name
+        paths = SimpleScores(run.split.message_links, run.split.grid).path_name
         fitted = scores.num_pairs(metrics["val"]) if "val" in metrics else 0
         text = verdict(metrics["test"], simple, fitted, paths)
         charts |= scores.ranking_charts(scored, run.calibration)
@@ -97,9 +101,12 @@ def _page(run: Run, top_k: int) -> str:
     found, tested = best_links(run, calibration, top_k), evaluate_proposals(run, calibration)
     drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
     drawn |= {"colours": CLASS_COLOURS, "dark_colours": DARK_CLASS_COLOURS}
+    collection, more = collection_section(run)
+    charts |= more
     return render(
         "graph.html.j2",
         {
+            "collection": collection,
             "title": f"{printable(graph.name)} · {run.config['model']} · vgae",
             "name": shown(graph.name),
             "model": shown(graph_model(run.config["model"]).title),
@@ -109,7 +116,8 @@ def _page(run: Run, top_k: int) -> str:
             "top": top_proposal(found, tested),
             "graph": graph,
             "kind": kind_text(graph.summary()),
-            "of_side": "" if graph.sides is None else " of its side",
+            "of_side": " of its graph" * (collection is not None)
+            or " of its side" * (graph.sides is not None),
             "are_reverses": _are_reverses(run),
             "channels": recipe.latent_channels,
             "recipe": shown(recipe.name),
@@ -220,7 +228,7 @@ def _are_reverses(run: Run) -> bool:
 
 def link_rate(run: Run) -> str:
     """Return the rate of links among the pairs that are not training links, in words."""
-    graph, num_train = run.graph, run.split.train.shape[1]
+    graph, num_train = run.graph, run.split.message_links.shape[1]
     unknown = graph.grid.num_pairs - num_train
     found = graph.num_links - num_train
     return f"one in {round(unknown / found):,}" if found else "none"
@@ -277,6 +285,7 @@ def stills(run: Run) -> dict[str, tuple[str, str]]:
         vars(copy)["graph"] = run.graph  # a cached property, which would read the graph again
         write_figures(copy, run.embedding.numpy())
 
-    tested = bool(run.split.test.pos.shape[1])
-    titles = {name: title for name, title in _FIGURES.items() if tested or name != "links.png"}
+    left_out = set() if run.split.test.pos.shape[1] else {"links.png"}
+    left_out |= set() if isinstance(run.graph, GraphCollection) else {"graphs.png"}
+    titles = {name: title for name, title in _FIGURES.items() if name not in left_out}
     return figure_images(run.folder, titles, draw)

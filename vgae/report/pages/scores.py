@@ -222,7 +222,7 @@ def baseline(scored: ScoredPairs, split: LinkSplit) -> LinkScores:
 
     They are common neighbours in a graph without direction or sides.
     """
-    counts = SimpleScores(split.train, split.grid).shortest_paths(scored.pairs)
+    counts = SimpleScores(split.message_links, split.grid).shortest_paths(scored.pairs)
     return link_scores(counts, scored.label)
 
 
@@ -275,7 +275,7 @@ def degree_chart(
 ) -> tuple[Chart, list[list[str]]]:
     """Return the recall of test links by the lower degree of their two ends in training."""
     is_link = scored.label == 1
-    simple = SimpleScores(split.train, split.grid)
+    simple = SimpleScores(split.message_links, split.grid)
     least = simple.degrees(scored.pairs[:, is_link]).min(dim=0).values.numpy()
     links, others = (scored.logits[which].double().numpy() for which in (is_link, ~is_link))
     others = np.sort(others)

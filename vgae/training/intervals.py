@@ -1,0 +1,81 @@
+"""Calibration of the intervals of weights of links, after a training."""
+
+import logging
+import math
+
+import torch
+from torch import Tensor
+
+from vgae.decoders.joint import JointDecoder
+from vgae.decoders.weights import WeightDecoder
+from vgae.graphs.canonical import link_positions
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit
+from vgae.models.embedding import embed, evaluating
+from vgae.training.prepared import FitResult
+from vgae.vae import VAE
+
+log = logging.getLogger(__name__)
+
+_FEWEST = 10  # links
+_AT_ONCE = 0.05  # share of the training links that carries no messages while it is predicted
+
+
+def calibrate_intervals(model: VAE, graph: Graph, split: LinkSplit) -> None:
+    """Set the levels of the intervals of weights, if the model has such a target.
+
+    They are set by links whose weights were no targets: validation links, under messages over the
+    training links; and withheld training links, a twentieth of the training links at a time, under
+    messages over the others. Test links are not used.
+
+    Args:
+        model: The trained model, changed in place.
+        graph: Graph of the training.
+        split: Its split.
+    """
+    decoder = model.decoder
+    part = decoder.parts["weights"] if _has_weights(decoder) else None  # pyright: ignore
+    if not isinstance(part, WeightDecoder):
+        return
+    withheld = split.train[:, part.withheld(split)]
+    folds = math.ceil(withheld.shape[1] / max(_AT_ONCE * split.train.shape[1], 1))
+    parts = [split.val.pos, *(withheld.chunk(folds, dim=1) if folds else ())]
+    with evaluating(model):
+        needed = torch.cat([_needed(model, part, graph, split, links) for links in parts])
+    if len(needed) < _FEWEST:
+        log.warning(
+            "%d links are too few to calibrate the intervals of weights: they may hold more or"
+            " less than they state; give more validation links (val, --val)",
+            len(needed),
+        )
+        return
+    part.calibrate(needed)
+    log.info(
+        "intervals of weights calibrated on %d validation links and %d withheld training links: at"
+        " 80 %%, the level of the model is %.0f %%",
+        *(split.val.pos.shape[1], withheld.shape[1], 100 * part.own_level(0.8)),
+    )
+
+
+def finish(result: FitResult, graph: Graph, split: LinkSplit) -> None:
+    """Calibrate the intervals of the model of a result, and store that with its weights too."""
+    calibrate_intervals(result.model, graph, split)
+    levels = {k: v for k, v in result.model.state_dict().items() if k.endswith(".weights.levels")}
+    for weights in (result.best, result.last):
+        weights.update({name: value.clone() for name, value in levels.items()})
+
+
+def _has_weights(decoder: object) -> bool:
+    return isinstance(decoder, JointDecoder) and "weights" in decoder.parts
+
+
+def _needed(
+    model: VAE, part: WeightDecoder, graph: Graph, split: LinkSplit, links: Tensor
+) -> Tensor:
+    """Return the levels that links need, under messages over the other training links."""
+    value = part.values(graph, links)
+    if value is None or not len(value):
+        return torch.zeros(0, dtype=torch.float64)
+    others = split.train[:, link_positions(split.train, links, split.grid) < 0]
+    q = embed(model, graph, split.grid.message_edges(others))
+    return part.needed_levels(q, links, value)
