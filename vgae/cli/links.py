@@ -19,6 +19,7 @@ from vgae.cli.options import (
     Quiet,
     RunArgument,
     announce,
+    given_options,
     refuse_options,
     with_reading,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SHOWN = 10  # links
+_NODES = ("nodes", "nodes_file")
 _ENDS = ("from_", "from_file", "to", "to_file")
 _OF_PROPOSALS = (
     "top_k",
@@ -121,7 +123,8 @@ _Samples = Annotated[
     ),
 ]
 _Interval = Annotated[
-    float, typer.Option(help="Probability of the credible intervals, with --samples.")
+    float,
+    typer.Option(help="Probability of the intervals, with --samples or of predicted weights."),
 ]
 _Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
 
@@ -169,19 +172,7 @@ def predict(
     from vgae.runs.opening import open_like
     from vgae.runs.typed import TYPED
 
-    if pairs is not None:
-        refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
-    for flag, is_given in (("--overall", overall), ("--per-graph", per_graph)):
-        if is_given:
-            others = ["nodes", "nodes_file", *(["per_graph"] if overall else [])]
-            refuse_options(context, others, "PER_NODE", f"with {flag} there is no")
-    if nodes or nodes_file:
-        refuse_options(context, _ENDS, "PER_NODE", "with --nodes there is no")
-    if graph is None:
-        of_file = ["features", *(READING if pairs is None else ())]
-        refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
-    if not samples:
-        refuse_options(context, ["interval", "seed"], "INTERVAL", "without --samples there is no")
+    _check_given(context)
     announce(quiet=quiet or as_json)
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
@@ -199,6 +190,9 @@ def predict(
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
+    has_weights = "weights" in getattr(loaded.model.decoder, "parts", {})
+    unused = {0: ["seed"] if has_weights else ["interval", "seed"]}.get(samples, [])
+    refuse_options(context, unused, "INTERVAL", "without --samples there is no")
     sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
         table = predict_links(
@@ -225,6 +219,23 @@ def predict(
         print_json({"path": str(path), "links": len(table)})
     else:
         print_links(table, path, proposed=pairs is None)
+
+
+def _check_given(context: typer.Context) -> None:
+    """Raise ``UsageError`` if an option is given beside another one that excludes it."""
+    given = given_options(context)
+    of_file = ["features", *(() if "pairs" in given else READING)]
+    excluded = [
+        ("pairs" in given, _OF_PROPOSALS, "PAIRS", "with --pairs"),
+        ("overall" in given, [*_NODES, "per_graph"], "PER_NODE", "with --overall"),
+        ("per_graph" in given, _NODES, "PER_NODE", "with --per-graph"),
+        (given.keys() & _NODES, _ENDS, "PER_NODE", "with --nodes"),
+        ("graph" not in given, of_file, "FEATURES", "without another GRAPH"),
+        (not context.params["samples"], ["interval", "seed"], "INTERVAL", "without --samples"),
+    ]
+    for is_given, names, code, why in excluded:
+        if is_given:
+            refuse_options(context, names, code, f"{why} there is no")
 
 
 @with_reading
@@ -344,13 +355,15 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
     if table.interval is not None:
         lines[0].append(f"{100 * table.interval:g} % interval{' (raw)' if table.raw else ''}")
+    lines[0] += [name.replace("_", " ") for name in table.further]
     for row in rows:
         names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
         probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
         lines.append([*names, f"{table.score[row]:.3f}", probability])
         if table.low is not None and table.high is not None:
             lines[-1].append(f"{table.low[row]:.3f} - {table.high[row]:.3f}")
-    print_columns(lines, right=(2, 3, 4))
+        lines[-1] += [f"{column[row]:.4g}" for column in table.further.values()]
+    print_columns(lines, right=range(2, len(lines[0])))
     what = "scores" if table.low is None else "probabilities"
     rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")

@@ -102,11 +102,15 @@ class PairDecoder(PartDecoder):
         likelihood: Name of the distribution.
         ordered: Whether the two nodes of a pair have different roles.
         cost: How often each link counts.
+        num_withheld: Number of training links that are no targets.
         generator: Source of the initial weights.
     """
 
     name: ClassVar[str]
     """Name of the target in the field ``reconstruct``."""
+
+    boost: ClassVar[float] = 1.0
+    """Factor of how often a link counts with the weighting ``"kipf"``."""
 
     loc: Tensor
     scale: Tensor
@@ -118,10 +122,11 @@ class PairDecoder(PartDecoder):
         *,
         ordered: bool,
         cost: float,
+        num_withheld: int = 0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.likelihood, self.cost = likelihood, cost
+        self.likelihood, self.cost, self.num_withheld = likelihood, cost, num_withheld
         self.latent_channels, self.ordered = latent_channels, ordered
         self.register_buffer("loc", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
@@ -159,11 +164,13 @@ class PairDecoder(PartDecoder):
             raise UsageError(
                 "RECONSTRUCT", f"{graph.name} {cls.lacks}; {_LEAVE.format(cls.name)}."
             )
-        value = value[~cls.withheld(split)]
+        options: dict[str, Any] = {"num_withheld": cls.to_withhold(split)}
+        value = value[~withheld(split, **options)]
         grid = split.grid
-        cost = grid.num_terms / (2 * len(value)) if recipe.weighting == "kipf" else 1.0
-        ordered = grid.directed or grid.sides is not None
-        return cls.from_values(value, recipe, graph.name, generator, ordered=ordered, cost=cost)
+        kipf = recipe.weighting == "kipf"
+        options["cost"] = cls.boost * grid.num_terms / (2 * len(value)) if kipf else 1.0
+        options["ordered"] = grid.directed or grid.sides is not None
+        return cls.from_values(value, recipe, graph.name, generator, **options)
 
     lacks: ClassVar[str]
     """What is said of a graph without such values."""
@@ -175,21 +182,22 @@ class PairDecoder(PartDecoder):
             "likelihood": self.likelihood,
             "ordered": self.ordered,
             "cost": self.cost,
+            "num_withheld": self.num_withheld,
         }
 
     def prepare(
         self, graph: "Graph", split: "LinkSplit", device: torch.device | str
     ) -> LinkValues:
         """Return the training links that are not withheld, and their values."""
-        pairs = split.train[:, ~self.withheld(split)]
+        pairs = split.train[:, ~withheld(split, self.num_withheld)]
         value = self.values(graph, pairs)
         assert value is not None
         return LinkValues(pairs.to(device), value.to(device))
 
     @staticmethod
-    def withheld(split: "LinkSplit") -> Tensor:
-        """Return whether each training link is no target, bool, shape ``(M,)``."""
-        return torch.zeros(split.train.shape[1], dtype=torch.bool)
+    def to_withhold(split: "LinkSplit") -> int:  # noqa: ARG004
+        """Return the number of training links that are to be no targets."""
+        return 0
 
     def samples(self, q: Posterior, pairs: Tensor) -> Tensor:
         """Return the outputs of the network under samples of the posterior.
@@ -209,13 +217,22 @@ class PairDecoder(PartDecoder):
             return torch.stack([self.network(z, pairs) for z in drawn])
 
 
+def withheld(split: "LinkSplit", num_withheld: int) -> Tensor:
+    """Return whether each training link is withheld, drawn by the seed of the split, ``(M,)``."""
+    count = split.train.shape[1]
+    chosen = torch.zeros(count, dtype=torch.bool)
+    order = torch.randperm(count, generator=stream(split.seed, "calibration"))
+    chosen[order[:num_withheld]] = True
+    return chosen
+
+
 _LEAVE = "leave {!r} out of reconstruct (--reconstruct)"
 
 
 class WeightDecoder(PairDecoder):
     r"""Weights of links: Normal, log-normal or Poisson given the latent vectors.
 
-    .. math:: \log p(w \mid A, Z) = c \sum_{(u, v) \in \text{train}} \log p(w_{uv} \mid f(z_u, z_v))
+    .. math:: \log p(w \mid A, Z) = c \sum_{(u, v)} \log p(w_{uv} \mid f(z_u, z_v))
 
     f gives mean and log sigma of the weight or of its logarithm, or the log rate of a Poisson
     distribution without zero; see :mod:`vgae.decoders.weight_likelihoods`. In a signed graph the
@@ -224,7 +241,9 @@ class WeightDecoder(PairDecoder):
     A predicted interval has the spread of f over samples of the posterior and the noise sigma. Its
     level is calibrated by the level at which it held as many of the validation links as it should;
     where these are fewer than 500, also of up to 15 % of the training links, whose weights are no
-    targets then: see :func:`vgae.training.intervals.calibrate_intervals`. Source: Kuleshov, Fenner & Ermon (2018), `Accurate Uncertainties for Deep Learning Using
+    targets then: see :func:`vgae.training.intervals.calibrate_intervals`.
+
+    Source: Kuleshov, Fenner & Ermon (2018), `Accurate Uncertainties for Deep Learning Using
     Calibrated Regression <https://arxiv.org/abs/1807.00263>`_.
 
     Attributes:
@@ -266,14 +285,10 @@ class WeightDecoder(PairDecoder):
         return decoder
 
     @staticmethod
-    def withheld(split: "LinkSplit") -> Tensor:
-        """Return whether each training link is for the calibration alone, bool, ``(M,)``."""
-        count = split.train.shape[1]
+    def to_withhold(split: "LinkSplit") -> int:
+        """Return the number of training links for the calibration of the intervals alone."""
         few = max(_CALIBRATING - split.val.pos.shape[1], 0)
-        chosen = torch.zeros(count, dtype=torch.bool)
-        order = torch.randperm(count, generator=stream(split.seed, "calibration"))
-        chosen[order[: min(few, int(_MOST_WITHHELD * count))]] = True
-        return chosen
+        return min(few, int(_MOST_WITHHELD * split.train.shape[1]))
 
     @property
     def distribution(self) -> Likelihood:
@@ -377,6 +392,8 @@ class SignDecoder(PairDecoder):
     """
 
     name: ClassVar[str] = "signs"
+    # Where links alone say nothing of the signs, these emerge from the noise within 200 epochs.
+    boost: ClassVar[float] = 10.0
     lacks: ClassVar[str] = "has no signs of links; read it with signed=True (--signed)"
 
     @staticmethod

@@ -96,6 +96,7 @@ class GraphConvolution(nn.Module):
             raise ValueError(f"latent_norm must be above 0, or None, got {norm}.")
         self.heads, self.dropout = heads, dropout
         self.self_loop_weight, self.norm = self_loop_weight, norm
+        self.signed = False
         self.weight = glorot(in_channels, out_channels, heads, generator)
         self.degree_weight: nn.Parameter | None = None
         self.bias = nn.Parameter(torch.zeros(heads * out_channels)) if bias else None
@@ -113,7 +114,8 @@ class GraphConvolution(nn.Module):
         self, edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
     ) -> SparseOperator:
         r"""Return :math:`\hat A` of an undirected graph, given both directions of every edge."""
-        options = {"self_loop_weight": self.self_loop_weight, "dtype": _precision(self.weight)}
+        options: Any = {"self_loop_weight": self.self_loop_weight, "signed": self.signed}
+        options["dtype"] = _precision(self.weight)
         return SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, edge_weight, **options))
 
     def propagation(
@@ -121,7 +123,8 @@ class GraphConvolution(nn.Module):
     ) -> Propagation:
         r"""Return :math:`\hat A` as an operator, whichever form the edges have."""
         num_nodes, dtype = (self.weight if x is None else x).shape[0], _precision(self.weight)
-        options = {"self_loop_weight": self.self_loop_weight}
+        options: Any = {"self_loop_weight": self.self_loop_weight}
+        options |= {"signed": True} if self.signed else {}
         if isinstance(edge_index, EdgePattern):
             if edge_weight is None:
                 edge_weight = self.weight.new_ones(edge_index.num_edges)
@@ -207,6 +210,7 @@ class ConvolutionalEncoder(GraphEncoder):
     """Encoder whose modules are graph convolutions, the first of which reads the features."""
 
     convolution: ClassVar[type[GraphConvolution]] = GraphConvolution
+    takes_signs: ClassVar[bool] = True
 
     @property
     def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:

@@ -40,6 +40,9 @@ class GraphEncoder(nn.Module):
     """Whether the edges of a directed graph keep their direction, from source to target; other
     encoders get each of them in both directions."""
 
+    takes_signs: ClassVar[bool] = False
+    """Whether its layers can have ``signed`` set, so that weights of messages may be negative."""
+
     state_names: ClassVar[Mapping[str, str]] = {}
     """Names of parameters in files, by their names in the module, in the order of the files."""
 

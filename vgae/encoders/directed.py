@@ -194,6 +194,7 @@ class DirectedGCNEncoder(GCNEncoder):
         torch.Size([5, 4])
     """
 
+    takes_signs = False
     directed: ClassVar[bool] = True
     convolution = DirectedConvolution
 

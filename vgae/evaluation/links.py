@@ -225,6 +225,9 @@ class PairScorer:
             by default. A pair whose link carries messages is scored by a model that has seen it.
     """
 
+    interval = 0.8
+    """Level of the intervals of predicted weights."""
+
     def __init__(
         self, model: VAE | Trained, graph: Graph, edge_index: Tensor | None = None
     ) -> None:

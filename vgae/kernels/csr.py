@@ -1,7 +1,7 @@
 """Sparse CSR matrices of torch: conversion, normalisation, checks of edges."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import scipy.sparse as sp
 import torch
@@ -65,6 +65,7 @@ def gcn_norm(
     *,
     self_loop_weight: float = 1.0,
     dtype: torch.dtype | None = None,
+    signed: bool = False,
 ) -> Tensor:
     r"""Return the normalised adjacency of a graph convolution as CSR, shape ``(N, N)``.
 
@@ -83,13 +84,15 @@ def gcn_norm(
         edge_weight: Weight of each edge, finite, not negative, shape ``(E,)``; ones if not given.
         self_loop_weight: Weight c of the self-loops.
         dtype: Dtype of the result; by default that of a floating ``edge_weight``, else float32.
+        signed: Whether weights may be negative; D then has their magnitudes, as in Kunegis et al.
+            (2010), `Spectral Analysis of Signed Graphs
+            <https://doi.org/10.1137/1.9781611972801.49>`_.
 
     Raises:
         DataError: If a weight is negative or not finite, or an index is out of range.
     """
-    edges, values = gcn_norm_entries(
-        edge_index, num_nodes, edge_weight, self_loop_weight=self_loop_weight, dtype=dtype
-    )
+    options: Any = {"self_loop_weight": self_loop_weight, "dtype": dtype, "signed": signed}
+    edges, values = gcn_norm_entries(edge_index, num_nodes, edge_weight, **options)
     return edges_to_csr(edges.flip(0), num_nodes, values)
 
 
@@ -100,12 +103,14 @@ def gcn_norm_entries(
     *,
     self_loop_weight: float = 1.0,
     dtype: torch.dtype | None = None,
+    signed: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return the entries of :func:`gcn_norm` as edges with self-loops, ``(2, E + N)``, and values.
 
     The values are differentiable in ``edge_weight``.
     """
-    src, dst = checked_edges(edge_index, num_nodes, edge_weight)
+    magnitude = edge_weight.abs() if signed and edge_weight is not None else edge_weight
+    src, dst = checked_edges(edge_index, num_nodes, magnitude)
     if edge_weight is None:
         edge_weight = torch.ones(edge_index.shape[1], device=edge_index.device)
     if dtype is None:
@@ -117,7 +122,8 @@ def gcn_norm_entries(
     loop_weight = loop_weight.index_put((src[loop],), edge_weight[loop])
     src, dst = torch.cat([src[~loop], nodes]), torch.cat([dst[~loop], nodes])
     weight = torch.cat([edge_weight[~loop], loop_weight])
-    degree = weight.new_zeros(num_nodes).index_add(0, dst, weight)
+    magnitude = weight.abs() if signed else weight
+    degree = weight.new_zeros(num_nodes).index_add(0, dst, magnitude)
     # A node without incoming weight has the scale 1 / sqrt(inf) = 0.
     scale = degree.masked_fill(degree == 0, torch.inf).rsqrt()
     return torch.stack([src, dst]), scale[dst] * weight * scale[src]
@@ -251,13 +257,17 @@ class EdgePattern(NamedTuple):
         """Return the sparse matrix of these values, shape ``(N, N)``."""
         return csr_tensor(self.crow, self.col, values, (self.num_nodes, self.num_nodes))
 
-    def gcn_norm(self, edge_weight: Tensor, *, self_loop_weight: float = 1.0) -> Tensor:
+    def gcn_norm(
+        self, edge_weight: Tensor, *, self_loop_weight: float = 1.0, signed: bool = False
+    ) -> Tensor:
         r"""Return :math:`\hat A` as :func:`gcn_norm` does, with c above zero.
 
-        ``edge_weight`` is not negative and equal for both directions of an edge, shape ``(E,)``.
+        ``edge_weight`` is equal for both directions of an edge, and not negative unless
+        ``signed``, shape ``(E,)``.
         """
         weight = self.values(edge_weight, self_loop_weight)
-        scale = torch.segment_reduce(weight, "sum", offsets=self.offsets).rsqrt_()
+        magnitude = weight.abs() if signed else weight
+        scale = torch.segment_reduce(magnitude, "sum", offsets=self.offsets).rsqrt_()
         weight.mul_(scale.index_select(0, self.row)).mul_(scale.index_select(0, self.col))
         return self.matrix(weight)
 

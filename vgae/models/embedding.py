@@ -1,13 +1,15 @@
 """Embeddings: the posterior of every node or image under a trained model."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
-from vgae.encoders import GraphEncoder
+from vgae.decoders.joint import JointDecoder
+from vgae.encoders import GraphEncoder, PosteriorEncoder
 from vgae.encoders.positions import Placed, rows_of
 from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
@@ -150,8 +152,9 @@ def encoder_inputs(
 
     They are ``(x, edge_index)``, both dense, and ``edge_weight`` for a weighted graph. If the
     encoder has a method ``prepare``, they are its result; its ``x`` is sparse where the graph's
-    is. ``masked`` means that other links will be hidden each time: ``prepare`` is then called only
-    for a :class:`~vgae.encoders.GraphEncoder`.
+    is. Features of links are passed as ``edge_attr``, if it takes them; see
+    :func:`edge_arguments`. ``masked`` means that other links will be hidden each time:
+    ``prepare`` is then called only for a :class:`~vgae.encoders.GraphEncoder`.
     """
     like = parameter_like(model)
     if is_typed(graph):
@@ -169,8 +172,10 @@ def encoder_inputs(
     x = graph.dense_x if prepare is None else graph.x
     x = None if x is None else x.to(like.device, like.dtype)
     edges = [edge_index.to(like.device)]
-    if edge_weight is not None:
-        edges.append(edge_weight.to(like.device, like.dtype))
+    values = edge_arguments(
+        model.encoder if prepare is None else prepare, edge_weight, graph, edge_index
+    )
+    edges += [v.to(like.device, like.dtype) if isinstance(v, Tensor) else v for v in values]
     if x is None and getattr(model.encoder, "in_channels", None) == 0:
         x = like.new_zeros(graph.num_nodes, 0)
     if prepare is None:
@@ -182,14 +187,53 @@ def encoder_inputs(
     return Placed(inputs[0], rows_of(sizes, width).to(like)), *inputs[1:]
 
 
+def edge_arguments(
+    encoder: Any, edge_weight: Tensor | None, graph: Graph, edge_index: Tensor
+) -> list[Any]:
+    """Return the arguments of an encoder after ``x`` and ``edge_index``, by position.
+
+    They are ``edge_weight`` in a weighted graph. If the graph has features of links and the
+    encoder has a parameter ``edge_attr``, they are all up to the last of these two, by name, and
+    the defaults of those between.
+
+    Raises:
+        UsageError: ``ENCODER`` if it takes features of links, but no weights, which the graph has.
+    """
+    parameters = parameters_of(encoder)
+    if graph.link_attr is None or "edge_attr" not in parameters:
+        return [] if edge_weight is None else [edge_weight]
+    given = {"edge_attr": graph.attr_of(edge_index)}
+    given |= {} if edge_weight is None else {"edge_weight": edge_weight}
+    names = [*parameters][2:]
+    if lacking := [name for name in given if name not in names]:
+        raise UsageError(
+            "ENCODER",
+            f"the encoder takes edge_attr, and no {lacking[0]} after x and edge_index, which"
+            f" {graph.name} has; give it edge_weight=None, or leave the weights out with"
+            " dataclasses.replace(graph, link_weight=None).",
+        )
+    last = max(names.index(name) for name in given)
+    return [given.get(name, parameters[name].default) for name in names[: last + 1]]
+
+
+def parameters_of(encoder: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters by position of an encoder, or of the one in a PosteriorEncoder."""
+    while isinstance(encoder, PosteriorEncoder):
+        encoder = encoder.encoder
+    found = inspect.signature(getattr(encoder, "forward", encoder)).parameters
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    return {name: p for name, p in found.items() if p.kind not in kinds}
+
+
 def message_edges(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return the edges that the encoder receives, and their weights in a weighted graph.
 
     They are the given ones; those of a directed graph are in both directions, ascending, for a
     :class:`~vgae.encoders.GraphEncoder` that ignores direction. Their weights are the means of
-    both.
+    both. If signs are a target, weights of messages are negative for links of sign -1.
     """
-    weight = graph.weights_of(edge_index)
+    signed = _uses_signs(model, graph)
+    weight = graph.values_of(edge_index) if signed else graph.weights_of(edge_index)
     if not graph.directed or getattr(model.encoder, "directed", True):
         return edge_index, weight
     from torch_geometric.utils import to_undirected
@@ -197,6 +241,22 @@ def message_edges(model: VAE, graph: Graph, edge_index: Tensor) -> tuple[Tensor,
     if weight is None:
         return to_undirected(edge_index, num_nodes=graph.num_nodes), None
     return to_undirected(edge_index, weight, graph.num_nodes, reduce="mean")
+
+
+def _uses_signs(model: VAE, graph: Graph) -> bool:
+    """Return whether messages have the signs of the links, and let the encoder take them.
+
+    They have if signs, or weights with signs, are a target of the model, and its encoder takes
+    them; else they have the magnitudes alone.
+    """
+    decoder, encoder = model.decoder, model.encoder
+    if graph.link_sign is None or not getattr(encoder, "takes_signs", False):
+        return False
+    if not isinstance(decoder, JointDecoder) or not {"signs", "weights"} & {*decoder.parts}:
+        return False
+    for layer in cast(GraphEncoder, encoder).children():
+        vars(layer)["signed"] = True
+    return True
 
 
 def parameter_like(model: VAE) -> Tensor:

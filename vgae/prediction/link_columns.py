@@ -16,10 +16,11 @@ from vgae.graphs.canonical import NodeId
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.prediction.link_table import RAW, LinkTable
+from vgae.prediction.weights import value_columns
 
 log = logging.getLogger(__name__)
 
-FURTHER: tuple[Callable[[PairScorer, Tensor], Mapping[str, Tensor]], ...] = ()
+FURTHER: tuple[Callable[[PairScorer, Tensor], Mapping[str, Tensor]], ...] = (value_columns,)
 """Functions that return further columns by name, of length P, from a scorer and the pairs
 ``(2, P)``, which are in the order that the decoder takes; none for another model."""
 

@@ -4,6 +4,7 @@ import logging
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -38,6 +39,7 @@ from vgae.prediction.best_pairs import (
 from vgae.prediction.ends import Names, Search, pair_numbers, restricted, searches
 from vgae.prediction.link_columns import Ranked, link_table, sampling_of, stored_pairs
 from vgae.prediction.link_table import LinkTable
+from vgae.prediction.weights import checked_level
 from vgae.prediction.within_graphs import SMALL, Per, best_within
 from vgae.runtime.progress import showing
 from vgae.vae import VAE
@@ -68,7 +70,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     relation: str | None = None,
     calibration: Calibration | None = None,
     samples: int = 0,
-    interval: float = 0.8,
+    interval: float = PairScorer.interval,
     seed: int = 0,
     progress: bool | None = None,
 ) -> LinkTable:
@@ -105,7 +107,8 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         samples: Number of samples of the posterior that probabilities are averaged over, such as
             100, with credible intervals; 0 for the posterior means alone. The 2 k + 10 best by the
             logit at the means are then ranked by mean probability, equal ones in their order.
-        interval: Probability of the equal-tailed intervals, from 0.02 to 0.98.
+        interval: Probability of the equal-tailed intervals, from 0.02 to 0.98, and of those of
+            predicted weights; see :func:`vgae.prediction.weights.value_columns`.
         seed: Seed of the samples.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
@@ -136,7 +139,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     wanted = searches(graph, nodes, sources, targets, per_node=per_node and not per_graph)
     if within is not None:
         wanted = [restricted(search, cast(GraphCollection, graph), within) for search in wanted]
-    scorer = _scorer(model, graph)
+    scorer = _scorer(model, graph, interval)
     if metric == "cosine" and (graph.directed or getattr(scorer.decoder, "repel", 0)):
         rule = "cosines know no direction and no repel; use metric='inner_product' (--metric)."
         raise UsageError("METRIC", rule)
@@ -273,7 +276,7 @@ def score_links(
     relation: str | None = None,
     calibration: Calibration | None = None,
     samples: int = 0,
-    interval: float = 0.8,
+    interval: float = PairScorer.interval,
     seed: int = 0,
 ) -> LinkTable:
     """Score given pairs, one row each in their order, and mark those that are links of the graph.
@@ -298,7 +301,7 @@ def score_links(
     sampling = sampling_of(samples, interval, seed)
     model, graph = of_relation(model, graph, relation)
     numbers = pair_numbers(graph, pairs)
-    scorer = _scorer(model, graph)
+    scorer = _scorer(model, graph, interval)
     score = _finite(scorer.logits(stored_pairs(graph, numbers))).float()
     rank = score.argsort(descending=True, stable=True).argsort() + 1
     is_known = link_positions(numbers, graph.links, graph.grid) >= 0
@@ -306,9 +309,11 @@ def score_links(
     return link_table(scorer, graph, ranked, calibration, sampling)
 
 
-def _scorer(model: VAE | Trained | PairScorer, graph: Graph) -> PairScorer:
+def _scorer(model: VAE | Trained | PairScorer, graph: Graph, interval: float) -> PairScorer:
     """Return the scorer of a model, or raise an error if its embedding cannot be used."""
-    scorer = model if isinstance(model, PairScorer) else PairScorer(model, graph)
+    level = checked_level(interval)
+    scorer = copy(model) if isinstance(model, PairScorer) else PairScorer(model, graph)
+    scorer.interval = level
     if len(scorer.z) != graph.num_nodes:
         rule = f"the scorer must have the {graph.num_nodes} nodes of {graph.name}"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(scorer.z)}.")

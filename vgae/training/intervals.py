@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vgae.decoders.joint import JointDecoder
-from vgae.decoders.weights import WeightDecoder
+from vgae.decoders.weights import WeightDecoder, withheld
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
@@ -37,9 +37,9 @@ def calibrate_intervals(model: VAE, graph: Graph, split: LinkSplit) -> None:
     part = decoder.parts["weights"] if _has_weights(decoder) else None  # pyright: ignore
     if not isinstance(part, WeightDecoder):
         return
-    withheld = split.train[:, part.withheld(split)]
-    folds = math.ceil(withheld.shape[1] / max(_AT_ONCE * split.train.shape[1], 1))
-    parts = [split.val.pos, *(withheld.chunk(folds, dim=1) if folds else ())]
+    own = split.train[:, withheld(split, part.num_withheld)]
+    folds = math.ceil(own.shape[1] / max(_AT_ONCE * split.train.shape[1], 1))
+    parts = [split.val.pos, *(own.chunk(folds, dim=1) if folds else ())]
     with evaluating(model):
         needed = torch.cat([_needed(model, part, graph, split, links) for links in parts])
     if len(needed) < _FEWEST:
@@ -53,7 +53,7 @@ def calibrate_intervals(model: VAE, graph: Graph, split: LinkSplit) -> None:
     log.info(
         "intervals of weights calibrated on %d validation links and %d withheld training links: at"
         " 80 %%, the level of the model is %.0f %%",
-        *(split.val.pos.shape[1], withheld.shape[1], 100 * part.own_level(0.8)),
+        *(split.val.pos.shape[1], own.shape[1], 100 * part.own_level(0.8)),
     )
 
 
@@ -76,6 +76,7 @@ def _needed(
     value = part.values(graph, links)
     if value is None or not len(value):
         return torch.zeros(0, dtype=torch.float64)
-    others = split.train[:, link_positions(split.train, links, split.grid) < 0]
+    messages = split.message_links
+    others = messages[:, link_positions(messages, links, split.grid) < 0]
     q = embed(model, graph, split.grid.message_edges(others))
     return part.needed_levels(q, links, value)

@@ -19,6 +19,7 @@ from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
+from vgae.graphs.split_parts import training_part, validation_part
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit
 from vgae.kernels import SparseOperator
@@ -34,12 +35,12 @@ from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
-from vgae.training.graph_batches import GraphBatches, training_part, validation_part
+from vgae.training.graph_batches import GraphBatches
 from vgae.training.health import GraphHealth, remedy
 from vgae.training.intervals import finish
 from vgae.training.loop import Steps
 from vgae.training.masking import LinkMasking
-from vgae.training.own_model import check_encoder, check_model, check_signature
+from vgae.training.own_model import attr_identity, check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
 from vgae.training.typed import check_untyped, prepare_typed
@@ -134,7 +135,9 @@ def prepare(
     seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
     seen, own = training_part(graph, split)  # by whole graphs, held-out ones have no say
-    given, recipe, named = recipe, for_graph(recipe, seen), isinstance(model, str)
+    given, named = recipe, isinstance(model, str)
+    if named or seen.grid.name != "blocks":  # settings for many graphs are those of a named model
+        recipe = for_graph(recipe, seen)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
         model = model_for(graph, model)
@@ -174,7 +177,7 @@ def prepare(
         recipe=recipe,
         seed=seed,
         compute=compute,
-        identity={"graph": graph.fingerprint, "split": split.digest},
+        identity={"graph": graph.fingerprint, "split": split.digest} | attr_identity(graph),
         former={"split": split.former_identity},
         trained_on=split.train_digest,
         plan=plan,
@@ -196,6 +199,9 @@ def _check(model: Any, graph: Graph) -> None:
     """Raise ``UsageError`` unless a model, or its name, is one for a graph."""
     if isinstance(model, str):
         check_untyped(model)
+        if graph.link_attr is not None:
+            what = "named models take no edge_attr: the %d features of links of %s have no effect"
+            log.warning(what, graph.link_attr.shape[1], graph.name)
         return
     check_model(model, "vgae.InnerProductDecoder()")
     check_signature(model.encoder, graph)

@@ -83,7 +83,8 @@ class LinkMasking:
             return [((x, edges, weight * edge_weight[0] if edge_weight else weight), masked)]
         seen = hidden == 0
         # An encoder of your own needs no edge_weight for a graph without weights.
-        return [((x, self.edge_index[:, seen], *(w[seen] for w in edge_weight)), masked)]
+        own = (w[seen] if isinstance(w, Tensor) else w for w in edge_weight)
+        return [((x, self.edge_index[:, seen], *own), masked)]
 
 
 def _links(edge_index: Tensor, num_nodes: int) -> Tensor:

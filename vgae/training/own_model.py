@@ -10,8 +10,15 @@ from torch import Tensor, nn
 
 from vgae.encoders import PosteriorEncoder
 from vgae.errors import DataError, UsageError, VgaeError
+from vgae.graphs.arrays import sha256
 from vgae.graphs.graph import Graph
-from vgae.models.embedding import encoder_inputs, evaluating, parameter_like, posterior
+from vgae.models.embedding import (
+    encoder_inputs,
+    evaluating,
+    parameter_like,
+    parameters_of,
+    posterior,
+)
 from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -39,6 +46,12 @@ def check_model(model: object, decoder: str) -> None:
     )
 
 
+def attr_identity(graph: Graph) -> dict[str, str]:
+    """Return the digest of the features of links, which the fingerprint of a graph leaves out."""
+    attr = graph.link_attr
+    return {} if attr is None else {"edge_attr": sha256("edge_attr", attr.numpy())}
+
+
 def check_signature(encoder: Any, graph: Graph) -> None:
     """Raise ``UsageError`` unless an encoder takes the inputs that it gets for a graph.
 
@@ -46,6 +59,13 @@ def check_signature(encoder: Any, graph: Graph) -> None:
     ``PosteriorEncoder`` gets the same.
     """
     encoder = _inner(encoder)
+    if graph.link_attr is not None:
+        if "edge_attr" in parameters_of(encoder):
+            return  # edge_arguments checks them
+        log.warning(
+            "%s does not take edge_attr: the %d features of links of %s have no effect",
+            *(type(encoder).__name__, graph.link_attr.shape[1], graph.name),
+        )
     names = ["x", "edge_index", *(["edge_weight"] if graph.edge_weight is not None else [])]
     method = "prepare" if hasattr(encoder, "prepare") else "forward"
     try:
