@@ -71,11 +71,8 @@ class LinkEvaluation:
             pooled over the pairs of all graphs; see
             :func:`vgae.evaluation.per_graph.averages_per_graph`. ``None`` too if no graph has
             both a link and a non-link.
-<<<<<<< HEAD
         values: Scores of the weights and signs of the links, if they were targets.
-=======
         likelihood: Estimate of log p(A | X), with samples.
->>>>>>> w21-posterior
     """
 
     scores: LinkScores
@@ -91,11 +88,8 @@ class LinkEvaluation:
     given: RankScores | None = None
     recommended: RecommendationScores | None = None
     per_graph: GraphAverages | None = None
-<<<<<<< HEAD
     values: ValueScores | None = None
-=======
     likelihood: "GraphEvidence | None" = None
->>>>>>> w21-posterior
 
     @property
     def auc(self) -> float:
@@ -121,11 +115,8 @@ class LinkEvaluation:
             "hard": self.hard and self.hard._asdict(),
             "given": self.given and self.given._asdict(),
             **({"recommended": self.recommended._asdict()} if self.recommended else {}),
-<<<<<<< HEAD
             **(self.values.to_dict() if self.values else {}),
-=======
             **({"likelihood": self.likelihood.to_dict()} if self.likelihood else {}),
->>>>>>> w21-posterior
             "sigmoid": self.sigmoid.to_dict(),
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
