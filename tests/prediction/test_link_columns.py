@@ -110,6 +110,7 @@ def test_samples_are_drawn_for_graphs_of_other_kinds(kind):
     assert (table.rank[1:] - table.rank[:-1] <= 1).all()
 
 
+@pytest.mark.row("R25")
 def test_what_cannot_be_sampled_is_refused(sbm, fitted):
     with pytest.raises(UsageError, match="need a calibration, and there is none"):
         vgae.predict_links(fitted[0], sbm, 2, samples=10)
