@@ -39,6 +39,7 @@ def train(
     task: o.Task = "general",  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
+    reconstruct: o.Reconstruct = None,
     max_memory: o.MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
@@ -52,7 +53,7 @@ def train(
     as_json: o.Json = False,
 ) -> None:
     """Train on a graph or on images, score the held-out data, write a run folder."""
-    changes = o.changes_of(set_, epochs=epochs, pairs=pairs)
+    changes = o.changes_of(set_, epochs=epochs, pairs=pairs, reconstruct=reconstruct)
     max_bytes = _max_bytes(max_memory)
     o.announce(quiet=quiet)
     from vgae.runs.folder import Output, source_stem, understood
