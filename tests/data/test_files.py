@@ -320,7 +320,6 @@ def test_a_file_of_before_weights_is_read(tmp_path):
     ("name", "cure"),
     [
         ("a.gpickle", r"from_networkx .*if you trust it"),
-        ("a.pt", r"Graph\.from_pyg .*if you trust it"),
         ("a.XLSX", r"save its table of edges as \.csv"),
         ("a.dot", r"read_dot\); load it yourself, then call vgae\.Graph\.from_networkx"),
         ("a.sqlite", r"as \.csv"),

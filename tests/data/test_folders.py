@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from vgae.data.files import read_graph
-from vgae.data.folders import is_graph_folder
+from vgae.data.graph_folders import is_graph_folder
 from vgae.data.image_files import holds_images
 from vgae.errors import DataError
 

@@ -142,3 +142,53 @@ def test_ends_of_edges_are_names_where_nodes_have_no_ids(tmp_path):
     (tmp_path / "g.cyjs").write_text(json.dumps({"nodes": nodes, "links": links}))
     graph = read_graph(tmp_path / "g.cyjs")
     assert (list(graph.ids), graph.links.tolist()) == (["A", "B"], [[0], [1]])
+
+
+def several():
+    for number, label in enumerate("xyx"):
+        graph = nx.path_graph(2 + number)
+        nx.set_node_attributes(graph, {node: float(node) for node in graph}, "age")
+        yield {**nx.node_link_data(graph, edges="links"), "name": f"m{number}", "label": label}
+
+
+@pytest.mark.row("L59")
+@pytest.mark.parametrize("kind", ["list", "lines", "named"])
+def test_several_graphs_are_a_collection(kind, tmp_path):
+    graphs = list(several())
+    path = tmp_path / ("g.jsonl" if kind == "lines" else "g.json")
+    content = {"graphs": {graph["name"]: graph for graph in graphs}} if kind == "named" else graphs
+    text = "\n\n".join(map(json.dumps, graphs)) if kind == "lines" else json.dumps(content)
+    path.write_text(text)
+    found = read_graph(path)
+    assert found.graph_names == ("m0", "m1", "m2")
+    assert found.sizes.tolist() == [2, 3, 4]
+    assert found.x[:, 0].tolist() == [0, 1, 0, 1, 2, 0, 1, 2, 3]
+    assert found.graph_y.tolist() == [0, 1, 0]
+    assert found.graph_label_names == ("x", "y")
+
+
+@pytest.mark.row("L60")
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ('{"nodes": [1], "links": []}\n{bad', "JSON_CORRUPT", "jsonl, line 2: it is not JSON"),
+        ('{"nodes": [1], "links": []}\n{"nodes": [1]}', "JSON_GRAPH", "graph 1: it has nodes"),
+        ("[1, 2]\n", "JSON_GRAPH", "graph 0 is no object"),
+        ("\n", "COLLECTION", "no graphs"),
+        ('{"nodes": [1], "links": [[1, 2]]}\n', "JSON_GRAPH", "graph 0: .*no source|leads to 2"),
+    ],
+)
+def test_lines_that_are_no_graphs_are_refused(text, code, words, tmp_path):
+    (tmp_path / "g.jsonl").write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        read_graph(tmp_path / "g.jsonl")
+    assert caught.value.code == code
+
+
+def test_numbers_of_graphs_are_their_names_unless_all_have_one(tmp_path):
+    graphs = list(several())
+    del graphs[0]["name"], graphs[1]["label"]
+    (tmp_path / "g.json").write_text(json.dumps(graphs))
+    found = read_graph(tmp_path / "g.json")
+    assert found.graph_names == ()
+    assert found.graph_y.tolist() == [0, -1, 0]

@@ -9,9 +9,11 @@ import torch
 from torch_geometric import datasets
 from torch_geometric.data import Data, HeteroData, InMemoryDataset
 
+from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.data.pyg_ogb import run_name
 from vgae.errors import DataError, UsageError
+from vgae.graphs.collection import GraphCollection
 
 EDGES = torch.tensor([[0, 1, 2], [1, 2, 0]])
 
@@ -75,6 +77,18 @@ def test_a_data_set_of_pyg_is_read_twice(home, capsys):
     assert load_dataset("pyg:Made").num_nodes == 4
 
 
+def test_a_data_set_of_several_graphs_is_a_collection(home, caplog):
+    caplog.set_level("INFO")
+    graphs = load_dataset("pyg:Small/two", progress=False)
+    assert isinstance(graphs, GraphCollection)
+    assert graphs.sizes.tolist() == [3, 3]
+    assert graphs.y.tolist() == [0, 1, 0, 0, 1, 0]
+    assert "two: 2 graphs of 3 nodes" in caplog.text
+    assert load_dataset("pyg:Small/two", features="none").num_graphs == 2
+    stored = read_graph(home / "pyg/Small/two/processed/data.pt")
+    assert stored.fingerprint == graphs.fingerprint
+
+
 @pytest.mark.row("L42")
 @pytest.mark.parametrize(
     ("source", "code", "message"),
@@ -85,7 +99,6 @@ def test_a_data_set_of_pyg_is_read_twice(home, capsys):
         ("pyg:Made/x", "UNKNOWN_DATASET", "has no argument name"),
         ("pyg:Small/three", "UNKNOWN_DATASET", "none of this name"),
         ("pyg:Small/../../x", "UNKNOWN_DATASET", "no name of a data set"),
-        ("pyg:Small/two", "DATASET_KIND", "several graphs"),
         ("pyg:Small/hetero", "OFFLINE", "no route.*raw"),
         ("pyg:Hetero", "DATASET_KIND", "a HeteroData"),
         ("ogb:collab", "UNKNOWN_DATASET", "ogbn-NAME"),

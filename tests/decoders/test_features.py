@@ -197,7 +197,29 @@ def test_a_model_trains_on_features_and_is_saved(kind, recipe, generator, tmp_pa
     z = torch.randn(N, recipe.latent_channels, generator=generator)
     ours, theirs = (part_decoder(m, "features").moments(z)[0] for m in (result.model, loaded))
     assert torch.equal(ours, theirs)
-    decoder = part_decoder(result.model, "features")
-    first = decoder_of(graph, None).log_prob(torch.zeros(N, D), decoder.prepare(graph))
-    mu = vgae.embed(result, graph, split.message_edge_index).mu
-    assert decoder.log_prob(mu, decoder.prepare(graph)) > first
+    untrained = vgae.fit(graph, split, recipe=replace(recipe, epochs=0), progress=False)
+    after, before = (
+        part_decoder(r.model, "features").log_prob(
+            vgae.embed(r, graph, split.message_edge_index).mu,
+            decoder_of(graph, None).prepare(graph),
+        )
+        for r in (result, untrained)
+    )
+    assert after > before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_trivial_cost_is_that_of_the_column_means(kind, sparse, generator):
+    graph = graph_of(features(kind, generator), sparse=sparse)
+    decoder = decoder_of(graph, generator)
+    target = decoder.prepare(graph)._replace(rows=5)
+    mean = decoder.column_mean
+    if kind == "normal":
+        expected = int(graph.observed.sum()) * float(Normal(0.0, 1.0).entropy())
+    else:
+        x = graph.x.to_dense()
+        x = torch.where(graph.observed, x, 0)
+        base = Bernoulli(mean) if kind == "bernoulli" else Poisson(mean)
+        expected = -float(base.log_prob(x)[graph.observed].sum())
+    assert decoder.trivial_nats(target) == pytest.approx(expected, rel=1e-4)

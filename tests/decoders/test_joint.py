@@ -84,6 +84,27 @@ def test_the_log_likelihood_is_that_of_the_links_plus_the_weighted_parts(graph, 
         decoder.log_prob(z, prepared)
 
 
+def test_beside_weighted_links_a_part_counts_as_much_as_the_links_do_at_chance(graph, split):
+    class Costly(Degrees):
+        def trivial_nats(self, target):
+            return 40.0
+
+    z = torch.zeros(30, 4)  # all pairs have the probability 1/2
+    scales = []
+    for weighting in ("kipf", "likelihood"):
+        links = vgae.InnerProductDecoder(weighting=weighting)
+        decoder = JointDecoder(links, {"degrees": Costly(4), "more": Degrees(4)})
+        prepared = decoder.prepare(split.message_edge_index, 30)
+        target = decoder.with_parts(prepared, graph, split, "cpu")
+        scales.append(target.scales)
+
+    assert scales[1] == {"degrees": 1.0, "more": 1.0}
+    assert scales[0]["more"] == 1.0
+    at_chance = -vgae.InnerProductDecoder(weighting="kipf").log_prob(z, prepared)
+    # Self-pairs, which count as links, are the difference.
+    torch.testing.assert_close(40 * scales[0]["degrees"], float(at_chance), rtol=0.06, atol=0)
+
+
 def test_everything_about_links_is_that_of_their_decoder(generator):
     links = vgae.InnerProductDecoder(bias=True, repel=1, pairs_per_node=7)
     decoder = JointDecoder(links, {"degrees": Degrees(3)})

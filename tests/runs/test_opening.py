@@ -77,3 +77,34 @@ def test_options_of_files_are_refused_beside_a_data_set(option):
     with pytest.raises(UsageError, match="stdlib is a data set") as caught:
         open_graph("stdlib", "raw", Reading(**option))
     assert caught.value.code == "OPTION"
+
+
+MOLECULES = "mol,source,target\n" + "".join(
+    f"m{k},{node},{(node + 1) % 8}\n" for k in range(6) for node in range(8 - k % 2)
+)
+
+
+def test_a_run_opens_many_graphs_again_with_their_labels(tmp_path, monkeypatch):
+    (tmp_path / "mols.csv").write_text(MOLECULES)
+    (tmp_path / "labels.csv").write_text(
+        "graph,label\n" + "".join(f"m{k},{k % 2}\n" for k in range(6))
+    )
+    (tmp_path / "more.csv").write_text(MOLECULES.replace("m5", "m9"))
+    (tmp_path / "one.csv").write_text("source,target\n0,1\n1,2\n")
+    monkeypatch.chdir(tmp_path)
+    reading = Reading(graph_column="mol", graph_labels="labels.csv")
+    source = GraphSource("mols.csv", reading=reading)
+    run = train_run(source, tmp_path / "run", recipe=SHORT.override({"degrees": True}))
+    assert run.config["graph"]["reading"] == {"graph_column": "mol", "graph_labels": "labels.csv"}
+    monkeypatch.chdir(tmp_path / "run")
+    assert run.graph.graph_y.tolist() == [0, 1] * 3
+    other = open_like(run.config, str(tmp_path / "more.csv"))
+    assert other.graph_names[-1] == "m9"
+    assert other.graph_y is None
+    assert open_like(run.config, str(tmp_path / "one.csv")).num_nodes == 3
+
+
+def test_times_and_graphs_are_not_in_one_list(timed):
+    reading = Reading(time="when", graph_column="from")
+    with pytest.raises(UsageError, match="graph_column"):
+        open_graph(str(timed.folder.parent / "g.csv"), reading=reading)

@@ -89,8 +89,14 @@ def evaluate(
         typer.Option(min=0, help="Rank links among this number of hard non-links, such as 500."),
     ] = 0,
     samples: Annotated[
-        int, typer.Option(min=1, help="Images: samples per image in the estimate of log p(x).")
-    ] = 500,
+        int | None,
+        typer.Option(
+            min=2,
+            show_default=False,
+            help="Samples in the estimate of log p(x) of each image, or of log p(A | X) of the"
+            " graphs  [default: 500 for images; graphs have none]",
+        ),
+    ] = None,
     allow_seen: AllowSeen = False,
     quiet: Quiet = False,
     as_json: Json = False,

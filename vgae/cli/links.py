@@ -19,6 +19,7 @@ from vgae.cli.options import (
     Quiet,
     RunArgument,
     announce,
+    given_options,
     refuse_options,
     with_reading,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SHOWN = 10  # links
+_NODES = ("nodes", "nodes_file")
 _ENDS = ("from_", "from_file", "to", "to_file")
 _OF_PROPOSALS = (
     "top_k",
@@ -170,17 +172,7 @@ def predict(
     from vgae.runs.opening import open_like
     from vgae.runs.typed import TYPED
 
-    if pairs is not None:
-        refuse_options(context, _OF_PROPOSALS, "PAIRS", "with --pairs there is no")
-    for flag, is_given in (("--overall", overall), ("--per-graph", per_graph)):
-        if is_given:
-            others = ["nodes", "nodes_file", *(["per_graph"] if overall else [])]
-            refuse_options(context, others, "PER_NODE", f"with {flag} there is no")
-    if nodes or nodes_file:
-        refuse_options(context, _ENDS, "PER_NODE", "with --nodes there is no")
-    if graph is None:
-        of_file = ["features", *(READING if pairs is None else ())]
-        refuse_options(context, of_file, "FEATURES", "without another GRAPH there is no")
+    _check_given(context)
     announce(quiet=quiet or as_json)
     progress = False if quiet else None
     other: dict[str, Any] = {"features": features, "progress": progress}
@@ -227,6 +219,23 @@ def predict(
         print_json({"path": str(path), "links": len(table)})
     else:
         print_links(table, path, proposed=pairs is None)
+
+
+def _check_given(context: typer.Context) -> None:
+    """Raise ``UsageError`` if an option is given beside another one that excludes it."""
+    given = given_options(context)
+    of_file = ["features", *(() if "pairs" in given else READING)]
+    excluded = [
+        ("pairs" in given, _OF_PROPOSALS, "PAIRS", "with --pairs"),
+        ("overall" in given, [*_NODES, "per_graph"], "PER_NODE", "with --overall"),
+        ("per_graph" in given, _NODES, "PER_NODE", "with --per-graph"),
+        (given.keys() & _NODES, _ENDS, "PER_NODE", "with --nodes"),
+        ("graph" not in given, of_file, "FEATURES", "without another GRAPH"),
+        (not context.params["samples"], ["interval", "seed"], "INTERVAL", "without --samples"),
+    ]
+    for is_given, names, code, why in excluded:
+        if is_given:
+            refuse_options(context, names, code, f"{why} there is no")
 
 
 @with_reading

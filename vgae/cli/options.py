@@ -125,6 +125,13 @@ Task = Annotated[
         " 'bidirectional' (one direction of each reciprocal link)."
     ),
 ]
+SplitBy = Annotated[
+    str,
+    typer.Option(
+        help="What is held out of a collection of graphs: 'links' within graphs, or whole"
+        " 'graphs', of which some links are predicted from the others."
+    ),
+]
 SplitByTime = Annotated[
     str | None,
     typer.Option(

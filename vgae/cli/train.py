@@ -37,6 +37,7 @@ def train(
     split: o.Split = None,  # noqa: ARG001
     split_by_time: o.SplitByTime = None,  # noqa: ARG001
     task: o.Task = "general",  # noqa: ARG001
+    split_by: o.SplitBy = "links",  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
     reconstruct: o.Reconstruct = None,
@@ -113,7 +114,9 @@ def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
 
 def _check_split(given: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` if a split is given together with what would make another one."""
-    others = [name for name in ("val", "test", "split_by_time", "task") if name in given]
+    others = [
+        name for name in ("val", "test", "split_by_time", "task", "split_by") if name in given
+    ]
     if "split" in given and others:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise UsageError("SPLIT", f"--split is the whole split; leave {flags} out.")
@@ -152,6 +155,7 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             "split": paths.get("split", split.get("path")),
             "split_by_time": split.get("by_time"),
             "task": split.get("task", "general"),
+            "split_by": split.get("by", "links"),
         }
     reading = vars(o.reading_of({name: given[name] for name in o.READING if name in given}))
     for name, value in given.items():

@@ -19,10 +19,10 @@ from vgae.data.reading import Reading
 from vgae.data.text import typed_names
 from vgae.errors import DataError, nearest
 from vgae.graphs.cells import Cells, category_of, texts_of
-from vgae.graphs.collection_frames import GraphNodes, graph_texts
 from vgae.graphs.column_names import NODE_NAMES, key_of
 from vgae.graphs.encoding import not_numbers
 from vgae.graphs.graph import NodeId
+from vgae.graphs.graph_nodes import GraphNodes, graph_texts
 from vgae.runtime.numerals import is_decimal, is_integer, is_missing, is_number, parse_number
 from vgae.runtime.tables import plain_names
 

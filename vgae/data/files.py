@@ -40,9 +40,9 @@ from vgae.data.side_features import side_files
 from vgae.data.tu import TU_OPTIONS, holds_tu, read_tu
 from vgae.errors import DataError, UsageError
 from vgae.graphs.collection import GraphCollection
-from vgae.graphs.collection_frames import warn_of_graphs
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
+from vgae.graphs.graph_nodes import warn_of_graphs
 from vgae.graphs.sides import sides_of_ends
 from vgae.runtime.npz import read_arrays
 from vgae.runtime.reading import file_head, file_size, naming

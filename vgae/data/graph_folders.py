@@ -56,6 +56,11 @@ def reader_of_folder(path: Path) -> tuple[Reader, frozenset[str]]:
     )
 
 
+def is_published(path: Path) -> bool:
+    """Return whether a folder has a published layout, TU included."""
+    return published_reader(path) is not None or holds_tu(path)
+
+
 def is_graph_folder(path: Path) -> bool:
     """Return whether a path is a folder for :func:`reader_of_folder`."""
     if not path.is_dir():

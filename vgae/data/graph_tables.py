@@ -11,20 +11,19 @@ import torch
 
 from vgae.data.attributes import read_node_table
 from vgae.data.extra_column import read_with_column
-from vgae.data.node_features import NodeFeatures, join_features
+from vgae.data.joining import with_features
+from vgae.data.node_features import NodeFeatures
 from vgae.data.packed import unpacked_name
 from vgae.data.parquet import read_parquet
 from vgae.data.reading import Reading
 from vgae.errors import DataError, UsageError
-from vgae.graphs.arrays import feature_tensor
-from vgae.graphs.canonical import check_lengths
 from vgae.graphs.cells import texts_of
 from vgae.graphs.collection import GraphCollection
-from vgae.graphs.collection_frames import GraphNodes, graph_texts
-from vgae.graphs.collection_labels import GraphLabels, classes_of, coded_integers
+from vgae.graphs.collection_labels import GraphLabels, coded_numbers
 from vgae.graphs.collection_parts import names_in_graphs
 from vgae.graphs.column_names import key_of
 from vgae.graphs.graph import Graph
+from vgae.graphs.graph_nodes import GraphNodes, graph_texts
 from vgae.graphs.values import coded_labels
 from vgae.runtime.numerals import is_number
 from vgae.runtime.reading import file_size, naming
@@ -32,6 +31,7 @@ from vgae.runtime.reading import file_size, naming
 log = logging.getLogger(__name__)
 
 _GRAPHS = ("graph", "graphid", "graphname", "name", "id", "molid", "mol", "molecule")
+_OF_NODES = ("x", "missing", "feature_names", "feature_encoder", "y", "label_names")
 _LABELS = ("label", "graphlabel", "y", "class", "target")
 
 
@@ -162,8 +162,7 @@ def labels_in_text(cells: Sequence[str], what: str) -> GraphLabels:
         return GraphLabels()
     if all(map(is_number, known)):
         numbers = np.array([float(cell) if cell else np.nan for cell in cells])
-        codes = classes_of(numbers, what)
-        return GraphLabels() if codes is None else coded_integers(codes, compact=True)
+        return coded_numbers(numbers, what, compact=True)
     codes, names = coded_labels([cell or None for cell in cells])
     return GraphLabels(codes, names)
 
@@ -226,15 +225,9 @@ def with_features_of_all(
             f" {other[0]!r:.60}; nodes are {str(graphs.ids[0])!r:.60}, ...: name the column of the"
             " table with the graph of each row by graph_column='NAME' (--graph-column NAME).",
         )
-    joined = join_features(graphs.ids, rows, missing=reading.missing_features, counted=True)
-    y = None if joined.y is None else torch.from_numpy(joined.y)
-    own: dict[str, Any] = {} if y is None else {"y": y, "label_names": rows.label_names}
-    if joined.x is not None:
-        own |= {"x": feature_tensor(joined.x), "feature_names": rows.feature_names}
-        own |= {"feature_encoder": rows.encoder}
-    found = replace(graphs, **own)
-    check_lengths(found)
-    return found
+    whole = Graph(**{f.name: getattr(graphs, f.name) for f in fields(Graph)})
+    whole = with_features(whole, rows, missing=reading.missing_features, counted=True)
+    return replace(graphs, **{name: getattr(whole, name) for name in _OF_NODES})
 
 
 def _extended(graphs: GraphCollection, rows: NodeFeatures) -> GraphCollection:
@@ -248,7 +241,8 @@ def _extended(graphs: GraphCollection, rows: NodeFeatures) -> GraphCollection:
     of_new = [number.setdefault(rows.graphs[k], len(number)) for k in new]
     own = [str(rows.names[k]).removeprefix(f"{rows.graphs[k]}:") for k in new]
     whole = {f.name: getattr(graphs, f.name) for f in fields(Graph)}
-    whole |= {"node_ids": None, "x": None, "feature_names": (), "feature_encoder": None}
+    whole |= {"node_ids": None, "x": None, "missing": None}
+    whole |= {"feature_names": (), "feature_encoder": None}
     if graphs.y is not None:
         whole["y"] = torch.cat([graphs.y, graphs.y.new_full((len(new),), -1)])
     y = graphs.graph_y

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vgae.data.array_graphs import may_hold_graph
-from vgae.data.graph_folders import is_graph_folder
+from vgae.data.graph_folders import is_graph_folder, is_published
 from vgae.data.images import Images
 from vgae.data.npy import read_npy
 from vgae.errors import DataError, printable
@@ -64,11 +64,11 @@ def read_images(path: str | os.PathLike[str], *, seed: int = 0) -> Images:
 def holds_images(path: Path) -> bool:
     """Return whether a path is for :func:`read_images`, without reading arrays.
 
-    It is for a folder and a ``.npy`` file, unless they hold a graph, and for a ``.npz`` file with
+    It is for a folder and a ``.npy`` file, unless they hold graphs, and for a ``.npz`` file with
     an array ``images`` or ``train``.
     """
     if path.is_dir():
-        return not is_graph_folder(path)
+        return not is_graph_folder(path) or (not is_published(path) and _has_images(path))
     if path.suffix.lower() == ".npy":
         return not may_hold_graph(path)
     if path.suffix.lower() != ".npz" or not path.is_file():
@@ -120,6 +120,14 @@ def _folder(path: Path) -> dict[str, Any]:
     groups = list(by_label.values())
     labels = np.repeat(np.arange(len(groups)), list(map(len, groups)))
     return {"train": _stack([picture for group in groups for picture in group]), "y_train": labels}
+
+
+def _has_images(path: Path) -> bool:
+    """Return whether a folder or one in it has pictures, or a file of images."""
+    found = _entries(path)
+    arrays = (file for file in found if file.suffix.lower() in (".npy", ".npz"))
+    folders = (folder for folder in found if folder.is_dir())
+    return bool(_pictures(path)) or any(map(holds_images, arrays)) or any(map(_pictures, folders))
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -9,7 +9,8 @@ checked length.
 import math
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def _content(path: Path, records: Sequence[tuple[Any, str]]) -> Any:
     """Return the content of a file, with records in place of the objects that are named."""
     try:
         _check_stored(path)
-        with torch.serialization.safe_globals(list(records)):
+        with _allowed_alone(records):
             return torch.load(path, map_location="cpu", weights_only=True)
     # On other bytes torch raises a dozen kinds of exceptions, some with a page of text.
     except Exception as error:
@@ -141,6 +142,18 @@ def _content(path: Path, records: Sequence[tuple[Any, str]]) -> Any:
             f"{path}: it is damaged, or holds more than tensors, arrays and plain values"
             f" ({type(error).__name__}); save a dictionary of these by torch.save.",
         ) from None
+
+
+@contextmanager
+def _allowed_alone(records: Sequence[tuple[Any, str]]) -> Iterator[None]:
+    """Allow files to name these alone; PyG, once it is imported, allows its own classes."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with torch.serialization.safe_globals(list(records)):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(before)
 
 
 def _check_stored(path: Path) -> None:

@@ -221,9 +221,37 @@ class FeatureDecoder(PartDecoder):
         known = rows_dense(target.missing, start, end).logical_not().to(nats.dtype)
         return nats.flatten().dot(known.flatten())
 
+    @torch.no_grad()
+    def trivial_nats(self, target: FeatureTarget) -> float:
+        """Return the cost of predicting the mean of each column, in nats.
+
+        Of the Normal likelihood it is that of standardised features with a deviation of 1.
+        """
+        count, total = 0, 0.0
+        mean = self.column_mean
+        base = mean.clamp(1e-6, 1 - 1e-6).logit()
+        if self.likelihood == "poisson":
+            base = mean.clamp(min=1e-6).log()
+        for start in range(0, len(target.x), target.rows):
+            end = min(start + target.rows, len(target.x))
+            x = rows_dense(target.x, start, end)
+            known = torch.ones_like(x)
+            if target.missing is not None:
+                known -= rows_dense(target.missing, start, end).to(x.dtype)
+            count += int(known.sum())
+            if not self._is_normal:
+                nats = self._given_values(base.to(x.device).expand_as(x), x)
+                total -= float((nats * known).sum())
+        if self._is_normal:
+            total = 0.5 * (1 + math.log(2 * math.pi)) * count
+        return max(total, 1e-3 * count, 1.0)
+
     def entries(self, z: Tensor, x: Tensor) -> Tensor:
         """Return the log-likelihood of each feature of dense ``x`` in nats, shape ``(N, F)``."""
-        values = self.network(z)
+        return self._given_values(self.network(z), x)
+
+    def _given_values(self, values: Tensor, x: Tensor) -> Tensor:
+        """Return the log-likelihood of each feature, given the output of the network."""
         if self.likelihood == "bernoulli":
             return bernoulli_nats(values, x)
         if self.likelihood == "poisson":

@@ -1,5 +1,7 @@
 """Decoder of several targets: the links and further parts, such as features and weights."""
 
+import logging
+import math
 import pkgutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from vgae.graphs.graph import Graph
     from vgae.graphs.split import LinkSplit
 
+log = logging.getLogger(__name__)
+
 PARTS = {
     "features": "vgae.decoders.features:FeatureDecoder",
     "weights": "vgae.decoders.weights:WeightDecoder",
@@ -31,10 +35,12 @@ class JointTarget(NamedTuple):
     Attributes:
         links: Target of the decoder of links, or :class:`~vgae.decoders.base.MaskedLinks` of it.
         parts: Target of each further part, by its name.
+        scales: Factor of the log-likelihood of each part.
     """
 
     links: Any
     parts: Mapping[str, Any]
+    scales: Mapping[str, float]
 
 
 class PartDecoder(nn.Module):
@@ -77,15 +83,32 @@ class PartDecoder(nn.Module):
         """Return the log-likelihood of the result of :meth:`prepare` in nats, shape ``()``."""
         raise NotImplementedError
 
+    def trivial_nats(self, target: Any) -> float | None:  # noqa: ARG002
+        """Return the cost of the trivial prediction of a target, in nats, above 0.
+
+        It sets the scale of the part beside links that are weighted by ``"kipf"``: see
+        :class:`JointDecoder`. ``None`` leaves it at 1.
+        """
+        return None
+
 
 class JointDecoder(GraphDecoder):
     r"""Links and further targets of a graph, independent given the latent vectors.
 
-    .. math:: \log p(A, T_1, \dots \mid Z) = \log p(A \mid Z) + w \sum_k \log p(T_k \mid Z)
+    .. math:: \log p(A, T_1, \dots \mid Z) = \log p(A \mid Z) + w \sum_k s_k \log p(T_k \mid Z)
 
-    With w = 1 and the weighting ``"likelihood"`` of the links this is the log-likelihood of all
-    targets, and the objective their joint evidence lower bound. Everything about links, such as
-    ``logits``, ``factors`` or ``bias``, is that of :attr:`links`.
+    Links of the weighting ``"likelihood"`` have all :math:`s_k = 1`: with w = 1 the sum is the
+    log-likelihood of all targets, and the objective their joint evidence lower bound. The
+    weighting ``"kipf"`` counts each link hundreds of times, so that other targets in nats would
+    have hardly any effect. There
+
+    .. math:: s_k = \frac{P \log 2}{c_k},
+
+    where P log 2 is the weighted sum of the P ordered pairs if all have the probability 1/2, and
+    :math:`c_k` the cost of the trivial prediction of a target (:meth:`PartDecoder.trivial_nats`),
+    such as the mean of each column of features: a target that is not learned counts as much as
+    links that are not. Everything about links, such as ``logits``, ``factors`` or ``bias``, is
+    that of :attr:`links`.
 
     Args:
         links: Decoder of the links.
@@ -151,7 +174,17 @@ class JointDecoder(GraphDecoder):
             device: Device of the target.
         """
         parts = cast(dict[str, PartDecoder], dict(self.parts.items()))
-        return JointTarget(links, {k: p.prepare(graph, split, device) for k, p in parts.items()})
+        targets = {name: part.prepare(graph, split, device) for name, part in parts.items()}
+        scales = dict.fromkeys(parts, 1.0)
+        if getattr(self.links, "weighting", "likelihood") == "kipf":
+            costs = {name: part.trivial_nats(targets[name]) for name, part in parts.items()}
+            at_chance = math.log(2) * split.grid.num_terms
+            scales |= {name: at_chance / cost for name, cost in costs.items() if cost}
+            log.info(
+                "beside the weighted links, the log-likelihood of %s",
+                ", ".join(f"{name} counts {scale:.3g} times" for name, scale in scales.items()),
+            )
+        return JointTarget(links, targets, scales)
 
     def log_prob(self, z: Tensor, target: JointTarget | MaskedLinks) -> Tensor:  # pyright: ignore
         """Return the weighted sum of the log-likelihoods of all targets, shape ``()``.
@@ -173,7 +206,8 @@ class JointDecoder(GraphDecoder):
             raise ValueError("target must be a JointTarget; make it by with_parts.")
         nats = self.links.log_prob(z, links)
         for name, part in self.parts.items():
-            nats = nats + self.weight * cast(PartDecoder, part).log_prob(z, target.parts[name])
+            own = cast(PartDecoder, part).log_prob(z, target.parts[name])
+            nats = nats + self.weight * target.scales[name] * own
         return nats
 
     def logits(self, z: Tensor, edge_label_index: Tensor) -> Tensor:

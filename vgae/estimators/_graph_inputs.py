@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import feature_tensor
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import Directed
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph, NodeId
@@ -142,14 +143,26 @@ def _rows_of(graph: Graph, own: list[NodeId] | None, num_rows: int) -> np.ndarra
 
 
 def _is_graph(given: Any) -> bool:
-    """Return whether the input is a graph: of networkx, or of a class with ``edge_index``."""
-    return isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
+    """Return whether the input is a graph, of networkx or of a class with ``edge_index``, or many.
+
+    Many graphs are a list or array of these.
+    """
+    return _is_many(given) or isinstance(given, nx.Graph) or hasattr(type(given), "edge_index")
+
+
+def _is_many(given: Any) -> bool:
+    """Return whether the input is a list or an array of graphs."""
+    is_list = isinstance(given, list | tuple | np.ndarray) and len(given) > 0
+    return is_list and all(map(_is_graph, given))
 
 
 def _as_graph(given: Any, num_nodes: int | None = None, *, directed: Directed) -> Graph:
     """Convert a graph, an adjacency or edges, which need the number of nodes, to a graph."""
     if isinstance(given, Graph):
         return given
+    if _is_many(given):
+        graphs = [_as_graph(one, directed=directed) for one in given]
+        return GraphCollection.from_graphs(graphs, name="X")
     if isinstance(given, nx.Graph):
         return Graph.from_networkx(given, directed=directed)
     if _is_graph(given):

@@ -1,7 +1,7 @@
 """VGAEEmbedder and LinkPredictor: the graph models as estimators of scikit-learn."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -22,11 +22,13 @@ from vgae.estimators._common import (
 from vgae.estimators._graph_inputs import validate_graph
 from vgae.evaluation.calibration import Method, Prior, fit_calibration
 from vgae.evaluation.links import calibrate
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import Directed
 from vgae.graphs.frame_kinds import is_frame
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
+from vgae.models.graph_vectors import Readout, graph_vectors
 from vgae.prediction.link_table import LinkTable
 from vgae.prediction.links import predict_links, score_links
 from vgae.recipes import Recipe, for_graph, recipe_named
@@ -46,6 +48,11 @@ class VGAEEmbedder(LatentTransformer):
     features; a matrix is taken as features, and an adjacency in its place is refused. Training is
     that of :func:`vgae.fit`.
 
+    ``X`` may also be many graphs: a :class:`~vgae.GraphCollection`, a list of graphs of one of
+    these classes, or a PyG ``Batch``. With ``level="graphs"`` the result has a row for each graph
+    instead of each node, so that a classifier of graphs can follow in a pipeline; ``transform``
+    then takes other graphs too, and cross-validation may divide a list of graphs.
+
     The recipe ``"paper"`` does not scale features: put a ``MaxAbsScaler`` before large ones, or
     use ``settings={"scale_features": True}``. A pipeline takes the graph as
     ``pipeline.fit_transform(X, vgaeembedder__graph=A)`` or, with metadata routing, after
@@ -64,6 +71,10 @@ class VGAEEmbedder(LatentTransformer):
             epoch if the recipe keeps the best epoch or stops early; other recipes train on all
             links. The count is rounded down. With none, the last epoch is kept.
         n_neighbors: Largest number of rows that a row is linked to without a graph.
+        level: ``"nodes"``, or ``"graphs"`` for a vector of each graph of many.
+        readout: Vector of a graph from those of its nodes: ``"mean"``, ``"sum"``,
+            ``"attention"`` or ``"moments"``, which is twice as wide; see
+            :func:`vgae.graph_vectors`.
         directed: ``"keep"`` makes a directed graph of an adjacency, edges, or a graph of networkx
             or PyG; as for :meth:`vgae.Graph.from_edges`. A :class:`~vgae.Graph` stays as it is,
             directed or two-sided.
@@ -76,7 +87,8 @@ class VGAEEmbedder(LatentTransformer):
     Attributes:
         model_: Trained :class:`~vgae.VAE`, on its training device.
         graph_: Training :class:`~vgae.Graph`.
-        embedding_: Posterior means of its nodes, float32, shape ``(N, d)``.
+        embedding_: Posterior means of its nodes, float32, shape ``(N, d)``; or those of its
+            graphs, shape ``(G, d)``.
         history_: One :class:`~vgae.training.history.HistoryRow` per epoch.
         n_iter_: Number of trained epochs.
         n_features_in_: Number of features, possibly 0.
@@ -96,9 +108,15 @@ class VGAEEmbedder(LatentTransformer):
     model: str = "vgae"
     validation_fraction: float = 0.05
     n_neighbors: int = 10
+    level: Literal["nodes", "graphs"] = "nodes"
+    readout: Readout = "mean"
     directed: Directed = "symmetrize"
 
-    _types: ClassVar = {**LatentTransformer._types, "n_neighbors": INTEGER, "directed": TEXT}
+    _types: ClassVar = {
+        **LatentTransformer._types,
+        "n_neighbors": INTEGER,
+        **dict.fromkeys(("level", "readout", "directed"), TEXT),
+    }
 
     def fit(self, X: Any, y: Any = None, *, graph: Any = None) -> Self:  # noqa: ARG002
         """Train a new model.
@@ -116,9 +134,9 @@ class VGAEEmbedder(LatentTransformer):
             NumericalError: If the loss becomes NaN or infinite.
         """
         check_types(self, self._types)
-        check_choice("directed", self.directed, Directed)
+        self._check_choices()
         seed = seed_from(self.random_state)
-        found = validate_graph(self, X, graph, reset=True)
+        found = self._level(validate_graph(self, X, graph, reset=True))
         split = split_links(found, val=self._held_out(found), test=0, seed=seed)
         return self._train(found, split, seed)
 
@@ -145,7 +163,7 @@ class VGAEEmbedder(LatentTransformer):
             UsageError: If the graph is missing.
         """
         check_is_fitted(self, "model_")
-        return embed(self.model_, validate_graph(self, X, graph, reset=False)).mu.numpy()
+        return self._embedded(self._level(validate_graph(self, X, graph, reset=False)))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -167,8 +185,34 @@ class VGAEEmbedder(LatentTransformer):
         recipe = for_graph(self._recipe(), graph)
         options: Any = {"model": self.model, "device": self.device, "progress": False}
         result = fit(graph, split, recipe=recipe, seed=seed, **options)
-        self.graph_, self.embedding_ = graph, embed(result.model, graph).mu.numpy()
-        return self._fitted(result, recipe, seed)
+        self._fitted(result, recipe, seed)
+        self.graph_, self.embedding_ = graph, self._embedded(graph)
+        return self
+
+    def _check_choices(self) -> None:
+        """Raise ``UsageError`` unless parameters have one of their values."""
+        check_choice("directed", self.directed, Directed)
+        check_choice("level", self.level, Literal["nodes", "graphs"])
+        check_choice("readout", self.readout, Readout)
+
+    def _level(self, graph: Graph) -> Graph:
+        """Return the graph; raise ``UsageError`` if it is one and vectors of graphs are wanted."""
+        if self.level == "graphs" and not isinstance(graph, GraphCollection):
+            rule = "level='graphs' needs many graphs: a list of graphs or a vgae.GraphCollection"
+            raise UsageError("COLLECTION", f"{rule}, got one graph; or take level='nodes'.")
+        return graph
+
+    def _embedded(self, graph: Graph) -> np.ndarray:
+        """Return the vectors of the nodes or graphs."""
+        q = embed(self.model_, graph)
+        if isinstance(graph, GraphCollection) and self.level == "graphs":
+            q = graph_vectors(q, graph, self.readout)
+        return q.mu.numpy()
+
+    @property
+    def _n_features_out(self) -> int:
+        is_wide = self.level == "graphs" and self.readout == "moments"
+        return super()._n_features_out * (2 if is_wide else 1)
 
 
 @dataclass(eq=False, repr=False)
@@ -240,7 +284,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         seed = seed_from(self.random_state)
         embedder = self._new_embedder(seed)
         check_types(embedder, embedder._types)
-        check_choice("directed", embedder.directed, Directed)
+        embedder._check_choices()
         found = validate_graph(embedder, X, graph, reset=True)
         split = split_links(found, val=self.validation_fraction, test=0, seed=seed)
         if (num_val := split.val.pos.shape[1]) < 2:

@@ -1,8 +1,8 @@
 """Scores of the held-out links of one part of a split."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -32,7 +32,10 @@ from vgae.graphs.split import LabelledPairs, LinkSplit
 from vgae.runtime.streams import stream
 
 if TYPE_CHECKING:
+    from vgae.evaluation.likelihood import GraphEvidence
     from vgae.evaluation.links import PairScorer
+    from vgae.models.embedding import Trained
+    from vgae.vae import VAE
 
 _HITS = (10, 50, 100)
 _MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
@@ -69,6 +72,7 @@ class LinkEvaluation:
             :func:`vgae.evaluation.per_graph.averages_per_graph`. ``None`` too if no graph has
             both a link and a non-link.
         values: Scores of the weights and signs of the links, if they were targets.
+        likelihood: Estimate of log p(A | X), with samples.
     """
 
     scores: LinkScores
@@ -85,6 +89,7 @@ class LinkEvaluation:
     recommended: RecommendationScores | None = None
     per_graph: GraphAverages | None = None
     values: ValueScores | None = None
+    likelihood: "GraphEvidence | None" = None
 
     @property
     def auc(self) -> float:
@@ -111,9 +116,35 @@ class LinkEvaluation:
             "given": self.given and self.given._asdict(),
             **({"recommended": self.recommended._asdict()} if self.recommended else {}),
             **(self.values.to_dict() if self.values else {}),
+            **({"likelihood": self.likelihood.to_dict()} if self.likelihood else {}),
             "sigmoid": self.sigmoid.to_dict(),
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
+
+
+def with_likelihood(
+    evaluations: dict[str, LinkEvaluation],
+    model: "VAE | Trained",
+    graph: Graph,
+    split: LinkSplit,
+    num_samples: int,
+) -> dict[str, LinkEvaluation]:
+    """Return evaluations with estimates of log p(A | X), of the graphs of each part, or of all."""
+    from vgae.evaluation.likelihood import graph_log_marginal
+
+    part_of = getattr(split, "graph_part", None)
+    options: Any = {"num_samples": num_samples, "seed": split.seed}
+    if part_of is None:
+        whole = graph_log_marginal(model, graph, **options)
+        return {name: replace(found, likelihood=whole) for name, found in evaluations.items()}
+    likelihoods = {
+        name: graph_log_marginal(
+            model, cast(GraphCollection, graph).select(part_of == number), **options
+        )
+        for number, name in enumerate(("val", "test"), 1)
+        if name in evaluations
+    }
+    return {k: replace(found, likelihood=likelihoods[k]) for k, found in evaluations.items()}
 
 
 def evaluated_part(

@@ -12,7 +12,7 @@ from torch import Tensor
 from vgae.decoders.joint import link_decoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
-from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part
+from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part, with_likelihood
 from vgae.evaluation.metrics import LinkScores, link_scores
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.collection import GraphCollection
@@ -45,6 +45,7 @@ def evaluate(
     messages: Messages = ...,
     calibration: Calibration | None = ...,
     hard: int = ...,
+    samples: int = ...,
     allow_seen: bool = ...,
 ) -> dict[str, LinkEvaluation]: ...
 @overload
@@ -56,6 +57,7 @@ def evaluate(
     messages: Messages = ...,
     calibration: Calibration | None = ...,
     hard: int = ...,
+    samples: int = ...,
     allow_seen: bool = ...,
 ) -> dict[str, "TypedEvaluation"]: ...
 def evaluate(
@@ -66,6 +68,7 @@ def evaluate(
     messages: Messages = "train",
     calibration: Calibration | None = None,
     hard: int = 0,
+    samples: int = 0,
     allow_seen: bool = False,
 ) -> "dict[str, LinkEvaluation] | dict[str, TypedEvaluation]":
     """Score the validation and test links against non-links, all nodes and hard non-links.
@@ -83,6 +86,9 @@ def evaluate(
         calibration: Result of :func:`calibrate`, evaluated at the balanced prior.
         hard: Number of hard non-links to rank each link among, even; 0 omits these ranks, which
             take seconds to minutes. Li et al. (2023) use 500.
+        samples: Number of samples of the posterior for the estimate of log p(A | X); 0 omits it.
+            With held-out graphs it is that of the graphs of the part, else that of all links of
+            the graph; see :func:`vgae.evaluation.likelihood.graph_log_marginal`.
         allow_seen: Evaluate a model that was trained on other links than those of the split.
 
     Returns:
@@ -96,11 +102,16 @@ def evaluate(
     if isinstance(graph, TypedGraph):
         from vgae.evaluation.typed import evaluate_typed
 
+        if samples:
+            rule = "log p(A | X) is for graphs of one kind of links"
+            raise UsageError("TYPED_GRAPH", f"{rule}; leave samples (--samples) out.")
         given: Any = {"messages": messages, "allow_seen": allow_seen}
         return evaluate_typed(model, graph, split, calibration, hard, **given)
     evaluations, balanced = {}, calibration and replace(calibration, log_odds_shift=0.0)
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
         evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
+    if samples:
+        return with_likelihood(evaluations, model, graph, split, samples)
     return evaluations
 
 

@@ -251,8 +251,8 @@ class GraphCollection(Graph):
         own, batch, y = many_of(data)
         num_graphs = own.pop("num_graphs")
         graph = Graph.from_edges(**own, **options, sides="none", name=name)
-        known = {"names": names, "y": y.codes, "label_names": y.names}
-        return cls.from_batch(graph, batch, **known, num_graphs=num_graphs)
+        y = None if y.codes is None else y
+        return cls.from_batch(graph, batch, names=names, y=y, num_graphs=num_graphs)
 
     @cached_property
     def grid(self) -> BlockGrid:
@@ -315,7 +315,7 @@ class GraphCollection(Graph):
     def select(self, numbers: Any) -> "GraphCollection":
         """Return the collection of some graphs, in the order of their numbers.
 
-        It takes time for the chosen graphs alone.
+        It takes time for the chosen graphs alone. ``notes``, counts of all, stay only with all.
 
         Args:
             numbers: Numbers of graphs, all different, shape ``(K,)``; or whether each is one of
@@ -338,6 +338,7 @@ class GraphCollection(Graph):
             **parts.features_at(self, rows),
             y=None if self.y is None else self.y[rows],
             node_ids=None if ids is None else tuple(ids[k] for k in rows.tolist()),
+            notes=self.notes if len(chosen) == self.num_graphs else {},
             sizes=sizes,
             graph_names=tuple(str(names[k]) for k in chosen.tolist()),
             graph_y=None if self.graph_y is None else self.graph_y[chosen],

@@ -4,13 +4,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import narwhals as nw
 import numpy as np
 
 from vgae.errors import DataError
 from vgae.graphs.arrays import label_tensor
 from vgae.graphs.frame_kinds import is_frame, is_series
-from vgae.graphs.values import coded_labels
+from vgae.graphs.values import coded_labels, is_missing
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +33,8 @@ def graph_labels(y: Any, names: Sequence[Any], label_names: Sequence[Any] = ()) 
         DataError: ``LABELS`` if there is not one for each graph, or they are of another type;
             ``COLLECTION`` for names of no graphs.
     """
-    if y is None:
-        return GraphLabels()
+    if y is None or isinstance(y, GraphLabels):
+        return y or GraphLabels()
     values = _values(y, names)
     if len(values) != len(names):
         raise DataError(
@@ -50,61 +49,66 @@ def graph_labels(y: Any, names: Sequence[Any], label_names: Sequence[Any] = ()) 
             raise DataError("LABELS", f"{what}, got {codes.max()}.")
         return GraphLabels(codes, tuple(map(str, label_names)))
     codes, found = coded_labels(values)
-    return GraphLabels(codes, found) if found else coded_integers(codes)
+    known = np.array([not is_missing(value) for value in values], bool)
+    return GraphLabels(codes, found) if found else coded_integers(codes, known)
 
 
-def coded_integers(codes: np.ndarray, *, compact: bool = False) -> GraphLabels:
+def coded_integers(
+    codes: np.ndarray, known: np.ndarray | None = None, *, compact: bool = False
+) -> GraphLabels:
     """Return integer labels from 0 on, those with other values by name.
 
     Args:
         codes: Labels; -1 is unknown unless they are -1 and 1, which are two classes.
+        known: Whether each label is known at all, bool, shape ``(G,)``.
         compact: Whether labels get names unless they are all of 0 to C - 1.
     """
-    values = np.unique(codes)
+    is_known = np.ones(len(codes), bool) if known is None else known
+    values = np.unique(codes[is_known])
     is_signed = values.tolist() == [-1, 1] or values.min(initial=0) < -1
-    known = values if is_signed else values[values >= 0]
-    if not is_signed and not (compact and known.tolist() != list(range(len(known)))):
-        return GraphLabels(codes)
+    is_known = is_known & (is_signed | (codes >= 0))
+    values = values if is_signed else values[values >= 0]
+    if not is_signed and not (compact and values.tolist() != list(range(len(values)))):
+        return GraphLabels(np.where(is_known, codes, -1))
     if is_signed:
-        log.info("labels of graphs are %s: each is a class", ", ".join(map(str, known[:8])))
-    places = np.searchsorted(known, codes)
-    return GraphLabels(
-        places if is_signed else np.where(codes < 0, -1, places), tuple(map(str, known.tolist()))
-    )
+        log.info("labels of graphs are %s: each is a class", ", ".join(map(str, values[:8])))
+    places = np.searchsorted(values, codes)
+    return GraphLabels(np.where(is_known, places, -1), tuple(map(str, values.tolist())))
 
 
-def classes_of(values: np.ndarray, what: str) -> np.ndarray | None:
-    """Return numbers as integer labels, ``None``, with a message, if they are none.
-
-    NaN is unknown, -1.
+def coded_numbers(values: np.ndarray, what: str, *, compact: bool = False) -> GraphLabels:
+    """Return labels of numbers, none, with a message, if they are no classes.
 
     Args:
-        values: Numbers, shape ``(G,)`` or ``(G, 1)``; of more columns, or with fractions, they
-            are targets of regression.
+        values: Numbers, NaN where unknown, shape ``(G,)`` or ``(G, 1)``; of more columns, or with
+            fractions, they are targets of regression.
         what: Name of the labels in the message.
+        compact: As for :func:`coded_integers`.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    why = ""
+    is_known, why = np.ones(len(values), bool), ""
     if values.ndim != 1:
         why = f"it has shape {values.shape}, not one number for each graph"
     elif values.dtype.kind == "f":
-        known = values[~np.isnan(values)]
+        is_known = ~np.isnan(values)
+        known = values[is_known]
         if (known != np.floor(known)).any() or (np.abs(known) > 2**53).any():
             why = "numbers with fractions are targets of regression, not classes"
-        else:
-            values = np.where(np.isnan(values), -1, values).astype(np.int64)
     elif values.dtype.kind not in "iub":
         why = f"it has {values.dtype}"
     if why:
         log.warning("%s is left out as label of the graphs: %s", what, why)
-        return None
-    return values.astype(np.int64)
+        return GraphLabels()
+    codes = np.where(is_known, values, -1).astype(np.int64)
+    return coded_integers(codes, is_known, compact=compact)
 
 
 def _values(y: Any, names: Sequence[Any]) -> Sequence[Any]:
     """Return the values of labels in the order of the graphs."""
     if is_frame(y):
+        import narwhals as nw
+
         from vgae.graphs.frame_columns import frame_of
 
         frame: nw.DataFrame[Any] = frame_of(y, "labels")
@@ -114,6 +118,8 @@ def _values(y: Any, names: Sequence[Any]) -> Sequence[Any]:
         first, second = (frame[name].to_list() for name in frame.columns)
         y = _by_name(first, second)
     elif is_series(y):
+        import narwhals as nw
+
         from vgae.graphs.frame_columns import index_names
 
         own = index_names(y, "labels of graphs")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import dense_array, torch_csr
-from vgae.graphs.collection_labels import graph_labels
+from vgae.graphs.collection_labels import GraphLabels, graph_labels
 from vgae.graphs.graph import Graph
 from vgae.graphs.missing import filled, marked
 from vgae.kernels.csr import scipy_csr
@@ -77,7 +77,7 @@ def grouped(graph: Graph, batch: Any, given: Given) -> Parts:
         )
     _check_kind(graph, graph.name)
     block = _numbers_of_graphs(batch, graph.num_nodes, names)
-    is_list = not (y is None or isinstance(y, Mapping) or hasattr(y, "columns"))
+    is_list = not (y is None or isinstance(y, Mapping | GraphLabels) or hasattr(y, "columns"))
     least = max(given.num_graphs or 0, len(y) if is_list else 0)  # pyright: ignore[reportArgumentType]
     num_graphs = len(names) or max(int(block.max(initial=-1)) + 1, least)
     _check_within(graph, block, names)
@@ -309,7 +309,7 @@ def _reordered(own: Parts, block: np.ndarray) -> tuple[dict[str, Any], np.ndarra
     values = {key: value[torch.from_numpy(by_first)] for key, value in values.items()}
     return own | {
         **values,
-        "links": torch.from_numpy(links[:, by_first]),
+        "links": torch.from_numpy(np.ascontiguousarray(links[:, by_first])),
         **{k: None if own[k] is None else feature_rows(own[k], rows) for k in ("x", "missing")},
         "y": None if y is None else y[rows],
     }, order

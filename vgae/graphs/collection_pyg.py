@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import DataError, UsageError
-from vgae.graphs.collection_labels import GraphLabels, classes_of, coded_integers
+from vgae.graphs.collection_labels import GraphLabels, coded_numbers
 from vgae.graphs.interop import Parts, is_batch, link_features, unused_weights
 
 if TYPE_CHECKING:
@@ -212,8 +212,7 @@ def _labels(y: Any, num_graphs: int) -> GraphLabels:
         what = "y %s is left out: it has neither one number per graph (%d) nor per node"
         log.warning(what, tuple(y.shape), num_graphs)
         return GraphLabels()
-    codes = classes_of(y.detach().cpu().numpy(), "y")
-    return GraphLabels() if codes is None else coded_integers(codes)
+    return coded_numbers(y.detach().cpu().numpy(), "y")
 
 
 def _tell_left_out(given: Sequence[Any], *, has_attr: bool) -> None:

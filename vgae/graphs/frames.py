@@ -20,7 +20,6 @@ from vgae.graphs.aligning import (
 )
 from vgae.graphs.arrays import rows_of
 from vgae.graphs.canonical import NodeId, warn_of_first
-from vgae.graphs.collection_frames import warn_of_graphs
 from vgae.graphs.column_names import pairs_of
 from vgae.graphs.columns import Roles
 from vgae.graphs.defaults import Directed, Merge, MissingFeatures, Sides, sides_option
@@ -35,6 +34,7 @@ from vgae.graphs.frame_columns import (
     frame_of,
     numbers_of,
 )
+from vgae.graphs.graph_nodes import warn_of_graphs
 from vgae.graphs.link_values import SIGNED
 from vgae.graphs.sides import of_columns, sides_of_ends
 from vgae.graphs.values import coded_labels, listed

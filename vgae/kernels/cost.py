@@ -44,10 +44,10 @@ _NANOSECONDS = {
     ("gravity-sampled", "cuda"): (4e-2, 1e-4),
 }
 
-# Columns besides its own that are visited for each row of a block, at most, and other work of a
-# row of small blocks.
-_ROWS_OF_TILE = {"compiled": 32, "triton": 64}
-_NANOSECONDS_OF_ROW = {"cpu": 60.0, "cuda": 0.0}
+# Columns besides its own that are visited for each row of a block, at most.
+_COLUMNS_OF_TILE = {"compiled": 32, "triton": 64}
+# Nanoseconds per row of a small block, (a, b) of a + b d: blocks of 5 to 300 rows, d = 16 and 64.
+_NANOSECONDS_OF_ROW = (50.0, 7.0)
 
 _GRAVITY_BUFFERS = 8  # tiles that are held at once
 _COMPILER = 110 << 20  # bytes of numba and of what it compiles
@@ -131,9 +131,15 @@ def _blocks_cost(blocks: Blocks, width: int, device: torch.device, impl: Impl) -
         "compiled": 5 * rows + 4 * width * torch.get_num_threads() * largest + _COMPILER,
         "triton": triton_bytes(blocks.num_nodes, width) + 8 * blocks.num_nodes,
     }
+    return Cost(blocks.num_pairs, _blocks_seconds(blocks, impl, kind, width), num_bytes[impl])
+
+
+def _blocks_seconds(blocks: Blocks, impl: str, kind: str, width: int) -> float:
     seconds = _seconds(impl, kind, width, _visits(blocks, impl, kind))
-    seconds += 1e-9 * _NANOSECONDS_OF_ROW.get(kind, 0.0) * int(blocks.sizes.sum())
-    return Cost(blocks.num_pairs, seconds, num_bytes[impl])
+    if kind != "cpu":
+        return seconds
+    (fixed, slope), rows = _NANOSECONDS_OF_ROW, int(blocks.sizes.sum())
+    return seconds + 1e-9 * (fixed + slope * width) * rows / torch.get_num_threads()
 
 
 def _visits(blocks: Blocks, impl: str, kind: str) -> int:
@@ -145,7 +151,8 @@ def _visits(blocks: Blocks, impl: str, kind: str) -> int:
         padded = sum(len(rows) * rows.shape[1] ** 2 for rows in blocks.padded(largest))
         return 2 * padded + blocks.num_pairs - blocks.up_to(largest).num_pairs
     sizes = blocks.sizes
-    least = np.minimum(sizes, _ROWS_OF_TILE[impl]) if kind == "cpu" else _ROWS_OF_TILE[impl]
+    least = _COLUMNS_OF_TILE[impl]
+    least = np.minimum(sizes, least) if kind == "cpu" else least
     return int((sizes * (sizes + least)).sum())
 
 
@@ -215,8 +222,7 @@ def choose_pairs(
     impl = "triton" if kind == "cuda" else "compiled"
     if isinstance(num_nodes, Blocks):
         is_small = not num_nodes.above(largest_exact(Sampled(), torch.device(device)))
-        visits = _visits(num_nodes, impl, kind)
-        seconds = _seconds(impl, kind, latent_channels, visits)
+        seconds = _blocks_seconds(num_nodes, impl, kind, latent_channels)
         return "exact" if is_small or seconds <= EXACT_SECONDS else "sampled"
     visits = num_nodes**2 if num_columns is None else 2 * num_nodes * num_columns
     seconds = _seconds(impl, kind, latent_channels, visits)

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vgae.errors import UsageError, did_you_mean
 from vgae.recipes.base import MOST, Ranges, Training
@@ -193,31 +193,91 @@ BEST_TWO_SIDED = replace(
 nodes have long vectors; half of the links are masked. ``docs/two_sided.md`` has the measurements.
 """
 
-_OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_TWO_SIDED)
-RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, *_OF_BEST)}
-VARIANTS = {BEST.name: tuple(recipe.name for recipe in _OF_BEST)}
+PAPER_GRAPHS = replace(
+    PAPER,
+    name="paper-graphs",
+    latent_channels=48,
+    positions=32,
+    repel=8,
+    lr=0.02,
+    beta=0.1,
+    bias=True,
+    degrees=True,
+    mask=0.1,
+    logit_bias=True,
+)
+""":data:`PAPER` for collections of graphs, where nodes have no identity of their own: degrees and
+positions tell nodes of one kind apart, a tenth of the links are masked, so that the model learns
+to predict links it does not receive, and dimensions that repel express the missing triangles of
+molecules. In small graphs a node has few pairs, which a KL divergence of full weight outweighs.
+``benchmarks/molecules.py`` has the measurements."""
+
+BEST_GRAPHS = replace(
+    PAPER_GRAPHS,
+    name="best-graphs",
+    hidden_channels=64,
+    latent_channels=64,
+    repel=16,
+    activation="elu",
+    scale_features=True,
+    average=True,
+    keep="best",
+    epochs=400,
+    eval_every=10,
+)
+""":data:`BEST` for collections of graphs."""
+
+_OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_TWO_SIDED, BEST_GRAPHS)
+RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, *_OF_BEST, PAPER_GRAPHS)}
+VARIANTS = {
+    BEST.name: tuple(recipe.name for recipe in _OF_BEST),
+    PAPER.name: (PAPER_GRAPHS.name,),
+}
 """Names of the recipes that :func:`for_graph` may put in the place of a named one."""
 _DENSE = 0.25  # fraction of nonzero entries of a feature matrix
 
 
 def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
-    """Return the recipe for a graph, which differs for ``best`` only, and log a replacement.
+    """Return the recipe for a graph, and log a replacement.
 
-    Unchanged fields of :data:`BEST` become those of :data:`BEST_LINKS` without features, or of
-    :data:`BEST_TWO_SIDED` if there are two sides too, and those of :data:`BEST_DENSE` if at least
-    a quarter of the features' entries are not zero.
+    ``paper`` and ``best`` become :data:`PAPER_GRAPHS` and :data:`BEST_GRAPHS` for collections of
+    graphs. Otherwise ``paper`` is kept, and ``best`` becomes :data:`BEST_LINKS` without features,
+    or :data:`BEST_TWO_SIDED` if there are two sides too, and :data:`BEST_DENSE` if at least a
+    quarter of the features' entries are not zero. Changed fields keep their values.
     """
-    if recipe.name != BEST.name:
+    if recipe.name not in VARIANTS:
         return recipe
-    density = _feature_density(graph)
-    if density is not None and density < _DENSE:
+    given = RECIPES[recipe.name]
+    if graph.grid.name == "blocks":
+        base = PAPER_GRAPHS if given is PAPER else BEST_GRAPHS
+        reason = "nodes that are comparable between graphs by links and features only"
+    elif given is PAPER:
         return recipe
-    links = BEST_LINKS if graph.sides is None else BEST_TWO_SIDED
-    base = links if density is None else BEST_DENSE
-    reason = "no features" if density is None else f"features that are {density:.0%} dense"
-    log.info("recipe best: %s has %s, so the settings are those of %s", graph, reason, base.name)
-    best, chosen = asdict(BEST), recipe.chosen
-    changed = {k: v for k, v in asdict(recipe).items() if k in chosen or v != best[k]}
+    else:
+        density = _feature_density(graph)
+        if density is not None and density < _DENSE:
+            return recipe
+        links = BEST_LINKS if graph.sides is None else BEST_TWO_SIDED
+        base = links if density is None else BEST_DENSE
+        reason = "no features" if density is None else f"features that are {density:.0%} dense"
+    name = recipe.name
+    log.info(
+        "recipe %s: %s has %s, so the settings are those of %s", name, graph, reason, base.name
+    )
+    before, chosen = asdict(given), recipe.chosen
+    changed = {k: v for k, v in asdict(recipe).items() if k in chosen or v != before[k]}
+    return _fitted(base, changed)
+
+
+def _fitted(base: Recipe, changed: dict[str, Any]) -> Recipe:
+    """Return a recipe with changed fields.
+
+    Positions and repelling dimensions that were not chosen give way to a smaller width.
+    """
+    width = changed.get("latent_channels", base.latent_channels)
+    for name, most in (("positions", width // 2), ("repel", width // 4)):
+        if name not in changed and width < base.latent_channels:
+            changed[name] = min(getattr(base, name), most)
     return replace(base, **changed)
 
 

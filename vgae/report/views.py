@@ -116,7 +116,8 @@ def _whole_graphs(run: Run) -> str:
     if part is None:
         return ""
     train, val, test = torch.bincount(part.long(), minlength=3).tolist()
-    return f"whole graphs: {train:,} for training, {val:,} for validation, {test:,} for test;\n        "
+    counts = f"{train:,} for training, {val:,} for validation, {test:,} for test"
+    return f"whole graphs: {counts};\n        "
 
 
 def _audited(run: Run) -> str:

@@ -19,7 +19,7 @@ class EvaluationOptions:
     tasks: Sequence[str] = ("links",)
     messages: str = "train"
     hard: int = 0
-    samples: int = 500
+    samples: int | None = None
     allow_seen: bool = False
     readout: Readout = "mean"
     progress: bool | None = None

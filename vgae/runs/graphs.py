@@ -19,7 +19,6 @@ from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.models.embedding import embed
-from vgae.models.files import read_text
 from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_pretrained
 from vgae.models.registry import AUTO, model_for
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
@@ -27,12 +26,18 @@ from vgae.recipes import PAPER, Recipe, recipe_named
 from vgae.runs.collections import embedded_graphs, evaluate_graph_vectors, write_graphs
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.digests import check_digests
-from vgae.runs.folder import is_named, read_paths, shown_source, understood
+from vgae.runs.folder import is_named, read_paths, shown_source
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
-from vgae.runs.opening import located_labels, open_graph, open_like, reading_entry, reading_of
+from vgae.runs.opening import (
+    check_names,
+    located_labels,
+    open_graph,
+    open_like,
+    reading_entry,
+    reading_of,
+)
 from vgae.runtime.devices import Compute
-from vgae.runtime.reading import parsed_json
 from vgae.training.links import prepare
 from vgae.training.prepared import FitResult, PreparedTraining
 
@@ -50,6 +55,7 @@ class GraphSource(Source):
         split_by_time: Column of an edge list with the time of each edge: the last links are held
             out; see :func:`vgae.data.splits.split_by_time`.
         task: What is predicted in a directed graph; see :func:`vgae.split_links`.
+        split_by: ``"links"``, or ``"graphs"`` to hold out whole graphs of a collection.
     """
 
     features: str = "raw"
@@ -59,6 +65,7 @@ class GraphSource(Source):
     split: str | None = None
     split_by_time: str | None = None
     task: Task = "general"
+    split_by: str = "links"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +95,7 @@ class Run(FinishedRun):
             LeakageError: If the split leaks.
         """
         graph = GRAPHS.reopen(self.folder, self.config)
-        _check_names(self.folder, graph)
+        check_names(self.folder, graph)
         self.split.audit(graph)
         return graph
 
@@ -120,10 +127,8 @@ class GraphRuns(RunKind[Run]):
     source, recipe, run = GraphSource, Recipe, Run
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
-        "task",
-        *("max_memory", "cuda_graph", "tasks", "messages", "hard", "allow_seen"),
-        *("graphs", "readout"),
-        *("other", "top_k", "propose"),
+        *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard", "samples"),
+        *("allow_seen", "graphs", "readout", "other", "top_k", "propose"),
     )
     files: ClassVar = files_with(
         {
@@ -136,7 +141,8 @@ class GraphRuns(RunKind[Run]):
             "graphs.npz": "name, size, anomaly score and vector of each graph of a collection",
             "figures/embedding.png": "figure: embedding of the nodes",
             "figures/links.png": "figure: scores of the test links",
-            "figures/graphs.png": "figure: vectors of the graphs of a collection, and some graphs",
+            "figures/graphs.png": "figure: vectors and sizes of the graphs of a collection",
+            "figures/examples.png": "figure: its most usual and most unusual graphs",
         }
     )
     tied: ClassVar = (
@@ -170,6 +176,7 @@ class GraphRuns(RunKind[Run]):
             split=split.get("path"),
             split_by_time=split.get("by_time"),
             task=split.get("task", "general"),
+            split_by=split.get("by", "links"),
         )
 
     def paths(self, source: GraphSource) -> dict[str, str]:
@@ -194,19 +201,14 @@ class GraphRuns(RunKind[Run]):
         if folder is not None and (folder / "split.npz").exists():
             return SplitGraph(data, LinkSplit.load(folder / "split.npz"))
         sizes: dict[str, Any] = {"val": source.val, "test": source.test, "seed": seed}
-        if source.split is not None and source.split_by_time is not None:
-            rule = "split and split_by_time are two splits"
-            raise UsageError("SPLIT", f"{rule}; leave one of them out.")
-        if source.task != "general" and (source.split or source.split_by_time):
-            rule = "task chooses random links, and split or split_by_time are others"
-            raise UsageError("SPLIT", f"{rule}; leave one of them out.")
+        _check_origin(source)
         if source.split is not None:
             split = read_split(source.split, data, seed=seed)
         elif source.split_by_time is not None:
-            by = {"reading": source.reading, **sizes}
-            split = split_by_time(source.source, data, source.split_by_time, **by)
+            sizes["reading"] = source.reading
+            split = split_by_time(source.source, data, source.split_by_time, **sizes)
         else:
-            split = split_links(data, **sizes, task=source.task)
+            split = split_links(data, **sizes, task=source.task, by=source.split_by)
         return SplitGraph(data, split)
 
     def check_data(self, folder: Path, config: Config, data: SplitGraph) -> None:
@@ -243,7 +245,7 @@ class GraphRuns(RunKind[Run]):
                 **reading_entry(source.reading),
             },
             "model": model,
-            "in_channels": graph.num_features or graph.num_nodes,
+            "in_channels": getattr(prepared.model.encoder, "in_channels", graph.num_features),
             "recipe": asdict(prepared.recipe),
             "seed": prepared.seed,
             "split": _split_entry(source) | {"digest": data.split.digest},
@@ -318,6 +320,7 @@ class GraphRuns(RunKind[Run]):
                 messages=cast(Messages, options.messages),
                 calibration=run.calibration,
                 hard=options.hard,
+                samples=options.samples or 0,
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
@@ -345,19 +348,6 @@ class GraphRuns(RunKind[Run]):
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
 
 
-def _check_names(folder: Path, graph: Graph) -> None:
-    """Raise ``ArtifactError`` if the nodes have other names than in the training."""
-    path = folder / "model" / "node_ids.json"
-    with understood(folder):
-        names = parsed_json(read_text(path)) if path.exists() else None
-    if names != (None if graph.node_ids is None else list(graph.node_ids)):
-        raise ArtifactError(
-            "DATA_CHANGED",
-            f"the nodes of {graph.name} have other names than those of {path}; restore the data,"
-            " or train again with another --out.",
-        )
-
-
 def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
     """Raise ``ArtifactError`` if a split is not the one of a run, which the first do not store."""
     stored = config["split"].get("digest")
@@ -369,13 +359,24 @@ def _check_split(folder: Path, config: Config, split: LinkSplit) -> None:
         )
 
 
+def _check_origin(source: GraphSource) -> None:
+    """Raise ``UsageError`` if a split has two origins."""
+    given = source.split is not None, source.split_by_time is not None
+    rule = "split and split_by_time are two splits" if all(given) else ""
+    for name, usual in (("task", "general"), ("split_by", "links")):
+        if getattr(source, name) != usual and any(given) and not rule:
+            rule = f"{name} chooses random links, and split or split_by_time are others"
+    if rule:
+        raise UsageError("SPLIT", f"{rule}; leave one of them out.")
+
+
 def _split_entry(source: GraphSource) -> dict[str, Any]:
     """Return the entry of ``config.json`` on the origin of the split."""
     if source.split is not None:
         return {"path": Path(source.split).name}
     entry: dict[str, Any] = {"val": source.val, "test": source.test}
-    if source.task != "general":
-        entry["task"] = source.task
+    entry |= {} if source.task == "general" else {"task": source.task}
+    entry |= {} if source.split_by == "links" else {"by": source.split_by}
     return entry if source.split_by_time is None else entry | {"by_time": source.split_by_time}
 
 

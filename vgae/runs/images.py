@@ -170,7 +170,7 @@ class ImageRuns(RunKind[ImageRun]):
 
     def evaluate(self, run: ImageRun, options: EvaluationOptions) -> dict[str, Any]:
         """Return the scores of the test images; ``None`` if there are none."""
-        samples, seed, test = options.samples, run.config["seed"], run.images.test
+        samples, seed, test = options.samples or 500, run.config["seed"], run.images.test
         return {"test": _scores(run.model, test, samples, seed, progress=options.progress)}
 
     def embed(self, run: ImageRun, options: EmbeddingOptions) -> Embedding:  # noqa: ARG002

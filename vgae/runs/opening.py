@@ -12,10 +12,12 @@ from vgae.data.named import load_dataset
 from vgae.data.node_features import TABLE_OPTIONS, is_table, refuse_table_options
 from vgae.data.reading import Reading
 from vgae.data.splits import has_columns
-from vgae.errors import DataError, UsageError
+from vgae.errors import ArtifactError, DataError, UsageError
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import Graph
-from vgae.runs.folder import is_named, read_config
+from vgae.models.files import read_text
+from vgae.runs.folder import is_named, read_config, understood
+from vgae.runtime.reading import parsed_json
 
 
 def open_graph(
@@ -172,3 +174,16 @@ def split_config(split: str | os.PathLike[str] | None) -> Mapping[str, Any]:
         if (folder / "config.json").is_file() and (folder / "split.npz").is_file():
             return read_config(folder)
     return {}
+
+
+def check_names(folder: Path, graph: Graph) -> None:
+    """Raise ``ArtifactError`` if the nodes have other names than in the training."""
+    path = folder / "model" / "node_ids.json"
+    with understood(folder):
+        names = parsed_json(read_text(path)) if path.exists() else None
+    if names != (None if graph.node_ids is None else list(graph.node_ids)):
+        raise ArtifactError(
+            "DATA_CHANGED",
+            f"the nodes of {graph.name} have other names than those of {path}; restore the data,"
+            " or train again with another --out.",
+        )

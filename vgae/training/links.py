@@ -19,6 +19,7 @@ from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit, check_kinds
+from vgae.graphs.split_parts import training_part, validation_part
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit
 from vgae.kernels import SparseOperator
@@ -34,7 +35,7 @@ from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
-from vgae.training.graph_batches import GraphBatches, training_part, validation_part
+from vgae.training.graph_batches import GraphBatches
 from vgae.training.health import GraphHealth, remedy
 from vgae.training.intervals import finish
 from vgae.training.loop import Steps
@@ -134,7 +135,9 @@ def prepare(
     seed, compute = checked_seed(seed), Compute.of(device)
     split.audit(graph)
     seen, own = training_part(graph, split)  # by whole graphs, held-out ones have no say
-    given, recipe, named = recipe, for_graph(recipe, seen), isinstance(model, str)
+    given, named = recipe, isinstance(model, str)
+    if named or seen.grid.name != "blocks":  # settings for many graphs are those of a named model
+        recipe = for_graph(recipe, seen)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
         model = model_for(graph, model)

@@ -18,43 +18,44 @@ _LAID_OUT = 150  # nodes; larger graphs are drawn at the projection of their emb
 PROPOSED = 3  # links of each graph
 
 
-def collection_figure(
-    graphs: GraphCollection,
-    vectors: np.ndarray,
-    anomaly: np.ndarray,
-    embedding: np.ndarray,
-    proposals: LinkTable,
-) -> Figure:
-    """Draw the vectors in the plane, the sizes, and the least and the most unusual graphs.
+def collection_figure(graphs: GraphCollection, vectors: np.ndarray, anomaly: np.ndarray) -> Figure:
+    """Draw the vectors in the plane, and the sizes.
 
     Args:
         graphs: The collection.
         vectors: Vectors of the graphs, shape ``(G, k)``.
         anomaly: Anomaly score of each graph, NaN where it has none, shape ``(G,)``.
-        embedding: Means of the nodes, shape ``(N, d)``, which place those of large graphs.
-        proposals: Proposed links, of which some of each drawn graph are shown.
     """
-    figure = Figure(figsize=(11, 7.4), layout="constrained")
-    # Two figures, so that a legend above leaves the graphs below as they are.
-    above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1.4])
-    plane, sizes = above.subplots(1, 2, width_ratios=[1.6, 1])
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    plane, sizes = figure.subplots(1, 2, width_ratios=[1.6, 1])
     _draw_vectors(plane, graphs, vectors, anomaly)
     counts = graphs.sizes.numpy()
     sizes.hist(counts, min(30, int(np.ptp(counts)) + 1), color=BLUE, edgecolor="white", lw=0.3)
     titled(sizes, "Graphs by number of nodes")
-    drawn = below.subplots(2, SHOWN, squeeze=False)
+    return figure
+
+
+def examples_figure(
+    graphs: GraphCollection, anomaly: np.ndarray, embedding: np.ndarray, proposals: LinkTable
+) -> Figure:
+    """Draw the most usual and the most unusual graphs.
+
+    Args:
+        graphs: The collection.
+        anomaly: Anomaly score of each graph, NaN where it has none, shape ``(G,)``.
+        embedding: Means of the nodes, shape ``(N, d)``, which place those of large graphs.
+        proposals: Proposed links, of which some of each drawn graph are shown.
+    """
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    drawn = figure.subplots(2, SHOWN, squeeze=False)
     for axes in drawn.flat:
         axes.set_axis_off()
-    for row, (numbers, what) in zip(drawn, chosen_graphs(anomaly).items(), strict=True):
-        for place, (axes, number) in enumerate(zip(row, what, strict=False)):
+    for row, (what, numbers) in zip(drawn, chosen_graphs(anomaly).items(), strict=True):
+        for place, (axes, number) in enumerate(zip(row, numbers, strict=False)):
             draw_graph(axes, graphs, number, embedding, proposals)
             name = cut(printable(str(graphs.graph_ids[number])), 18)
-            axes.set_title(
-                f"{numbers}: {name}" if not place else name,
-                loc="left",
-                fontsize=TEXT,
-                parse_math=False,
-            )
+            text = name if place else f"{what}: {name}"
+            axes.set_title(text, loc="left", fontsize=TEXT, parse_math=False)
     return figure
 
 

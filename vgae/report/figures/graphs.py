@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,12 @@ from vgae.evaluation.metrics import link_scores
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.prediction.links import predict_links
-from vgae.report.figures.collections import PROPOSED, chosen_graphs, collection_figure
+from vgae.report.figures.collections import (
+    PROPOSED,
+    chosen_graphs,
+    collection_figure,
+    examples_figure,
+)
 from vgae.report.figures.link_panels import (
     draw_operating_point,
     draw_precision_recall,
@@ -31,7 +37,7 @@ from vgae.training.history import HistoryRow
 def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
     """Write ``training.png`` and ``embedding.png`` of a run, and others that it has.
 
-    They are ``links.png``, with test links, and ``graphs.png``, of a collection.
+    They are ``links.png``, with test links; ``graphs.png`` and ``examples.png``, of a collection.
     ``embedding`` has the mean of each node, shape ``(N, d)``. Return the paths of the files.
     """
     figures = {
@@ -42,20 +48,23 @@ def write_figures(run: Run, embedding: np.ndarray) -> list[Path]:
         figures["links.png"] = lambda: links_figure(run)
     graphs = run.graph
     if isinstance(graphs, GraphCollection):
-        figures["graphs.png"] = lambda: graphs_figure(run, graphs, embedding)
+        found = embedded_graphs(run, graphs, run.split.message_edge_index, "moments")
+        anomaly = found.more["anomaly"]
+        figures["graphs.png"] = lambda: collection_figure(graphs, found.q.mu.numpy(), anomaly)
+        figures["examples.png"] = lambda: _examples(run, graphs, anomaly, embedding)
     return save_figures(run.folder / "figures", figures, dpi=150)
 
 
-def graphs_figure(run: Run, graphs: GraphCollection, embedding: np.ndarray) -> Figure:
-    """Draw the vectors of the graphs, their sizes, and some of them with proposed links."""
-    found = embedded_graphs(run, graphs, run.split.message_edge_index, "moments")
-    anomaly = found.more["anomaly"]
+def _examples(
+    run: Run, graphs: GraphCollection, anomaly: np.ndarray, embedding: np.ndarray
+) -> Figure:
+    """Draw some of the graphs with links that are proposed from the training links."""
     drawn = [graphs.graph_ids[k] for row in chosen_graphs(anomaly).values() for k in row]
     scorer = PairScorer(run, graphs, run.split.message_edge_index)
-    proposals = predict_links(
-        scorer, graphs, PROPOSED, per_graph=True, within=drawn, progress=False
+    how: Any = {"per_graph": True, "within": drawn, "progress": False}
+    return examples_figure(
+        graphs, anomaly, embedding, predict_links(scorer, graphs, PROPOSED, **how)
     )
-    return collection_figure(graphs, found.q.mu.numpy(), anomaly, embedding, proposals)
 
 
 def training_figure(history: Sequence[HistoryRow], metrics: dict) -> Figure:

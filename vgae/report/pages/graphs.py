@@ -49,7 +49,8 @@ _FIGURES = {
     "training.png": "Training curves",
     "embedding.png": "Embeddings of the nodes",
     "links.png": "ROC curve, precision and recall, reliability",
-    "graphs.png": "Vectors of the graphs, their sizes, and the most usual and unusual graphs",
+    "graphs.png": "Vectors and sizes of the graphs",
+    "examples.png": "The most usual and the most unusual graphs",
 }
 
 
@@ -286,6 +287,6 @@ def stills(run: Run) -> dict[str, tuple[str, str]]:
         write_figures(copy, run.embedding.numpy())
 
     left_out = set() if run.split.test.pos.shape[1] else {"links.png"}
-    left_out |= set() if isinstance(run.graph, GraphCollection) else {"graphs.png"}
+    left_out |= set() if isinstance(run.graph, GraphCollection) else {"graphs.png", "examples.png"}
     titles = {name: title for name, title in _FIGURES.items() if name not in left_out}
     return figure_images(run.folder, titles, draw)

@@ -1,0 +1,121 @@
+"""Tests of the log-likelihood of graphs, one pair at a time, and of planted unusual graphs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+
+from vgae import Graph, GraphCollection, embed, fit, split_links
+from vgae.errors import DataError
+from vgae.evaluation import graph_likelihood
+from vgae.evaluation.graph_likelihood import graph_log_likelihood, graph_log_prob
+from vgae.models.graphs import build_model
+from vgae.recipes import PAPER, Recipe
+from vgae.runtime.streams import stream
+
+
+def chain_of_rings(rng: np.random.Generator) -> Graph:
+    """Return rings of 5 or 6 nodes in a chain, with the sizes as features."""
+    edges, sizes = [], rng.integers(5, 7, int(rng.integers(2, 5)))
+    ends = np.cumsum(sizes)
+    for end, size in zip(ends.tolist(), sizes.tolist(), strict=True):
+        ring = range(end - size, end)
+        edges += [(u, u + 1) for u in ring[:-1]] + [(ring[0], ring[-1])]
+    edges += [(end - 1, end) for end in ends[:-1].tolist()]
+    return Graph.from_edges(np.array(edges).T, num_nodes=int(ends[-1]))
+
+
+def with_features(graph: Graph) -> Graph:
+    """Return the graph with positions as features: the first eigenvectors of its Laplacian."""
+    adjacency = graph.to_scipy().toarray()
+    degree = adjacency.sum(axis=1)
+    vectors = np.linalg.eigh(np.diag(degree) - adjacency)[1][:, 1:7]
+    scaled = vectors * np.sqrt(len(degree)) / 2
+    one_hot = np.eye(6)[np.minimum(degree.astype(int), 5)]
+    return replace(graph, x=torch.from_numpy(np.hstack([one_hot, scaled])).float())
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    rng = np.random.default_rng(0)
+    return GraphCollection.from_graphs([with_features(chain_of_rings(rng)) for _ in range(6)])
+
+
+def pair_by_pair(z, graph, first, shift=0.0):
+    linked = set(zip(*graph.links.tolist(), strict=True))
+    log_prob = {True: [], False: []}
+    for u in range(graph.num_nodes):
+        for v in range(u + 1, graph.num_nodes):
+            logit, is_link = z[first + u] @ z[first + v] - shift, (u, v) in linked
+            log_prob[is_link].append(float(F.logsigmoid(logit if is_link else -logit)))
+    return log_prob
+
+
+@pytest.mark.parametrize("weighting", ["kipf", "likelihood"])
+def test_likelihoods_are_sums_over_the_pairs_of_each_graph(graphs, weighting, monkeypatch):
+    monkeypatch.setattr(graph_likelihood, "_PAIRS_AT_ONCE", 100)
+    recipe = Recipe(name="x", weighting=weighting)
+    model = build_model("vgae", 12, recipe, stream(0, "init"))
+    found = graph_log_likelihood(model, graphs)
+    q = embed(model, graphs)
+    others = graphs.grid.num_pairs - graphs.num_links
+    shift = np.log(graphs.num_links / others) if weighting == "likelihood" else 0.0
+    for k, (graph, first) in enumerate(zip(graphs, graphs.grid.ptr.tolist(), strict=False)):
+        plain = pair_by_pair(q.mu.double(), graph, first)
+        total = sum(plain[True]) + sum(plain[False])
+        assert float(found.log_likelihood[k]) == pytest.approx(total, rel=1e-5)
+        own = pair_by_pair(q.mu.double(), graph, first, shift)
+        mean = (np.mean(own[True]) + np.mean(own[False])) / 2
+        assert float(found.anomaly[k]) == pytest.approx(-mean, rel=1e-5)
+        kl = q.kl()[graphs.batch == k].sum()
+        assert float(found.kl[k]) == pytest.approx(float(kl), rel=1e-5)
+    torch.testing.assert_close(found.elbo, found.log_likelihood - found.kl)
+    decoder: object = model.decoder
+    torch.testing.assert_close(graph_log_prob(decoder, q.mu, graphs), found.log_likelihood)  # pyright: ignore
+
+
+def test_graphs_of_one_node_or_one_kind_of_pairs():
+    none = torch.empty(2, 0).long()
+    parts = [
+        Graph.from_edges(none, num_nodes=1, x=torch.ones(1, 2)),
+        Graph.from_edges(none, num_nodes=3, x=torch.ones(3, 2)),
+        Graph.from_edges([[0], [1]], num_nodes=2, x=torch.ones(2, 2)),
+    ]
+    graphs = GraphCollection.from_graphs(parts)
+    model = build_model("vgae", 2, Recipe(name="x"), stream(0, "init"))
+    found = graph_log_likelihood(model, graphs)
+    assert found.anomaly.isnan().tolist() == [True, False, False]
+    assert found.log_likelihood[0] == 0
+    torch.testing.assert_close(found.anomaly[1], -found.log_likelihood[1] / 3)
+    torch.testing.assert_close(found.anomaly[2], -found.log_likelihood[2])
+    with pytest.raises(DataError, match="log-likelihoods of graphs need a collection"):
+        graph_log_likelihood(model, graphs[1])  # pyright: ignore
+
+
+def unusual(kind: str, graph: Graph, rng: np.random.Generator) -> Graph:
+    """Return a graph with links at random, or with more of them, or a star."""
+    n, pairs = graph.num_nodes, np.stack(np.triu_indices(graph.num_nodes, 1))
+    count = graph.num_links * (2 if kind == "dense" else 1)
+    links = pairs[:, rng.choice(pairs.shape[1], count, replace=False)]
+    if kind == "star":
+        links = np.stack([np.zeros(n - 1, dtype=int), np.arange(1, n)])
+    return Graph.from_edges(links, num_nodes=n)
+
+
+@pytest.mark.parametrize("kind", ["rewired", "dense", "star"])
+def test_planted_unusual_graphs_have_high_scores(kind):
+    rng = np.random.default_rng(1)
+    planted = np.arange(60) % 10 == 3
+    parts = [chain_of_rings(rng) for _ in planted]
+    parts = [
+        unusual(kind, p, rng) if is_odd else p for p, is_odd in zip(parts, planted, strict=True)
+    ]
+    graphs = GraphCollection.from_graphs([with_features(part) for part in parts])
+    split = split_links(graphs, val=0, test=0, seed=0)
+    result = fit(graphs, split, recipe=replace(PAPER, epochs=100), seed=0, progress=False)
+    found = graph_log_likelihood(result, graphs)
+    assert roc_auc_score(planted, found.anomaly) > 0.9
+    assert abs(np.corrcoef(found.anomaly[~planted], graphs.sizes[~planted])[0, 1]) < 0.8
