@@ -90,6 +90,7 @@ def test_probabilities_of_signs_are_averaged_over_the_posterior():
     assert found.tolist() == pytest.approx([torch.sigmoid(torch.tensor(0.5)).item()])
 
 
+@pytest.mark.row("G57")
 @pytest.mark.parametrize(
     ("values", "options", "target", "settings", "message"),
     [

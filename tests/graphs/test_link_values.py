@@ -66,6 +66,7 @@ def test_repeats_with_other_signs_merge_as_signed_values(merge: Any, value):
     assert graph.link_value.tolist() == [value]
 
 
+@pytest.mark.row("G55")
 def test_repeats_that_cancel_are_refused_and_the_remedies_work():
     given: Any = {"edge_weight": [2, -2], "num_nodes": 2, "signed": True}
     with pytest.raises(DataError, match="cancel to 0, first 0 - 1") as error:
@@ -201,6 +202,7 @@ def test_edge_features_go_with_their_edges_when_some_are_dropped():
     assert graph.link_attr.tolist() == [[5], [7]]
 
 
+@pytest.mark.row("G56")
 @pytest.mark.parametrize("bad", [[[1.0]], [[np.nan]] * 4, [["a"]] * 4, np.zeros((4, 0))])
 def test_features_of_links_that_are_no_table_of_numbers_are_refused(bad):
     with pytest.raises(DataError) as error:

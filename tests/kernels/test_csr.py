@@ -172,3 +172,14 @@ def test_a_pattern_sorted_once_gives_the_same_norm_for_all_weights(n, loop, rand
     adj = adj + loop * torch.eye(n, dtype=torch.float64)
     scale = adj.sum(1).rsqrt()
     torch.testing.assert_close(matrix.to_dense(), scale[:, None] * adj * scale)
+
+
+def test_signed_weights_are_divided_by_the_degrees_of_their_magnitudes():
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    weight = torch.tensor([-2.0, -2.0, 1.0, 1.0])
+    found = gcn_norm(edges, 3, weight, signed=True).to_dense()
+    degree = torch.tensor([3.0, 4.0, 2.0])
+    adj = torch.tensor([[1.0, -2, 0], [-2, 1, 1], [0, 1, 1]])
+    assert torch.allclose(found, adj / (degree[:, None] * degree).sqrt())
+    pattern = EdgePattern.of(edges, 3)
+    assert torch.allclose(pattern.gcn_norm(weight, signed=True).to_dense(), found)

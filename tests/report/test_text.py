@@ -9,6 +9,7 @@ from vgae.report.text import (
     image_scores_text,
     link_scores_text,
     tasks_text,
+    values_text,
 )
 
 RANKS = {"mrr": 0.25, "hits_at_10": 0.5, "num_links": 7}
@@ -128,3 +129,15 @@ def test_tasks_leave_out_what_there_is_not():
 def test_the_kind_of_a_graph_is_in_its_line(kind, words):
     counts = {"num_nodes": 5, "num_links": 4, "num_features": 0}
     assert graph_line({"name": "g", "notes": {}, **counts, **kind}) == words
+
+
+def test_scores_of_weights_and_signs_have_a_line_each():
+    weights = {"log_scale": True, "rmse": 0.5, "rmse_of_mean": 1.0, "coverage": {"80": 0.79}}
+    signs = {"auc": 0.9, "accuracy": 0.8, "accuracy_of_most": 0.6}
+    found = values_text({"test": {"weights": weights, "signs": signs}}).splitlines()
+    assert found[1] == (
+        "test weights: root mean squared error of logarithms 0.5 (1 of their mean); 79.00 % lie in"
+        " the 80 % intervals."
+    )
+    assert found[2] == "test signs: AUC 90.00, accuracy 80.00 (60.00 of the more frequent sign)."
+    assert values_text({"val": {"weights": None}}) == ""

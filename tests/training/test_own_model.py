@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from torch_geometric.nn import GAE, VGAE, GCNConv
+from torch_geometric.nn import GAE, VGAE, GATv2Conv, GCNConv, TransformerConv
 
 import vgae
 from vgae.encoders import PosteriorEncoder, PyGEncoder
@@ -243,3 +243,76 @@ def test_a_model_of_its_recipe_ignores_nothing(sbm, split):
     assert unused_settings(BEST, result.model, named=True) == []
     own = unused_settings(BEST, result.model, named=False)
     assert own == ["scale_features", "initial_logstd"]
+
+
+class TakesFeatures(torch.nn.Module):
+    """An encoder with a convolution of PyG that takes features of edges, and weights before."""
+
+    def __init__(self):
+        super().__init__()
+        self.mu = GATv2Conv(3, 4, edge_dim=2, add_self_loops=False)
+        self.seen = []
+
+    def forward(self, x, edge_index, edge_weight=None, edge_attr=None):
+        self.seen.append((edge_index, edge_weight, edge_attr))
+        return self.mu(x, edge_index, edge_attr)
+
+
+def attributed(**options):
+    generator = torch.Generator().manual_seed(0)
+    u, v = torch.triu_indices(30, 30, 1)
+    kept = torch.rand(len(u), generator=generator) < 0.3
+    edges = torch.stack([u[kept], v[kept]])
+    attr = torch.stack([edges[0] + 100 * edges[1], torch.ones(edges.shape[1])], dim=1)
+    x = torch.randn(30, 3, generator=generator)
+    return vgae.Graph.from_edges(edges, x=x, edge_attr=attr / 1000, **options)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("mask", [0.0, 0.5])
+def test_features_of_links_reach_an_encoder_that_takes_them(weighted, mask):
+    count = attributed().num_links
+    graph = attributed(edge_weight=1 + torch.arange(count) if weighted else None)
+    split = vgae.split_links(graph, seed=0)
+    encoder = TakesFeatures()
+    recipe = PAPER.override({"epochs": 2, "mask": mask})
+    model = vgae.VAE(PosteriorEncoder(encoder), vgae.InnerProductDecoder())
+    vgae.fit(graph, split, model=model, recipe=recipe, progress=False, device="cpu")
+    for (u, v), weight, attr in encoder.seen:
+        low, high = torch.minimum(u, v), torch.maximum(u, v)
+        assert torch.allclose(attr[:, 0], (low + 100 * high) / 1000)
+        assert (weight is not None) == weighted
+        if weighted and not mask:
+            assert torch.equal(weight, graph.weights_of(torch.stack([u, v])))
+    held_out = split.test.pos.shape[1]
+    assert all(len(attr) < 2 * (graph.num_links - held_out) for *_, attr in encoder.seen)
+
+
+@pytest.mark.parametrize("conv", [GATv2Conv, TransformerConv])
+def test_convolutions_of_pyg_with_edge_attr_are_encoders(conv):
+    graph = attributed()
+    split = vgae.split_links(graph, seed=0)
+    model = vgae.VAE(PosteriorEncoder(conv(3, 4, edge_dim=2)), vgae.InnerProductDecoder())
+    recipe = PAPER.override({"epochs": 2})
+    result = vgae.fit(graph, split, model=model, recipe=recipe, progress=False, device="cpu")
+    changed = replace(graph, link_attr=graph.link_attr * 5)
+    assert not torch.equal(vgae.embed(result, graph).mu, vgae.embed(result, changed).mu)
+
+
+def test_features_of_links_that_have_no_effect_are_announced(caplog):
+    graph = attributed()
+    split = vgae.split_links(graph, seed=0)
+    given = {"recipe": PAPER.override({"epochs": 1}), "progress": False, "device": "cpu"}
+    for model in ("vgae", vgae.VAE(PosteriorEncoder(GCNConv(3, 4)), vgae.InnerProductDecoder())):
+        caplog.clear()
+        vgae.fit(graph, split, model=model, **given)
+        assert "2 features of links" in caplog.text
+        assert "no effect" in caplog.text
+
+
+def test_an_encoder_of_features_alone_is_refused_on_a_graph_with_weights_too():
+    graph = attributed(edge_weight=1 + torch.arange(attributed().num_links))
+    split = vgae.split_links(graph, seed=0)
+    conv = PosteriorEncoder(GATv2Conv(3, 4, edge_dim=2))
+    said = refused(graph, split, vgae.VAE(conv, vgae.InnerProductDecoder()), "ENCODER")
+    assert "edge_weight=None" in said

@@ -147,8 +147,28 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     return (
         f"{columns(lines, right=range(1, len(lines[0])))}\n\n{notes}"
         f"MRR, hit@10: rank of the end of a link among all nodes{whose}, without the known links"
-        f"{ranked}.\nECE: {error}."
+        f"{ranked}.\nECE: {error}.{values_text(scores)}"
     )
+
+
+def values_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the scores of predicted weights and signs, a line each; empty without."""
+    lines = []
+    for part, row in scores.items():
+        name = "validation" if part == "val" else part
+        if found := row.get("weights"):
+            scale = " of logarithms" if found["log_scale"] else ""
+            lines.append(
+                f"{name} weights: root mean squared error{scale} {found['rmse']:.4g}"
+                f" ({found['rmse_of_mean']:.4g} of their mean);"
+                f" {per_cent(found['coverage']['80'])} % lie in the 80 % intervals"
+            )
+        if found := row.get("signs"):
+            auc = "-" if found["auc"] is None else per_cent(found["auc"])
+            most = per_cent(found["accuracy_of_most"])
+            accuracy = f"accuracy {per_cent(found['accuracy'])} ({most} of the more frequent sign)"
+            lines.append(f"{name} signs: AUC {auc}, {accuracy}")
+    return "".join(f"\n{line}." for line in lines)
 
 
 def _per_graph_text(scores: Mapping[str, Mapping[str, Any]]) -> str:

@@ -18,14 +18,14 @@ from vgae.vae import VAE
 log = logging.getLogger(__name__)
 
 _FEWEST = 10  # links
-_AT_ONCE = 0.05  # share of the training links that carries no messages while it is predicted
+_AT_ONCE = 0.01  # share of the training links that carry no messages while they are predicted
 
 
 def calibrate_intervals(model: VAE, graph: Graph, split: LinkSplit) -> None:
     """Set the levels of the intervals of weights, if the model has such a target.
 
     They are set by links whose weights were no targets: validation links, under messages over the
-    training links; and withheld training links, a twentieth of the training links at a time, under
+    training links; and withheld training links, a hundredth of the training links at a time, under
     messages over the others. Test links are not used.
 
     Args:
