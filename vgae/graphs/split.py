@@ -96,9 +96,7 @@ class LinkSplit:
         if self.graph_part is not None:
             vars(self)["graph_part"] = checked_part_of(self.graph_part, self.grid)
         elif self.context.shape[1]:
-            raise DataError(
-                "SPLIT_PARTS", "context is for splits by whole graphs; give graph_part."
-            )
+            raise DataError("SPLIT_PARTS", "context needs graph_part: a split by whole graphs.")
 
     @property
     def by(self) -> By:
