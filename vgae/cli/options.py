@@ -127,10 +127,7 @@ Task = Annotated[
 ]
 SplitBy = Annotated[
     str,
-    typer.Option(
-        help="What is held out of a collection of graphs: 'links' within graphs, or whole"
-        " 'graphs', of which some links are predicted from the others."
-    ),
+    typer.Option(help="What is held out of many graphs: 'links', or whole 'graphs'."),
 ]
 SplitByTime = Annotated[
     str | None,

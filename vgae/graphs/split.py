@@ -96,8 +96,7 @@ class LinkSplit:
         if self.graph_part is not None:
             vars(self)["graph_part"] = checked_part_of(self.graph_part, self.grid)
         elif self.context.shape[1]:
-            rule = "context is for splits by whole graphs; give graph_part too, or leave it out."
-            raise DataError("SPLIT_PARTS", rule)
+            raise DataError("SPLIT_PARTS", "context needs graph_part: a split by whole graphs.")
 
     @property
     def by(self) -> By:
@@ -280,8 +279,8 @@ class LinkSplit:
     def to_pyg(self, graph: Graph) -> tuple["Data", "Data", "Data"]:
         """Return train, val and test as PyG ``Data``, as ``RandomLinkSplit`` does.
 
-        Messages travel on the training links and, in the last two of a split by whole graphs, on
-        the context links, whereas ``RandomLinkSplit`` adds the validation links to the test graph.
+        Messages travel on the training links and, in val and test by whole graphs, context links;
+        ``RandomLinkSplit`` adds the validation links to the test graph.
         The labelled pairs of train are links only, as with ``add_negative_train_samples=False``.
         """
         if graph.link_fingerprint != self.fingerprint:
