@@ -30,6 +30,7 @@ from vgae.estimators import LinkPredictor, VGAEEmbedder
 from vgae.evaluation.links import calibrate, evaluate, evaluate_links
 from vgae.evaluation.metrics import link_scores
 from vgae.gaussian import DiagGaussian
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LabelledPairs, LinkSplit, split_links
 from vgae.models.pretrained import from_pretrained, save_pretrained
@@ -411,6 +412,58 @@ def embedded_over_all(folder):
     assert (first / "embeddings.npz").read_bytes() == before
     out = ["--out", str(first / "embeddings.npz")]
     return ended(["embed", str(first), "--messages", "all", *out])
+
+
+def many() -> GraphCollection:
+    """Return 12 graphs of 5 nodes, 60 in all."""
+    rng = np.random.default_rng(0)
+    edges = [np.stack(np.nonzero(np.triu(rng.random((5, 5)) < 0.6, k=1))) for _ in range(12)]
+    parts = [Graph.from_edges(e, num_nodes=5, x=rng.random((5, 3))) for e in edges]
+    return GraphCollection.from_graphs(parts)
+
+
+class SeesSomeGraphs(SeesMessages):
+    """The canary for some of the graphs of a collection at a time."""
+
+    def forward(self, x, edge_index, edge_weight=None):
+        rows = torch.zeros(len(x), 60)
+        rows[edge_index[0], edge_index[1]] = 1
+        return DiagGaussian(rows + 0 * self.bias, torch.zeros_like(rows) - 20)
+
+
+@door("Messages in graphs that are held out whole, with and without batches of graphs")
+def messages_in_held_out_graphs(_):
+    graphs, found = many(), []
+    split = split_links(graphs, by="graphs", val=0.2, test=0.3)
+    for size in (0, 4):
+        model = VAE(SeesSomeGraphs(), IsLinked())
+        recipe = SHORT.override({"batch_size": size})
+        fit(graphs, split, model=model, recipe=recipe, progress=False)
+        scored = evaluate_links(model, graphs, split)
+        found += [scored["val"].auc, scored["test"].auc]
+    return shown(*found)
+
+
+@door("A link of a held-out graph, hidden or context, among the training links")
+def planted_across_graphs(_):
+    graphs = many()
+    split = split_links(graphs, by="graphs", val=0.2, test=0.3)
+    found = set()
+    for name in ("context", "test"):
+        link = split.context[:, :1] if name == "context" else split.test.pos[:, :1]
+        train = torch.cat([split.train, link], dim=1)
+        kept = replace(split, train=train, context=split.context[:, name == "context" :])
+        found.add(refused(lambda kept=kept: fit(graphs, kept, recipe=SHORT)))
+    (code,) = found
+    return code
+
+
+@door("A model of a split by whole graphs, evaluated on other held-out graphs")
+def other_held_out_graphs(_):
+    graphs = many()
+    split, other = (split_links(graphs, by="graphs", val=0.2, test=0.3, seed=s) for s in (0, 1))
+    model = fit(graphs, split, recipe=SHORT, progress=False)
+    return refused(lambda: evaluate_links(model, graphs, other))
 
 
 def command(arguments: list[str]) -> None:

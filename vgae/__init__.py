@@ -88,6 +88,7 @@ _HOME = {
     "fit_images": "vgae.training.images",
     "from_pretrained": "vgae.models.pretrained",
     "graph_vectors": "vgae.models.graph_vectors",
+    "impute_features": "vgae.prediction.features",
     "load_dataset": "vgae.data.named",
     "load_images": "vgae.data.named_images",
     "load_run": "vgae.runs.lifecycle",

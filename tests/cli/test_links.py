@@ -10,7 +10,7 @@ import pytest
 
 from vgae import Graph, load_run
 from vgae.cli.app import main
-from vgae.data.files import write_npz
+from vgae.data.files import read_graph, write_npz
 
 FIRST = ["Ada", "Émilie", "Grace", "Hedy", "Ида", "李"]
 
@@ -319,3 +319,19 @@ def test_links_are_proposed_from_some_nodes_to_some(named_run, tmp_path, command
     status, _, err = command("predict", named_run, "--nodes", "a", "--to", "plain")
     assert status == 2
     assert "error[PER_NODE]: with --nodes there is no --to; leave that out." in err
+
+
+def test_many_graphs_are_converted_with_their_labels_and_announced(command, tmp_path, caplog):
+    path, labels, out = (tmp_path / name for name in ("m.csv", "labels.csv", "g.npz"))
+    path.write_text("mol,source,target\na,0,1\na,1,2\nb,0,1\n")
+    labels.write_text("graph,label\na,toxic\nb,fine\n")
+    options = ("--graph-column", "mol", "--graph-labels", labels)
+    status, text, _ = command("convert", path, *options, "-o", out)
+    assert status == 0
+    assert "m: 5 nodes, 3 links, 0 features, 2 graphs" in text
+    assert "pairs of nodes of two graphs are never scored" in caplog.text
+    graphs = read_graph(out)
+    assert graphs.graph_label_names == ("fine", "toxic")
+    assert graphs.graph_y.tolist() == [1, 0]
+    assert json.loads(command("convert", out, "-o", out, "--json")[1])["num_graphs"] == 2
+    assert command("convert", path, "--graph-labels", labels, "-o", out)[0] == 2

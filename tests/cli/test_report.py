@@ -115,8 +115,16 @@ def test_a_comparison_has_no_number_of_links(command, run):
     assert (status, err) == (2, said)
 
 
-@pytest.mark.row("R23")
-def test_samples_of_images_are_refused_for_a_graph(command, run):
-    status, _, err = command("evaluate", run, "--samples", "5")
-    said = f"error[GRAPH]: a run on a graph has no --samples; leave that out for {run}.\n"
+@pytest.mark.row("R25")
+def test_samples_of_the_posterior_give_intervals_and_likelihoods(command, run):
+    status, out, _ = command("evaluate", run, "--samples", "5", "--json")
+    assert status == 0
+    assert json.loads(out)["test"]["likelihood"]["num_samples"] == 5
+    status, out, _ = command("predict", run, "--samples", "5", "-o", run / "sampled.csv")
+    assert status == 0
+    assert "80 % interval (raw)" in out
+    head = (run / "sampled.csv").read_text().splitlines()[0].split(",")
+    assert head[3:6] == ["probability", "probability_low", "probability_high"]
+    status, _, err = command("predict", run, "--interval", "0.9")
+    said = "error[INTERVAL]: without --samples there is no --interval; leave that out.\n"
     assert (status, err) == (2, said)

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 import vgae.cli.train
-from vgae.graphs.split import LabelledPairs, split_links
+from vgae.data.files import write_npz
+from vgae.graphs.collection import GraphCollection
+from vgae.graphs.graph import Graph
+from vgae.graphs.split import LabelledPairs, LinkSplit, split_links
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +215,25 @@ def test_a_directed_graph_has_its_model_and_its_tasks(tmp_path, command):
     assert "began with task = biased" in err
     status, _, err = command("train", path, "--task", "biased", "--epochs", 1)
     assert (status, err.split("\n")[-2].split(":")[0]) == (2, "error[TASK]")
+
+
+def test_whole_graphs_of_a_collection_are_held_out(tmp_path, command):
+    rings = [torch.stack([torch.arange(n), (torch.arange(n) + 1) % n]) for n in [5, 6, 7] * 4]
+    graphs = [Graph.from_edges(edges, num_nodes=edges.shape[1]) for edges in rings]
+    write_npz(GraphCollection.from_graphs(graphs), tmp_path / "rings.npz")
+    words = ("train", tmp_path / "rings.npz", "--split-by", "graphs", "--val", 0.2, "--test", 0.2)
+    short = ("--epochs", 2, "--set", "batch_size=4", "--set", "latent_channels=8")
+    status, out, err = command(*words, *short, "-o", tmp_path / "run", "--json")
+    assert status == 0, err
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert (config["split"]["by"], config["recipe"]["batch_size"]) == ("graphs", 4)
+    assert (config["recipe"]["name"], config["in_channels"]) == ("paper-graphs", 0)
+    split = LinkSplit.load(tmp_path / "run/split.npz")
+    assert split.graph_part.bincount().tolist() == [8, 2, 2]
+    again = ("--resume", tmp_path / "run", "--json")
+    assert json.loads(command(*words, *again)[1]) == json.loads(out)
+    assert "began with split_by = graphs" in command("train", *again, "--split-by", "links")[2]
+    status, _, err = command(*words[:2], "--split", tmp_path, *words[2:4])
+    assert (status, err.split(":")[0]) == (2, "error[SPLIT]")
+    status, _, err = command("train", "stdlib", "--split-by", "graphs", "-o", tmp_path / "one")
+    assert (status, "error[BY]" in err) == (2, True)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, Poisson
 
-from vgae.decoders.densities import bernoulli_nats, normal_nats, poisson_nats, poisson_rate
+from vgae.decoders.densities import bernoulli_nats, normal_nats, poisson_nats
 
 
 @pytest.fixture
@@ -38,5 +38,4 @@ def test_extreme_arguments_stay_finite():
         (grad,) = torch.autograd.grad(nats.sum(), logits)
         assert nats.isfinite().all()
         assert grad.isfinite().all()
-    assert poisson_rate(logits.detach())[1] == torch.tensor(20.0).exp()
     assert normal_nats(torch.zeros(1), torch.tensor(-60.0), torch.zeros(1)) > 59

@@ -11,15 +11,16 @@ from sklearn.metrics import roc_auc_score
 from vgae import Graph, GraphCollection, embed, fit, split_links
 from vgae.errors import DataError
 from vgae.evaluation import graph_likelihood
-from vgae.evaluation.graph_likelihood import graph_log_likelihood, graph_log_prob
+from vgae.evaluation.graph_likelihood import Typical, graph_log_likelihood, graph_log_prob
 from vgae.models.graphs import build_model
-from vgae.recipes import PAPER, Recipe
+from vgae.recipes import Recipe
+from vgae.recipes.graphs import PAPER_GRAPHS
 from vgae.runtime.streams import stream
 
 
 def chain_of_rings(rng: np.random.Generator) -> Graph:
     """Return rings of 5 or 6 nodes in a chain, with the sizes as features."""
-    edges, sizes = [], rng.integers(5, 7, int(rng.integers(2, 5)))
+    edges, sizes = [], rng.integers(5, 7, int(rng.integers(3, 6)))
     ends = np.cumsum(sizes)
     for end, size in zip(ends.tolist(), sizes.tolist(), strict=True):
         ring = range(end - size, end)
@@ -68,8 +69,9 @@ def test_likelihoods_are_sums_over_the_pairs_of_each_graph(graphs, weighting, mo
         total = sum(plain[True]) + sum(plain[False])
         assert float(found.log_likelihood[k]) == pytest.approx(total, rel=1e-5)
         own = pair_by_pair(q.mu.double(), graph, first, shift)
-        mean = (np.mean(own[True]) + np.mean(own[False])) / 2
-        assert float(found.anomaly[k]) == pytest.approx(-mean, rel=1e-5)
+        mean = np.mean(own[True] + own[False])
+        assert float(found.per_pair[k]) == pytest.approx(-mean, rel=1e-5)
+        assert found.typical.medians[0] == float(found.per_pair.nanmedian())
         kl = q.kl()[graphs.batch == k].sum()
         assert float(found.kl[k]) == pytest.approx(float(kl), rel=1e-5)
     torch.testing.assert_close(found.elbo, found.log_likelihood - found.kl)
@@ -77,7 +79,7 @@ def test_likelihoods_are_sums_over_the_pairs_of_each_graph(graphs, weighting, mo
     torch.testing.assert_close(graph_log_prob(decoder, q.mu, graphs), found.log_likelihood)  # pyright: ignore
 
 
-def test_graphs_of_one_node_or_one_kind_of_pairs():
+def test_graphs_of_one_node_have_no_pairs_to_score():
     none = torch.empty(2, 0).long()
     parts = [
         Graph.from_edges(none, num_nodes=1, x=torch.ones(1, 2)),
@@ -89,8 +91,14 @@ def test_graphs_of_one_node_or_one_kind_of_pairs():
     found = graph_log_likelihood(model, graphs)
     assert found.anomaly.isnan().tolist() == [True, False, False]
     assert found.log_likelihood[0] == 0
-    torch.testing.assert_close(found.anomaly[1], -found.log_likelihood[1] / 3)
-    torch.testing.assert_close(found.anomaly[2], -found.log_likelihood[2])
+    torch.testing.assert_close(found.per_pair[1], -found.log_likelihood[1] / 3)
+    torch.testing.assert_close(found.per_pair[2], -found.log_likelihood[2])
+    typical = Typical((0.25, 1.0), (2.0, 0.5))
+    given = graph_log_likelihood(model, graphs, typical=typical)
+    apart = ((found.per_pair - 0.25) / 2) ** 2 + ((found.kl_per_node - 1) / 0.5) ** 2
+    torch.testing.assert_close(given.anomaly, apart.sqrt(), equal_nan=True)
+    same = graph_log_likelihood(model, graphs, typical=typical._replace(deviations=(2.0, 0.0)))
+    torch.testing.assert_close(same.anomaly[1:], (found.per_pair[1:] - 0.25).abs() / 2)
     with pytest.raises(DataError, match="log-likelihoods of graphs need a collection"):
         graph_log_likelihood(model, graphs[1])  # pyright: ignore
 
@@ -113,9 +121,8 @@ def test_planted_unusual_graphs_have_high_scores(kind):
     parts = [
         unusual(kind, p, rng) if is_odd else p for p, is_odd in zip(parts, planted, strict=True)
     ]
-    graphs = GraphCollection.from_graphs([with_features(part) for part in parts])
+    graphs = GraphCollection.from_graphs(parts)
     split = split_links(graphs, val=0, test=0, seed=0)
-    result = fit(graphs, split, recipe=replace(PAPER, epochs=100), seed=0, progress=False)
+    result = fit(graphs, split, recipe=PAPER_GRAPHS, seed=0, progress=False)
     found = graph_log_likelihood(result, graphs)
     assert roc_auc_score(planted, found.anomaly) > 0.9
-    assert abs(np.corrcoef(found.anomaly[~planted], graphs.sizes[~planted])[0, 1]) < 0.8

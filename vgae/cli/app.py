@@ -13,6 +13,7 @@ from vgae.cli.console import print_calibration, print_json, print_table
 from vgae.cli.datasets import datasets_app
 from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
+from vgae.cli.impute import impute
 from vgae.cli.links import COMMANDS as LINK_COMMANDS
 from vgae.cli.options import (
     READING,
@@ -52,7 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, *LINK_COMMANDS, *IMAGE_COMMANDS, figure, *REPORT_COMMANDS):
+for command in (train, *LINK_COMMANDS, impute, *IMAGE_COMMANDS, figure, *REPORT_COMMANDS):
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
 

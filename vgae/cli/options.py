@@ -78,15 +78,6 @@ Pairs = Annotated[
         help="'exact', 'sampled' or 'auto', short for --set pairs=...", show_default=False
     ),
 ]
-Reconstruct = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TARGETS",
-        help="Further targets beside the links, separated by commas: features, weights, signs;"
-        " short for --set reconstruct=...",
-        show_default=False,
-    ),
-]
 MaxMemory = Annotated[
     float | None, typer.Option(min=0, help="Maximum memory in MB  [default: all that is free]")
 ]
@@ -216,19 +207,12 @@ READING = {
     "graph_column": Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN",
-            help="Column of the edge list, and of --features, with the graph of each row: many"
-            " graphs, whose nodes are never linked to those of others.",
-            show_default=False,
+            metavar="COLUMN", help="Column of the edge list, and of --features, with the graph."
         ),
     ],
     "graph_labels": Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Table with the label of each of many graphs: columns graph,label.",
-            show_default=False,
-        ),
+        typer.Option(metavar="FILE", help="Table of labels of many graphs: graph,label."),
     ],
     "id_column": Annotated[
         str | None,
@@ -248,11 +232,7 @@ READING = {
         ),
     ],
     "missing_features": Annotated[
-        str,
-        typer.Option(
-            help="Nodes without features: 'refuse', or 'zero' or 'mean' features; 'impute' takes"
-            " these and empty cells for missing."
-        ),
+        str, typer.Option(help="Nodes without features: refuse, zero, mean; impute, also cells.")
     ],
     "delimiter": Annotated[
         str | None, typer.Option(help="Delimiter of an edge list in text  [default: detected]")

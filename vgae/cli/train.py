@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import typer
 
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from vgae.runs.kind import FinishedRun
 
 
+Reconstruct = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Targets beside the links, separated by commas: features, weights, signs.",
+        show_default=False,
+    ),
+]
+HoldFeatures = Annotated[
+    float,
+    typer.Option(
+        min=0, max=0.99, help="Fraction of the features that are held out, to be predicted."
+    ),
+]
+
+
 @o.with_reading
 def train(
     context: typer.Context,
@@ -29,6 +45,8 @@ def train(
     recipe: o.TrainRecipe = None,
     set_: o.Set = [],
     epochs: o.Epochs = None,
+    reconstruct: Reconstruct = None,
+    hold_features: HoldFeatures = 0.0,
     relation: o.Relation = None,
     features: o.GraphFeatures = "raw",  # noqa: ARG001
     seed: o.SplitSeed = 0,
@@ -40,7 +58,6 @@ def train(
     split_by: o.SplitBy = "links",  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
-    reconstruct: o.Reconstruct = None,
     max_memory: o.MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
@@ -78,6 +95,9 @@ def train(
     o.check_options(context, kind, graph)
     _check_split(given)
     settings = kind.named_recipe(recipe, graph, progress=how["progress"]).override(changes)
+    if hold_features and "features" not in getattr(settings, "reconstruct", ""):
+        what = f"--hold-features {hold_features:g} holds out features, and nothing predicts them"
+        raise UsageError("RECONSTRUCT", f"{what}; add --reconstruct features, or leave it out.")
     place = out or resume or f"runs/{source_stem(graph)}"
     names = [field.name for field in fields(kind.source)[1:]]
     values = {n: reading if n == "reading" else context.params[n] for n in names}
@@ -156,6 +176,8 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             "split_by_time": split.get("by_time"),
             "task": split.get("task", "general"),
             "split_by": split.get("by", "links"),
+            "reconstruct": config.get("recipe", {}).get("reconstruct", ""),
+            "hold_features": data.get("hold_features", 0.0),
         }
     reading = vars(o.reading_of({name: given[name] for name in o.READING if name in given}))
     for name, value in given.items():

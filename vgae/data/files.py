@@ -94,8 +94,14 @@ def read_graph(path: Any, *, features: Any = None, **options: Any) -> Graph:
     ``.cites``, ``.content``                papers and citations of LINQS
     ``.h5ad``                               AnnData; see :func:`vgae.data.isolated.read_h5ad`
     a folder                                of OGB, geom-gcn, MUSAE or LINQS; see
-                                            :mod:`vgae.data.folders`
+                                            :mod:`vgae.data.folders`; many graphs of TU (also a
+                                            zip) or one in each file: :mod:`vgae.data.tu`,
+                                            :mod:`vgae.data.graph_folders`
+    ``.jsonl``, ``.pt``                     many graphs, as lists in ``.json``: see
+                                            :mod:`vgae.data.pyg_files`
     ======================================  ======================================================
+
+    Many graphs, also by ``graph_column``, are a :class:`vgae.GraphCollection`.
 
     Text may also be compressed: ``.gz``, ``.bz2``, ``.xz``, or ``.zip`` with one file in it.
     Values of an adjacency are weights unless all are 1. The nodes of an adjacency are its rows;
@@ -371,6 +377,7 @@ _CSV = "; save its table of edges as .csv"
 _CONVERSIONS = {
     **dict.fromkeys((".gpickle", ".pkl", ".pickle"), f"{_NETWORKX}, if you trust it"),
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), _CSV),
+    **dict.fromkeys((".g6", ".s6"), f" (networkx.read_graph6, read_sparse6){_NETWORKX}"),
     **dict.fromkeys((".dot", ".gv"), f" (networkx.nx_pydot.read_dot){_NETWORKX}"),
     **dict.fromkeys((".dgl", ".bin"), f" (dgl.load_graphs, dgl.to_networkx){_NETWORKX}"),
     **dict.fromkeys(

@@ -57,8 +57,3 @@ def poisson_nats(log_rate: Tensor, x: Tensor) -> Tensor:
     """
     log_rate = log_rate.clamp(max=_MOST_LOG_RATE)
     return x * log_rate - log_rate.exp() - (x + 1).lgamma()
-
-
-def poisson_rate(log_rate: Tensor) -> Tensor:
-    """Return the rate of :func:`poisson_nats`."""
-    return log_rate.clamp(max=_MOST_LOG_RATE).exp()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vgae.decoders.densities import bernoulli_nats, normal_nats, poisson_nats, poisson_rate
+from vgae.decoders.densities import bernoulli_nats, normal_nats, poisson_nats
 from vgae.decoders.joint import PartDecoder
 from vgae.errors import UsageError
 from vgae.graphs.missing import column_sums, rows_dense
@@ -46,9 +46,11 @@ class FeatureDecoder(PartDecoder):
 
     .. math:: \log p(X \mid Z) = \sum_{(i, j) \text{ known}} \log p(x_{ij} \mid g_j(z_i))
 
-    ``"bernoulli"`` has the logits g, ``"poisson"`` the logarithms of the rates. ``"normal"`` has
-    the means in units of the standard deviation of each column, and learns one
-    :math:`\sigma_j` per column; the density is that of the features as given.
+    ``"bernoulli"`` has the logits g. ``"poisson"`` has the rates
+    :math:`m_j \log(1 + (e - 1) e^{g_j})`, where m is the mean of each column: linear in a large g,
+    as an exponential one follows few nodes. ``"normal"`` has the means in units of the standard
+    deviation of each column, and learns one :math:`\sigma_j` per column; the density is that of
+    the features as given.
 
     Source: Kipf & Welling (2016), `Variational Graph Auto-Encoders
     <https://arxiv.org/abs/1611.07308>`_, for the links; the features as in Kingma & Welling
@@ -64,7 +66,7 @@ class FeatureDecoder(PartDecoder):
 
     Attributes:
         column_mean: Mean of the known entries of each column in the training, shape ``(F,)``.
-        column_scale: Their standard deviation, 1 without variation, and if not ``"normal"``.
+        column_scale: Their standard deviation, 1 without variation; for ``"poisson"`` m.
         log_sigma: Logarithm of the standard deviation of the noise of each column, in units of
             ``column_scale``, a parameter; ``None`` unless ``"normal"``.
 
@@ -160,7 +162,7 @@ class FeatureDecoder(PartDecoder):
         elif self.likelihood == "bernoulli":
             bias.copy_(((total + 0.5) / (count + 1)).logit())
         else:
-            bias.copy_(((total + 0.5) / (count + 1)).log())
+            self.column_scale.copy_((total + 0.5) / (count + 1))
 
     def config(self) -> dict[str, Any]:
         """Return the arguments of the constructor that rebuild the decoder."""
@@ -229,9 +231,9 @@ class FeatureDecoder(PartDecoder):
         """
         count, total = 0, 0.0
         mean = self.column_mean
-        base = mean.clamp(1e-6, 1 - 1e-6).logit()
-        if self.likelihood == "poisson":
-            base = mean.clamp(min=1e-6).log()
+        base = torch.zeros_like(mean)
+        if self.likelihood == "bernoulli":
+            base = mean.clamp(1e-6, 1 - 1e-6).logit()
         for start in range(0, len(target.x), target.rows):
             end = min(start + target.rows, len(target.x))
             x = rows_dense(target.x, start, end)
@@ -255,8 +257,13 @@ class FeatureDecoder(PartDecoder):
         if self.likelihood == "bernoulli":
             return bernoulli_nats(values, x)
         if self.likelihood == "poisson":
-            return poisson_nats(values, x)
+            return poisson_nats(self._rate(values).log(), x)
         return normal_nats(self.column_mean + self.column_scale * values, self._log_sigma(), x)
+
+    def _rate(self, values: Tensor) -> Tensor:
+        """Return the rates of counts, which are the means of the columns at 0."""
+        factor = nn.functional.softplus(values + math.log(math.e - 1))
+        return self.column_scale * factor.clamp(min=1e-30)
 
     def _log_sigma(self) -> Tensor:
         """Return log sigma of each column, with a lower bound that has a gradient."""
@@ -296,7 +303,7 @@ class FeatureDecoder(PartDecoder):
             mean = values.sigmoid()
             return mean, mean * (1 - mean)
         if self.likelihood == "poisson":
-            rate = poisson_rate(values)
+            rate = self._rate(values)
             return rate, rate
         mean = self.column_mean + self.column_scale * values
         variance = self._log_sigma().exp().square()

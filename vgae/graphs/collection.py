@@ -1,7 +1,7 @@
 """Collections of graphs: many graphs as one, whose pairs lie within graphs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -300,13 +300,7 @@ class GraphCollection(Graph):
             index = self._number_of[index]
         if np.ndim(index):
             return self.select(index)
-        number = range(self.num_graphs)[int(index)]
-        part = self.select([number])
-        own = {f.name: getattr(part, f.name) for f in fields(Graph)}
-        ids = (
-            None if part.node_ids is None else parts.names_within(part.ids, self.graph_ids[number])
-        )
-        return Graph(**own | {"name": f"{self.name}, {self.graph_ids[number]}", "node_ids": ids})
+        return parts.one_of(self, range(self.num_graphs)[int(index)])
 
     @cached_property
     def _number_of(self) -> dict[str, int]:

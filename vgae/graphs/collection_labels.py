@@ -1,10 +1,11 @@
-"""Labels of the graphs of a collection."""
+"""Labels of the graphs of a collection, and of their nodes."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from vgae.errors import DataError
 from vgae.graphs.arrays import label_tensor
@@ -150,3 +151,25 @@ def _by_name(names: Sequence[Any], values: Sequence[Any]) -> dict[Any, Any]:
         twice = next(name for name in names if name in seen or seen.add(name))
         raise DataError("LABELS", f"graph {twice!r:.60} has two labels; keep one of them.")
     return found
+
+
+def node_labels(graphs: Sequence[Any]) -> tuple[list[Any], tuple[str, ...]]:
+    """Return labels of the nodes of each graph, and the names of the labels of all."""
+    named = [graph for graph in graphs if graph.y is not None and (graph.y >= 0).any()]
+    every = {graph.label_names for graph in named}
+    values = [graph.y for graph in graphs]
+    if len(every) > 1:
+        if () in every:
+            what = "labels of nodes have names in some graphs, and in others none"
+            raise DataError("COLLECTION", f"{what}; give all or none of them label_names.")
+        names = tuple(sorted({name for own in every for name in own}))
+        number = {name: k for k, name in enumerate(names)}
+        # A label of -1 leads to the last place.
+        maps = {own: torch.tensor([*(number[name] for name in own), -1]) for own in every}
+        values = [
+            None if graph.y is None else maps.get(graph.label_names, torch.tensor([-1]))[graph.y]
+            for graph in graphs
+        ]
+    else:
+        names = next(iter(every), graphs[0].label_names)
+    return values, names

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.arrays import dense_array, torch_csr
-from vgae.graphs.collection_labels import GraphLabels, graph_labels
+from vgae.graphs.collection_labels import GraphLabels, graph_labels, node_labels
 from vgae.graphs.graph import Graph
 from vgae.graphs.missing import filled, marked
 from vgae.kernels.csr import scipy_csr
@@ -34,7 +34,7 @@ def joined(
     starts = (sizes.cumsum(0) - sizes).tolist()
     shifted = zip(graphs, starts, strict=True)
     first = graphs[0]
-    y, label_names = _node_labels(graphs)
+    labels, label_names = node_labels(graphs)
     gaps = _gaps(graphs)
     counts = [graph.num_links for graph in graphs]
     own = {
@@ -46,7 +46,7 @@ def joined(
         "link_attr_names": first.link_attr_names,
         "x": None if first.x is None else filled(_stacked([g.x for g in graphs]), gaps),
         "missing": gaps,
-        "y": y,
+        "y": _filled(labels, [graph.num_nodes for graph in graphs], -1),
         "feature_names": first.feature_names,
         "label_names": label_names,
         "feature_encoder": first.feature_encoder,
@@ -158,6 +158,24 @@ def features_at(graph: Graph, rows: Tensor) -> Parts:
     gaps = None if graph.missing is None else feature_rows(graph.missing, rows)
     gaps = None if gaps is None else marked(scipy_csr(gaps))
     return {"x": filled(feature_rows(graph.x, rows), gaps), "missing": gaps}
+
+
+def one_of(graphs: Any, number: int) -> Graph:
+    """Return one graph of a collection; its tensors are views where possible."""
+    first, last = graphs.grid.ptr[number : number + 2].tolist()
+    begin, end = graphs.link_ptr[number : number + 2].tolist()
+    own = {f.name: getattr(graphs, f.name) for f in fields(Graph)}
+    own |= graphs.links_at(slice(begin, end))
+    own["links"] = own["links"] - first
+    if graphs.x is not None and graphs.missing is None and not graphs.x.is_sparse_csr:
+        own["x"] = graphs.x[first:last]
+    else:
+        own |= features_at(graphs, torch.arange(first, last))
+    name, ids = graphs.graph_ids[number], graphs.node_ids
+    own["node_ids"] = None if ids is None else names_within(ids[first:last], name)
+    own["y"] = None if graphs.y is None else graphs.y[first:last]
+    own |= {"num_nodes": last - first, "name": f"{graphs.name}, {name}", "notes": {}}
+    return Graph(**own)
 
 
 def names_in_graphs(graphs: Any) -> list[str]:
@@ -325,28 +343,6 @@ def _check_ids(ids: Sequence[str], what: str) -> None:
             f"two {what} have the name {twice!r:.60}: a graph has two nodes of one name, or a name"
             " of a graph has a colon; rename it.",
         )
-
-
-def _node_labels(graphs: Sequence[Graph]) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Return labels of the nodes of all graphs, and the names of all labels."""
-    named = [graph for graph in graphs if graph.y is not None and (graph.y >= 0).any()]
-    every = {graph.label_names for graph in named}
-    values = [graph.y for graph in graphs]
-    if len(every) > 1:
-        if () in every:
-            what = "labels of nodes have names in some graphs, and in others none"
-            raise DataError("COLLECTION", f"{what}; give all or none of them label_names.")
-        names = tuple(sorted({name for own in every for name in own}))
-        number = {name: k for k, name in enumerate(names)}
-        # A label of -1 leads to the last place.
-        maps = {own: torch.tensor([*(number[name] for name in own), -1]) for own in every}
-        values = [
-            None if graph.y is None else maps.get(graph.label_names, torch.tensor([-1]))[graph.y]
-            for graph in graphs
-        ]
-    else:
-        names = next(iter(every), graphs[0].label_names)
-    return _filled(values, [graph.num_nodes for graph in graphs], -1), names
 
 
 def _notes(graphs: Sequence[Graph]) -> dict[str, int]:

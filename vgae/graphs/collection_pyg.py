@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, UsageError
 from vgae.graphs.collection_labels import GraphLabels, coded_numbers
-from vgae.graphs.interop import Parts, is_batch, link_features, unused_weights
+from vgae.graphs.interop import Parts, is_batch, link_features, to_pyg, unused_weights
 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch
@@ -231,12 +231,23 @@ def _tell_left_out(given: Sequence[Any], *, has_attr: bool) -> None:
 
 def batch_of(graphs: "GraphCollection") -> "Batch":
     """Return a collection as a ``Batch``; see :meth:`vgae.GraphCollection.to_pyg`."""
-    from torch_geometric.data import Batch
+    from torch_geometric.data import Batch, Data
 
-    items = [graph.to_pyg() for graph in graphs]
-    if graphs.graph_y is not None:
-        for item, label in zip(items, graphs.graph_y, strict=True):
-            if item.y is not None:
-                item.node_y = item.y
-            item.y = label.reshape(1)
-    return Batch.from_data_list(items)  # pyright: ignore[reportArgumentType]
+    whole, ptr = to_pyg(graphs), graphs.grid.ptr
+    cuts = torch.searchsorted(graphs.edge_index[0].contiguous(), ptr).tolist()
+    nodes = ptr.tolist()
+    of_nodes: dict[str, Any] = {k: v for k, v in (("x", whole.x), ("y", whole.y)) if v is not None}
+    stored: dict[str, Any] = whole.to_dict()
+    of_edges = {k: v for k, v in stored.items() if k in ("edge_weight", "edge_attr")}
+    items = []
+    for number in range(graphs.num_graphs):
+        first, last = nodes[number], nodes[number + 1]
+        begin, end = cuts[number], cuts[number + 1]
+        own: dict[str, Any] = {key: value[first:last] for key, value in of_nodes.items()}
+        own |= {key: value[begin:end] for key, value in of_edges.items()}
+        edge_index = whole.edge_index[:, begin:end] - first  # pyright: ignore[reportOptionalSubscript]
+        if graphs.graph_y is not None:
+            own |= {"node_y": own.pop("y")} if "y" in own else {}
+            own["y"] = graphs.graph_y[number : number + 1]
+        items.append(Data(edge_index=edge_index, num_nodes=last - first, **own))
+    return Batch.from_data_list(items)

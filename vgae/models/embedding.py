@@ -15,6 +15,7 @@ from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
+from vgae.graphs.missing import filled
 from vgae.models.typed import is_typed, messages, typed_inputs
 from vgae.runtime.devices import convolutions_as_products
 from vgae.vae import VAE, Encoder, Posterior
@@ -169,7 +170,8 @@ def encoder_inputs(
     prepare = getattr(model.encoder, "prepare", None)
     if masked and not isinstance(model.encoder, GraphEncoder):
         prepare = None  # its result holds for these edges only
-    x = graph.dense_x if prepare is None else graph.x
+    x = _received(model, graph)
+    x = x.to_dense() if prepare is None and x is not None else x
     x = None if x is None else x.to(like.device, like.dtype)
     edges = [edge_index.to(like.device)]
     values = edge_arguments(
@@ -185,6 +187,17 @@ def encoder_inputs(
         return inputs
     sizes = graph.sizes if isinstance(graph, GraphCollection) else torch.tensor([graph.num_nodes])
     return Placed(inputs[0], rows_of(sizes, width).to(like)), *inputs[1:]
+
+
+def _received(model: VAE, graph: Graph) -> Tensor | None:
+    """Return the features that an encoder gets, with the training's means where one is missing."""
+    if graph.x is None or graph.missing is None or graph.x.is_sparse_csr:
+        return graph.x
+    decoder = model.decoder
+    if not isinstance(decoder, JointDecoder) or "features" not in decoder.parts:
+        return graph.x
+    means = decoder.parts["features"].get_buffer("column_mean")
+    return filled(graph.x, graph.missing, means.cpu())
 
 
 def edge_arguments(

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from vgae.errors import UsageError
-from vgae.evaluation.graph_likelihood import graph_log_likelihood
+from vgae.evaluation.graph_likelihood import Typical, graph_log_likelihood
 from vgae.evaluation.graph_tasks import evaluate_graphs, num_links
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
@@ -22,6 +22,8 @@ def embedded_graphs(
     graph: Graph,
     edge_index: Tensor | None = None,
     readout: Readout = "mean",
+    *,
+    typical: Typical | None = None,
 ) -> Embedding:
     """Return the vectors of the graphs of a collection, with a score and counts for each.
 
@@ -30,6 +32,7 @@ def embedded_graphs(
         graph: The collection.
         edge_index: Edges that messages travel on; those of all links by default.
         readout: As for :func:`vgae.graph_vectors`.
+        typical: As for :func:`vgae.evaluation.graph_likelihood.graph_log_likelihood`.
 
     Returns:
         The vectors, with the columns ``nodes`` and ``links``, their numbers; ``log_likelihood``
@@ -39,7 +42,7 @@ def embedded_graphs(
         UsageError: ``COLLECTION`` if the graph is no collection.
     """
     graphs = collection(graph, "vectors of graphs (--graphs)")
-    found = graph_log_likelihood(model, graphs, edge_index)
+    found = graph_log_likelihood(model, graphs, edge_index, typical=typical)
     more = {
         "nodes": graphs.sizes.numpy(),
         "links": num_links(graphs).numpy(),
@@ -48,6 +51,12 @@ def embedded_graphs(
     }
     q = graph_vectors(embed(model, graphs, edge_index), graphs, readout)
     return Embedding(q, graphs.graph_ids, "graphs", graph_labels(graphs), more)
+
+
+def typical_of(run: Any) -> Typical:
+    """Return the typical values of the graphs of a run, which new graphs are compared with."""
+    graphs = collection(run.graph, "vectors of graphs (--graphs)")
+    return graph_log_likelihood(run, graphs).typical
 
 
 def write_graphs(path: Path, found: Embedding) -> None:

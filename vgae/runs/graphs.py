@@ -23,9 +23,15 @@ from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_p
 from vgae.models.registry import AUTO, model_for
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
 from vgae.recipes import PAPER, Recipe, recipe_named
-from vgae.runs.collections import embedded_graphs, evaluate_graph_vectors, write_graphs
+from vgae.runs.collections import (
+    embedded_graphs,
+    evaluate_graph_vectors,
+    typical_of,
+    write_graphs,
+)
 from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.digests import check_digests
+from vgae.runs.features import SplitModel, feature_scores, without_held_out
 from vgae.runs.folder import is_named, read_paths, shown_source
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with, still_complete
 from vgae.runs.lifecycle import train
@@ -56,6 +62,8 @@ class GraphSource(Source):
             out; see :func:`vgae.data.splits.split_by_time`.
         task: What is predicted in a directed graph; see :func:`vgae.split_links`.
         split_by: ``"links"``, or ``"graphs"`` to hold out whole graphs of a collection.
+        hold_features: Fraction of the known features that are missing in the graph of the run, to
+            be predicted; see :func:`vgae.split_features`.
     """
 
     features: str = "raw"
@@ -66,6 +74,7 @@ class GraphSource(Source):
     split_by_time: str | None = None
     task: Task = "general"
     split_by: str = "links"
+    hold_features: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,6 +138,7 @@ class GraphRuns(RunKind[Run]):
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
         *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard", "samples"),
         *("allow_seen", "graphs", "readout", "other", "top_k", "propose"),
+        *("reconstruct", "hold_features"),
     )
     files: ClassVar = files_with(
         {
@@ -162,7 +172,8 @@ class GraphRuns(RunKind[Run]):
     def open(self, source: GraphSource, *, progress: bool | None = None) -> Graph:
         """Return the graph."""
         reading = replace(source.reading, time=source.split_by_time)
-        return open_graph(source.source, source.features, reading, progress=progress)
+        graph = open_graph(source.source, source.features, reading, progress=progress)
+        return without_held_out(graph, source.hold_features)
 
     def source_of(self, config: Config) -> GraphSource:
         """Return the source in the content of ``config.json``."""
@@ -177,6 +188,7 @@ class GraphRuns(RunKind[Run]):
             split_by_time=split.get("by_time"),
             task=split.get("task", "general"),
             split_by=split.get("by", "links"),
+            hold_features=graph.get("hold_features", 0.0),
         )
 
     def paths(self, source: GraphSource) -> dict[str, str]:
@@ -243,6 +255,7 @@ class GraphRuns(RunKind[Run]):
                 "fingerprint": graph.fingerprint,
                 "directed": "keep" if graph.directed else source.reading.directed,
                 **reading_entry(source.reading),
+                **({"hold_features": source.hold_features} if source.hold_features else {}),
             },
             "model": model,
             "in_channels": getattr(prepared.model.encoder, "in_channels", graph.num_features),
@@ -254,7 +267,7 @@ class GraphRuns(RunKind[Run]):
     def write(
         self,
         folder: Path,
-        config: Config,  # noqa: ARG002
+        config: Config,
         data: SplitGraph,
         result: FitResult,
         **_: object,
@@ -280,6 +293,7 @@ class GraphRuns(RunKind[Run]):
         return {
             "pairs": result.plan.pairs if result.plan else None,
             **{part: score.to_dict() for part, score in scores.items()},
+            **feature_scores(self, folder, config, SplitModel(result.model, split)),
         }
 
     def load_parts(self, folder: Path) -> dict[str, Any]:
@@ -324,6 +338,7 @@ class GraphRuns(RunKind[Run]):
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
+            found |= feature_scores(self, run.folder, run.config, run)
         if {"classes", "clusters"} & {*options.tasks}:
             found |= evaluate_embedding(embed(run.model, run.graph).mu, run.graph, options.tasks)
         if "graphs" in options.tasks:
@@ -343,7 +358,8 @@ class GraphRuns(RunKind[Run]):
         training = other is None and messages == "train"
         edges = run.split.message_edge_index if training else None
         if options.graphs:
-            return embedded_graphs(run, graph, edges, options.readout)
+            typical = None if other is None else typical_of(run)
+            return embedded_graphs(run, graph, edges, options.readout, typical=typical)
         q = embed(run, graph, edges)
         return Embedding(q, graph.ids, "nodes", node_labels(graph))
 

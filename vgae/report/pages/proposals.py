@@ -26,15 +26,19 @@ from vgae.runs.graphs import Run
 log = logging.getLogger(__name__)
 
 _PER_NODE = 6  # proposals of a node
+_SAMPLES = 100  # of the posterior
 _TESTED = (10, 50, 200)  # numbers of best pairs
 _MAP_NODES = 50_000  # more dots make a page too large
 
 
 def best_links(run: Run, calibration: Calibration | None, count: int) -> LinkTable:
-    """Return the best pairs of the whole graph, messages over all links."""
-    return predict_links(
-        run, run.graph, count, per_node=False, calibration=calibration, progress=False
-    )
+    """Return the best pairs of the whole graph, messages over all links.
+
+    With fitted intervals, their probabilities are averaged over samples of the posterior.
+    """
+    samples = _SAMPLES if calibration is not None and calibration.intervals else 0
+    options: Any = {"calibration": calibration, "samples": samples, "progress": False}
+    return predict_links(run, run.graph, count, per_node=False, **options)
 
 
 class TopPairs(NamedTuple):
@@ -103,10 +107,14 @@ def proposal_table(found: LinkTable, graph: Graph) -> Table:
     for i, (u, v) in enumerate(found.names()):
         counts = *degree[:, i], shared[i]
         row: list[Cell] = [(str(i + 1), i + 1), shown(u), shown(v), probability_cell(found, i)]
+        row += _interval(found, i)
         row += [] if found.probability is None else [_score(found, i)]
         rows.append([*row, *((f"{int(n):,}", int(n)) for n in counts)])
     columns = [Column("rank"), *map(Column, ends_of(graph))]
     columns += [] if found.probability is None else [numeric("probability")]
+    if found.interval is not None:
+        note = "of the raw posterior" if found.raw else "holds the true probability this often"
+        columns.append(numeric(f"{100 * found.interval:g} % interval", note))
     columns += [
         numeric("score", "" if found.probability is None else "orders pairs of equal probability"),
         numeric("links out of it" if graph.directed else "links of the first"),
@@ -133,6 +141,14 @@ def probability_cell(found: LinkTable, i: int) -> tuple[str, float]:
         return _score(found, i)
     value = float(found.probability[i])
     return percent(value), float(f"{value:.6g}")
+
+
+def _interval(found: LinkTable, i: int) -> list[Cell]:
+    """Return the credible interval of a row, sorted by its lower end, if there is one."""
+    if found.low is None or found.high is None:
+        return []
+    low, high = float(found.low[i]), float(found.high[i])
+    return [(f"{percent(low)} – {percent(high)}", float(f"{low:.6g}"))]
 
 
 def _score(found: LinkTable, i: int) -> tuple[str, float]:

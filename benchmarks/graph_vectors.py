@@ -1,0 +1,117 @@
+"""Vectors of graphs, and anomaly scores, on generated molecule-like graphs; prints JSON.
+
+    python benchmarks/graph_vectors.py > benchmarks/results/graph_vectors.json
+
+120 graphs of 12 to 28 nodes, of two families: rings in a chain, and trees. Features are noisy
+types of atoms. The families are classified from vectors of a model that saw no labels. For
+anomalies, 12 graphs are planted among them, and the model is trained on all.
+"""
+
+import json
+import sys
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+import vgae
+from vgae.evaluation.graph_likelihood import graph_log_likelihood
+from vgae.evaluation.graph_tasks import classify_graphs, num_links
+
+READOUTS = ("mean", "sum", "attention", "moments")
+KINDS = ("rewired", "dense", "halves", "sparse", "star")
+
+
+def links_of(rng: np.random.Generator, n: int, family: int) -> np.ndarray:
+    """Return the links of rings in a chain (0) or of a tree of degree at most 4 (1)."""
+    edges: list[tuple[int, int]] = []
+    if family:
+        degree = np.zeros(n, int)
+        for v in range(1, n):
+            u = int(rng.choice(np.flatnonzero(degree[:v] < 4)))
+            edges.append((u, v))
+            degree[[u, v]] += 1
+        return np.array(edges).T
+    first, last = 0, []
+    while first < n:
+        size = int(rng.integers(5, 7)) if n - first >= 6 and rng.random() < 0.8 else 1
+        ring = list(range(first, first + size))
+        edges += [(ring[k], ring[(k + 1) % size]) for k in range(size)] if size > 1 else []
+        edges += [(int(rng.choice(last)), first)] if last else []
+        first, last = first + size, ring
+    return np.array(edges).T
+
+
+def atoms(rng: np.random.Generator, links: np.ndarray, n: int) -> np.ndarray:
+    """Return types of atoms by degree, a tenth of them at random, one-hot."""
+    degree = np.bincount(links.ravel(), minlength=n)
+    two = rng.choice([2, 3], n, p=[0.8, 0.2])
+    kind = np.where(degree == 1, rng.choice([0, 1], n), np.where(degree == 2, two, 4))
+    kind = np.where(rng.random(n) < 0.1, rng.integers(0, 5, n), kind)
+    return np.eye(5, dtype=np.float32)[kind]
+
+
+def planted(rng: np.random.Generator, links: np.ndarray, n: int, kind: str) -> np.ndarray:
+    """Return the links of an unusual graph."""
+    pairs = np.stack(np.triu_indices(n, 1))
+    if kind == "rewired":
+        return pairs[:, rng.choice(pairs.shape[1], links.shape[1], replace=False)]
+    if kind == "dense":
+        count = min(int(2.5 * links.shape[1]), pairs.shape[1])
+        return pairs[:, rng.choice(pairs.shape[1], count, replace=False)]
+    if kind == "halves":
+        same = (pairs[0] < n // 2) == (pairs[1] < n // 2)
+        return pairs[:, same & (rng.random(pairs.shape[1]) < 0.5)]
+    if kind == "sparse":
+        return links[:, rng.random(links.shape[1]) < 0.4]
+    return np.stack([np.zeros(n - 1, int), np.arange(1, n)])
+
+
+def collection(seed: int, kind: str) -> tuple[vgae.GraphCollection, np.ndarray]:
+    """Return 120 graphs and which of them are unusual; none without a kind."""
+    rng = np.random.default_rng(seed)
+    is_odd = np.zeros(120, bool)
+    is_odd[rng.choice(120, 12, replace=False)] = bool(kind)
+    parts, families = [], rng.integers(0, 2, 120)
+    for family, odd in zip(families.tolist(), is_odd.tolist(), strict=True):
+        n = int(rng.integers(12, 29))
+        links = links_of(rng, n, family)
+        links = planted(rng, links, n, kind) if odd else links
+        parts.append(vgae.Graph.from_edges(links, num_nodes=n, x=atoms(rng, links, n)))
+    return vgae.GraphCollection.from_graphs(parts, y=families), is_odd
+
+
+def measured(seed: int, kind: str) -> dict[str, float]:
+    """Return accuracies by readout, or AUCs of anomaly scores."""
+    graphs, is_odd = collection(seed, kind)
+    split = vgae.split_links(graphs, val=0, test=0, seed=seed)
+    result = vgae.fit(graphs, split, recipe=vgae.recipes.PAPER_GRAPHS, seed=seed, progress=False)
+    if not kind:
+        q = vgae.embed(result, graphs)
+        found = {
+            name: classify_graphs(vgae.graph_vectors(q, graphs, name).mu, graphs)
+            for name in READOUTS
+        }
+        sizes = {"size": found["mean"].size.accuracy}
+        return {name: score.vectors.accuracy for name, score in found.items()} | sizes
+    found = graph_log_likelihood(result, graphs)
+    scores = {
+        "anomaly": found.anomaly,
+        "per pair": found.per_pair,
+        "per node": -found.log_likelihood / graphs.sizes,
+        "per link": -found.log_likelihood / num_links(graphs).clamp(min=1),
+        "KL per node": found.kl / graphs.sizes,
+        "ELBO per node": -found.elbo / graphs.sizes,
+    }
+    return {name: float(roc_auc_score(is_odd, score)) for name, score in scores.items()}
+
+
+if __name__ == "__main__":
+    seeds = [int(word) for word in sys.argv[1:]] or [10, 11, 12]
+    rows = {}
+    for name in (*KINDS, ""):
+        runs = [measured(seed, name) for seed in seeds]
+        rows[name or "families"] = {
+            key: [round(float(row[key]), 4) for row in runs] for key in runs[0]
+        }
+        print(f"{name or 'families'}: {rows[name or 'families']}", file=sys.stderr)
+    print(json.dumps({"seeds": seeds, "rows": rows}, indent=1))
