@@ -104,7 +104,7 @@ def test_by_links_pairs_stay_within_graphs_and_graphs_of_one_link_do_no_harm():
         assert split.by == "links"
 
 
-@pytest.mark.row("G66")
+@pytest.mark.row("G58")
 @pytest.mark.parametrize(
     ("given", "code"),
     [
@@ -122,7 +122,7 @@ def test_bad_options_are_refused(given, code):
     assert caught.value.code == code
 
 
-@pytest.mark.row("G66")
+@pytest.mark.row("G58")
 def test_two_graphs_and_one_graph_are_refused():
     for graphs, code in ((rings(2), "SPLIT_TOO_SMALL"), (ring(6), "BY")):
         with pytest.raises(VgaeError) as caught:

@@ -169,7 +169,7 @@ def test_a_canary_sees_no_hidden_link_and_no_held_out_graph(batch_size):
     assert [found[part].auc for part in ("val", "test")] == [0.5, 0.5]
 
 
-@pytest.mark.row("G68")
+@pytest.mark.row("G60")
 def test_degrees_of_a_graph_without_features_need_no_identity_of_nodes():
     graphs = chains(features=False)
     result = fit(graphs, split_links(graphs), recipe=SHORT, progress=False)
@@ -180,7 +180,7 @@ def test_degrees_of_a_graph_without_features_need_no_identity_of_nodes():
     assert caught.value.code == "NO_FEATURES"
 
 
-@pytest.mark.row("G67")
+@pytest.mark.row("G59")
 def test_batches_are_for_collections():
     graph = chain(40)
     with pytest.raises(VgaeError) as caught:
