@@ -7,7 +7,7 @@ import torch
 
 import vgae
 from vgae.decoders.joint import part_decoder
-from vgae.decoders.weights import PairNetwork, SignDecoder, WeightDecoder, withheld
+from vgae.decoders.weights import SignDecoder, WeightDecoder, withheld
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.graph import Graph
@@ -26,15 +26,6 @@ def built(graph, target, **settings):
     kind = {"weights": WeightDecoder, "signs": SignDecoder}[target]
     recipe = PAPER.override({"reconstruct": target, **settings})
     return kind.from_graph(recipe, graph, split, stream(0, "parts")), split
-
-
-def test_pairs_without_order_have_symmetric_values_and_those_with_order_do_not():
-    z, pairs = torch.randn(5, 3), torch.tensor([[0, 1, 2], [3, 4, 0]])
-    for ordered in (False, True):
-        network = PairNetwork(3, 2, ordered=ordered)
-        torch.nn.init.normal_(network.out)
-        same = torch.allclose(network(z, pairs), network(z, pairs.flip(0)), atol=1e-6)
-        assert same != ordered
 
 
 def test_the_target_is_the_training_links_that_are_not_withheld():

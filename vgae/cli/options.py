@@ -78,15 +78,6 @@ Pairs = Annotated[
         help="'exact', 'sampled' or 'auto', short for --set pairs=...", show_default=False
     ),
 ]
-Reconstruct = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TARGETS",
-        help="Further targets beside the links, separated by commas: features, weights, signs;"
-        " short for --set reconstruct=...",
-        show_default=False,
-    ),
-]
 MaxMemory = Annotated[
     float | None, typer.Option(min=0, help="Maximum memory in MB  [default: all that is free]")
 ]

@@ -58,7 +58,6 @@ def train(
     split_by: o.SplitBy = "links",  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
-    reconstruct: o.Reconstruct = None,
     max_memory: o.MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
