@@ -137,6 +137,7 @@ def test_auto_takes_the_likelihood_that_fits():
     )
 
 
+@pytest.mark.row("F18")
 def test_a_likelihood_that_does_not_fit_is_refused_and_so_are_absent_features(generator):
     graph = graph_of(features("normal", generator))
     for kind in ("bernoulli", "poisson"):

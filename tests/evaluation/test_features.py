@@ -121,6 +121,7 @@ def test_blocks_of_rows_change_nothing(trained, monkeypatch):
     torch.testing.assert_close(whole.mean, parts.mean)
 
 
+@pytest.mark.row("F18")
 def test_what_an_encoder_receives_is_not_scored(trained):
     hidden, _, result = trained["bernoulli"]
     with pytest.raises(

@@ -60,6 +60,7 @@ def test_features_without_gaps_are_as_before():
     assert graph.fingerprint == plain.fingerprint
 
 
+@pytest.mark.row("F17")
 @pytest.mark.parametrize("form", [np.asarray, sparse, pd.DataFrame])
 def test_nan_is_refused_with_the_option_that_takes_it(form):
     with pytest.raises(DataError, match=r"missing_features='impute' \(--missing-features impute"):
@@ -73,6 +74,7 @@ def test_infinity_is_no_missing_entry():
         vgae.Graph.from_edges(LINKS, x=X, missing_features="mean")
 
 
+@pytest.mark.row("F17")
 def test_a_column_without_a_known_entry_is_zero_and_a_warning(caplog):
     x = X.copy()
     x[:, 1] = NAN

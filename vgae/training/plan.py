@@ -122,6 +122,10 @@ def _training_bytes(
     activations = nodes * (layers + 100 * recipe.degrees)
     # Construction of a matrix: codes, their order and copies of the edges; freed before training.
     making = 100 * (entries + nodes)
+    if x is not None and "features" in recipe.reconstruct:
+        # Blocks of entries, the mask of missing ones, weights as above.
+        features += 24 * 2**18 + x.numel() * (graph.missing is not None)
+        weights += weight_bytes * recipe.latent_channels * x.shape[1]
     return _LIBRARIES + features + matrices + max(making, weights + activations)
 
 
