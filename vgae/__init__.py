@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from vgae.models.graph_vectors import graph_vectors as graph_vectors
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
+    from vgae.prediction.features import impute_features as impute_features
     from vgae.prediction.link_table import LinkTable as LinkTable
     from vgae.prediction.links import predict_links as predict_links
     from vgae.prediction.links import score_links as score_links
