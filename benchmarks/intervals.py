@@ -1,10 +1,9 @@
 """How often credible intervals of link probabilities hold the true ones, on generated graphs.
 
 The probabilities that the links are drawn with are known. A model is trained on a split of the
-links with the default fractions, and calibrated with and without fitted intervals. The intervals
-of all pairs that are no training links are compared with the probability that a pair is a
-held-out link: h p / (1 - (1 - h) p), for a pair with the link probability p and a fraction h of
-held-out links. Coverage is a fraction of pairs, by 80 % intervals of 100 samples.
+links with the default fractions, and all pairs that are no training links are scored by
+``vgae.score_links``. Their 80 % intervals of 100 samples, fitted and raw, are compared with these
+probabilities. Coverage is a fraction of pairs.
 """
 
 import argparse
@@ -12,6 +11,7 @@ import json
 import logging
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +20,6 @@ import torch
 from report import machine
 
 import vgae
-from vgae.evaluation.links import PairScorer
-from vgae.evaluation.sampled import averaged_probability, sampled_logits
 from vgae.recipes import RECIPES
 
 LEVEL, SAMPLES = 0.8, 100
@@ -68,12 +66,7 @@ def measured(generator: str, recipe: str, seed: int, num_nodes: int) -> dict[str
     known[tuple(split.train.numpy())] = True
     other = ~known[u, v]
     pairs = torch.from_numpy(np.stack([u, v])[:, other])
-    held_out = 1 - split.train.shape[1] / graph.num_links
-    p = theta[u, v][other]
-    truth = torch.from_numpy(held_out * p / (1 - (1 - held_out) * p))
-    scorer = PairScorer(result, graph, split.message_edge_index)
-    sampled = sampled_logits(scorer, pairs, SAMPLES, seed)
-    raw = vgae.calibrate(result, graph, split)
+    truth = torch.from_numpy(theta[u, v][other])
     row: dict[str, Any] = {
         "generator": generator,
         "recipe": recipe,
@@ -82,8 +75,13 @@ def measured(generator: str, recipe: str, seed: int, num_nodes: int) -> dict[str
         "test_auc": vgae.evaluate(result, graph, split)["test"].auc,
         "seconds": round(seconds, 1),
     }
+    raw = replace(calibration, intervals=None)
     for name, chosen in (("raw", raw), ("fitted", calibration)):
-        found = averaged_probability(sampled, chosen, LEVEL)
+        options: Any = {"calibration": chosen, "samples": SAMPLES, "interval": LEVEL}
+        found = vgae.score_links(result, graph, pairs.T, seed=seed, **options)
+        assert found.probability is not None
+        assert found.low is not None
+        assert found.high is not None
         inside = ((found.low <= truth) & (truth <= found.high)).double()
         order = found.probability.argsort(stable=True)
         edges = [0, *(int(q * len(order)) for q in BINS), len(order)]

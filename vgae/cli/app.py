@@ -140,8 +140,9 @@ def calibrate(
     prior: Annotated[
         str,
         typer.Option(
-            help="Fraction of links that probabilities and threshold refer to: their 'density'"
-            " among all pairs that are not known from training, or 'balanced' (one half)."
+            help="Fraction of links that probabilities and threshold refer to: 'density', of"
+            " held-out links among all pairs that are not known from training; 'graph', of links"
+            " among all pairs; or 'balanced' (one half)."
         ),
     ] = "density",
     goal: Annotated[
@@ -151,8 +152,8 @@ def calibrate(
         bool,
         typer.Option(
             "--intervals",
-            help="Also fit the credible intervals of 'vgae predict --samples', which takes"
-            " seconds to minutes.",
+            help="Also fit the credible intervals of 'vgae predict --samples', which does so"
+            " itself for all but very large graphs.",
         ),
     ] = False,
     allow_seen: AllowSeen = False,

@@ -100,10 +100,12 @@ _Metric = Annotated[
     str, typer.Option(help="Score that ranks links: 'inner_product', as trained, or 'cosine'.")
 ]
 _Prior = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Fraction of links that probabilities refer to: their 'density' among all pairs"
-        " that are not known, or 'balanced' (one half)."
+        help="Fraction of links that probabilities refer to: 'density', of held-out links among"
+        " all pairs that are not known; 'graph', of links among all pairs; or 'balanced' (one"
+        " half)  [default: density; graph with --samples]",
+        show_default=False,
     ),
 ]
 
@@ -147,7 +149,7 @@ def predict(
     to_file: _ToFile = None,
     pairs: _Pairs = None,
     metric: _Metric = "inner_product",
-    prior: _Prior = "density",
+    prior: _Prior = None,
     samples: _Samples = 0,
     interval: _Interval = 0.8,
     seed: _Seed = 0,
@@ -166,7 +168,7 @@ def predict(
     """Propose missing links, or score given pairs, with probabilities."""
     from vgae.evaluation.typed import of_relation
     from vgae.prediction.links import predict_links, score_links
-    from vgae.runs.calibrations import calibration_at
+    from vgae.runs.calibrations import calibration_at, with_intervals
     from vgae.runs.graphs import GRAPHS
     from vgae.runs.kind import kind_of
     from vgae.runs.opening import open_like
@@ -188,6 +190,8 @@ def predict(
         loaded = GRAPHS.load(run, unchecked=unchecked)
         other["encoder"] = loaded.feature_encoder
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
+        loaded = with_intervals(loaded, allow_seen=allow_seen) if samples else loaded
+        prior = prior or ("graph" if samples else "density")
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
     has_weights = "weights" in getattr(loaded.model.decoder, "parts", {})
@@ -367,6 +371,8 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     what = "scores" if table.low is None else "probabilities"
     rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")
+    if table.interval is not None:
+        typer.echo(f"{table.probability_name.replace('_', ' ')}: {table.meaning}")
 
 
 def _shown(name: Any) -> str:

@@ -14,7 +14,7 @@ _GROUPS = (1, 2, 4, 8, 16)  # of which the held-out links choose one
 _TRIED, _SWEEPS, _KEPT = 120, 480, 30  # sweeps to choose the number of groups, and then
 _BATCHES = 8  # of nodes, whose groups and weights are drawn together
 _SHAPES = np.exp(np.linspace(np.log(0.3), np.log(1e4), 60))
-_PAIRS_AT_ONCE = 1 << 16
+_NUMBERS_AT_ONCE = 1 << 16
 
 
 class BlockSample(NamedTuple):
@@ -171,16 +171,14 @@ def _at_least_one(rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _drawn_shape(degree: np.ndarray, exposure: np.ndarray, rng: np.random.Generator) -> float:
     """Draw the shape a of the weights, which are integrated out: counts are negative binomial."""
-    a = _SHAPES[:, None]
-    log_p = sum(
-        (gammaln(a + d) - gammaln(a) + a * np.log(a) - (a + d) * np.log(a + e)).sum(axis=1)
-        for d, e in zip(
-            *(
-                np.array_split(x, max(1, len(x) * 60 // _PAIRS_AT_ONCE))
-                for x in (degree, exposure)
-            ),
-            strict=True,
-        )
-    )
+    # Counts are few integers, so that gammaln is taken of each of them once.
+    counts, times = np.unique(degree, return_counts=True)
+    log_p = (gammaln(_SHAPES[:, None] + counts) - gammaln(_SHAPES)[:, None]) @ times
+    log_p += len(degree) * _SHAPES * np.log(_SHAPES)
+    at_once = max(_NUMBERS_AT_ONCE // len(_SHAPES), 1)
+    for start in range(0, len(degree), at_once):
+        d, e = degree[start : start + at_once], exposure[start : start + at_once]
+        logs = np.log(_SHAPES[:, None] + e)
+        log_p -= logs @ d + _SHAPES * logs.sum(axis=1)
     p = np.exp(log_p - np.max(log_p))
     return float(rng.choice(_SHAPES, p=p / p.sum()))

@@ -30,12 +30,13 @@ from torch import Tensor
 from vgae.errors import ArtifactError, DataError, UsageError
 from vgae.evaluation.intervals import Intervals
 from vgae.evaluation.metrics import finite_array, labelled_scores
+from vgae.graphs.graph import Graph
 from vgae.models.files import read_json
 
 log = logging.getLogger(__name__)
 
 Method = Literal["platt", "isotonic", "temperature"]
-Prior = Literal["balanced", "density"]
+Prior = Literal["balanced", "density", "graph"]
 
 _FORMAT = "vgae-calibration-1"
 _NUMBERS = ("log_odds_shift", "threshold", "precision", "recall", "f1")
@@ -48,8 +49,9 @@ class Calibration:
     Attributes:
         method: ``"platt"``: f(s) = slope * s + intercept; ``"temperature"``: the same with
             intercept 0; ``"isotonic"``: log odds of the line through the points (x, y).
-        prior: Fraction of links that probabilities refer to: one half (``"balanced"``) or that
-            of the graph (``"density"``).
+        prior: Fraction of links that probabilities refer to: one half (``"balanced"``), that of
+            held-out links among all pairs but the training links (``"density"``), or that of all
+            links among all pairs (``"graph"``).
         log_odds_shift: log(pi / (1 - pi)) of that fraction pi; 0 for ``"balanced"``.
         goal: Goal of the threshold: ``"f1"``, or ``"precision=0.9"``.
         threshold: Lowest probability at which a pair is predicted to be a link, in [0, 1].
@@ -95,6 +97,14 @@ class Calibration:
     def predict(self, logits: Tensor) -> Tensor:
         """Return whether each pair reaches the threshold, bool on the CPU, same shape."""
         return self.probability(logits) >= self.threshold
+
+    def for_graph(self, graph: Graph) -> "Calibration":
+        """Return the calibration of the same probabilities at the prior ``"graph"``.
+
+        The threshold and its scores are of the prior before.
+        """
+        shift = float(logit(graph.num_links / graph.grid.num_pairs))
+        return replace(self, prior="graph", log_odds_shift=shift)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; :meth:`from_dict` reads them."""
@@ -148,7 +158,7 @@ def fit_calibration(
         edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``, in any proportion.
         method: Platt has two parameters, temperature one, isotonic up to one per pair.
         prior: Fraction of links that probabilities, precision and F1 refer to.
-        density: That fraction in the graph, in (0, 1); used by ``prior="density"`` only.
+        density: That fraction, in (0, 1); not used by ``prior="balanced"``.
         goal: ``"f1"`` for the highest F1, or ``"precision=0.9"`` for the highest recall at
             that precision.
 
@@ -272,7 +282,7 @@ def _link_fraction(prior: Prior, density: float | None) -> float:
     if prior == "balanced":
         return 0.5
     if density is None or not 0 < density < 1:
-        rule = 'prior "density" needs the fraction of pairs that are links, in (0, 1)'
+        rule = f'prior "{prior}" needs the fraction of pairs that are links, in (0, 1)'
         raise UsageError("CALIBRATION_DENSITY", f"{rule}, got {density}.")
     return density
 
@@ -302,7 +312,7 @@ def _read(content: Any) -> Calibration:
         _one_of("method", Method, c.method): c.method in get_args(Method),
         _one_of("prior", Prior, c.prior): c.prior in get_args(Prior),
         "goal must be text": isinstance(c.goal, str),
-        "log_odds_shift must be 0 for balanced": c.prior == "density" or c.log_odds_shift == 0,
+        "log_odds_shift must be 0 for balanced": c.prior != "balanced" or c.log_odds_shift == 0,
         "threshold, precision, recall and f1 must lie in [0, 1]": all(
             0 <= value <= 1 for value in (c.threshold, c.precision, c.recall, c.f1)
         ),

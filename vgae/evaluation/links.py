@@ -136,14 +136,14 @@ def calibrate(
     split: LinkSplit,
     *,
     method: Method | None = None,
-    prior: Prior = "density",
+    prior: Prior | None = None,
     goal: str = "f1",
     intervals: bool = False,
     allow_seen: bool = False,
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
 
-    For the prior ``"density"`` more non-links are drawn, as one of them stands for hundreds.
+    For a prior other than ``"balanced"`` more non-links are drawn, as one stands for hundreds.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
@@ -152,8 +152,11 @@ def calibrate(
         method: Method of :func:`vgae.evaluation.calibration.fit_calibration`: ``"isotonic"``, as
             no line fits the few links among the best of all pairs; ``"platt"`` for ``"balanced"``.
         prior: ``"density"``: the fraction of links among all pairs that are not training links.
-            New links have it if as many are missing as were held out. Or ``"balanced"``: one half.
-            In a split by whole graphs, the pairs are those of the validation graphs.
+            New links have it if as many are missing as were held out. In a split by whole graphs,
+            the pairs are those of the validation graphs. ``"graph"``: the fraction of links among
+            all pairs, so that probabilities are those which the links of the graph were drawn
+            with. ``"balanced"``: one half. The default is ``"density"``, and ``"graph"`` with
+            intervals.
         goal: Goal of the threshold.
         intervals: Whether the intervals of :func:`vgae.predict_links` with ``samples`` are fitted
             too, which takes seconds to minutes; see
@@ -171,9 +174,10 @@ def calibrate(
         rule = f"a calibration needs at least 2 validation links, got {num_val}"
         raise DataError("TOO_FEW_PAIRS", f"{rule}; split with a higher val.")
     scorer = PairScorer(model, graph, split.message_edge_index)
+    prior = prior or ("graph" if intervals else "density")
     pairs, messages = split.val, split.message_links
     unknown, hidden = graph.grid.num_pairs - messages.shape[1], graph.num_links - messages.shape[1]
-    if prior == "density":
+    if prior != "balanced":
         known = torch.cat([messages, split.val.pos], dim=1)
         count = min(_NON_LINKS, unknown - split.val.pos.shape[1])
         generator = stream(split.seed, "calibration")
@@ -185,6 +189,8 @@ def calibrate(
             cells = BlockGrid(graph.sizes[unseen]).num_pairs
             unknown, hidden = cells - int(unseen[of_graph[messages[0]]].sum()), num_val
         pairs = LabelledPairs(split.val.pos, others)
+    if prior == "graph":
+        hidden, unknown = graph.num_links, graph.grid.num_pairs
     fitted = None
     if intervals:
         from vgae.evaluation.sampled import fit_intervals
@@ -193,7 +199,7 @@ def calibrate(
     found = fit_calibration(
         scorer.logits(pairs.edge_label_index),
         pairs.edge_label,
-        method=method or ("isotonic" if prior == "density" else "platt"),
+        method=method or ("platt" if prior == "balanced" else "isotonic"),
         prior=prior,
         density=hidden / unknown,
         goal=goal,

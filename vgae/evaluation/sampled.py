@@ -1,13 +1,11 @@
 """Logits and probabilities of pairs over samples of the posterior, with their intervals."""
 
 import logging
-import math
 import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.special import logit
 from torch import Tensor
 
@@ -28,9 +26,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_FITTED = 200_000
+"""Nodes and links of the largest graph whose intervals are fitted without being asked for."""
+
 _PAIRS_AT_ONCE = 2**17
 _MOST_SAMPLES = 1_000_000
-_FITTED_PAIRS, _FITTED_SAMPLES = 200_000, 100
+_LARGEST = 700.0  # logit, of which the sigmoid is not 0 in float64
+_FITTED_PAIRS, _FITTED_SAMPLES = 100_000, 100
 _GROUPS, _LEAST_IN_GROUP = (0.99, 0.999), 100  # of pairs by their averaged logit
 
 
@@ -85,20 +87,21 @@ def sampled_logits(
             " (--samples) out, or train a variational model such as vgae.",
         )
     generator = stream(seed, "evaluation", q.mu.device)
-    log_p, log_1_p = (torch.full((pairs.shape[1],), -math.inf).double() for _ in range(2))
-    mean, squares = torch.zeros(2, pairs.shape[1], dtype=torch.float64)
-    chunks = torch.arange(pairs.shape[1]).split(_PAIRS_AT_ONCE)
+    p, not_p, mean, squares = torch.zeros(4, pairs.shape[1], dtype=torch.float64)
+    starts = range(0, pairs.shape[1], _PAIRS_AT_ONCE)
+    chunks = [slice(start, start + _PAIRS_AT_ONCE) for start in starts]
     with evaluating(scorer.model):
         for k in range(num_samples):
             z = q.rsample(generator).to(device)
             for chunk in chunks:
                 s = scorer.decoder.logits(z, pairs[:, chunk].to(device)).cpu().double()
-                log_p[chunk] = torch.logaddexp(log_p[chunk], F.logsigmoid(s))
-                log_1_p[chunk] = torch.logaddexp(log_1_p[chunk], F.logsigmoid(-s))
+                near = s.clamp(-_LARGEST, _LARGEST)
+                p[chunk] += near.sigmoid()
+                not_p[chunk] += near.neg().sigmoid()
                 change = s - mean[chunk]  # Welford's update
                 mean[chunk] += change / (k + 1)
                 squares[chunk] += change * (s - mean[chunk])
-    found = SampledLogits(log_p - log_1_p, mean, (squares / (num_samples - 1)).sqrt())
+    found = SampledLogits(p.log() - not_p.log(), mean, (squares / (num_samples - 1)).sqrt())
     if not all(bool(values.isfinite().all()) for values in found):
         rule = "the decoder gives logits that are not finite for samples of the posterior."
         raise NumericalError("SCORES_NONFINITE", rule)
@@ -139,6 +142,11 @@ def averaged_probability(
     return Averaged(*((x + calibration.log_odds_shift).sigmoid() for x in log_odds))
 
 
+def has_intervals(graph: Graph) -> bool:
+    """Return whether :func:`fit_intervals` can be fitted to a graph: one, undirected."""
+    return type(graph.grid) is Grid
+
+
 def fit_intervals(scorer: "PairScorer", graph: Graph, split: LinkSplit) -> Intervals:
     """Fit credible intervals to the training and validation links of a split.
 
@@ -158,7 +166,7 @@ def fit_intervals(scorer: "PairScorer", graph: Graph, split: LinkSplit) -> Inter
         UsageError: ``INTERVALS`` if the graph is directed, two-sided or a collection;
             ``POSTERIOR`` if the model has no posterior.
     """
-    if type(graph.grid) is not Grid:
+    if not has_intervals(graph):
         raise UsageError(
             "INTERVALS",
             f"intervals can be fitted to one undirected graph, and {graph.name} is"

@@ -10,9 +10,15 @@ from torch import Tensor
 
 from vgae.errors import UsageError
 from vgae.evaluation.calibration import Calibration
-from vgae.evaluation.links import PairScorer
-from vgae.evaluation.sampled import averaged_probability, check_samples, sampled_logits
-from vgae.graphs.canonical import NodeId
+from vgae.evaluation.links import PairScorer, calibrate
+from vgae.evaluation.sampled import (
+    MOST_FITTED,
+    averaged_probability,
+    check_samples,
+    has_intervals,
+    sampled_logits,
+)
+from vgae.graphs.canonical import NodeId, link_positions
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.prediction.link_table import RAW, LinkTable
@@ -60,6 +66,43 @@ def sampling_of(samples: int, interval: float, seed: int, k: int | None = None) 
     return Sampling(check_samples(samples), interval, seed, k) if samples else None
 
 
+def calibration_of(
+    model: Any, scorer: PairScorer, graph: Graph, given: Calibration | None, *, sampling: bool
+) -> Calibration | None:
+    """Return the calibration of a table: the given one, or that of the model.
+
+    With samples, that of the model is brought to the prior ``"graph"``; and if a model knows its
+    split, as a :class:`vgae.FitResult` and a run do, and the graph is the one of the split, a
+    calibration and intervals which are missing are fitted, but not to very large graphs.
+    """
+    found = given or scorer.calibration
+    if given is not None or not sampling:
+        return found
+    split = getattr(model, "split", None)
+    if (found is None or found.intervals is None) and _is_of(split, graph):
+        fits = has_intervals(graph) and graph.num_nodes + graph.num_links <= MOST_FITTED
+        if fits:
+            log.info(
+                "fitting intervals; calibration=vgae.calibrate(..., intervals=True) or, on the"
+                " command line, 'vgae calibrate RUN --intervals' fits them once for all tables"
+            )
+        if fits or found is None:
+            found = calibrate(model, graph, split, intervals=fits)
+    return found and found.for_graph(graph)
+
+
+def _is_of(split: Any, graph: Graph) -> bool:
+    """Return whether the links of a split are those of the graph, with some for validation."""
+    if split is None or split.val.pos.shape[1] < 2:
+        return False
+    links = torch.cat([split.message_links, split.val.pos, split.test.pos], dim=1)
+    return (
+        links.shape[1] == graph.num_links
+        and int(links.max()) < graph.num_nodes
+        and bool((link_positions(links, graph.links, graph.grid) >= 0).all())
+    )
+
+
 def link_table(
     scorer: PairScorer,
     graph: Graph,
@@ -76,18 +119,17 @@ def link_table(
         scorer: The model with the posterior of the nodes, ``scorer.q``.
         graph: Graph of the pairs.
         ranked: The pairs; those of a node are together, and begin with rank 1.
-        calibration: Calibration of the probabilities; ``scorer.calibration`` by default, if any.
+        calibration: Calibration of the probabilities, if any; see :func:`calibration_of`.
         sampling: Samples that probabilities are averaged over; none for those of the means.
 
     Raises:
         UsageError: ``CALIBRATION`` if there are samples and no calibration; see
             :func:`vgae.evaluation.sampled.sampled_logits`.
     """
-    calibration = calibration or scorer.calibration
     stored = stored_pairs(graph, ranked.pairs)
     own: dict[str, Any] = {}
     if sampling is None:
-        probability = scorer.probability(stored, calibration)
+        probability = calibration and scorer.probability(stored, calibration)
     else:
         averaged, ranked = _averaged(scorer, stored, ranked, calibration, sampling)
         probability, stored = averaged.pop("probability"), stored_pairs(graph, ranked.pairs)
@@ -121,8 +163,8 @@ def _averaged(
         raise UsageError(
             "CALIBRATION",
             "probabilities over samples need a calibration, and there is none: pass"
-            " calibration=vgae.calibrate(model, graph, split), or train with validation links"
-            " (--val).",
+            " calibration=vgae.calibrate(model, graph, split, intervals=True), or train with"
+            " validation links (--val).",
         )
     found = averaged_probability(sampled, calibration, sampling.level)._asdict()
     if calibration.intervals is None:

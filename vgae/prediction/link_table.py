@@ -40,8 +40,8 @@ class LinkTable:
         ids: Name of each node of the graph, by number.
         known: Whether the pair is a link of the graph, bool; ``None`` for proposals, which never
             are.
-        prior: Prior of ``probability``: ``"density"``, the fraction of links in the graph, or
-            ``"balanced"``, one half; see :func:`vgae.calibrate`.
+        prior: Prior of ``probability``: ``"density"``, ``"graph"`` or ``"balanced"``; see
+            :func:`vgae.calibrate`.
         directed: Whether rows are links from source to target.
         low: Lower end of the credible interval of ``probability``, float64, shape ``(P,)``; called
             ``probability_low`` in :meth:`columns`. ``None`` without samples.
@@ -80,7 +80,16 @@ class LinkTable:
     @property
     def probability_name(self) -> str:
         """Name of the column of probabilities, by their prior."""
-        return "probability" if self.prior == "density" else "balanced_probability"
+        return "balanced_probability" if self.prior == "balanced" else "probability"
+
+    @property
+    def meaning(self) -> str:
+        """What the probabilities are of, by their prior, in words."""
+        return {
+            "density": "that the pair is a missing link, if as many are missing as were held out",
+            "graph": "that the pair is linked, in a graph as dense as this one",
+            "balanced": "that the pair is linked, if half of all pairs were",
+        }[self.prior]
 
     def names(self) -> list[tuple[NodeId, NodeId]]:
         """Return the names of source and target of each row."""

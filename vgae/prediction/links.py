@@ -37,7 +37,13 @@ from vgae.prediction.best_pairs import (
     partners_bytes,
 )
 from vgae.prediction.ends import Names, Search, pair_numbers, restricted, searches
-from vgae.prediction.link_columns import Ranked, link_table, sampling_of, stored_pairs
+from vgae.prediction.link_columns import (
+    Ranked,
+    calibration_of,
+    link_table,
+    sampling_of,
+    stored_pairs,
+)
 from vgae.prediction.link_table import LinkTable
 from vgae.prediction.weights import checked_level
 from vgae.prediction.within_graphs import SMALL, Per, best_within
@@ -104,6 +110,9 @@ def predict_links(  # noqa: PLR0913 - each is given by name
             each; a side is proposed to the other one.
         relation: Name of the relation of a typed graph whose links are proposed.
         calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
+            With samples, the default is brought to the prior ``"graph"`` of
+            :func:`vgae.calibrate`, and missing intervals are fitted if the model is a result or
+            run, and the graph the one that it was trained on.
         samples: Number of samples of the posterior that probabilities are averaged over, such as
             100, with credible intervals; 0 for the posterior means alone. The 2 k + 10 best by the
             logit at the means are then ranked by mean probability, equal ones in their order.
@@ -160,6 +169,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         log.info("%s fewer than %d pairs that are not linked; all of them are proposed", whose, k)
     pairs = torch.cat([part.pairs for part in parts], dim=1)
     score = torch.cat([part.score for part in parts])
+    calibration = calibration_of(model, scorer, graph, calibration, sampling=bool(sampling))
     return link_table(scorer, graph, Ranked(pairs, score, rank), calibration, sampling)
 
 
@@ -289,7 +299,7 @@ def score_links(
             shape ``(P, 2)`` or a frame with the columns ``source`` and ``target``, or of two
             columns; they are ranked among each other.
         relation: Name of the relation of a typed graph.
-        calibration: Calibration of the probabilities; ``model.calibration`` by default, if any.
+        calibration: As for :func:`predict_links`.
         samples: As for :func:`predict_links`; pairs are then ranked by mean probability.
         interval: As for :func:`predict_links`.
         seed: As for :func:`predict_links`.
@@ -306,6 +316,7 @@ def score_links(
     rank = score.argsort(descending=True, stable=True).argsort() + 1
     is_known = link_positions(numbers, graph.links, graph.grid) >= 0
     ranked = Ranked(numbers, score, rank, is_known)
+    calibration = calibration_of(model, scorer, graph, calibration, sampling=bool(sampling))
     return link_table(scorer, graph, ranked, calibration, sampling)
 
 

@@ -111,7 +111,8 @@ def fit(
             decoder does not support ``mask`` or ``weighted``, or ``seed`` is no integer.
     """
     prepared = prepare(graph, split, model=model, recipe=recipe, seed=seed, device=device)
-    return prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
+    found = prepared.train(on_row=on_row, progress=progress, checkpoints=checkpoints)
+    return replace(found, split=split)
 
 
 def prepare(

@@ -58,6 +58,7 @@ class FitResult:
         plan: How the pairs were summed, and the predicted cost; ``None`` for a model of your own.
         health: What went wrong, in a line with the setting that helps; empty for a healthy
             training. See :mod:`vgae.training.health`.
+        split: Split of the links that it was trained on, if any.
     """
 
     model: VAE
@@ -68,6 +69,7 @@ class FitResult:
     seconds: float
     plan: Plan | None = None
     health: tuple[str, ...] = ()
+    split: Any = None
 
     def __repr__(self) -> str:
         last = self.history[-1] if self.history else None

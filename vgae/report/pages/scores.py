@@ -98,7 +98,7 @@ def ranking_charts(scored: ScoredPairs, calibration: Calibration | None) -> dict
         tip = [f"threshold: recall {100 * links:.1f} %, precision {100 * right:.1f} %"]
         for series, x, y in ((roc, others, links), (pr, links, right)):
             series.append(Series("threshold", [100 * x], [100 * y], "dots", "second", text=tip))
-        where = ", chosen for the density of the graph," * (calibration.prior == "density")
+        where = ", chosen for the density of the graph," * (calibration.prior != "balanced")
         text = (
             f" At the threshold of the model{where} {100 * links:.0f} % of the links and"
             f" {100 * others:.0f} % of the non-links are classified as links."
