@@ -1,5 +1,6 @@
 """Importance-weighted log p(A | X) of graphs."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from vgae.models.embedding import Trained, embed, evaluating, model_of, paramete
 from vgae.runtime.streams import stream
 from vgae.vae import VAE
 
+log = logging.getLogger(__name__)
+
+_FEW_EFFECTIVE = 10
 _PAIRS_AT_ONCE = 2**17
 _NUMBERS_AT_ONCE = 2**22  # of the samples that are held
 
@@ -49,11 +53,17 @@ class GraphEvidence:
     num_pairs: Tensor
     num_samples: int
 
+    @property
+    def is_loose(self) -> bool:
+        """Whether the estimate is a loose lower bound: on average fewer than ten samples count."""
+        return float(self.effective_samples.mean()) < min(_FEW_EFFECTIVE, self.num_samples / 2)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: means over the graphs, in nats per graph and per pair.
 
         ``log_marginal_error`` is the standard error of the mean over graphs, as for other graphs
-        of their kind; for a single graph that of its estimate.
+        of their kind; for a single graph that of its estimate. ``loose_bound`` is whether the
+        estimate is a loose lower bound, as fewer than ten samples count.
         """
         count = len(self.log_marginal)
         error = self.log_marginal.std() / math.sqrt(count) if count > 1 else self.error.sum()
@@ -64,6 +74,7 @@ class GraphEvidence:
             "log_marginal_per_pair": float(self.log_marginal.sum()) / pairs,
             "elbo": float(self.elbo.mean()),
             "effective_samples": float(self.effective_samples.mean()),
+            "loose_bound": self.is_loose,
             "num_samples": self.num_samples,
             "num_graphs": count,
         }
@@ -137,7 +148,11 @@ def graph_log_marginal(
             _add_log_prob(log_weight, link_decoder(model), z.to(like.device), graph, batch)
             parts.append(log_weight)
             show(start + size)
-    return _evidence(torch.cat(parts), graph, batch)
+    found = _evidence(torch.cat(parts), graph, batch)
+    if found.is_loose:
+        effective, rule = float(found.effective_samples.mean()), "it is a loose lower bound"
+        log.warning("log p(A | X): %.1f of %d samples count, so %s", effective, num_samples, rule)
+    return found
 
 
 def _add_log_prob(total: Tensor, decoder: Any, z: Tensor, graph: Graph, batch: Tensor) -> None:

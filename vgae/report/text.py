@@ -147,8 +147,27 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     return (
         f"{columns(lines, right=range(1, len(lines[0])))}\n\n{notes}"
         f"MRR, hit@10: rank of the end of a link among all nodes{whose}, without the known links"
-        f"{ranked}.\nECE: {error}.{values_text(scores)}"
+        f"{ranked}.\nECE: {error}.{values_text(scores)}{likelihood_text(scores)}"
     )
+
+
+def likelihood_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the estimates of log p(A | X), a line each; empty without."""
+    found = {part: row["likelihood"] for part, row in scores.items() if row.get("likelihood")}
+    if len(found) > 1 and all(row == found["test"] for row in found.values()):
+        found = {"all links": found["test"]}  # a split by links
+    lines = []
+    for part, row in found.items():
+        name = "validation" if part == "val" else part
+        graphs = f"mean of {row['num_graphs']:,} graphs, " if row["num_graphs"] > 1 else ""
+        loose = ", so a loose lower bound" if row["loose_bound"] else ""
+        lines.append(
+            f"log p(A | X), {name}: {row['log_marginal']:,.1f} nats ({graphs}standard error"
+            f" {row['log_marginal_error']:,.1f}), {row['log_marginal_per_pair']:.4g} per pair;"
+            f" ELBO {row['elbo']:,.1f}; {row['effective_samples']:.1f} effective of"
+            f" {row['num_samples']:,} samples{loose}"
+        )
+    return "".join(f"\n{line}." for line in lines)
 
 
 def values_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
