@@ -122,7 +122,8 @@ def test_samples_of_the_posterior_give_intervals_and_likelihoods(command, run):
     assert json.loads(out)["test"]["likelihood"]["num_samples"] == 5
     status, out, _ = command("predict", run, "--samples", "5", "-o", run / "sampled.csv")
     assert status == 0
-    assert "80 % interval (raw)" in out
+    assert "80 % interval\n" in out
+    assert "that the pair is linked, in a graph as dense as this one" in out
     head = (run / "sampled.csv").read_text().splitlines()[0].split(",")
     assert head[3:6] == ["probability", "probability_low", "probability_high"]
     status, _, err = command("predict", run, "--interval", "0.9")

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from vgae.evaluation.block_model import BlockModel, _at_least_one, fitted_block_model
+from vgae.evaluation import block_model
+from vgae.evaluation.block_model import (
+    BlockModel,
+    _at_least_one,
+    _drawn_shape,
+    fitted_block_model,
+)
 
 
 @pytest.fixture
@@ -20,6 +26,7 @@ def planted():
     return theta, links[:, order[100:]], links[:, order[:100]]
 
 
+@pytest.mark.slow
 def test_intervals_of_the_block_model_hold_the_probabilities(planted):
     theta, links, held_out = planted
     model = fitted_block_model(links, 120, held_out, 0)
@@ -30,6 +37,26 @@ def test_intervals_of_the_block_model_hold_the_probabilities(planted):
     low, high = np.quantile(sampled, [0.1, 0.9], axis=0)
     assert 0.7 < np.mean((low <= truth) & (truth <= high)) < 0.9
     assert np.mean(sampled) == pytest.approx(links.shape[1] / pairs.shape[1], rel=0.1)
+
+
+def test_the_fewest_groups_that_fit_are_chosen(planted, monkeypatch):
+    _, links, held_out = planted
+    monkeypatch.setattr(block_model, "_TRIED", 16)
+    monkeypatch.setattr(block_model, "_SWEEPS", 16)
+    model = fitted_block_model(links, 120, held_out, 0)
+    assert model.num_groups in (2, 4)
+    pairs = np.stack(np.triu_indices(120, 1))
+    mean = np.mean(1 - np.exp(-np.exp(model.log_rates(pairs))))
+    assert mean == pytest.approx(links.shape[1] / pairs.shape[1], rel=0.1)
+
+
+def test_the_shape_of_weights_has_the_likelihood_of_the_counts():
+    """Weights of a known shape: counts are Poisson of rate 20 times the weight."""
+    rng = np.random.default_rng(1)
+    for shape in (0.7, 5.0):
+        count = rng.poisson(20 * rng.gamma(shape, 1 / shape, 3000)).astype(float)
+        drawn = [_drawn_shape(count, np.full(3000, 20.0), rng) for _ in range(5)]
+        assert drawn == pytest.approx([shape] * 5, rel=0.25)
 
 
 def test_the_same_seed_gives_the_same_samples(planted):

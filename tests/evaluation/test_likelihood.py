@@ -61,6 +61,7 @@ def test_each_graph_of_a_collection_agrees_with_an_integral():
     assert found.num_pairs.tolist() == [1, 1, 3]
     assert ((found.effective_samples > 2000) & (found.effective_samples <= 20_000)).all()
     values = found.to_dict()
+    assert not values["loose_bound"]
     assert values["log_marginal"] == pytest.approx(float(found.log_marginal.mean()))
     assert values["log_marginal_per_pair"] == pytest.approx(float(found.log_marginal.sum()) / 5)
     error = float(found.log_marginal.std()) / math.sqrt(3)
@@ -93,12 +94,38 @@ def test_limits_of_memory_change_only_the_rounding(sbm, monkeypatch):
 
 def test_evaluate_adds_the_likelihood_of_all_links(sbm):
     split = vgae.split_links(sbm)
-    recipe = vgae.recipes.PAPER.override({"epochs": 3})
+    recipe = vgae.recipes.PAPER.override({"epochs": 1})
     result = vgae.fit(sbm, split, recipe=recipe, progress=False)
     found = vgae.evaluate(result, sbm, split, samples=5)
     own = graph_log_marginal(result, sbm, num_samples=5, seed=split.seed).to_dict()
     assert found["test"].to_dict()["likelihood"] == own
     assert "likelihood" not in vgae.evaluate(result, sbm, split)["test"].to_dict()
+
+
+def test_held_out_graphs_have_likelihoods_of_their_own():
+    rng = np.random.default_rng(0)
+    parts = [rng.integers(6, size=(2, 9)) for _ in range(12)]
+    graphs = GraphCollection.from_graphs(
+        [vgae.Graph.from_edges(links, num_nodes=6, sides="none") for links in parts]
+    )
+    split = vgae.split_links(graphs, by="graphs", val=0.25, test=0.25)
+    recipe = vgae.recipes.PAPER.override({"epochs": 1})
+    result = vgae.fit(graphs, split, recipe=recipe, progress=False)
+    found = vgae.evaluate(result, graphs, split, samples=40)
+    for number, name in ((1, "val"), (2, "test")):
+        own = graphs.select(split.graph_part == number)
+        expected = graph_log_marginal(result, own, num_samples=40, seed=split.seed)
+        assert found[name].likelihood.to_dict() == expected.to_dict()
+        assert len(expected.log_marginal) == own.num_graphs == 3
+
+
+def test_an_estimate_of_few_samples_says_so(sbm, caplog):
+    model = vgae.VAE(Fixed(*torch.ones(2, sbm.num_nodes, 3)), biased(-2.0))
+    with caplog.at_level("WARNING"):
+        found = graph_log_marginal(model, sbm, num_samples=40)
+    assert float(found.effective_samples) < 10
+    assert found.to_dict()["loose_bound"]
+    assert "of 40 samples count, so it is a loose lower bound" in caplog.text
 
 
 def test_a_posterior_without_density_is_refused(sbm):

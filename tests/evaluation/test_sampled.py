@@ -1,35 +1,62 @@
 """Logits over samples of the posterior, and probabilities with intervals."""
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
 
 import vgae
 from vgae.errors import UsageError
+from vgae.evaluation import block_model
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer
 from vgae.evaluation.sampled import averaged_probability, sampled_logits
+from vgae.graphs.split import LinkSplit
 from vgae.runtime.streams import stream
+from vgae.training.prepared import FitResult
+
+
+class Planted(NamedTuple):
+    """A planted block model, its probabilities, split and trained model."""
+
+    graph: vgae.Graph
+    theta: np.ndarray
+    split: LinkSplit
+    result: FitResult
+
+
+def planted(num_nodes, epochs):
+    rng = np.random.default_rng(0)
+    group = rng.integers(3, size=num_nodes)
+    theta = np.where(group[:, None] == group, 0.25, 0.02)
+    u, v = np.triu_indices(num_nodes, 1)
+    drawn = rng.random(len(u)) < theta[u, v]
+    links = np.stack([u, v])[:, drawn]
+    graph = vgae.Graph.from_edges(links, num_nodes=num_nodes, sides="none")
+    split = vgae.split_links(graph)
+    recipe = vgae.recipes.PAPER.override({"epochs": epochs})
+    return Planted(graph, theta, split, vgae.fit(graph, split, recipe=recipe, progress=False))
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """A planted block model, its probabilities, split, model and calibration with intervals."""
-    rng = np.random.default_rng(0)
-    group = rng.integers(3, size=150)
-    theta = np.where(group[:, None] == group, 0.25, 0.02)
-    u, v = np.triu_indices(150, 1)
-    drawn = rng.random(len(u)) < theta[u, v]
-    links = np.stack([u, v])[:, drawn]
-    graph = vgae.Graph.from_edges(links, num_nodes=150, sides="none")
-    split = vgae.split_links(graph)
-    recipe = vgae.recipes.PAPER.override({"epochs": 60})
-    result = vgae.fit(graph, split, recipe=recipe, progress=False)
-    return graph, theta, split, result, vgae.calibrate(result, graph, split, intervals=True)
+    return planted(120, 2)
+
+
+@pytest.fixture(scope="module")
+def calibration(trained):
+    """A calibration with intervals, of few sweeps."""
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(block_model, "_SWEEPS", 20)
+        few.setattr(block_model, "_TRIED", 10)
+        graph, _, split, result = trained
+        return vgae.calibrate(result, graph, split, intervals=True)
 
 
 def test_statistics_are_those_of_the_samples(trained):
-    graph, _, split, result, _ = trained
+    graph, _, split, result = trained
     scorer = PairScorer(result, graph, split.message_edge_index)
     pairs = torch.tensor([[0, 5, 9], [1, 7, 100]])
     found = sampled_logits(scorer, pairs, 40, seed=3)
@@ -43,37 +70,51 @@ def test_statistics_are_those_of_the_samples(trained):
     assert torch.allclose(part.mean, found.mean[1:], atol=1e-6)
 
 
-def test_fitted_intervals_hold_the_true_probabilities(trained):
-    graph, theta, split, result, calibration = trained
+@pytest.mark.slow
+def test_intervals_hold_the_probabilities_that_links_were_drawn_with():
+    graph, theta, split, result = planted(150, 60)
     known = np.zeros((150, 150), dtype=bool)
     known[tuple(split.train.numpy())] = True
     pairs = np.stack(np.triu_indices(150, 1))
     pairs = pairs[:, ~known[tuple(pairs)]]
-    held_out = 1 - split.train.shape[1] / graph.num_links
-    p = theta[tuple(pairs)]
-    truth = torch.from_numpy(held_out * p / (1 - (1 - held_out) * p))
-    scorer = PairScorer(result, graph, split.message_edge_index)
-    sampled = sampled_logits(scorer, torch.from_numpy(pairs), 50)
+    truth = torch.from_numpy(theta[tuple(pairs)])
+    found = vgae.score_links(result, graph, pairs.T, samples=50)
+    assert (found.prior, found.raw) == ("graph", False)
+    assert 0.7 < float(((found.low <= truth) & (truth <= found.high)).double().mean()) < 0.9
+    assert float(found.probability.mean()) == pytest.approx(float(truth.mean()), rel=0.1)
+    raw = replace(vgae.calibrate(result, graph, split, prior="graph"), intervals=None)
+    found = vgae.score_links(result, graph, pairs.T, samples=50, calibration=raw)
+    assert float(((found.low <= truth) & (truth <= found.high)).double().mean()) < 0.7
+
+
+def test_ends_of_intervals_are_in_order(trained, calibration):
+    pairs = torch.from_numpy(np.stack(np.triu_indices(120, 1)))
+    sampled = sampled_logits(PairScorer(trained.result, trained.graph), pairs, 20)
     found = averaged_probability(sampled, calibration, 0.8)
-    inside = (found.low <= truth) & (truth <= found.high)
-    assert 0.7 < float(inside.double().mean()) < 0.9
     assert (found.low <= found.probability).all()
     assert (found.probability <= found.high).all()
     wider = averaged_probability(sampled, calibration, 0.95)
     assert (wider.low <= found.low).all()
     assert (wider.high >= found.high).all()
-    raw = averaged_probability(sampled, vgae.calibrate(result, graph, split), 0.8)
-    assert float(((raw.low <= truth) & (truth <= raw.high)).double().mean()) < 0.7
 
 
-def test_intervals_are_stored_with_the_calibration(trained):
-    calibration = trained[-1]
+def test_the_prior_of_the_graph_divides_the_odds_by_the_fraction_held_out(trained, calibration):
+    """Odds h p / (1 - p) of a held-out link, for a fraction h of links that are held out."""
+    graph, _, split, result = trained
+    held_out = vgae.calibrate(result, graph, split)
+    assert (held_out.prior, calibration.prior) == ("density", "graph")
+    p, q = (c.probability(torch.tensor([0.3])) for c in (held_out.for_graph(graph), held_out))
+    fraction = 1 - split.train.shape[1] / graph.num_links
+    assert float(q / (1 - q)) == pytest.approx(float(fraction * p / (1 - p)))
+
+
+def test_intervals_are_stored_with_the_calibration(calibration):
     assert calibration.intervals is not None
     assert Calibration.from_dict(calibration.to_dict()) == calibration
 
 
-def test_what_has_no_intervals_is_refused(trained):
-    graph, _, split, result, calibration = trained
+def test_what_has_no_intervals_is_refused(trained, calibration):
+    graph, _, split, result = trained
     scorer = PairScorer(result, graph)
     pairs = torch.tensor([[0], [1]])
     sampled = sampled_logits(scorer, pairs, 2)
@@ -82,11 +123,11 @@ def test_what_has_no_intervals_is_refused(trained):
     for samples in (1, -3, 10**7):
         with pytest.raises(UsageError, match="samples must be from 2 to 1,000,000"):
             sampled_logits(scorer, pairs, samples)
-    recipe = vgae.recipes.PAPER.override({"epochs": 2})
+    recipe = vgae.recipes.PAPER.override({"epochs": 1})
     plain = vgae.fit(graph, split, model="gae", recipe=recipe, progress=False)
     with pytest.raises(UsageError, match="plain auto-encoder without a posterior"):
         sampled_logits(PairScorer(plain, graph), pairs, 5)
-    directed = vgae.Graph.from_edges(graph.links, num_nodes=150, directed="keep")
+    directed = vgae.Graph.from_edges(graph.links, num_nodes=120, directed="keep")
     own = vgae.split_links(directed)
     arrows = vgae.fit(directed, own, recipe=recipe, progress=False)
     with pytest.raises(UsageError, match=r"one undirected graph, and .* is directed"):

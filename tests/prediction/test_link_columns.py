@@ -9,14 +9,16 @@ import torch
 
 import vgae
 from vgae.errors import UsageError
+from vgae.evaluation import block_model
 from vgae.evaluation.intervals import LEVELS, Intervals
+from vgae.graphs.collection import GraphCollection
 from vgae.prediction import link_columns
 
 
 @pytest.fixture(scope="module")
 def fitted(sbm):
     split = vgae.split_links(sbm)
-    recipe = vgae.recipes.PAPER.override({"epochs": 40})
+    recipe = vgae.recipes.PAPER.override({"epochs": 5})
     result = vgae.fit(sbm, split, recipe=recipe, progress=False)
     calibration = vgae.calibrate(result, sbm, split)
     quantiles = tuple(float(q) for q in 6 * (LEVELS - 0.5))
@@ -90,24 +92,58 @@ def test_raw_intervals_say_so(sbm, fitted, caplog):
     assert not vgae.predict_links(fitted[0], sbm, 2, calibration=fitted[1], samples=10).raw
 
 
-@pytest.mark.parametrize("kind", ["directed", "two-sided"])
-def test_samples_are_drawn_for_graphs_of_other_kinds(kind):
+def graph_of(kind):
+    """A small graph of a kind, and the name of its model."""
     rng = np.random.default_rng(0)
-    if kind == "directed":
-        graph = vgae.Graph.from_edges(rng.integers(40, size=(2, 200)), directed="keep")
-        model = "gravity-vgae"
-    else:
-        ends = rng.integers(20, size=(2, 150)) + np.array([[0], [20]])
-        graph = vgae.Graph.from_edges(ends, sides=np.arange(40) >= 20)
-        model = "vgae"
+    ends = rng.integers(20, size=(2, 150)) + np.array([[0], [20]])
+    if kind in ("gravity-vgae", "source-target-vgae"):
+        return vgae.Graph.from_edges(rng.integers(40, size=(2, 200)), directed="keep"), kind
+    if kind == "two-sided":
+        return vgae.Graph.from_edges(ends, sides=np.arange(40) >= 20), "vgae"
+    if kind == "typed":
+        relations = {"likes": (ends, None), "knows": (ends % 20, None)}
+        types = {"node_type": [0] * 20 + [1] * 20, "node_type_names": ("a", "b")}
+        return vgae.TypedGraph.of(relations, **types), "rgcn-vgae"
+    parts = [rng.integers(12, size=(2, 40)) for _ in range(5)]
+    graphs = [vgae.Graph.from_edges(links, num_nodes=12, sides="none") for links in parts]
+    return (GraphCollection.from_graphs(graphs) if kind == "collection" else graphs[0]), "vgae"
+
+
+KINDS = ["gravity-vgae", "source-target-vgae", "two-sided", "collection", "repel", "typed"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_are_drawn_for_graphs_of_other_kinds(kind, monkeypatch):
+    """Without a calibration, it is fitted by the split that the result knows."""
+    monkeypatch.setattr(block_model, "_SWEEPS", 6)
+    monkeypatch.setattr(block_model, "_TRIED", 4)
+    graph, model = graph_of(kind)
     split = vgae.split_links(graph, val=0.2)
-    recipe = vgae.recipes.PAPER.override({"epochs": 3})
+    changes = {"epochs": 1, "repel": 2} if kind == "repel" else {"epochs": 1}
+    recipe = vgae.recipes.PAPER.override(changes)
     result = vgae.fit(graph, split, model=model, recipe=recipe, progress=False)
-    calibration = vgae.calibrate(result, graph, split)
-    table = vgae.predict_links(result, graph, 3, calibration=calibration, samples=8)
-    assert table.raw
+    if kind == "typed":
+        with pytest.raises(
+            UsageError, match="calibrated probabilities, which typed graphs have not"
+        ):
+            vgae.predict_links(result, graph, 3, relation="likes", samples=8)
+        return
+    table = vgae.predict_links(result, graph, 3, samples=8)
+    assert (table.raw, table.prior) == (kind != "repel", "graph")
     assert ((table.low <= table.probability) & (table.probability <= table.high)).all()
     assert (table.rank[1:] - table.rank[:-1] <= 1).all()
+    other = vgae.calibrate(result, graph, split)
+    given = vgae.predict_links(result, graph, 3, samples=8, calibration=other)
+    assert (given.raw, given.prior) == (True, "density")
+
+
+def test_a_graph_of_other_links_has_no_intervals_of_its_own(sbm):
+    split = vgae.split_links(sbm)
+    recipe = vgae.recipes.PAPER.override({"epochs": 1})
+    result = vgae.fit(sbm, split, recipe=recipe, progress=False)
+    other = replace(sbm, **sbm.links_at(torch.arange(sbm.num_links - 1)))
+    with pytest.raises(UsageError, match="need a calibration, and there is none"):
+        vgae.predict_links(result, other, 2, samples=10)
 
 
 @pytest.mark.row("R25")

@@ -7,6 +7,7 @@ from vgae.report.text import (
     graph_line,
     health_text,
     image_scores_text,
+    likelihood_text,
     link_scores_text,
     tasks_text,
     values_text,
@@ -141,3 +142,20 @@ def test_scores_of_weights_and_signs_have_a_line_each():
     )
     assert found[2] == "test signs: AUC 90.00, accuracy 80.00 (60.00 of the more frequent sign)."
     assert values_text({"val": {"weights": None}}) == ""
+
+
+def test_likelihoods_of_graphs_have_a_line_each():
+    row = {"log_marginal": -1234.56, "log_marginal_error": 1.25, "log_marginal_per_pair": -0.5}
+    row |= {"elbo": -1300.0, "effective_samples": 1.04, "num_samples": 20, "num_graphs": 1}
+    row |= {"loose_bound": True}
+    text = (
+        "\nlog p(A | X), all links: -1,234.6 nats (standard error 1.2), -0.5 per pair; ELBO"
+        " -1,300.0; 1.0 effective of 20 samples, so a loose lower bound."
+    )
+    assert likelihood_text({"val": {"likelihood": row}, "test": {"likelihood": row}}) == text
+    other = row | {"num_graphs": 3, "loose_bound": False}
+    lines = likelihood_text({"val": {"likelihood": row}, "test": {"likelihood": other}})
+    assert lines.splitlines()[1].startswith("log p(A | X), validation: ")
+    assert "(mean of 3 graphs, standard error 1.2)" in lines.splitlines()[2]
+    assert lines.endswith("20 samples.")
+    assert likelihood_text({"test": {}}) == ""

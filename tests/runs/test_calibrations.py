@@ -1,10 +1,16 @@
 """Tests of calibrations of runs for a prior; storing them is in test_digests."""
 
+import logging
+import math
 from dataclasses import replace
 
+import pytest
+
+from vgae.evaluation import block_model
 from vgae.recipes import PAPER
-from vgae.runs.calibrations import calibration_at
-from vgae.runs.graphs import train_run
+from vgae.runs import calibrations
+from vgae.runs.calibrations import calibration_at, with_intervals
+from vgae.runs.graphs import GRAPHS, train_run
 
 
 def test_a_calibration_is_the_stored_one_or_fitted_for_another_prior(sbm_file, tmp_path):
@@ -16,4 +22,29 @@ def test_a_calibration_is_the_stored_one_or_fitted_for_another_prior(sbm_file, t
     assert fitted is not None
     assert fitted.prior == other
     assert fitted.to_dict() != run.calibration.to_dict()
+    graph = calibration_at(run, "graph")
+    assert graph is not None
+    links = run.graph.num_links
+    assert graph.log_odds_shift == pytest.approx(math.log(links / (120 * 119 / 2 - links)))
     assert calibration_at(replace(run, calibration=None), "density") is None
+
+
+def test_missing_intervals_are_fitted_and_stored_once(sbm_file, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(block_model, "_SWEEPS", 20)
+    monkeypatch.setattr(block_model, "_TRIED", 10)
+    run = train_run(str(sbm_file), tmp_path / "run", recipe=replace(PAPER, epochs=3))
+    assert run.calibration is not None
+    monkeypatch.setattr(calibrations, "MOST_FITTED", 10)
+    with caplog.at_level(logging.WARNING):
+        assert with_intervals(run) is run
+    assert "intervals are not fitted by themselves" in caplog.text
+    monkeypatch.undo()
+    monkeypatch.setattr(block_model, "_SWEEPS", 20)
+    monkeypatch.setattr(block_model, "_TRIED", 10)
+    fitted = with_intervals(run)
+    assert fitted.calibration is not None
+    assert replace(fitted.calibration, intervals=None) == run.calibration
+    stored = GRAPHS.load(run.folder)
+    assert stored.calibration == fitted.calibration
+    assert stored.metrics["test"] == run.metrics["test"]
+    assert with_intervals(stored) is stored

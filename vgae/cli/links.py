@@ -183,7 +183,7 @@ def predict(
     unchecked = ["split.npz"] if allow_seen else []
     if kind_of(run) is TYPED:
         why = "a run on a typed graph has no"
-        refuse_options(context, ["graph", "features", "prior"], "TYPED_GRAPH", why)
+        refuse_options(context, ["graph", "features", "prior", "samples"], "TYPED_GRAPH", why)
         loaded, calibration = TYPED.load(run, unchecked=unchecked), None
         scored: Any = loaded.graph
     else:

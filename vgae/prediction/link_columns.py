@@ -18,6 +18,7 @@ from vgae.evaluation.sampled import (
     has_intervals,
     sampled_logits,
 )
+from vgae.evaluation.typed import RelationScorer
 from vgae.graphs.canonical import NodeId, link_positions
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
@@ -72,8 +73,11 @@ def calibration_of(
     """Return the calibration of a table: the given one, or that of the model.
 
     With samples, that of the model is brought to the prior ``"graph"``; and if a model knows its
-    split, as a :class:`vgae.FitResult` and a run do, and the graph is the one of the split, a
+    split, as the result of :func:`vgae.fit` and a run do, and the graph is the one of the split, a
     calibration and intervals which are missing are fitted, but not to very large graphs.
+
+    Raises:
+        UsageError: ``TYPED_GRAPH`` if there are samples, and a typed graph has no calibration.
     """
     found = given or scorer.calibration
     if given is not None or not sampling:
@@ -88,6 +92,9 @@ def calibration_of(
             )
         if fits or found is None:
             found = calibrate(model, graph, split, intervals=fits)
+    if found is None and isinstance(scorer, RelationScorer):
+        rule = "samples (--samples) need calibrated probabilities, which typed graphs have not"
+        raise UsageError("TYPED_GRAPH", f"{rule}; leave them out.")
     return found and found.for_graph(graph)
 
 

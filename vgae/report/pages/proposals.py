@@ -113,7 +113,11 @@ def proposal_table(found: LinkTable, graph: Graph) -> Table:
     columns = [Column("rank"), *map(Column, ends_of(graph))]
     columns += [] if found.probability is None else [numeric("probability")]
     if found.interval is not None:
-        note = "of the raw posterior" if found.raw else "holds the true probability this often"
+        note = (
+            "of the raw posterior"
+            if found.raw
+            else "holds the true one of that fraction of all pairs"
+        )
         columns.append(numeric(f"{100 * found.interval:g} % interval", note))
     columns += [
         numeric("score", "" if found.probability is None else "orders pairs of equal probability"),
