@@ -193,6 +193,35 @@ def test_one_command_encodes_a_table_and_proposes_links(sbm, tmp_path, command):
     assert (status, err.split(":")[0]) == (2, "error[ENCODE]")
 
 
+def test_a_tu_folder_goes_to_a_page_in_one_command(tmp_path, command):
+    """Rings and chains of 6 to 9 nodes: from the four files to the names in a page."""
+    sizes = [6 + k % 4 for k in range(24)]
+    edges, first = [], 1
+    for k, n in enumerate(sizes):
+        pairs = [(first + i, first + (i + 1) % n) for i in range(n - k % 2)]
+        edges += [f"{u}, {v}\n{v}, {u}\n" for u, v in pairs]
+        first += n
+    files = {
+        "A": "".join(edges),
+        "graph_indicator": "".join(f"{k + 1}\n" * n for k, n in enumerate(sizes)),
+        "graph_labels": "1\n-1\n" * 12,
+        "node_labels": "".join(f"{node % 3}\n" for node in range(sum(sizes))),
+    }
+    folder = tmp_path / "SMALL"
+    folder.mkdir()
+    for key, text in files.items():
+        (folder / f"SMALL_{key}.txt").write_text(text)
+    run = tmp_path / "run"
+    status, out, err = command("train", folder, "--epochs", 3, "--page", "-o", run, "-q")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1].startswith(f"{run / 'report.html'}: ")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    for text in ("24 graphs of 6 to 9 nodes", "Vectors of the graphs", "Proposed links"):
+        assert text in page
+    status, out, _ = command("train", "--resume", run, "--page", "--json")
+    assert (status, json.loads(out)["page"]) == (0, str(run / "report.html"))
+
+
 def test_images_have_no_proposals(tmp_path, command):
     status, _, err = command("train", "digits", "--propose", 3, "-o", tmp_path / "run")
     assert (status, err.split(":")[0]) == (2, "error[IMAGES]")

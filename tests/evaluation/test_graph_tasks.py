@@ -61,7 +61,7 @@ def test_graphs_of_unknown_class_are_not_used(labelled):
 
 def test_what_cannot_be_classified_is_refused(labelled):
     graphs, vectors = labelled
-    with pytest.raises(DataError, match="the graphs have no labels"):
+    with pytest.raises(DataError, match=r"have no labels.*--graph-labels FILE"):
         classify_graphs(vectors, replace(graphs, graph_y=None))
     with pytest.raises(DataError, match="at least two classes"):
         classify_graphs(vectors, replace(graphs, graph_y=torch.zeros(60, dtype=torch.int64)))

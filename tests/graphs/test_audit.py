@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from vgae.errors import DataError, LeakageError
+from vgae.graphs.block_grid import BlockGrid
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
+from vgae.graphs.grid import Grid
 from vgae.graphs.split import LabelledPairs, LinkSplit, split_links
 
 
@@ -93,6 +96,20 @@ def test_a_planted_leak_is_named(invariant, plant, split):
     assert str(caught.value).startswith(f"the split breaks {invariant} (")
     assert str(caught.value).count(" (S") == 0
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("other", ["one graph", "merged graphs", "no sides"])
+def test_a_split_has_the_pairs_of_its_graph(other):
+    graph: Graph = GraphCollection.from_graphs([ring(12), ring(12), ring(16)])
+    grid = BlockGrid(torch.tensor([24, 16])) if other == "merged graphs" else Grid(40)
+    if other == "no sides":
+        graph = ring(sides=[0, 1] * 20)
+    own = split_links(graph)
+    own.audit(graph)
+    parts = (own.train, own.val, own.test, own.fingerprint, 0)
+    with pytest.raises(LeakageError, match=r"give grid=graph\.grid") as caught:
+        LinkSplit(40, *parts, grid=grid).audit(graph)
+    assert str(caught.value).startswith("the split breaks S12 (")
 
 
 def test_all_leaks_are_listed_with_their_first_pairs_by_name(split):

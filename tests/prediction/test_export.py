@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from vgae.errors import ArtifactError, DataError, ResourceError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.prediction.export import (
+    graph_labels,
     networkx_with_embeddings,
     node_from_word2vec,
     node_labels,
@@ -316,6 +318,17 @@ def test_labels_are_names_or_else_numbers(graph):
     unknown = Graph.from_edges(graph.links, num_nodes=4, y=[-1] * 4)
     assert node_labels(unknown) == [None] * 4
     assert node_labels(Graph.from_edges(graph.links, num_nodes=4)) is None
+
+
+def test_labels_of_graphs_that_are_integers_are_numbers_in_a_table(q, tmp_path):
+    one = Graph.from_edges([[0], [1]])
+    graphs = GraphCollection.from_graphs([one] * 18, y=[-1, 1] * 9)
+    assert graph_labels(graphs) == [-1, 1] * 9
+    write_embeddings(tmp_path / "e.csv", range(18), q, labels=graph_labels(graphs))
+    with (tmp_path / "e.csv").open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["-1", "1"] * 9
+    named = GraphCollection.from_graphs([one] * 3, y=["1", "-x", None])
+    assert graph_labels(named) == ["1", "-x", None]
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,13 @@ def test_degrees_of_a_graph_without_features_need_no_identity_of_nodes():
     assert caught.value.code == "NO_FEATURES"
 
 
+def test_a_model_without_degrees_is_refused_before_it_is_built_for_no_features():
+    graphs = chains(features=False)
+    with pytest.raises(VgaeError, match="the same to sage; set degrees = true") as caught:
+        fit(graphs, split_links(graphs), model="sage", recipe=SHORT, progress=False)
+    assert caught.value.code == "NO_FEATURES"
+
+
 @pytest.mark.row("G59")
 def test_batches_are_for_collections():
     graph = chain(40)

@@ -1,13 +1,18 @@
 """The command report: a page about one or several runs, in one file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vgae.cli.console import print_json
 from vgae.cli.options import Json, Quiet, announce, check_options, refuse_options
 from vgae.errors import UsageError
+
+if TYPE_CHECKING:
+    from vgae.runs.kind import FinishedRun
+
+_TOP_K = 200
 
 
 def report(
@@ -30,7 +35,7 @@ def report(
     ] = None,
     top_k: Annotated[
         int, typer.Option("--top-k", "-k", min=1, help="Number of proposed links in the table.")
-    ] = 200,
+    ] = _TOP_K,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +57,21 @@ def report(
     if as_json:
         print_json({"path": str(path), "bytes": size})
     else:
-        typer.echo(f"{path}: {size / 1e6:.1f} MB, open it in a browser")
+        typer.echo(_written(path, size))
+
+
+def written_page(run: "FinishedRun") -> str:
+    """Write the page of a run into its folder; return the line about it."""
+    from vgae.report.pages.frame import write_page
+    from vgae.report.view import view_of
+
+    path = run.folder / "report.html"
+    page = view_of(run.config).page(run, top_k=_TOP_K)
+    return _written(path, write_page(path, page))
+
+
+def _written(path: Path, size: int) -> str:
+    return f"{path}: {size / 1e6:.1f} MB, open it in a browser"
 
 
 def _beside(runs: list[Path]) -> Path:

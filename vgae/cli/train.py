@@ -11,6 +11,7 @@ import typer
 from vgae.cli import options as o
 from vgae.cli.console import print_json
 from vgae.cli.links import print_links
+from vgae.cli.report import written_page
 from vgae.data.reading import Reading
 from vgae.errors import ArtifactError, UsageError
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
@@ -33,6 +34,10 @@ HoldFeatures = Annotated[
     typer.Option(
         min=0, max=0.99, help="Fraction of the features that are held out, to be predicted."
     ),
+]
+Page = Annotated[
+    bool,
+    typer.Option("--page", help="Also write a page about the run, RUN/report.html."),
 ]
 
 
@@ -67,6 +72,7 @@ def train(
     override: o.Override = False,
     tensorboard: o.Tensorboard = False,
     propose: o.Propose = None,
+    page: Page = False,
     quiet: o.Quiet = False,
     as_json: o.Json = False,
 ) -> None:
@@ -80,6 +86,10 @@ def train(
     from vgae.runs.lifecycle import train as train_run
     from vgae.runtime.devices import Compute
 
+    if page:
+        from vgae.report.pages.frame import plotly_js
+
+        plotly_js()  # raises before any work if plotly is missing
     compute = Compute(device, max_bytes, cuda_graph, deterministic)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
@@ -89,7 +99,7 @@ def train(
         how |= {"paths": _paths(given), "tensorboard": tensorboard}
         run = resume_run(resume, changes=changes, override=override, **how)
         with understood(resume):
-            show_run(run, as_json=as_json, propose=propose)
+            show_run(run, as_json=as_json, propose=propose, page=page)
         return
     kind = kind_for(graph, relation=relation)
     o.check_options(context, kind, graph)
@@ -105,7 +115,7 @@ def train(
     output = Output(place, overwrite, tensorboard, numbered=not (out or resume))
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
-    show_run(run, as_json=as_json, propose=propose)
+    show_run(run, as_json=as_json, propose=propose, page=page)
 
 
 def _max_bytes(megabytes: float | None) -> int | None:
@@ -197,15 +207,19 @@ def _check_same(folder: Path, given: Mapping[str, Any]) -> None:
             )
 
 
-def show_run(run: "FinishedRun", *, as_json: bool, propose: int | None = None) -> None:
+def show_run(
+    run: "FinishedRun", *, as_json: bool, propose: int | None = None, page: bool = False
+) -> None:
     """Draw the figures of a run after its training, and print its scores and proposals."""
     from vgae.report.view import view_of
 
     draw_figures(run)
     proposed = None if propose is None else _proposed(run, propose)
     paths = {"links": run.folder / "links.csv", "nodes": run.folder / "nodes.csv"}
+    html = written_page(run) if page else None
     if as_json:
         written = {} if proposed is None else {name: str(path) for name, path in paths.items()}
+        written |= {} if html is None else {"page": str(run.folder / "report.html")}
         print_json({"run": str(run.folder), **written, **run.metrics})
         return
     typer.echo(view_of(run.config).text(run))
@@ -213,6 +227,8 @@ def show_run(run: "FinishedRun", *, as_json: bool, propose: int | None = None) -
         typer.echo("\nProposed links:")
         print_links(proposed, paths["links"], proposed=True)
         typer.echo(f"{paths['nodes']}: {len(proposed.ids):,} nodes, attributes and embedding")
+    if html is not None:
+        typer.echo(f"\n{html}")
 
 
 def _proposed(run: Any, count: int) -> "LinkTable":

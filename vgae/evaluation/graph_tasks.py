@@ -84,7 +84,8 @@ def classify_graphs(
         raise DataError(
             "NO_LABELS",
             "the graphs have no labels, which the task graphs needs; give them as y to"
-            " vgae.GraphCollection.from_graphs, or as a column of labels of the graphs.",
+            " vgae.GraphCollection.from_graphs, or train with --graph-labels FILE, a table of"
+            " graph,label.",
         )
     x, labels = checked_labels(vectors, y)
     counts = np.sort(np.bincount(labels[labels >= 0]))

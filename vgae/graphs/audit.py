@@ -74,6 +74,12 @@ def checks_of(split: "LinkSplit", graph: Graph) -> list[Check]:
             f" split {graph!r} again"
         )
         return [_check("S12", 1, finding)]
+    if split.grid != graph.grid:
+        finding = (
+            f"its pairs are those of {split.grid!r}, and those of {graph.name} of {graph.grid!r};"
+            " give grid=graph.grid, or make it with LinkSplit.from_pairs"
+        )
+        return [_check("S12", 1, finding)]
     found = _Leaks(split, graph).found() | _deviations(split, graph)
     names = [n for n in _STATEMENTS if split.graph_part is not None or n not in _BY_GRAPHS]
     return [_check(name, *found.get(name, (0, ""))) for name in names]

@@ -20,6 +20,7 @@ from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph, NodeId
 from vgae.runtime.atomic import replacing
 from vgae.runtime.npz import read_arrays, write_arrays
+from vgae.runtime.numerals import is_integer
 from vgae.runtime.tables import FORMATS as TABLE_FORMATS
 from vgae.runtime.tables import checked_suffix, exact_values, write_table
 from vgae.vae import Posterior
@@ -222,8 +223,14 @@ def _named_labels(y: torch.Tensor | None, names: Sequence[str]) -> list[NodeId |
 
 
 def graph_labels(graphs: GraphCollection) -> list[NodeId | None] | None:
-    """Return the label of each graph as :func:`node_labels` does those of nodes."""
-    return _named_labels(graphs.graph_y, graphs.graph_label_names)
+    """Return the label of each graph as :func:`node_labels` does those of nodes.
+
+    If all names are integers in text, such as the -1 and 1 of TU files, so are the labels.
+    """
+    labels = _named_labels(graphs.graph_y, graphs.graph_label_names)
+    if labels is None or not all(map(is_integer, graphs.graph_label_names)):
+        return labels
+    return [None if label is None else int(label) for label in labels]
 
 
 def word2vec_name(node: NodeId) -> str:

@@ -269,18 +269,20 @@ def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: C
 def _built(name: str, graph: Graph, split: LinkSplit, settings: Recipe, seed: int) -> VAE:
     """Build a named model for a graph, with fresh weights."""
     in_channels = _in_channels(graph)
+    if in_channels == 0:
+        # Not every encoder can be built for no columns.
+        has = graph_encoder(build_model(name, 1, settings, stream(seed, "init"))).config()
+        if not (has.get("degrees") or has.get("positions")):
+            raise DataError(
+                "NO_FEATURES",
+                f"{graph.name} has no features, and without degrees and positions all nodes are"
+                f" the same to {name}; set degrees = true (--set degrees=true) for a model that"
+                " has them, such as vgae, or give features (--features FILE).",
+            )
     parts = parts_for(settings, graph, split, stream(seed, "parts"))
     options = {"decoder_options": {"parts": parts}} if parts else {}
     model = build_model(name, in_channels, settings, stream(seed, "init"), **options)
     encoder = graph_encoder(model)
-    has = encoder.config()
-    if in_channels == 0 and not (has.get("degrees") or has.get("positions")):
-        raise DataError(
-            "NO_FEATURES",
-            f"{graph.name} has no features, and without degrees and positions all nodes are the"
-            f" same to {name}; set degrees = true (--set degrees=true) for a model that has them,"
-            " such as vgae, or give features (--features FILE).",
-        )
     if settings.scale_features and graph.x is not None:
         encoder.feature_scale = feature_scale(graph.x)
     encoder.feature_names = input_names(graph) if in_channels else ()
