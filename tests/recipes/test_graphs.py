@@ -115,6 +115,8 @@ def test_paper_drops_sparse_features_that_are_a_target():
     assert found.reconstruct == targets.reconstruct
     assert for_graph(found, graph_with(words)) is found
     assert for_graph(targets, graph_with(measured)) is targets
+    best = BEST.override({"reconstruct": "features"})
+    assert for_graph(best, graph_with(measured)) is best
     own = for_graph(targets.override({"feature_dropout": 0.0}), graph_with(words))
     assert own.feature_dropout == 0
 

@@ -140,11 +140,11 @@ class FeatureDecoder(PartDecoder):
             *(graph.name, likelihood, ", standardised" if likelihood == "normal" else ""),
         )
         if likelihood == "normal" and (truths := num_truths(x, graph.missing)):
-            log.warning(
-                "%s: %d of %d columns of the features are 0/1, and are reconstructed by a normal"
-                " likelihood as the others are: their means may be below 0 or above 1",
-                *(graph.name, truths, x.shape[1]),
+            what = (
+                f"{truths} of {x.shape[1]} columns of the features are 0/1, and are reconstructed"
             )
+            rest = "by a normal likelihood too: their means may be below 0 or above 1"
+            log.warning("%s: %s %s", graph.name, what, rest)
         return decoder
 
     @torch.no_grad()

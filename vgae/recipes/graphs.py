@@ -250,7 +250,7 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     graphs. Otherwise ``paper`` becomes :data:`PAPER_FEATURES` if it reconstructs features of which
     less than a quarter are not zero. ``best`` becomes :data:`BEST_LINKS` without features, or
     :data:`BEST_TWO_SIDED` if there are two sides too, and :data:`BEST_DENSE` if at least a quarter
-    of the features' entries are not zero. Changed fields keep their values.
+    of the features' entries are not zero and they are no target. Changed fields keep their values.
     """
     if recipe.name not in VARIANTS:
         return recipe
@@ -258,19 +258,19 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     if graph.grid.name == "blocks":
         base = PAPER_GRAPHS if given is PAPER else BEST_GRAPHS
         reason = "nodes that are comparable between graphs by links and features only"
-    elif given is PAPER:
-        density = _feature_density(graph)
-        targets = [name.strip() for name in recipe.reconstruct.split(",")]
-        if "features" not in targets or density is None or density >= _DENSE:
-            return recipe
-        base, reason = PAPER_FEATURES, "sparse features as targets"
     else:
         density = _feature_density(graph)
-        if density is not None and density < _DENSE:
+        targets = [name.strip() for name in recipe.reconstruct.split(",")]
+        copied = density is not None and "features" in targets
+        sparse = density is not None and density < _DENSE
+        if given is PAPER and not (copied and sparse):
+            return recipe
+        if given is BEST and (copied or sparse):
             return recipe
         links = BEST_LINKS if graph.sides is None else BEST_TWO_SIDED
-        base = links if density is None else BEST_DENSE
+        base = links if density is None else PAPER_FEATURES if given is PAPER else BEST_DENSE
         reason = "no features" if density is None else f"features that are {density:.0%} dense"
+        reason += " and a target" * copied
     name = recipe.name
     log.info(
         "recipe %s: %s has %s, so the settings are those of %s", name, graph, reason, base.name
