@@ -104,6 +104,21 @@ def test_best_has_settings_of_its_own_for_some_graphs_and_says_so(caplog):
     assert for_graph(BEST, replace(sided, x=graph_with(words).x)) is BEST
     assert for_graph(BEST_LINKS, graph_with(words)) is BEST_LINKS
     assert for_graph(PAPER, graph_with(None)) is PAPER
+    assert for_graph(PAPER, graph_with(words)) is PAPER
+
+
+def test_paper_drops_sparse_features_that_are_a_target():
+    words, measured = torch.eye(4, 6), torch.rand(4, 6) + 1
+    targets = PAPER.override({"reconstruct": "weights, features"})
+    found = for_graph(targets, graph_with(words))
+    assert (found.name, found.feature_dropout) == ("paper-features", 0.5)
+    assert found.reconstruct == targets.reconstruct
+    assert for_graph(found, graph_with(words)) is found
+    assert for_graph(targets, graph_with(measured)) is targets
+    best = BEST.override({"reconstruct": "features"})
+    assert for_graph(best, graph_with(measured)) is best
+    own = for_graph(targets.override({"feature_dropout": 0.0}), graph_with(words))
+    assert own.feature_dropout == 0
 
 
 def test_what_was_changed_stays_changed():

@@ -1,6 +1,7 @@
 """Runs with held-out features, and the command that imputes them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,13 @@ def test_held_out_features_are_scored_and_missing_ones_imputed(files, capsys):
     assert command("evaluate", "run", "--json") == 0
     again = json.loads(capsys.readouterr().out)
     assert again["features"]["test"] == pytest.approx(scores)
+    assert command("evaluate", "run") == 0
+    text = f"47 held-out test features (normal): root mean squared error {scores['rmse']:.4g};"
+    assert text in capsys.readouterr().out
+    assert command("report", "run", "--quiet") == 0
+    page = Path("run/report.html").read_text()
+    assert text in page
+    assert "--hold-features 0.2" in page
     assert command("impute", "run", "--quiet") == 0
     assert "run/features.csv: 49 features" in capsys.readouterr().out
     table = pd.read_csv("run/features.csv")

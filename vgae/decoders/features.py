@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from vgae.decoders.densities import bernoulli_nats, normal_nats, poisson_nats
 from vgae.decoders.joint import PartDecoder
 from vgae.errors import UsageError
-from vgae.graphs.missing import column_sums, rows_dense
+from vgae.graphs.missing import column_sums, num_truths, rows_dense
 from vgae.layers import dense, hidden_layers
 from vgae.recipes.graphs import Recipe
 
@@ -136,9 +136,15 @@ class FeatureDecoder(PartDecoder):
         decoder = cls(recipe.latent_channels, x.shape[1], likelihood, generator=generator)
         decoder.standardise(x, graph.missing)
         log.info(
-            "%s: features are reconstructed by a %s likelihood%s",
+            "%s: all features are reconstructed by a %s likelihood%s",
             *(graph.name, likelihood, ", standardised" if likelihood == "normal" else ""),
         )
+        if likelihood == "normal" and (truths := num_truths(x, graph.missing)):
+            what = (
+                f"{truths} of {x.shape[1]} columns of the features are 0/1, and are reconstructed"
+            )
+            rest = "by a normal likelihood too: their means may be below 0 or above 1"
+            log.warning("%s: %s %s", graph.name, what, rest)
         return decoder
 
     @torch.no_grad()

@@ -128,6 +128,25 @@ def column_sums(x: Tensor, missing: Tensor | None) -> tuple[Tensor, Tensor]:
     return total, count
 
 
+def num_truths(x: Tensor, missing: Tensor | None) -> int:
+    """Return the number of columns whose known entries are 0 and 1, both of them.
+
+    Args:
+        x: Features, dense or sparse CSR.
+        missing: Result of :func:`marked`.
+    """
+    if x.layout == torch.strided:
+        gaps = torch.zeros_like(x, dtype=torch.bool) if missing is None else missing.to_dense()
+        ones = ((x == 1) & ~gaps).any(dim=0)
+        odd = ((x != 0) & (x != 1) & ~gaps).any(dim=0)
+        return int((ones & ((x == 0) & ~gaps).any(dim=0) & ~odd).sum())
+    ones, odd = (torch.zeros(x.shape[1], dtype=torch.bool) for _ in range(2))
+    columns, values = x.col_indices().long(), x.values()
+    ones[columns[values == 1]] = True
+    odd[columns[(values != 0) & (values != 1)]] = True
+    return int((ones & ~odd).sum())
+
+
 def filled(x: Tensor, missing: Tensor | None, means: Tensor | None = None) -> Tensor:
     """Return features in which a missing entry has no effect of its own.
 

@@ -114,10 +114,12 @@ def impute_features(
     check_choice("entries", entries, Entries)
     if graph.x is None or (graph.missing is None and entries == "missing"):
         what = "has no features" if graph.x is None else "has no missing feature"
+        remedy = "read it with missing_features='impute' (--missing-features impute)"
+        if graph.feature_encoder is not None:
+            remedy = "encode (--encode) fills missing cells in, so give numeric columns without it"
         raise DataError(
             "NO_FEATURES",
-            f"{graph.name} {what} to impute; read it with missing_features='impute'"
-            " (--missing-features impute), or take entries='all' (--entries all).",
+            f"{graph.name} {what} to impute; {remedy}, or take entries='all' (--entries all).",
         )
     if entries == "missing":
         rows, columns = entries_of(graph.missing)

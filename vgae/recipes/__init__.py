@@ -6,6 +6,7 @@ from vgae.recipes.graphs import BEST_GRAPHS as BEST_GRAPHS
 from vgae.recipes.graphs import BEST_LINKS as BEST_LINKS
 from vgae.recipes.graphs import BEST_TWO_SIDED as BEST_TWO_SIDED
 from vgae.recipes.graphs import PAPER as PAPER
+from vgae.recipes.graphs import PAPER_FEATURES as PAPER_FEATURES
 from vgae.recipes.graphs import PAPER_GRAPHS as PAPER_GRAPHS
 from vgae.recipes.graphs import RECIPES as RECIPES
 from vgae.recipes.graphs import Recipe as Recipe

@@ -212,6 +212,11 @@ to predict links it does not receive, and dimensions that repel express the miss
 molecules. In small graphs a node has few pairs, which a KL divergence of full weight outweighs.
 ``benchmarks/molecules.py`` has the measurements."""
 
+PAPER_FEATURES = replace(PAPER, name="paper-features", feature_dropout=0.5)
+""":data:`PAPER` where sparse features are a target: half of those that the encoder receives are
+dropped, so that it does not copy what it must predict. ``docs/features.md`` has the
+measurements."""
+
 BEST_GRAPHS = replace(
     PAPER_GRAPHS,
     name="best-graphs",
@@ -228,10 +233,11 @@ BEST_GRAPHS = replace(
 """:data:`BEST` for collections of graphs."""
 
 _OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_TWO_SIDED, BEST_GRAPHS)
-RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, *_OF_BEST, PAPER_GRAPHS)}
+_OF_PAPER = (PAPER_GRAPHS, PAPER_FEATURES)
+RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, *_OF_BEST, *_OF_PAPER)}
 VARIANTS = {
     BEST.name: tuple(recipe.name for recipe in _OF_BEST),
-    PAPER.name: (PAPER_GRAPHS.name,),
+    PAPER.name: tuple(recipe.name for recipe in _OF_PAPER),
 }
 """Names of the recipes that :func:`for_graph` may put in the place of a named one."""
 _DENSE = 0.25  # fraction of nonzero entries of a feature matrix
@@ -241,9 +247,10 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     """Return the recipe for a graph, and log a replacement.
 
     ``paper`` and ``best`` become :data:`PAPER_GRAPHS` and :data:`BEST_GRAPHS` for collections of
-    graphs. Otherwise ``paper`` is kept, and ``best`` becomes :data:`BEST_LINKS` without features,
-    or :data:`BEST_TWO_SIDED` if there are two sides too, and :data:`BEST_DENSE` if at least a
-    quarter of the features' entries are not zero. Changed fields keep their values.
+    graphs. Otherwise ``paper`` becomes :data:`PAPER_FEATURES` if it reconstructs features of which
+    less than a quarter are not zero. ``best`` becomes :data:`BEST_LINKS` without features, or
+    :data:`BEST_TWO_SIDED` if there are two sides too, and :data:`BEST_DENSE` if at least a quarter
+    of the features' entries are not zero and they are no target. Changed fields keep their values.
     """
     if recipe.name not in VARIANTS:
         return recipe
@@ -251,15 +258,19 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     if graph.grid.name == "blocks":
         base = PAPER_GRAPHS if given is PAPER else BEST_GRAPHS
         reason = "nodes that are comparable between graphs by links and features only"
-    elif given is PAPER:
-        return recipe
     else:
         density = _feature_density(graph)
-        if density is not None and density < _DENSE:
+        targets = [name.strip() for name in recipe.reconstruct.split(",")]
+        copied = density is not None and "features" in targets
+        sparse = density is not None and density < _DENSE
+        if given is PAPER and not (copied and sparse):
+            return recipe
+        if given is BEST and (copied or sparse):
             return recipe
         links = BEST_LINKS if graph.sides is None else BEST_TWO_SIDED
-        base = links if density is None else BEST_DENSE
+        base = links if density is None else PAPER_FEATURES if given is PAPER else BEST_DENSE
         reason = "no features" if density is None else f"features that are {density:.0%} dense"
+        reason += " and a target" * copied
     name = recipe.name
     log.info(
         "recipe %s: %s has %s, so the settings are those of %s", name, graph, reason, base.name

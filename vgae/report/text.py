@@ -190,6 +190,27 @@ def values_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     return "".join(f"\n{line}." for line in lines)
 
 
+def feature_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the scores of held-out features, a line each part of a split; empty without.
+
+    Args:
+        scores: :meth:`FeatureScores.to_dict` of each part.
+    """
+    lines = []
+    for part, row in scores.items():
+        found = [f"root mean squared error {row['rmse']:.4g}"]
+        found += [f"AUC {per_cent(row['auc'])}"] if "auc" in row else []
+        found += [f"AP {per_cent(row['ap'])}"] if "ap" in row else []
+        found += [f"deviance {row['deviance']:.4g}"] if "deviance" in row else []
+        found += [f"log-likelihood {row['log_likelihood']:.4g} nats per entry"]
+        if "coverage" in row:
+            found += [f"{per_cent(row['coverage'])} % lie in the 80 % intervals"]
+        name = "validation" if part == "val" else part
+        text = f"{row['num_entries']:,} held-out {name} features"
+        lines.append(f"{text} ({row['likelihood']}): {'; '.join(found)}.")
+    return "\n".join(lines)
+
+
 def _per_graph_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the scores that are averaged over graphs, as notes; empty without any."""
     rows = {part: row for part, row in scores.items() if "auc_per_graph" in row}

@@ -13,6 +13,7 @@ from vgae.errors import printable
 from vgae.graphs.collection import GraphCollection
 from vgae.recipes import RECIPES
 from vgae.report.text import (
+    feature_scores_text,
     graph_line,
     health_text,
     image_scores_text,
@@ -51,6 +52,8 @@ class _GraphView(RunView):
         names = ("classes", "clusters", "graphs")
         tasks = {task: scores[task] for task in names if task in scores}
         texts = [link_scores_text(links)] if links or not tasks else []
+        if features := scores.get("features"):
+            texts.append(feature_scores_text(features))
         return "\n".join([*texts, tasks_text(tasks)] if tasks else texts)
 
     def commands(self, run: Run) -> Mapping[str, str]:
@@ -59,6 +62,7 @@ class _GraphView(RunView):
             f"vgae report {folder}": "a page about the run, for a browser",
             f"vgae predict {folder}": "proposed links",
             f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+            **_imputing(run, folder),
         }
         if isinstance(run.graph, GraphCollection):
             graphs = f"vgae embed {folder} --graphs -o graphs.csv"
@@ -108,6 +112,14 @@ class _GraphView(RunView):
         names = [*(["curves"] if run.history else []), "embedding"]
         tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
         return names + (["roc", "pr", "reliability", "histogram"] if tested else [])
+
+
+def _imputing(run: Run, folder: str) -> dict[str, str]:
+    """Return the command that imputes missing features, if the model can and there are some."""
+    names = run.config["recipe"].get("reconstruct", "").split(",")
+    if "features" not in map(str.strip, names) or run.graph.missing is None:
+        return {}
+    return {f"vgae impute {folder}": "the missing features, with standard deviations"}
 
 
 def _whole_graphs(run: Run) -> str:

@@ -38,7 +38,7 @@ from vgae.report.pages.repeating import (
     folder_files,
     shell_command,
 )
-from vgae.report.text import calibration_error, kind_text
+from vgae.report.text import calibration_error, feature_scores_text, kind_text
 from vgae.runs.calibrations import calibration_at
 from vgae.runs.folder import shown_source, stored_recipe, understood
 from vgae.runs.graphs import GRAPHS, Run
@@ -126,6 +126,7 @@ def _page(run: Run, top_k: int) -> str:
             "kept": f"{metrics['epoch']:,} of {metrics['epochs']:,}",
             "learning": learning,
             "scores": scores.score_rows(metrics),
+            "features": feature_scores_text(metrics.get("features", {})),
             "proposals": proposal_table(found, graph),
             "tested": evaluation_rows(tested),
             "evaluation": evaluation_sentence(tested) if tested else "",
@@ -265,6 +266,7 @@ def command(run: Run) -> str:
     words += ["--recipe", name, "--seed", str(config["seed"])]
     given = {
         "--features": (shown_source(config["graph"]["features"]), "raw"),
+        "--hold-features": (config["graph"].get("hold_features", 0.0), 0.0),
         "--val": (config["split"].get("val", VAL_FRACTION), VAL_FRACTION),
         "--test": (config["split"].get("test", TEST_FRACTION), TEST_FRACTION),
         "--split": (config["split"].get("path"), None),
