@@ -204,15 +204,13 @@ class VGAEEmbedder(LatentTransformer):
 
     def _embedded(self, graph: Graph) -> np.ndarray:
         """Return the vectors of the nodes or graphs."""
-        q = embed(self.model_, graph)
         if isinstance(graph, GraphCollection) and self.level == "graphs":
-            q = graph_vectors(q, graph, self.readout)
-        return q.mu.numpy()
+            return graph_vectors(self.model_, graph, self.readout).mu.numpy()
+        return embed(self.model_, graph).mu.numpy()
 
     @property
     def _n_features_out(self) -> int:
-        is_wide = self.level == "graphs" and self.readout == "moments"
-        return super()._n_features_out * (2 if is_wide else 1)
+        return self.embedding_.shape[1]
 
 
 @dataclass(eq=False, repr=False)

@@ -5,10 +5,12 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
+from vgae.encoders.positions import Positions
 from vgae.errors import DataError, check_choice
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.collection import GraphCollection
-from vgae.vae import Posterior
+from vgae.models.embedding import Trained, embed, model_of
+from vgae.vae import VAE, Posterior
 
 Readout = Literal["mean", "sum", "attention", "moments"]
 
@@ -19,10 +21,18 @@ def graph_vectors(
 ) -> DiagGaussian: ...
 @overload
 def graph_vectors(
-    q: Posterior, graphs: GraphCollection, readout: Readout = ...
+    q: VAE | Trained | Posterior,
+    graphs: GraphCollection,
+    readout: Readout = ...,
+    *,
+    edge_index: Tensor | None = ...,
 ) -> DiagGaussian | PointMass: ...
 def graph_vectors(
-    q: Posterior, graphs: GraphCollection, readout: Readout = "mean"
+    q: VAE | Trained | Posterior,
+    graphs: GraphCollection,
+    readout: Readout = "mean",
+    *,
+    edge_index: Tensor | None = None,
 ) -> DiagGaussian | PointMass:
     r"""Return the Gaussian of each graph that the posteriors of its nodes imply.
 
@@ -48,10 +58,17 @@ def graph_vectors(
     Vectors are comparable between graphs that the same model has embedded, not between models,
     since the positions that an inner product needs are defined up to a rotation.
 
+    Given a model, the dimensions with the place of a node in its own graph
+    (:mod:`vgae.encoders.positions`) are left out: their order is that of the nodes, which says
+    nothing about the graph, so that without them a vector does not depend on that order.
+
     Args:
-        q: Posterior of the nodes, as :func:`vgae.embed` returns it, ``.mu`` of shape ``(N, d)``.
+        q: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`; or a
+            posterior of the nodes, as :func:`vgae.embed` returns it, ``.mu`` of shape ``(N, d)``,
+            of which all dimensions are used.
         graphs: Collection of these nodes.
         readout: ``"mean"``, ``"sum"``, ``"attention"`` or ``"moments"``.
+        edge_index: Edges that messages travel on, for a model; those of all links by default.
 
     Returns:
         One vector per graph, ``.mu`` and ``.logvar`` (log sigma squared) of shape ``(G, d)``, or
@@ -64,6 +81,10 @@ def graph_vectors(
     """
     check_choice("readout", readout, Readout)
     check_collection(graphs, "graph vectors")
+    if not hasattr(q, "mu"):
+        model = model_of(q)  # pyright: ignore[reportArgumentType]
+        q = without_positions(model, embed(model, graphs, edge_index))
+    assert not isinstance(q, VAE)
     if len(q.mu) != graphs.num_nodes:
         rule = f"q must have the {graphs.num_nodes} nodes of {graphs.name}"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(q.mu)}.")
@@ -86,6 +107,20 @@ def graph_vectors(
     if log_spread is None:
         return PointMass(sums / count)
     return DiagGaussian(sums / count, _log_sums(log_spread, batch, len(sizes)) - 2 * count.log())
+
+
+def num_positions(model: VAE) -> int:
+    """Return the number of latent dimensions, the first ones, with positions in a graph."""
+    place = getattr(model.encoder, "place", None)
+    return place.width if isinstance(place, Positions) else 0
+
+
+def without_positions(model: VAE, q: Posterior) -> Posterior:
+    """Return the posterior of the dimensions that are comparable between graphs."""
+    p = num_positions(model)
+    if isinstance(q, DiagGaussian):
+        return DiagGaussian(q.mu[:, p:], q.logvar[:, p:])
+    return PointMass(q.mu[:, p:]) if isinstance(q, PointMass) else q
 
 
 def check_collection(graphs: object, what: str) -> None:

@@ -203,11 +203,11 @@ PAPER_GRAPHS = replace(
     beta=0.1,
     bias=True,
     degrees=True,
-    mask=0.1,
+    mask=0.2,
     logit_bias=True,
 )
 """:data:`PAPER` for collections of graphs, where nodes have no identity of their own: degrees and
-positions tell nodes of one kind apart, a tenth of the links are masked, so that the model learns
+positions tell nodes of one kind apart, a fifth of the links are masked, so that the model learns
 to predict links it does not receive, and dimensions that repel express the missing triangles of
 molecules. In small graphs a node has few pairs, which a KL divergence of full weight outweighs.
 ``benchmarks/molecules.py`` has the measurements."""

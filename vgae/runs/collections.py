@@ -10,7 +10,7 @@ from vgae.evaluation.graph_likelihood import Typical, graph_log_likelihood
 from vgae.evaluation.graph_tasks import evaluate_graphs, num_links
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
-from vgae.models.embedding import Trained, embed
+from vgae.models.embedding import Trained
 from vgae.models.graph_vectors import Readout, graph_vectors
 from vgae.prediction.export import graph_labels, write_embeddings
 from vgae.runs.commands import Embedding
@@ -49,7 +49,7 @@ def embedded_graphs(
         "log_likelihood": found.log_likelihood.numpy(),
         "anomaly": found.anomaly.numpy(),
     }
-    q = graph_vectors(embed(model, graphs, edge_index), graphs, readout)
+    q = graph_vectors(model, graphs, readout, edge_index=edge_index)
     return Embedding(q, graphs.graph_ids, "graphs", graph_labels(graphs), more)
 
 
@@ -67,7 +67,7 @@ def write_graphs(path: Path, found: Embedding) -> None:
 def evaluate_graph_vectors(run: Any, readout: Readout) -> dict[str, Any]:
     """Return the scores of the graph vectors of a run; its graph must be a collection."""
     graphs = collection(run.graph, "the task graphs (--tasks graphs)")
-    q = graph_vectors(embed(run.model, graphs), graphs, readout)
+    q = graph_vectors(run.model, graphs, readout)
     return {"readout": readout, **evaluate_graphs(q.mu, graphs)}
 
 
