@@ -106,15 +106,23 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=500)
     parser.add_argument("--recipes", nargs="+", default=["paper", "best"])
     parser.add_argument("--generators", nargs="+", default=list(GENERATORS))
+    parser.add_argument("--known", type=argparse.FileType(), help="results to be completed")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("vgae").setLevel(logging.ERROR)
+    known = json.load(chosen.known) if chosen.known else {"nodes": chosen.nodes, "rows": []}
+    if known["nodes"] != chosen.nodes:
+        parser.error(f"--known has graphs of {known['nodes']} nodes")
+    measured_rows = {(r["generator"], r["recipe"], r["seed"]): r for r in known["rows"]}
     rows, means = [], {}
     for generator in chosen.generators:
         for recipe in chosen.recipes:
             seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
-            found = [measured(generator, recipe, s, chosen.nodes) for s in seeds]
-            for row in found:
+            found = []
+            for seed in seeds:
+                row = measured_rows.get((generator, recipe, seed))
+                row = row or measured(generator, recipe, seed, chosen.nodes)
+                found.append(row)
                 print(json.dumps(row), file=sys.stderr, flush=True)
             rows += found
             means[f"{generator}, {recipe}"] = {

@@ -286,7 +286,7 @@ LINE = {"slope": 1.0, "intercept": 0.0}
         (PLATT | {"format": "vgae-calibration-0"}, "format must be vgae-calibration-1"),
         (PLATT | {"method": "beta"}, "method must be one of platt, isotonic, temperature, got"),
         (PLATT | {"method": ["platt"]}, "method must be one of"),
-        (PLATT | {"prior": "none"}, "prior must be one of balanced, density, got 'none'"),
+        (PLATT | {"prior": "none"}, "prior must be one of balanced, density, graph, got 'none'"),
         (PLATT | {"goal": 1}, "goal must be text"),
         (PLATT | {"goal": "recall"}, "goal must be f1, or precision=P"),
         (PLATT | {"threshold": float("nan")}, "threshold must be a finite number, got nan"),
@@ -322,7 +322,7 @@ def test_a_corrupt_calibration_is_refused_in_one_line(content, reason):
     ("options", "code", "words"),
     [
         ({"method": "beta"}, "CALIBRATION_METHOD", "platt, isotonic, temperature, got 'beta'"),
-        ({"prior": "none"}, "CALIBRATION_PRIOR", "balanced, density, got 'none'"),
+        ({"prior": "none"}, "CALIBRATION_PRIOR", "balanced, density, graph, got 'none'"),
         ({"prior": "density"}, "CALIBRATION_DENSITY", "needs the fraction of pairs"),
         ({"prior": "density", "density": 1.0}, "CALIBRATION_DENSITY", "got 1.0"),
         ({"goal": "recall=0.9"}, "CALIBRATION_GOAL", "got 'recall=0.9'"),

@@ -82,7 +82,7 @@ def calibration_of(
     found = given or scorer.calibration
     if given is not None or not sampling:
         return found
-    split = getattr(model, "split", None)
+    split: Any = getattr(model, "split", None)
     if (found is None or found.intervals is None) and _is_of(split, graph):
         fits = has_intervals(graph) and graph.num_nodes + graph.num_links <= MOST_FITTED
         if fits:
