@@ -129,3 +129,21 @@ def test_samples_of_the_posterior_give_intervals_and_likelihoods(command, run):
     status, _, err = command("predict", run, "--interval", "0.9")
     said = "error[INTERVAL]: without --samples there is no --interval; leave that out.\n"
     assert (status, err) == (2, said)
+
+
+def test_predicted_weights_have_an_interval_without_samples(command, tmp_path):
+    rows = [f"{i},{(i + k) % 20},{1 + (7 * i + k) % 9}.5" for i in range(20) for k in (1, 2, 3, 5)]
+    (tmp_path / "a.csv").write_text("\n".join(["source,target,weight", *rows]) + "\n")
+    run = tmp_path / "run"
+    given = ("--reconstruct", "weights", "--epochs", "3", "-o", run)
+    assert command("train", tmp_path / "a.csv", *given)[0] == 0
+    width = {}
+    for level in ("0.5", "0.9"):
+        assert command("predict", run, "--interval", level)[0] == 0
+        head, first, *_ = (run / "links.csv").read_text().splitlines()
+        row = dict(zip(head.split(","), first.split(","), strict=True))
+        width[level] = float(row["weight_high"]) - float(row["weight_low"])
+    assert width["0.9"] > width["0.5"] > 0
+    status, _, err = command("predict", run, "--seed", "1")
+    said = "error[INTERVAL]: without --samples there is no --seed; leave that out.\n"
+    assert (status, err) == (2, said)

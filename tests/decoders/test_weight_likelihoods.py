@@ -96,4 +96,7 @@ def test_the_distribution_is_chosen_by_what_the_weights_are():
     assert chosen_likelihood(counts[counts > 0]) == "poisson"
     stars = (3 + noise).round().clamp(1, 5)
     assert chosen_likelihood(stars) == "normal"
+    assert chosen_likelihood(torch.arange(2000) % 5 + 1.0) == "normal"  # all alike frequent
+    plain = torch.poisson(torch.full((2000,), 2.8), generator=generator)
+    assert chosen_likelihood(plain[plain > 0]) == "poisson"
     assert isinstance(LogNormal(torch.zeros(()), torch.ones(())), LIKELIHOODS["lognormal"])

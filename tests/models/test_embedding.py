@@ -7,6 +7,7 @@ from vgae.decoders import InnerProductDecoder, MLPGenerator
 from vgae.encoders import GCNEncoder
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.models.embedding import embed
+from vgae.recipes import PAPER
 from vgae.vae import VAE
 
 
@@ -54,3 +55,20 @@ def test_images_are_embedded_in_the_precision_of_the_model(generator):
     double = vgae.embed_images(model.double(), x, batch_size=2).mu
     assert double.dtype == torch.float64
     torch.testing.assert_close(double.float(), single)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("", "the signs of links have no effect; messages and loss have the magnitudes alone"),
+        ("signs", "the signs of links are in the target signs; messages have them too"),
+    ],
+)
+def test_what_signs_are_used_for_is_logged(target, said, caplog):
+    edges = [[0, 1, 2, 3, 4, 5, 0], [1, 2, 3, 4, 5, 0, 3]]
+    graph = vgae.Graph.from_edges(edges, edge_weight=[1, -2, 1, -1, 3, 1, -1], signed=True)
+    split = vgae.split_links(graph, val=0.0, test=0.0)
+    recipe = PAPER.override({"epochs": 1, "reconstruct": target})
+    with caplog.at_level("INFO"):
+        vgae.fit(graph, split, recipe=recipe, progress=False, device="cpu")
+    assert said in caplog.text

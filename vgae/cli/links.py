@@ -195,8 +195,8 @@ def predict(
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
     has_weights = "weights" in getattr(loaded.model.decoder, "parts", {})
-    unused = {0: ["seed"] if has_weights else ["interval", "seed"]}.get(samples, [])
-    refuse_options(context, unused, "INTERVAL", "without --samples there is no")
+    if not samples and not has_weights:
+        refuse_options(context, ["interval"], "INTERVAL", "without --samples there is no")
     sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
         table = predict_links(
@@ -235,7 +235,7 @@ def _check_given(context: typer.Context) -> None:
         ("per_graph" in given, _NODES, "PER_NODE", "with --per-graph"),
         (given.keys() & _NODES, _ENDS, "PER_NODE", "with --nodes"),
         ("graph" not in given, of_file, "FEATURES", "without another GRAPH"),
-        (not context.params["samples"], ["interval", "seed"], "INTERVAL", "without --samples"),
+        (not context.params["samples"], ["seed"], "INTERVAL", "without --samples"),
     ]
     for is_given, names, code, why in excluded:
         if is_given:

@@ -180,10 +180,12 @@ class JointDecoder(GraphDecoder):
             costs = {name: part.trivial_nats(targets[name]) for name, part in parts.items()}
             at_chance = math.log(2) * split.grid.num_terms
             scales |= {name: at_chance / cost for name, cost in costs.items() if cost}
-            log.info(
-                "beside the weighted links, the log-likelihood of %s",
-                ", ".join(f"{name} counts {scale:.3g} times" for name, scale in scales.items()),
-            )
+            scaled = [
+                f"{name} counts {scales[name]:.3g} times" for name, cost in costs.items() if cost
+            ]
+            if scaled:
+                what = "beside the weighted links, the log-likelihood of %s"
+                log.info(what, ", ".join(scaled))
         return JointTarget(links, targets, scales)
 
     def log_prob(self, z: Tensor, target: JointTarget | MaskedLinks) -> Tensor:  # pyright: ignore

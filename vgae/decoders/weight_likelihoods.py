@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _LOWEST, _HIGHEST = -5.0, 1.5  # of log sigma, beside the spread of all weights
+_BEYOND = 5.0  # expected counts above the largest, from which on these have an upper end
 _LOWEST_LOG_RATE = -6.0
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _NODES = 9  # of the quadrature over a log rate
@@ -197,8 +198,9 @@ def bounded(log_sigma: Tensor) -> Tensor:
 def chosen_likelihood(weight: Tensor) -> str:
     """Return the name of the distribution for weights, by what they are.
 
-    Negative ones are Normal. Counts are Poisson, unless they vary far less than such counts of
-    this mean would, as ratings from 1 to 5 do; those are Normal. Other numbers above zero are
+    Negative ones are Normal. Counts are Poisson, unless such counts of this mean would vary far
+    more, or 5 of them would be above the largest, as for ratings from 1 to 5; those are Normal.
+    Other numbers above zero are
     log-normal, unless a Normal describes all of them better by a tenth of a nat each.
 
     Args:
@@ -211,7 +213,10 @@ def chosen_likelihood(weight: Tensor) -> str:
         rate = math.exp(Poisson.standard(value)[0])
         mean = rate / -math.expm1(-rate)
         usual = mean * (1 + rate - mean)
-        return "normal" if float(value.var(correction=0)) < 0.75 * usual else "poisson"
+        rates, top = torch.tensor([rate, value.max() + 1], dtype=torch.float64)
+        beyond = len(value) * float(torch.special.gammainc(top, rates)) / -math.expm1(-rate)
+        is_scale = float(value.var(correction=0)) < 0.75 * usual or beyond > _BEYOND
+        return "normal" if is_scale else "poisson"
     plain = cast(Tensor, value.log())
     log_normal = -plain.std(correction=0).log() - plain.mean()
     normal = -value.std(correction=0).log()

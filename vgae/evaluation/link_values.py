@@ -1,5 +1,7 @@
 """Scores of the predicted weights and signs of held-out links."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,11 +12,15 @@ from vgae.decoders.joint import JointDecoder, PartDecoder
 from vgae.decoders.weight_likelihoods import LogNormal
 from vgae.decoders.weights import SignDecoder, WeightDecoder
 from vgae.evaluation.metrics import auc_and_ap
+from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
-from vgae.vae import VAE
+from vgae.models.embedding import embed
+from vgae.vae import VAE, Posterior
 
 if TYPE_CHECKING:
     from vgae.evaluation.links import PairScorer
+
+_AT_ONCE = 0.01  # share of the message edges that are hidden at a time
 
 LEVELS = (0.5, 0.8, 0.95)
 """Levels of the intervals whose coverage is counted."""
@@ -84,6 +90,32 @@ def part_of(model: VAE, name: str) -> PartDecoder | None:
     decoder = model.decoder
     has = isinstance(decoder, JointDecoder) and name in decoder.parts
     return cast(PartDecoder, decoder.parts[name]) if has else None  # pyright: ignore
+
+
+def unseen_posteriors(
+    model: VAE, graph: Graph, edges: Tensor, pairs: Tensor
+) -> Iterator[tuple[Tensor, Posterior]]:
+    """Yield indices of pairs, and a posterior whose messages do not travel on these pairs.
+
+    A hundredth of the messages is hidden at a time; pairs without messages are no part of it.
+
+    Args:
+        model: The trained model.
+        graph: Its graph, or one for which it was made.
+        edges: Edges that messages travel on, shape ``(2, E)``.
+        pairs: Pairs, shape ``(2, P)``.
+    """
+    grid = graph.grid
+    u, v = grid.ordered(pairs)
+    code, number = torch.unique(u * grid.num_nodes + v, return_inverse=True)
+    stored = torch.stack([code // grid.num_nodes, code % grid.num_nodes])
+    place = link_positions(edges, stored, grid)
+    num_edges = torch.bincount(place[place >= 0], minlength=len(code))
+    folds = math.ceil(int(num_edges.sum()) / max(_AT_ONCE * edges.shape[1], 1))
+    for part in (num_edges > 0).nonzero()[:, 0].chunk(max(folds, 1)):
+        if len(part):
+            others = edges[:, link_positions(edges, stored[:, part], grid) < 0]
+            yield torch.isin(number, part).nonzero()[:, 0], embed(model, graph, others)
 
 
 def value_scores(scorer: "PairScorer", graph: Graph, links: Tensor) -> ValueScores:

@@ -241,6 +241,7 @@ class PairScorer:
         self.calibration: Calibration | None = getattr(model, "calibration", None)
         self.decoder = link_decoder(self.model)
         check_direction(self.decoder, graph, type(self.decoder).__name__)
+        self.graph, self.edge_index = graph, edge_index
         self.q = embed(self.model, graph, edge_index)
         self.z = self.q.mu.to(parameter_like(self.model).device)
 

@@ -1,6 +1,7 @@
 """Embeddings: the posterior of every node or image under a trained model."""
 
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
@@ -19,6 +20,8 @@ from vgae.graphs.missing import filled
 from vgae.models.typed import is_typed, messages, typed_inputs
 from vgae.runtime.devices import convolutions_as_products
 from vgae.vae import VAE, Encoder, Posterior
+
+log = logging.getLogger(__name__)
 
 
 class Trained(Protocol):
@@ -270,6 +273,24 @@ def _uses_signs(model: VAE, graph: Graph) -> bool:
     for layer in cast(GraphEncoder, encoder).children():
         vars(layer)["signed"] = True
     return True
+
+
+def tell_signs(model: VAE, graph: Graph) -> None:
+    """Log what the signs of the links are used for, if there are some -1."""
+    if graph.link_sign is None or not bool((graph.link_sign < 0).any()):
+        return
+    parts = {*model.decoder.parts} if isinstance(model.decoder, JointDecoder) else set()
+    targets = " and ".join(sorted({"signs", "weights"} & parts))
+    if not targets:
+        log.warning(
+            "%s: the signs of links have no effect; messages and loss have the magnitudes alone;"
+            " reconstruct='signs' (--reconstruct signs) makes them a target",
+            graph.name,
+        )
+        return
+    used = _uses_signs(model, graph)
+    carried = "messages have them too" if used else "messages have the magnitudes alone"
+    log.info("%s: the signs of links are in the target %s; %s", graph.name, targets, carried)
 
 
 def parameter_like(model: VAE) -> Tensor:

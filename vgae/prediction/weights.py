@@ -8,8 +8,9 @@ from torch import Tensor
 
 from vgae.decoders.weights import SignDecoder, WeightDecoder
 from vgae.errors import UsageError
-from vgae.evaluation.link_values import part_of
+from vgae.evaluation.link_values import part_of, unseen_posteriors
 from vgae.evaluation.links import PairScorer
+from vgae.vae import Posterior
 
 
 def checked_level(interval: Any) -> float:
@@ -26,6 +27,9 @@ def checked_level(interval: Any) -> float:
 def value_columns(scorer: PairScorer, pairs: Tensor) -> Mapping[str, Tensor]:
     """Return what a model says of the weights and signs of pairs, given that they are links.
 
+    Pairs on which messages travel are predicted without these messages, as their weight is no
+    news to the model otherwise, and their interval too wide.
+
     Args:
         scorer: The model with the posterior of the nodes; its ``interval`` is the level.
         pairs: Pairs as the decoder takes them, shape ``(2, P)``.
@@ -35,6 +39,19 @@ def value_columns(scorer: PairScorer, pairs: Tensor) -> Mapping[str, Tensor]:
         weights were a target of the training; ``positive``, the probability of the sign +, if
         signs were; float64, shape ``(P,)``.
     """
+    found = _columns(scorer, scorer.q, pairs)
+    if not found:
+        return found
+    graph, edges = scorer.graph, scorer.edge_index
+    edges = graph.edge_index if edges is None else edges
+    for places, q in unseen_posteriors(scorer.model, graph, edges, pairs):
+        for name, values in _columns(scorer, q, pairs[:, places]).items():
+            found[name][places] = values
+    return found
+
+
+def _columns(scorer: PairScorer, q: Posterior, pairs: Tensor) -> dict[str, Tensor]:
+    """Return the columns of :func:`value_columns` under a posterior."""
     found: dict[str, Tensor] = {}
     weights, signs = part_of(scorer.model, "weights"), part_of(scorer.model, "signs")
     if weights is not None and not pairs.shape[1]:
@@ -42,10 +59,10 @@ def value_columns(scorer: PairScorer, pairs: Tensor) -> Mapping[str, Tensor]:
         found |= {name: pairs.new_zeros(0).double() for name in names}
     elif weights is not None:
         part = cast(WeightDecoder, weights)
-        predicted = part.predicted(scorer.q, pairs)
+        predicted = part.predicted(q, pairs)
         low, high = part.interval(predicted, scorer.interval)
         found["expected_weight"] = part.distribution.expected(predicted).cpu()
         found |= {"weight_low": low.cpu(), "weight_high": high.cpu()}
     if signs is not None:
-        found["positive"] = cast(SignDecoder, signs).probability(scorer.q, pairs).cpu()
+        found["positive"] = cast(SignDecoder, signs).probability(q, pairs).cpu()
     return found

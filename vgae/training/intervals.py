@@ -1,24 +1,22 @@
 """Calibration of the intervals of weights of links, after a training."""
 
 import logging
-import math
 
 import torch
 from torch import Tensor
 
 from vgae.decoders.joint import JointDecoder
 from vgae.decoders.weights import WeightDecoder, withheld
-from vgae.graphs.canonical import link_positions
+from vgae.evaluation.link_values import unseen_posteriors
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import embed, evaluating
 from vgae.training.prepared import FitResult
-from vgae.vae import VAE
+from vgae.vae import VAE, Posterior
 
 log = logging.getLogger(__name__)
 
 _FEWEST = 10  # links
-_AT_ONCE = 0.01  # share of the training links that carry no messages while they are predicted
 
 
 def calibrate_intervals(model: VAE, graph: Graph, split: LinkSplit) -> None:
@@ -38,15 +36,19 @@ def calibrate_intervals(model: VAE, graph: Graph, split: LinkSplit) -> None:
     if not isinstance(part, WeightDecoder):
         return
     own = split.train[:, withheld(split, part.num_withheld)]
-    folds = math.ceil(own.shape[1] / max(_AT_ONCE * split.train.shape[1], 1))
-    parts = [split.val.pos, *(own.chunk(folds, dim=1) if folds else ())]
+    edges = split.message_edge_index
     with evaluating(model):
-        needed = torch.cat([_needed(model, part, graph, split, links) for links in parts])
-    if len(needed) < _FEWEST:
+        whole = embed(model, graph, edges)
+        needed = [*[_needed(part, graph, whole, split.val.pos)] * 2]
+        needed.append(_needed(part, graph, whole, own))
+        for places, q in unseen_posteriors(model, graph, edges, own):
+            needed.append(_needed(part, graph, q, own[:, places]))
+    needed = torch.cat(needed)
+    if len(needed) < 2 * _FEWEST:
         log.warning(
             "%d links are too few to calibrate the intervals of weights: they may hold more or"
             " less than they state; give more validation links (val, --val)",
-            len(needed),
+            len(needed) // 2,
         )
         return
     part.calibrate(needed)
@@ -69,14 +71,9 @@ def _has_weights(decoder: object) -> bool:
     return isinstance(decoder, JointDecoder) and "weights" in decoder.parts
 
 
-def _needed(
-    model: VAE, part: WeightDecoder, graph: Graph, split: LinkSplit, links: Tensor
-) -> Tensor:
-    """Return the levels that links need, under messages over the other training links."""
+def _needed(part: WeightDecoder, graph: Graph, q: Posterior, links: Tensor) -> Tensor:
+    """Return the levels that links need under a posterior."""
     value = part.values(graph, links)
     if value is None or not len(value):
         return torch.zeros(0, dtype=torch.float64)
-    messages = split.message_links
-    others = messages[:, link_positions(messages, links, split.grid) < 0]
-    q = embed(model, graph, split.grid.message_edges(others))
     return part.needed_levels(q, links, value)

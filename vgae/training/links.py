@@ -29,6 +29,7 @@ from vgae.models.embedding import (
     evaluating,
     input_names,
     message_edges,
+    tell_signs,
 )
 from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
 from vgae.models.registry import AUTO, check_direction, graph_model, model_for
@@ -162,6 +163,7 @@ def prepare(
     inputs = encoder_inputs(model, seen, own.message_edge_index, masked=masked)
     validation = _validation(model, graph, split, inputs, on, masked=masked)
     _tell_unused(settings, model, given, named=named)
+    tell_signs(model, graph)
     steps = _steps(model, seen, own, recipe, stream(seed, "mask", on))
     prepared = PreparedTraining(
         model=model,
