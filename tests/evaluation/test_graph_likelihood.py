@@ -99,9 +99,7 @@ def test_graphs_of_one_node_have_no_pairs_to_score():
     columns = found.vectors.shape[1]
     typical = Typical(torch.ones(columns).double(), torch.eye(columns).double() / 4)
     given = graph_log_likelihood(model, graphs, typical=typical)
-    torch.testing.assert_close(
-        given.anomaly, (found.vectors - 1).norm(dim=1) / 2, equal_nan=True
-    )
+    torch.testing.assert_close(given.anomaly, (found.vectors - 1).norm(dim=1) / 2, equal_nan=True)
     with pytest.raises(DataError, match="log-likelihoods of graphs need a collection"):
         graph_log_likelihood(model, graphs[1])  # pyright: ignore
 
@@ -109,7 +107,7 @@ def test_graphs_of_one_node_have_no_pairs_to_score():
 def test_typical_values_are_those_of_most_graphs_in_any_units():
     rng = np.random.default_rng(0)
     usual = rng.normal(size=(200, 3)) @ [[1.0, 0.9, 0.0], [0.0, 0.3, 0.0], [0.0, 0.0, 2.0]]
-    far = rng.normal(size=(20, 3)) + [0.0, 40.0, 0.0]
+    far = rng.normal(size=(20, 3)) + np.array([0.0, 40.0, 0.0])
     x = torch.from_numpy(np.vstack([usual, far]))
     typical = Typical.of(x)
     distance = typical.distance(x)

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from vgae import DiagGaussian, Graph, GraphCollection, PointMass, graph_vectors
+from vgae import DiagGaussian, Graph, GraphCollection, PointMass, embed, graph_vectors
 from vgae.errors import DataError, UsageError
+from vgae.models.graphs import build_model
+from vgae.recipes import PAPER_GRAPHS
+from vgae.runtime.streams import stream
 
 SIZES = (3, 1, 4)
 READOUTS = ("mean", "sum", "attention", "moments")
@@ -59,6 +62,26 @@ def test_a_graph_has_the_same_vector_in_any_collection(graphs, q, readout):
     whole = graph_vectors(q, graphs, readout)
     last = DiagGaussian(q.mu[4:], q.logvar[4:])
     torch.testing.assert_close(graph_vectors(last, graphs[2:], readout).mu, whole.mu[2:])
+
+
+@pytest.mark.parametrize("name", ["vgae", "gae"])
+def test_vectors_of_a_model_leave_out_positions_and_the_order_of_the_nodes(name):
+    generator = torch.Generator().manual_seed(0)
+    own = Graph.from_edges([[0, 1, 2, 3], [1, 2, 3, 4]], x=torch.rand(5, 3, generator=generator))
+    order = torch.tensor([4, 2, 0, 1, 3])
+    same = Graph.from_edges(order.argsort()[own.links], num_nodes=5, x=own.x[order])
+    pair = GraphCollection.from_graphs([own, same])
+    model = build_model(name, 3, PAPER_GRAPHS, stream(0, "init"))
+    q = embed(model, pair)
+    used = q.mu[:, PAPER_GRAPHS.positions :]
+    found = graph_vectors(model, pair)
+    assert isinstance(found, DiagGaussian if name == "vgae" else PointMass)
+    torch.testing.assert_close(found.mu[0], used[:5].mean(dim=0))
+    torch.testing.assert_close(found.mu[0], found.mu[1])
+    whole = graph_vectors(q, pair).mu
+    assert not torch.allclose(whole[0], whole[1], atol=1e-3)
+    cut = pair.edge_index[:, 2:]
+    assert not torch.allclose(graph_vectors(model, pair, edge_index=cut).mu, found.mu, atol=1e-3)
 
 
 def test_a_point_mass_stays_one(graphs, q):

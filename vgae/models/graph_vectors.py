@@ -1,6 +1,6 @@
 """Graph vectors: one Gaussian per graph of a collection, from the posteriors of its nodes."""
 
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 import torch
 from torch import Tensor
@@ -82,9 +82,9 @@ def graph_vectors(
     check_choice("readout", readout, Readout)
     check_collection(graphs, "graph vectors")
     if not hasattr(q, "mu"):
-        model = model_of(q)  # pyright: ignore[reportArgumentType]
-        q = without_positions(model, embed(model, graphs, edge_index))
-    assert not isinstance(q, VAE)
+        model = model_of(cast("VAE | Trained", q))
+        q = _without_positions(model, embed(model, graphs, edge_index))
+    q = cast("Posterior", q)
     if len(q.mu) != graphs.num_nodes:
         rule = f"q must have the {graphs.num_nodes} nodes of {graphs.name}"
         raise DataError("NODE_SET_MISMATCH", f"{rule}, got {len(q.mu)}.")
@@ -115,7 +115,7 @@ def num_positions(model: VAE) -> int:
     return place.width if isinstance(place, Positions) else 0
 
 
-def without_positions(model: VAE, q: Posterior) -> Posterior:
+def _without_positions(model: VAE, q: Posterior) -> Posterior:
     """Return the posterior of the dimensions that are comparable between graphs."""
     p = num_positions(model)
     if isinstance(q, DiagGaussian):
