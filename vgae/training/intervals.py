@@ -24,7 +24,9 @@ def calibrate_intervals(model: VAE, graph: Graph, split: LinkSplit) -> None:
 
     They are set by links whose weights were no targets: validation links, under messages over the
     training links; and withheld training links, a hundredth of the training links at a time, under
-    messages over the others. Test links are not used.
+    messages over the others, and once more under all messages, which validation links count twice
+    for: a link of the training is harder than a new one to predict without its message, and easier
+    with it. Test links are not used.
 
     Args:
         model: The trained model, changed in place.
