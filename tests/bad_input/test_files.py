@@ -183,7 +183,7 @@ REFUSED = [
         {"g.npz": {**GRAPH, "format": "vgae-graph-9"}},
         "g.npz",
         "NPZ_KEYS",
-        ["vgae-graph-1 or vgae-graph-2, got .?vgae-graph-9"],
+        ["vgae-graph-3 or vgae-graph-4, got .?vgae-graph-9"],
         id="L21-version",
     ),
     *(

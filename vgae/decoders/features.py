@@ -371,11 +371,8 @@ def _likelihood(wanted: str, graph: "Graph") -> Likelihood:
         values = x[cast(Tensor, graph.observed)]
     least, most = (float(v) for v in values.aminmax()) if values.numel() else (0.0, 0.0)
     whole = bool((values == values.round()).all())
-    fits = {
-        "bernoulli": least >= 0 and most <= 1,
-        "poisson": least >= 0 and whole,
-        "normal": True,
-    }
+    positive = least >= 0
+    fits = {"bernoulli": positive and most <= 1, "poisson": positive and whole, "normal": True}
     if wanted == "auto":
         fits["bernoulli"] &= whole  # values between 0 and 1 are probabilities only if asked for
         return next(cast(Likelihood, name) for name, fit in fits.items() if fit)
