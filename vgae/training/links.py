@@ -91,8 +91,7 @@ def fit(
             training it also seeds torch's own generators, for parts of a model that draw from
             them; those are reproducible unless ``on_row`` or another thread draws too.
         device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``; or
-            a :class:`vgae.runtime.devices.Compute`, which also limits memory, records CUDA graphs
-            and asks for deterministic algorithms.
+            a :class:`vgae.runtime.devices.Compute`, which has further options.
         on_row: Called with each row of the history, soon after its epoch.
         progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
             every ten seconds in a file or pipe, the first after five.
@@ -158,8 +157,8 @@ def prepare(
             " source-target-vgae and gravity-vgae predict it",
             type(model.decoder).__name__,
         )
-    model.to(compute.resolved()).train()  # an encoder prepares for training, with dropout
     on, masked = compute.resolved(), recipe.mask > 0
+    model.to(on).train()  # an encoder prepares for training, with dropout
     inputs = encoder_inputs(model, seen, own.message_edge_index, masked=masked)
     validation = _validation(model, graph, split, inputs, on, masked=masked)
     _tell_unused(settings, model, given, named=named)
@@ -174,7 +173,7 @@ def prepare(
             num_items=seen.grid.num_terms,
             steps=steps,
             evaluate=validation if split.val.pos.shape[1] else None,
-            # Edges in any other form may be as many as the masks leave.
+            # Others may have as many edges as the masks leave.
             recordable=_RECORDABLE if named and _is_same(inputs, steps) else (),
         ),
         recipe=recipe,
@@ -296,9 +295,7 @@ def _in_channels(graph: Graph) -> int:
 
     A node of one graph has weights of its own then, which say nothing of those of another graph.
     """
-    if graph.x is None and isinstance(graph, GraphCollection):
-        return 0
-    return graph.num_features or graph.num_nodes
+    return graph.num_features or (0 if isinstance(graph, GraphCollection) else graph.num_nodes)
 
 
 def _tell_unused(settings: Recipe, model: VAE, given: Recipe, *, named: bool) -> None:
