@@ -135,16 +135,12 @@ class FeatureDecoder(PartDecoder):
         likelihood = _likelihood(recipe.feature_likelihood, graph)
         decoder = cls(recipe.latent_channels, x.shape[1], likelihood, generator=generator)
         decoder.standardise(x, graph.missing)
-        log.info(
-            "%s: all features are reconstructed by a %s likelihood%s",
-            *(graph.name, likelihood, ", standardised" if likelihood == "normal" else ""),
-        )
+        how = likelihood + " likelihood" + ", standardised" * (likelihood == "normal")
+        log.info("%s: all features are reconstructed by a %s", graph.name, how)
         if likelihood == "normal" and (truths := num_truths(x, graph.missing)):
-            what = (
-                f"{truths} of {x.shape[1]} columns of the features are 0/1, and are reconstructed"
-            )
-            rest = "by a normal likelihood too: their means may be below 0 or above 1"
-            log.warning("%s: %s %s", graph.name, what, rest)
+            what = f"{truths} of {x.shape[1]} columns of the features are 0/1"
+            rest = "a normal likelihood too, and their means may be below 0 or above 1"
+            log.warning("%s: %s; they have %s", graph.name, what, rest)
         return decoder
 
     @torch.no_grad()
