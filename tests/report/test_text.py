@@ -7,6 +7,7 @@ from vgae.report.text import (
     graph_line,
     health_text,
     image_scores_text,
+    kind_text,
     link_scores_text,
     tasks_text,
     values_text,
@@ -141,3 +142,9 @@ def test_scores_of_weights_and_signs_have_a_line_each():
     )
     assert found[2] == "test signs: AUC 90.00, accuracy 80.00 (60.00 of the more frequent sign)."
     assert values_text({"val": {"weights": None}}) == ""
+
+
+def test_the_sizes_of_many_graphs_are_a_range_or_one_number():
+    many = {"num_graphs": 1200, "graph_sizes": [5, 7, 2000]}
+    assert kind_text(many) == "1,200 graphs of 5 to 2,000 nodes, median 7"
+    assert kind_text(many | {"graph_sizes": [20, 20, 20]}) == "1,200 graphs of 20 nodes"
