@@ -7,6 +7,7 @@ from vgae.report.text import (
     graph_line,
     health_text,
     image_scores_text,
+    kind_text,
     likelihood_text,
     link_scores_text,
     tasks_text,
@@ -159,3 +160,9 @@ def test_likelihoods_of_graphs_have_a_line_each():
     assert "(mean of 3 graphs, standard error 1.2)" in lines.splitlines()[2]
     assert lines.endswith("20 samples.")
     assert likelihood_text({"test": {}}) == ""
+
+
+def test_the_sizes_of_many_graphs_are_a_range_or_one_number():
+    many = {"num_graphs": 1200, "graph_sizes": [5, 7, 2000]}
+    assert kind_text(many) == "1,200 graphs of 5 to 2,000 nodes, median 7"
+    assert kind_text(many | {"graph_sizes": [20, 20, 20]}) == "1,200 graphs of 20 nodes"

@@ -46,7 +46,9 @@ def kind_text(graph: Mapping[str, Any]) -> str:
         return "directed"
     if "num_graphs" in graph:
         low, middle, high = graph["graph_sizes"]
-        return f"{graph['num_graphs']:,} graphs of {low:,} to {high:,} nodes, median {middle:,}"
+        sizes = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        middle_size = "" if low == high else f", median {middle:,}"
+        return f"{graph['num_graphs']:,} graphs of {sizes} nodes{middle_size}"
     if "sides" not in graph:
         return ""
     names = graph.get("side_names") or ("first side", "second side")

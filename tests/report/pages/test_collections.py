@@ -1,7 +1,10 @@
 """Tests of the section of a page on the graphs of a collection."""
 
+import numpy as np
+import pytest
+
 from vgae.report.figures.graphs import write_figures
-from vgae.report.pages.collections import collection_section
+from vgae.report.pages.collections import _sizes, collection_section
 from vgae.report.pages.graphs import graph_page
 
 
@@ -30,3 +33,16 @@ def test_the_page_of_a_collection_shows_them(collection_run):
     assert "24 graphs of 8 to 12 nodes, median 10" in html
     assert "averaged per graph, and pooled" in html
     assert "among all nodes of its graph" in html
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text", "bars"),
+    [
+        ([5, 5, 7, 9], "Half of the graphs have 6 nodes or fewer.", [2, 0, 1, 0, 1]),
+        ([20, 20, 20], "All graphs have 20 nodes.", [3]),
+    ],
+)
+def test_the_sizes_are_counted(sizes, text, bars):
+    chart = _sizes(np.array(sizes))
+    assert chart.summary == text
+    assert chart.series[0].y == bars

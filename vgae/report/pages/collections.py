@@ -113,6 +113,9 @@ def _sizes(sizes: np.ndarray) -> Chart:
     edges = np.linspace(sizes.min() - 0.5, sizes.max() + 0.5, min(30, int(np.ptp(sizes)) + 1) + 1)
     counts = np.histogram(sizes, edges)[0].tolist()
     middle = rounded((edges[:-1] + edges[1:]) / 2)
-    text = f"Half of the graphs have {int(np.median(sizes)):,} nodes or fewer."
+    middle_size = f"{int(np.median(sizes)):,} nodes"
+    text = f"Half of the graphs have {middle_size} or fewer."
+    if np.ptp(sizes) == 0:
+        text = f"All graphs have {middle_size}."
     bars = [Series("graphs", middle, counts, "bars")]
     return Chart("Sizes of the graphs", text, bars, "nodes", "graphs")
