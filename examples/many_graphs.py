@@ -45,6 +45,8 @@ accuracy = cross_val_score(LogisticRegression(max_iter=5000), vectors.mu.numpy()
 print(f"family of a graph from its vector: accuracy {accuracy:.2f}")
 
 anomaly = graph_log_likelihood(result, graphs).anomaly
-print(f"anomaly score, rewired graphs against others: AUC {roc_auc_score(is_rewired, anomaly):.2f}")
+print(
+    f"anomaly score, rewired graphs against others: AUC {roc_auc_score(is_rewired, anomaly):.2f}"
+)
 
 print(vgae.predict_links(result, graphs, 1, per_graph=True, within=["mol0", "mol1"]).to_pandas())
