@@ -16,6 +16,7 @@ The score and the recipe were chosen on seed 100.
 import json
 import sys
 from itertools import product
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -118,8 +119,8 @@ def collection(data: str, seed: int, kind: str) -> tuple[vgae.GraphCollection, n
 
 def measured(data: str, seed: int, kind: str, *, features: bool) -> dict[str, float]:
     """Return accuracies by readout, or AUCs of anomaly scores."""
-    graphs, is_odd = collection(data, seed, kind)
-    graphs = graphs if features else graphs.without_features()
+    given, is_odd = collection(data, seed, kind)
+    graphs: Any = given if features else given.without_features()
     split = vgae.split_links(graphs, val=0, test=0, seed=seed)
     result = vgae.fit(graphs, split, recipe=vgae.recipes.PAPER_GRAPHS, seed=seed, progress=False)
     if not kind:

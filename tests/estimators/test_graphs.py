@@ -507,3 +507,19 @@ def test_rows_in_another_order_keep_the_kind(generator):
         wanted = {tuple(names[k] for k in pair) for pair in graph.links.T.tolist()}
         own = set(map(frozenset, ends)), set(map(frozenset, wanted))
         assert ends == wanted if graph is not plain else own[0] == own[1]
+
+
+@pytest.mark.parametrize(("readout", "times"), [("mean", 1), ("moments", 2)])
+def test_vectors_of_many_graphs_have_a_row_each(readout, times):
+    drawn = [nx.cycle_graph(n) for n in (5, 6, 7, 8)]
+    embedder = VGAEEmbedder(max_epochs=2, random_state=0, level="graphs", readout=readout)
+    vectors = embedder.fit_transform(drawn)
+    recipe = embedder.recipe_
+    assert vectors.shape == (4, times * (recipe.latent_channels - recipe.positions))
+    assert len(embedder.get_feature_names_out()) == vectors.shape[1]
+    np.testing.assert_allclose(embedder.transform(drawn[1:]), vectors[1:], rtol=1e-4, atol=1e-5)
+
+
+def test_vectors_of_graphs_need_many(X, A):
+    with pytest.raises(UsageError, match="level='graphs' needs many graphs"):
+        VGAEEmbedder(level="graphs").fit(X, graph=A)

@@ -29,7 +29,7 @@ def q():
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-def test_a_vector_has_mean_and_variance_of_the_read_out_samples(graphs, q, readout):
+def test_a_vector_has_mean_and_variance_of_the_read_out_samples(graphs, q: DiagGaussian, readout):
     found = graph_vectors(q, graphs, readout)
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(200_000, 8, 2, generator=generator)
@@ -51,7 +51,7 @@ def test_a_vector_has_mean_and_variance_of_the_read_out_samples(graphs, q, reado
     torch.testing.assert_close(found.logvar.exp(), samples.var(0), atol=0.01, rtol=0.05)
 
 
-def test_attention_has_the_smallest_variance(graphs, q):
+def test_attention_has_the_smallest_variance(graphs, q: DiagGaussian):
     least = graph_vectors(q, graphs, "attention").logvar
     assert (least <= graph_vectors(q, graphs, "mean").logvar + 1e-6).all()
     assert (least < graph_vectors(q, graphs, "mean").logvar)[[0, 2]].all()
@@ -67,9 +67,10 @@ def test_a_graph_has_the_same_vector_in_any_collection(graphs, q, readout):
 @pytest.mark.parametrize("name", ["vgae", "gae"])
 def test_vectors_of_a_model_leave_out_positions_and_the_order_of_the_nodes(name):
     generator = torch.Generator().manual_seed(0)
-    own = Graph.from_edges([[0, 1, 2, 3], [1, 2, 3, 4]], x=torch.rand(5, 3, generator=generator))
+    x = torch.rand(5, 3, generator=generator)
+    own = Graph.from_edges([[0, 1, 2, 3], [1, 2, 3, 4]], x=x)
     order = torch.tensor([4, 2, 0, 1, 3])
-    same = Graph.from_edges(order.argsort()[own.links], num_nodes=5, x=own.x[order])
+    same = Graph.from_edges(order.argsort()[own.links], num_nodes=5, x=x[order])
     pair = GraphCollection.from_graphs([own, same])
     model = build_model(name, 3, PAPER_GRAPHS, stream(0, "init"))
     q = embed(model, pair)

@@ -402,3 +402,18 @@ def test_wide_numbers_and_other_byte_orders_are_read(tmp_path):
     for dtype in (">f8", "<f8", ">f4", "f2", np.longdouble):
         np.savez(tmp_path / "e.npz", ids=np.arange(4), mu=MU.astype(dtype))
         assert np.array_equal(read_embeddings(tmp_path / "e.npz", range(4)).mu.numpy(), MU)
+
+
+def test_graphs_have_named_labels_and_further_columns(tmp_path):
+    parts = [Graph.from_edges([[0], [1]]) for _ in range(3)]
+    y, names = torch.tensor([1, 0, -1]), ["rings", "tree"]
+    graphs = GraphCollection.from_graphs(parts, names=["a", "b", "c"], y=y, label_names=names)
+    assert graph_labels(graphs) == ["tree", "rings", None]
+    more = {"anomaly": np.array([0.5, np.nan, 2.0])}
+    means = PointMass(torch.arange(3.0)[:, None])
+    path = tmp_path / "graphs.csv"
+    write_embeddings(path, graphs.graph_ids, means, labels=graph_labels(graphs), more=more)
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    assert [row["label"] for row in rows] == ["tree", "rings", ""]
+    assert [row["anomaly"] for row in rows] == ["0.5", "", "2.0"]
+    assert [float(row["z_0"]) for row in rows] == [0, 1, 2]

@@ -143,3 +143,9 @@ def test_equal_scores_are_in_the_order_of_the_nodes(graphs, scorer):
         known = graphs.links[:, (graphs.links == node).any(dim=0)].flatten().tolist()
         rest = [v for v in range(20, 32) if v != node and v not in known]
         assert partners == rest[:2]
+
+
+@pytest.mark.row("R26")
+def test_a_graph_of_no_such_name_is_refused(graphs, scorer):
+    with pytest.raises(DataError, match="has no graph 'x'; names of its .* graphs are like 'a'"):
+        predict_links(scorer, graphs, 1, within=["a", "x"])

@@ -17,7 +17,11 @@ Readout = Literal["mean", "sum", "attention", "moments"]
 
 @overload
 def graph_vectors(
-    q: DiagGaussian, graphs: GraphCollection, readout: Readout = ...
+    q: DiagGaussian,
+    graphs: GraphCollection,
+    readout: Readout = ...,
+    *,
+    edge_index: Tensor | None = ...,
 ) -> DiagGaussian: ...
 @overload
 def graph_vectors(

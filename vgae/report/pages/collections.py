@@ -45,9 +45,7 @@ def collection_section(run: Run) -> tuple[dict[str, Any] | None, dict[str, Chart
         numeric("nodes"),
         numeric("links"),
         numeric("log-likelihood", "of its links, in nats; lower for larger graphs"),
-        numeric(
-            "anomaly score", "distance from typical graphs; half of the graphs have less than 1"
-        ),
+        numeric("anomaly score", "distance from typical graphs; the median graph has 1"),
     ]
     content = {
         "table": Table(_CAPTION, columns, rows, sortable=True),
