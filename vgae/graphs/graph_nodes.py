@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 _GRAPHS = {
     *("graph", "graphid", "graphname", "graphindex", "graphidx", "graphindicator", "graphs"),
-    *("mol", "molid", "molname", "molecule", "moleculeid", "moleculename"),
+    *("mol", "molid", "molname", "molecule", "moleculeid", "moleculename", "session", "sessionid"),
 }
 
 

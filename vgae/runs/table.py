@@ -185,7 +185,7 @@ def protocol(
     )
     return (
         f"Test AUC / AP in per cent, mean ± standard deviation over {num_seeds} seeds, {links}."
-        f" Messages travel on training links only, also at test. Scores are {scores} the posterior"
+        f" Messages travel on no held-out link, also at test. Scores are {scores} the posterior"
         f" means after {kept}."
         f" Recipe: {recipe.name}, at most {recipe.epochs} epochs; features: {features}."
         " Published: Kipf & Welling (2016), table 1: one fixed split, mean over 10"
