@@ -147,5 +147,5 @@ def test_equal_scores_are_in_the_order_of_the_nodes(graphs, scorer):
 
 @pytest.mark.row("R26")
 def test_a_graph_of_no_such_name_is_refused(graphs, scorer):
-    with pytest.raises(DataError, match="has no graph 'x'; names of its .* graphs are like 'a'"):
+    with pytest.raises(DataError, match=r"has no graph 'x'; names of its .* graphs are like 'a'"):
         predict_links(scorer, graphs, 1, within=["a", "x"])
