@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from vgae import Graph, GraphCollection, graph_vectors
+from vgae import DiagGaussian, Graph, GraphCollection, graph_vectors
 from vgae.cli.app import app
 from vgae.data.files import write_npz
 from vgae.errors import UsageError
@@ -56,6 +56,7 @@ def test_a_run_stores_a_row_for_each_graph(run):
     with np.load(run.folder / "graphs.npz") as stored:
         assert stored["ids"].tolist() == [f"g{k}" for k in range(24)]
         expected = graph_vectors(run, run.graph, edge_index=run.split.message_edge_index)
+        assert isinstance(expected, DiagGaussian)
         np.testing.assert_array_equal(stored["mu"], expected.mu)
         np.testing.assert_array_equal(stored["logvar"], expected.logvar)
         found = graph_log_likelihood(run, run.graph, run.split.message_edge_index)
