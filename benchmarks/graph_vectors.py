@@ -10,7 +10,7 @@ as many (``dense``), two groups (``halves``), two fifths of its own (``sparse``)
 ``lattice``, or others between nodes of the same degrees (``swapped``); or the features are those
 of its nodes in another order (``shuffled``).
 
-The score and the recipe were chosen on seed 100.
+The score was chosen on seed 100.
 """
 
 import json

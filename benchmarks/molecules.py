@@ -12,7 +12,8 @@ graph, split and trained on pairs across graphs; its model is scored on the same
 non-links within graphs. ``degrees`` and ``Katz`` are scores without training: minus the product of
 the numbers of neighbours, and the sum of walks of all lengths.
 
-The settings of ``paper-graphs`` and ``best-graphs`` were chosen on validation links of seed 100.
+The settings of ``paper-graphs`` and ``best-graphs`` were chosen on seeds 100 and 101.
+The rate of masked links helps on molecules and costs up to 0.06 on ``blocks``.
 """
 
 import argparse
