@@ -515,7 +515,7 @@ def test_vectors_of_many_graphs_have_a_row_each(readout, times):
     embedder = VGAEEmbedder(max_epochs=2, random_state=0, level="graphs", readout=readout)
     vectors = embedder.fit_transform(drawn)
     recipe = embedder.recipe_
-    assert vectors.shape == (4, times * (recipe.latent_channels - recipe.positions))
+    assert vectors.shape == (4, times * (recipe.latent_channels - recipe.positions + 2))
     assert len(embedder.get_feature_names_out()) == vectors.shape[1]
     np.testing.assert_allclose(embedder.transform(drawn[1:]), vectors[1:], rtol=1e-4, atol=1e-5)
 

@@ -65,7 +65,7 @@ def test_a_graph_has_the_same_vector_in_any_collection(graphs, q, readout):
 
 
 @pytest.mark.parametrize("name", ["vgae", "gae"])
-def test_vectors_of_a_model_leave_out_positions_and_the_order_of_the_nodes(name):
+def test_vectors_of_a_model_have_lengths_of_positions_and_no_order_of_the_nodes(name):
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(5, 3, generator=generator)
     own = Graph.from_edges([[0, 1, 2, 3], [1, 2, 3, 4]], x=x)
@@ -74,10 +74,20 @@ def test_vectors_of_a_model_leave_out_positions_and_the_order_of_the_nodes(name)
     pair = GraphCollection.from_graphs([own, same])
     model = build_model(name, 3, PAPER_GRAPHS, stream(0, "init"))
     q = embed(model, pair)
-    used = q.mu[:, PAPER_GRAPHS.positions :]
+    place, others = q.mu.tensor_split([PAPER_GRAPHS.positions], dim=1)
     found = graph_vectors(model, pair)
     assert isinstance(found, DiagGaussian if name == "vgae" else PointMass)
-    torch.testing.assert_close(found.mu[0], used[:5].mean(dim=0))
+    torch.testing.assert_close(found.mu[0, 2:], others[:5].mean(dim=0))
+    length = place.square().sum(dim=1)
+    if isinstance(q, DiagGaussian):
+        z = torch.stack([q.rsample(generator)[:5, : place.shape[1]] for _ in range(20_000)])
+        drawn = z.square().sum(dim=2).mean(dim=1)
+        torch.testing.assert_close(found.mu[0, 0], drawn.mean(), rtol=5e-3, atol=0)
+        assert isinstance(found, DiagGaussian)
+        torch.testing.assert_close(found.logvar[0, 0].exp(), drawn.var(), rtol=5e-2, atol=0)
+        length = length + q.logvar[:, : place.shape[1]].exp().sum(dim=1)
+    torch.testing.assert_close(found.mu[0, 0], length[:5].mean())
+    torch.testing.assert_close(found.mu[0, 1], length[:5].square().mean())
     torch.testing.assert_close(found.mu[0], found.mu[1])
     whole = graph_vectors(q, pair).mu
     assert not torch.allclose(whole[0], whole[1], atol=1e-3)

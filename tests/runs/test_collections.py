@@ -71,7 +71,7 @@ def test_graphs_are_exported_with_names_labels_and_scores(run, tmp_path):
     out = tmp_path / "g.csv"
     done = vgae("embed", run.folder, "--graphs", "--readout", "moments", "-o", out)
     assert done.exit_code == 0, done.output
-    assert "24 graphs, 32 dimensions" in done.output
+    assert "24 graphs, 36 dimensions" in done.output
     rows = rows_of(out)
     assert [*rows[0]][:7] == ["id", "label", "nodes", "links", "log_likelihood", "anomaly", "z_0"]
     assert (rows[1]["id"], rows[1]["label"], rows[1]["links"]) == ("g1", "path", "8")

@@ -79,7 +79,13 @@ def test_a_wrong_name_costs_no_training(sbm_file):
 
 def test_the_protocol_says_split_messages_and_epoch():
     text = protocol(PAPER, "none", 10)
-    for words in ("10 seeds", "own random split", "travel on no held-out link", "last epoch", "none"):
+    for words in (
+        "10 seeds",
+        "own random split",
+        "travel on no held-out link",
+        "last epoch",
+        "none",
+    ):
         assert words in text
     assert "best epoch by validation" in protocol(replace(PAPER, keep="best"), "raw", 3)
     assert "inner products of the posterior means" in protocol(PAPER, "raw", 3, None, ["vgae"])

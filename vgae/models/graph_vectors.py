@@ -62,9 +62,15 @@ def graph_vectors(
     Vectors are comparable between graphs that the same model has embedded, not between models,
     since the positions that an inner product needs are defined up to a rotation.
 
-    Given a model, the dimensions with the place of a node in its own graph
-    (:mod:`vgae.encoders.positions`) are left out: their order is that of the nodes, which says
-    nothing about the graph, so that without them a vector does not depend on that order.
+    Given a model, the p dimensions with the place of a node in its own graph
+    (:mod:`vgae.encoders.positions`) are replaced by two, their squared length :math:`l` and
+    :math:`l^2`. The order of those p is that of the nodes, which says nothing about the graph,
+    while the length is a number of closed walks, such as along rings. With
+    :math:`m_k = \mu_k^2 + \sigma_k^2`,
+
+    .. math:: E[l] = \sum_k m_k, \quad
+        \operatorname{Var}[l] = \sum_k (2 \sigma_k^4 + 4 \mu_k^2 \sigma_k^2), \quad
+        E[l^2] \approx E[l]^2, \quad \operatorname{Var}[l^2] \approx 4 E[l]^2 \operatorname{Var}[l]
 
     Args:
         q: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`; or a
@@ -76,7 +82,8 @@ def graph_vectors(
 
     Returns:
         One vector per graph, ``.mu`` and ``.logvar`` (log sigma squared) of shape ``(G, d)``, or
-        ``(G, 2 d)`` for ``"moments"``; a :class:`~vgae.PointMass` if the nodes have one.
+        ``(G, 2 d)`` for ``"moments"``, where d is the width of a node, of a model with positions
+        d - p + 2; a :class:`~vgae.PointMass` if the nodes have one.
 
     Raises:
         DataError: ``NODE_SET_MISMATCH`` if the posterior is of other nodes; ``COLLECTION`` if the
@@ -87,7 +94,7 @@ def graph_vectors(
     check_collection(graphs, "graph vectors")
     if not hasattr(q, "mu"):
         model = model_of(cast("VAE | Trained", q))
-        q = _without_positions(model, embed(model, graphs, edge_index))
+        q = _comparable(model, embed(model, graphs, edge_index))
     q = cast("Posterior", q)
     if len(q.mu) != graphs.num_nodes:
         rule = f"q must have the {graphs.num_nodes} nodes of {graphs.name}"
@@ -119,12 +126,21 @@ def num_positions(model: VAE) -> int:
     return place.width if isinstance(place, Positions) else 0
 
 
-def _without_positions(model: VAE, q: Posterior) -> Posterior:
-    """Return the posterior of the dimensions that are comparable between graphs."""
+def _comparable(model: VAE, q: Posterior) -> Posterior:
+    """Return the posterior in dimensions that are comparable between graphs."""
     p = num_positions(model)
-    if isinstance(q, DiagGaussian):
-        return DiagGaussian(q.mu[:, p:], q.logvar[:, p:])
-    return PointMass(q.mu[:, p:]) if isinstance(q, PointMass) else q
+    if not p or not isinstance(q, DiagGaussian | PointMass):
+        return q
+    place, mu = q.mu[:, :p], q.mu[:, p:]
+    length = (place * place).sum(dim=1, keepdim=True)
+    if isinstance(q, PointMass):
+        return PointMass(torch.cat([length, length * length, mu], dim=1))
+    variance = q.logvar[:, :p].exp()
+    spread = (2 * variance * variance + 4 * place * place * variance).sum(dim=1, keepdim=True)
+    length = length + variance.sum(dim=1, keepdim=True)
+    logvar = torch.cat([spread, 4 * length * length * spread], dim=1).log()
+    means = torch.cat([length, length * length, mu], dim=1)
+    return DiagGaussian(means, torch.cat([logvar, q.logvar[:, p:]], dim=1))
 
 
 def check_collection(graphs: object, what: str) -> None:
