@@ -122,3 +122,10 @@ def test_without_a_file_the_bytecode_is_compared():
 
     assert identity("return x") == identity("return x") != identity("return [y + 1 for y in x]")
     assert identity("return [y + 2 for y in x]") != identity("return [y + 1 for y in x]")
+
+
+def test_an_encoder_is_what_it_was_in_checkpoints_of_earlier_versions():
+    model = VAE(GCNEncoder(3, 2), InnerProductDecoder())
+    assert (
+        model_identity(model) == "d7bb6cd05bcbf969b73ec8d2f5b09f3aaeba50bc1742887ae12f751963e491c0"
+    )

@@ -75,6 +75,8 @@ class GraphConvolution(nn.Module):
     degree_width: ClassVar[int] = DEGREE_COLUMNS
     pattern: ClassVar[Any] = EdgePattern
 
+    signed = False  # of an instance only where set: identities in checkpoints have no such entry
+
     def __init__(
         self,
         in_channels: int,
@@ -96,7 +98,6 @@ class GraphConvolution(nn.Module):
             raise ValueError(f"latent_norm must be above 0, or None, got {norm}.")
         self.heads, self.dropout = heads, dropout
         self.self_loop_weight, self.norm = self_loop_weight, norm
-        self.signed = False
         self.weight = glorot(in_channels, out_channels, heads, generator)
         self.degree_weight: nn.Parameter | None = None
         self.bias = nn.Parameter(torch.zeros(heads * out_channels)) if bias else None
