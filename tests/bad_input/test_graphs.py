@@ -59,7 +59,7 @@ WEIGHTED = pa.table({"source": ["a", "b"], "target": ["b", "c"], "weight": [1.0,
             {"g.mtx": mtx(6, *((k, k + 1, -k) for k in range(1, 6)), kind="real general")},
             "train g.mtx",
             "NEGATIVE_WEIGHT",
-            [r"g\.mtx: .*5 such, first 0 - 1 \(-1\), 1 - 2 \(-2\), 2 - 3 \(-3\); signed=True \(--signed\)"],
+            [r"g\.mtx: .*5 such, first 0 - 1 \(-1\), .*3 \(-3\); signed=True \(--signed\)"],
             id="G11-mtx",
         ),
         *(

@@ -80,7 +80,7 @@ def evaluate(
             " graphs of a collection); separated by commas."
         ),
     ] = "links",
-    readout: Readout = "mean",
+    readout: Readout = "moments",
     messages: Annotated[
         str,
         typer.Option(help="Links that messages travel on for test: 'train', or 'train+val'."),
@@ -210,7 +210,7 @@ def embed(
             " anomaly score (high for unusual links)  [default file: RUN/graphs.npz]",
         ),
     ] = False,
-    readout: Readout = "mean",
+    readout: Readout = "moments",
     messages: Annotated[
         str,
         typer.Option(

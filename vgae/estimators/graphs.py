@@ -109,7 +109,7 @@ class VGAEEmbedder(LatentTransformer):
     validation_fraction: float = 0.05
     n_neighbors: int = 10
     level: Literal["nodes", "graphs"] = "nodes"
-    readout: Readout = "mean"
+    readout: Readout = "moments"
     directed: Directed = "symmetrize"
 
     _types: ClassVar = {

@@ -34,7 +34,7 @@ def graph_vectors(
 def graph_vectors(
     q: VAE | Trained | Posterior,
     graphs: GraphCollection,
-    readout: Readout = "mean",
+    readout: Readout = "moments",
     *,
     edge_index: Tensor | None = None,
 ) -> DiagGaussian | PointMass:

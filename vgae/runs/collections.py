@@ -21,7 +21,7 @@ def embedded_graphs(
     model: VAE | Trained,
     graph: Graph,
     edge_index: Tensor | None = None,
-    readout: Readout = "mean",
+    readout: Readout = "moments",
     *,
     typical: Typical | None = None,
 ) -> Embedding:

@@ -21,7 +21,7 @@ class EvaluationOptions:
     hard: int = 0
     samples: int | None = None
     allow_seen: bool = False
-    readout: Readout = "mean"
+    readout: Readout = "moments"
     progress: bool | None = None
 
 
@@ -34,7 +34,7 @@ class EmbeddingOptions:
     messages: str = "train"
     reading: Reading = Reading()
     graphs: bool = False
-    readout: Readout = "mean"
+    readout: Readout = "moments"
 
 
 class Embedding(NamedTuple):
