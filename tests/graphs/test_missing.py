@@ -201,3 +201,9 @@ def test_every_source_of_features_takes_nan_for_missing(source, tmp_path):
     graph = read(missing_features="impute")
     assert graph.missing.to_dense().tolist() == np.isnan(x).tolist()
     assert graph.x.tolist() == [[1, 4], [2, 3], [1.5, 5]]
+
+
+def test_a_pyg_graph_whose_gaps_are_filled_says_so(caplog):
+    pytest.importorskip("torch_geometric")
+    assert of(X).to_pyg().x.tolist() == FILLED
+    assert "3 missing features filled in" in caplog.text
