@@ -2,6 +2,7 @@ import logging
 import pickle
 from dataclasses import replace
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -180,3 +181,29 @@ def test_sums_and_rows_are_those_of_the_known_entries():
     assert filled(graph.x, None) is graph.x
     assert marked(np.zeros((2, 2))) is None
     assert replace(graph, missing=None).observed is None
+
+
+@pytest.mark.parametrize("source", ["npz", "pyg", "scipy", "networkx"])
+def test_every_source_of_features_takes_nan_for_missing(source, tmp_path):
+    data = pytest.importorskip("torch_geometric.data")
+    x, edges = np.array([[1.0, np.nan], [2, 3], [np.nan, 5]]), np.array([[0, 1], [1, 2]])
+    np.savez(tmp_path / "g.npz", edge_index=edges, x=x)
+    pyg = data.Data(x=torch.tensor(x), edge_index=torch.tensor(edges))
+    nodes = nx.path_graph(3)
+    read = {
+        "npz": lambda **how: vgae.read_graph(tmp_path / "g.npz", **how),
+        "pyg": lambda **how: vgae.Graph.from_pyg(pyg, **how),
+        "scipy": lambda **how: vgae.Graph.from_scipy(nx.to_numpy_array(nodes), x=x, **how),
+        "networkx": lambda **how: vgae.Graph.from_networkx(nodes, x=x, **how),
+    }[source]
+    with pytest.raises(DataError, match="missing_features='impute'"):
+        read()
+    graph = read(missing_features="impute")
+    assert graph.missing.to_dense().tolist() == np.isnan(x).tolist()
+    assert graph.x.tolist() == [[1, 4], [2, 3], [1.5, 5]]
+
+
+def test_a_pyg_graph_whose_gaps_are_filled_says_so(caplog):
+    pytest.importorskip("torch_geometric")
+    assert of(X).to_pyg().x.tolist() == FILLED
+    assert "3 missing features filled in" in caplog.text

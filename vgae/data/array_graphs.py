@@ -134,6 +134,7 @@ def graph_of_arrays(
         feature_names=feature_names,
         label_names=label_names if y is not None and len(label_names) > y.max(initial=-1) else (),
         **reading.of_links(),
+        missing_features="impute" if reading.missing_features == "impute" else "refuse",
         name=name,
     )
 

@@ -347,7 +347,7 @@ def _document(read: Reader, suffixes: tuple[str, ...], *more: str) -> Format:
 
 
 FORMATS = {
-    "npz": Format(_read_npz, (".npz",), is_text=False, options=_OF_ARRAYS),
+    "npz": Format(_read_npz, (".npz",), is_text=False, options=_OF_ARRAYS | {"missing_features"}),
     "npy": _NPY,
     "npy-adjacency": Format(read_npy_adjacency, is_text=False, options=_OF_MATRIX),
     "parquet": _PARQUET,

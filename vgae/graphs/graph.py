@@ -214,6 +214,7 @@ class Graph(Derived):
         merge: Merge = "mean",
         directed: Directed = "symmetrize",
         signed: bool = False,
+        missing_features: Literal["refuse", "impute"] = "refuse",
     ) -> "Graph":
         """Make a graph from a networkx graph of any kind.
 
@@ -232,6 +233,7 @@ class Graph(Derived):
             merge: As for :meth:`from_edges`; so are the next.
             directed: Treatment of directions.
             signed: Whether weights may be negative.
+            missing_features: As for :meth:`from_edges`.
 
         Raises:
             DataError: If a node lacks a feature, or all lack an attribute; ``DIRECTED`` if the
@@ -240,7 +242,8 @@ class Graph(Derived):
         if directed == "keep" and not graph.is_directed():
             refuse_undirected("the graph", "pass graph.to_directed() for both directions")
         parts = interop.from_networkx(graph, x, y, weight, sides)
-        return cls.from_edges(**parts, merge=merge, directed=directed, signed=signed)
+        how: Any = {"signed": signed, "missing_features": missing_features}
+        return cls.from_edges(**parts, merge=merge, directed=directed, **how)
 
     @classmethod
     def from_scipy(
@@ -254,6 +257,7 @@ class Graph(Derived):
         directed: Directed = "symmetrize",
         signed: bool = False,
         name: str = "graph",
+        missing_features: Literal["refuse", "impute"] = "refuse",
     ) -> "Graph":
         """Make a graph from the non-zero entries of a matrix; their values are weights.
 
@@ -270,9 +274,11 @@ class Graph(Derived):
             directed: Treatment of directions.
             signed: Whether entries may be negative.
             name: Name of the graph.
+            missing_features: As for :meth:`from_edges`.
         """
         parts = interop.from_scipy(adj, x, sides)
         how: Any = {"merge": merge, "directed": directed, "signed": signed, "name": name}
+        how["missing_features"] = missing_features
         return cls.from_edges(**parts, x=x, y=y, **how)
 
     @classmethod
@@ -285,6 +291,7 @@ class Graph(Derived):
         directed: Directed = "symmetrize",
         signed: bool = False,
         name: str = "graph",
+        missing_features: Literal["refuse", "impute"] = "refuse",
     ) -> "Graph":
         """Make a graph from ``edge_index``, ``edge_weight``, ``x`` and ``y`` of a PyG ``Data``.
 
@@ -296,6 +303,7 @@ class Graph(Derived):
         graph.
         """
         how: Any = {"merge": merge, "directed": directed, "signed": signed, "name": name}
+        how["missing_features"] = missing_features
         if interop.is_batch(data):
             from vgae.graphs.collection_pyg import collection_of
 

@@ -325,6 +325,9 @@ def to_pyg(graph: Any) -> "Data":
     """Return a :class:`vgae.Graph` as a PyG ``Data``; see :meth:`vgae.Graph.to_pyg`."""
     from torch_geometric.data import Data
 
+    if graph.missing is not None:
+        count = len(graph.missing.values())
+        log.warning("%s: x of the Data has %d missing features filled in", graph.name, count)
     own = {"edge_weight": graph.values_of(graph.edge_index), "edge_attr": graph.edge_attr}
     parts = {"edge_index": graph.edge_index, "y": graph.y, "num_nodes": graph.num_nodes}
     return Data(x=graph.dense_x, **parts, **{k: v for k, v in own.items() if v is not None})
