@@ -134,6 +134,17 @@ def test_what_an_encoder_receives_is_not_scored(trained):
         evaluate_features(result, hidden.graph, none)
 
 
+def test_a_model_that_was_trained_on_the_held_out_entries_is_refused(trained, caplog):
+    hidden, split, _ = trained["bernoulli"]
+    graph = planted("bernoulli")
+    seen = vgae.fit(graph, split, recipe=replace(RECIPE, epochs=1))
+    with pytest.raises(DataError, match="with the held-out features"):
+        evaluate_features(seen, hidden.graph, hidden.test)
+    other = vgae.split_features(graph, test=0.1, seed=1)
+    evaluate_features(trained["bernoulli"][2], other.graph, other.test, samples=1)
+    assert "trained on other features" in caplog.text
+
+
 def test_a_canary_in_a_held_out_entry_changes_neither_weights_nor_scores():
     """An entry that holds a huge value before it is held out leaves no trace."""
     graph = planted("normal")

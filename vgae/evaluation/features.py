@@ -1,5 +1,6 @@
 """Prediction of features given the posterior, and its scores on held-out entries."""
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,10 +15,12 @@ from vgae.errors import DataError, UsageError
 from vgae.evaluation.metrics import auc_and_ap
 from vgae.graphs.feature_split import FeatureEntries
 from vgae.graphs.graph import Graph
-from vgae.graphs.missing import entries_of
+from vgae.graphs.missing import column_sums, entries_of
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.runtime.streams import stream
 from vgae.vae import VAE
+
+log = logging.getLogger(__name__)
 
 SAMPLES = 100
 LEVEL = 0.8
@@ -157,10 +160,12 @@ def evaluate_features(
 
     Raises:
         DataError: ``FEATURES_SEEN`` if an entry is not missing in the graph, so that the encoder
-            receives it; ``NO_FEATURES`` if there is no entry.
+            receives it, or the model was trained on the graph with these entries;
+            ``NO_FEATURES`` if there is no entry.
         UsageError: As :func:`predict_entries`.
     """
     check_hidden(graph, entries)
+    _check_unseen(feature_decoder(trained), graph, entries)
     x = entries.values
     given: Any = {"values": x, "edge_index": edge_index, "samples": samples, "seed": seed}
     found = predict_entries(trained, graph, entries.rows, entries.columns, **given)
@@ -195,6 +200,32 @@ def check_hidden(graph: Graph, entries: FeatureEntries) -> None:
             f" first of node {int(entries.rows[first])}, column {int(entries.columns[first])}:"
             " the encoder would receive what it must predict; pass the graph of"
             " vgae.split_features.",
+        )
+
+
+def _check_unseen(decoder: FeatureDecoder, graph: Graph, entries: FeatureEntries) -> None:
+    """Raise ``DataError`` if the means of the training are those with the held-out entries.
+
+    Means of other features are a warning, unless the graph is a collection, of which a part may
+    have been trained on.
+    """
+    total, count = column_sums(cast(Tensor, graph.x), graph.missing)
+    stored = decoder.column_mean.double().cpu()
+    if len(stored) != len(total) or torch.allclose(stored, total / count.clamp(min=1)):
+        return
+    total = total.index_add(0, entries.columns, entries.values.double())
+    count = count + torch.bincount(entries.columns, minlength=len(count))
+    if torch.allclose(stored, total / count.clamp(min=1)):
+        raise DataError(
+            "FEATURES_SEEN",
+            f"the model was trained on {graph.name} with the held-out features; train it on the"
+            " graph of vgae.split_features.",
+        )
+    if graph.grid.name != "blocks":
+        log.warning(
+            "the model was trained on other features than those known in %s; if the held-out ones"
+            " were among them, the scores are of what it has seen",
+            graph.name,
         )
 
 
