@@ -328,9 +328,7 @@ class GraphRuns(RunKind[Run]):
         found: dict[str, Any] = {}
         if "links" in options.tasks:
             scores = evaluate(
-                run.model,
-                run.graph,
-                run.split,
+                *(run.model, run.graph, run.split),
                 messages=cast(Messages, options.messages),
                 calibration=run.calibration,
                 hard=options.hard,
@@ -338,7 +336,8 @@ class GraphRuns(RunKind[Run]):
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
-            found |= feature_scores(self, run.folder, run.config, run)
+            own = SplitModel(run.model, run.split)
+            found |= feature_scores(self, run.folder, run.config, own)
         if {"classes", "clusters"} & {*options.tasks}:
             found |= evaluate_embedding(embed(run.model, run.graph).mu, run.graph, options.tasks)
         if "graphs" in options.tasks:
