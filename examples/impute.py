@@ -1,7 +1,6 @@
 """Fill in missing features of nodes, with a standard deviation for each.
 
-Two groups of people who mostly know their own group; a third of what is known about them is
-missing, and the last person has told nothing at all.
+Two groups of people who mostly know their own group; a third of what they told is missing.
 """
 
 import numpy as np
@@ -19,7 +18,7 @@ age = 35 + 12 * (2 * group - 1) + 3 * rng.normal(size=80)
 income = 50 - 10 * (2 * group - 1) + 4 * rng.normal(size=80)
 truth = np.stack([age, income], axis=1)
 given = np.where(rng.random(truth.shape) < 0.3, np.nan, truth)
-given[79] = np.nan
+given[79] = np.nan  # the last person has told nothing
 
 graph = vgae.Graph.from_edges(
     edges, x=given, feature_names=["age", "income"], missing_features="impute", sides="none"

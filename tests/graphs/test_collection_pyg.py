@@ -82,7 +82,7 @@ def test_weights_and_features_of_links_are_kept_and_others_named(caplog):
     assert graphs.link_weight.tolist() == [2, 3, 1, 1]
     assert graphs.link_attr.shape == (4, 2)
     assert "leaves out pos (3, 2)" in caplog.text
-    assert "edge_attr" not in caplog.text
+    assert "leaves out edge_attr" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def evaluate(
     samples: Annotated[
         int | None,
         typer.Option(
-            min=2,
+            min=1,
             show_default=False,
             help="Samples in the estimate of log p(x) of each image, or of log p(A | X) of the"
             " graphs  [default: 500 for images; graphs have none]",

@@ -272,7 +272,8 @@ def _built(name: str, graph: Graph, split: LinkSplit, settings: Recipe, seed: in
     in_channels = _in_channels(graph)
     if in_channels == 0:
         # Not every encoder can be built for no columns.
-        has = graph_encoder(build_model(name, 1, settings, stream(seed, "init"))).config()
+        plain = replace(settings, reconstruct="")
+        has = graph_encoder(build_model(name, 1, plain, stream(seed, "init"))).config()
         if not (has.get("degrees") or has.get("positions")):
             raise DataError(
                 "NO_FEATURES",
