@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from vgae.graphs.graph import Graph
-from vgae.report.views import GRAPHS, IMAGES
+from vgae.report.views import GRAPHS, IMAGES, _near
 
 
 def test_the_summary_has_data_model_and_scores(graph_run, image_run):
@@ -50,6 +50,14 @@ def test_the_next_table_has_the_features_and_the_recipe(graph_run):
     without = replace(run, config=run.config | {"graph": source | {"features": "none"}})
     vars(without)["graph"] = graph_run.graph
     assert "--features none" in [*GRAPHS.commands(without)][-1]
+
+
+def test_a_folder_near_by_is_not_taken_for_a_data_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert _near(str(tmp_path / "MOL")) == "./MOL"
+    assert _near(str(tmp_path / "mol.csv")) == "mol.csv"
+    assert _near("/elsewhere/MOL") == "/elsewhere/MOL"
+    assert _near("cora") == "cora"
 
 
 def test_the_summary_has_what_the_health_check_found(graph_run, image_run):

@@ -22,6 +22,7 @@ from vgae.report.text import (
     typed_scores_text,
 )
 from vgae.report.view import RunView, SharedLayout
+from vgae.runs.folder import is_named
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
 from vgae.runs.kind import kind_of
@@ -143,7 +144,8 @@ def _audited(run: Run) -> str:
 def _near(path: str) -> str:
     """Return a path for the shell, from the current folder if it lies there."""
     with suppress(ValueError):
-        path = str(Path(path).relative_to(Path.cwd()))
+        near = str(Path(path).relative_to(Path.cwd()))
+        path = f"./{near}" if is_named(near) else near
     return shlex.quote(path)
 
 
