@@ -13,28 +13,12 @@ from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.link_values import stored_values
 
 
-class Derived:
-    """Properties of a :class:`vgae.Graph`, which describes the fields."""
+class OfNodes:
+    """Properties of features and names of nodes, of graphs of any kind."""
 
-    links: Tensor
     num_nodes: int
-    link_weight: Tensor | None
     x: Tensor | None
     node_ids: tuple[NodeId, ...] | None
-    name: str
-    directed: bool
-    sides: Tensor | None
-    side_names: tuple[str, str] | tuple[()]
-    notes: Mapping[str, int]
-    link_sign: Tensor | None
-    link_attr: Tensor | None
-    link_attr_names: tuple[str, ...]
-    missing: Tensor | None
-
-    @property
-    def num_links(self) -> int:
-        """M, the number of links."""
-        return self.links.shape[1]
 
     @property
     def num_features(self) -> int:
@@ -50,6 +34,27 @@ class Derived:
     def dense_x(self) -> Tensor | None:
         """Features as a dense tensor."""
         return None if self.x is None else self.x.to_dense()
+
+
+class Derived(OfNodes):
+    """Properties of a :class:`vgae.Graph`, which describes the fields."""
+
+    links: Tensor
+    link_weight: Tensor | None
+    name: str
+    directed: bool
+    sides: Tensor | None
+    side_names: tuple[str, str] | tuple[()]
+    notes: Mapping[str, int]
+    link_sign: Tensor | None
+    link_attr: Tensor | None
+    link_attr_names: tuple[str, ...]
+    missing: Tensor | None
+
+    @property
+    def num_links(self) -> int:
+        """M, the number of links."""
+        return self.links.shape[1]
 
     @property
     def observed(self) -> Tensor | None:

@@ -14,6 +14,7 @@ from vgae.errors import DataError, UsageError, did_you_mean
 from vgae.graphs.arrays import feature_tensor, graph_digest, label_tensor, sha256
 from vgae.graphs.canonical import NodeId, check_lengths, node_names
 from vgae.graphs.defaults import Directed, Merge
+from vgae.graphs.derived import OfNodes
 from vgae.graphs.graph import Graph
 from vgae.graphs.relations import Relation, distinct_relations, relation_of
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class TypedGraph:
+class TypedGraph(OfNodes):
     """Graph with named relations between nodes of one type or several.
 
     The methods ``from_graphs``, ``from_pandas``, ``from_pyg`` and
@@ -237,21 +238,6 @@ class TypedGraph:
     def num_links(self) -> int:
         """Number of links of all relations."""
         return sum(relation.num_links for relation in self.relations.values())
-
-    @property
-    def num_features(self) -> int:
-        """F, the columns of ``x``; 0 without features."""
-        return 0 if self.x is None else self.x.shape[1]
-
-    @property
-    def ids(self) -> Sequence[NodeId]:
-        """Name of each node, by default 0 to N - 1."""
-        return range(self.num_nodes) if self.node_ids is None else self.node_ids
-
-    @property
-    def dense_x(self) -> Tensor | None:
-        """Features as a dense tensor."""
-        return None if self.x is None else self.x.to_dense()
 
     @cached_property
     def link_fingerprint(self) -> str:
