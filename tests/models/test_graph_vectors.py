@@ -1,10 +1,12 @@
 """Tests of graph vectors against one graph at a time, and against samples of the nodes."""
 
+import numpy as np
 import pytest
 import torch
 
 from vgae import DiagGaussian, Graph, GraphCollection, PointMass, embed, graph_vectors
 from vgae.errors import DataError, UsageError
+from vgae.models.graph_vectors import standardised
 from vgae.models.graphs import build_model
 from vgae.recipes import PAPER_GRAPHS
 from vgae.runtime.streams import stream
@@ -94,6 +96,13 @@ def test_vectors_of_a_model_have_lengths_of_positions_and_no_order_of_the_nodes(
     cut = pair.edge_index[:, 2:]
     other = graph_vectors(model, pair, "mean", edge_index=cut)
     assert not torch.allclose(other.mu, found.mu, atol=1e-3)
+
+
+def test_standardised_columns_weigh_alike():
+    vectors = np.array([[1e4, 0.1, 7.0], [3e4, 0.3, 7.0], [2e4, 0.2, 7.0]])
+    found = standardised(vectors)
+    np.testing.assert_allclose(found.std(axis=0), [1, 1, 0])
+    np.testing.assert_allclose(found[:, 0], found[:, 1])
 
 
 def test_a_point_mass_stays_one(graphs, q):

@@ -10,7 +10,7 @@ from vgae.data.planetoid import NodeSplit
 from vgae.errors import DataError
 from vgae.evaluation.tasks import SplitScores, checked_labels, cluster_nodes, scores_over_splits
 from vgae.graphs.collection import GraphCollection
-from vgae.models.graph_vectors import check_collection
+from vgae.models.graph_vectors import check_collection, standardised
 from vgae.runtime.streams import stream
 
 
@@ -42,14 +42,16 @@ def evaluate_graphs(vectors: Any, graphs: GraphCollection) -> dict[str, Any]:
 
     Returns:
         ``"classes"``, of :func:`classify_graphs`, and ``"clusters"``, of
-        :func:`vgae.evaluation.tasks.cluster_nodes` with the graphs in place of nodes.
+        :func:`vgae.evaluation.tasks.cluster_nodes` with the graphs in place of nodes, and with
+        standardised columns.
     """
     scores = classify_graphs(vectors, graphs)
     classes = {
         name: value._asdict() if isinstance(value, SplitScores) else value
         for name, value in scores._asdict().items()
     }
-    return {"classes": classes, "clusters": cluster_nodes(vectors, graphs.graph_y)._asdict()}
+    scaled = standardised(np.asarray(vectors, np.float64))
+    return {"classes": classes, "clusters": cluster_nodes(scaled, graphs.graph_y)._asdict()}
 
 
 def classify_graphs(

@@ -2,6 +2,7 @@
 
 from typing import Literal, cast, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,6 +119,16 @@ def graph_vectors(
     if log_spread is None:
         return PointMass(sums / count)
     return DiagGaussian(sums / count, _log_sums(log_spread, batch, len(sizes)) - 2 * count.log())
+
+
+def standardised(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors whose columns have the mean 0 and deviation 1, or 0 if they are constant.
+
+    Squares and lengths have other units than means; distances then weigh all columns alike.
+    """
+    mean, deviation = vectors.mean(axis=0), vectors.std(axis=0)
+    varies = deviation > 1e-6 * np.abs(mean)  # else it is rounding
+    return np.where(varies, vectors - mean, 0) / np.where(varies, deviation, 1)
 
 
 def num_positions(model: VAE) -> int:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from vgae.errors import printable
 from vgae.graphs.collection import GraphCollection
+from vgae.models.graph_vectors import standardised
 from vgae.prediction.link_table import LinkTable
 from vgae.report.figures.points import draw_classes, draw_values, projections
 from vgae.report.figures.style import BLUE, CLASS_COLOURS, ORANGE, TEXT, cut, legend, titled
@@ -70,7 +71,7 @@ def _draw_vectors(
     axes: Axes, graphs: GraphCollection, vectors: np.ndarray, anomaly: np.ndarray
 ) -> None:
     """Draw the vectors coloured by label or, without labels, by anomaly score."""
-    method, plane = next(projections(vectors))
+    method, plane = next(projections(standardised(vectors)))
     size = float(np.clip(4000 / len(plane), 2, 30))
     figure: Any = axes.figure
     if graphs.graph_y is None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vgae.graphs.collection import GraphCollection
+from vgae.models.graph_vectors import standardised
 from vgae.report.figures.points import projections
 from vgae.report.pages.frame import Cell, Chart, Column, Series, Table, numeric, rounded, shown
 from vgae.runs.collections import embedded_graphs
@@ -73,7 +74,7 @@ def _label(label: object) -> str:
 
 def _map(graphs: GraphCollection, vectors: np.ndarray, anomaly: np.ndarray) -> Chart:
     """Return the vectors in the plane, a series of dots for each label."""
-    method, plane = next(projections(vectors))
+    method, plane = next(projections(standardised(vectors)))
     names = [shown(name) for name in graphs.graph_ids]
     text = [
         f"{name}: {size:,} nodes, anomaly score {value:.3f}"
@@ -98,8 +99,8 @@ def _map(graphs: GraphCollection, vectors: np.ndarray, anomaly: np.ndarray) -> C
         series.append(Series(named, x, height, "dots", colour, text=[text[k] for k in which]))
     return Chart(
         "Vectors of the graphs",
-        f"Each dot is a graph: the means of the vectors of its nodes and of their squares"
-        f" ({method}). Graphs whose nodes are alike are close to each other."
+        f"Each dot is a graph: the means of the vectors of its nodes and of their squares,"
+        f" standardised ({method}). Graphs whose nodes are alike are close to each other."
         + " The labels were not used in training."
         * (graphs.graph_y is not None),
         series,
