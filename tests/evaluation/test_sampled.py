@@ -15,7 +15,7 @@ from vgae.evaluation.links import PairScorer
 from vgae.evaluation.sampled import averaged_probability, sampled_logits
 from vgae.graphs.split import LinkSplit
 from vgae.runtime.streams import stream
-from vgae.training.prepared import FitResult
+from vgae.training.trainer import FitResult
 
 
 class Planted(NamedTuple):

@@ -45,7 +45,8 @@ from vgae.runs.opening import (
 )
 from vgae.runtime.devices import Compute
 from vgae.training.links import prepare
-from vgae.training.prepared import FitResult, PreparedTraining
+from vgae.training.prepared import PreparedTraining
+from vgae.training.trainer import FitResult
 
 
 @dataclass(frozen=True)

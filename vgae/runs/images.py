@@ -25,7 +25,8 @@ from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
 from vgae.runs.lifecycle import train
 from vgae.runtime.devices import Compute
 from vgae.training.images import prepare
-from vgae.training.prepared import FitResult, PreparedTraining
+from vgae.training.prepared import PreparedTraining
+from vgae.training.trainer import FitResult
 from vgae.vae import VAE
 
 

@@ -20,7 +20,8 @@ from vgae.runs.folder import is_named, read_config, read_history, read_paths
 from vgae.runs.lock import holder_of
 from vgae.runtime.devices import Compute
 from vgae.training.history import HistoryRow
-from vgae.training.prepared import FitResult, PreparedTraining
+from vgae.training.prepared import PreparedTraining
+from vgae.training.trainer import FitResult
 from vgae.vae import VAE
 
 Config = Mapping[str, Any]

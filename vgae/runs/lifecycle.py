@@ -31,8 +31,9 @@ from vgae.runs.lock import locked
 from vgae.runs.resume import recipe_to_resume, store_recipe, tell_changes
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed
-from vgae.training.prepared import FitResult, PreparedTraining
+from vgae.training.prepared import PreparedTraining
 from vgae.training.tensorboard import check_tensorboard
+from vgae.training.trainer import FitResult
 
 R = TypeVar("R", bound=FinishedRun)
 

@@ -23,7 +23,8 @@ from vgae.runs.commands import Embedding, EmbeddingOptions, EvaluationOptions
 from vgae.runs.folder import is_named, shown_source
 from vgae.runs.kind import Config, FinishedRun, RunKind, Source, files_with
 from vgae.runtime.devices import Compute
-from vgae.training.prepared import FitResult, PreparedTraining
+from vgae.training.prepared import PreparedTraining
+from vgae.training.trainer import FitResult
 from vgae.training.typed import prepare_typed
 
 

@@ -70,7 +70,7 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
         TypeError: If a tensor is sparse, or of a type that is not stored.
         OSError: If the file cannot be written; an earlier file stays.
     """
-    content = _encoded(checkpoint)
+    content = encoded(checkpoint)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -90,6 +90,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ArtifactError("CANNOT_READ", f"{path}: {error.strerror}.") from None
     if content[: len(_MAGIC)] != _MAGIC:
         raise ArtifactError("NOT_A_CHECKPOINT", f"{path} is no checkpoint of this package.")
+    return decoded(path, content)
+
+
+def decoded(path: Path, content: bytes) -> Checkpoint:
+    """Return the checkpoint in the content of a file; errors as for :func:`read_checkpoint`."""
     body, digest = content[:-_DIGEST], content[-_DIGEST:]
     if len(content) < _HEAD.size + _DIGEST or hashlib.sha256(body).digest() != digest:
         raise ArtifactError(
@@ -241,7 +246,8 @@ def _identity(found: Checkpoint) -> dict[str, Any]:
     return identity if isinstance(identity, dict) else {}
 
 
-def _encoded(checkpoint: Checkpoint) -> bytes:
+def encoded(checkpoint: Checkpoint) -> bytes:
+    """Return the content of a checkpoint file."""
     table, parts, place = [], [], 0
     for name in sorted(checkpoint.tensors):
         tensor = checkpoint.tensors[name].detach().cpu()

@@ -23,7 +23,7 @@ from vgae.recipes import Recipe
 from vgae.recipes.base import Training
 from vgae.training.history import HistoryRow
 from vgae.training.plan import Plan
-from vgae.training.prepared import FitResult
+from vgae.training.trainer import FitResult
 from vgae.vae import Posterior
 
 _SHORT = 10  # epochs after which neither loss nor posterior say anything

@@ -19,7 +19,8 @@ from vgae.runtime.devices import Compute
 from vgae.runtime.streams import stream
 from vgae.training.health import ImageHealth
 from vgae.training.own_model import check_model
-from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
+from vgae.training.prepared import PreparedTraining, Problem
+from vgae.training.trainer import FitResult, OnRow
 from vgae.vae import VAE
 
 _STEPS = 2000  # of an epoch that is recorded as one CUDA graph

@@ -11,7 +11,7 @@ from vgae.evaluation.link_values import unseen_posteriors
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import embed, evaluating
-from vgae.training.prepared import FitResult
+from vgae.training.trainer import FitResult
 from vgae.vae import VAE, Posterior
 
 log = logging.getLogger(__name__)

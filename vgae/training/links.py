@@ -43,7 +43,8 @@ from vgae.training.loop import Steps
 from vgae.training.masking import LinkMasking
 from vgae.training.own_model import attr_identity, check_encoder, check_model, check_signature
 from vgae.training.plan import Plan, plan_training
-from vgae.training.prepared import FitResult, OnRow, PreparedTraining, Problem
+from vgae.training.prepared import PreparedTraining, Problem
+from vgae.training.trainer import FitResult, OnRow
 from vgae.training.typed import check_untyped, prepare_typed
 from vgae.vae import VAE
 

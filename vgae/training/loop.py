@@ -6,9 +6,10 @@ from itertools import count
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vgae.models.embedding import parameter_like
+from vgae.runtime.processes import Team
 from vgae.training.cuda_graph import Replayed
 from vgae.vae import VAE
 
@@ -31,6 +32,27 @@ class Epoch(NamedTuple):
     kl: Tensor
 
 
+class Summed(NamedTuple):
+    """What each process computes for its own rows only, to be added up in each step.
+
+    Attributes:
+        team: The processes.
+        parameters: Parameters whose gradients are of the own rows.
+        terms: Whether the terms of the ELBO are of the own rows, too.
+    """
+
+    team: Team
+    parameters: Sequence[nn.Parameter]
+    terms: bool = False
+
+    def gradients(self) -> None:
+        """Add up the gradients."""
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.team.sum_([p.grad for p in self.parameters if p.grad is not None])
+
+
 def epochs(
     model: VAE,
     optimizer: torch.optim.Optimizer,
@@ -42,6 +64,7 @@ def epochs(
     generator: torch.Generator | None = None,
     steps: Steps | None = None,
     after: Callable[[], object] | None = None,
+    summed: Summed | None = None,
 ) -> Iterator[Epoch]:
     """Train without end, one full pass per iteration; the caller's loop is the callback.
 
@@ -62,6 +85,7 @@ def epochs(
             :class:`vgae.training.masking.LinkMasking` or
             :class:`vgae.training.images.ImageBatches`.
         after: Called at the end of each epoch, as part of it, such as for an average of weights.
+        summed: What several processes add up in each step, if they divide its rows.
 
     Yields:
         The epoch, after its steps.
@@ -75,13 +99,18 @@ def epochs(
             terms = model(given, wanted, generator)
             elbo = terms.elbo(weight)
             elbo.backward(torch.full_like(elbo, rate))
+            if summed is not None:
+                summed.gradients()
             optimizer.step()
             done.append([term.detach() for term in (elbo, *terms)])
         if after is not None:
             after()
         sums = (torch.stack(v).sum() if len(done) > 1 else v[0] for v in zip(*done, strict=True))
         elbo, log_likelihood, kl = sums
-        return torch.stack([elbo / -num_items, -log_likelihood, kl])
+        found = torch.stack([elbo / -num_items, -log_likelihood, kl])
+        if summed is not None and summed.terms:
+            summed.team.sum_([found])
+        return found
 
     weight = beta if callable(beta) else lambda _: beta
     replayed, device = None, parameter_like(model).device

@@ -1,22 +1,19 @@
 """Prepared training and its result: validation, early stopping, checkpoints."""
 
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from vgae.errors import NumericalError, UsageError
-from vgae.models.embedding import evaluating, parameter_like
+from vgae.errors import UsageError
+from vgae.models.embedding import parameter_like
 from vgae.recipes.base import Training
 from vgae.runtime.devices import (
     Compute,
@@ -24,57 +21,21 @@ from vgae.runtime.devices import (
     deterministic_algorithms,
     memory_named,
 )
+from vgae.runtime.processes import Team, sharing, team
 from vgae.runtime.progress import showing
-from vgae.runtime.signals import ended_by_signals
+from vgae.runtime.signals import SignalNote, ended_by_signals
 from vgae.runtime.streams import drawing_from, seeded_torch, stream
-from vgae.training.averaging import AveragedWeights
-from vgae.training.checkpoint import Checkpoints
-from vgae.training.cuda_graph import Replayed
-from vgae.training.history import HistoryRow, row_text
+from vgae.training.checkpoint import Checkpoints, decoded, encoded
+from vgae.training.history import row_text
 from vgae.training.identity import model_identity
-from vgae.training.loop import Epoch, Steps, epochs
+from vgae.training.loop import Steps, Summed, epochs
 from vgae.training.optimizers import optimizer_for
 from vgae.training.plan import Plan
 from vgae.training.state import TrainingState, named_generators
+from vgae.training.trainer import Evaluate, FitResult, OnRow, Trainer
 from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
-
-OnRow = Callable[[HistoryRow], object]
-Evaluate = Callable[[VAE], Mapping[str, Tensor]]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class FitResult:
-    """Result of a training.
-
-    Attributes:
-        model: The trained model, with the weights that the recipe keeps.
-        best: Weights of the best epoch on the validation data.
-        last: Weights of the last epoch.
-        best_epoch: Its number; 0 are the initial weights.
-        history: One row per epoch.
-        seconds: Duration of the training, with validation.
-        plan: How the pairs were summed, and the predicted cost; ``None`` for a model of your own.
-        health: What went wrong, in a line with the setting that helps; empty for a healthy
-            training. See :mod:`vgae.training.health`.
-        split: Split of the links that it was trained on, if any.
-    """
-
-    model: VAE
-    best: dict[str, Tensor]
-    last: dict[str, Tensor]
-    best_epoch: int
-    history: list[HistoryRow]
-    seconds: float
-    plan: Plan | None = None
-    health: tuple[str, ...] = ()
-    split: Any = None
-
-    def __repr__(self) -> str:
-        last = self.history[-1] if self.history else None
-        return f"FitResult(best_epoch={self.best_epoch}, last={last}, {self.seconds:.1f} s)"
-
 
 Health = Callable[[FitResult], Sequence[str]]
 
@@ -93,6 +54,7 @@ class Problem:
         evaluate: Scores of a model on the validation data, the higher the better: fields of
             :class:`vgae.training.history.HistoryRow`, tensors of shape ``()`` that are not yet
             fetched from a GPU. ``None`` without validation data.
+        summed: What several processes add up in each step, if they divide its rows.
     """
 
     inputs: Sequence[Any]
@@ -101,6 +63,7 @@ class Problem:
     steps: Steps | None = None
     evaluate: Evaluate | None = None
     recordable: Collection[str] = ()
+    summed: Summed | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,7 +112,7 @@ class PreparedTraining:
     def records(self, what: str) -> bool:
         """Return whether ``"epoch"`` or ``"evaluation"`` is recorded as a CUDA graph."""
         chosen = self.compute.cuda_graph
-        if self.device.type != "cuda" or chosen is False:
+        if self.device.type != "cuda" or chosen is False or team().size > 1:
             return False
         if self.recipe.warmup or self.recipe.optimizer == "adagrad":
             if what == "epoch":
@@ -191,18 +154,20 @@ class PreparedTraining:
             ResourceError: If the memory does not suffice, or a checkpoint cannot be written.
         """
         model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
+        us = team()
         kept = None if checkpoints is None else self._checkpoints(checkpoints)
-        trainer = _Trainer(model, problem.evaluate, recipe, on_row, self.remedy)
+        trainer = Trainer(model, problem.evaluate, recipe, on_row, self.remedy, us)
         if self.records("evaluation"):
             trainer.record(device)
         optimizer = optimizer_for(model, recipe, capturable=self.records("epoch"))
         noise = stream(self.seed, "noise", device)
         with (
             memory_named(device),
-            nullcontext() if kept is None else kept.locked(),
+            kept.locked() if kept is not None and us.leads else nullcontext(),
             deterministic_algorithms(wanted=self.compute.deterministic),
             convolutions_as_products(),
-            showing(recipe.epochs, "epochs", wanted=progress) as show,
+            showing(recipe.epochs, "epochs", wanted=progress if us.leads else False) as show,
+            sharing(us),
             seeded_torch(self.seed, device) as of_torch,
             drawing_from(model.encoder, stream(self.seed, "dropout", device)),
             drawing_from(model.decoder, stream(self.seed, "pairs", device)),
@@ -211,7 +176,7 @@ class PreparedTraining:
             drawing = {"encoder": model.encoder, "decoder": model.decoder, "steps": problem.steps}
             generators = {"noise": noise, **of_torch, **named_generators(drawing)}
             state = TrainingState(trainer.modules, optimizer, generators, trainer)
-            start = time.perf_counter() - (0.0 if kept is None else _restored(kept, state))
+            start = time.perf_counter() - (0.0 if kept is None else _restored(kept, state, us))
             self._mark()
             done = trainer.resume()
             show.begin(done)
@@ -226,16 +191,18 @@ class PreparedTraining:
                 generator=noise,
                 steps=problem.steps,
                 after=trainer.average and partial(trainer.average.update, model),
+                summed=problem.summed,
             )
             text = partial(row_text, trainer.history, problem.num_items)
             for epoch in islice(loop, 0 if trainer.stopped else max(recipe.epochs - done, 0)):
                 number = done + epoch.number
                 trainer.step(epoch._replace(number=number))
                 show(number, text)
-                if kept is not None and (kept.due() or signals.received):
+                if kept is not None and _is_due(kept, signals, us):
                     trainer.flush()
                     trainer.check_weights(number)
-                    kept.save(number, state.snapshot(time.perf_counter() - start))
+                    if us.leads:
+                        kept.save(number, state.snapshot(time.perf_counter() - start))
                     signals.check(number, kept.folder)
                 if trainer.stopped:
                     break
@@ -258,143 +225,28 @@ class PreparedTraining:
 
     def _checked(self, result: FitResult) -> FitResult:
         """Return the result with what the health check found, and log that."""
-        findings = tuple(self.health(result)) if self.health and result.history else ()
+        wanted = self.health is not None and result.history and team().leads
+        findings = tuple(self.health(result)) if self.health and wanted else ()
         for number, finding in enumerate(findings):
             log.log(logging.INFO if number else logging.WARNING, "%s", finding)
         return replace(result, health=findings)
 
 
-def _restored(checkpoints: Checkpoints, state: TrainingState) -> float:
+def _restored(checkpoints: Checkpoints, state: TrainingState, us: Team) -> float:
     """Restore the newest checkpoint, if there is one; return the seconds spent until then."""
-    checkpoints.check_space(state.snapshot(0.0))
-    found = checkpoints.load()
+    found = None
+    if us.leads:
+        checkpoints.check_space(state.snapshot(0.0))
+        found = checkpoints.load()
+    if us.size > 1:
+        content = us.from_first(b"" if found is None else encoded(found))
+        found = decoded(checkpoints.folder, content) if content else None
     return 0.0 if found is None else state.restore(found)
 
 
-class _Trainer:
-    """State between epochs: history, best weights, patience."""
-
-    def __init__(
-        self,
-        model: VAE,
-        evaluate: Evaluate | None,
-        recipe: Training,
-        on_row: OnRow | None,
-        remedy: str,
-    ) -> None:
-        self.model, self.evaluate, self.recipe, self.on_row = model, evaluate, recipe, on_row
-        self.remedy = remedy or f"try a smaller lr (now {recipe.lr})"
-        self.average = AveragedWeights(model) if recipe.average else None
-        # The model whose weights are evaluated and kept.
-        self.evaluated = self.average.module if self.average else model
-        self.modules: dict[str, nn.Module] = {"model": model}
-        if self.average is not None:
-            self.modules["average"] = self.average
-        self.history: list[HistoryRow] = []
-        self.pending: list[Epoch] = []
-        self.best, self.best_score = deepcopy(model.state_dict()), -math.inf
-        self.best_epoch = 0
-        self.stopped = False
-        self.replayed: Replayed | None = None
-        self.names: Sequence[str] = ()
-        if recipe.patience and evaluate is None:
-            log.warning("nothing to validate on: patience is ignored, the last epoch is kept")
-
-    def resume(self) -> int:
-        """Report the rows of earlier epochs; return how many there are."""
-        self._report(self.history)
-        done = len(self.history)
-        # The patience may have changed since then.
-        self.stopped = self._out_of_patience(done - done % self.recipe.eval_every)
-        return done
-
-    def step(self, epoch: Epoch) -> None:
-        """Record an epoch; set ``stopped`` if it is the last."""
-        self.pending.append(epoch)
-        number = epoch.number
-        if number % self.recipe.eval_every and number < self.recipe.epochs:
-            return
-        rows = self.fetch(self._validated())
-        score = sum(value for value in rows[-1][4:] if value is not None)
-        if self.evaluate is not None and score > self.best_score:
-            self.best_score, self.best_epoch = score, number
-            self.best = deepcopy(self.evaluated.state_dict())
-        self._record(rows)
-        self.stopped = self._out_of_patience(number)
-
-    def record(self, device: torch.device) -> None:
-        """Let a look at the validation data become one launch."""
-        self.replayed = Replayed(lambda: torch.stack([*self._scores().values()]), [], device)
-
-    def _scores(self) -> Mapping[str, Tensor]:
-        found = {} if self.evaluate is None else self.evaluate(self.evaluated)
-        self.names = [*found]
-        return found
-
-    def _validated(self) -> Mapping[str, Tensor]:
-        """Return the scores on the validation data, not yet fetched."""
-        try:
-            with evaluating(self.evaluated):
-                if self.replayed is None:
-                    return self._scores()
-                values = self.replayed()
-                return dict(zip(self.names, values, strict=True))
-        except Exception:
-            self.fetch()  # a loss that is not finite explains it
-            raise
-
-    def _out_of_patience(self, evaluated_at: int) -> bool:
-        patience = self.recipe.patience if self.evaluate is not None else 0
-        return 0 < patience <= evaluated_at - self.best_epoch
-
-    def flush(self) -> None:
-        """Record the pending epochs."""
-        if self.pending:
-            self._record(self.fetch())
-
-    def _record(self, rows: Sequence[HistoryRow]) -> None:
-        self.history += rows
-        self._report(rows)
-
-    def _report(self, rows: Sequence[HistoryRow]) -> None:
-        if self.on_row is not None:
-            for row in rows:
-                self.on_row(row)
-
-    def fetch(self, scores: Mapping[str, Tensor] | None = None) -> list[HistoryRow]:
-        """Fetch the pending epochs, and scores of the last one, in one wait for a GPU."""
-        scores = scores or {}
-        losses = torch.stack([value for epoch in self.pending for value in epoch[1:]]).double()
-        numbers = torch.cat([losses, *(score.to(losses).view(1) for score in scores.values())])
-        fetched = iter(numbers.tolist())
-        rows = [HistoryRow(epoch.number, *islice(fetched, 3)) for epoch in self.pending]
-        found = dict(zip(scores, fetched, strict=True))
-        self.pending.clear()
-        for row in rows:
-            if not math.isfinite(row.loss):
-                raise self._diverged(f"the loss is {row.loss}", row.epoch)
-        for name, value in found.items():
-            if not math.isfinite(value):
-                raise self._diverged(f"{name} is {value}", rows[-1].epoch)
-        return [*rows[:-1], rows[-1]._replace(**found)]
-
-    def check_weights(self, epoch: int) -> None:
-        """Raise ``NumericalError`` if the weights are not finite although the loss was."""
-        weights = dict(self.model.named_parameters())
-        finite = torch.stack([value.isfinite().all() for value in weights.values()]).tolist()
-        for name, known in zip(weights, finite, strict=True):
-            if not known:
-                raise self._diverged(f"{name} is not finite", epoch)
-
-    def _diverged(self, what: str, epoch: int) -> NumericalError:
-        return NumericalError("DIVERGED", f"{what} in epoch {epoch}; {self.remedy}.")
-
-    def result(self, seconds: float, plan: Plan | None) -> FitResult:
-        """Load the weights that the recipe keeps into the model; return the result."""
-        best, best_epoch, last = self.best, self.best_epoch, deepcopy(self.evaluated.state_dict())
-        if self.evaluate is None:
-            best, best_epoch = last, len(self.history)
-        self.model.load_state_dict(best if self.recipe.keep == "best" else last)
-        self.check_weights(len(self.history))  # nobody has seen the last update without validation
-        self.model.eval()
-        return FitResult(self.model, best, last, best_epoch, self.history, seconds, plan)
+def _is_due(checkpoints: Checkpoints, signals: SignalNote, us: Team) -> bool:
+    """Return whether all processes write, or end with, a checkpoint after this epoch."""
+    due = us.leads and checkpoints.due()
+    note = us.most(2 * signals.received + due)
+    signals.received = note // 2
+    return note > 0

@@ -26,7 +26,8 @@ from vgae.recipes import PAPER, Recipe
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
 from vgae.training.plan import Plan, plan_training
-from vgae.training.prepared import FitResult, PreparedTraining, Problem
+from vgae.training.prepared import PreparedTraining, Problem
+from vgae.training.trainer import FitResult
 from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
