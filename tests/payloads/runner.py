@@ -109,13 +109,11 @@ def readers(payload: Path, home: Path) -> Iterator[tuple[str, Callable[[], Any]]
     """Yield what reads files in Python, each with the payload in every place that it has."""
     files = home / "files"
     skipped = DOCUMENTS if payload.name in MORE_BOMBS else ()
-    for suffix in (*GRAPHS, *(ISOLATED if payload.name in TO_COMMANDS else ())):
-        if suffix in skipped:
-            continue
+    graphs = (*GRAPHS, *(ISOLATED if payload.name in TO_COMMANDS else ()))
+    for suffix in [s for s in graphs if s not in skipped]:
         yield f"read_graph .{suffix}", partial(read_graph, put(payload, files / f"x.{suffix}"))
-    for suffix in ("npz", "npy", "csv", "csv.gz", "parquet", "json"):
-        if suffix in skipped:
-            continue
+    features = ("npz", "npy", "csv", "csv.gz", "parquet", *([] if skipped else ["json"]))
+    for suffix in features:
         path = put(payload, files / f"x.{suffix}")
         yield f"read_features .{suffix}", partial(read_features, path)
         yield f"read_features .{suffix} encoded", partial(read_features, path, ENCODED)
