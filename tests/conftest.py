@@ -118,6 +118,19 @@ def resign():
     return store
 
 
+@pytest.fixture(scope="session")
+def together():
+    """Function that runs another one in several processes; see tests/processes.py."""
+    import importlib.util
+    import sys
+
+    path = Path(__file__).with_name("processes.py")
+    spec = importlib.util.spec_from_file_location("processes", path)
+    module = sys.modules["processes"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.together
+
+
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)

@@ -1,5 +1,6 @@
 """Processes that train together: shares, and one process alone."""
 
+import pytest
 import torch
 
 from vgae.runtime.processes import ALONE, Team, sharers, sharing, team
@@ -24,3 +25,34 @@ def test_sums_are_divided_within_the_block_only():
     with sharing(us):
         assert sharers() is us
     assert sharers() is ALONE
+
+
+def collectives():
+    us = team()
+    parts = [torch.full((2,), 1.0 + us.rank), torch.arange(6.0).view(2, 3).t() * us.rank]
+    whole = torch.tensor([us.rank, 1])
+    us.sum_([*parts, whole])
+    first = us.from_first(b"first" if us.leads else b"other")
+    return [*parts, whole], us.most(us.rank), first, us.agreed([us.rank]), us.sent
+
+
+def test_processes_add_and_agree(together):
+    for tensors, most, first, agreed, sent in together(3, collectives):
+        assert tensors[0].tolist() == [6.0, 6.0]
+        assert tensors[1].equal(torch.arange(6.0).view(2, 3).t() * 3)
+        assert tensors[2].tolist() == [3, 3]
+        assert (most, first, agreed) == (2, b"first", [0])
+        assert sent >= 2 * (8 * 4) * 2 // 3 + 2 * (2 * 8) * 2 // 3
+
+
+def failing():
+    if team().rank == 1:
+        raise ValueError("in one of them")
+    team().most(1)
+
+
+def test_an_exception_in_one_process_is_raised_with_its_traceback(together):
+    with pytest.raises(ValueError, match="in one of them") as caught:
+        together(2, failing)
+    assert "in process 1" in str(caught.value.__cause__)
+    assert "line" in str(caught.value.__cause__)
