@@ -13,7 +13,7 @@ from vgae.encoders.base import GraphEncoder
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
-from vgae.kernels.csr import EdgePattern, gcn_norm, gcn_norm_entries
+from vgae.kernels.csr import EdgePattern, checked_edges, gcn_norm, gcn_norm_entries
 from vgae.recipes.graphs import Recipe
 
 
@@ -27,6 +27,8 @@ class Propagated(NamedTuple):
         """Shape of the features."""
         return self.x.shape
 
+
+_MANY_EDGES = 2**24  # whose normalisation takes much memory unless they are sorted first
 
 Features = Tensor | SparseOperator | Propagated | None
 Edges = Tensor | SparseOperator | EdgePattern
@@ -117,6 +119,20 @@ class GraphConvolution(nn.Module):
         r"""Return :math:`\hat A` of an undirected graph, given both directions of every edge."""
         options: Any = {"self_loop_weight": self.self_loop_weight, "signed": self.signed}
         options["dtype"] = _precision(self.weight)
+        # The sums of whole numbers have the same bits in any order.
+        is_exact = edge_weight is None and float(self.self_loop_weight).is_integer()
+        if is_exact or edge_index.shape[1] >= _MANY_EDGES:
+            if edge_weight is not None:
+                checked_edges(
+                    edge_index, num_nodes, edge_weight.abs() if self.signed else edge_weight
+                )
+            try:
+                pattern = self.pattern.of(edge_index, num_nodes)
+            except DataError:  # self-loops of the caller
+                pass
+            else:
+                matrix = pattern.gcn_norm(edge_weight, **options)
+                return SparseOperator.symmetric(matrix, pattern.loops)
         return SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, edge_weight, **options))
 
     def propagation(
@@ -127,9 +143,7 @@ class GraphConvolution(nn.Module):
         options: Any = {"self_loop_weight": self.self_loop_weight}
         options |= {"signed": True} if self.signed else {}
         if isinstance(edge_index, EdgePattern):
-            if edge_weight is None:
-                edge_weight = self.weight.new_ones(edge_index.num_edges)
-            matrix = edge_index.gcn_norm(edge_weight.to(dtype), **options)
+            matrix = edge_index.gcn_norm(edge_weight, dtype=dtype, **options)
             return SparseOperator.symmetric(matrix, edge_index.loops)
         if isinstance(edge_index, SparseOperator) or edge_index.layout != torch.strided:
             if edge_weight is not None:
