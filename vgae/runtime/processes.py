@@ -178,7 +178,7 @@ _team = ALONE
 @contextmanager
 def alone() -> Iterator[None]:
     """Let this process work by itself, such as evaluate a model, without the others."""
-    before = _is_alone.set(True)  # noqa: FBT003
+    before = _is_alone.set(True)
     try:
         with sharing(ALONE):
             yield

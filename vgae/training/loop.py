@@ -93,7 +93,6 @@ def epochs(
     Yields:
         The epoch, after its steps.
     """
-
     noise: Any = generator
     if generator is not None and summed is not None and summed.rows is not None:
         noise = RowNoise(generator, summed.rows)
