@@ -14,7 +14,7 @@ from vgae.errors import UsageError
 
 StreamName = (
     Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
-    | Literal["hard-negatives", "calibration", "batches", "binarize", "torch", "parts"]
+    | Literal["hard-negatives", "calibration", "batches", "binarize", "torch", "parts", "ranked"]
 )
 
 
@@ -31,7 +31,8 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
             ``"pairs"`` (of the sampled decoder loss), ``"mask"`` (links hidden in an epoch),
             ``"dropout"``, ``"hard-negatives"`` (order of equals), ``"calibration"`` (non-links
             beyond those of the split), ``"batches"`` (order of the images), ``"binarize"``
-            (pixels drawn by their grey value), ``"parts"`` (weights of decoders of further
+            (pixels drawn by their grey value), ``"ranked"`` (links and nodes that stand for all in
+            the evaluation of a large graph), ``"parts"`` (weights of decoders of further
             targets, and held-out entries of features) or ``"torch"`` (:func:`seeded_torch`).
         device: Device of the generator.
 
