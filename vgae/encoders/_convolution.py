@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features
 from vgae.encoders._features import Features, Propagated, dropped, glorot, transformed
 from vgae.encoders.base import GraphEncoder
+from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.csr import EdgePattern, checked_edges, gcn_norm, gcn_norm_entries
