@@ -72,6 +72,7 @@ def test_each_task_is_carried_out_once_by_one_of_the_processes(work):
     assert max(map(len, seen)) == 2
 
 
+@pytest.mark.row("R01")
 def test_the_task_of_a_killed_process_is_repeated(work, tmp_path, caplog):
     found, tasks = {}, [tmp_path / name for name in ("once", "twice", "never")]
     for path, content in zip(tasks, (b".", b"..", b""), strict=True):
@@ -83,6 +84,7 @@ def test_the_task_of_a_killed_process_is_repeated(work, tmp_path, caplog):
     assert f"the process of {tasks[0]} was ended by SIGKILL; this is repeated" in lines
 
 
+@pytest.mark.row("R01")
 def test_a_task_whose_process_is_killed_three_times_is_named(work, tmp_path):
     found, tasks = {}, [tmp_path / "never", tmp_path / "always"]
     for path, content in zip(tasks, (b"", b"." * ATTEMPTS), strict=True):
