@@ -114,7 +114,7 @@ def grouped_partners(
     drawn = torch.randperm(len(nodes), generator=generator)[: 2 * _SAMPLE].to(nodes.device)
     first, second = drawn.tensor_split(2)
     exact = best_partners(scores, known, nodes[first], k)
-    width = _width(scores, groups, first, exact, len(nodes), k)
+    width = _width(scores, groups, nodes, first, exact, k)
     log.info(
         "approximate search: %s groups of similar nodes, each with about %s of %s candidates",
         *(f"{len(groups.centres):,}", f"{width:,}", f"{num_candidates:,}"),
@@ -243,17 +243,17 @@ def _nearest(
 
 
 def _width(
-    scores: Grouped, groups: _Groups, sample: Tensor, exact: Partners, num_nodes: int, k: int
+    scores: Grouped, groups: _Groups, nodes: Tensor, sample: Tensor, exact: Partners, k: int
 ) -> int:
     """Return how many candidates of a group have most of the best partners of a sample."""
-    needed = []
+    needed, row = [], nodes
     for i, place in enumerate(sample.tolist()):
         one = groups.number[place : place + 1]
-        row = scores.of_centres(groups.centres[one], groups.nearest[one])[0]
+        row = scores.of_centres(groups.centres[one], nodes[groups.nearest[one]])[0]
         best = exact.node[i][exact.score[i] > -torch.inf]
         needed.append((row > row[best][:, None]).sum(dim=1))
     needed = torch.cat(needed).double()
-    most = max(_FEWEST, 4 * k, _MOST_SCORES // num_nodes)
+    most = max(_FEWEST, 4 * k, _MOST_SCORES // len(nodes))
     wanted = float(needed.quantile(_WANTED)) if len(needed) else 0.0
     return int(min(max(_FEWEST, 4 * k, 1.25 * wanted), most, len(row)))
 
