@@ -64,7 +64,7 @@ def test_a_long_search_is_approximate_unless_it_shall_be_exact(
     monkeypatch.setattr(searches, "_MOST_SECONDS", 0.0)
     monkeypatch.setattr(searches, "_FEWEST_GROUPED", 1)
     monkeypatch.setattr(grouped_search, "_FEWEST", 150)
-    monkeypatch.setattr(grouped_search, "_SAMPLE", 40)
+    monkeypatch.setattr(grouped_search, "_SAMPLE", 200)
     options = {"per_node": per_node, "progress": False}
     with caplog.at_level(logging.INFO, "vgae"):
         found = predict_links(scorer, graph, 4 if per_node else 300, **options)

@@ -34,6 +34,7 @@ _WANTED = 0.97  # fraction of their best partners that the candidates shall have
 _FEWEST, _MOST_SCORES = 512, 4_000_000_000  # candidates of a group; scores of nodes with them
 _TRAINED, _ROUNDS = 32, 6  # vectors per group, and rounds, of k-means
 _BLOCK = 1 << 22  # scores held at once
+_ROUNDING = 1e-5  # relative difference of equal scores
 _PAIRS = 8  # partners of each node that the best pairs are among
 _MOST_SEARCHED = 1_000_000_000  # scores of the exact search for nodes of many best pairs
 
@@ -300,5 +301,6 @@ def _recall(
     exact = best_partners(scores, known, nodes[sample], partners.node.shape[1]).score
     there = exact > -torch.inf
     least = torch.where(there, exact, torch.inf).amin(dim=1, keepdim=True)
+    least = least - _ROUNDING * least.abs()  # a decoder may sum in another order
     found = ((partners.score[sample] >= least) & there).sum()
     return float(found / there.sum()) if bool(there.any()) else 1.0
