@@ -142,6 +142,14 @@ CudaGraph = Annotated[
         help="Whether an epoch on a GPU is launched as a whole. [default: where possible]",
     ),
 ]
+Partition = Annotated[
+    bool | None,
+    typer.Option(
+        "--partition/--no-partition",
+        help="Whether the processes of torchrun divide the nodes of a graph."
+        " [default: where useful]",
+    ),
+]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Same bits each time on a GPU too, or an error.")
 ]

@@ -66,6 +66,7 @@ def train(
     max_memory: o.MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
+    partition: o.Partition = None,
     out: o.NewRun = None,
     overwrite: o.Overwrite = False,
     resume: o.Resume = None,
@@ -90,7 +91,7 @@ def train(
         from vgae.report.pages.frame import plotly_js
 
         plotly_js()  # raises before any work if plotly is missing
-    compute = Compute(device, max_bytes, cuda_graph, deterministic)
+    compute = Compute(device, max_bytes, cuda_graph, deterministic, partition)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
     if _is_begun(resume, given):

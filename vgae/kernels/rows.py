@@ -189,9 +189,11 @@ class RowPosterior:
         """Return the KL divergence of each row to the prior in nats, shape ``(N,)``."""
         return self.rows.gathered(self.own.kl())
 
-    def whole(self) -> DiagGaussian | PointMass:
-        """Return the posterior of all rows, without gradients."""
-        if isinstance(self.own, PointMass):
-            return PointMass(self.rows.collected(self.own.mu))
-        mu, logvar = (self.rows.collected(t) for t in (self.own.mu, self.own.logvar))
-        return DiagGaussian(mu, logvar)
+
+def whole(q: Any) -> Any:
+    """Return a posterior of all rows, without gradients if they are divided among processes."""
+    if not isinstance(q, RowPosterior):
+        return q
+    if isinstance(q.own, PointMass):
+        return PointMass(q.rows.collected(q.own.mu))
+    return DiagGaussian(q.rows.collected(q.own.mu), q.rows.collected(q.own.logvar))

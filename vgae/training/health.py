@@ -18,6 +18,7 @@ from vgae.evaluation.simple_scores import SimpleScores
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
+from vgae.kernels.rows import whole
 from vgae.models.embedding import evaluating
 from vgae.recipes import Recipe
 from vgae.recipes.base import Training
@@ -73,7 +74,7 @@ class GraphHealth:
         """
         pairs, history = self.split.val.edge_label_index, result.history
         with evaluating(result.model):
-            q = result.model.encoder(*self.inputs)
+            q = whole(result.model.encoder(*self.inputs))
             decoder = link_decoder(result.model)
             logits = decoder.logits(q.mu, pairs.to(q.mu.device)).cpu() if pairs.numel() else None
         large = _unscaled(self.graph, self.recipe, named=self.named) and (

@@ -206,7 +206,7 @@ class PreparedTraining:
                     signals.check(number, kept.folder)
                 if trainer.stopped:
                     break
-        result = trainer.result(time.perf_counter() - start, self.plan)
+        result = trainer.result(us.agreed(time.perf_counter() - start), self.plan)
         self._mark()  # again: the weights of the best epoch may come without the mark
         if self.finish is not None:
             self.finish(result)
@@ -224,10 +224,12 @@ class PreparedTraining:
             self.model.trained_on = (*self.model.trained_on, self.trained_on)
 
     def _checked(self, result: FitResult) -> FitResult:
-        """Return the result with what the health check found, and log that."""
-        wanted = self.health is not None and result.history and team().leads
-        findings = tuple(self.health(result)) if self.health and wanted else ()
-        for number, finding in enumerate(findings):
+        """Return the result with what the health check found, and log that.
+
+        All processes check it, as they may have parts of the data each.
+        """
+        findings = tuple(self.health(result)) if self.health and result.history else ()
+        for number, finding in enumerate(findings if team().leads else ()):
             log.log(logging.INFO if number else logging.WARNING, "%s", finding)
         return replace(result, health=findings)
 
