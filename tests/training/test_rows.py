@@ -118,20 +118,20 @@ def test_nodes_are_divided_where_pairs_are_sampled_or_memory_lacks(caplog):
 
     found, why = division(sampled, max_bytes=10**9)
     assert len(found.own) in range(20, 40)
-    assert found.total == N
+    assert found.count == N
     assert why == "nodes are divided among the 2 processes: the pairs are sampled"
     found, why = division(replace(PAPER, pairs="exact"), max_bytes=10**9)
     assert found is None
     assert why == "nodes are not divided among the processes: all pairs take longer than nodes"
     found, why = division(replace(PAPER, pairs="exact"), max_bytes=10**9, partition=True)
-    assert found.total == N
+    assert found.count == N
     assert why.endswith("partition is set")
     assert division(sampled, max_bytes=10**9, parts=1)[0] is None
     whole = plan_training(
         graph, split.train.shape[1], [32, 32], replace(PAPER, pairs="exact"), torch.device("cpu")
     )
     found, why = division(replace(PAPER, pairs="exact"), max_bytes=whole.num_bytes - 1)
-    assert found.total == N
+    assert found.count == N
     assert why.endswith("the memory of one process does not suffice")
 
 

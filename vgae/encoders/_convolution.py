@@ -11,12 +11,15 @@ from torch.autograd.function import once_differentiable
 from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features
 from vgae.encoders._features import Features, Propagated, dropped, glorot, transformed
 from vgae.encoders.base import GraphEncoder
+from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
-from vgae.kernels.csr import EdgePattern, gcn_norm, gcn_norm_entries
+from vgae.kernels.csr import EdgePattern, checked_edges, gcn_norm, gcn_norm_entries
 from vgae.kernels.partition import RowOperator, RowPattern
 from vgae.kernels.rows import RowPosterior, Rows
 from vgae.recipes.graphs import Recipe
+
+_MANY_EDGES = 2**24  # whose normalisation takes much memory unless they are sorted first
 
 Edges = Tensor | SparseOperator | EdgePattern | RowOperator | RowPattern
 Propagation = SparseOperator | EdgeOperator | RowOperator
@@ -106,6 +109,20 @@ class GraphConvolution(nn.Module):
         r"""Return :math:`\hat A` of an undirected graph, given both directions of every edge."""
         options: Any = {"self_loop_weight": self.self_loop_weight, "signed": self.signed}
         options["dtype"] = _precision(self.weight)
+        # The sums of whole numbers have the same bits in any order.
+        is_exact = edge_weight is None and float(self.self_loop_weight).is_integer()
+        if is_exact or edge_index.shape[1] >= _MANY_EDGES:
+            if edge_weight is not None:
+                checked_edges(
+                    edge_index, num_nodes, edge_weight.abs() if self.signed else edge_weight
+                )
+            try:
+                pattern = self.pattern.of(edge_index, num_nodes)
+            except DataError:  # self-loops of the caller
+                pass
+            else:
+                matrix = pattern.gcn_norm(edge_weight, **options)
+                return SparseOperator.symmetric(matrix, pattern.loops)
         return SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, edge_weight, **options))
 
     def propagation(
@@ -115,12 +132,10 @@ class GraphConvolution(nn.Module):
         num_nodes, dtype = (self.weight if x is None else x).shape[0], _precision(self.weight)
         options: Any = {"self_loop_weight": self.self_loop_weight}
         options |= {"signed": True} if self.signed else {}
-        if isinstance(edge_index, (EdgePattern, RowPattern)):
-            if edge_weight is None:
-                edge_weight = self.weight.new_ones(edge_index.num_edges)
-            if isinstance(edge_index, RowPattern):
-                return edge_index.operator(edge_weight.to(dtype), **options)
-            matrix = edge_index.gcn_norm(edge_weight.to(dtype), **options)
+        if isinstance(edge_index, RowPattern):
+            return edge_index.operator(edge_weight, dtype=dtype, **options)
+        if isinstance(edge_index, EdgePattern):
+            matrix = edge_index.gcn_norm(edge_weight, dtype=dtype, **options)
             return SparseOperator.symmetric(matrix, edge_index.loops)
         if isinstance(edge_index, RowOperator):
             return edge_index

@@ -57,7 +57,6 @@ from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
 
-_RECORDABLE = ("epoch", "evaluation")
 _PREPARED = (SparseOperator, EdgePattern, DirectedPattern)
 _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
@@ -168,8 +167,9 @@ def prepare(
         )
     on, masked = compute.resolved(), recipe.mask > 0
     model.to(on).train()  # an encoder prepares for training, with dropout
+    edges = own.message_edge_index  # kept until encoder and decoder have them, sorted once
     rows = rows_for(model, seen, own, plan, parts=parts, partition=compute.partition)
-    inputs = encoder_inputs(model, seen, own.message_edge_index, masked=masked, rows=rows)
+    inputs = encoder_inputs(model, seen, edges, masked=masked, rows=rows)
     validation = _validation(model, graph, split, inputs, on, masked=masked)
     _tell_unused(settings, model, given, named=named)
     tell_signs(model, graph)
@@ -185,7 +185,7 @@ def prepare(
             steps=steps,
             evaluate=validation if split.val.pos.shape[1] else None,
             # Others may have as many edges as the masks leave.
-            recordable=_RECORDABLE if named and same else (),
+            recordable=("epoch", "evaluation") if named and same else (),
             summed=summed_for(model, rows, seen),
         ),
         recipe=recipe,
@@ -198,7 +198,7 @@ def prepare(
         finish=partial(finish, graph=graph, split=split),
         health=GraphHealth(
             *(validation_part(graph, split) if split.val.pos.shape[1] else (seen, own)),
-            *(recipe, validation.inputs, seen.grid.num_terms),
+            *(recipe, None if rows else validation.inputs, seen.grid.num_terms),
             named=named,
             retrain=retrain,
         ),
