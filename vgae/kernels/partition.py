@@ -128,9 +128,10 @@ class RowPattern(NamedTuple):
 
         All processes compute it together, from the weights of all edges.
         """
+        dtype = dtype or (torch.float32 if edge_weight is None else edge_weight.dtype)
         weight = torch.ones(len(self.row), dtype=dtype, device=self.row.device)
         if edge_weight is not None and self.num_edges:
-            weight = edge_weight.index_select(0, self.edge).to(dtype or edge_weight.dtype)
+            weight = edge_weight.index_select(0, self.edge).to(dtype)
         weight.masked_fill_(self.is_loop, self_loop_weight)
         values = weight.split([len(col) for col in self.cols])
         degree = weight.new_zeros(len(self.loops))
