@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SMALL = {
     "epoch.py": "--dataset stdlib --epochs 1 --sides ours-sampled pyg-sparse-x",
     "images.py": "--images digits --epochs 1",
-    "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours ours-sampled dense",
+    "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours",
     "many_graphs.py": "--graphs 20 --epochs 1 --sides ours pyg-batches",
     "reading.py": "--links 3000 --nodes 100",
     "scaling.py": "--max-log2 11 --exact-max-log2 11 --steps 1",

@@ -1,6 +1,4 @@
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,25 +14,27 @@ def test_each_example_is_short(example):
     assert len(example.read_text().splitlines()) <= 40
 
 
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run an example here: to load the libraries anew takes longer than most of them."""
+
+    def run(example, *arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [str(example), *arguments])
+        runpy.run_path(str(example), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
 @pytest.mark.parametrize("example", OTHERS, ids=lambda path: path.stem)
-def test_each_example_runs(example, tmp_path):
-    env = {**os.environ, "PYTHONPATH": str(example.parents[1])}
-    result = subprocess.run(
-        [sys.executable, example], capture_output=True, text=True, cwd=tmp_path, env=env
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip()
+def test_each_example_runs(example, run):
+    assert run(example).strip()
 
 
 @pytest.mark.parametrize("example", OF_IMAGES, ids=lambda path: path.stem)
-def test_each_example_of_images_says_where_its_pictures_are(
-    example, tmp_path, monkeypatch, capsys
-):
-    """Here in this process: to load the libraries takes longer than one epoch."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(example), "digits", "epochs=1"])
-    runpy.run_path(str(example), run_name="__main__")
-    folder = tmp_path / capsys.readouterr().out.splitlines()[-1]
+def test_each_example_of_images_says_where_its_pictures_are(example, run, tmp_path):
+    folder = tmp_path / run(example, "digits", "epochs=1").splitlines()[-1]
     pictures = list(folder.iterdir())
     assert pictures
     for picture in pictures:

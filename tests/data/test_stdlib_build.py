@@ -297,6 +297,7 @@ def test_data_card_tells_the_counts_of_the_frozen_file(build, frozen):
     platform.python_implementation() != "CPython" or sys.version_info[:3] != (3, 11, 7),
     reason="the frozen file was built from the sources of CPython 3.11.7",
 )
+@pytest.mark.slow
 def test_frozen_file_is_what_the_script_builds(build, tmp_path):
     modules, unreadable = build.read_sources(Path(sysconfig.get_path("stdlib")))
     assert unreadable == []

@@ -9,14 +9,8 @@ from vgae.encoders.sage import SAGEEncoder
 from vgae.errors import UsageError
 from vgae.gaussian import PointMass
 from vgae.recipes import BEST, PAPER
-from vgae.testing import parametrize_with_graph_checks
 
 EDGES = torch.tensor([[0, 1, 1, 2, 0, 2, 3, 4], [1, 0, 2, 1, 2, 0, 4, 3]])  # node 5 is isolated
-
-
-@parametrize_with_graph_checks([SAGEEncoder])
-def test_it_passes_the_checks_of_graph_encoders(make, check):
-    check(make)
 
 
 def test_it_is_two_layers_of_pyg(generator):

@@ -166,7 +166,7 @@ def documents() -> dict[str, bytes]:
         + b"".join(b'<!ENTITY a%d "%s">' % (k + 1, b"&a%d;" % k * 10) for k in range(9))
         + b'<!ENTITY a0 "ha">]><gexf>&a9;</gexf>',
         "xml-deep": b"<a>" * 100_000,
-        "gml-deep": b"graph [ " * 50_000,
+        "gml-deep": b"graph [ " * 10_000,
         "pajek-huge": b"*Vertices 9999999999\n*Edges\n1 2\n",
         "html": b"<!doctype html><title>404</title>",
         "quotes": b'"' + b"a,b\n" * 200_000,

@@ -51,7 +51,7 @@ RUN_FILES = (
 )
 # Those that commands get unless all are asked for: one of each kind.
 TO_COMMANDS = (
-    *("pickle-renamed-checkpoint", "torch-popen", "npz-object-exec", "zip-bomb", "csr-falls"),
+    *("pickle-renamed-checkpoint", "npz-object-exec", "zip-bomb"),
     *("json-deep", "safetensors-beyond"),
 )
 GRAPHS = (
@@ -70,6 +70,9 @@ GRAPHS = (
     ),
     *("graphml", "gexf", "gml", "json", "net", "content"),
 )
+# Readers of whole documents unpack every bomb to the same size before they stop: one bomb will do.
+DOCUMENTS = ("graphml", "gexf", "gml", "json")
+MORE_BOMBS = ("gz-bomb-of-lines", "gz-bomb-of-one-line", "gz-bomb-of-images")
 # Each of these takes a process of its own.
 ISOLATED = ("mat", "h5ad")
 IMAGE_RUN_FILES = ("config.json", "metrics.json", "model/config.json", "model/model.safetensors")
@@ -105,9 +108,12 @@ def prepare(home: Path) -> None:
 def readers(payload: Path, home: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield what reads files in Python, each with the payload in every place that it has."""
     files = home / "files"
-    for suffix in (*GRAPHS, *(ISOLATED if payload.name in TO_COMMANDS else ())):
+    skipped = DOCUMENTS if payload.name in MORE_BOMBS else ()
+    graphs = (*GRAPHS, *(ISOLATED if payload.name in TO_COMMANDS else ()))
+    for suffix in [s for s in graphs if s not in skipped]:
         yield f"read_graph .{suffix}", partial(read_graph, put(payload, files / f"x.{suffix}"))
-    for suffix in ("npz", "npy", "csv", "csv.gz", "parquet", "json"):
+    features = ("npz", "npy", "csv", "csv.gz", "parquet", *([] if skipped else ["json"]))
+    for suffix in features:
         path = put(payload, files / f"x.{suffix}")
         yield f"read_features .{suffix}", partial(read_features, path)
         yield f"read_features .{suffix} encoded", partial(read_features, path, ENCODED)

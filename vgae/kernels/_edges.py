@@ -57,7 +57,8 @@ def sweep(
     elif isinstance(pattern, PairPattern):
         found = pairs(x, y, bias, pattern, (weight, alpha), beta, wanted)
     else:
-        found = rows(x, y, bias, pattern[:2], (weight, alpha), beta, wanted)
+        places = pattern.crow, pattern.col
+        found = rows(x, y, bias, places, (weight, alpha), beta, wanted)
     grad_z = found.grad_z if signature is None else found.grad_z * signature
     return found._replace(grad_z=grad_z)
 
@@ -73,22 +74,23 @@ def _share(
 ) -> Sweep:
     """Visit the rows of a share and, for the gradient of columns, those of the transpose."""
     pattern, (x, y) = share.pattern, vectors
-    grad = torch.zeros_like(x if share.rows_t is None else torch.cat([x, y]))
+    is_pairs = isinstance(pattern, PairPattern)
+    grad = torch.zeros_like(torch.cat([x, y]) if is_pairs else x)
     total = grad.new_zeros((), dtype=torch.float64)
     found = Sweep(total, grad, total)
     own, entries = share.rows
     if entries.stop > entries.start:
-        places = _places(*pattern[:2], own, entries)
+        places = _places(pattern.crow, pattern.col, own, entries)
         given = [weight[entries] for weight in weights]
         part = rows(x[own], y, bias, places, given, beta, wanted)
         found = part._replace(grad_z=grad)
         if wanted.grad_z:
-            grad[own] = part.grad_z if share.rows_t is None else part.grad_z / 2
-    if share.rows_t is not None and wanted.grad_z:
+            grad[own] = part.grad_z / 2 if is_pairs else part.grad_z
+    if is_pairs and wanted.grad_z:
         own, entries = share.rows_t
         if entries.stop > entries.start:
-            places = _places(*pattern[2:4], own, entries)
-            order = pattern[4][entries]
+            places = _places(pattern.crow_t, pattern.col_t, own, entries)
+            order = pattern.order[entries]
             given = [weight.index_select(0, order) for weight in weights]
             part = rows(y[own], x, bias, places, given, beta, Wanted(False, True, False))  # noqa: FBT003
             grad[len(x) :][own] = part.grad_z / 2

@@ -146,19 +146,21 @@ class PatternShare(NamedTuple):
     Attributes:
         pattern: The whole pattern.
         rows: Rows, and their entries.
-        rows_t: Those of the transpose of a ``PairPattern``; their gradients are of the columns.
+        rows_t: Those of the transpose, for the gradients of the columns; of an ``EdgePattern``,
+            which is symmetric, they are the same.
     """
 
     pattern: EdgePattern | PairPattern
     rows: tuple[slice, slice]
-    rows_t: tuple[slice, slice] | None
+    rows_t: tuple[slice, slice]
 
     @classmethod
     def of(cls, pattern: EdgePattern | PairPattern, team: Team) -> "PatternShare":
         """Choose the rows of this process."""
-        crow_t = pattern.crow_t if isinstance(pattern, PairPattern) else None
-        rows_t = None if crow_t is None else _equal_rows(crow_t, team)
-        return cls(pattern, _equal_rows(pattern.crow, team), rows_t)
+        rows = rows_t = _equal_rows(pattern.crow, team)
+        if isinstance(pattern, PairPattern):
+            rows_t = _equal_rows(pattern.crow_t, team)
+        return cls(pattern, rows, rows_t)
 
 
 def _equal_rows(crow: Tensor, team: Team) -> tuple[slice, slice]:
