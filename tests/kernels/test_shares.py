@@ -1,12 +1,14 @@
 """Each of several processes gets the sum and the gradients that one process gets."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
 import vgae
 from vgae.decoders.features import FeatureDecoder
+from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.kernels import Blocks, Sampled, _sampled, all_pairs, inner_product_nll, pair_loss, shares
 from vgae.kernels._all_pairs import Wanted
@@ -14,6 +16,7 @@ from vgae.kernels.csr import EdgePattern, PairPattern
 from vgae.kernels.gravity import gravity_loss
 from vgae.kernels.shares import PatternShare, triangle
 from vgae.runtime.processes import Team, sharing, team
+from vgae.training import links
 
 SIGNATURE = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])
 
@@ -348,3 +351,69 @@ def test_real_processes(together):
         # Half of the message, twice: the gradients and 12 numbers.
         gradients = sum(grad.nbytes for grad in found[1:-1])
         assert gradients + 48 <= sent <= gradients + 48 + 2 * 30 * 4
+
+
+def random_graph(n=60, **options):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randint(3, (n, 7), generator=generator).float()
+    options = {"num_nodes": n, "x": x} | options
+    return Graph.from_edges(torch.randint(n, (2, 4 * n), generator=generator), **options)
+
+
+def trainings():
+    """Return the graph, model and recipe of each training."""
+    recipe = replace(vgae.recipes.PAPER, epochs=4, hidden_channels=8, latent_channels=6)
+    graph = random_graph()
+    best = replace(vgae.recipes.BEST, epochs=4, hidden_channels=8, latent_channels=8)
+    sides = torch.arange(60) >= 25
+    across = Graph.from_edges(
+        torch.stack([torch.arange(120) % 25, 25 + torch.arange(120) * 7 % 35]),
+        num_nodes=60,
+        x=graph.x,
+        sides=sides,
+    )
+    many = GraphCollection.from_graphs([random_graph(n) for n in (9, 20, 31)])
+    typed = {name: (graph.links[:, part::2], None) for part, name in enumerate("ab")}
+    types = {"node_type": torch.zeros(60, dtype=torch.int64).numpy(), "node_type_names": ("node",)}
+    own = vgae.VAE(
+        vgae.GCNEncoder(7, 8, 6, generator=torch.Generator().manual_seed(0)),
+        vgae.InnerProductDecoder(weighting="kipf", bias=True),
+    )
+    return {
+        "own": (graph, own.double(), recipe),
+        "paper": (graph, "vgae", recipe),
+        "sampled": (graph, "vgae", replace(best, pairs_per_node=4)),
+        "exact": (graph, "vgae", replace(best, pairs="exact")),
+        "directed": (random_graph(directed="keep"), "source-target-vgae", recipe),
+        "gravity": (random_graph(directed="keep"), "gravity-vgae", recipe),
+        "two sides": (across, "vgae", recipe),
+        "features": (graph, "vgae", replace(recipe, reconstruct="features")),
+        "collection": (many, "vgae", replace(recipe, positions=0)),
+        "typed": (vgae.TypedGraph.of(typed, **types), "rgcn-vgae", recipe),
+    }
+
+
+def trained():
+    """Return the weights of each training, and the loss of its last epoch."""
+    shares._FEWEST["cpu"], _sampled._FEWEST_PRODUCTS, found = 0, 1, {}
+    for name, (graph, model, recipe) in trainings().items():
+        split = vgae.split_links(graph)
+        prepared = links.prepare(graph, split, model=model, recipe=recipe, device="cpu")
+        result = replace(prepared, health=None).train(progress=False)
+        found[name] = result.history[-1].loss, result.last
+    return found, team().sent
+
+
+def test_trainings_do_not_depend_on_the_number_of_processes(together):
+    (found, sent), (others, _) = together(2, trained)
+    expected, nothing = trained()
+    assert (sent > 10_000, nothing) == (True, 0)
+    for name, (loss, weights) in expected.items():
+        tolerance = 1e-9 if name == "own" else 1e-4
+        assert found[name][0] == pytest.approx(loss, rel=tolerance), name
+        assert weights.keys() == found[name][1].keys()
+        for key, weight in weights.items():
+            assert torch.equal(found[name][1][key], others[name][1][key])
+            torch.testing.assert_close(
+                found[name][1][key], weight, rtol=tolerance, atol=tolerance, msg=f"{name} {key}"
+            )
