@@ -1,13 +1,11 @@
 """Sum over the links and self-pairs: a sparse matrix of logits, value and gradients."""
 
-from importlib import import_module
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted
-from vgae.kernels._available import works
+from vgae.kernels._available import sparse_kernels
 from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
 from vgae.kernels.spmm import product
 
@@ -35,26 +33,29 @@ def sweep(
         z: Latent vectors, shape ``(N, d)``.
         bias: b, shape ``()``; ``None`` is zero.
         pattern: Places of the entries; a ``PairPattern`` needs ``w``.
-        weight: w, of an ``EdgePattern`` equal for both directions, shape ``(nnz,)``.
+        weight: w, of an ``EdgePattern`` equal for both directions, shape ``(nnz,)``; if all are
+            equal, one number expanded to it needs no memory.
         beta: Weight of the second cost.
         wanted: Results to compute.
         w: Vectors of the columns, if those are not the rows, shape ``(m, d)``.
         signature: Factors of the dimensions of ``z``, shape ``(d,)``.
     """
-    alpha = weight - beta if beta else weight
     rows, y = z if signature is None else z * signature, z if w is None else w
-    if z.dtype == torch.float32 and z.shape[1] <= _WIDEST and works("triton_csr", z.device):
-        # Imported on first use, as it loads a compiler.
-        edge_sweep = import_module("vgae.kernels._triton_csr").edge_sweep
+    size = max(len(rows), len(y))
+    kernels = None if z.is_cuda and z.shape[1] > _WIDEST else sparse_kernels(size, z, pattern.col)
+    if kernels is not None:
         columns = None if y is rows else y
-        found = edge_sweep(rows, bias, *pattern[:2], alpha, beta, wanted, columns)
+        weight = weight - beta if z.is_cuda and beta else weight  # that kernel takes alpha
+        found = kernels.edge_sweep(rows, bias, *pattern[:2], weight, beta, wanted, columns)
         if isinstance(pattern, PairPattern):
             others = Wanted(False, wanted.grad_z, False)  # noqa: FBT003
-            alpha_t = alpha.index_select(0, pattern.order)
-            grad_y = edge_sweep(y, bias, *pattern[2:4], alpha_t, beta, others, rows).grad_z
-            found = found._replace(grad_z=torch.cat([found.grad_z, grad_y]) / 2)
+            weight_t = weight.index_select(0, pattern.order)
+            grad_y = kernels.edge_sweep(y, bias, *pattern[2:4], weight_t, beta, others, rows)
+            found = found._replace(grad_z=torch.cat([found.grad_z, grad_y.grad_z]) / 2)
     else:
-        found = _torch_sweep(rows, y, bias, pattern, (weight, alpha), beta, wanted)
+        weight = weight.contiguous()
+        weights = weight, weight - beta if beta else weight
+        found = _torch_sweep(rows, y, bias, pattern, weights, beta, wanted)
     grad_z = found.grad_z if signature is None else found.grad_z * signature
     return found._replace(grad_z=grad_z)
 
