@@ -53,7 +53,7 @@ def test_a_product_equals_the_dense_one(width):
 @pytest.mark.parametrize("d", [1, 16, 17, 33, 64, 128])
 def test_a_sweep_equals_the_textbook(d):
     z, bias, pattern, weight = pattern_case(150, d)
-    found = _compiled_csr.edge_sweep(z, bias, *pattern[:2], weight, 0.3, Wanted())
+    found = _compiled_csr.edge_sweep(z, bias, pattern.crow, pattern.col, weight, 0.3, Wanted())
     logits = (z.double() @ z.double().T + bias)[pattern.row, pattern.col.long()]
     w = weight.double()
     cost = -w * torch.nn.functional.logsigmoid(logits) + 0.3 * torch.nn.functional.logsigmoid(
@@ -70,7 +70,7 @@ def test_a_sweep_equals_the_textbook(d):
 def test_large_logits_stay_finite_and_exact(bias):
     z, _, pattern, weight = pattern_case(40, 4)
     b = torch.tensor(bias)
-    found = _compiled_csr.edge_sweep(z, b, *pattern[:2], weight, 0.3, Wanted())
+    found = _compiled_csr.edge_sweep(z, b, pattern.crow, pattern.col, weight, 0.3, Wanted())
     exact = _edges._torch_sweep(
         z.double(),
         z.double(),
@@ -91,8 +91,10 @@ def test_neither_threads_nor_a_division_of_the_rows_change_a_bit(monkeypatch):
     try:
         for number in (1, 2, 3):
             torch.set_num_threads(number)
-            sweep = _compiled_csr.edge_sweep(z, bias, *pattern[:2], weight, 0.3, Wanted())
-            found = _compiled_csr.csr_product(*pattern[:2], weight, z)
+            sweep = _compiled_csr.edge_sweep(
+                z, bias, pattern.crow, pattern.col, weight, 0.3, Wanted()
+            )
+            found = _compiled_csr.csr_product(pattern.crow, pattern.col, weight, z)
             results.append((*sweep, found))
     finally:
         torch.set_num_threads(threads)
@@ -112,7 +114,7 @@ def test_one_weight_for_all_entries_needs_no_array():
     z, bias, pattern, weight = pattern_case(60, 8)
     one = weight.new_tensor(2.0).expand(len(weight))
     found, same = (
-        _compiled_csr.edge_sweep(z, bias, *pattern[:2], w, 0.3, Wanted())
+        _compiled_csr.edge_sweep(z, bias, pattern.crow, pattern.col, w, 0.3, Wanted())
         for w in (one, one.contiguous())
     )
     assert all(torch.equal(a, b) for a, b in zip(found, same, strict=True))
@@ -121,7 +123,7 @@ def test_one_weight_for_all_entries_needs_no_array():
 def test_not_a_number_is_not_hidden():
     z, bias, pattern, weight = pattern_case(60, 8)
     z[3, 2] = float("nan")
-    found = _compiled_csr.edge_sweep(z, bias, *pattern[:2], weight, 0.3, Wanted())
+    found = _compiled_csr.edge_sweep(z, bias, pattern.crow, pattern.col, weight, 0.3, Wanted())
     assert found.total.isnan()
     assert found.grad_bias.isnan()
     assert found.grad_z[3].isnan().all()

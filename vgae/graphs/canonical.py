@@ -268,9 +268,14 @@ def both_directions(links: Tensor) -> Tensor:
     """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
     u, v = links.numpy()
     n = int(links.max()) + 1 if links.numel() else 1
-    code = np.concatenate([u * n + v, v * n + u])
+    code = np.empty(2 * len(u), np.int64)
+    for part, (first, second) in zip(np.split(code, 2), ((u, v), (v, u)), strict=True):
+        np.multiply(first, n, out=part)
+        part += second
     code.sort()
-    return torch.from_numpy(np.stack(np.divmod(code, n)))
+    ends = np.empty((2, len(code)), np.int64)
+    np.divmod(code, n, out=(ends[0], ends[1]))
+    return torch.from_numpy(ends)
 
 
 def link_positions(pairs: Tensor, links: Tensor, grid: "Grid") -> Tensor:

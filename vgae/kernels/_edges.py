@@ -46,7 +46,9 @@ def sweep(
     if kernels is not None:
         columns = None if y is rows else y
         weight = weight - beta if z.is_cuda and beta else weight  # that kernel takes alpha
-        found = kernels.edge_sweep(rows, bias, *pattern[:2], weight, beta, wanted, columns)
+        found = kernels.edge_sweep(
+            rows, bias, pattern.crow, pattern.col, weight, beta, wanted, columns
+        )
         if isinstance(pattern, PairPattern):
             others = Wanted(False, wanted.grad_z, False)  # noqa: FBT003
             weight_t = weight.index_select(0, pattern.order)
@@ -72,7 +74,7 @@ def _torch_sweep(
     """Do so in plain torch, for the vectors of rows and of columns; weights are w and w - beta."""
     shape, (weight, alpha) = (len(x), len(y)), weights
     # The entries of x @ y.T at these places; beta = 0 ignores the values of the matrix.
-    places = csr_tensor(*pattern[:2], weight, shape)
+    places = csr_tensor(pattern.crow, pattern.col, weight, shape)
     s = torch.sparse.sampled_addmm(places, x, y.T, beta=0.0).values()
     s = s if bias is None else s + bias
     # softplus(s) = s + softplus(-s), and log sigma(s) = -softplus(-s).
@@ -87,10 +89,10 @@ def _torch_sweep(
         if isinstance(pattern, PairPattern):
             slope_t = slope.index_select(0, pattern.order)
             transpose = csr_tensor(*pattern[2:4], slope_t, (len(y), len(x)))
-            grad_x = product(csr_tensor(*pattern[:2], slope, shape), y)
+            grad_x = product(csr_tensor(pattern.crow, pattern.col, slope, shape), y)
             grad_z = torch.cat([grad_x, product(transpose, x)]).neg_()
         else:
             # s_ij and s_ji both contain z_i, hence the factor two.
-            grad_z = product(csr_tensor(*pattern[:2], slope, shape), y) * -2
+            grad_z = product(csr_tensor(pattern.crow, pattern.col, slope, shape), y) * -2
         grad_bias = slope.sum().neg() if wanted.grad_bias else x
     return Sweep(total, grad_z, grad_bias)

@@ -3,9 +3,9 @@
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,33 @@ from vgae.runtime.reading import brief, check_regular
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays of numbers and text to an npz file, whole or not at all."""
+class Streamed(NamedTuple):
+    """An array that is written in pieces: its shape, dtype, and its values in C order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    pieces: Iterable[np.ndarray]
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the array as npy."""
+        descr = np.lib.format.dtype_to_descr(self.dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        size = 0
+        for piece in self.pieces:
+            file.write(np.ascontiguousarray(piece, self.dtype).reshape(-1).view(np.uint8).data)
+            size += piece.size
+        if size != math.prod(self.shape):
+            raise ValueError(f"the pieces have {size} values, not those of {self.shape}.")
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray | Streamed]
+) -> None:
+    """Write arrays of numbers and text to an npz file, whole or not at all.
+
+    Those in pieces are stored without compression, so that they can be mapped.
+    """
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
     with (
@@ -27,6 +52,11 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         for name, array in arrays.items():
+            if isinstance(array, Streamed):
+                member = zipfile.ZipInfo(f"{name}.npy")  # which is stored
+                with archive.open(member, "w", force_zip64=True) as file:
+                    array.write(file)  # pyright: ignore[reportArgumentType]
+                continue
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 

@@ -160,7 +160,8 @@ def prepare(
         )
     on, masked = compute.resolved(), recipe.mask > 0
     model.to(on).train()  # an encoder prepares for training, with dropout
-    inputs = encoder_inputs(model, seen, own.message_edge_index, masked=masked)
+    edges = own.message_edge_index  # kept until encoder and decoder have them, sorted once
+    inputs = encoder_inputs(model, seen, edges, masked=masked)
     validation = _validation(model, graph, split, inputs, on, masked=masked)
     _tell_unused(settings, model, given, named=named)
     tell_signs(model, graph)
