@@ -1,20 +1,20 @@
 """Sum over the links and self-pairs: a sparse matrix of logits, value and gradients."""
 
 from collections.abc import Callable
-from importlib import import_module
+from functools import partial
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted
-from vgae.kernels._available import works
+from vgae.kernels._available import sparse_kernels
 from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
 from vgae.kernels.shares import PatternShare
 from vgae.kernels.spmm import product
 
 _WIDEST = 256  # columns of z that the Triton kernel takes
-_Weights = tuple[Tensor, Tensor]
 
 
 def sweep(
@@ -39,26 +39,27 @@ def sweep(
         bias: b, shape ``()``; ``None`` is zero.
         pattern: Places of the entries; a ``PairPattern`` needs ``w``. Of a share, the result is
             that of its entries, to be added to those of the other shares.
-        weight: w, of an ``EdgePattern`` equal for both directions, shape ``(nnz,)``.
+        weight: w, of an ``EdgePattern`` equal for both directions, shape ``(nnz,)``; if all are
+            equal, one number expanded to it needs no memory.
         beta: Weight of the second cost.
         wanted: Results to compute.
         w: Vectors of the columns, if those are not the rows, shape ``(m, d)``.
         signature: Factors of the dimensions of ``z``, shape ``(d,)``.
     """
-    alpha = weight - beta if beta else weight
     x, y = z if signature is None else z * signature, z if w is None else w
-    is_float = z.dtype == torch.float32
-    if is_float and z.shape[1] <= _WIDEST and works("triton_csr", z.device):
-        rows, pairs = _triton_rows, _triton_pairs
-    else:
-        rows, pairs = _torch_rows, _torch_pairs
+    col = (pattern.pattern if isinstance(pattern, PatternShare) else pattern).col
+    is_wide = z.is_cuda and z.shape[1] > _WIDEST
+    kernels = None if is_wide else sparse_kernels(max(len(x), len(y)), z, col)
+    rows, pairs = _torch_rows, _torch_pairs
+    if kernels is not None:
+        rows = partial(_kernel_rows, kernels)
+        pairs = partial(_kernel_pairs, kernels)
     if isinstance(pattern, PatternShare):
-        found = _share(rows, (x, y), bias, pattern, (weight, alpha), beta, wanted)
+        found = _share(rows, (x, y), bias, pattern, weight, beta, wanted)
     elif isinstance(pattern, PairPattern):
-        found = pairs(x, y, bias, pattern, (weight, alpha), beta, wanted)
+        found = pairs(x, y, bias, pattern, weight, beta, wanted)
     else:
-        places = pattern.crow, pattern.col
-        found = rows(x, y, bias, places, (weight, alpha), beta, wanted)
+        found = rows(x, y, bias, (pattern.crow, pattern.col), weight, beta, wanted)
     grad_z = found.grad_z if signature is None else found.grad_z * signature
     return found._replace(grad_z=grad_z)
 
@@ -68,7 +69,7 @@ def _share(
     vectors: tuple[Tensor, Tensor],
     bias: Tensor | None,
     share: PatternShare,
-    weights: _Weights,
+    weight: Tensor,
     beta: float,
     wanted: Wanted,
 ) -> Sweep:
@@ -81,8 +82,7 @@ def _share(
     own, entries = share.rows
     if entries.stop > entries.start:
         places = _places(pattern.crow, pattern.col, own, entries)
-        given = [weight[entries] for weight in weights]
-        part = rows(x[own], y, bias, places, given, beta, wanted)
+        part = rows(x[own], y, bias, places, weight[entries], beta, wanted)
         found = part._replace(grad_z=grad)
         if wanted.grad_z:
             grad[own] = part.grad_z / 2 if is_pairs else part.grad_z
@@ -90,8 +90,7 @@ def _share(
         own, entries = share.rows_t
         if entries.stop > entries.start:
             places = _places(pattern.crow_t, pattern.col_t, own, entries)
-            order = pattern.order[entries]
-            given = [weight.index_select(0, order) for weight in weights]
+            given = weight.index_select(0, pattern.order[entries])
             part = rows(y[own], x, bias, places, given, beta, Wanted(False, True, False))  # noqa: FBT003
             grad[len(x) :][own] = part.grad_z / 2
     return found
@@ -102,35 +101,37 @@ def _places(crow: Tensor, col: Tensor, rows: slice, entries: slice) -> tuple[Ten
     return crow[rows.start : rows.stop + 1] - entries.start, col[entries]
 
 
-def _triton_rows(
+def _kernel_rows(
+    kernels: ModuleType,
     x: Tensor,
     y: Tensor,
     bias: Tensor | None,
     places: tuple[Tensor, Tensor],
-    weights: _Weights,
+    weight: Tensor,
     beta: float,
     wanted: Wanted,
 ) -> Sweep:
     """Pass over a symmetric pattern, or some of its rows; of two sets the gradient is doubled."""
-    # Imported on first use, as it loads a compiler.
-    edge_sweep = import_module("vgae.kernels._triton_csr").edge_sweep
-    return edge_sweep(x, bias, *places, weights[1], beta, wanted, None if y is x else y)
+    weight = weight - beta if x.is_cuda and beta else weight  # that kernel takes w - beta
+    columns = None if y is x else y
+    return kernels.edge_sweep(x, bias, *places, weight, beta, wanted, columns)
 
 
-def _triton_pairs(
+def _kernel_pairs(
+    kernels: ModuleType,
     x: Tensor,
     y: Tensor,
     bias: Tensor | None,
     pattern: PairPattern,
-    weights: _Weights,
+    weight: Tensor,
     beta: float,
     wanted: Wanted,
 ) -> Sweep:
     """Pass over the rows and over those of the transpose."""
-    found = _triton_rows(x, y, bias, pattern[:2], weights, beta, wanted)
+    found = _kernel_rows(kernels, x, y, bias, pattern[:2], weight, beta, wanted)
     others = Wanted(False, wanted.grad_z, False)  # noqa: FBT003
-    weights = weights[0], weights[1].index_select(0, pattern.order)
-    grad_y = _triton_rows(y, x, bias, pattern[2:4], weights, beta, others).grad_z
+    weight = weight.index_select(0, pattern.order)
+    grad_y = _kernel_rows(kernels, y, x, bias, pattern[2:4], weight, beta, others).grad_z
     return found._replace(grad_z=torch.cat([found.grad_z, grad_y]) / 2)
 
 
@@ -139,13 +140,13 @@ def _torch_rows(
     y: Tensor,
     bias: Tensor | None,
     places: tuple[Tensor, Tensor],
-    weights: _Weights,
+    weight: Tensor,
     beta: float,
     wanted: Wanted,
 ) -> Sweep:
-    """Do the same as :func:`_triton_rows` in plain torch."""
+    """Do the same as :func:`_kernel_rows` in plain torch."""
     shape = len(x), len(y)
-    found, slope = _torch_values(x, y, bias, places, weights, beta, wanted)
+    found, slope = _torch_values(x, y, bias, places, weight, beta, wanted)
     if not wanted.grad_z:
         return found
     # Of a symmetric pattern, s_ij and s_ji both contain z_i, hence the factor two.
@@ -157,12 +158,12 @@ def _torch_pairs(
     y: Tensor,
     bias: Tensor | None,
     pattern: PairPattern,
-    weights: _Weights,
+    weight: Tensor,
     beta: float,
     wanted: Wanted,
 ) -> Sweep:
     """Pass over the rows, whose logits are those of the transpose, too."""
-    found, slope = _torch_values(x, y, bias, pattern[:2], weights, beta, wanted)
+    found, slope = _torch_values(x, y, bias, pattern[:2], weight, beta, wanted)
     if not wanted.grad_z:
         return found
     slope_t = slope.index_select(0, pattern.order)
@@ -176,12 +177,13 @@ def _torch_values(
     y: Tensor,
     bias: Tensor | None,
     places: tuple[Tensor, Tensor],
-    weights: _Weights,
+    weight: Tensor,
     beta: float,
     wanted: Wanted,
 ) -> tuple[Sweep, Tensor]:
     """Return a sweep without the gradient of vectors, and minus the slope of each entry."""
-    weight, alpha = weights
+    weight = weight.contiguous()
+    alpha = weight - beta if beta else weight
     # The entries of x @ y.T at these places; beta = 0 ignores the values of the matrix.
     matrix = csr_tensor(*places, weight, (len(x), len(y)))
     s = torch.sparse.sampled_addmm(matrix, x, y.T, beta=0.0).values()
