@@ -1,7 +1,7 @@
 """Graph convolution on the normalised adjacency, and the base class of encoders of such layers."""
 
 import math
-from typing import Any, ClassVar, NamedTuple, Self, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -9,28 +9,17 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features
+from vgae.encoders._features import Features, Propagated, dropped, transformed
 from vgae.encoders.base import GraphEncoder
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.csr import EdgePattern, checked_edges, gcn_norm, gcn_norm_entries
 from vgae.recipes.graphs import Recipe
-
-
-class Propagated(NamedTuple):
-    """Node features that are already averaged over the neighbours, shape ``(N, F)``."""
-
-    x: Tensor
-
-    @property
-    def shape(self) -> torch.Size:
-        """Shape of the features."""
-        return self.x.shape
-
+from vgae.runtime.mapped import is_mapped
 
 _MANY_EDGES = 2**24  # whose normalisation takes much memory unless they are sorted first
 
-Features = Tensor | SparseOperator | Propagated | None
 Edges = Tensor | SparseOperator | EdgePattern
 Propagation = SparseOperator | EdgeOperator
 
@@ -226,6 +215,7 @@ class ConvolutionalEncoder(GraphEncoder):
 
     convolution: ClassVar[type[GraphConvolution]] = GraphConvolution
     takes_signs: ClassVar[bool] = True
+    reads_mapped: ClassVar[bool] = True
 
     @property
     def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:
@@ -304,7 +294,8 @@ class ConvolutionalEncoder(GraphEncoder):
 
         Dense features are averaged over the neighbours once, where nothing is dropped, masked or
         normed: this saves two sparse products a pass. The average of sparse features has several
-        times the entries, and would cost more than it saves.
+        times the entries, and would cost more than it saves; that of features in a file would be
+        a copy in memory.
 
         Args:
             x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
@@ -322,7 +313,7 @@ class ConvolutionalEncoder(GraphEncoder):
         adj_norm = first.operator(edge_index, num_nodes, edge_weight)
         if x is None or sparse is not None:
             return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
-        averaged = first.norm is None and first.degree_weight is None
+        averaged = first.norm is None and first.degree_weight is None and not is_mapped(x)
         return (Propagated(adj_norm @ x) if averaged else x), adj_norm
 
 
@@ -342,60 +333,6 @@ def glorot(
     for weight in weights if in_channels else ():
         nn.init.xavier_uniform_(weight, generator=generator)
     return nn.Parameter(torch.cat(weights, dim=1))
-
-
-def dropped(
-    x: Features, rate: float, weight: Tensor, generator: torch.Generator | None
-) -> tuple[Features, Tensor]:
-    """Drop entries of x; without features, rows of ``weight``.
-
-    The others are divided by ``1 - rate``. Of sparse features, only stored entries are drawn.
-
-    Returns:
-        Features and weight of the layer.
-
-    Raises:
-        ValueError: If the features are already averaged over the neighbours.
-    """
-    if isinstance(x, Propagated):
-        raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
-    if x is None:
-        return None, weight * kept(weight[:, :1], rate, generator)
-    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
-        x = SparseOperator.scalable(x)
-    if isinstance(x, SparseOperator):
-        return x.scaled(kept(x.matrix.values(), rate, generator)), weight
-    return x * kept(x, rate, generator), weight
-
-
-def kept(like: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    """Draw dropout's factors: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
-    draw = torch.empty_like(like, requires_grad=False)
-    return draw.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-
-
-def transformed(x: Features, weight: Tensor) -> Tensor:
-    """Return ``x @ weight``; without features x is the identity, which is never built.
-
-    Raises:
-        DataError: If the width of ``x`` is not that of the encoder.
-        ValueError: If a sparse ``x`` requires gradients, which it would not get.
-    """
-    if x is None:
-        return weight
-    if x.shape[-1] != weight.shape[0]:
-        raise DataError(
-            "FEATURE_DIM_MISMATCH",
-            f"x must have {weight.shape[0]} columns, as this encoder was built for,"
-            f" got shape {tuple(x.shape)}.",
-        )
-    if isinstance(x, Propagated):
-        return x.x @ weight
-    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
-        if x.requires_grad:
-            raise ValueError("a sparse x gets no gradients; pass x.to_dense().")
-        x = SparseOperator.of(x)
-    return x @ weight
 
 
 def _precision(like: Tensor) -> torch.dtype:
