@@ -1,6 +1,5 @@
 """The command train: begin or continue a run."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -78,7 +77,7 @@ def train(
 ) -> None:
     """Train on a graph or on images, score the held-out data, write a run folder."""
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs, reconstruct=reconstruct)
-    max_bytes = _max_bytes(max_memory)
+    max_bytes = o.max_bytes(max_memory)
     o.announce(quiet=quiet)
     from vgae.runs.folder import Output, source_stem, understood
     from vgae.runs.kind import kind_for, kind_of
@@ -116,12 +115,6 @@ def train(
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
     show_run(run, as_json=as_json, propose=propose, page=page)
-
-
-def _max_bytes(megabytes: float | None) -> int | None:
-    if megabytes is not None and not math.isfinite(megabytes):
-        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {megabytes}.")
-    return None if megabytes is None else int(1e6 * megabytes)
 
 
 def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:

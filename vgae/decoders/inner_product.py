@@ -156,12 +156,12 @@ class InnerProductDecoder(GraphDecoder):
     def logits_to_all(self, z: Tensor, nodes: Tensor) -> Tensor:
         """Return the logits of the pairs (node, other) with all other nodes, shape ``(B, N)``."""
         logits = self.left(z).index_select(0, nodes) @ self.right(z).T
-        return logits if self.bias is None else logits + self.bias
+        return logits if self.bias is None else logits.add_(self.bias)
 
     def logits_from_all(self, z: Tensor, nodes: Tensor) -> Tensor:
         """Return the logits of the pairs (other, node) with all other nodes, shape ``(B, N)``."""
         logits = self.right(z).index_select(0, nodes) @ self.left(z).T
-        return logits if self.bias is None else logits + self.bias
+        return logits if self.bias is None else logits.add_(self.bias)
 
     def prepare(
         self,

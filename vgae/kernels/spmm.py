@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vgae.kernels._available import works
 from vgae.kernels.csr import csr_tensor, transposed
+from vgae.kernels.rows import Rows
 
 
 class SparseOperator(NamedTuple):
@@ -22,12 +23,14 @@ class SparseOperator(NamedTuple):
             :meth:`scaled` needs it.
         loops: Indices of the entries on the diagonal, if there is one in each row, shape ``(n,)``;
             they save :meth:`diagonal` a search.
+        entries: Division of the entries among processes, if the matrix has own rows only.
     """
 
     matrix: Tensor
     transpose: Tensor
     order: Tensor | None = None
     loops: Tensor | None = None
+    entries: Rows | None = None
 
     @classmethod
     def of(cls, matrix: Tensor) -> "SparseOperator":
@@ -56,7 +59,7 @@ class SparseOperator(NamedTuple):
             raise ValueError("scaled needs an operator made by SparseOperator.scalable.")
         values = self.matrix.values() * factors
         transpose = _with_values(self.transpose, values[self.order])
-        return SparseOperator(_with_values(self.matrix, values), transpose, self.order)
+        return self._replace(matrix=_with_values(self.matrix, values), transpose=transpose)
 
     def diagonal(self) -> Tensor:
         """Return the entries on the diagonal of a square matrix, shape ``(n,)``."""

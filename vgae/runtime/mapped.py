@@ -53,14 +53,15 @@ def rows_at_once(num_columns: int) -> int:
     return max(BLOCK // (4 * max(num_columns, 1)), 1)
 
 
-def row_blocks(x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def row_blocks(x: Tensor, start: int = 0) -> Iterator[tuple[slice, Tensor]]:
     """Return blocks of rows of a dense tensor, each with its place; each is used before the next.
 
-    The pages of a mapped tensor are released after each block.
+    The pages of a mapped tensor are released after each block. The first block is shorter by
+    ``start`` rows.
     """
     found, step = _map_of(x), rows_at_once(x.shape[1])
-    for first in range(0, x.shape[0], step):
-        rows = slice(first, min(first + step, x.shape[0]))
+    for first in range(-start, x.shape[0], step):
+        rows = slice(max(first, 0), min(first + step, x.shape[0]))
         yield rows, x[rows]
         release(found)
 

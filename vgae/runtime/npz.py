@@ -4,9 +4,9 @@ import math
 import os
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,33 @@ _PADDING = 0xD935  # number of the field that aligns a member, as in archives of
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays of numbers and text to an npz file, whole or not at all."""
+class Streamed(NamedTuple):
+    """An array that is written in pieces: its shape, dtype, and its values in C order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    pieces: Iterable[np.ndarray]
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the array as npy."""
+        descr = np.lib.format.dtype_to_descr(self.dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        size = 0
+        for piece in self.pieces:
+            file.write(np.ascontiguousarray(piece, self.dtype).reshape(-1).view(np.uint8).data)
+            size += piece.size
+        if size != math.prod(self.shape):
+            raise ValueError(f"the pieces have {size} values, not those of {self.shape}.")
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray | Streamed]
+) -> None:
+    """Write arrays of numbers and text to an npz file, whole or not at all.
+
+    Those in pieces are stored without compression, so that they can be mapped.
+    """
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
     with (
@@ -30,15 +55,21 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
     ):
         for name, array in arrays.items():
             with archive.open(_member(archive, name, array), "w", force_zip64=True) as file:
+                if isinstance(array, Streamed):
+                    array.write(file)  # pyright: ignore[reportArgumentType]
+                    continue
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
-def _member(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> zipfile.ZipInfo | str:
+def _member(
+    archive: zipfile.ZipFile, name: str, array: np.ndarray | Streamed
+) -> zipfile.ZipInfo | str:
     """Return the entry of an array; a large one of real numbers can be mapped into memory.
 
     It is not compressed, which gains little, and begins at a multiple of 64 bytes.
     """
-    if array.dtype.kind != "f" or array.nbytes <= mapped.LARGE:
+    size = math.prod(array.shape) * array.dtype.itemsize
+    if not isinstance(array, Streamed) and (array.dtype.kind != "f" or size <= mapped.LARGE):
         return f"{name}.npy"
     member = zipfile.ZipInfo(f"{name}.npy")
     # 30 bytes of header, the name, 20 bytes of sizes, and 4 of the field that pads.

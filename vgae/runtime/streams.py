@@ -4,15 +4,17 @@ import hashlib
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from vgae.errors import UsageError
 
 StreamName = (
     Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
-    | Literal["hard-negatives", "calibration", "batches", "binarize", "torch", "parts"]
+    | Literal["hard-negatives", "calibration", "batches", "binarize", "torch", "parts", "ranked"]
 )
 
 
@@ -29,7 +31,8 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
             ``"pairs"`` (of the sampled decoder loss), ``"mask"`` (links hidden in an epoch),
             ``"dropout"``, ``"hard-negatives"`` (order of equals), ``"calibration"`` (non-links
             beyond those of the split), ``"batches"`` (order of the images), ``"binarize"``
-            (pixels drawn by their grey value), ``"parts"`` (weights of decoders of further
+            (pixels drawn by their grey value), ``"ranked"`` (links and nodes that stand for all in
+            the evaluation of a large graph), ``"parts"`` (weights of decoders of further
             targets, and held-out entries of features) or ``"torch"`` (:func:`seeded_torch`).
         device: Device of the generator.
 
@@ -101,3 +104,36 @@ def drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
     finally:
         if lent:
             part.generator = None  # it is bound to the device; the model may go elsewhere
+
+
+@dataclass
+class Rows:
+    """Consecutive rows of a matrix that one of several processes computes.
+
+    Attributes:
+        count: Rows of the whole matrix.
+        own: Those of this process.
+    """
+
+    count: int
+    own: range
+
+
+class RowNoise:
+    """Source of the noise of some rows, which is drawn for all, so that all processes draw alike.
+
+    It stands in for a generator in :meth:`vgae.DiagGaussian.rsample`.
+
+    Args:
+        generator: Generator of the noise.
+        rows: The rows, which may change from draw to draw.
+    """
+
+    def __init__(self, generator: torch.Generator, rows: Rows) -> None:
+        self.generator, self.rows = generator, rows
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Return standard normal noise of the shape of a tensor, whose rows are the own ones."""
+        shape, own = (self.rows.count, *like.shape[1:]), self.rows.own
+        options = {"dtype": like.dtype, "device": like.device}
+        return torch.randn(shape, generator=self.generator, **options)[own.start : own.stop]
