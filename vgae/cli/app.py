@@ -28,6 +28,7 @@ from vgae.cli.options import (
     check_options,
     names,
     refuse_options,
+    with_limit,
     with_reading,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
@@ -65,6 +66,7 @@ def root(
 
 
 @app.command()
+@with_limit
 def evaluate(
     context: typer.Context,
     run: RunArgument,
@@ -181,6 +183,7 @@ def calibrate(
 
 
 @app.command()
+@with_limit
 @with_reading
 def embed(
     context: typer.Context,

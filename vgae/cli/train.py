@@ -48,6 +48,7 @@ Page = Annotated[
 ]
 
 
+@o.with_limit
 @o.with_reading
 def train(
     context: typer.Context,
