@@ -73,7 +73,7 @@ class Watch:
         self._note: Note | None = None
         self._known_for = 0
         self._told = False
-        self._settling = threading.Lock()
+        self._settling = threading.RLock()  # a handler of a signal may come between
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=run, daemon=True, name=f"vgae {run.__name__}")
@@ -86,6 +86,11 @@ class Watch:
         self.store.set(f"vgae/who/{self.rank}", json.dumps(_identity()))
         for thread in self._threads:
             thread.start()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the watch has ended."""
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """End the watch."""
