@@ -108,30 +108,27 @@ class Watch:
             what: Message.
             status: Exit status.
         """
-        with self._settling:
-            try:
-                note, mine = self._settled(code, what, status)
-            except RuntimeError:  # the store is lost too
-                note, mine = self._without_store(), True
-            mine, self._told = mine and not self._told, self._told or mine
-            return note, mine
-
-    def _settled(self, code: str, what: str, status: int) -> tuple[Note, bool]:
         caused = code in ("RANK_LOST", "INTERRUPTED")
         # Errors that all processes have, such as of an option, are those of the first.
         seconds = 2.0 * _QUIET if code == "RANK_LOST" else _LED * (self.rank > 0)
-        note = self._reason(seconds, lost=caused)
-        if note is None:
-            own = f"{self._name(self.rank)}: " if self.rank and not caused else ""
-            note = Note(self.rank, code, own + what, status)
-        content = self.store.compare_set("vgae/note", "", json.dumps(note))
-        found = self._note = Note(*json.loads(content))
-        self.store.add("vgae/read", 1)
-        if self.holds:  # until the others have read it
-            end = time.monotonic() + _TOLD
-            while time.monotonic() < end and self.store.add("vgae/read", 0) < self.size:
-                time.sleep(0.1)
-        return found, found.rank == self.rank
+        own = f"{self._name(self.rank)}: " if self.rank and not caused else ""
+        with self._settling, suppress(RuntimeError):
+            note = self._reason(seconds, lost=caused)
+            return self._agreed(note or Note(self.rank, code, own + what, status))
+        return self._without_store(), not self._told  # it is lost too
+
+    def _agreed(self, note: Note) -> tuple[Note, bool]:
+        """Note an error; return the one that was noted first, and whether to tell it."""
+        with self._settling:
+            content = self.store.compare_set("vgae/note", "", json.dumps(note))
+            found = self._note = Note(*json.loads(content))
+            self.store.add("vgae/read", 1)
+            if self.holds:  # until the others have read it
+                end = time.monotonic() + _TOLD
+                while time.monotonic() < end and self.store.add("vgae/read", 0) < self.size:
+                    time.sleep(0.1)
+            mine, self._told = found.rank == self.rank and not self._told, True
+            return found, mine
 
     def _reason(self, seconds: float, *, lost: bool) -> Note | None:
         """Return what is noted or, with ``lost``, which process is, as soon as it is known."""
@@ -223,12 +220,16 @@ class Watch:
                 self._silent[rank] += 1
             if self._silent[-1] >= _PATIENCE:
                 self._end(self._without_store(), mine=True)
-            lost = self._lost(_PATIENCE) is not None
-            longest = max(self._silent[other] - self._silent[-1] for other in self._others)
+            note = self._note or self._lost(_PATIENCE)
+            if note is None:
+                continue
             # A connection that closes ends the main thread; silence does not.
-            self._known_for += lost or self._note is not None
-            if self._known_for > _GRACE or (lost and longest >= _PATIENCE):
-                self._end(*self.settled("RANK_LOST", self._name(self.rank), 5))
+            self._known_for += 1
+            longest = max(self._silent[other] - self._silent[-1] for other in self._others)
+            if self._known_for > _GRACE or longest >= _PATIENCE:
+                with suppress(RuntimeError):
+                    self._end(*self._agreed(note))
+                self._end(self._without_store(), mine=True)
 
     def _end(self, note: Note, mine: bool) -> None:  # noqa: FBT001
         if self._stopped.is_set():
