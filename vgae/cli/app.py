@@ -4,13 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vgae.cli.console import described, print_calibration, print_json, print_table
+from vgae.cli.console import described, print_calibration, print_json
 from vgae.cli.datasets import datasets_app
 from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
@@ -19,29 +18,23 @@ from vgae.cli.links import COMMANDS as LINK_COMMANDS
 from vgae.cli.options import (
     READING,
     AllowSeen,
-    Device,
-    Epochs,
-    Features,
     GraphFeatures,
     Json,
     OtherGraph,
     Quiet,
     Readout,
-    RecipeName,
     RunArgument,
-    Set,
-    Split,
     announce,
-    changes_of,
     check_options,
+    names,
     refuse_options,
     with_reading,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
+from vgae.cli.table import table
 from vgae.cli.train import draw_figures, train
 from vgae.data.reading import Reading
 from vgae.errors import UsageError
-from vgae.recipes import recipe_named
 from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
@@ -53,7 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, *LINK_COMMANDS, impute, *IMAGE_COMMANDS, figure, *REPORT_COMMANDS):
+COMMANDS = (train, *LINK_COMMANDS, impute, *IMAGE_COMMANDS, figure, table, *REPORT_COMMANDS)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
 
@@ -107,7 +101,7 @@ def evaluate(
     from vgae.runs.commands import EvaluationOptions
     from vgae.runs.kind import kind_of
 
-    wanted = _names(tasks)
+    wanted = names(tasks)
     if not wanted or set(wanted) - {"links", "classes", "clusters", "graphs"}:
         rule = "--tasks must be of links, classes, clusters, graphs"
         raise UsageError("TASKS", f"{rule}, got {tasks!r}.")
@@ -262,64 +256,6 @@ def embed(
         typer.echo(f"{path}: {count} {found.items}, {dimensions} dimensions")
 
 
-@app.command()
-def table(
-    datasets: Annotated[str, typer.Option(help="Names, separated by commas.")] = "stdlib",
-    models: Annotated[str, typer.Option(help="Names, separated by commas.")] = "gae,vgae",
-    recipe: RecipeName = "paper",
-    set_: Set = [],
-    epochs: Epochs = None,
-    features: Features = "raw",
-    split: Split = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0 to SEEDS - 1.")] = 10,
-    device: Device = "auto",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="JSON file  [default: runs/table-N.json]")
-    ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Compare models over several seeds: mean ± deviation."""
-    settings = recipe_named(recipe).override(changes_of(set_, epochs=epochs))
-    from vgae.models.files import write_json
-    from vgae.runs.lock import reserved
-    from vgae.runs.table import Trial, protocol, run_table, summarise, to_json
-
-    text = protocol(settings, features, seeds, split, models.split(","))
-    done: list[Trial] = []
-
-    def show(path: Path, trial: Trial) -> None:
-        done.append(trial)
-        # Write each time, so that an interrupted table keeps its rows.
-        write_json(path, to_json(summarise(done, features), settings, text))
-        # A log has a line every ten seconds instead.
-        if not quiet and sys.stderr.isatty():
-            scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
-            name = f"{trial.dataset} {trial.model} seed {trial.seed}"
-            typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", file=sys.stderr)
-
-    # Fails before the first training if the file cannot be written; an existing table stays until
-    # the first result.
-    with reserved(out, "runs/table", ".json") as path:
-        run_table(
-            _names(datasets),
-            _names(models),
-            num_seeds=seeds,
-            recipe=settings,
-            features=features,  # pyright: ignore[reportArgumentType]
-            split=split,
-            device=device,
-            on_trial=partial(show, path),
-            progress=False if quiet else None,
-        )
-    summaries = summarise(done, features)
-    if as_json:
-        print_json(to_json(summaries, settings, text))
-    else:
-        print_table(summaries, text)
-        typer.echo(f"\n{path}: the same, with one row per seed")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; print errors of the package as one line and exit with their status."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -348,8 +284,3 @@ def _processes(words: Sequence[str]) -> AbstractContextManager[Callable[[str, ob
 
 def _tell(code: str, what: object) -> None:
     typer.echo(f"error[{code}]: {what}", err=True)
-
-
-def _names(text: str) -> list[str]:
-    """Return the names in a text, separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]

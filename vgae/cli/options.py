@@ -1,6 +1,7 @@
 """Arguments and options of the commands, and their messages on stderr."""
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
@@ -57,10 +58,6 @@ Readout = Annotated[
         help="Vector of a graph from those of its nodes: 'mean', 'sum', 'attention' (certain nodes"
         " count more) or 'moments' (means of values and of their squares)."
     ),
-]
-Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
-RecipeName = Annotated[
-    str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
 ]
 Set = Annotated[
     list[str],
@@ -377,6 +374,13 @@ def check_options(context: typer.Context, kind: "RunKind[Any]", source: object) 
     refuse_options(context, special, kind.name.upper(), why, f" for {source}")
 
 
+def max_bytes(megabytes: float | None) -> int | None:
+    """Return the value of ``--max-memory`` in bytes."""
+    if megabytes is not None and not math.isfinite(megabytes):
+        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {megabytes}.")
+    return None if megabytes is None else int(1e6 * megabytes)
+
+
 def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:
     """Return the changes by ``--set`` and by its short options: text by field."""
     changes = {}
@@ -386,3 +390,8 @@ def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:
             raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
         changes[field] = value
     return changes | {field: str(value) for field, value in short.items() if value is not None}
+
+
+def names(text: str) -> list[str]:
+    """Return the names in a text, separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

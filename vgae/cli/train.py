@@ -1,7 +1,6 @@
 """The command train: begin or continue a run."""
 
 import logging
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import fields
@@ -38,6 +37,14 @@ HoldFeatures = Annotated[
         min=0, max=0.99, help="Fraction of the features that are held out, to be predicted."
     ),
 ]
+Partition = Annotated[
+    bool | None,
+    typer.Option(
+        "--partition/--no-partition",
+        help="Whether the processes of torchrun divide the nodes of a graph."
+        " [default: where useful]",
+    ),
+]
 Page = Annotated[
     bool,
     typer.Option("--page", help="Also write a page about the run, RUN/report.html."),
@@ -69,6 +76,7 @@ def train(
     max_memory: o.MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
+    partition: Partition = None,
     out: o.NewRun = None,
     overwrite: o.Overwrite = False,
     resume: o.Resume = None,
@@ -81,7 +89,7 @@ def train(
 ) -> None:
     """Train on a graph or on images, score the held-out data, write a run folder."""
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs, reconstruct=reconstruct)
-    max_bytes = _max_bytes(max_memory)
+    max_bytes = o.max_bytes(max_memory)
     o.announce(quiet=quiet)
     from vgae.runs.folder import Output, source_stem, understood
     from vgae.runs.kind import kind_for, kind_of
@@ -93,7 +101,7 @@ def train(
         from vgae.report.pages.frame import plotly_js
 
         plotly_js()  # raises before any work if plotly is missing
-    compute = Compute(device, max_bytes, cuda_graph, deterministic)
+    compute = Compute(device, max_bytes, cuda_graph, deterministic, partition)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
     begun = resume if _is_begun(resume, given) else _begun_before(out, graph)
@@ -120,12 +128,6 @@ def train(
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
     show_run(run, as_json=as_json, propose=propose, page=page)
-
-
-def _max_bytes(megabytes: float | None) -> int | None:
-    if megabytes is not None and not math.isfinite(megabytes):
-        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {megabytes}.")
-    return None if megabytes is None else int(1e6 * megabytes)
 
 
 def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:

@@ -1,5 +1,6 @@
 """Scores of the held-out links of one part of a split."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -21,7 +22,7 @@ from vgae.evaluation.metrics import (
     ranks_among,
 )
 from vgae.evaluation.per_graph import GraphAverages, averages_per_graph
-from vgae.evaluation.ranking import link_ranks
+from vgae.evaluation.ranking import RankIntervals, link_ranks, rank_intervals
 from vgae.evaluation.recommendation import RecommendationScores, recommendation_scores
 from vgae.evaluation.reliability import Probabilities, balancing_weight
 from vgae.graphs.collection import GraphCollection
@@ -37,9 +38,14 @@ if TYPE_CHECKING:
     from vgae.models.embedding import Trained
     from vgae.vae import VAE
 
+log = logging.getLogger(__name__)
+
 _HITS = (10, 50, 100)
-_MOST_RANKED_PAIRS = 1_000_000_000  # scored for the ranks among all nodes
-_MOST_RESAMPLED_PAIRS = 2**28  # drawn for the bootstrap intervals; fewer resamples of larger parts
+# Scores of the ranks of all links of a part among all nodes; of more, a sample of the links is
+# ranked, and at least so many of them, by decoders with inner products and by others.
+_MOST_SCORES = 250_000_000
+_FEWEST, _FEWEST_SLOW = 2000, 200
+_FEWEST_HARD = 100  # hard non-links of a link of a large graph take a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +63,23 @@ class LinkEvaluation:
             :func:`vgae.evaluation.ranking.link_ranks`. In a collection, among those of its graph.
         num_links: Number of links of the part.
         num_non_links: Number of its non-links.
-        num_ranked: Number of ranked links: all, or the first ones on a very large graph.
+        num_ranked: Number of ranked links: all, or a random sample in a large graph. The ranks of
+            a link take 2 N scores, N the number of nodes (of its graph, in a collection). If those
+            of all links are more than 250 million, so many links are ranked as have that many, and
+            at least 2,000, or 200 if the decoder has no inner products.
+        rank_intervals: 95 % intervals of the scores of the ranks of all links, if a sample was
+            ranked; see :func:`vgae.evaluation.metrics.rank_intervals`.
         sigmoid: Scores of the sigmoid of the logits.
         calibrated: Scores of calibrated probabilities, with a calibration.
         hard: Scores of the ranks among hard non-links; see
-            :func:`vgae.evaluation.hard_negatives.hard_negatives`.
+            :func:`vgae.evaluation.hard_negatives.hard_negatives`. In a large graph, of a sample of
+            the links by the same rule, and at least 100.
+        num_hard: Number of links that were ranked among hard non-links.
         given: Scores of the ranks of each link among its own non-links, if the split has those;
             ties get the mean of the best and the worst rank.
         recommended: Scores of the best targets of each node of the first side, in a two-sided
             graph; see :func:`vgae.evaluation.recommendation.recommendation_scores`. Links of the
-            other parts are known.
+            other parts are known. In a large graph, of a random sample of at least 2,000 nodes.
         per_graph: Means of the AUC and AP of each graph, in a collection, whose other scores are
             pooled over the pairs of all graphs; see
             :func:`vgae.evaluation.per_graph.averages_per_graph`. ``None`` too if no graph has
@@ -83,8 +96,10 @@ class LinkEvaluation:
     num_non_links: int
     num_ranked: int
     sigmoid: Probabilities
+    rank_intervals: RankIntervals | None = None
     calibrated: Probabilities | None = None
     hard: RankScores | None = None
+    num_hard: int = 0
     given: RankScores | None = None
     recommended: RecommendationScores | None = None
     per_graph: GraphAverages | None = None
@@ -103,6 +118,14 @@ class LinkEvaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        ranks = {**self.ranks._asdict(), "num_links": self.num_ranked}
+        if self.rank_intervals is not None:
+            ranks["sampled_of"] = self.num_links
+            ends = self.rank_intervals._asdict().items()
+            ranks |= {f"{name}_interval": list(interval) for name, interval in ends}
+        hard = self.hard and self.hard._asdict()
+        if hard and self.num_hard < self.num_links:
+            hard |= {"num_links": self.num_hard, "sampled_of": self.num_links}
         return {
             **self.scores._asdict(),
             "num_links": self.num_links,
@@ -111,8 +134,8 @@ class LinkEvaluation:
             "ap_interval": list(self.intervals.ap),
             **(self.per_graph.to_dict() if self.per_graph else {}),
             **{f"hits_at_{k}": rate for k, rate in self.hits.items()},
-            "ranks": {**self.ranks._asdict(), "num_links": self.num_ranked},
-            "hard": self.hard and self.hard._asdict(),
+            "ranks": ranks,
+            "hard": hard,
             "given": self.given and self.given._asdict(),
             **({"recommended": self.recommended._asdict()} if self.recommended else {}),
             **(self.values.to_dict() if self.values else {}),
@@ -160,29 +183,58 @@ def evaluated_part(
     weight = balancing_weight(label)
     pos, neg = logits.split([part.pos.shape[1], part.neg.shape[1]])
     ranges = _Ranges.of(graph.grid)
-    compared = 2 * ranges.widths[ranges.of_nodes(part.pos[0])].cumsum(0)
-    ranked = part.pos[:, : max(int((compared <= _MOST_RANKED_PAIRS).sum()), 1)]
+    scored = 2 * int(ranges.widths[ranges.of_nodes(part.pos[0])].sum())
+    fewest = _FEWEST if scorer.is_fast else _FEWEST_SLOW
+    generator = stream(split.seed, "ranked")
+    chosen = _drawn(len(pos), scored, fewest, generator)
+    if len(chosen) < len(pos):
+        seconds = scorer.seconds(scored * len(chosen) // len(pos))
+        log.info(
+            "ranks among all nodes are those of %s of the %s held-out links, drawn at random:"
+            " about %.0f s on one core",
+            *(f"{len(chosen):,}", f"{len(pos):,}", seconds),
+        )
+    ranked = part.pos[:, chosen.sort().values]
+    ranks = _ranks(scorer, graph, ranked, ranges)
+    hard_links = part.pos[:, chosen[: len(_drawn(len(pos), scored, _FEWEST_HARD))].sort().values]
     own = neg.view(len(pos), part.per_link) if part.per_link else None
-    resamples = min(1000, max(100, _MOST_RESAMPLED_PAIRS // len(logits)))
     averages = None
     if isinstance(graph, GraphCollection):
         averages = averages_per_graph(logits, label, graph.batch[part.edge_label_index[0]])
     return LinkEvaluation(
         scores=link_scores(logits, label),
-        intervals=bootstrap_intervals(logits, label, num_resamples=resamples),
+        intervals=bootstrap_intervals(logits, label),
         hits={k: hits_at_k(pos, neg, k) for k in _HITS},
-        ranks=rank_scores(_ranks(scorer, graph, ranked, ranges).flatten()),
+        ranks=rank_scores(ranks.flatten()),
         num_links=len(pos),
         num_non_links=len(neg),
         num_ranked=ranked.shape[1],
+        rank_intervals=rank_intervals(ranks, len(pos)) if len(chosen) < len(pos) else None,
         sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
         calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
-        hard=_hard_ranks(scorer, graph, split, ranked, hard) if hard else None,
+        hard=_hard_ranks(scorer, graph, split, hard_links, hard) if hard else None,
+        num_hard=hard_links.shape[1] if hard else 0,
         given=None if own is None else rank_scores(ranks_among(pos, own)),
-        recommended=_recommended(scorer, graph, ranked),
+        recommended=_recommended(scorer, graph, part.pos, generator),
         per_graph=averages,
         values=value_scores(scorer, graph, part.pos),
     )
+
+
+def _drawn(
+    count: int, scored: int, fewest: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return the places of all items, or a random sample in random order.
+
+    ``scored`` is the number of scores of all of them, and ``fewest`` that of a sample. Without a
+    generator, the first ones are taken.
+    """
+    if scored <= _MOST_SCORES:
+        return torch.arange(count)
+    most = min(count, max(fewest, count * _MOST_SCORES // scored))
+    if generator is None or most == count:
+        return torch.arange(most)
+    return torch.randperm(count, generator=generator)[:most]
 
 
 class _Ranges(NamedTuple):
@@ -228,11 +280,20 @@ def _ranks(scorer: "PairScorer", graph: Graph, links: Tensor, ranges: _Ranges) -
     return ranks
 
 
-def _recommended(scorer: "PairScorer", graph: Graph, links: Tensor) -> RecommendationScores | None:
+def _recommended(
+    scorer: "PairScorer", graph: Graph, links: Tensor, generator: torch.Generator
+) -> RecommendationScores | None:
     """Score the best targets of the sources of held-out links, in a two-sided graph."""
     grid = graph.grid
     if not isinstance(grid, TwoSidedGrid):
         return None
+    links = grid.ordered(links)
+    sources = links[0].unique()
+    chosen = _drawn(len(sources), len(sources) * grid.num_nodes, _FEWEST, generator)
+    if len(chosen) < len(sources):
+        count = f"{len(chosen):,} of {len(sources):,}"
+        log.info("recommendations are scored for %s nodes, drawn at random", count)
+        links = links[:, torch.isin(links[0], sources[chosen])]
     others = ~torch.isin(grid.numbers(graph.links), grid.numbers(links))
     return recommendation_scores(scorer.logits_of, links, graph.links[:, others], grid)
 

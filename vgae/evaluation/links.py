@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 Messages = Literal["train", "train+val"]
 _PAIRS_AT_ONCE = 2**17  # some 200 MB at 128 dimensions
 _NON_LINKS = 1_000_000  # enough to count those above a threshold that few reach
+# Nanoseconds per pair, (a, b) of a + b d, on one core at d = 16 to 128: for inner products, and
+# for a decoder of the same arithmetic that is called with pairs.
+_PRODUCT, _DECODER = (2.0, 0.05), (25.0, 6.5)
 
 
 @overload
@@ -250,6 +253,17 @@ class PairScorer:
         other = copy(self)
         other.z = self.z[first : first + num_nodes]
         return other
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the decoder scores many pairs by inner products or the like."""
+        names = ("factors", "logits_to_all")
+        return any(consistent_method(self.decoder, name) for name in names)
+
+    def seconds(self, num_pairs: int, *, fast: bool | None = None) -> float:
+        """Predict the seconds of so many scores on one core; ``fast`` is :attr:`is_fast`."""
+        fixed, slope = _PRODUCT if (self.is_fast if fast is None else fast) else _DECODER
+        return 1e-9 * num_pairs * (fixed + slope * self.z.shape[1])
 
     def logits(self, pairs: Tensor) -> Tensor:
         """Return the logits of pairs of shape ``(2, P)``, on the CPU, shape ``(P,)``."""

@@ -1,17 +1,31 @@
-"""Ranks of held-out links among all nodes, known links excluded."""
+"""Ranks of held-out links among all nodes, known links excluded, and intervals from a sample."""
 
+import math
 from collections.abc import Callable
 from functools import partial
+from statistics import NormalDist
+from typing import NamedTuple
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from vgae.errors import DataError, NumericalError
+from vgae.evaluation.metrics import interval_of_equal
 from vgae.graphs.grid import Grid
 from vgae.kernels.csr import checked_edges
 
-_BLOCK = 1 << 24  # largest number of scores held at once, if at least 2 N
+# Twice the largest number of scores held at once, if at least N. The system zeroes the pages of
+# larger blocks at each allocation, which takes longer than the scores.
+_BLOCK = 1 << 23
+
+
+class RankIntervals(NamedTuple):
+    """Lower and upper ends of intervals of MRR and of hits at 10, all in [0, 1]."""
+
+    mrr: tuple[float, float]
+    hits_at_10: tuple[float, float]
 
 
 def link_ranks(
@@ -72,33 +86,60 @@ def link_ranks(
     )
 
 
+def rank_intervals(ranks: Tensor, num_links: int, *, level: float = 0.95) -> RankIntervals:
+    r"""Return intervals of the scores of all links, given the ranks of a random sample of them.
+
+    .. math:: \bar v \pm z \, \frac{s}{\sqrt n} \sqrt{1 - \tfrac{n}{P}}
+
+    with :math:`v_i` the mean over both ends of link i of the reciprocal rank, or of
+    :math:`[r \le 10]`; s the standard deviation of the n values, and z the quantile of the normal
+    distribution. Where all values are equal, as in
+    :func:`vgae.evaluation.metrics.bootstrap_intervals`.
+
+    Source: Cochran (1977), `Sampling Techniques`, section 2.8 (finite population).
+
+    Args:
+        ranks: Ranks of both ends of the drawn links, at least 1, shape ``(2, n)``, n at least 2.
+        num_links: P, the number of links that they were drawn from without replacement.
+        level: Nominal coverage of the interval, in (0, 1).
+    """
+    count = ranks.shape[1]
+    scale = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt((1 - count / num_links) / count)
+    found = []
+    for values in (1 / ranks.double(), (ranks <= 10).double()):
+        each = values.mean(dim=0)
+        mean, half = float(each.mean()), scale * float(each.std())
+        ends = max(0.0, mean - half), min(1.0, mean + half)
+        found.append(ends if half else interval_of_equal(mean, count, level))
+    return RankIntervals(*found)
+
+
 def _ranks_of(
     scores: Callable[..., Tensor], near: Tensor, far: Tensor, excluded: sp.csr_array, grid: Grid
 ) -> Tensor:
     """Return the rank of each far end among the partners of its near end."""
     num_nodes = grid.num_nodes
     ranks = torch.ones(len(near), dtype=torch.float64, device=near.device)
-    # Equal ends are adjacent, so that a node is scored once; its scores are copied for each end.
+    # Equal ends are adjacent, so that a node is scored once.
     order = near.argsort(stable=True)
     for ends in order.split(max(1, _BLOCK // (2 * num_nodes))) if len(order) else ():
         nodes, place = near[ends].unique(return_inverse=True)
-        block = _checked(scores(nodes), len(nodes), num_nodes)[place]
-        if (others := grid.others(near[ends])) is not None:
-            block[others.to(block.device)] = torch.nan
-        ranks[ends] = _ranks(block, far[ends], excluded[near[ends].cpu().numpy()]).to(ranks)
+        block = _checked(scores(nodes), len(nodes), num_nodes)
+        if (others := grid.others(nodes)) is not None:
+            block = block.masked_fill(others.to(block.device), torch.nan)
+        rows = block.cpu().numpy()
+        found = zip(place.tolist(), near[ends].tolist(), far[ends].tolist(), strict=True)
+        ranks[ends] = ranks.new_tensor([_rank(rows[i], u, v, excluded) for i, u, v in found])
     return ranks
 
 
-def _ranks(block: Tensor, far: Tensor, excluded: sp.csr_array) -> Tensor:
-    """Return the rank of the node ``far[i]`` in each row i of a block, which is overwritten."""
-    far = far.to(block.device)[:, None]
-    own = block.gather(1, far)
-    rows, columns = (torch.from_numpy(i).long().to(block.device) for i in excluded.nonzero())
-    # NaN is neither above nor equal to any score; -inf would tie with a score of -inf.
-    block[rows, columns] = torch.nan
-    block.scatter_(1, far, torch.nan)
-    above = (block > own).sum(dim=1)
-    return 1 + above + (block == own).sum(dim=1).double() / 2
+def _rank(row: np.ndarray, near: int, far: int, excluded: sp.csr_array) -> float:
+    """Return the rank of ``far`` in the scores of the partners of ``near``; NaN is none."""
+    known = excluded.indices[excluded.indptr[near] : excluded.indptr[near + 1]]
+    own, others = row[far], row[known]
+    above = np.count_nonzero(row > own) - np.count_nonzero(others > own)
+    equal = np.count_nonzero(row == own) - np.count_nonzero(others == own)
+    return 1 + above + (equal - (far not in known)) / 2
 
 
 def _checked(scores: Tensor, num_rows: int, num_nodes: int) -> Tensor:
@@ -109,6 +150,9 @@ def _checked(scores: Tensor, num_rows: int, num_nodes: int) -> Tensor:
     scores = scores.detach()
     if not scores.is_floating_point():
         scores = scores.double()
-    if bad := int(scores.isnan().sum()):
+    if scores.dtype.itemsize == 2:  # numpy lacks bfloat16
+        scores = scores.float()
+    # A sum, which is much faster than a test of each score, is NaN if one of them is.
+    if bool(scores.sum().isnan()) and (bad := int(scores.isnan().sum())):
         raise NumericalError("SCORES_NONFINITE", f"{bad} scores are NaN and have no rank.")
     return scores

@@ -103,9 +103,9 @@ def best_partners(
     num_candidates: int = known.shape[1]  # pyright: ignore[reportOptionalSubscript]
     for chunk in nodes.split(max(1, _PARTNERS_BLOCK // num_candidates)):
         block = scores(chunk, 0)
-        rows, columns = _entries(known, chunk)
+        rows, columns = entries(known, chunk)
         block[rows, columns] = -torch.inf
-        found.append(_best_columns(block, k))
+        found.append(best_columns(block, k))
         done += len(chunk)
         show(done)
     return Partners(*map(torch.cat, zip(*found, strict=True)))
@@ -135,7 +135,7 @@ def best_pairs(
         block = scores(nodes, first)
         square = block[:, : len(nodes)]
         square.masked_fill_(torch.ones_like(square, dtype=torch.bool).tril(), -torch.inf)
-        rows, columns = _entries(known, nodes)
+        rows, columns = entries(known, nodes)
         ahead = columns >= first
         block[rows[ahead], columns[ahead] - first] = -torch.inf
         best.add(block, nodes * num_nodes + first)
@@ -174,7 +174,7 @@ def best_pairs_between(
     ):
         chunk = nodes[places]
         block = scores(chunk, 0)
-        rows, columns = _entries(known, chunk)
+        rows, columns = entries(known, chunk)
         block[rows, columns] = -torch.inf
         if not ordered:
             again = candidates < chunk[:, None]
@@ -242,10 +242,10 @@ def indexed_partners(
             found = torch.from_numpy(found).sort(dim=1).values
             pairs = torch.stack([chunk[:, None].expand_as(found), found]).flatten(1)
             score = scores.of_pairs(pairs).view_as(found)
-            rows, columns = _entries(known, chunk)
+            rows, columns = entries(known, chunk)
             row_starts = torch.arange(len(chunk))[:, None] * num_nodes
             is_known = torch.isin(row_starts + found, rows * num_nodes + columns)
-            best = _best_columns(score.masked_fill_(is_known, -torch.inf), k)
+            best = best_columns(score.masked_fill_(is_known, -torch.inf), k)
             partners.node[place], partners.score[place] = found.gather(1, best.node), best.score
             not_found = torch.from_numpy(near[:, -1]) + rounding[chunk]
             sure[place] = (best.score[:, -1] > not_found) | (size >= num_nodes)
@@ -271,13 +271,13 @@ def pairs_bytes(num_nodes: int, num_candidates: int, k: int) -> int:
     return 60 * block + 50 * (k + max(k, block))
 
 
-def _entries(known: sp.csr_array, nodes: Tensor) -> tuple[Tensor, Tensor]:
+def entries(known: sp.csr_array, nodes: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows and columns of the non-zero entries in the rows ``nodes``."""
     rows, columns = map(torch.from_numpy, known[nodes.cpu().numpy()].nonzero())
     return rows.long().to(nodes.device), columns.long().to(nodes.device)
 
 
-def _best_columns(block: Tensor, k: int) -> Partners:
+def best_columns(block: Tensor, k: int) -> Partners:
     """Return the k highest entries of each row, best first.
 
     They lie in the k groups of columns with the highest maxima, since those k maxima are at least

@@ -112,11 +112,7 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
             ranks += [row["recommended"][name] for name in ("recall_at_20", "ndcg_at_20")]
         line += [per_cent(value) for value in (row["hits_at_50"], *ranks)]
         lines.append([*line, error_text(row[probabilities])])
-    ranked = "".join(
-        f"; {row['ranks']['num_links']:,} {part} links, the first of all"
-        for part, row in scores.items()
-        if row["ranks"]["num_links"] < row["num_links"]
-    )
+    ranked = "".join(_sample_text(part, row) for part, row in scores.items())
     sigmoid = ", ".join(error_text(row["sigmoid"]) for row in scores.values())
     odd = {
         part: (row["num_links"], row["num_non_links"])
@@ -151,6 +147,23 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
         f"MRR, hit@10: rank of the end of a link among all nodes{whose}, without the known links"
         f"{ranked}.\nECE: {error}.{values_text(scores)}{likelihood_text(scores)}"
     )
+
+
+def _sample_text(part: str, row: Mapping[str, Any]) -> str:
+    """Return which links were ranked, if they were not all of a part."""
+    ranks, count = row["ranks"], row["ranks"]["num_links"]
+    if count >= row["num_links"]:
+        return ""
+    if "mrr_interval" not in ranks:  # runs of earlier versions
+        return f"; {count:,} {part} links, the first of all"
+    ends = (
+        f"{name} {' - '.join(map(per_cent, ranks[f'{key}_interval']))}"
+        for name, key in (("MRR", "mrr"), ("hit@10", "hits_at_10"))
+    )
+    text = (
+        f";\n{part}: of {count:,} links drawn from {row['num_links']:,}; 95 % intervals for all:"
+    )
+    return f"{text} {', '.join(ends)}"
 
 
 def likelihood_text(scores: Mapping[str, Mapping[str, Any]]) -> str:

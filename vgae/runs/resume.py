@@ -80,9 +80,11 @@ def store_recipe(folder: Path, config: dict[str, Any], recipe: Training) -> None
         write_json(folder / "config.json", config)
 
 
-def tell_changes(config: Mapping[str, Any], device: torch.device) -> None:
+def tell_changes(
+    config: Mapping[str, Any], device: torch.device | str, threads: int | None = None
+) -> None:
     """Log differences to the start of a run that may change the last bits of its results."""
-    now = {"device": str(device), "threads": torch.get_num_threads()} | versions()
+    now = {"device": str(device), "threads": threads or torch.get_num_threads()} | versions()
     now |= {"processes": team().size}
     stored = config.get("versions")
     before = {"processes": 1, **config, **(stored if isinstance(stored, dict) else {})}

@@ -3,9 +3,9 @@
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -14,11 +14,38 @@ from vgae.runtime import limits
 from vgae.runtime.atomic import replacing
 from vgae.runtime.reading import brief, check_regular
 
+_LARGE = 2**26  # bytes
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays of numbers and text to an npz file, whole or not at all."""
+class Streamed(NamedTuple):
+    """An array that is written in pieces: its shape, dtype, and its values in C order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    pieces: Iterable[np.ndarray]
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the array as npy."""
+        descr = np.lib.format.dtype_to_descr(self.dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        size = 0
+        for piece in self.pieces:
+            file.write(np.ascontiguousarray(piece, self.dtype).reshape(-1).view(np.uint8).data)
+            size += piece.size
+        if size != math.prod(self.shape):
+            raise ValueError(f"the pieces have {size} values, not those of {self.shape}.")
+
+
+def write_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray | Streamed]
+) -> None:
+    """Write arrays of numbers and text to an npz file, whole or not at all.
+
+    Those in pieces, and of 64 MiB or more, are stored without compression: it takes longer than
+    all else, and they can be mapped.
+    """
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
     with (
@@ -27,8 +54,15 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+            if isinstance(array, Streamed) or array.nbytes >= _LARGE:
+                member = zipfile.ZipInfo(f"{name}.npy")  # which is stored
+            else:
+                member = f"{name}.npy"
+            with archive.open(member, "w", force_zip64=True) as file:
+                if isinstance(array, Streamed):
+                    array.write(file)  # pyright: ignore[reportArgumentType]
+                else:
+                    np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
 def read_arrays(

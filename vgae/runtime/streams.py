@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from vgae.errors import UsageError
+from vgae.runtime.draws import normal, rows_of_draw
 
 StreamName = (
     Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
-    | Literal["hard-negatives", "calibration", "batches", "binarize", "torch", "parts"]
+    | Literal["hard-negatives", "calibration", "batches", "binarize", "torch", "parts", "ranked"]
 )
 
 
@@ -31,7 +32,8 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
             ``"pairs"`` (of the sampled decoder loss), ``"mask"`` (links hidden in an epoch),
             ``"dropout"``, ``"hard-negatives"`` (order of equals), ``"calibration"`` (non-links
             beyond those of the split), ``"batches"`` (order of the images), ``"binarize"``
-            (pixels drawn by their grey value), ``"parts"`` (weights of decoders of further
+            (pixels drawn by their grey value), ``"ranked"`` (links and nodes that stand for all in
+            the evaluation of a large graph), ``"parts"`` (weights of decoders of further
             targets, and held-out entries of features) or ``"torch"`` (:func:`seeded_torch`).
         device: Device of the generator.
 
@@ -133,6 +135,4 @@ class RowNoise:
 
     def normal(self, like: Tensor) -> Tensor:
         """Return standard normal noise of the shape of a tensor, whose rows are the own ones."""
-        shape, own = (self.rows.count, *like.shape[1:]), self.rows.own
-        options = {"dtype": like.dtype, "device": like.device}
-        return torch.randn(shape, generator=self.generator, **options)[own.start : own.stop]
+        return rows_of_draw(self.rows, like, normal, self.generator)
