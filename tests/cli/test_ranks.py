@@ -28,8 +28,8 @@ def test_the_first_process_writes_and_speaks(together, sbm_file, tmp_path):
     # Again, there is a run: an error of the first process alone.
     again = together.command(2, arguments, more)
     assert again.wait() == [2, 2]
-    assert again.err()[0].startswith("error[RUN_EXISTS]:") or "error[RUN_EXISTS]" in again.err()[0]
-    assert (again.err()[0].count("error["), again.err()[1]) == (1, "")
+    first, second = again.err()
+    assert (first.count("error[RUN_EXISTS]: "), first.count("error["), second) == (1, 1, "")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_first_process_writes_and_speaks(together, sbm_file, tmp_path):
         (["table"], "TORCHRUN", "--jobs N"),
         (["train", "missing.csv"], "CANNOT_READ", "missing.csv"),
     ],
-    ids=["TORCHRUN-evaluate", "TORCHRUN-table", "all"],
+    ids=["R32-evaluate", "R32-table", "R29-all"],
 )
 def test_errors_of_all_processes_are_told_once(arguments, code, words, together, tmp_path):
     run = together.command(2, arguments, tmp_path)
@@ -49,6 +49,15 @@ def test_errors_of_all_processes_are_told_once(arguments, code, words, together,
     assert told[0].startswith(f"error[{code}]: ")
     assert words in told[0]
     assert statuses[0] == statuses[1] > 0
+
+
+@pytest.mark.row("R32")
+def test_half_an_environment_is_refused(command, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "2")
+    status, _, err = command("train")
+    assert status == 2
+    assert err.startswith("error[TORCHRUN]: the environment has RANK = '2' and WORLD_SIZE = '2';")
 
 
 def test_help_is_printed_once(together, tmp_path):

@@ -74,9 +74,9 @@ def told(run):
 @pytest.mark.parametrize(
     ("number", "words"),
     [(signal.SIGKILL, "is gone"), (signal.SIGSTOP, "has been stopped")],
-    ids=["R03", "R04"],
+    ids=["R28-killed", "R28-stopped"],
 )
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_is_lost_is_named(number, words, lost, together, sbm_file, tmp_path):
     folder = tmp_path / "run"
     arguments = ["train", sbm_file, *ENDLESS, "-o", folder, "--quiet"]
@@ -94,6 +94,7 @@ def test_a_process_that_is_lost_is_named(number, words, lost, together, sbm_file
     assert done >= 1
 
 
+@pytest.mark.row("R29")
 def test_a_process_without_memory_says_so_for_all(together, sbm_file, tmp_path):
     arguments = ["train", sbm_file, "-o", tmp_path / "run", "--quiet"]
     run = together.command(2, arguments, tmp_path, without_memory)
@@ -101,12 +102,14 @@ def test_a_process_without_memory_says_so_for_all(together, sbm_file, tmp_path):
     assert told(run).startswith("error[OUT_OF_MEMORY]: process 1 of 2: the memory of cpu")
 
 
+@pytest.mark.slow
 def test_a_process_that_is_slow_is_waited_for(together, sbm_file, tmp_path):
     arguments = ["train", sbm_file, "--epochs", 3, "-o", tmp_path / "run", "--quiet"]
     run = together.command(2, arguments, tmp_path, busy)
     assert run.wait() == [0, 0], run.err()
 
 
+@pytest.mark.row("R30")
 def test_a_signal_to_one_ends_all_with_a_checkpoint(together, sbm_file, tmp_path):
     folder = tmp_path / "run"
     arguments = ["train", sbm_file, *ENDLESS, "-o", folder, "--quiet"]

@@ -59,6 +59,7 @@ def trained_in_parts(source, folder):
     return run.config["processes"], again, differing, histories, weights
 
 
+@pytest.mark.row("R31")
 def test_processes_train_as_one_does(sbm_file, together, tmp_path):
     found = together(2, trained_in_parts, str(sbm_file), tmp_path)
     for processes, again, differing, histories, weights in found:

@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import product
 from typing import Any, NamedTuple
 
 import psutil
 
 _BEAT = 2.0  # seconds between two numbers
 _PATIENCE = 22  # seconds of silence after which a process is lost
+_NEVER = 10**9
 _START = 600  # seconds for the first number: imports over a network take minutes
 _QUIET = 6  # seconds of silence that explain a connection that broke
 _GRACE = 5  # seconds for the main thread to end by itself
@@ -143,8 +145,9 @@ class Watch:
 
     def _lost(self, patience: int) -> Note | None:
         """Return the error that a process is lost, if one is."""
-        for other in self._others:
-            if (what := self._fate(other, patience)) is not None:
+        # One that is gone explains more than one that is silent.
+        for seconds, other in product((_NEVER, patience), self._others):
+            if (what := self._fate(other, seconds)) is not None:
                 return Note(self.rank, "RANK_LOST", f"{self._name(other)} {what}; {AGAIN}.", 5)
         return None
 
