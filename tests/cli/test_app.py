@@ -160,7 +160,7 @@ def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
         (
             ["table", "-o", "t.json", "--split-by", "graphs"],
             2,
-            "error[COLLECTION]: stdlib gae seed 0: ",
+            "error[BY]: stdlib gae seed 0: ",
         ),
         (
             ["table", "-o", "t.json", "--max-memory", "5"],
