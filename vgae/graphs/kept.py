@@ -9,7 +9,7 @@ from torch import Tensor
 LARGE = 2**24  # numbers in a tensor that is not kept for good
 
 
-class kept_while_used:  # noqa: N801 - a decorator, as functools.cached_property
+class kept_while_used:
     """Property whose tensor is computed once; a large one again when nothing refers to it.
 
     The two directions of a hundred million links take 3.2 GB, which a training needs for seconds.

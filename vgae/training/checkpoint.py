@@ -293,7 +293,9 @@ def _decoded(path: Path, body: memoryview) -> Checkpoint:
     return Checkpoint(header["values"], _tensors(header["tensors"], body, start))
 
 
-def _tensors(table: Sequence[Mapping[str, Any]], body: memoryview, start: int) -> dict[str, Tensor]:
+def _tensors(
+    table: Sequence[Mapping[str, Any]], body: memoryview, start: int
+) -> dict[str, Tensor]:
     """Return the tensors, which fill the body from ``start`` to its end.
 
     Without gaps and overlaps, they take no more memory than the file.
