@@ -180,6 +180,14 @@ def summary(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def insert(text: str, page: Path) -> None:
+    """Replace what is between the marks of a page in Markdown."""
+    first, last = "<!-- ladder -->", "<!-- end of ladder -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(first)
+    after = rest.partition(last)[2]
+    page.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}", encoding="utf-8")
+
+
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure each command on graphs of every size.")
@@ -197,6 +205,7 @@ def parse() -> argparse.Namespace:
         "--json", type=Path, help="also write it to this file; other rungs in it stay"
     )
     parser.add_argument("--table", type=Path, help="print the tables of such a file, and stop")
+    parser.add_argument("--page", type=Path, help="with --table: put them into docs/scale.md")
     parser.add_argument("--links-of", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -205,7 +214,10 @@ def main() -> None:
     """Measure, then print JSON to stdout and tables to stderr."""
     args = parse()
     if args.table:
-        print(summary(json.loads(args.table.read_text())["sides"]))
+        text = summary(json.loads(args.table.read_text())["sides"])
+        print(text)
+        if args.page:
+            insert(text, args.page)
         return
     if args.links_of:
         print(json.dumps(scores(args.links_of, args)))
