@@ -12,8 +12,10 @@ from vgae.kernels._available import works
 from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
 from vgae.kernels.spmm import product
 
-# Entries of a block on a CPU; 28 bytes of work space each.
-_AT_ONCE = 2**22
+_AT_ONCE = 2**22  # entries of a block on a CPU
+WORK_ENTRIES = 2 * _AT_ONCE
+"""Most entries with work space at once, 28 bytes each; more are visited in blocks of half."""
+
 _WIDEST = 256  # columns of z that the Triton kernel takes
 
 
@@ -99,7 +101,7 @@ def _torch_sweep(
 def _row_blocks(pattern: EdgePattern) -> list[tuple[int, int]]:
     """Return first and last row of blocks of so few entries that work space is small."""
     num_entries, num_rows = len(pattern.col), pattern.num_nodes
-    if num_entries < 2 * _AT_ONCE or pattern.col.is_cuda:
+    if num_entries < WORK_ENTRIES or pattern.col.is_cuda:
         return [(0, num_rows)]
     starts = torch.arange(_AT_ONCE, num_entries, _AT_ONCE, dtype=pattern.crow.dtype)
     ends = torch.searchsorted(pattern.crow, starts).unique().tolist()
