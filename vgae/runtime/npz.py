@@ -44,7 +44,8 @@ def write_arrays(
 ) -> None:
     """Write arrays of numbers and text to an npz file, whole or not at all.
 
-    Those in pieces are stored without compression, so that they can be mapped.
+    Those in pieces, and of 64 MiB or more, are stored without compression: it takes longer than
+    all else, and they can be mapped.
     """
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
@@ -64,12 +65,12 @@ def write_arrays(
 def _member(
     archive: zipfile.ZipFile, name: str, array: np.ndarray | Streamed
 ) -> zipfile.ZipInfo | str:
-    """Return the entry of an array; a large one of real numbers can be mapped into memory.
+    """Return the entry of an array; a large one can be mapped into memory.
 
     It is not compressed, which gains little, and begins at a multiple of 64 bytes.
     """
     size = math.prod(array.shape) * array.dtype.itemsize
-    if not isinstance(array, Streamed) and (array.dtype.kind != "f" or size <= mapped.LARGE):
+    if not isinstance(array, Streamed) and size <= mapped.LARGE:
         return f"{name}.npy"
     member = zipfile.ZipInfo(f"{name}.npy")
     # 30 bytes of header, the name, 20 bytes of sizes, and 4 of the field that pads.

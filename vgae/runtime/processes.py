@@ -58,7 +58,7 @@ class Team:
         """Replace each tensor by its sum over the processes, in one operation for each dtype."""
         if self.size == 1:
             return
-        for dtype in {t.dtype for t in tensors}:
+        for dtype in dict.fromkeys(t.dtype for t in tensors):  # everywhere in one order
             alike = [t for t in tensors if t.dtype == dtype]
             whole = len(alike) == 1 and alike[0].is_contiguous()
             flat = alike[0].view(-1) if whole else torch.cat([t.reshape(-1) for t in alike])
@@ -109,6 +109,8 @@ class Team:
         size = torch.tensor(len(content))
         with _reached():
             torch.distributed.broadcast(size, 0)
+            if size == 0:  # no tensor has no bytes
+                return b""
             data = torch.empty(int(size), dtype=torch.uint8)
             if self.leads:
                 data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
@@ -237,6 +239,8 @@ def joined() -> Iterator[Team]:
     if size == 1:
         yield ALONE
         return
+    from torch.distributed.rendezvous import rendezvous
+
     from vgae.runtime.watch import Watch
 
     global _team
@@ -245,7 +249,7 @@ def joined() -> Iterator[Team]:
     if here < gpus:
         torch.cuda.set_device(here)
     with _reached():
-        store, *_ = next(torch.distributed.rendezvous("env://", timeout=_LONG))
+        store: Any = next(rendezvous("env://", timeout=_LONG))[0]
         holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         watch = Watch(store.clone(), rank, size, holds=holds)
         watch.start()

@@ -12,7 +12,7 @@ from vgae.errors import ResourceError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
 from vgae.kernels import EXACT_SECONDS, Blocks, Cost, Logits, Pairs, choose_pairs, pairs_cost
-from vgae.kernels._edges import WORK_ENTRIES
+from vgae.kernels._available import FEWEST_SPARSE, works
 from vgae.recipes import Recipe
 from vgae.runtime.mapped import BLOCK, LARGE, is_mapped
 from vgae.runtime.memory import in_use
@@ -33,6 +33,7 @@ class Plan(NamedTuple):
         loss: Pairs, seconds and bytes of the decoder's loss, per epoch.
         num_bytes: Peak memory in bytes, beyond the graph itself.
         available: Bytes that may be used.
+        parts: Number of processes among which nodes are divided.
     """
 
     pairs: Pairs
@@ -40,6 +41,7 @@ class Plan(NamedTuple):
     loss: Cost
     num_bytes: int
     available: int
+    parts: int = 1
 
     def __str__(self) -> str:
         cost = self.loss
@@ -59,6 +61,8 @@ def plan_training(
     *,
     max_bytes: int | None = None,
     logits: Logits = "bilinear",
+    parts: int = 1,
+    partition: bool | None = None,
 ) -> Plan:
     """Choose how the pairs are summed, predict time and memory, and check that they suffice.
 
@@ -71,6 +75,9 @@ def plan_training(
         max_bytes: Bytes that the process may have in all, or on a GPU the training; nine tenths of
             the free memory for the training if not given.
         logits: Formula of the decoder's logits.
+        parts: Number of processes among which nodes can be divided.
+        partition: Whether they shall be; if ``None``, if pairs are sampled or the memory of one
+            process does not suffice for all nodes.
 
     Raises:
         ResourceError: If the memory does not suffice.
@@ -84,6 +91,11 @@ def plan_training(
     loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **options)
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
+    divided = partition or (pairs == "sampled" or num_bytes > available)
+    parts = parts if divided else 1
+    if parts > 1:
+        num_bytes = _training_bytes(graph, num_train_links, widths, recipe, parts)
+        num_bytes += loss.num_bytes
     why = f"{'within' if pairs == 'exact' else 'exact is not within'} {EXACT_SECONDS:g} s"
     if isinstance(num_rows, Blocks) and pairs == "exact" and loss.seconds > EXACT_SECONDS:
         why = "the graphs are too small to sample their pairs"
@@ -99,7 +111,7 @@ def plan_training(
             f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more (max_bytes,"
             " --max-memory).",
         )
-    return Plan(pairs, why, loss, num_bytes, available)
+    return Plan(pairs, why, loss, num_bytes, available, parts)
 
 
 def _remedies(graph: Graph, recipe: Recipe, pairs: Pairs) -> str:
@@ -116,9 +128,12 @@ def _remedies(graph: Graph, recipe: Recipe, pairs: Pairs) -> str:
 
 
 def _training_bytes(
-    graph: Graph, num_train_links: int, widths: Sequence[int], recipe: Recipe
+    graph: Graph, num_train_links: int, widths: Sequence[int], recipe: Recipe, parts: int = 1
 ) -> int:
     """Predict the peak memory of a training, beyond the graph and the sum over all pairs.
+
+    With parts, each process has features, activations and messages of a part of the nodes, and
+    the latent vectors of all.
 
     It has weights with gradients, Adam's moments and two copies, sparse matrices and their
     construction, activations and their gradients, masks and dropout; all float32.
@@ -138,9 +153,11 @@ def _training_bytes(
     else:
         features = (4 + 8 * drops) * x.numel()  # averaged over the neighbours, or with dropout
     num_entries, is_masked = entries + nodes, recipe.mask > 0
+    # Compiled code needs no logits, slopes and the like.
+    is_compiled = nodes >= FEWEST_SPARSE and works("compiled", torch.device("cpu"))
     # The sorted entries, the normalised adjacency, and the weights; with masks, also the edges and
-    # their links, and each of these again for an epoch. Logits, slopes and the like of one block.
-    matrices = (16 + 50 * is_masked) * num_entries + 28 * min(num_entries, WORK_ENTRIES)
+    # their links, and each of these again for an epoch.
+    matrices = (16 + 50 * is_masked + 28 * (not is_compiled)) * num_entries
     kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
     activations = nodes * (layers + 100 * recipe.degrees)
@@ -150,6 +167,11 @@ def _training_bytes(
         # Blocks of entries, the mask of missing ones, weights as above.
         features += 24 * 2**18 + x.numel() * (graph.missing is not None)
         weights += weight_bytes * recipe.latent_channels * x.shape[1]
+    if parts > 1:
+        messages = 8 * (entries + nodes)
+        features, activations = features // parts, activations // parts
+        activations += 16 * nodes * recipe.latent_channels
+        matrices -= messages - messages // parts
     return _LIBRARIES + features + matrices + max(making, weights + activations)
 
 
