@@ -85,6 +85,30 @@ def test_the_quality_table_and_the_ablation_run(tmp_path):
         assert report["rows"]
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_processes_compares_them():
+    arguments = (
+        "--graphs planted --links 3000 --recipes paper --pairs exact --epochs 3 --sizes 1 2"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "benchmarks" / "processes.py",
+            *arguments.split(),
+            "--sizes",
+            "1",
+            "2",
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = json.loads(done.stdout)["rows"]
+    assert (one["size"], two["size"], two["equal_processes"]) == (1, 2, True)
+    assert two["parameter_difference"] < 1e-4
+
+
 def on_the_cpu(*options):
     """Run the script for GPUs on the CPU; return its report."""
     done = subprocess.run(
