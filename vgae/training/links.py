@@ -258,6 +258,7 @@ def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: C
     sizes = split.train.shape[1], widths(model, recipe)
     logits = graph_model(model).decoder_class.logits_kind
     options: Any = {"max_bytes": compute.max_bytes, "logits": logits}
+    options["num_validated"] = split.val.pos.shape[1] + split.val.neg.shape[1]
     plan = plan_training(graph, *sizes, recipe, compute.resolved(), **options)
     # Sampled pairs that the recipe does not name are a warning.
     changed = recipe.pairs == "auto" and plan.pairs == "sampled"

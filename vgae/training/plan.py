@@ -13,6 +13,7 @@ from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
 from vgae.kernels import EXACT_SECONDS, Blocks, Cost, Logits, Pairs, choose_pairs, pairs_cost
 from vgae.recipes import Recipe
+from vgae.training.durations import Duration, epoch_duration, seconds_text
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
 _LIBRARIES = 155_000_000  # what torch and MKL allocate when they are first used
@@ -30,6 +31,8 @@ class Plan(NamedTuple):
         loss: Pairs, seconds and bytes of the decoder's loss, per epoch.
         num_bytes: Peak memory in bytes, beyond the graph itself.
         available: Bytes that may be used.
+        duration: Seconds of an epoch.
+        epochs: Number of epochs, at most.
     """
 
     pairs: Pairs
@@ -37,13 +40,17 @@ class Plan(NamedTuple):
     loss: Cost
     num_bytes: int
     available: int
+    duration: Duration
+    epochs: int
 
     def __str__(self) -> str:
-        cost = self.loss
+        seconds = self.duration.epoch
+        whole = seconds_text(self.epochs * seconds)
+        memory, most = _megabytes(self.num_bytes), _megabytes(self.available)
         return (
-            f"pairs {self.pairs} ({self.why}): {cost.num_pairs:,} an epoch,"
-            f" {_seconds(cost.seconds)}; training takes about {_megabytes(self.num_bytes)} of"
-            f" {_megabytes(self.available)} that may be used"
+            f"pairs {self.pairs} ({self.why}): {self.loss.num_pairs:,} an epoch of"
+            f" {seconds_text(seconds)}, {self.epochs:,} epochs {whole}; training takes about"
+            f" {memory} of {most} that may be used"
         )
 
 
@@ -56,6 +63,7 @@ def plan_training(
     *,
     max_bytes: int | None = None,
     logits: Logits = "bilinear",
+    num_validated: int = 0,
 ) -> Plan:
     """Choose how the pairs are summed, predict time and memory, and check that they suffice.
 
@@ -67,6 +75,7 @@ def plan_training(
         device: Device of the training.
         max_bytes: Bytes that may be used; nine tenths of the free memory if not given.
         logits: Formula of the decoder's logits.
+        num_validated: Number of validation pairs.
 
     Raises:
         ResourceError: If the memory does not suffice.
@@ -91,7 +100,9 @@ def plan_training(
             f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}; use"
             " fewer hidden_channels or features, or allow more (max_bytes, --max-memory).",
         )
-    return Plan(pairs, why, loss, num_bytes, available)
+    given = graph, num_train_links, widths, recipe, device, loss
+    duration = epoch_duration(*given, num_validated=num_validated)
+    return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs)
 
 
 def _training_bytes(
@@ -148,12 +159,6 @@ def _left_in_group(group: Path) -> int:
         return 2**63 - 1
     # The page cache counts as used, but can be freed.
     return max(limit - used + int(stat.get("inactive_file", 0)), 0)
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 1e-3:
-        return "under 1 ms"
-    return f"about {1e3 * seconds:.2g} ms" if seconds < 0.1 else f"about {seconds:.2g} s"
 
 
 def _megabytes(num_bytes: int) -> str:
