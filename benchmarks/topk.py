@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vgae import VAE, Graph, InnerProductDecoder, PointMass
 from vgae.prediction import links as prediction
+from vgae.prediction import searches
 
 DIM = 16
 LINKS_PER_NODE = 5
@@ -39,8 +40,8 @@ def ours(graph: Graph, z: Tensor, k: int, *, faiss: bool) -> Find:
     model = VAE(Fixed(z), InnerProductDecoder())
 
     def find_partners() -> Tensor:
-        prediction._uses_faiss = lambda *_: faiss
-        return prediction.predict_links(model, graph, k, progress=False).target
+        searches._uses_faiss = lambda *_: faiss
+        return prediction.predict_links(model, graph, k, exact=True, progress=False).target
 
     return find_partners
 

@@ -14,7 +14,7 @@ from vgae.decoders import InnerProductDecoder
 from vgae.errors import DataError, NumericalError, UsageError
 from vgae.evaluation.calibration import fit_calibration
 from vgae.evaluation.links import PairScorer
-from vgae.prediction import links
+from vgae.prediction import searches
 from vgae.prediction.ends import Search
 from vgae.prediction.link_table import LinkTable
 from vgae.prediction.links import predict_links, score_links
@@ -138,7 +138,7 @@ def test_factors_of_a_decoder_replace_its_logits(named, z):
 @pytest.mark.parametrize("index", ["with", "without"])
 def test_an_index_finds_the_same_links(named, z, index, monkeypatch):
     pytest.importorskip("faiss")
-    monkeypatch.setattr("vgae.prediction.links._uses_faiss", lambda *_: index == "with")
+    monkeypatch.setattr("vgae.prediction.searches._uses_faiss", lambda *_: index == "with")
     for metric, scores in {
         "inner_product": z @ z.T - 0.75,
         "cosine": torch.nn.functional.normalize(z) @ torch.nn.functional.normalize(z).T,
@@ -161,8 +161,8 @@ def test_an_index_serves_large_searches_of_inner_products(
 ):
     pytest.importorskip("faiss")
     every = Search(torch.arange(20), torch.arange(20))
-    scores = links._scores(PairScorer(made(z, decoder()), named), "inner_product", every)
-    assert links._uses_faiss(scores, num_wanted, k) is expected
+    scores = searches._scores(PairScorer(made(z, decoder()), named), "inner_product", every)
+    assert searches._uses_faiss(scores, num_wanted, k) is expected
 
 
 def test_a_scorer_brings_its_edges_and_its_calibration(sbm, generator):
@@ -217,14 +217,14 @@ def test_the_same_links_are_proposed_however_the_nodes_are_numbered(named, z, ge
 
 
 def test_what_a_search_takes_is_said_before(named, z, caplog):
-    caplog.set_level(logging.INFO, "vgae.prediction.links")
+    caplog.set_level(logging.INFO, "vgae.prediction")
     predict_links(made(z), named, nodes=["node 7", "node 2"])
     expected = "40 pairs to be scored: about 0.0 s on one core; takes about 0 MB"
     assert caplog.messages[0] == expected
 
 
 def test_a_complete_graph_and_a_greedy_k_are_said(caplog, z):
-    caplog.set_level(logging.INFO, "vgae.prediction.links")
+    caplog.set_level(logging.INFO, "vgae.prediction")
     complete = vgae.Graph.from_networkx(nx.complete_graph(20))
     assert len(predict_links(made(z), complete, 3)) == 0
     assert "20 nodes have fewer than 3 pairs that are not linked" in caplog.text

@@ -8,7 +8,7 @@ from vgae import Graph, GraphCollection, predict_links, score_links
 from vgae.errors import DataError, UsageError
 from vgae.evaluation.links import PairScorer
 from vgae.models.graphs import build_model
-from vgae.prediction import links, within_graphs
+from vgae.prediction import searches, within_graphs
 from vgae.recipes import Recipe
 from vgae.runtime.streams import stream
 
@@ -38,7 +38,7 @@ def way(request, monkeypatch):
     """Have the graphs of more than 5 nodes searched alone, or few pairs scored at a time."""
     if request.param == "large":
         monkeypatch.setattr(within_graphs, "SMALL", 5)
-        monkeypatch.setattr(links, "SMALL", 5)
+        monkeypatch.setattr(searches, "SMALL", 5)
     if request.param == "many runs":
         monkeypatch.setattr(within_graphs, "_PAIRS_AT_ONCE", 20)
 

@@ -46,16 +46,15 @@ def test_large_graphs_take_time_in_proportion_to_their_size_and_less_with_thread
 
 
 def test_each_part_depends_on_its_setting():
-    base = duration(50_000, 500_000, num_validated=10_000)
-    wide = duration(50_000, 500_000, replace(PAPER, latent_channels=64), num_validated=10_000)
+    base = duration(50_000, 500_000)
+    wide = duration(50_000, 500_000, replace(PAPER, latent_channels=64))
     assert wide.links > 2 * base.links
     # Without features, nearly all weights are those of the first layer.
     assert wide.weights == pytest.approx(base.weights, rel=0.01)
     averaged = duration(50_000, 500_000, replace(PAPER, average=True))
     assert averaged.weights > base.weights
-    seldom = duration(50_000, 500_000, replace(PAPER, eval_every=50), num_validated=10_000)
+    seldom = duration(50_000, 500_000, replace(PAPER, eval_every=50))
     assert seldom.validation == pytest.approx(base.validation / 10)
-    assert averaged.validation == 0  # nothing to validate on
     masked = duration(50_000, 500_000, replace(PAPER, mask=0.5))
     assert masked.encoder > base.encoder
     assert duration(50_000, 500_000, device=torch.device("cuda")).encoder < base.encoder / 10
@@ -68,13 +67,17 @@ def test_features_that_are_averaged_once_need_no_product_with_the_links():
     assert each.encoder > 1.5 * once.encoder
 
 
-def test_the_plan_has_the_validation_links_of_the_split(sbm):
-    recipe = replace(PAPER, epochs=0)
-    with_links = prepare(sbm, split_links(sbm), recipe=recipe).plan
-    without = prepare(sbm, split_links(sbm, val=0), recipe=recipe).plan
-    assert with_links.duration.validation > 0
-    assert without.duration.validation == 0
-    assert with_links.epochs == 0
+def test_processes_divide_all_but_the_weights():
+    one, two = duration(10**6, 10**7), duration(10**6, 10**7, parts=2)
+    assert two.links == one.links / 2
+    assert two.pairs == one.pairs / 2
+    assert two.weights == one.weights
+
+
+def test_a_plan_has_the_time_of_all_epochs(sbm):
+    plan = prepare(sbm, split_links(sbm), recipe=replace(PAPER, epochs=3000)).plan
+    assert plan.epochs == 3000
+    assert f"3,000 epochs {seconds_text(3000 * plan.duration.epoch)};" in str(plan)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ _OF_PROPOSALS = (
     "nodes_file",
     *_ENDS,
     "metric",
+    "exact",
 )
 
 
@@ -99,6 +100,7 @@ _Pairs = Annotated[
 _Metric = Annotated[
     str, typer.Option(help="Score that ranks links: 'inner_product', as trained, or 'cosine'.")
 ]
+_Exact = Annotated[bool, typer.Option("--exact", help="Search a large graph exactly too.")]
 _Prior = Annotated[
     str | None,
     typer.Option(
@@ -149,6 +151,7 @@ def predict(
     to_file: _ToFile = None,
     pairs: _Pairs = None,
     metric: _Metric = "inner_product",
+    exact: _Exact = False,
     prior: _Prior = None,
     samples: _Samples = 0,
     interval: _Interval = 0.8,
@@ -210,6 +213,7 @@ def predict(
             sources=_side_or_nodes(from_, from_file, scored),
             targets=_side_or_nodes(to, to_file, scored),
             metric=metric,  # pyright: ignore[reportArgumentType]
+            exact=exact,
             calibration=calibration,
             progress=progress,
             **sampled,
@@ -220,7 +224,8 @@ def predict(
     path = out or run / "links.csv"
     table.save(path)
     if as_json:
-        print_json({"path": str(path), "links": len(table)})
+        recall = {} if table.recall is None else {"recall": round(table.recall, 4)}
+        print_json({"path": str(path), "links": len(table), **recall})
     else:
         print_links(table, path, proposed=pairs is None)
 
@@ -371,6 +376,9 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     what = "scores" if table.low is None else "probabilities"
     rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")
+    if table.recall is not None:
+        found = f"about {100 * table.recall:.1f} % of the exact best partners"
+        typer.echo(f"approximate: {found} are found, measured on a sample of nodes; see --exact")
     if table.interval is not None:
         typer.echo(f"{table.probability_name.replace('_', ' ')}: {table.meaning}")
 

@@ -34,6 +34,14 @@ HoldFeatures = Annotated[
         min=0, max=0.99, help="Fraction of the features that are held out, to be predicted."
     ),
 ]
+Partition = Annotated[
+    bool | None,
+    typer.Option(
+        "--partition/--no-partition",
+        help="Whether the processes of torchrun divide the nodes of a graph."
+        " [default: where useful]",
+    ),
+]
 Page = Annotated[
     bool,
     typer.Option("--page", help="Also write a page about the run, RUN/report.html."),
@@ -65,6 +73,7 @@ def train(
     max_memory: o.MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
+    partition: Partition = None,
     out: o.NewRun = None,
     overwrite: o.Overwrite = False,
     resume: o.Resume = None,
@@ -89,7 +98,7 @@ def train(
         from vgae.report.pages.frame import plotly_js
 
         plotly_js()  # raises before any work if plotly is missing
-    compute = Compute(device, max_bytes, cuda_graph, deterministic)
+    compute = Compute(device, max_bytes, cuda_graph, deterministic, partition)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
     if _is_begun(resume, given):

@@ -133,9 +133,7 @@ class GraphConvolution(nn.Module):
         options: Any = {"self_loop_weight": self.self_loop_weight}
         options |= {"signed": True} if self.signed else {}
         if isinstance(edge_index, RowPattern):
-            if edge_weight is None:
-                edge_weight = self.weight.new_ones(edge_index.num_edges)
-            return edge_index.operator(edge_weight.to(dtype), **options)
+            return edge_index.operator(edge_weight, dtype=dtype, **options)
         if isinstance(edge_index, EdgePattern):
             matrix = edge_index.gcn_norm(edge_weight, dtype=dtype, **options)
             return SparseOperator.symmetric(matrix, edge_index.loops)

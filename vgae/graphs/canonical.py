@@ -108,7 +108,8 @@ def canonical_links(
     code = _pair_numbers(pairs, grid)
     values = []
     if edge_weight is None and edge_attr is None:
-        code.sort()
+        if (code[1:] < code[:-1]).any():  # stored graphs are sorted
+            code.sort()
     else:
         given = (
             None if edge_weight is None else checked_values(edge_weight, edges, signed=signed),
@@ -304,9 +305,13 @@ def known_positions(pairs: Tensor, links: Tensor, grid: "Grid", name: str) -> Te
 
 
 def num_components(links: Tensor, num_nodes: int) -> int:
-    """Return the number of connected components, isolated nodes included."""
-    ones = np.ones(links.shape[1], np.float32)
-    adj = sp.coo_array((ones, tuple(links.numpy())), shape=(num_nodes, num_nodes)).tocsr()
+    """Return the number of components of ascending links, isolated nodes included."""
+    rows, columns = links.numpy()
+    index = np.int32 if max(num_nodes, links.shape[1]) < 2**31 else np.int64
+    starts = np.zeros(num_nodes + 1, index)
+    np.bincount(rows, minlength=num_nodes).cumsum(out=starts[1:])
+    parts = np.ones(links.shape[1], np.int8), columns.astype(index), starts
+    adj = sp.csr_array(parts, shape=(num_nodes, num_nodes))
     return int(sp.csgraph.connected_components(adj, directed=False)[0])
 
 

@@ -52,6 +52,8 @@ def in_parts(graph: "Graph", order: Tensor, *sizes: int) -> Sequence[Tensor]:
     Returns:
         Indices of the links of each part.
     """
+    if not graph.directed:  # each link is a group
+        return order.tensor_split(np.cumsum(sizes).tolist())
     group = graph.grid.groups(graph.links)[order].numpy()
     _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
     by_group = first[inverse].argsort(kind="stable")

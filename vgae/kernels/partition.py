@@ -96,7 +96,7 @@ class RowPattern(NamedTuple):
     @classmethod
     def of(cls, edge_index: Tensor, rows: Rows) -> "RowPattern":
         """Sort the own edges among all, which have both directions, once each, no self-loops."""
-        own, total, device = rows.own, rows.total, edge_index.device
+        own, total, device = rows.own, rows.count, edge_index.device
         source, num_edges = edge_index[0], edge_index.shape[1]
         edge = ((source >= own.start) & (source < own.stop)).nonzero()[:, 0]
         nodes = torch.arange(len(own), device=device)
@@ -117,14 +117,22 @@ class RowPattern(NamedTuple):
         return cls(rows, crows, cols, row.to(index), edge.to(index), is_loop, loops, num_edges)
 
     def operator(
-        self, edge_weight: Tensor, *, self_loop_weight: float = 1.0, signed: bool = False
+        self,
+        edge_weight: Tensor | None = None,
+        *,
+        self_loop_weight: float = 1.0,
+        signed: bool = False,
+        dtype: torch.dtype | None = None,
     ) -> RowOperator:
-        r"""Return :math:`\hat A`, as :meth:`vgae.kernels.csr.EdgePattern.gcn_norm` does."""
-        if self.num_edges:
-            weight = edge_weight.index_select(0, self.edge)
-            weight.masked_fill_(self.is_loop, self_loop_weight)
-        else:
-            weight = edge_weight.new_full((len(self.row),), self_loop_weight)
+        r"""Return :math:`\hat A`, as :meth:`vgae.kernels.csr.EdgePattern.gcn_norm` does.
+
+        All processes compute it together, from the weights of all edges.
+        """
+        dtype = dtype or (torch.float32 if edge_weight is None else edge_weight.dtype)
+        weight = torch.ones(len(self.row), dtype=dtype, device=self.row.device)
+        if edge_weight is not None and self.num_edges:
+            weight = edge_weight.index_select(0, self.edge).to(dtype)
+        weight.masked_fill_(self.is_loop, self_loop_weight)
         values = weight.split([len(col) for col in self.cols])
         degree = weight.new_zeros(len(self.loops))
         for part, crow in zip(values, self.crows, strict=True):

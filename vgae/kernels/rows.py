@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -10,8 +10,9 @@ from torch.autograd.function import once_differentiable
 
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels.csr import csr_tensor
-from vgae.runtime.draws import Fill, normal, part_of_draw
+from vgae.runtime.draws import Fill, rows_of_draw
 from vgae.runtime.processes import Team
+from vgae.runtime.streams import RowNoise
 
 
 class Rows:
@@ -61,7 +62,7 @@ class Rows:
         return self.part(self.team.rank)
 
     @property
-    def total(self) -> int:
+    def count(self) -> int:
         """Number of rows of all processes."""
         return self.starts[-1]
 
@@ -98,7 +99,7 @@ class Rows:
 
     def collected(self, own: Tensor) -> Tensor:
         """Return the rows of all processes, without gradients."""
-        whole = own.new_empty(self.total, *own.shape[1:], requires_grad=False)
+        whole = own.new_empty(self.count, *own.shape[1:], requires_grad=False)
         for rank, block in self.blocks(own):
             part = self.part(rank)
             whole[part.start : part.stop] = block
@@ -123,9 +124,7 @@ class Rows:
 
         The numbers are those of one process that has all rows.
         """
-        width = like.shape[1:].numel()
-        part = range(self.own.start * width, self.own.stop * width)
-        return part_of_draw(self.total * width, part, like, fill, generator).view(like.shape)
+        return rows_of_draw(self, like, fill, generator)
 
 
 class _Gathered(torch.autograd.Function):
@@ -179,19 +178,9 @@ class RowPosterior:
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw one sample per row as one process would, shape ``(N, d)``."""
-        own = self.own
-        if isinstance(own, PointMass):
-            return self.mu
-        noise = self.rows.drawn(own.mu, normal, generator)
-        return self.rows.gathered(own.mu + noise * (0.5 * own.logvar).exp())
+        noise: Any = RowNoise(cast(Any, generator), cast(Any, self.rows))
+        return self.rows.gathered(self.own.rsample(noise))
 
     def kl(self) -> Tensor:
         """Return the KL divergence of each row to the prior in nats, shape ``(N,)``."""
         return self.rows.gathered(self.own.kl())
-
-    def whole(self) -> DiagGaussian | PointMass:
-        """Return the posterior of all rows, without gradients."""
-        if isinstance(self.own, PointMass):
-            return PointMass(self.rows.collected(self.own.mu))
-        mu, logvar = (self.rows.collected(t) for t in (self.own.mu, self.own.logvar))
-        return DiagGaussian(mu, logvar)

@@ -190,7 +190,7 @@ def encoder_inputs(
     )
     edges += [v.to(like.device, like.dtype) if isinstance(v, Tensor) else v for v in values]
     if x is None and getattr(model.encoder, "in_channels", None) == 0:
-        x = like.new_zeros(graph.num_nodes, 0)
+        x = like.new_zeros(graph.num_nodes if rows is None else len(rows.own), 0)
     if prepare is None:
         return x, *edges
     options = ({"masked": True} if masked else {}) | ({} if rows is None else {"rows": rows})

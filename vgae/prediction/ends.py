@@ -34,12 +34,14 @@ class Search:
         candidates: Numbers of their possible partners, ascending, shape ``(m,)``.
         reverse: Whether the decoder takes the nodes as second ends of pairs, not as first ones.
         swapped: Whether the nodes are the targets of the proposed pairs.
+        exact: Whether the search is exact however long it takes.
     """
 
     nodes: Tensor
     candidates: Tensor
     reverse: bool = False
     swapped: bool = False
+    exact: bool = False
 
 
 def searches(

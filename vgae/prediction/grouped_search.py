@@ -34,6 +34,7 @@ _WANTED = 0.97  # fraction of their best partners that the candidates shall have
 _FEWEST, _MOST_SCORES = 512, 4_000_000_000  # candidates of a group; scores of nodes with them
 _TRAINED, _ROUNDS = 32, 6  # vectors per group, and rounds, of k-means
 _BLOCK = 1 << 22  # scores held at once
+_ROUNDING = 1e-5  # relative difference of equal scores
 _PAIRS = 8  # partners of each node that the best pairs are among
 _MOST_SEARCHED = 1_000_000_000  # scores of the exact search for nodes of many best pairs
 
@@ -114,7 +115,7 @@ def grouped_partners(
     drawn = torch.randperm(len(nodes), generator=generator)[: 2 * _SAMPLE].to(nodes.device)
     first, second = drawn.tensor_split(2)
     exact = best_partners(scores, known, nodes[first], k)
-    width = _width(scores, groups, first, exact, len(nodes), k)
+    width = _width(scores, groups, nodes, first, exact, k)
     log.info(
         "approximate search: %s groups of similar nodes, each with about %s of %s candidates",
         *(f"{len(groups.centres):,}", f"{width:,}", f"{num_candidates:,}"),
@@ -243,17 +244,17 @@ def _nearest(
 
 
 def _width(
-    scores: Grouped, groups: _Groups, sample: Tensor, exact: Partners, num_nodes: int, k: int
+    scores: Grouped, groups: _Groups, nodes: Tensor, sample: Tensor, exact: Partners, k: int
 ) -> int:
     """Return how many candidates of a group have most of the best partners of a sample."""
-    needed = []
+    needed, row = [], nodes
     for i, place in enumerate(sample.tolist()):
         one = groups.number[place : place + 1]
-        row = scores.of_centres(groups.centres[one], groups.nearest[one])[0]
+        row = scores.of_centres(groups.centres[one], nodes[groups.nearest[one]])[0]
         best = exact.node[i][exact.score[i] > -torch.inf]
         needed.append((row > row[best][:, None]).sum(dim=1))
     needed = torch.cat(needed).double()
-    most = max(_FEWEST, 4 * k, _MOST_SCORES // num_nodes)
+    most = max(_FEWEST, 4 * k, _MOST_SCORES // len(nodes))
     wanted = float(needed.quantile(_WANTED)) if len(needed) else 0.0
     return int(min(max(_FEWEST, 4 * k, 1.25 * wanted), most, len(row)))
 
@@ -300,5 +301,6 @@ def _recall(
     exact = best_partners(scores, known, nodes[sample], partners.node.shape[1]).score
     there = exact > -torch.inf
     least = torch.where(there, exact, torch.inf).amin(dim=1, keepdim=True)
+    least = least - _ROUNDING * least.abs()  # a decoder may sum in another order
     found = ((partners.score[sample] >= least) & there).sum()
     return float(found / there.sum()) if bool(there.any()) else 1.0

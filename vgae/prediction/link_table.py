@@ -53,6 +53,8 @@ class LinkTable:
             :mod:`vgae.prediction.link_columns`.
         graphs: Name of the graph of each pair in a collection; ``None`` otherwise. In
             :meth:`columns` and files it is the first column, ``graph``.
+        recall: Fraction of the exact best partners that an approximate search found for a sample
+            of nodes, in [0, 1]; ``None`` for an exact search and for given pairs.
     """
 
     source: Tensor
@@ -70,6 +72,7 @@ class LinkTable:
     raw: bool = False
     further: Mapping[str, Tensor] = field(default_factory=dict)
     graphs: Sequence[NodeId] | None = None
+    recall: float | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -103,7 +106,7 @@ class LinkTable:
         ``balanced_probability``), ``probability_low``, ``probability_high``, ``rank``, ``known``
         and the further ones are arrays.
         """
-        source, target = zip(*self.names(), strict=True) if len(self) else ((), ())
+        source, target = ([self.ids[n] for n in e.tolist()] for e in (self.source, self.target))
         others = {
             "score": self.score,
             self.probability_name: self.probability,
@@ -115,7 +118,7 @@ class LinkTable:
         }
         arrays = {name: column.numpy() for name, column in others.items() if column is not None}
         graph = {} if self.graphs is None else {"graph": list(self.graphs)}
-        return {**graph, "source": list(source), "target": list(target), **arrays}
+        return {**graph, "source": source, "target": target, **arrays}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the columns to a file with :func:`vgae.runtime.tables.write_table`."""

@@ -119,7 +119,7 @@ def run_table(
         show.begin(len(done))
 
         def wait(at_work: Sequence[Task]) -> None:
-            show(len(done), partial(_so_far, list(done.values()), at_work))
+            show(len(done), partial(_so_far, done, at_work))
 
         def finish(index: int, trial: Trial) -> None:
             done[left[index]] = trial
@@ -138,10 +138,10 @@ def run_table(
     return summaries()
 
 
-def _so_far(trials: Sequence[Trial], at_work: Sequence[Task]) -> str:
+def _so_far(trials: Mapping[int, Trial], at_work: Sequence[Task]) -> str:
     """Return the trainings at work, and the mean scores of the earlier ones like the first."""
     first = at_work[0].data, at_work[0].model
-    like = [trial.test for trial in trials if (trial.data, trial.model) == first]
+    like = [t.test for t in list(trials.values()) if (t.data, t.model) == first]
     done = len(like) and (
         f"mean AUC {100 * mean(row.auc for row in like):.1f}"
         f" AP {100 * mean(row.ap for row in like):.1f} of {len(like)}, "
@@ -172,7 +172,7 @@ def _done(
     if out is None or not (path := Path(out)).exists():
         return {}
     content = read_json(path)
-    with understood(path.parent):
+    with understood(path):
         stored = asdict(stored_recipe(Recipe, content)) | {k: content[k] for k in head}
         trials = [_trial(row) for summary in content["rows"] for row in summary["trials"]]
     for name, value in {**asdict(rule.recipe), **head}.items():
@@ -184,33 +184,26 @@ def _done(
             )
     tell_changes(content, head["device"], head["threads"])
     numbers = {(task.data, task.model, task.seed): n for n, task in enumerate(tasks)}
-    names = {task.name for task in tasks}
-    found: dict[int, Trial] = {}
-    for trial in trials:
-        if (number := numbers.get((trial.data, trial.model, trial.seed))) is None:
-            what = f"{trial.dataset} {trial.model} seed {trial.seed}"
-            changed = trial.dataset in names and trial.data not in {task.data for task in tasks}
-            raise ArtifactError(
-                "DATA_CHANGED" if changed else "RUN_OTHER",
-                f"{path} has {what} on another graph of that name; restore the data, or choose"
-                " another file (out, --out)."
-                if changed
-                else f"{path} has {what}, which this table would lose; name that too, or choose"
-                " another file (out, --out).",
-            )
-        found[number] = trial
+    found = {numbers.get((trial.data, trial.model, trial.seed), -1): trial for trial in trials}
+    if (other := found.get(-1)) is not None:
+        what = f"{path} has {other.dataset} {other.model} seed {other.seed}"
+        end = "or choose another file (out, --out)."
+        if other.dataset in {t.name for t in tasks} and other.data not in {t.data for t in tasks}:
+            text = f"{what} of a graph that has changed since; restore the data, {end}"
+            raise ArtifactError("DATA_CHANGED", text)
+        text = f"{what}, which the table would lose; name its data set, model and seed too, {end}"
+        raise ArtifactError("RUN_OTHER", text)
     return found
 
 
 def _trial(row: Mapping[str, Any]) -> Trial:
     """Return a training in a table's JSON."""
-    val, test = (
-        row[part] and LinkScores(float(row[part]["auc"]), float(row[part]["ap"]))
-        for part in ("val", "test")
-    )
-    whole = {name: int(row[name]) for name in ("seed", "epochs", "best_epoch")}
-    text: Any = {name: str(row[name]) for name in ("dataset", "model", "recipe", "data", "split")}
-    return Trial(**text, **whole, val=val, test=test)
+    val, test = row["val"], row["test"]
+    values: Any = {name: int(row[name]) for name in ("seed", "epochs", "best_epoch")}
+    values |= {name: str(row[name]) for name in ("dataset", "model", "recipe", "data", "split")}
+    values["val"] = None if val is None else LinkScores(float(val["auc"]), float(val["ap"]))
+    values["test"] = LinkScores(float(test["auc"]), float(test["ap"]))
+    return Trial(**values)
 
 
 def summarise(trials: Sequence[Trial], features: str) -> list[Summary]:

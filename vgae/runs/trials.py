@@ -208,7 +208,7 @@ def in_this_process(
 
 
 @dataclass(frozen=True)
-class _Worker:
+class Worker:
     """What a worker process needs to carry out tasks; see :func:`in_workers`.
 
     Attributes:
@@ -284,7 +284,7 @@ def in_workers(
     free = available_bytes(torch.device("cpu"))
     level = logging.getLogger("vgae").getEffectiveLevel()
     threads = trial_threads(jobs)
-    work = _Worker(settings, jobs, threads, int(_FRACTION * free) // max(jobs, 1), level)
+    work = Worker(settings, jobs, threads, int(_FRACTION * free) // max(jobs, 1), level)
 
     def finish(index: int, answer: Any) -> None:
         trial, messages = answer

@@ -35,12 +35,16 @@ class Compute:
             epoch but its tensors.
         deterministic: Same bits each time on a GPU too, or an error; slower. A CPU always gives
             the same bits.
+        partition: Divide the nodes of a graph among the processes that train together, so that
+            each encodes its own ones. ``None`` does so where it is possible and useful: if the
+            pairs of the decoder are sampled, or the memory of one process does not suffice.
     """
 
     device: str = "auto"
     max_bytes: int | None = None
     cuda_graph: bool | None = None
     deterministic: bool = False
+    partition: bool | None = None
 
     @classmethod
     def of(cls, device: "str | Compute") -> "Compute":

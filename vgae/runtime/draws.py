@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,6 +63,20 @@ def part_of_draw(
             found[low - part.start : high - part.start] = buffer[low - start : high - start]
         start += size
     return found
+
+
+def rows_of_draw(rows: Any, like: Tensor, fill: Fill, generator: torch.Generator | None) -> Tensor:
+    """Return own rows of a tensor that ``fill`` fills; see :func:`part_of_draw`.
+
+    Args:
+        rows: Object with the number of all rows, ``count``, and the range of the ``own`` ones.
+        like: Tensor of the shape, the dtype and the device of the result.
+        fill: As there.
+        generator: As there.
+    """
+    width = like.shape[1:].numel()
+    part = range(rows.own.start * width, rows.own.stop * width)
+    return part_of_draw(rows.count * width, part, like, fill, generator).view(like.shape)
 
 
 @cache

@@ -14,6 +14,7 @@ from vgae.runtime import limits
 from vgae.runtime.atomic import replacing
 from vgae.runtime.reading import brief, check_regular
 
+_LARGE = 2**26  # bytes
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -42,7 +43,8 @@ def write_arrays(
 ) -> None:
     """Write arrays of numbers and text to an npz file, whole or not at all.
 
-    Those in pieces are stored without compression, so that they can be mapped.
+    Those in pieces, and of 64 MiB or more, are stored without compression: it takes longer than
+    all else, and they can be mapped.
     """
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise TypeError(f"arrays of objects would be pickled: {', '.join(objects)}.")
@@ -52,13 +54,15 @@ def write_arrays(
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         for name, array in arrays.items():
-            if isinstance(array, Streamed):
+            if isinstance(array, Streamed) or array.nbytes >= _LARGE:
                 member = zipfile.ZipInfo(f"{name}.npy")  # which is stored
-                with archive.open(member, "w", force_zip64=True) as file:
+            else:
+                member = f"{name}.npy"
+            with archive.open(member, "w", force_zip64=True) as file:
+                if isinstance(array, Streamed):
                     array.write(file)  # pyright: ignore[reportArgumentType]
-                continue
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+                else:
+                    np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
 def read_arrays(

@@ -58,7 +58,7 @@ class Team:
         """Replace each tensor by its sum over the processes, in one operation for each dtype."""
         if self.size == 1:
             return
-        for dtype in {t.dtype for t in tensors}:
+        for dtype in dict.fromkeys(t.dtype for t in tensors):  # everywhere in one order
             alike = [t for t in tensors if t.dtype == dtype]
             whole = len(alike) == 1 and alike[0].is_contiguous()
             flat = alike[0].view(-1) if whole else torch.cat([t.reshape(-1) for t in alike])

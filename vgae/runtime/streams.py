@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vgae.errors import UsageError
+from vgae.runtime.draws import normal, rows_of_draw
 
 StreamName = (
     Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
@@ -134,6 +135,4 @@ class RowNoise:
 
     def normal(self, like: Tensor) -> Tensor:
         """Return standard normal noise of the shape of a tensor, whose rows are the own ones."""
-        shape, own = (self.rows.count, *like.shape[1:]), self.rows.own
-        options = {"dtype": like.dtype, "device": like.device}
-        return torch.randn(shape, generator=self.generator, **options)[own.start : own.stop]
+        return rows_of_draw(self.rows, like, normal, self.generator)

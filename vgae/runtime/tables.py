@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -89,20 +88,30 @@ def optional_module(name: str, extra: str) -> ModuleType:
         ) from None
 
 
-def _rows(columns: Mapping[str, Column]) -> Iterator[tuple[Any, ...]]:
+def _blocks(columns: Mapping[str, Column]) -> Iterator[list[Sequence[Any]]]:
+    """Yield the columns in blocks of rows, as Python values."""
     for start in range(0, len(next(iter(columns.values()))), _ROWS_AT_ONCE):
         block = (column[start : start + _ROWS_AT_ONCE] for column in columns.values())
-        yield from zip(
-            *(exact_values(part) if isinstance(part, np.ndarray) else part for part in block),
-            strict=True,
-        )
+        yield [exact_values(part) if isinstance(part, np.ndarray) else part for part in block]
+
+
+def _rows(columns: Mapping[str, Column]) -> Iterator[tuple[Any, ...]]:
+    for block in _blocks(columns):
+        yield from zip(*block, strict=True)
 
 
 def _write_csv(path: Path, columns: Mapping[str, Column]) -> None:
+    separator = "\t" if path.suffix == ".tsv" else ","
+    # Only numbers are in these arrays, whose text needs no quotes.
+    plain = [isinstance(c, np.ndarray) and c.dtype.kind in "biuf" for c in columns.values()]
     with path.open("w", newline="", encoding="utf-8") as file:
-        separator = "\t" if path.suffix == ".tsv" else ","
-        for row in chain([list(columns)], _rows(columns)):
-            file.write(separator.join(_cell(value, separator) for value in row) + "\r\n")
+        file.write(separator.join(_cell(name, separator) for name in columns) + "\r\n")
+        for block in _blocks(columns):
+            cells = [
+                map(str, part) if is_plain else [_cell(value, separator) for value in part]
+                for part, is_plain in zip(block, plain, strict=True)
+            ]
+            file.writelines(separator.join(row) + "\r\n" for row in zip(*cells, strict=True))
 
 
 def _cell(value: Any, separator: str) -> str:

@@ -19,6 +19,7 @@ _PER_HIDDEN = 45.0  # of an entry, to draw masks and to normalise without the ma
 _PER_PRODUCT = 0.03  # of a multiplication and addition of dense matrices
 _PER_WEIGHT = 4.0  # of a weight, for the optimizer
 _PER_AVERAGE = 4.0  # of a weight, for an average of weights or for dropout of its rows
+_VALIDATED = 0.12  # validation pairs for each link of a split as it is by default
 _PER_PAIR = 200.0  # of a pair that is validated, with the sorting of its scores
 # Of a number of an activation: temporaries below 32 MB are kept by the allocator, others are
 # pages that the system must fill with zeros each time.
@@ -39,7 +40,8 @@ class Duration(NamedTuple):
         links: Sum over the links.
         pairs: Sum over the pairs, or its estimate.
         weights: Optimizer, and averages of weights.
-        validation: A look at the validation links, divided by the epochs between two.
+        validation: A look at the validation links of a split as it is by default, divided by the
+            epochs between two.
     """
 
     encoder: float
@@ -62,7 +64,7 @@ def epoch_duration(
     device: torch.device,
     loss: Cost,
     *,
-    num_validated: int = 0,
+    parts: int = 1,
 ) -> Duration:
     """Predict the time of an epoch.
 
@@ -73,7 +75,7 @@ def epoch_duration(
         recipe: Settings.
         device: Device of the training.
         loss: Cost of the sum over the pairs.
-        num_validated: Number of validation pairs.
+        parts: Number of processes that divide everything but the weights.
     """
     nodes, entries = graph.num_nodes, 2 * num_train_links + graph.num_nodes
     ins = [graph.num_features or nodes, *widths]
@@ -102,14 +104,13 @@ def epoch_duration(
     )
     masks = entries * _PER_HIDDEN * (recipe.mask > 0)
     links = entries * (_PER_LOGIT + 2 * _PER_COLUMN * recipe.latent_channels)
-    look = forward + _FORWARD * numbers + num_validated * _PER_PAIR
-    look = look / recipe.eval_every if num_validated else 0.0
-    found = (forward + backward + numbers + masks, links, passes, look)
+    look = forward + _FORWARD * numbers + num_train_links * _VALIDATED * _PER_PAIR
+    found = (forward + backward + numbers + masks, links, passes * parts, look / recipe.eval_every)
     on_gpu = device.type == "cuda"
-    speed = _GPU if on_gpu else torch.get_num_threads()
+    speed = parts * (_GPU if on_gpu else torch.get_num_threads())
     encoder, links, passes, look = (1e-9 * value / speed for value in found)
     calls = _steps(graph, recipe) * (_GPU_CALLS if on_gpu else _CALLS * (1 + regularised))
-    return Duration(encoder + calls, links, loss.seconds, passes, look)
+    return Duration(encoder + calls, links, loss.seconds / parts, passes, look)
 
 
 def _steps(graph: Graph, recipe: Recipe) -> int:

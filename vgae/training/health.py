@@ -18,7 +18,7 @@ from vgae.evaluation.simple_scores import SimpleScores
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
-from vgae.models.embedding import evaluating
+from vgae.models.embedding import encoder_inputs, evaluating
 from vgae.recipes import Recipe
 from vgae.recipes.base import Training
 from vgae.training.history import HistoryRow
@@ -51,7 +51,8 @@ class GraphHealth:
         graph: Nodes and features.
         split: Split of the links.
         recipe: Settings, as they apply to the graph.
-        inputs: Arguments of the encoder.
+        inputs: Arguments of the encoder; ``None`` makes those of all nodes when they are needed,
+            as where nodes are divided among processes.
         num_terms: Ordered pairs of the training.
         named: Whether the model was built from the recipe, by its name.
         retrain: Function that trains the same model without features, and returns the logits of
@@ -61,7 +62,7 @@ class GraphHealth:
     graph: Graph
     split: LinkSplit
     recipe: Recipe
-    inputs: Sequence[Any]
+    inputs: Sequence[Any] | None
     num_terms: int
     named: bool
     retrain: Callable[[], Tensor | None] | None = None
@@ -73,7 +74,11 @@ class GraphHealth:
         """
         pairs, history = self.split.val.edge_label_index, result.history
         with evaluating(result.model):
-            q = result.model.encoder(*self.inputs)
+            inputs = self.inputs
+            if inputs is None:
+                edges = self.split.message_edge_index
+                inputs = encoder_inputs(result.model, self.graph, edges)
+            q = result.model.encoder(*inputs)
             decoder = link_decoder(result.model)
             logits = decoder.logits(q.mu, pairs.to(q.mu.device)).cpu() if pairs.numel() else None
         large = _unscaled(self.graph, self.recipe, named=self.named) and (

@@ -33,6 +33,7 @@ class Plan(NamedTuple):
         available: Bytes that may be used.
         duration: Seconds of an epoch.
         epochs: Number of epochs, at most.
+        parts: Number of processes among which nodes are divided.
     """
 
     pairs: Pairs
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
     available: int
     duration: Duration
     epochs: int
+    parts: int = 1
 
     def __str__(self) -> str:
         seconds = self.duration.epoch
@@ -63,7 +65,8 @@ def plan_training(
     *,
     max_bytes: int | None = None,
     logits: Logits = "bilinear",
-    num_validated: int = 0,
+    parts: int = 1,
+    partition: bool | None = None,
 ) -> Plan:
     """Choose how the pairs are summed, predict time and memory, and check that they suffice.
 
@@ -75,7 +78,9 @@ def plan_training(
         device: Device of the training.
         max_bytes: Bytes that may be used; nine tenths of the free memory if not given.
         logits: Formula of the decoder's logits.
-        num_validated: Number of validation pairs.
+        parts: Number of processes among which nodes can be divided.
+        partition: Whether they shall be; if ``None``, if pairs are sampled or the memory of one
+            process does not suffice for all nodes.
 
     Raises:
         ResourceError: If the memory does not suffice.
@@ -89,6 +94,11 @@ def plan_training(
     loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **options)
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
+    divided = partition or (pairs == "sampled" or num_bytes > available)
+    parts = parts if divided else 1
+    if parts > 1:
+        num_bytes = _training_bytes(graph, num_train_links, widths, recipe, parts)
+        num_bytes += loss.num_bytes
     why = f"{'within' if pairs == 'exact' else 'exact is not within'} {EXACT_SECONDS:g} s"
     if isinstance(num_rows, Blocks) and pairs == "exact" and loss.seconds > EXACT_SECONDS:
         why = "the graphs are too small to sample their pairs"
@@ -100,15 +110,17 @@ def plan_training(
             f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}; use"
             " fewer hidden_channels or features, or allow more (max_bytes, --max-memory).",
         )
-    given = graph, num_train_links, widths, recipe, device, loss
-    duration = epoch_duration(*given, num_validated=num_validated)
-    return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs)
+    duration = epoch_duration(graph, num_train_links, widths, recipe, device, loss, parts=parts)
+    return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs, parts)
 
 
 def _training_bytes(
-    graph: Graph, num_train_links: int, widths: Sequence[int], recipe: Recipe
+    graph: Graph, num_train_links: int, widths: Sequence[int], recipe: Recipe, parts: int = 1
 ) -> int:
     """Predict the peak memory of a training, beyond the graph and the sum over all pairs.
+
+    With parts, each process has features, activations and messages of a part of the nodes, and
+    the latent vectors of all.
 
     It has weights with gradients, Adam's moments and two copies, sparse matrices and their
     construction, activations and their gradients, masks and dropout; all float32.
@@ -137,6 +149,11 @@ def _training_bytes(
         # Blocks of entries, the mask of missing ones, weights as above.
         features += 24 * 2**18 + x.numel() * (graph.missing is not None)
         weights += weight_bytes * recipe.latent_channels * x.shape[1]
+    if parts > 1:
+        messages = 8 * (entries + nodes)
+        features, activations = features // parts, activations // parts
+        activations += 16 * nodes * recipe.latent_channels
+        matrices -= messages - messages // parts
     return _LIBRARIES + features + matrices + max(making, weights + activations)
 
 

@@ -212,7 +212,7 @@ class PreparedTraining:
                     signals.check(number, kept.folder)
                 if trainer.stopped:
                     break
-        result = trainer.result(time.perf_counter() - start, self.plan)
+        result = trainer.result(us.agreed(time.perf_counter() - start), self.plan)
         self._mark()  # again: the weights of the best epoch may come without the mark
         if self.finish is not None:
             self.finish(result)
