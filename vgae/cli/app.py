@@ -1,15 +1,15 @@
 """Command line: one short function per command, which imports slow modules itself."""
 
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vgae.cli.console import print_calibration, print_json
+from vgae.cli.console import described, print_calibration, print_json
 from vgae.cli.datasets import datasets_app
 from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
@@ -28,14 +28,14 @@ from vgae.cli.options import (
     check_options,
     names,
     refuse_options,
+    with_limit,
     with_reading,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.table import table
 from vgae.cli.train import draw_figures, train
 from vgae.data.reading import Reading
-from vgae.errors import UsageError, VgaeError
-from vgae.runtime.atomic import exhausted
+from vgae.errors import UsageError
 from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
@@ -65,6 +65,7 @@ def root(
 
 
 @app.command()
+@with_limit
 def evaluate(
     context: typer.Context,
     run: RunArgument,
@@ -181,6 +182,7 @@ def calibrate(
 
 
 @app.command()
+@with_limit
 @with_reading
 def embed(
     context: typer.Context,
@@ -261,21 +263,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; print errors of the package as one line and exit with their status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments  # in any place
+    words, tell = [word for word in arguments if word != "--debug"], _tell
     try:
-        with exit_on_signals(partial(_tell, "INTERRUPTED")):
-            app([word for word in arguments if word != "--debug"], prog_name="vgae")
+        with exit_on_signals(lambda text: tell("INTERRUPTED", text)), _processes(words) as tell:
+            app(words, prog_name="vgae")
     except Exception as error:
-        known = exhausted(error) or error
-        if debug or not isinstance(known, VgaeError | OSError):
+        known = described(error)
+        if debug or known is None:
             raise
-        code, what, status = "OS", str(known), 5
-        if isinstance(known, VgaeError):
-            code, status = known.code, known.exit_code
-        elif known.strerror:
-            what = f"{known.filename or 'the output'}: {known.strerror}"
         with suppress(OSError):  # stderr may be a terminal that was closed
-            _tell(code, what)
-        sys.exit(status)
+            _tell(*known[:2])
+        sys.exit(known[2])
+
+
+def _processes(words: Sequence[str]) -> AbstractContextManager[Callable[[str, object], object]]:
+    """Return what joins the processes of torchrun, if it started this one; it yields ``_tell``."""
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        return nullcontext(_tell)
+    from vgae.cli.ranks import among_ranks
+
+    return among_ranks(words, _tell)
 
 
 def _tell(code: str, what: object) -> None:

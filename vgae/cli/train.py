@@ -1,5 +1,7 @@
 """The command train: begin or continue a run."""
 
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from vgae.prediction.link_table import LinkTable
     from vgae.runs.kind import FinishedRun
 
+log = logging.getLogger(__name__)
 
 Reconstruct = Annotated[
     str | None,
@@ -48,6 +51,7 @@ Page = Annotated[
 ]
 
 
+@o.with_limit
 @o.with_reading
 def train(
     context: typer.Context,
@@ -101,12 +105,13 @@ def train(
     compute = Compute(device, max_bytes, cuda_graph, deterministic, partition)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
-    if _is_begun(resume, given):
-        o.check_options(context, kind_of(resume), resume)
-        _check_same(resume, given)
+    begun = resume if _is_begun(resume, given) else _begun_before(out, graph)
+    if begun is not None:
+        o.check_options(context, kind_of(begun), begun)
+        _check_same(begun, given)
         how |= {"paths": _paths(given), "tensorboard": tensorboard}
-        run = resume_run(resume, changes=changes, override=override, **how)
-        with understood(resume):
+        run = resume_run(begun, changes=changes, override=override, **how)
+        with understood(begun):
             show_run(run, as_json=as_json, propose=propose, page=page)
         return
     kind = kind_for(graph, relation=relation)
@@ -142,6 +147,21 @@ def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
             "NOT_A_RUN", f"{folder} is not a run; to begin one there, name the GRAPH too."
         )
     return False
+
+
+def _begun_before(out: Path | None, graph: str) -> Path | None:
+    """Return the run that the same command has begun before torchrun started it again."""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return None
+    from vgae.runs.folder import source_stem
+    from vgae.runs.jobs import begun_before
+    from vgae.runtime.processes import team
+
+    place = out or Path(f"runs/{source_stem(graph)}")
+    found = team().led(lambda: str(begun_before(place, numbered=out is None) or ""))
+    if found:
+        log.info("started again by torchrun: going on with %s", found)
+    return Path(found) if found else None
 
 
 def _check_split(given: Mapping[str, Any]) -> None:

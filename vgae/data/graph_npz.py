@@ -101,7 +101,7 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
         DataError: If the file is damaged, or holds no valid graph.
     """
     with naming(Path(path)):
-        return stored_graph(read_arrays(path), graph_name(Path(path)))
+        return stored_graph(read_arrays(path, in_file="x"), graph_name(Path(path)))
 
 
 def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:

@@ -18,6 +18,7 @@ from vgae.kernels.csr import EdgePattern, checked_edges, gcn_norm, gcn_norm_entr
 from vgae.kernels.partition import RowOperator, RowPattern
 from vgae.kernels.rows import RowPosterior, Rows
 from vgae.recipes.graphs import Recipe
+from vgae.runtime.mapped import is_mapped
 
 _MANY_EDGES = 2**24  # whose normalisation takes much memory unless they are sorted first
 
@@ -223,6 +224,7 @@ class ConvolutionalEncoder(GraphEncoder):
 
     convolution: ClassVar[type[GraphConvolution]] = GraphConvolution
     takes_signs: ClassVar[bool] = True
+    reads_mapped: ClassVar[bool] = True
 
     @property
     def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:
@@ -307,7 +309,8 @@ class ConvolutionalEncoder(GraphEncoder):
 
         Dense features are averaged over the neighbours once, where nothing is dropped, masked or
         normed: this saves two sparse products a pass. The average of sparse features has several
-        times the entries, and would cost more than it saves.
+        times the entries, and would cost more than it saves; that of features in a file would be
+        a copy in memory.
 
         Args:
             x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
@@ -336,7 +339,7 @@ class ConvolutionalEncoder(GraphEncoder):
             adj_norm = first.propagation(x, pattern, edge_weight)
         if x is None or sparse is not None:
             return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
-        averaged = first.norm is None and first.degree_weight is None
+        averaged = first.norm is None and first.degree_weight is None and not is_mapped(x)
         return (Propagated(adj_norm @ x) if averaged else x), adj_norm
 
 

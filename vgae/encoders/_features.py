@@ -1,14 +1,21 @@
-"""Features of nodes in a first layer: their forms, dropout, products with weights."""
+"""Features of nodes in a first layer: their forms, dropout, products with weights.
 
-from typing import NamedTuple
+Features that stay in a file (:mod:`vgae.runtime.mapped`) are read in blocks of rows, once for the
+product and once for the gradient of the weights, and have no copy in memory.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from vgae.errors import DataError
 from vgae.kernels import SparseOperator
 from vgae.kernels.rows import Rows
 from vgae.runtime.draws import bernoulli
+from vgae.runtime.mapped import is_mapped, row_blocks, rows_at_once
 
 
 class Propagated(NamedTuple):
@@ -22,7 +29,28 @@ class Propagated(NamedTuple):
         return self.x.shape
 
 
-Features = Tensor | SparseOperator | Propagated | None
+class Thinned(NamedTuple):
+    """Mapped features of which entries are dropped, drawn again whenever a block is read.
+
+    Attributes:
+        x: Features, shape ``(N, F)``.
+        rate: Probability of each entry to be dropped.
+        seed: Seed of the blocks' draws.
+        first: Number of the first row among those of all processes.
+    """
+
+    x: Tensor
+    rate: float = 0.0
+    seed: int = 0
+    first: int = 0
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the features."""
+        return self.x.shape
+
+
+Features = Tensor | SparseOperator | Propagated | Thinned | None
 
 
 def glorot(
@@ -52,7 +80,8 @@ def dropped(
 ) -> tuple[Features, Tensor]:
     """Drop entries of x; without features, rows of ``weight``.
 
-    The others are divided by ``1 - rate``. Of sparse features, only stored entries are drawn.
+    The others are divided by ``1 - rate``. Of sparse features, only stored entries are drawn;
+    those of mapped features are drawn whenever a block of rows is read, from a seed drawn here.
     If ``rows`` are divided among processes, all of them are drawn and the own ones are used.
 
     Returns:
@@ -61,7 +90,7 @@ def dropped(
     Raises:
         ValueError: If the features are already averaged over the neighbours.
     """
-    if isinstance(x, Propagated):
+    if isinstance(x, Propagated | Thinned):
         raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
     if x is None:
         return None, weight * kept(weight[:, :1], rate, generator, rows)
@@ -69,6 +98,10 @@ def dropped(
         x = SparseOperator.scalable(x)
     if isinstance(x, SparseOperator):
         return x.scaled(kept(x.matrix.values(), rate, generator, x.entries)), weight
+    if is_mapped(x):
+        device = "cpu" if generator is None else generator.device
+        seed = int(torch.randint(2**62, (), generator=generator, device=device))
+        return Thinned(x, rate, seed, 0 if rows is None else rows.own.start), weight
     return x * kept(x, rate, generator, rows), weight
 
 
@@ -103,4 +136,45 @@ def transformed(x: Features, weight: Tensor) -> Tensor:
         if x.requires_grad:
             raise ValueError("a sparse x gets no gradients; pass x.to_dense().")
         x = SparseOperator.of(x)
-    return x @ weight
+    if isinstance(x, Tensor) and is_mapped(x):
+        x = Thinned(x)
+    return _BlockProduct.apply(x, weight) if isinstance(x, Thinned) else x @ weight
+
+
+class _BlockProduct(torch.autograd.Function):
+    """Product of mapped features and weights, of which the latter get a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Thinned, weight: Tensor) -> Tensor:
+        ctx.x = x
+        result = weight.new_empty(x.shape[0], weight.shape[1])
+        for rows, block in _read(x, weight):
+            torch.mm(block, weight, out=result[rows])
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[None, Tensor]:
+        (grad,) = grad_outputs
+        result = grad.new_zeros(ctx.x.shape[1], grad.shape[1])
+        for rows, block in _read(ctx.x, grad):
+            result.addmm_(block.T, grad[rows])
+        return None, result
+
+
+def _read(x: Thinned, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Return blocks of rows, with the others dropped, in the precision and on the device of like.
+
+    Blocks and draws are those of the rows of all processes.
+    """
+    step = rows_at_once(x.shape[1])
+    for rows, block in row_blocks(x.x, x.first % step):
+        block = block.to(like.device, like.dtype)
+        if x.rate > 0:
+            number, place = divmod(x.first + rows.start, step)
+            generator = torch.Generator(like.device).manual_seed(x.seed + number)
+            whole = kept(block.new_empty(step, x.shape[1]), x.rate, generator)
+            block = block * whole[place : place + len(block)]
+        yield rows, block

@@ -20,6 +20,7 @@ from vgae.graphs.missing import filled
 from vgae.kernels.rows import Rows
 from vgae.models.typed import is_typed, messages, typed_inputs
 from vgae.runtime.devices import convolutions_as_products
+from vgae.runtime.mapped import is_mapped
 from vgae.vae import VAE, Encoder, Posterior
 
 log = logging.getLogger(__name__)
@@ -183,7 +184,8 @@ def encoder_inputs(
     x = _received(model, graph)
     x = x if x is None or rows is None else rows.cut(x)
     x = x.to_dense() if prepare is None and x is not None else x
-    x = None if x is None else x.to(like.device, like.dtype)
+    if x is not None and not (getattr(model.encoder, "reads_mapped", False) and is_mapped(x)):
+        x = x.to(like.device, like.dtype)
     edges = [edge_index.to(like.device)]
     values = edge_arguments(
         model.encoder if prepare is None else prepare, edge_weight, graph, edge_index

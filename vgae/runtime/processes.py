@@ -109,6 +109,8 @@ class Team:
         size = torch.tensor(len(content))
         with _reached():
             torch.distributed.broadcast(size, 0)
+            if size == 0:  # no tensor has no bytes
+                return b""
             data = torch.empty(int(size), dtype=torch.uint8)
             if self.leads:
                 data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
@@ -237,6 +239,8 @@ def joined() -> Iterator[Team]:
     if size == 1:
         yield ALONE
         return
+    from torch.distributed.rendezvous import rendezvous
+
     from vgae.runtime.watch import Watch
 
     global _team
@@ -245,7 +249,7 @@ def joined() -> Iterator[Team]:
     if here < gpus:
         torch.cuda.set_device(here)
     with _reached():
-        store, *_ = next(torch.distributed.rendezvous("env://", timeout=_LONG))
+        store: Any = next(rendezvous("env://", timeout=_LONG))[0]
         holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         watch = Watch(store.clone(), rank, size, holds=holds)
         watch.start()

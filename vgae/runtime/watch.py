@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import product
 from typing import Any, NamedTuple
 
 import psutil
 
 _BEAT = 2.0  # seconds between two numbers
 _PATIENCE = 22  # seconds of silence after which a process is lost
+_NEVER = 10**9
 _START = 600  # seconds for the first number: imports over a network take minutes
 _QUIET = 6  # seconds of silence that explain a connection that broke
 _GRACE = 5  # seconds for the main thread to end by itself
@@ -73,7 +75,7 @@ class Watch:
         self._note: Note | None = None
         self._known_for = 0
         self._told = False
-        self._settling = threading.Lock()
+        self._settling = threading.RLock()  # a handler of a signal may come between
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=run, daemon=True, name=f"vgae {run.__name__}")
@@ -86,6 +88,11 @@ class Watch:
         self.store.set(f"vgae/who/{self.rank}", json.dumps(_identity()))
         for thread in self._threads:
             thread.start()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the watch has ended."""
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """End the watch."""
@@ -103,30 +110,27 @@ class Watch:
             what: Message.
             status: Exit status.
         """
-        with self._settling:
-            try:
-                note, mine = self._settled(code, what, status)
-            except RuntimeError:  # the store is lost too
-                note, mine = self._without_store(), True
-            mine, self._told = mine and not self._told, self._told or mine
-            return note, mine
-
-    def _settled(self, code: str, what: str, status: int) -> tuple[Note, bool]:
         caused = code in ("RANK_LOST", "INTERRUPTED")
         # Errors that all processes have, such as of an option, are those of the first.
         seconds = 2.0 * _QUIET if code == "RANK_LOST" else _LED * (self.rank > 0)
-        note = self._reason(seconds, lost=caused)
-        if note is None:
-            own = f"{self._name(self.rank)}: " if self.rank and not caused else ""
-            note = Note(self.rank, code, own + what, status)
-        content = self.store.compare_set("vgae/note", "", json.dumps(note))
-        found = self._note = Note(*json.loads(content))
-        self.store.add("vgae/read", 1)
-        if self.holds:  # until the others have read it
-            end = time.monotonic() + _TOLD
-            while time.monotonic() < end and self.store.add("vgae/read", 0) < self.size:
-                time.sleep(0.1)
-        return found, found.rank == self.rank
+        own = f"{self._name(self.rank)}: " if self.rank and not caused else ""
+        with self._settling, suppress(RuntimeError):
+            note = self._reason(seconds, lost=caused)
+            return self._agreed(note or Note(self.rank, code, own + what, status))
+        return self._without_store(), not self._told  # it is lost too
+
+    def _agreed(self, note: Note) -> tuple[Note, bool]:
+        """Note an error; return the one that was noted first, and whether to tell it."""
+        with self._settling:
+            content = self.store.compare_set("vgae/note", "", json.dumps(note))
+            found = self._note = Note(*json.loads(content))
+            self.store.add("vgae/read", 1)
+            if self.holds:  # until the others have read it
+                end = time.monotonic() + _TOLD
+                while time.monotonic() < end and self.store.add("vgae/read", 0) < self.size:
+                    time.sleep(0.1)
+            mine, self._told = found.rank == self.rank and not self._told, True
+            return found, mine
 
     def _reason(self, seconds: float, *, lost: bool) -> Note | None:
         """Return what is noted or, with ``lost``, which process is, as soon as it is known."""
@@ -141,8 +145,9 @@ class Watch:
 
     def _lost(self, patience: int) -> Note | None:
         """Return the error that a process is lost, if one is."""
-        for other in self._others:
-            if (what := self._fate(other, patience)) is not None:
+        # One that is gone explains more than one that is silent.
+        for seconds, other in product((_NEVER, patience), self._others):
+            if (what := self._fate(other, seconds)) is not None:
                 return Note(self.rank, "RANK_LOST", f"{self._name(other)} {what}; {AGAIN}.", 5)
         return None
 
@@ -218,12 +223,16 @@ class Watch:
                 self._silent[rank] += 1
             if self._silent[-1] >= _PATIENCE:
                 self._end(self._without_store(), mine=True)
-            lost = self._lost(_PATIENCE) is not None
-            longest = max(self._silent[other] - self._silent[-1] for other in self._others)
+            note = self._note or self._lost(_PATIENCE)
+            if note is None:
+                continue
             # A connection that closes ends the main thread; silence does not.
-            self._known_for += lost or self._note is not None
-            if self._known_for > _GRACE or (lost and longest >= _PATIENCE):
-                self._end(*self.settled("RANK_LOST", self._name(self.rank), 5))
+            self._known_for += 1
+            longest = max(self._silent[other] - self._silent[-1] for other in self._others)
+            if self._known_for > _GRACE or longest >= _PATIENCE:
+                with suppress(RuntimeError):
+                    self._end(*self._agreed(note))
+                self._end(self._without_store(), mine=True)
 
     def _end(self, note: Note, mine: bool) -> None:  # noqa: FBT001
         if self._stopped.is_set():

@@ -21,6 +21,7 @@ from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import encoder_inputs, evaluating
 from vgae.recipes import Recipe
 from vgae.recipes.base import Training
+from vgae.runtime.mapped import row_blocks
 from vgae.training.history import HistoryRow
 from vgae.training.plan import Plan
 from vgae.training.trainer import FitResult
@@ -318,7 +319,10 @@ def _has_room(plan: Plan | None) -> bool:
 
 
 def _largest(x: Tensor) -> float:
-    values = x.values() if x.layout == torch.sparse_csr else x
+    if x.layout != torch.sparse_csr:
+        blocks = (block for _, block in row_blocks(x.detach()))
+        return max((float(block.abs().max()) for block in blocks if block.numel()), default=0.0)
+    values = x.values()
     return float(values.detach().abs().max()) if values.numel() else 0.0
 
 
@@ -365,7 +369,8 @@ def _setting(name: str, value: Any) -> str:
 def _same_rows(x: Tensor) -> bool:
     """Return whether all rows of a dense or sparse CSR matrix are equal."""
     if x.layout != torch.sparse_csr:
-        return bool((x == x[:1]).all())
+        first = x[:1].clone()
+        return all(bool((block == first).all()) for _, block in row_blocks(x))
     values, count = x.values(), x.shape[0]
     if values.count_nonzero() == 0:
         return True

@@ -208,7 +208,7 @@ def _divided(model: VAE, pixels: Tensor, *, named: bool) -> list[nn.Parameter]:
             (nats[0] + sum(part.sum() for part in vars(posteriors[0]).values())).backward()
             found = torch.cat([q.mu for q in posteriors[1:]])
             apart = torch.allclose(found, posteriors[0].mu, rtol=1e-4, atol=1e-6)
-            apart &= torch.allclose(sum(nats[1:]), nats[0], rtol=1e-4)
+            apart &= torch.allclose(torch.stack(nats[1:]).sum(), nats[0], rtol=1e-4)
         except (RuntimeError, ValueError, IndexError):
             apart = False
         else:
@@ -217,7 +217,7 @@ def _divided(model: VAE, pixels: Tensor, *, named: bool) -> list[nn.Parameter]:
     apart &= all(a.equal(b) for a, b in zip(model.buffers(), tried.buffers(), strict=True))
     if draws or not apart:
         log.warning(
-            "in this model the images of a batch depend on each other or on random numbers, as with"
+            "in this model images of a batch depend on each other or on random numbers, as with"
             " BatchNorm or dropout: every process trains on all of them, which is no faster"
         )
         return []
