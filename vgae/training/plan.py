@@ -157,12 +157,12 @@ def _training_bytes(
     is_compiled = nodes >= FEWEST_SPARSE and works("compiled", torch.device("cpu"))
     # The sorted entries, the normalised adjacency, and the weights; with masks, also the edges and
     # their links, and each of these again for an epoch.
-    matrices = (16 + 50 * is_masked + 28 * (not is_compiled)) * num_entries
+    matrices = (16 + 46 * is_masked + 28 * (not is_compiled)) * num_entries
     kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
     activations = nodes * (layers + 100 * recipe.degrees)
     # Construction of a matrix: both directions, their order and copies; freed before training.
-    making = (32 + 68 * is_masked) * num_entries
+    making = (32 + 40 * is_masked) * num_entries
     if x is not None and "features" in recipe.reconstruct:
         # Blocks of entries, the mask of missing ones, weights as above.
         features += 24 * 2**18 + x.numel() * (graph.missing is not None)
