@@ -24,6 +24,7 @@ from vgae.kernels import (
 from vgae.recipes import Recipe
 from vgae.runtime.mapped import BLOCK, LARGE, is_mapped
 from vgae.runtime.memory import in_use
+from vgae.training.durations import Duration, epoch_duration, seconds_text
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
 _LIBRARIES = 155_000_000  # what torch and MKL allocate when they are first used
@@ -41,6 +42,8 @@ class Plan(NamedTuple):
         loss: Pairs, seconds and bytes of the decoder's loss, per epoch.
         num_bytes: Peak memory in bytes, beyond the graph itself.
         available: Bytes that may be used.
+        duration: Seconds of an epoch.
+        epochs: Number of epochs, at most.
         parts: Number of processes among which nodes are divided.
     """
 
@@ -49,14 +52,18 @@ class Plan(NamedTuple):
     loss: Cost
     num_bytes: int
     available: int
+    duration: Duration
+    epochs: int
     parts: int = 1
 
     def __str__(self) -> str:
-        cost = self.loss
+        seconds = self.duration.epoch
+        whole = seconds_text(self.epochs * seconds)
+        memory, most = _megabytes(self.num_bytes), _megabytes(self.available)
         return (
-            f"pairs {self.pairs} ({self.why}): {cost.num_pairs:,} an epoch,"
-            f" {_seconds(cost.seconds)}; training takes about {_megabytes(self.num_bytes)} of"
-            f" {_megabytes(self.available)} that may be used"
+            f"pairs {self.pairs} ({self.why}): {self.loss.num_pairs:,} an epoch of"
+            f" {seconds_text(seconds)}, {self.epochs:,} epochs {whole}; training takes about"
+            f" {memory} of {most} that may be used"
         )
 
 
@@ -119,7 +126,8 @@ def plan_training(
             f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more (max_bytes,"
             " --max-memory).",
         )
-    return Plan(pairs, why, loss, num_bytes, available, parts)
+    duration = epoch_duration(graph, num_train_links, widths, recipe, device, loss, parts=parts)
+    return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs, parts)
 
 
 def _remedies(graph: Graph, recipe: Recipe, pairs: Pairs) -> str:
@@ -201,12 +209,6 @@ def _left_in_group(group: Path) -> int:
         return 2**63 - 1
     # The page cache counts as used, but can be freed.
     return max(limit - used + int(stat.get("inactive_file", 0)), 0)
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 1e-3:
-        return "under 1 ms"
-    return f"about {1e3 * seconds:.2g} ms" if seconds < 0.1 else f"about {seconds:.2g} s"
 
 
 def _megabytes(num_bytes: int) -> str:
