@@ -3,7 +3,15 @@
 from vgae.kernels._all_pairs import Precision
 from vgae.kernels._sampled import PAIRS_PER_NODE, Sampled
 from vgae.kernels.blocks import Blocks
-from vgae.kernels.cost import EXACT_SECONDS, Cost, Logits, Pairs, choose_pairs, pairs_cost
+from vgae.kernels.cost import (
+    EXACT_SECONDS,
+    Cost,
+    Logits,
+    Pairs,
+    choose_pairs,
+    entry_bytes,
+    pairs_cost,
+)
 from vgae.kernels.inner_product import PairNll, all_pairs, inner_product_nll, pair_loss
 from vgae.kernels.spmm import EdgeOperator, SparseOperator
 
@@ -21,6 +29,7 @@ __all__ = [
     "SparseOperator",
     "all_pairs",
     "choose_pairs",
+    "entry_bytes",
     "inner_product_nll",
     "pair_loss",
     "pairs_cost",

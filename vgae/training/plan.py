@@ -11,8 +11,16 @@ import torch
 from vgae.errors import ResourceError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
-from vgae.kernels import EXACT_SECONDS, Blocks, Cost, Logits, Pairs, choose_pairs, pairs_cost
-from vgae.kernels._available import FEWEST_SPARSE, works
+from vgae.kernels import (
+    EXACT_SECONDS,
+    Blocks,
+    Cost,
+    Logits,
+    Pairs,
+    choose_pairs,
+    entry_bytes,
+    pairs_cost,
+)
 from vgae.recipes import Recipe
 from vgae.runtime.mapped import BLOCK, LARGE, is_mapped
 from vgae.runtime.memory import in_use
@@ -161,16 +169,15 @@ def _training_bytes(
     else:
         features = (4 + 8 * drops) * x.numel()  # averaged over the neighbours, or with dropout
     num_entries, is_masked = entries + nodes, recipe.mask > 0
-    # Compiled code needs no logits, slopes and the like.
-    is_compiled = nodes >= FEWEST_SPARSE and works("compiled", torch.device("cpu"))
+    work = entry_bytes(nodes, torch.device("cpu"))
     # The sorted entries, the normalised adjacency, and the weights; with masks, also the edges and
     # their links, and each of these again for an epoch.
-    matrices = (16 + 50 * is_masked + 28 * (not is_compiled)) * num_entries
+    matrices = (16 + 46 * is_masked + work) * num_entries
     kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
     activations = nodes * (layers + 100 * recipe.degrees)
     # Construction of a matrix: both directions, their order and copies; freed before training.
-    making = (32 + 68 * is_masked) * num_entries
+    making = (32 + 40 * is_masked) * num_entries
     if x is not None and "features" in recipe.reconstruct:
         # Blocks of entries, the mask of missing ones, weights as above.
         features += 24 * 2**18 + x.numel() * (graph.missing is not None)
