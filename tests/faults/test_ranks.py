@@ -79,8 +79,7 @@ def told(run):
 @pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_is_lost_is_named(number, words, lost, together, sbm_file, tmp_path):
     folder = tmp_path / "run"
-    # Two settings that were chosen: a set, whose order differs from process to process.
-    arguments = ["train", sbm_file, *ENDLESS, "--set", "beta=0.9", "-o", folder, "--quiet"]
+    arguments = ["train", sbm_file, *ENDLESS, "-o", folder, "--quiet"]
     run = together.command(2, arguments, tmp_path, often)
     try:
         wait_for_epochs(folder, run, 3)
