@@ -15,7 +15,7 @@ from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LinkSplit
-from vgae.kernels.csr import adjacency, csr_tensor
+from vgae.kernels.csr import csr_tensor, edges_to_csr
 from vgae.runtime.streams import stream
 
 GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # inverse strengths of the L2 penalty
@@ -64,7 +64,7 @@ class CommonNeighbours:
 
     def embed(self, edge_index: Tensor) -> Tensor:
         """Return the adjacency, sparse CSR, shape ``(N, N)``."""
-        return adjacency(edge_index, self.num_nodes)
+        return edges_to_csr(edge_index, self.num_nodes)
 
     def logits(self, z: Tensor, pairs: Tensor) -> Tensor:
         """Return the sums of pairs, shape ``(P,)``."""

@@ -68,6 +68,8 @@ class DiagGaussian(_Whole):
 
     def _noise(self, generator: torch.Generator | None) -> Tensor:
         mu = self.mu
+        if (normal := getattr(generator, "normal", None)) is not None:  # draws in its own way
+            return normal(mu)
         return torch.randn(mu.shape, generator=generator, dtype=mu.dtype, device=mu.device)
 
     def log_prob(self, z: Tensor) -> Tensor:

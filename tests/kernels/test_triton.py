@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vgae.kernels import shares
 from vgae.kernels._all_pairs import Sweep, Wanted
 from vgae.kernels.blocks import Blocks
 from vgae.kernels.cost import triton_bytes
+from vgae.runtime.processes import Team
 
 CUDA = torch.cuda.is_available()
 if not CUDA:
@@ -186,6 +188,31 @@ def test_the_pairs_within_blocks_are_summed_within_budget(sizes, kind, splits, m
     for found, expected, budget in zip(got, exact, (1e-6, 1e-5, 1e-5), strict=True):
         assert found.shape == expected.shape
         assert relative_error(found, expected) < budget
+
+
+def total_of(shares):
+    """Return the sum of the shares of all processes."""
+    return Sweep(*(sum(parts[1:], parts[0]) for parts in zip(*shares, strict=True)))
+
+
+@pytest.mark.parametrize("size", [3])
+@pytest.mark.parametrize("kind", ["one set", "signature", "two sets"])
+def test_the_shares_of_processes_add_up(kind, size, monkeypatch):
+    """The whole, and with blocks of more than 30 rows divided."""
+    monkeypatch.setattr(shares, "_LARGEST", 30)
+    sizes = [3, 0, 1, 7, 40, 5, 14]
+    z, bias = random_case(sum(sizes))
+    w = random_case(sum(sizes) + 1)[0][:-1] if kind == "two sets" else None
+    signature = torch.tensor([1.0, -1, 1, 1, -1], device=DEVICE) if kind == "signature" else None
+    given, teams = (z, bias, Wanted(), w, signature), [Team(r, size) for r in range(size)]
+    found = total_of(shares.pairs_share(_triton.sweep, us, *given) for us in teams)
+    for got, expected in zip(found, _triton.sweep(*given), strict=True):
+        assert relative_error(got, expected) < 1e-6
+    sweeps = _triton.block_sweep, _triton.sweep
+    blocks = Blocks.of(torch.tensor(sizes, device=DEVICE))
+    found = total_of(shares.blocks_share(*sweeps, us, *given, blocks=blocks) for us in teams)
+    for got, expected in zip(found, _triton.block_sweep(*given, blocks=blocks), strict=True):
+        assert relative_error(got, expected) < 1e-6
 
 
 def test_rows_in_no_block_have_no_pairs():

@@ -17,7 +17,9 @@ import torch.nn.functional as F
 from vgae.kernels import SparseOperator, _edges, spmm
 from vgae.kernels._all_pairs import Sweep, Wanted
 from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
+from vgae.kernels.shares import PatternShare
 from vgae.runtime.devices import deterministic_algorithms
+from vgae.runtime.processes import Team
 
 CUDA = torch.cuda.is_available()
 if not CUDA:
@@ -133,6 +135,27 @@ def test_the_sums_under_a_signature_are_those_of_torch(monkeypatch):
     found = _edges.sweep(z, bias, pattern, weight, 0.3, Wanted(), None, sign)
     for got, exact in zip(found, expected, strict=True):
         assert relative_error(got, exact) < 1e-5
+
+
+@pytest.mark.parametrize("columns", [None, 12])
+def test_the_shares_of_processes_add_up(columns, monkeypatch):
+    monkeypatch.setattr(_edges, "works", lambda *_: True)
+    if columns is None:
+        z, bias, dense = random_graph(20)
+        dense, w = dense.fill_diagonal_(1), None
+        pairs = (dense.triu(1) != 0).nonzero().T
+        pattern = EdgePattern.of(torch.cat([pairs, pairs.flip(0)], dim=1), 20)
+        weight = pattern.values(dense[tuple(pairs)].repeat(2), 0.4)
+    else:
+        dense, bias = random_matrix(20, columns).abs(), torch.tensor(-0.7, device=DEVICE)
+        pattern = PairPattern.of(dense.nonzero().T, dense.shape)
+        weight = pattern.values(dense[tuple(dense.nonzero().T)])
+        z, w = (torch.randn(n, 5, device=DEVICE) for n in (20, columns))
+    shares = [PatternShare.of(pattern, Team(rank, 2)) for rank in range(2)]
+    parts = [_edges.sweep(z, bias, part, weight, 0.3, Wanted(), w) for part in shares]
+    whole = _edges.sweep(z, bias, pattern, weight, 0.3, Wanted(), w)
+    for one, other, expected in zip(*parts, whole, strict=True):
+        assert relative_error(one + other, expected) < 1e-6
 
 
 def assert_is_product(dense, x, index=torch.int32):

@@ -48,7 +48,7 @@ def test_the_next_table_has_split_and_graph_of_a_run_by_time(timed, monkeypatch,
     assert words[words.index("--split") + 1] == str(timed.folder / "split.npz")
     read = []
     monkeypatch.setattr(
-        "vgae.runs.table.read_split", lambda path, graph: read.append(graph) or timed.split
+        "vgae.runs.trials.read_split", lambda path, graph: read.append(graph) or timed.split
     )
     out = timed.folder.parent / "table.json"
     status, _, err = command(*words, "--epochs", 1, "--seeds", 1, "--out", out)

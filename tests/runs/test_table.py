@@ -1,8 +1,11 @@
+import json
 from dataclasses import replace
 
+import psutil
 import pytest
 
-from vgae.errors import UsageError
+from vgae.data.files import read_graph, write_npz
+from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.links import evaluate_links
 from vgae.evaluation.metrics import LinkScores
 from vgae.graphs.split import split_links
@@ -93,6 +96,15 @@ def test_the_protocol_says_split_messages_and_epoch():
     assert "logits of the decoders at the posterior means" in directed
 
 
+def test_rows_of_two_graphs_of_one_name_are_two(sbm_file, tmp_path):
+    (tmp_path / "sbm.csv").write_text("\n".join(f"{k},{k + 1}" for k in range(60)))
+    both = [str(sbm_file), str(tmp_path / "sbm.csv")]
+    one, two = run_table(both, ["gae"], num_seeds=2, recipe=SHORT)
+    assert (one.dataset, two.dataset) == ("sbm", "sbm")
+    assert one.trials[0].data != two.trials[0].data
+    assert [len(row.trials) for row in (one, two)] == [2, 2]
+
+
 def test_json_holds_the_protocol_the_recipe_and_every_seed():
     content = to_json(summarise([trial(0.8, 0.7)], "raw"), PAPER, "how")
     assert content["protocol"] == "how"
@@ -125,3 +137,79 @@ def test_a_split_that_no_table_can_be_of_costs_no_training(sbm, sbm_file, tmp_pa
         run_table([str(sbm_file)], ["gae"], **options)
     with pytest.raises(UsageError, match="a split is one of a single data set, not of"):
         run_table([str(sbm_file), "stdlib"], ["gae"], **options)
+
+
+def test_whole_graphs_are_held_out(tmp_path):
+    lines = [f"{g},{u},{(u + 1) % 8}" for g in range(20) for u in range(8)]
+    (tmp_path / "rings.csv").write_text("graph,from,to\n" + "\n".join(lines))
+    graph = read_graph(tmp_path / "rings.csv", graph_column="graph")
+    write_npz(graph, tmp_path / "rings.npz")
+    recipe = replace(SHORT, degrees=True)
+    options = {"num_seeds": 1, "recipe": recipe, "split_by": "graphs"}
+    (summary,) = run_table([str(tmp_path / "rings.npz")], ["vgae"], **options)
+    split = split_links(graph, by="graphs", seed=0)
+    assert summary.trials[0].split == split.digest
+    text = protocol(recipe, "raw", 1, None, ["vgae"], "graphs")
+    assert "split of the graphs (85 % train, 5 % validation, 10 % test; 20 % of the links" in text
+
+
+@pytest.mark.row("R01")
+def test_a_worker_that_is_killed_in_a_trial_changes_nothing(sbm_file, tmp_path, caplog):
+    """Its trial is repeated; the file is that of one process, byte for byte."""
+    one, two = tmp_path / "1.json", tmp_path / "2.json"
+    options = {"num_seeds": 3, "recipe": replace(PAPER, epochs=50)}
+    expected = run_table([str(sbm_file)], ["vgae"], jobs=1, out=one, **options)
+    killed = []
+
+    def kill(trial):
+        """Kill the other one of two processes, which were started for seeds 0 and 1."""
+        found = psutil.Process().children()
+        found = [process for process in found if "spawn_main" in str(process.cmdline())]
+        if not killed:
+            killed.append(sorted(found, key=psutil.Process.create_time)[1 - trial.seed])
+            killed[0].kill()
+
+    found = run_table([str(sbm_file)], ["vgae"], jobs=2, out=two, on_trial=kill, **options)
+    assert caplog.text.count("was ended by SIGKILL; this is repeated") == 1
+    assert [row.test for row in found[0].trials] == [row.test for row in expected[0].trials]
+    assert one.read_bytes() == two.read_bytes()
+    assert not killed[0].is_running()
+
+
+def test_finished_trials_are_not_repeated(sbm_file, tmp_path):
+    out, seen, options = tmp_path / "table.json", [], {"recipe": SHORT, "resume": True}
+    options |= {"out": out, "on_trial": seen.append}
+    run_table([str(sbm_file)], ["gae"], num_seeds=2, **options)
+    summaries = run_table([str(sbm_file)], ["vgae", "gae"], num_seeds=3, **options)
+    assert [(t.model, t.seed) for t in seen[2:]] == [*(("vgae", k) for k in range(3)), ("gae", 2)]
+    again = run_table([str(sbm_file)], ["vgae", "gae"], num_seeds=3, recipe=SHORT)
+    assert [row.mean for row in again] == [row.mean for row in summaries]
+    assert json.loads(out.read_text())["rows"][0]["mean"] == again[0].mean._asdict()
+
+
+def test_a_table_of_something_else_is_refused(sbm_file, tmp_path, caplog):
+    out, path = tmp_path / "table.json", tmp_path / "mine.csv"
+    links = [f"{u},{(u * u + d) % 60}" for u in range(60) for d in (1, 7, 20)]
+    path.write_text("\n".join(links))
+    options = {"num_seeds": 2, "recipe": SHORT, "out": out, "resume": True}
+    run_table([str(path)], ["gae"], **options)
+    before = out.read_bytes()
+    for more, message in (
+        ({"recipe": replace(SHORT, lr=0.1)}, "began with lr = 0.01, not 0.1"),
+        ({"features": "none"}, "began with features = raw, not none"),
+        ({"num_seeds": 1}, "has mine gae seed 1, which the table would lose"),
+    ):
+        with pytest.raises(ArtifactError, match=message) as error:
+            run_table([str(path)], ["gae"], **options | more)
+        assert error.value.code == "RUN_OTHER"
+    path.write_text("\n".join(links[2:]))
+    with pytest.raises(ArtifactError, match="of a graph that has changed since") as error:
+        run_table([str(path)], ["gae"], **options)
+    assert error.value.code == "DATA_CHANGED"
+    path.write_text("\n".join(links))
+    out.write_text(before.decode().replace('"test"', '"tests"'))
+    with pytest.raises(ArtifactError, match="KeyError"):
+        run_table([str(path)], ["gae"], **options)
+    out.write_text(before.decode().replace('"threads": ', '"threads": 9'))
+    run_table([str(path)], ["gae"], **options)
+    assert "not to the same last bits" in caplog.text

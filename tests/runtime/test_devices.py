@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from vgae.errors import ResourceError
+from vgae.runtime import devices
 from vgae.runtime.devices import (
     Compute,
     convolutions_as_products,
     deterministic_algorithms,
     memory_named,
 )
+from vgae.runtime.processes import Team
 
 
 def test_a_device_that_is_not_there_is_named():
@@ -20,6 +22,21 @@ def test_a_device_that_is_not_there_is_named():
     assert error.value.exit_code == 5
     with pytest.raises(ResourceError, match="device 'gpu'"):
         Compute("gpu").resolved()
+
+
+@pytest.mark.row("R33")
+def test_each_of_several_processes_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(devices, "team", lambda: Team(1, 4))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    for here, name in enumerate(["cuda:0", "cuda:1"]):
+        monkeypatch.setenv("LOCAL_RANK", str(here))
+        assert devices._own_gpu("cuda") == name
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    for name in ("cuda", "cuda:0"):
+        with pytest.raises(ResourceError, match="machine need a GPU each, and it has 2"):
+            Compute(name).resolved()
+    assert Compute("cpu").resolved().type == "cpu"
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -1,10 +1,13 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vgae.errors import UsageError
-from vgae.runtime.streams import stream
+from vgae.gaussian import DiagGaussian
+from vgae.runtime.streams import RowNoise, Rows, stream
 
 seeds = st.integers(0, 2**63 - 1)
 names = st.sampled_from(["init", "split", "noise", "evaluation", "sample"])
@@ -52,3 +55,15 @@ def test_a_seed_out_of_range_is_refused(seed):
     with pytest.raises(UsageError, match=f"2\\*\\*63.*got {seed}") as caught:
         stream(seed, "init")
     assert caught.value.code == "SEED_RANGE"
+
+
+def test_noise_of_some_rows_is_that_of_all_at_their_place():
+    mu = torch.zeros(7, 3, dtype=torch.float64)
+    whole = DiagGaussian(mu, mu).rsample(stream(0, "noise"))
+    for own in (range(0, 3), range(3, 7), range(7, 7)):
+        noise = RowNoise(stream(0, "noise"), Rows(7, own))
+        some = mu[own.start : own.stop]
+        q: Any = DiagGaussian(some, some)
+        assert q.rsample(noise).equal(whole[own.start : own.stop])
+        torch.randn(mu.shape, generator=(used := stream(0, "noise")), dtype=mu.dtype)
+        assert noise.generator.get_state().equal(used.get_state())

@@ -7,6 +7,7 @@ from vgae.data.images import Images
 from vgae.models.embedding import embed_images
 from vgae.models.images import build_image_model
 from vgae.recipes.images import ImageRecipe
+from vgae.runtime.processes import team
 from vgae.runtime.streams import stream
 from vgae.training.images import ImageBatches, fit_images
 
@@ -120,3 +121,40 @@ def test_convolutions_of_a_training_and_of_its_validation_are_in_float32(images)
     embed_images(model, images.train[:2])
     assert set(seen) == {(True, "ieee"), (False, "ieee")}
     assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+
+
+def doubled(images):
+    parts = {name: getattr(images, name).double() for name in ("train", "val", "test")}
+    return replace(images, **parts)
+
+
+def trained(images, recipes, size):
+    """Weights and history of each recipe in float64, of so many processes."""
+    torch.set_default_dtype(torch.float64)
+    found = []
+    for recipe in recipes:
+        result = fit_images(doubled(images), recipe=recipe, progress=False)
+        found.append((result.last, [row.loss for row in result.history]))
+    assert team().size == size
+    return found
+
+
+DIVIDED = [
+    replace(RECIPE, epochs=2, batch_size=67),  # the last batch has less than two images
+    replace(RECIPE, epochs=2, binarize="dynamic", average=True),
+    replace(RECIPE, epochs=1, network="conv", hidden_channels=(4,), likelihood="normal"),
+]
+
+
+def test_weights_do_not_depend_on_the_number_of_processes(images, together):
+    try:
+        expected = trained(images, DIVIDED, 1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for size in (2, 4):
+        for found in together(size, trained, images, DIVIDED, size):
+            for (weights, losses), (ours, theirs) in zip(found, expected, strict=True):
+                assert losses == pytest.approx(theirs, rel=1e-9)
+                for name, weight in weights.items():
+                    assert weight.dtype == torch.float64 or weight.dim() == 0
+                    torch.testing.assert_close(weight, ours[name], rtol=0, atol=1e-6)

@@ -1,15 +1,15 @@
 """Command line: one short function per command, which imports slow modules itself."""
 
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vgae.cli.console import print_calibration, print_json, print_table
+from vgae.cli.console import described, print_calibration, print_json
 from vgae.cli.datasets import datasets_app
 from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
@@ -18,30 +18,24 @@ from vgae.cli.links import COMMANDS as LINK_COMMANDS
 from vgae.cli.options import (
     READING,
     AllowSeen,
-    Device,
-    Epochs,
-    Features,
     GraphFeatures,
     Json,
     OtherGraph,
     Quiet,
     Readout,
-    RecipeName,
     RunArgument,
-    Set,
-    Split,
     announce,
-    changes_of,
     check_options,
+    names,
     refuse_options,
+    with_limit,
     with_reading,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
+from vgae.cli.table import table
 from vgae.cli.train import draw_figures, train
 from vgae.data.reading import Reading
-from vgae.errors import UsageError, VgaeError
-from vgae.recipes import recipe_named
-from vgae.runtime.atomic import exhausted
+from vgae.errors import UsageError
 from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
@@ -53,7 +47,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (train, *LINK_COMMANDS, impute, *IMAGE_COMMANDS, figure, *REPORT_COMMANDS):
+COMMANDS = (train, *LINK_COMMANDS, impute, *IMAGE_COMMANDS, figure, table, *REPORT_COMMANDS)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
 
@@ -70,6 +65,7 @@ def root(
 
 
 @app.command()
+@with_limit
 def evaluate(
     context: typer.Context,
     run: RunArgument,
@@ -107,7 +103,7 @@ def evaluate(
     from vgae.runs.commands import EvaluationOptions
     from vgae.runs.kind import kind_of
 
-    wanted = _names(tasks)
+    wanted = names(tasks)
     if not wanted or set(wanted) - {"links", "classes", "clusters", "graphs"}:
         rule = "--tasks must be of links, classes, clusters, graphs"
         raise UsageError("TASKS", f"{rule}, got {tasks!r}.")
@@ -186,6 +182,7 @@ def calibrate(
 
 
 @app.command()
+@with_limit
 @with_reading
 def embed(
     context: typer.Context,
@@ -262,89 +259,31 @@ def embed(
         typer.echo(f"{path}: {count} {found.items}, {dimensions} dimensions")
 
 
-@app.command()
-def table(
-    datasets: Annotated[str, typer.Option(help="Names, separated by commas.")] = "stdlib",
-    models: Annotated[str, typer.Option(help="Names, separated by commas.")] = "gae,vgae",
-    recipe: RecipeName = "paper",
-    set_: Set = [],
-    epochs: Epochs = None,
-    features: Features = "raw",
-    split: Split = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0 to SEEDS - 1.")] = 10,
-    device: Device = "auto",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="JSON file  [default: runs/table-N.json]")
-    ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Compare models over several seeds: mean ± deviation."""
-    settings = recipe_named(recipe).override(changes_of(set_, epochs=epochs))
-    from vgae.models.files import write_json
-    from vgae.runs.lock import reserved
-    from vgae.runs.table import Trial, protocol, run_table, summarise, to_json
-
-    text = protocol(settings, features, seeds, split, models.split(","))
-    done: list[Trial] = []
-
-    def show(path: Path, trial: Trial) -> None:
-        done.append(trial)
-        # Write each time, so that an interrupted table keeps its rows.
-        write_json(path, to_json(summarise(done, features), settings, text))
-        # A log has a line every ten seconds instead.
-        if not quiet and sys.stderr.isatty():
-            scores = f"AUC {100 * trial.test.auc:.2f}  AP {100 * trial.test.ap:.2f}"
-            name = f"{trial.dataset} {trial.model} seed {trial.seed}"
-            typer.echo(f"{name}: test {scores}  ({trial.seconds:.1f} s)", file=sys.stderr)
-
-    # Fails before the first training if the file cannot be written; an existing table stays until
-    # the first result.
-    with reserved(out, "runs/table", ".json") as path:
-        run_table(
-            _names(datasets),
-            _names(models),
-            num_seeds=seeds,
-            recipe=settings,
-            features=features,  # pyright: ignore[reportArgumentType]
-            split=split,
-            device=device,
-            on_trial=partial(show, path),
-            progress=False if quiet else None,
-        )
-    summaries = summarise(done, features)
-    if as_json:
-        print_json(to_json(summaries, settings, text))
-    else:
-        print_table(summaries, text)
-        typer.echo(f"\n{path}: the same, with one row per seed")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; print errors of the package as one line and exit with their status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments  # in any place
+    words, tell = [word for word in arguments if word != "--debug"], _tell
     try:
-        with exit_on_signals(partial(_tell, "INTERRUPTED")):
-            app([word for word in arguments if word != "--debug"], prog_name="vgae")
+        with exit_on_signals(lambda text: tell("INTERRUPTED", text)), _processes(words) as tell:
+            app(words, prog_name="vgae")
     except Exception as error:
-        known = exhausted(error) or error
-        if debug or not isinstance(known, VgaeError | OSError):
+        known = described(error)
+        if debug or known is None:
             raise
-        code, what, status = "OS", str(known), 5
-        if isinstance(known, VgaeError):
-            code, status = known.code, known.exit_code
-        elif known.strerror:
-            what = f"{known.filename or 'the output'}: {known.strerror}"
         with suppress(OSError):  # stderr may be a terminal that was closed
-            _tell(code, what)
-        sys.exit(status)
+            _tell(*known[:2])
+        sys.exit(known[2])
+
+
+def _processes(words: Sequence[str]) -> AbstractContextManager[Callable[[str, object], object]]:
+    """Return what joins the processes of torchrun, if it started this one; it yields ``_tell``."""
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        return nullcontext(_tell)
+    from vgae.cli.ranks import among_ranks
+
+    return among_ranks(words, _tell)
 
 
 def _tell(code: str, what: object) -> None:
     typer.echo(f"error[{code}]: {what}", err=True)
-
-
-def _names(text: str) -> list[str]:
-    """Return the names in a text, separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -6,12 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from vgae.errors import VgaeError
 from vgae.report.text import per_cent
+from vgae.runtime.atomic import exhausted
 from vgae.runtime.text import columns
 
 if TYPE_CHECKING:
     from vgae.evaluation.calibration import Calibration
     from vgae.runs.table import Summary
+
+
+def described(error: BaseException) -> tuple[str, str, int] | None:
+    """Return code, message and exit status of an error for the user; ``None`` for a fault of ours.
+
+    An error of the operating system has the code ``OS``.
+    """
+    known = exhausted(error) or error
+    if isinstance(known, VgaeError):
+        return known.code, str(known), known.exit_code
+    if not isinstance(known, OSError):
+        return None
+    reason = f"{known.filename or 'the output'}: {known.strerror}" if known.strerror else None
+    return "OS", reason or str(known), 5
 
 
 def print_json(content: Any) -> None:

@@ -1,5 +1,6 @@
-"""The commands on data sets: list, verify, fetch."""
+"""The commands on data sets: list, verify, fetch, make."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from vgae.cli.console import print_columns, print_json
 from vgae.cli.options import Json, Quiet
 
-datasets_app = typer.Typer(help="List, verify or fetch data sets.", no_args_is_help=True)
+datasets_app = typer.Typer(help="List, verify, fetch or make data sets.", no_args_is_help=True)
 
 
 @datasets_app.command("list")
@@ -66,3 +67,45 @@ def fetch(
     for name in names:
         paths = fetch_entry(entry(name), progress=False if quiet else None)
         typer.echo(f"{name}: {len(paths)} files at hand")
+
+
+@datasets_app.command()
+def make(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .npz file; a .csv of the links.")],
+    links: Annotated[int, typer.Option(help="Expected number of links.")] = 100_000,
+    nodes: Annotated[
+        int,
+        typer.Option(help="Number of nodes  [default: links / 10]", show_default=False),
+    ] = 0,
+    communities: Annotated[int, typer.Option(help="Number of communities, the labels.")] = 10,
+    features: Annotated[int, typer.Option(help="Number of features; 0 for none.")] = 0,
+    exponent: Annotated[float, typer.Option(help="Exponent of the power law of degrees.")] = 2.5,
+    mixing: Annotated[float, typer.Option(help="Fraction of links across communities.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed; the same one gives the same file.")] = 0,
+    sparse_features: Annotated[
+        bool, typer.Option("--sparse-features", help="Features that are 0 or 1, in sparse rows.")
+    ] = False,
+    features_file: Annotated[
+        Path | None, typer.Option(help="A .npy for the features, in place of the .npz.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Make a graph with communities, power-law degrees and features, of any size."""
+    from vgae.data.planted_files import write_planted
+    from vgae.graphs.planted import PlantedGraph
+
+    values = links, nodes, communities, features, exponent, mixing, seed
+    planted = PlantedGraph(*values, sparse=sparse_features)
+    written = write_planted(planted, out, features_file, progress=False if quiet else None)
+    if as_json:
+        counts = {"nodes": planted.nodes, "communities": communities, "features": features}
+        files = {"path": str(out), "features_file": features_file and str(features_file)}
+        print_json({**files, **counts, **written._asdict()})
+        return
+    share = written.across / max(written.links, 1)
+    typer.echo(
+        f"{planted.nodes:,} nodes in {communities:,} communities, {written.links:,} links"
+        f" ({links:,} expected), {share:.1%} of them across, {features:,} features"
+    )
+    typer.echo("\n".join(str(path) for path in (out, features_file) if path))

@@ -21,6 +21,7 @@ from vgae.cli.options import (
     announce,
     given_options,
     refuse_options,
+    with_limit,
     with_reading,
 )
 from vgae.data.reading import Reading
@@ -133,6 +134,7 @@ _Interval = Annotated[
 _Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
 
 
+@with_limit
 @with_reading
 def predict(
     context: typer.Context,
@@ -247,6 +249,7 @@ def _check_given(context: typer.Context) -> None:
             refuse_options(context, names, code, f"{why} there is no")
 
 
+@with_limit
 @with_reading
 def convert(
     graph: GraphArgument,

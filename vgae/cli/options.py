@@ -42,7 +42,9 @@ GraphFeatures = Annotated[
     typer.Option(
         "--features",
         help="'raw'; 'none' for the links alone; or a file with a row for each node: .npy, .npz or"
-        " a table (.csv, .tsv, .txt, .parquet; see --encode); or one for each side of a two-sided"
+        " a table (.csv, .tsv, .txt, .parquet, .feather; see --encode), or a folder of .npy (rows"
+        " in the order of the names); those above 64 MB in .npy, or in a .npz of vgae convert,"
+        " stay in their file and are read in blocks; or one for each side of a two-sided"
         " graph: users.csv,items.csv.",
     ),
 ]
@@ -57,10 +59,6 @@ Readout = Annotated[
         help="Vector of a graph from those of its nodes: 'mean', 'sum', 'attention' (certain nodes"
         " count more) or 'moments' (means of values and of their squares)."
     ),
-]
-Features = Annotated[str, typer.Option(help="'raw', or 'none' to train on the links alone.")]
-RecipeName = Annotated[
-    str, typer.Option(help="Named settings: " + ", ".join(RECIPES) + "; see --set.")
 ]
 Set = Annotated[
     list[str],
@@ -79,7 +77,13 @@ Pairs = Annotated[
     ),
 ]
 MaxMemory = Annotated[
-    float | None, typer.Option(min=0, help="Maximum memory in MB  [default: all that is free]")
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Most memory of the process, such as 4G, 4GiB or 500M; a number is in MB  [default:"
+        " all that is free]",
+        show_default=False,
+    ),
 ]
 Model = Annotated[
     str | None,
@@ -377,6 +381,36 @@ def check_options(context: typer.Context, kind: "RunKind[Any]", source: object) 
     refuse_options(context, special, kind.name.upper(), why, f" for {source}")
 
 
+def with_limit(command: Callable[..., None]) -> Callable[..., None]:
+    """Run a command within ``--max-memory``, an option that is added unless the command has it."""
+    from inspect import Parameter, signature
+
+    own = signature(command).parameters
+    has_it = "max_memory" in own
+
+    @wraps(command)
+    def wrapped(**given: Any) -> None:
+        from vgae.runtime.memory import limited
+
+        size = max_bytes(given["max_memory"] if has_it else given.pop("max_memory"))
+        with limited(size):
+            command(**given)
+
+    option = Parameter("max_memory", Parameter.KEYWORD_ONLY, default=None, annotation=MaxMemory)
+    kept = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in own.values()]
+    parameters = kept if has_it else [*kept, option]
+    wrapped.__signature__ = signature(command).replace(parameters=parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def max_bytes(text: str | None) -> int | None:
+    """Return the value of ``--max-memory`` in bytes."""
+    from vgae.runtime.memory import num_bytes
+
+    return None if text is None else num_bytes(text)
+
+
 def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:
     """Return the changes by ``--set`` and by its short options: text by field."""
     changes = {}
@@ -386,3 +420,8 @@ def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:
             raise UsageError("RECIPE", f"--set must be FIELD=VALUE, got {setting!r}.")
         changes[field] = value
     return changes | {field: str(value) for field, value in short.items() if value is not None}
+
+
+def names(text: str) -> list[str]:
+    """Return the names in a text, separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

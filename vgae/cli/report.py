@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vgae.cli.console import print_json
-from vgae.cli.options import Json, Quiet, announce, check_options, refuse_options
+from vgae.cli.options import Json, Quiet, announce, check_options, refuse_options, with_limit
 from vgae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _TOP_K = 200
 
 
+@with_limit
 def report(
     context: typer.Context,
     runs: Annotated[

@@ -1,6 +1,7 @@
 """The command train: begin or continue a run."""
 
-import math
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vgae.prediction.link_table import LinkTable
     from vgae.runs.kind import FinishedRun
 
+log = logging.getLogger(__name__)
 
 Reconstruct = Annotated[
     str | None,
@@ -35,12 +37,21 @@ HoldFeatures = Annotated[
         min=0, max=0.99, help="Fraction of the features that are held out, to be predicted."
     ),
 ]
+Partition = Annotated[
+    bool | None,
+    typer.Option(
+        "--partition/--no-partition",
+        help="Whether the processes of torchrun divide the nodes of a graph."
+        " [default: where useful]",
+    ),
+]
 Page = Annotated[
     bool,
     typer.Option("--page", help="Also write a page about the run, RUN/report.html."),
 ]
 
 
+@o.with_limit
 @o.with_reading
 def train(
     context: typer.Context,
@@ -66,6 +77,7 @@ def train(
     max_memory: o.MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
+    partition: Partition = None,
     out: o.NewRun = None,
     overwrite: o.Overwrite = False,
     resume: o.Resume = None,
@@ -78,7 +90,7 @@ def train(
 ) -> None:
     """Train on a graph or on images, score the held-out data, write a run folder."""
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs, reconstruct=reconstruct)
-    max_bytes = _max_bytes(max_memory)
+    max_bytes = o.max_bytes(max_memory)
     o.announce(quiet=quiet)
     from vgae.runs.folder import Output, source_stem, understood
     from vgae.runs.kind import kind_for, kind_of
@@ -90,15 +102,16 @@ def train(
         from vgae.report.pages.frame import plotly_js
 
         plotly_js()  # raises before any work if plotly is missing
-    compute = Compute(device, max_bytes, cuda_graph, deterministic)
+    compute = Compute(device, max_bytes, cuda_graph, deterministic, partition)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
-    if _is_begun(resume, given):
-        o.check_options(context, kind_of(resume), resume)
-        _check_same(resume, given)
+    begun = resume if _is_begun(resume, given) else _begun_before(out, graph)
+    if begun is not None:
+        o.check_options(context, kind_of(begun), begun)
+        _check_same(begun, given)
         how |= {"paths": _paths(given), "tensorboard": tensorboard}
-        run = resume_run(resume, changes=changes, override=override, **how)
-        with understood(resume):
+        run = resume_run(begun, changes=changes, override=override, **how)
+        with understood(begun):
             show_run(run, as_json=as_json, propose=propose, page=page)
         return
     kind = kind_for(graph, relation=relation)
@@ -118,12 +131,6 @@ def train(
     show_run(run, as_json=as_json, propose=propose, page=page)
 
 
-def _max_bytes(megabytes: float | None) -> int | None:
-    if megabytes is not None and not math.isfinite(megabytes):
-        raise UsageError("MAX_MEMORY", f"--max-memory must be finite, got {megabytes}.")
-    return None if megabytes is None else int(1e6 * megabytes)
-
-
 def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
     """Return whether ``--resume`` names a run to continue."""
     if folder is None:
@@ -140,6 +147,21 @@ def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
             "NOT_A_RUN", f"{folder} is not a run; to begin one there, name the GRAPH too."
         )
     return False
+
+
+def _begun_before(out: Path | None, graph: str) -> Path | None:
+    """Return the run that the same command has begun before torchrun started it again."""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return None
+    from vgae.runs.folder import source_stem
+    from vgae.runs.jobs import begun_before
+    from vgae.runtime.processes import team
+
+    place = out or Path(f"runs/{source_stem(graph)}")
+    found = team().led(lambda: str(begun_before(place, numbered=out is None) or ""))
+    if found:
+        log.info("started again by torchrun: going on with %s", found)
+    return Path(found) if found else None
 
 
 def _check_split(given: Mapping[str, Any]) -> None:

@@ -260,7 +260,7 @@ def _unknown(path: Path, suffix: str) -> DataError:
 
 def _read_npz(path: Path, reading: Reading, name: str) -> Graph:
     pickled: list[str] = []
-    arrays = read_arrays(path, pickled=pickled)
+    arrays = read_arrays(path, pickled=pickled, in_file="x")
     if pickled and (is_stored_graph(arrays) or holds_sparse(arrays)):
         raise DataError("PICKLE_REFUSED", "it holds pickled objects.")
     if holds_sparse(arrays):

@@ -30,7 +30,7 @@ from vgae.runtime.reading import naming, parsed_json
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "vgae-graph-1"
+FORMAT = "vgae-graph-1"
 _OF_KINDS = "vgae-graph-2"  # directed or two-sided, which readers of the first do not know
 _OF_SIGNS = "vgae-graph-3"  # with signs or features of links, or gaps in x: earlier readers fail
 _OF_GRAPHS = "vgae-graph-4"  # a collection, which earlier readers refuse by the format
@@ -91,7 +91,7 @@ def _format(graph: Graph) -> str:
         return _OF_GRAPHS
     if any(getattr(graph, name) is not None for name in (*_OF_LINKS[:2], "missing")):
         return _OF_SIGNS
-    return _OF_KINDS if graph.grid.arrays() else _FORMAT
+    return _OF_KINDS if graph.grid.arrays() else FORMAT
 
 
 def read_npz(path: str | os.PathLike[str]) -> Graph:
@@ -101,7 +101,7 @@ def read_npz(path: str | os.PathLike[str]) -> Graph:
         DataError: If the file is damaged, or holds no valid graph.
     """
     with naming(Path(path)):
-        return stored_graph(read_arrays(path), graph_name(Path(path)))
+        return stored_graph(read_arrays(path, in_file="x"), graph_name(Path(path)))
 
 
 def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
@@ -122,7 +122,7 @@ def stored_graph(content: Mapping[str, np.ndarray], stem: str) -> Graph:
             f" scipy; found {printable(', '.join(content)) or 'nothing'}.",
         )
     if (got := str(content["format"])) not in (
-        known := (_FORMAT, _OF_KINDS, _OF_SIGNS, _OF_GRAPHS)
+        known := (FORMAT, _OF_KINDS, _OF_SIGNS, _OF_GRAPHS)
     ):
         raise DataError("NPZ_KEYS", f"its format must be {' or '.join(known)}, got {got!a:.60}.")
     try:

@@ -14,9 +14,10 @@ import torch
 from vgae.data.attributes import FORMATS, label_codes, of_column, read_node_table
 from vgae.data.folders import geom_features, list_features
 from vgae.data.matrices import holds_sparse, sparse_from_arrays
-from vgae.data.npy import read_npy
+from vgae.data.npy import mapped_npy
 from vgae.data.packed import unpacked_name
 from vgae.data.reading import Reading
+from vgae.data.shards import read_shards
 from vgae.data.text import normalised
 from vgae.errors import DataError, UsageError, printable
 from vgae.graphs.arrays import feature_tensor, rows_of
@@ -87,10 +88,15 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
                         ``feature_names``; or a sparse matrix as ``scipy.sparse.save_npz`` writes
     ``.csv``, ``.tsv``  a table, also compressed: a header, then a line for each node
     ``.txt``
-    ``.parquet``        a table
+    ``.parquet``        a table; also ``.feather`` and ``.arrow``
+    a folder            of ``.npy``: rows in the order of the names, of which numbers count as such
     ``.json``           a list for each node, of numbers or of the indices of features that are
                         1; see :func:`vgae.data.folders.list_features`
     ==================  ==========================================================================
+
+    Dense features of more than 64 MB stay in their file, mapped into memory: in ``.npy``, and as
+    ``x`` in an ``.npz`` that is not compressed, of float32 in row-major order. Others of that
+    size, numbers in a table of columns, and those of a folder are written to a temporary file.
 
     For the column of names of a table see :func:`vgae.data.attributes.read_node_table`; the others
     are numbers and truth values, or are encoded (``reading.encode``), and one may be a label
@@ -109,6 +115,10 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
             format.
     """
     path = Path(path)
+    if path.is_dir():
+        refuse_table_options(reading, "in a folder of .npy")
+        with naming(path):
+            return _checked(None, read_shards(path), gaps=reading.missing_features == "impute")
     file_size(path)
     kind, gaps = unpacked_name(path).suffix.lower(), reading.missing_features == "impute"
     with naming(path):
@@ -122,9 +132,9 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
             refuse_table_options(reading, f"in a file {kind}")
             is_npy = kind == ".npy"
             features = (
-                _checked(None, read_npy(path), gaps=gaps)
+                _checked(None, mapped_npy(path), gaps=gaps)
                 if is_npy
-                else _from_arrays(read_arrays(path), gaps=gaps)
+                else _from_arrays(read_arrays(path, in_file="x"), gaps=gaps)
             )
         else:
             raise DataError(
@@ -179,6 +189,9 @@ def join_features(
         DataError: ``NODE_SET_MISMATCH``.
     """
     x, y = features.x, features.y
+    num_rows = 0 if x is None else x.shape[0]  # pyright: ignore
+    if num_rows and features.names is None and names == range(num_rows):
+        return Joined(names, np.arange(len(names)), x, y)  # without a dict of all names
     rows: Sequence[NodeId] = features.names or range(0 if x is None else x.shape[0])  # pyright: ignore
     if features.names and {type(name) for name in (*names[:1], *rows[:1])} == {int, str}:
         names, rows = list(map(str, names)), list(map(str, rows))

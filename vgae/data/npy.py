@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from vgae.errors import DataError
+from vgae.runtime import mapped
 from vgae.runtime.npz import check_header
 from vgae.runtime.reading import brief, file_size, naming
 
@@ -23,6 +24,15 @@ def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
     with _checked(Path(path)) as (file, _):
         file.seek(0)
         return np.load(file, allow_pickle=False)
+
+
+def mapped_npy(path: str | os.PathLike[str]) -> np.ndarray:
+    """Return the array of a npy file, mapped into memory if it is large, with its errors."""
+    path = Path(path)
+    if file_size(path) <= mapped.LARGE:
+        return read_npy(path)
+    with _checked(path):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def npy_shape(path: str | os.PathLike[str]) -> tuple[int, ...]:

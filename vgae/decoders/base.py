@@ -9,7 +9,7 @@ from vgae.errors import DataError, UsageError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.grid import Grid
 from vgae.kernels import Blocks, Logits
-from vgae.kernels.csr import EdgePattern, PairPattern, adjacency, checked_edges
+from vgae.kernels.csr import EdgePattern, PairPattern, check_undirected, checked_edges
 from vgae.recipes.graphs import Recipe
 
 
@@ -98,7 +98,7 @@ class PreparedPairs(NamedTuple):
         """
         src, dst = checked_edges(edge_index, grid.num_nodes, edge_weight)
         if not grid.directed:
-            adjacency(edge_index, grid.num_nodes)
+            check_undirected(edge_index, grid.num_nodes)
         if (src == dst).any():
             raise DataError("EDGE_ORDER", "edge_index must list every link once, no self-loop.")
         sides, nodes = grid.sides, torch.arange(grid.num_nodes, device=src.device)

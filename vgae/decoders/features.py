@@ -12,6 +12,7 @@ from vgae.decoders.densities import bernoulli_nats, normal_nats, poisson_nats
 from vgae.decoders.joint import PartDecoder
 from vgae.errors import UsageError
 from vgae.graphs.missing import column_sums, num_truths, rows_dense
+from vgae.kernels.shares import sharers_of
 from vgae.layers import dense, hidden_layers
 from vgae.recipes.graphs import Recipe
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 Likelihood = Literal["bernoulli", "normal", "poisson"]
 _ENTRIES_OF = {False: 2**18, True: 2**23}  # of a block on a CPU, in whose cache it is, or a GPU
 _DENSE = 2**27  # entries below which the missing ones are kept as a mask: 128 MB
+_TERMS_OF_ENTRY = 8  # pairs of nodes that take the time of an entry, about
 _MIN_SIGMA = 0.01  # of the standardised features; finer, a density grows without bound
 
 
@@ -313,7 +315,7 @@ class FeatureDecoder(PartDecoder):
 
 
 class _Sum(torch.autograd.Function):
-    """Log-likelihood of all rows, block by block, with its gradients."""
+    """Log-likelihood of all rows, block by block, with its gradients; processes divide them."""
 
     @staticmethod
     def forward(
@@ -322,8 +324,10 @@ class _Sum(torch.autograd.Function):
         """Return the sum, and keep the gradients."""
         wanted = [place for place, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
         total, grads = z.new_zeros(()), [torch.zeros_like(part) for part in (z, *parameters)]
-        for start in range(0, len(z), target.rows):
-            end = min(start + target.rows, len(z))
+        team = sharers_of(_TERMS_OF_ENTRY * target.x.shape[0] * target.x.shape[1], z.device)
+        own = team.share(len(z))
+        for start in range(own.start, own.stop, target.rows):
+            end = min(start + target.rows, own.stop)
             with torch.set_grad_enabled(bool(wanted)):
                 part = z[start:end].detach().requires_grad_(bool(wanted))
                 nats = decoder._block(part, target, start, end)
@@ -334,6 +338,7 @@ class _Sum(torch.autograd.Function):
                 for place, grad in zip(wanted, found, strict=True):
                     into = grads[place] if place else grads[0][start:end]
                     into += grad
+        team.sum_([total, *(grads[place] for place in wanted)])
         ctx.save_for_backward(*(grads[place] for place in wanted))
         ctx.wanted, ctx.count = wanted, len(grads)
         return total

@@ -223,11 +223,11 @@ class InnerProductDecoder(GraphDecoder):
             weight = weight.to(torch.promote_types(weight.dtype, z.dtype))
         edge_cost, other_cost = self._costs(target, num_edges)
         if weight is None:
-            weight = z.new_full(target.pattern.col.shape, -edge_cost)
+            weight = z.new_full((), -edge_cost).expand(target.pattern.col.shape)
         else:
             weight = weight * -edge_cost
         if self.weighting == "likelihood" and target.is_loop is not None:
-            weight.masked_fill_(target.is_loop, 0)  # the likelihood has no self-pairs
+            weight = weight.masked_fill(target.is_loop, 0)  # the likelihood has no self-pairs
         sampled = Sampled(self.pairs_per_node, self.generator)
         vectors, others = self._vectors(z, target)
         return pair_loss(

@@ -1,7 +1,7 @@
 """Graph convolution on the normalised adjacency, and the base class of encoders of such layers."""
 
 import math
-from typing import Any, ClassVar, NamedTuple, Self, TypedDict
+from typing import Any, ClassVar, Self, TypedDict, cast
 
 import torch
 import torch.nn.functional as F
@@ -9,28 +9,21 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features
+from vgae.encoders._features import Features, Propagated, dropped, glorot, transformed
 from vgae.encoders.base import GraphEncoder
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
-from vgae.kernels.csr import EdgePattern, gcn_norm, gcn_norm_entries
+from vgae.kernels.csr import EdgePattern, checked_edges, gcn_norm, gcn_norm_entries
+from vgae.kernels.partition import RowOperator, RowPattern
+from vgae.kernels.rows import RowPosterior, Rows
 from vgae.recipes.graphs import Recipe
+from vgae.runtime.mapped import is_mapped
 
+_MANY_EDGES = 2**24  # whose normalisation takes much memory unless they are sorted first
 
-class Propagated(NamedTuple):
-    """Node features that are already averaged over the neighbours, shape ``(N, F)``."""
-
-    x: Tensor
-
-    @property
-    def shape(self) -> torch.Size:
-        """Shape of the features."""
-        return self.x.shape
-
-
-Features = Tensor | SparseOperator | Propagated | None
-Edges = Tensor | SparseOperator | EdgePattern
-Propagation = SparseOperator | EdgeOperator
+Edges = Tensor | SparseOperator | EdgePattern | RowOperator | RowPattern
+Propagation = SparseOperator | EdgeOperator | RowOperator
 
 
 class ConvolutionOptions(TypedDict, total=False):
@@ -117,6 +110,20 @@ class GraphConvolution(nn.Module):
         r"""Return :math:`\hat A` of an undirected graph, given both directions of every edge."""
         options: Any = {"self_loop_weight": self.self_loop_weight, "signed": self.signed}
         options["dtype"] = _precision(self.weight)
+        # The sums of whole numbers have the same bits in any order.
+        is_exact = edge_weight is None and float(self.self_loop_weight).is_integer()
+        if is_exact or edge_index.shape[1] >= _MANY_EDGES:
+            if edge_weight is not None:
+                checked_edges(
+                    edge_index, num_nodes, edge_weight.abs() if self.signed else edge_weight
+                )
+            try:
+                pattern = self.pattern.of(edge_index, num_nodes)
+            except DataError:  # self-loops of the caller
+                pass
+            else:
+                matrix = pattern.gcn_norm(edge_weight, **options)
+                return SparseOperator.symmetric(matrix, pattern.loops)
         return SparseOperator.symmetric(gcn_norm(edge_index, num_nodes, edge_weight, **options))
 
     def propagation(
@@ -126,11 +133,13 @@ class GraphConvolution(nn.Module):
         num_nodes, dtype = (self.weight if x is None else x).shape[0], _precision(self.weight)
         options: Any = {"self_loop_weight": self.self_loop_weight}
         options |= {"signed": True} if self.signed else {}
+        if isinstance(edge_index, RowPattern):
+            return edge_index.operator(edge_weight, dtype=dtype, **options)
         if isinstance(edge_index, EdgePattern):
-            if edge_weight is None:
-                edge_weight = self.weight.new_ones(edge_index.num_edges)
-            matrix = edge_index.gcn_norm(edge_weight.to(dtype), **options)
+            matrix = edge_index.gcn_norm(edge_weight, dtype=dtype, **options)
             return SparseOperator.symmetric(matrix, edge_index.loops)
+        if isinstance(edge_index, RowOperator):
+            return edge_index
         if isinstance(edge_index, SparseOperator) or edge_index.layout != torch.strided:
             if edge_weight is not None:
                 raise ValueError(
@@ -166,8 +175,11 @@ class GraphConvolution(nn.Module):
             DataError: If ``x`` is not as wide as ``in_channels``.
         """
         weight = self.weight if scale is None else scale[:, None] * self.weight
+        rows = rows_of(adj_norm)
+        if x is None and rows is not None:
+            weight = rows.taken(weight)
         if self.training and self.dropout > 0:
-            x, weight = dropped(x, self.dropout, weight, generator)
+            x, weight = dropped(x, self.dropout, weight, generator, rows)
         h = transformed(x, weight)
         if self.degree_weight is not None:
             h = torch.addmm(h, self.degrees(adj_norm).to(h.dtype), self.degree_weight)
@@ -212,6 +224,7 @@ class ConvolutionalEncoder(GraphEncoder):
 
     convolution: ClassVar[type[GraphConvolution]] = GraphConvolution
     takes_signs: ClassVar[bool] = True
+    reads_mapped: ClassVar[bool] = True
 
     @property
     def _ends(self) -> tuple[GraphConvolution, GraphConvolution]:
@@ -227,9 +240,14 @@ class ConvolutionalEncoder(GraphEncoder):
     def _posterior(
         self, heads: tuple[Tensor, ...], adj_norm: Propagation, rows: Tensor | None
     ) -> DiagGaussian | PointMass:
-        """Return the posterior of the outputs of the last layer, with positions, if any."""
+        """Return the posterior of the outputs of the last layer, with positions, if any.
+
+        It is a :class:`~vgae.kernels.rows.RowPosterior` if rows are divided among processes.
+        """
         place: Any = getattr(self, "place", None)
-        return self.posterior.from_heads(*(place(heads, adj_norm, rows) if place else heads))
+        q = self.posterior.from_heads(*(place(heads, adj_norm, rows) if place else heads))
+        divided: Any = rows_of(adj_norm)
+        return q if divided is None else cast(Any, RowPosterior(q, divided))
 
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
@@ -285,104 +303,49 @@ class ConvolutionalEncoder(GraphEncoder):
         edge_weight: Tensor | None = None,
         *,
         masked: bool = False,
+        rows: Rows | None = None,
     ) -> tuple[Any, ...]:
         """Convert the arguments of ``forward`` into their fastest form, once.
 
         Dense features are averaged over the neighbours once, where nothing is dropped, masked or
         normed: this saves two sparse products a pass. The average of sparse features has several
-        times the entries, and would cost more than it saves.
+        times the entries, and would cost more than it saves; that of features in a file would be
+        a copy in memory.
 
         Args:
             x: Node features, shape ``(N, F)``: dense, sparse CSR, or ``None``.
             edge_index: Both directions of every edge, or one if ``directed``, shape ``(2, E)``.
             edge_weight: Weight of each edge, shape ``(E,)``.
             masked: Whether ``forward`` will receive another ``edge_weight`` each time.
+            rows: Division of the nodes among processes, of which each passes its own rows of
+                ``x`` and all edges.
         """
         first, _ = self._ends
         num_nodes = first.weight.shape[0] if x is None else x.shape[0]
         sparse = x if x is not None and x.layout == torch.sparse_csr else None
+        pattern = None if rows is None else RowPattern.of(edge_index, rows)
         if masked or (first.training and first.dropout > 0):
-            features = x if sparse is None else SparseOperator.scalable(sparse)
-            pattern = first.pattern.of(edge_index, num_nodes)
+            features = x
+            if sparse is not None:
+                features = SparseOperator.scalable(sparse)
+                if rows is not None:
+                    entries = Rows.of_sizes(rows.team, sparse.values().numel())
+                    features = features._replace(entries=entries)
+            pattern = first.pattern.of(edge_index, num_nodes) if pattern is None else pattern
             return (features, pattern) if edge_weight is None else (features, pattern, edge_weight)
-        adj_norm = first.operator(edge_index, num_nodes, edge_weight)
+        if pattern is None:
+            adj_norm = first.operator(edge_index, num_nodes, edge_weight)
+        else:
+            adj_norm = first.propagation(x, pattern, edge_weight)
         if x is None or sparse is not None:
             return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
-        averaged = first.norm is None and first.degree_weight is None
+        averaged = first.norm is None and first.degree_weight is None and not is_mapped(x)
         return (Propagated(adj_norm @ x) if averaged else x), adj_norm
 
 
-def glorot(
-    in_channels: int, out_channels: int, heads: int, generator: torch.Generator | None
-) -> nn.Parameter:
-    """Return the weights of ``heads`` heads side by side, each drawn separately.
-
-    Uniform on plus or minus ``sqrt(6 / (in_channels + out_channels))``.
-
-    Source: Glorot & Bengio (2010), equation 16, as in Kipf & Welling's code.
-
-    Returns:
-        Shape ``(in_channels, heads * out_channels)``.
-    """
-    weights = [torch.empty(in_channels, out_channels) for _ in range(heads)]
-    # The first random numbers of the meta device, which has no numbers, would take seconds.
-    for weight in weights if in_channels and not weights[0].is_meta else ():
-        nn.init.xavier_uniform_(weight, generator=generator)
-    return nn.Parameter(torch.cat(weights, dim=1))
-
-
-def dropped(
-    x: Features, rate: float, weight: Tensor, generator: torch.Generator | None
-) -> tuple[Features, Tensor]:
-    """Drop entries of x; without features, rows of ``weight``.
-
-    The others are divided by ``1 - rate``. Of sparse features, only stored entries are drawn.
-
-    Returns:
-        Features and weight of the layer.
-
-    Raises:
-        ValueError: If the features are already averaged over the neighbours.
-    """
-    if isinstance(x, Propagated):
-        raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
-    if x is None:
-        return None, weight * kept(weight[:, :1], rate, generator)
-    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
-        x = SparseOperator.scalable(x)
-    if isinstance(x, SparseOperator):
-        return x.scaled(kept(x.matrix.values(), rate, generator)), weight
-    return x * kept(x, rate, generator), weight
-
-
-def kept(like: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    """Draw dropout's factors: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
-    draw = torch.empty_like(like, requires_grad=False)
-    return draw.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-
-
-def transformed(x: Features, weight: Tensor) -> Tensor:
-    """Return ``x @ weight``; without features x is the identity, which is never built.
-
-    Raises:
-        DataError: If the width of ``x`` is not that of the encoder.
-        ValueError: If a sparse ``x`` requires gradients, which it would not get.
-    """
-    if x is None:
-        return weight
-    if x.shape[-1] != weight.shape[0]:
-        raise DataError(
-            "FEATURE_DIM_MISMATCH",
-            f"x must have {weight.shape[0]} columns, as this encoder was built for,"
-            f" got shape {tuple(x.shape)}.",
-        )
-    if isinstance(x, Propagated):
-        return x.x @ weight
-    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
-        if x.requires_grad:
-            raise ValueError("a sparse x gets no gradients; pass x.to_dense().")
-        x = SparseOperator.of(x)
-    return x @ weight
+def rows_of(adj_norm: Propagation) -> Rows | None:
+    """Return the division of the nodes among processes, if there is one."""
+    return adj_norm.rows if isinstance(adj_norm, RowOperator) else None
 
 
 def _precision(like: Tensor) -> torch.dtype:

@@ -4,11 +4,14 @@ import torch
 from torch import Tensor
 
 from vgae.kernels import EdgeOperator, SparseOperator
+from vgae.kernels.partition import RowOperator
 
 DEGREE_COLUMNS = 16  # the last one stands for 32,767 neighbours and more
 
 
-def degree_features(adj_norm: SparseOperator | EdgeOperator, self_loop_weight: float) -> Tensor:
+def degree_features(
+    adj_norm: SparseOperator | EdgeOperator | RowOperator, self_loop_weight: float
+) -> Tensor:
     r"""Return the number of neighbours of each node, in columns that a linear map distinguishes.
 
     .. math:: \phi_k(d_i) = \max(0, 1 - |\log_2(1 + d_i) - k|), \quad k = 0, \dots, 15

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Recipe
+from vgae.runtime.mapped import is_mapped, row_blocks
 
 
 class GraphEncoder(nn.Module):
@@ -42,6 +43,10 @@ class GraphEncoder(nn.Module):
 
     takes_signs: ClassVar[bool] = False
     """Whether its layers can have ``signed`` set, so that weights of messages may be negative."""
+
+    reads_mapped: ClassVar[bool] = False
+    """Whether it reads features that stay in a file in blocks of rows, so that they need not be on
+    its device, nor in its precision."""
 
     state_names: ClassVar[Mapping[str, str]] = {}
     """Names of parameters in files, by their names in the module, in the order of the files."""
@@ -152,6 +157,11 @@ def feature_scale(x: Tensor) -> Tensor:
         zeros = value.new_zeros(x.shape[1])
         top = zeros.scatter_reduce(0, column, value.abs(), "amax")
         squares = zeros.index_add(0, column, value.square())
+    elif is_mapped(x):
+        top, squares = torch.zeros(2, x.shape[1], dtype=torch.float64)
+        for _, rows in row_blocks(x):
+            top = torch.maximum(top, rows.abs().amax(dim=0).double())
+            squares += rows.square().sum(dim=0, dtype=torch.float64)
     else:
         top, squares = x.abs().amax(dim=0).double(), x.square().sum(dim=0, dtype=torch.float64)
     scale = torch.where(top > 0, 1 / top, 0)

@@ -1,12 +1,13 @@
 """Graph convolutional encoder of directed graphs, normalised by out-degrees."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from vgae.encoders._convolution import Features, GraphConvolution, Propagation
+from vgae.encoders._convolution import GraphConvolution, Propagation
 from vgae.encoders._degrees import DEGREE_COLUMNS, degree_columns, degree_features
+from vgae.encoders._features import Features
 from vgae.encoders.gcn import GCNEncoder
 from vgae.errors import DataError
 from vgae.kernels import EdgeOperator, SparseOperator
@@ -161,7 +162,8 @@ class DirectedConvolution(GraphConvolution):
         if isinstance(adj_norm, SparseOperator):
             transpose = SparseOperator(adj_norm.transpose, adj_norm.matrix)
         else:
-            transpose = adj_norm._replace(edge_index=adj_norm.edge_index.flip(0))
+            entries = cast(EdgeOperator, adj_norm)
+            transpose = entries._replace(edge_index=entries.edge_index.flip(0))
         # Columns of A + c I, from those of the normalised one, whose diagonal is c / (d + c).
         sources = (transpose @ (c / adj_norm.diagonal())[:, None])[:, 0]
         return torch.cat([degree_features(adj_norm, c), degree_columns(sources + (1 - c))], dim=1)

@@ -10,8 +10,8 @@ from vgae.encoders._convolution import (
     ConvolutionalEncoder,
     ConvolutionOptions,
     Edges,
-    Features,
 )
+from vgae.encoders._features import Features
 from vgae.encoders.positions import Positions, unplaced
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Activation, Recipe

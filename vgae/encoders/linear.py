@@ -9,9 +9,9 @@ from vgae.encoders._convolution import (
     ConvolutionalEncoder,
     ConvolutionOptions,
     Edges,
-    Features,
     GraphConvolution,
 )
+from vgae.encoders._features import Features
 from vgae.encoders.positions import Positions, unplaced
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Recipe

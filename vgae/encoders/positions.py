@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from vgae.kernels import EdgeOperator, SparseOperator
+from vgae.kernels.partition import RowOperator
 
 POWERS = 4
 _SEED = 20021
@@ -64,7 +65,7 @@ class Positions(nn.Module):
     def forward(
         self,
         heads: tuple[Tensor, ...],
-        adj_norm: SparseOperator | EdgeOperator,
+        adj_norm: SparseOperator | EdgeOperator | RowOperator,
         rows: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """Return the heads of a posterior with the positions as their first dimensions.

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from vgae.encoders._convolution import Features, dropped, glorot, transformed
+from vgae.encoders._features import Features, dropped, glorot, transformed
 from vgae.encoders.base import GraphEncoder
 from vgae.encoders.gcn import ACTIVATIONS
 from vgae.errors import DataError

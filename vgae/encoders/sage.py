@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import SAGEConv
 
-from vgae.encoders._convolution import kept
+from vgae.encoders._features import kept
 from vgae.encoders.base import GraphEncoder
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from vgae.errors import DataError
 from vgae.graphs.defaults import MissingFeatures
+from vgae.graphs.large_features import (
+    column_means,
+    dense_digest,
+    mapped_features,
+    mapped_rows,
+    stays_in_file,
+)
 from vgae.kernels.csr import csr_tensor, scipy_csr
+from vgae.runtime.mapped import as_mapped
 
 _REMEDY = (
     "; missing_features='impute' (--missing-features impute) takes NaN for missing, as for"
@@ -99,17 +107,25 @@ def dense_array(value: Any, name: str, code: str) -> np.ndarray:
 
 
 def feature_tensor(x: Any, *, gaps: bool = False) -> Tensor:
-    """Return a copy of the features as float32, dense or CSR, with NaN only if ``gaps``."""
+    """Return a copy of the features as float32, dense or CSR, with NaN only if ``gaps``.
+
+    Large ones that are mapped into memory are not copied; see :mod:`vgae.graphs.large_features`.
+    """
+    if not gaps and (checked := as_mapped(x)) is not None:
+        return checked
+    in_file = stays_in_file(x) and not gaps
     if isinstance(x, Tensor) and x.layout in (torch.sparse_csr, torch.sparse_coo):
         given: Any = scipy_from_tensor(x.detach().cpu())
     else:
-        given = x if sp.issparse(x) else dense_array(x, "x", "FEATURE_SHAPE")
+        given = x if in_file or sp.issparse(x) else dense_array(x, "x", "FEATURE_SHAPE")
     if given.ndim != 2 or given.shape[1] == 0:
         raise DataError(
             "FEATURE_SHAPE", f"x must have shape (N, F) with F > 0, got {given.shape}."
         )
     if given.dtype.kind not in "biuf":
         raise DataError("FEATURE_DTYPE", f"x must be numbers, got dtype {given.dtype}.")
+    if in_file:
+        return mapped_features(given)
     csr = checked_csr(given, np.float32) if sp.issparse(given) else None
     with np.errstate(over="ignore"):
         # A copy in row-major order, independent of the caller's array.
@@ -269,6 +285,8 @@ def graph_digest(
         gaps = scipy_csr(missing)
         at = gaps.indptr.astype(np.int64), gaps.indices.astype(np.int64)
         head += " " + sha256("missing", *at)
+    if x.layout == torch.strided and x.dtype == torch.float32:
+        return dense_digest(head, x)
     csr = scipy_csr(x)
     return sha256(head, csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data)
 
@@ -277,6 +295,9 @@ def rows_of(x: Any, rows: np.ndarray, missing: MissingFeatures) -> Any:
     """Return these rows of features; for -1, zeros, the means of the columns, or NaN."""
     if np.array_equal(rows, np.arange(x.shape[0])):
         return x
+    if missing != "impute" and (tensor := as_mapped(x)) is not None:
+        means = column_means(tensor) * (missing == "mean")
+        return mapped_rows(x, rows, means[None].astype(x.dtype))
     last = np.full((1, x.shape[1]), np.nan, dtype=x.dtype)
     if missing != "impute":
         last = np.asarray(x.mean(axis=0, dtype=np.float64)).reshape(1, -1)

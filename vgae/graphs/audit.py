@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Severity = Literal["leak", "scores", "note"]
 
 _SHOWN = 3  # pairs in a message
+_MANY = 1 << 16  # values
 _STATEMENTS: dict[str, tuple[str, Severity]] = {
     "S1": ("links of every part are links of the graph, each once", "leak"),
     "S3": ("no held-out link is in another part or carries messages, in either direction", "leak"),
@@ -308,4 +309,9 @@ def _in(values: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Return whether each value is in a sorted array; np.isin would sort it each time."""
     if not among.size:
         return np.zeros(len(values), dtype=bool)
+    if len(values) > _MANY and (values[1:] < values[:-1]).any():
+        # In order, many values are found ten times as fast.
+        order, found = values.argsort(), np.empty(len(values), bool)
+        found[order] = _in(values[order], among)
+        return found
     return among.take(np.searchsorted(among, values), mode="clip") == values

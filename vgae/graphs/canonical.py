@@ -108,7 +108,8 @@ def canonical_links(
     code = _pair_numbers(pairs, grid)
     values = []
     if edge_weight is None and edge_attr is None:
-        code.sort()
+        if (code[1:] < code[:-1]).any():  # stored graphs are sorted
+            code.sort()
     else:
         given = (
             None if edge_weight is None else checked_values(edge_weight, edges, signed=signed),
@@ -211,6 +212,8 @@ def _check_sides(pairs: np.ndarray, grid: "Grid") -> None:
 
 def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] | None:
     """Return the names of the nodes, or None if they are 0 to N - 1."""
+    if node_ids == range(num_nodes):
+        return None
     plain = set(map(type, node_ids)) <= {str, int}
     ids = tuple(node_ids if plain else (_plain_name(node) for node in node_ids))
     if len(set(ids)) != len(ids):
@@ -268,9 +271,14 @@ def both_directions(links: Tensor) -> Tensor:
     """Return ``(u, v)`` and ``(v, u)`` of each link, ascending, shape ``(2, 2M)``."""
     u, v = links.numpy()
     n = int(links.max()) + 1 if links.numel() else 1
-    code = np.concatenate([u * n + v, v * n + u])
+    code = np.empty(2 * len(u), np.int64)
+    for part, (first, second) in zip(np.split(code, 2), ((u, v), (v, u)), strict=True):
+        np.multiply(first, n, out=part)
+        part += second
     code.sort()
-    return torch.from_numpy(np.stack(np.divmod(code, n)))
+    ends = np.empty((2, len(code)), np.int64)
+    np.divmod(code, n, out=(ends[0], ends[1]))
+    return torch.from_numpy(ends)
 
 
 def link_positions(pairs: Tensor, links: Tensor, grid: "Grid") -> Tensor:
@@ -299,9 +307,13 @@ def known_positions(pairs: Tensor, links: Tensor, grid: "Grid", name: str) -> Te
 
 
 def num_components(links: Tensor, num_nodes: int) -> int:
-    """Return the number of connected components, isolated nodes included."""
-    ones = np.ones(links.shape[1], np.float32)
-    adj = sp.coo_array((ones, tuple(links.numpy())), shape=(num_nodes, num_nodes)).tocsr()
+    """Return the number of components of ascending links, isolated nodes included."""
+    rows, columns = links.numpy()
+    index = np.int32 if max(num_nodes, links.shape[1]) < 2**31 else np.int64
+    starts = np.zeros(num_nodes + 1, index)
+    np.bincount(rows, minlength=num_nodes).cumsum(out=starts[1:])
+    parts = np.ones(links.shape[1], np.int8), columns.astype(index), starts
+    adj = sp.csr_array(parts, shape=(num_nodes, num_nodes))
     return int(sp.csgraph.connected_components(adj, directed=False)[0])
 
 

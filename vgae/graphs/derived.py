@@ -10,6 +10,7 @@ from torch import Tensor
 from vgae.graphs.arrays import graph_digest
 from vgae.graphs.canonical import NodeId, known_positions, num_components
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
+from vgae.graphs.kept import kept_while_used
 from vgae.graphs.link_values import stored_values
 
 
@@ -68,7 +69,7 @@ class Derived(OfNodes):
             return TwoSidedGrid(self.sides)
         return DirectedGrid(self.num_nodes) if self.directed else Grid(self.num_nodes)
 
-    @cached_property
+    @kept_while_used
     def edge_index(self) -> Tensor:
         """Edges of the messages, ascending, int64, shape ``(2, E)``.
 

@@ -80,15 +80,23 @@ def detected(edges: np.ndarray, links: np.ndarray, num_nodes: int, name: str) ->
 def _colours(links: np.ndarray, degree: np.ndarray) -> tuple[np.ndarray, int] | None:
     """Return a two-colouring and the number of components with links; ``None`` without one."""
     # Most graphs have an odd cycle among the nodes with most links, four or so of each within.
-    size = max(_CORE, 2 * len(degree) ** 2 // links.shape[1])
-    if len(degree) > 4 * size:
-        core = np.zeros(len(degree), bool)
-        core[np.argpartition(degree, -size)[-size:]] = True
-        within = links[:, core[links[0]] & core[links[1]]]
-        nodes, within = np.unique(within, return_inverse=True)
-        within = within.reshape(2, -1)
-        if _colours(within, np.bincount(within.ravel(), minlength=len(nodes))) is None:
+    order = np.argsort(-degree, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    low, high = rank[links[0]], rank[links[1]]
+    last = np.maximum(low, high)
+    inside = np.bincount(last, minlength=len(rank)).cumsum()  # links among the first nodes
+    dense = np.flatnonzero(inside[_CORE:] >= 4 * np.arange(_CORE + 1, len(rank) + 1))
+    if len(dense) and 4 * (size := _CORE + 1 + int(dense[0])) < len(rank):
+        kept = last < size
+        within = np.stack([low[kept], high[kept]])
+        if _coloured(within, np.bincount(within.ravel(), minlength=size)) is None:
             return None
+    return _coloured(links, degree)
+
+
+def _coloured(links: np.ndarray, degree: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """Return what :func:`_colours` does, of all nodes at once."""
     n, (u, v) = len(degree), links
     # In the graph of two copies of each node, an odd cycle joins the copies of its nodes.
     ends = np.concatenate([u, u + n]), np.concatenate([v + n, v])

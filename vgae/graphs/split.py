@@ -19,6 +19,7 @@ from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.directed_tasks import draw_parts
 from vgae.graphs.graph import Graph
 from vgae.graphs.grid import Grid
+from vgae.graphs.kept import kept_while_used
 from vgae.graphs.pairs import (
     LabelledPairs,
     ascending_pairs,
@@ -106,14 +107,15 @@ class LinkSplit:
     @cached_property
     def message_links(self) -> Tensor:
         """Links that carry messages in evaluation: training and context links, ``(2, M)``."""
-        return torch.cat([self.train, self.context], dim=1)
+        more = self.context.shape[1]
+        return torch.cat([self.train, self.context], dim=1) if more else self.train
 
-    @cached_property
+    @kept_while_used
     def message_edge_index(self) -> Tensor:
         """Edges of :attr:`message_links`, as :attr:`vgae.Graph.edge_index`."""
         return self.grid.message_edges(self.message_links)
 
-    @cached_property
+    @kept_while_used
     def train_edge_index(self) -> Tensor:
         """Edges of the training links, the only ones that a training may use."""
         return self.grid.message_edges(self.train)

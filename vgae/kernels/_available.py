@@ -4,6 +4,7 @@ import logging
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 
@@ -11,6 +12,27 @@ log = logging.getLogger(__name__)
 
 FEWEST_COMPILED = 2000
 """Nodes from which numba saves more in some hundred epochs than loading it takes."""
+
+FEWEST_SPARSE = 1 << 15
+"""Rows or columns from which numba multiplies sparse matrices on a CPU, faster than torch."""
+
+
+def sparse_kernels(matrix_size: int, like: torch.Tensor, col: torch.Tensor) -> Any:
+    """Return the module with ``csr_product`` and ``edge_sweep`` for a matrix; ``None`` for torch.
+
+    Args:
+        matrix_size: Rows or columns of the sparse matrix, whichever are more.
+        like: Dense matrix, whose device and dtype are those of the values.
+        col: Column of each entry.
+    """
+    if like.dtype != torch.float32 or not like.numel():
+        return None
+    if works("triton_csr", like.device):
+        return import_module("vgae.kernels._triton_csr")  # on first use: it loads a compiler
+    fits = matrix_size >= FEWEST_SPARSE and col.dtype == torch.int32
+    if fits and works("compiled", like.device):
+        return import_module("vgae.kernels._compiled_csr")
+    return None
 
 
 def works(impl: str, device: torch.device, width: int = 1) -> bool:

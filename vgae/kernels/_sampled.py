@@ -24,7 +24,7 @@ section 8.9 (control variates).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -36,12 +36,17 @@ from torch.nn.functional import pad
 from vgae.kernels._all_pairs import Sweep, Wanted, plus, softplus
 from vgae.kernels._available import FEWEST_COMPILED, works
 from vgae.kernels._tiled import softplus_sum
+from vgae.kernels.shares import placed, rows_of
+from vgae.runtime.processes import ALONE, Team
 
 PAIRS_PER_NODE = 32
 # Number of logits in memory at once; on a CPU they fit into the cache.
 _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
 # Vectors whose exact sum takes as long as the operations of an estimate; about 1 ms.
 _EXACT_UP_TO = {"cpu": 1024, "cuda": 16384}
+# Multiplications of Gram matrices for which a message between processes pays; about 1 ms.
+_FEWEST_PRODUCTS = 1 << 24
+Moments = tuple[Tensor, Tensor]
 # On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
 Scalar = float | Tensor
 
@@ -72,25 +77,31 @@ def sweep(
     *,
     sampled: Sampled,
     control_variate: bool = True,
+    team: Team = ALONE,
 ) -> Sweep:
     """Estimate the sum over all pairs and its gradients; each is unbiased.
 
     Half the number of nodes, or the size of the smaller of two sets, limits ``pairs_per_node``.
-    ``control_variate=False`` draws softplus itself, for comparison.
+    ``control_variate=False`` draws softplus itself, for comparison. Several processes draw the
+    same blocks, and the result is the share of some of them.
     """
-    exact, line = _exact_part(z, bias, w, signature, control_variate=control_variate)
+    options = {"control_variate": control_variate, "team": team}
+    exact, line = _exact_part(z, bias, w, signature, **options)
     draw = partial(_drawn, bias=bias, line=line, wanted=wanted)
     if w is not None:
-        return _rectangle(z, w, exact, draw, sampled)
+        return _rectangle(z, w, exact, draw, sampled, team)
     num_nodes, width = z.shape
     if not num_nodes:
         return exact
     num_blocks, block, step = sampled_blocks((num_nodes,), sampled.pairs_per_node, z.device.type)
     order = torch.randperm(num_nodes, generator=sampled.generator, device=z.device)
     order = order[: num_blocks * block]
+    mine = team.share(num_blocks)
+    if not mine:
+        return exact
     # The first block also follows the last one.
-    blocks = z.index_select(0, torch.cat([order, order[:block]]))
-    blocks = blocks.view(num_blocks + 1, block, width)
+    order = torch.cat([order, order[:block]])[mine.start * block : (mine.stop + 1) * block]
+    blocks = z.index_select(0, order).view(len(mine) + 1, block, width)
     compiled = is_compiled(num_nodes, block, z.device, z.dtype)
     if signature is None:
         drawn = draw(blocks, None, compiled=compiled, step=step)
@@ -102,41 +113,43 @@ def sweep(
         drawn = drawn._replace(grad_z=torch.cat([rows, ends]) + torch.cat([ends, columns]))
     weight = num_nodes * (num_nodes - 1) / (num_blocks * block**2)
     if wanted.grad_z:
-        # Each node once, so that no order of sums matters.
-        drawn.grad_z[0].add_(drawn.grad_z[-1])
-        grad = drawn.grad_z[:-1].view(-1, width)
-        exact.grad_z.index_add_(0, order, grad, alpha=weight)
+        grad = drawn.grad_z
+        if len(mine) == num_blocks:  # each node once, so that no order of sums matters
+            grad[0].add_(grad[-1])
+            grad, order = grad[:-1], order[:-block]
+        exact.grad_z.index_add_(0, order, grad.reshape(-1, width), alpha=weight)
     others = wanted._replace(grad_z=False)
     return plus(exact, drawn, weight, others)
 
 
 def _rectangle(
-    z: Tensor, w: Tensor, exact: Sweep, draw: Callable[..., Sweep], sampled: Sampled
+    z: Tensor, w: Tensor, exact: Sweep, draw: Callable[..., Sweep], sampled: Sampled, team: Team
 ) -> Sweep:
     """Return the estimate for two sets of vectors, of which ``exact`` is the exact part."""
     sizes = len(z), len(w)
     if not min(sizes):
         return exact
     num_blocks, block, step = sampled_blocks(sizes, sampled.pairs_per_node, z.device.type)
-    blocks, orders, repeats = [], [], []
+    mine, blocks, orders = team.share(num_blocks), [], []
     for vectors in (z, w):
         order = torch.randperm(len(vectors), generator=sampled.generator, device=z.device)
         order = order[: len(vectors) // block * block]
         repeat = -(-num_blocks * block // len(order))
-        chosen = order.repeat(repeat)[: num_blocks * block]
-        blocks.append(vectors.index_select(0, chosen).view(num_blocks, block, -1))
+        chosen = order.repeat(repeat)[mine.start * block : mine.stop * block]
+        blocks.append(vectors.index_select(0, chosen).view(len(mine), block, z.shape[1]))
         orders.append(order)
-        repeats.append(repeat)
+    if not mine:
+        return exact
     compiled = is_compiled(max(sizes), block, z.device, z.dtype)
     drawn = draw(*blocks, compiled=compiled, step=step)
     weight = sizes[0] * sizes[1] / (num_blocks * block**2)
-    for order, repeat, grad, target in zip(
-        orders, repeats, drawn.grad_z.chunk(2), exact.grad_z.split(sizes), strict=True
+    for order, grad, target in zip(
+        orders, drawn.grad_z.chunk(2), exact.grad_z.split(sizes), strict=True
     ):
         # Each node once, so that no order of sums matters.
-        missing = repeat * len(order) - num_blocks * block
-        grad = pad(grad.reshape(num_blocks * block, -1), (0, 0, 0, missing))
-        grad = grad.view(repeat, len(order), -1).sum(dim=0)
+        before, after = mine.start * block % len(order), -mine.stop * block % len(order)
+        grad = pad(grad.reshape(len(mine) * block, -1), (0, 0, before, after))
+        grad = grad.view(-1, len(order), z.shape[1]).sum(dim=0)
         target.index_add_(0, order, grad, alpha=weight)
     return plus(exact, drawn, weight, Wanted(grad_z=False))
 
@@ -241,20 +254,20 @@ def _exact_part(
     signature: Tensor | None,
     *,
     control_variate: bool,
+    team: Team,
 ) -> tuple[Sweep, tuple[Scalar, Scalar]]:
     r"""Sum the quadratic over all pairs, and softplus minus the quadratic over self-pairs.
 
     Two sets have no self-pairs. With :math:`t_{ij} = z_i \cdot z_j`, the quadratic is
     :math:`q = (\beta + \lambda b / 2) b + (\beta + \lambda b) \, t + \tfrac{\lambda}{2} t^2`.
+    Of several processes, each has the gradients and the self-pairs of some rows.
 
     Returns:
         The sums, and the line: intercept and slope.
     """
     num_pairs = len(z) * len(z if w is None else w)
-    sums = moments = z.sum(0), z.T @ z
-    if w is not None:
-        moments = w.sum(0), w.T @ w
-    elif signature is not None:  # those of the other factor of a product
+    sums, moments = _moments((z,) if w is None else (z, w), team)
+    if signature is not None:  # those of the other factor of a product
         moments = sums[0] * signature, sums[1] * signature * signature[:, None]
     doubles = others = [x.double().view(-1) for x in sums]
     if moments is not sums:
@@ -268,16 +281,22 @@ def _exact_part(
     intercept, slope = line
     at_zero = intercept + slope * b
     total = at_zero * first + slope / 2 * second + num_pairs / 2 * b * (intercept + at_zero)
+    grad_bias = at_zero * num_pairs + slope * first
+    if not team.leads:
+        total = grad_bias = 0.0
     if w is not None:
         parts = ((z, moments), (w, sums))
-        grads = [torch.addmm(s * at_zero, x, gram * slope) for x, (s, gram) in parts]
-        grad_bias = at_zero * num_pairs + slope * first
+        grads = [
+            placed(torch.addmm(s * at_zero, x[rows_of(x, team)], gram * slope), x, team)
+            for x, (s, gram) in parts
+        ]
         total, grad_bias = (
             torch.as_tensor(x, dtype=torch.float64, device=z.device) for x in (total, grad_bias)
         )
         return Sweep(total, torch.cat(grads), grad_bias), line
-    y = z if signature is None else z * signature
-    self_s = torch.linalg.vecdot(z, y)
+    x = z[rows_of(z, team)]
+    y = x if signature is None else x * signature
+    self_s = torch.linalg.vecdot(x, y)
     self_s = self_s if bias is None else self_s + bias
     self_line = self_s * slope + intercept
     residual = torch.sigmoid(self_s) - self_line
@@ -285,10 +304,21 @@ def _exact_part(
     total = cost.sum(dtype=torch.float64) + total
     # Both t_ij and t_ji contain z_i, hence the factor two.
     z_sum, gram = moments
-    grad_z = torch.addmm(z_sum * at_zero, z, gram * slope, beta=2, alpha=2)
+    grad_z = torch.addmm(z_sum * at_zero, x, gram * slope, beta=2, alpha=2)
     grad_z.addcmul_(residual[:, None], y, value=2)
-    grad_bias = residual.sum(dtype=torch.float64) + (at_zero * num_pairs + slope * first)
-    return Sweep(total, grad_z, grad_bias), line
+    grad_bias = residual.sum(dtype=torch.float64) + grad_bias
+    return Sweep(total, placed(grad_z, z, team), grad_bias), line
+
+
+def _moments(sets: Sequence[Tensor], team: Team) -> tuple[Moments, Moments]:
+    """Return sum and Gram matrix of the first and of the last set of vectors."""
+    width = sets[0].shape[1]
+    divided = sum(len(x) for x in sets) * width**2 >= _FEWEST_PRODUCTS
+    parts = [x[rows_of(x, team)] for x in sets] if divided else sets
+    found = [(x.sum(0), x.T @ x) for x in parts]
+    if divided:
+        team.sum_([s for both in found for s in both])
+    return found[0], found[-1]
 
 
 def _scalar(x: Tensor) -> Scalar:

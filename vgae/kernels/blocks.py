@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted
+from vgae.runtime.processes import Team
 
 
 class Blocks:
@@ -29,7 +30,7 @@ class Blocks:
         self.num_nodes, self.device = num_nodes, device
         self._padded: dict[int, list[Tensor]] = {}
         self._bounds: dict[int, Tensor] = {}
-        self._parts: dict[int, Blocks] = {}
+        self._parts: dict[int | tuple[int, int], Blocks] = {}
 
     @classmethod
     def of(cls, sizes: Tensor | Sequence[int]) -> "Blocks":
@@ -85,7 +86,18 @@ class Blocks:
             self._parts[largest] = found
         return found
 
-    def _some(self, keep: np.ndarray) -> "Blocks":
+    def share(self, team: Team) -> "Blocks":
+        """Return consecutive blocks with an equal part of the pairs, up to one block."""
+        found = self._parts.get((team.rank, team.size))
+        if found is None:
+            pairs = (self.sizes**2).cumsum()
+            ends = [self.num_pairs * (team.rank + k) // team.size for k in (0, 1)]
+            first, last = np.searchsorted(pairs, ends, side="right")
+            found = self._some(slice(first, last))
+            self._parts[team.rank, team.size] = found
+        return found
+
+    def _some(self, keep: np.ndarray | slice) -> "Blocks":
         return Blocks(self.starts[keep], self.sizes[keep], self.num_nodes, self.device)
 
     def above(self, largest: int) -> list[slice]:

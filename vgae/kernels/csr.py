@@ -1,13 +1,20 @@
 """Sparse CSR matrices of torch: conversion, normalisation, checks of edges."""
 
 import warnings
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from vgae.errors import DataError
+
+# The pattern of edges, as long as they exist: encoder and decoder share it.
+_PATTERNS: Any = WeakIdKeyDictionary()
 
 
 def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -185,44 +192,90 @@ class PairPattern(NamedTuple):
         return pairs.index_select(0, self.pair)
 
 
-class EdgePattern(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class EdgePattern:
     """Sorted CSR pattern of the edges of an undirected graph and of a self-loop for each node.
 
-    Args:
+    What else follows from these is computed when it is first used, and kept.
+
+    Attributes:
         crow: Start of each row, shape ``(N + 1,)``.
         col: Column of each entry, shape ``(E + N,)``.
-        offsets: ``crow`` as int64, shape ``(N + 1,)``.
-        row: Row of each entry, shape ``(E + N,)``.
-        edge: Index of the edge of each entry, in the order in which they were given; 0 for a
-            self-loop, shape ``(E + N,)``.
-        is_loop: Whether an entry is a self-loop, shape ``(E + N,)``.
         loops: Indices of the self-loops, in the order of the nodes, shape ``(N,)``.
+        order: Index of each edge, in the order in which they were given, ascending by row and
+            column, shape ``(E,)``; ``None`` if they were given in this order.
     """
 
     crow: Tensor
     col: Tensor
-    offsets: Tensor
-    row: Tensor
-    edge: Tensor
-    is_loop: Tensor
     loops: Tensor
+    order: Tensor | None = None
 
     @classmethod
     def of(cls, edge_index: Tensor, num_nodes: int) -> "EdgePattern":
         """Sort the edges, given in both directions, once each, without self-loops, ``(2, E)``.
 
+        As long as the edges exist, the result is kept, and returned for the same tensor.
+
         Raises:
             DataError: If the edges are not of this form.
         """
-        matrix = adjacency(edge_index, num_nodes)
-        nodes = torch.arange(num_nodes, device=edge_index.device)
-        row, col = torch.cat([edge_index, nodes.expand(2, -1)], dim=1)
-        order = (row * num_nodes + col).argsort()
-        index = matrix.col_indices().dtype
-        crow = matrix.crow_indices() + torch.arange(num_nodes + 1, device=edge_index.device)
-        row, col, is_loop = row[order], col[order], order >= edge_index.shape[1]
-        edge, loops = order.masked_fill(is_loop, 0), is_loop.nonzero()[:, 0]
-        return cls(crow.to(index), col.to(index), crow.long(), row, edge, is_loop, loops)
+        state = num_nodes, 0 if edge_index.is_inference() else edge_index._version
+        known = _PATTERNS.get(edge_index)
+        if known is None or known[0] != state:
+            known = _PATTERNS[edge_index] = state, cls._of(edge_index, num_nodes)
+        return known[1]
+
+    @classmethod
+    def _of(cls, edge_index: Tensor, num_nodes: int) -> "EdgePattern":
+        edges, order = checked_edges(edge_index, num_nodes), None
+        if not _ascends(edges, num_nodes):
+            order = (edges[0] * num_nodes + edges[1]).argsort()
+            edges = edges[:, order]
+            if not _ascends(edges, num_nodes):
+                raise _not_undirected()
+        row, col = edges
+        index = torch.int32 if edges.shape[1] + num_nodes < 2**31 else torch.int64
+        starts = row.new_zeros(num_nodes + 1)
+        torch.cumsum(row.bincount(minlength=num_nodes), 0, out=starts[1:])
+        if (row == col).any() or not _is_symmetric(starts.to(index), col.to(index), edges):
+            raise _not_undirected()
+        nodes = torch.arange(num_nodes, device=row.device)
+        # Where the self-loop comes among the entries of its row.
+        loops = starts[:-1] + nodes + row[col < row].bincount(minlength=num_nodes)
+        crow = starts + torch.arange(num_nodes + 1, device=row.device)
+        whole = torch.empty(len(col) + num_nodes, dtype=index, device=row.device)
+        is_edge = torch.ones(len(whole), dtype=torch.bool, device=row.device)
+        is_edge.index_fill_(0, loops, 0)
+        whole.masked_scatter_(is_edge, col.to(index)).index_copy_(0, loops, nodes.to(index))
+        return cls(crow.to(index), whole, loops, order)
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """``crow`` as int64, shape ``(N + 1,)``."""
+        return self.crow.long()
+
+    @property
+    def row(self) -> Tensor:
+        """Row of each entry, int64, shape ``(E + N,)``."""
+        nodes = torch.arange(self.num_nodes, device=self.col.device)
+        return nodes.repeat_interleave(self.offsets.diff(), output_size=len(self.col))
+
+    @cached_property
+    def is_loop(self) -> Tensor:
+        """Whether an entry is a self-loop, shape ``(E + N,)``."""
+        found = torch.zeros(len(self.col), dtype=torch.bool, device=self.col.device)
+        return found.index_fill_(0, self.loops, 1)
+
+    @cached_property
+    def edge(self) -> Tensor:
+        """Index of the edge of each entry, as they were given; 0 for a self-loop, ``(E + N,)``."""
+        index = self.col.dtype
+        own = torch.arange(self.num_edges, dtype=index, device=self.col.device)
+        found = torch.zeros(len(self.col), dtype=index, device=self.col.device)
+        return found.masked_scatter_(
+            ~self.is_loop, own if self.order is None else self.order.to(index)
+        )
 
     @property
     def num_nodes(self) -> int:
@@ -258,38 +311,61 @@ class EdgePattern(NamedTuple):
         return csr_tensor(self.crow, self.col, values, (self.num_nodes, self.num_nodes))
 
     def gcn_norm(
-        self, edge_weight: Tensor, *, self_loop_weight: float = 1.0, signed: bool = False
+        self,
+        edge_weight: Tensor | None = None,
+        *,
+        self_loop_weight: float = 1.0,
+        signed: bool = False,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         r"""Return :math:`\hat A` as :func:`gcn_norm` does, with c above zero.
 
         ``edge_weight`` is equal for both directions of an edge, and not negative unless
-        ``signed``, shape ``(E,)``.
+        ``signed``, shape ``(E,)``; ones if not given.
         """
-        weight = self.values(edge_weight, self_loop_weight)
+        if edge_weight is None:
+            dtype = dtype or torch.float32
+            weight = torch.ones(len(self.col), dtype=dtype, device=self.col.device)
+            weight.index_fill_(0, self.loops, self_loop_weight)
+        else:
+            weight = self.values(edge_weight.to(dtype or edge_weight.dtype), self_loop_weight)
         magnitude = weight.abs() if signed else weight
         scale = torch.segment_reduce(magnitude, "sum", offsets=self.offsets).rsqrt_()
-        weight.mul_(scale.index_select(0, self.row)).mul_(scale.index_select(0, self.col))
-        return self.matrix(weight)
+        weight.mul_(scale.repeat_interleave(self.offsets.diff(), output_size=len(weight)))
+        return self.matrix(weight.mul_(scale.index_select(0, self.col)))
 
 
-def adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """Return the adjacency of an undirected graph as sparse CSR with ones, shape ``(N, N)``.
+def check_undirected(edge_index: Tensor, num_nodes: int) -> None:
+    """Raise ``DataError`` unless edges are in both directions, once each, without self-loops."""
+    EdgePattern.of(edge_index, num_nodes)
 
-    Raises:
-        DataError: If an index is out of range, or the edges are not in both directions, once
-            each, without self-loops.
-    """
-    src, dst = checked_edges(edge_index, num_nodes)
-    forward = (src * num_nodes + dst).sort().values
-    backward = (dst * num_nodes + src).sort().values
-    repeats = (forward[1:] == forward[:-1]).any()
-    if (src == dst).any() or repeats or not torch.equal(forward, backward):
-        raise DataError(
-            "NOT_UNDIRECTED",
-            "edge_index must list every edge in both directions, once each, without self-loops;"
-            " use torch_geometric.utils.to_undirected and remove_self_loops.",
-        )
-    return edges_to_csr(edge_index, num_nodes)
+
+def _ascends(edges: Tensor, num_nodes: int) -> bool:
+    """Return whether edges ascend by row and column, without repeats."""
+    code = edges[0] * num_nodes
+    code += edges[1]
+    return bool((code[1:] > code[:-1]).all())
+
+
+def _is_symmetric(starts: Tensor, col: Tensor, edges: Tensor) -> bool:
+    """Return whether the reverse of each edge is one; they ascend by row and column."""
+    if starts.is_cuda:
+        num_nodes = len(starts) - 1
+        code, back = (e[0] * num_nodes + e[1] for e in (edges, edges.flip(0)))
+        return torch.equal(back.sort().values, code)
+    ones = np.ones(len(col), np.int8)
+    shape = (len(starts) - 1,) * 2
+    back = sp.csr_array((ones, col.numpy(), starts.numpy()), shape=shape).tocsc()
+    same = np.array_equal(back.indptr, starts.numpy())
+    return same and np.array_equal(back.indices, col.numpy())
+
+
+def _not_undirected() -> DataError:
+    return DataError(
+        "NOT_UNDIRECTED",
+        "edge_index must list every edge in both directions, once each, without self-loops;"
+        " use torch_geometric.utils.to_undirected and remove_self_loops.",
+    )
 
 
 def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:

@@ -23,9 +23,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vgae.kernels._all_pairs import AttachGradients, Sweep, softplus
+from vgae.kernels._all_pairs import AttachGradients, Sweep, Wanted, softplus
 from vgae.kernels._sampled import Sampled, sampled_blocks
 from vgae.kernels._tiled import softplus_sum
+from vgae.kernels.shares import added, rows_of, sharers_of, triangle
+from vgae.runtime.processes import Team
 
 # Rows and columns of a tile; several of them are held at once.
 TILE = {"cpu": (128, 500), "cuda": (2048, 8192)}
@@ -105,24 +107,36 @@ def gravity_loss(
         x, mass, lam = z[:, :-1], z[:, -1], scale.to(z.dtype)
         x = x - x.mean(dim=0)
         # The pairs of P are among all pairs, too; there they are taken out again.
-        found = _links(x, mass, lam, epsilon, links, weight.to(z.dtype), non_link_weight)
+        team = _sharers(x, len(weight), sampled, all_pairs=bool(non_link_weight))
+        own = rows_of(weight, team)
+        given = links[:, own], weight[own].to(z.dtype)
+        found = _links(x, mass, lam, epsilon, *given, non_link_weight)
         if non_link_weight:
             if sampled is None:
-                every = _all_pairs(x, mass, lam, epsilon)
+                every = _all_pairs(x, mass, lam, epsilon, team)
             else:
-                every = _estimate(x, mass, lam, epsilon, sampled)
+                every = _estimate(x, mass, lam, epsilon, sampled, team)
             found.add_(every, non_link_weight)
         grad_z = torch.cat([found.grad_x, found.grad_mass[:, None]], dim=1)
         sweep = Sweep(found.total, grad_z, found.grad_scale.to(scale.dtype))
+        if team.size > 1:
+            sweep = added(sweep, Wanted(), team)
     return AttachGradients.apply(z, scale, sweep)
 
 
-def _all_pairs(x: Tensor, mass: Tensor, scale: Tensor, epsilon: float) -> _Sums:
-    """Return the sum of softplus over all ordered pairs, self-pairs included."""
+def _sharers(x: Tensor, num_links: int, sampled: Sampled | None, *, all_pairs: bool) -> Team:
+    """Return the processes that divide a sum."""
+    per_node = len(x) if sampled is None else min(sampled.pairs_per_node, len(x))
+    return sharers_of(num_links + len(x) * per_node * all_pairs, x.device)
+
+
+def _all_pairs(x: Tensor, mass: Tensor, scale: Tensor, epsilon: float, team: Team) -> _Sums:
+    """Return a process's share of the sum of softplus over all ordered pairs and self-pairs."""
     num_nodes, sums = len(x), _Sums.zeros(x)
     rows, columns = TILE.get(x.device.type, TILE["cpu"])
-    for top in range(0, num_nodes, rows):
-        bottom = min(top + rows, num_nodes)
+    own, _ = triangle(num_nodes, team)
+    for top in range(own.start, own.stop, rows):
+        bottom = min(top + rows, own.stop)
         # First the square on the diagonal, with both directions; then the tiles to its right.
         for left, right in pairwise([top, *range(bottom, num_nodes, columns), num_nodes]):
             ends = [slice(top, bottom), slice(left, right)]
@@ -132,19 +146,23 @@ def _all_pairs(x: Tensor, mass: Tensor, scale: Tensor, epsilon: float) -> _Sums:
     return sums
 
 
-def _estimate(x: Tensor, mass: Tensor, scale: Tensor, epsilon: float, sampled: Sampled) -> _Sums:
+def _estimate(
+    x: Tensor, mass: Tensor, scale: Tensor, epsilon: float, sampled: Sampled, team: Team
+) -> _Sums:
     """Estimate :func:`_all_pairs` from random blocks of nodes, each paired with the next one."""
-    num_nodes, selves = len(x), torch.arange(len(x), device=x.device)
+    num_nodes, own = len(x), rows_of(x, team)
+    selves = torch.arange(own.start, own.stop, device=x.device).expand(2, -1)
     # The self-pairs alone, with the cost of a non-link.
-    sums = _links(x, mass, scale, epsilon, selves.expand(2, -1), torch.zeros_like(mass), -1.0)
+    sums = _links(x, mass, scale, epsilon, selves, torch.zeros_like(mass[own]), -1.0)
     if num_nodes < 2:
         return sums
     num_blocks, block, step = sampled_blocks((num_nodes,), sampled.pairs_per_node, x.device.type)
     order = torch.randperm(num_nodes, generator=sampled.generator, device=x.device)
     blocks = order[: num_blocks * block].view(num_blocks, block)
+    pairs = [ends[rows_of(blocks, team)] for ends in (blocks, blocks.roll(-1, dims=0))]
     drawn = _Sums.zeros(x)
-    for first in range(0, num_blocks, step):
-        ends = [order[first : first + step] for order in (blocks, blocks.roll(-1, dims=0))]
+    for first in range(0, len(pairs[0]), step):
+        ends = [nodes[first : first + step] for nodes in pairs]
         row, column = ((x[end], mass[end]) for end in ends)
         _add_tile(drawn, _tile(row, column, scale, epsilon, both=True), ends)
     sums.add_(drawn, num_nodes * (num_nodes - 1) / (2 * num_blocks * block**2))

@@ -9,12 +9,13 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from vgae.kernels import _edges, _sampled
+from vgae.kernels import _edges, _sampled, shares
 from vgae.kernels._all_pairs import AttachGradients, Precision, Sweep, Wanted, plus, softplus
 from vgae.kernels._available import FEWEST_COMPILED, fault, works
 from vgae.kernels._sampled import Sampled
 from vgae.kernels.blocks import Blocks, sweep_each
 from vgae.kernels.csr import EdgePattern, PairPattern
+from vgae.runtime.processes import ALONE, Team
 
 Impl = Literal["auto", "dense", "tiled", "compiled", "triton"]
 
@@ -84,7 +85,7 @@ def all_pairs(
     Raises:
         ValueError: If a shape does not fit, or an option is not as described.
     """
-    given = _Given.of(z, w, bias, signature)
+    given = _Given.of(z, w, bias, signature).divided(blocks, sampled)
     sweep = _chosen_sweep(given, blocks, sampled, precision, impl)
     return given.attached(lambda wanted: sweep(given.z, given.bias, wanted))
 
@@ -131,13 +132,16 @@ def pair_loss(
         ValueError: If a shape does not fit, or an option is not as described.
     """
     given = _Given.of(z, w, bias, signature)
-    sweep = _chosen_sweep(given, **options)
     _check_pattern(given, pattern)
+    parts = options.get("blocks"), options.get("sampled")
+    given = given.divided(*parts, num_entries=len(weight), others=bool(non_edge_weight))
+    sweep = _chosen_sweep(given, **options)
+    places = pattern if given.team.size == 1 else shares.PatternShare.of(pattern, given.team)
 
     def found(wanted: Wanted) -> Sweep:
         # The entries are among all pairs, too; there they are taken out again.
         entries = _edges.sweep(
-            *(given.z, given.bias, pattern, weight.to(given.z.dtype), non_edge_weight, wanted),
+            *(given.z, given.bias, places, weight.to(given.z.dtype), non_edge_weight, wanted),
             *(given.w, given.signature),
         )
         if not non_edge_weight:
@@ -196,6 +200,8 @@ class _Given(NamedTuple):
     w: Tensor | None
     bias: Tensor | None
     signature: Tensor | None
+    team: Team = ALONE
+    """Processes among which the sum is divided."""
 
     @classmethod
     def of(
@@ -212,17 +218,37 @@ class _Given(NamedTuple):
         if bias is not None and bias.shape != ():
             raise ValueError(f"bias must have shape (), got {tuple(bias.shape)}.")
         z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
-        others = (None if t is None else t.to(z.dtype) for t in (w, bias, signature))
-        return cls(z, *others)
+        w, bias, signature = (None if t is None else t.to(z.dtype) for t in (w, bias, signature))
+        return cls(z, w, bias, signature)
+
+    def divided(
+        self,
+        blocks: Blocks | None,
+        sampled: Sampled | None,
+        num_entries: int = 0,
+        *,
+        others: bool = True,
+    ) -> "_Given":
+        """Choose the processes by the number of pairs, which do not count without ``others``."""
+        if shares.sharers().size == 1:
+            return self
+        sizes = len(self.z), len(self.z if self.w is None else self.w)
+        num_pairs = math.prod(sizes) if blocks is None else blocks.num_pairs
+        if sampled is not None:
+            num_pairs = min(num_pairs, sampled.pairs_per_node * max(sizes))
+        num_terms = num_entries + num_pairs * others
+        return self._replace(team=shares.sharers_of(num_terms, self.z.device))
 
     def attached(self, compute: Callable[[Wanted], Sweep]) -> Tensor:
         """Return the total of a sweep that computes the gradients that are needed."""
-        z, w, bias, _ = self
+        z, w, bias, _, team = self
         vectors = z if w is None else torch.cat([z, w])
         needs = (t is not None and t.requires_grad for t in (vectors, bias))
         wanted = Wanted(True, *(need and torch.is_grad_enabled() for need in needs))  # noqa: FBT003
         with torch.autocast(z.device.type, enabled=False), torch.no_grad():
             found = compute(wanted)
+            if team.size > 1:
+                found = shares.added(found, wanted, team)
         return AttachGradients.apply(vectors, bias, found)
 
 
@@ -257,7 +283,7 @@ def _chosen_sweep(
         raise ValueError(f"impl must be one of {get_args(Impl)}, got {impl!r}.")
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {get_args(Precision)}, got {precision!r}.")
-    z, w, _, signature = given
+    z, w, _, signature, team = given
     others = {"w": w, "signature": signature}
     options = {name: value for name, value in others.items() if value is not None}
     if blocks is not None:
@@ -267,17 +293,24 @@ def _chosen_sweep(
         if not blocks.are_one:
             return _block_sweep(given, options, blocks, sampled, precision, impl)
     if sampled is not None:
-        return partial(_sampled.sweep, sampled=sampled, **options)
+        return partial(_sampled.sweep, sampled=sampled, team=team, **options)
     if impl == "compiled" and not (z.numel() and (w is None or w.numel())):
         impl = "tiled"  # compiled code takes no empty sets, nor vectors without dimensions
     num_nodes = len(z) if w is None else math.isqrt(len(z) * len(w))
     impl = chosen_impl(impl, num_nodes, z.shape[1], z.device, z.dtype)
+    sweep = _whole_sweep(impl, precision)
+    if team.size > 1:
+        sweep = partial(shares.pairs_share, sweep, team)
+    return partial(sweep, **options)
+
+
+def _whole_sweep(impl: Impl, precision: Precision) -> Callable[..., Sweep]:
+    """Return an implementation of the sum over all pairs of one set or two."""
     if impl == "dense":
-        return partial(_dense_sweep, **options)
+        return _dense_sweep
     # Imported on first use: "compiled" and "triton" load a compiler.
     sweep = import_module(f"vgae.kernels._{impl}").sweep
-    options |= {"precision": precision} if impl == "triton" else {}
-    return partial(sweep, **options)
+    return partial(sweep, precision=precision) if impl == "triton" else sweep
 
 
 def _block_sweep(
@@ -289,22 +322,24 @@ def _block_sweep(
     impl: Impl,
 ) -> Callable[[Tensor, Tensor | None, Wanted], Sweep]:
     """Return the implementation of the sum over the pairs within blocks."""
-    z, estimated = given.z, []
+    z, estimated, team = given.z, [], given.team
     if sampled is not None:
         largest = _sampled.largest_exact(sampled, z.device)
         estimated, blocks = blocks.above(largest), blocks.up_to(largest)
     impl = "tiled" if impl == "compiled" and not z.numel() else impl
     impl = chosen_impl(impl, math.isqrt(blocks.num_pairs), z.shape[1], z.device, z.dtype)
     if impl == "dense":
-        exact = partial(_dense_sweep, **options, blocks=blocks)
+        exact = _dense_sweep
     else:
         module = "compiled_graphs" if impl == "compiled" else impl
         sweep = import_module(f"vgae.kernels._{module}").block_sweep
-        more = {"precision": precision} if impl == "triton" else {}
-        exact = partial(sweep, **options, **more, blocks=blocks)
+        exact = partial(sweep, precision=precision) if impl == "triton" else sweep
+    if team.size > 1:
+        exact = partial(shares.blocks_share, exact, _whole_sweep(impl, precision), team)
+    exact = partial(exact, **options, blocks=blocks)
     if sampled is None or not estimated:
         return exact
-    draw = partial(_sampled.sweep, sampled=sampled)
+    draw = partial(_sampled.sweep, sampled=sampled, team=team)
 
     def both(z: Tensor, bias: Tensor | None, wanted: Wanted) -> Sweep:
         drawn = sweep_each(draw, estimated, z, bias, wanted, **options)

@@ -1,13 +1,13 @@
 """Products of sparse and dense matrices; the backward pass transposes nothing."""
 
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from vgae.kernels._available import works
+from vgae.kernels._available import sparse_kernels
 from vgae.kernels.csr import csr_tensor, transposed
+from vgae.kernels.rows import Rows
 
 
 class SparseOperator(NamedTuple):
@@ -22,12 +22,14 @@ class SparseOperator(NamedTuple):
             :meth:`scaled` needs it.
         loops: Indices of the entries on the diagonal, if there is one in each row, shape ``(n,)``;
             they save :meth:`diagonal` a search.
+        entries: Division of the entries among processes, if the matrix has own rows only.
     """
 
     matrix: Tensor
     transpose: Tensor
     order: Tensor | None = None
     loops: Tensor | None = None
+    entries: Rows | None = None
 
     @classmethod
     def of(cls, matrix: Tensor) -> "SparseOperator":
@@ -56,7 +58,7 @@ class SparseOperator(NamedTuple):
             raise ValueError("scaled needs an operator made by SparseOperator.scalable.")
         values = self.matrix.values() * factors
         transpose = _with_values(self.transpose, values[self.order])
-        return SparseOperator(_with_values(self.matrix, values), transpose, self.order)
+        return self._replace(matrix=_with_values(self.matrix, values), transpose=transpose)
 
     def diagonal(self) -> Tensor:
         """Return the entries on the diagonal of a square matrix, shape ``(n,)``."""
@@ -125,10 +127,10 @@ def product(matrix: Tensor, dense: Tensor) -> Tensor:
     """
     # The kernel would read beyond the end of a matrix that is too short; torch refuses it.
     fits = matrix.shape[1:] == dense.shape[:1] and dense.dim() == 2
-    if fits and dense.dtype == torch.float32 and works("triton_csr", dense.device):
-        # Imported on first use, as it loads a compiler.
-        csr_product = import_module("vgae.kernels._triton_csr").csr_product
-        return csr_product(matrix.crow_indices(), matrix.col_indices(), matrix.values(), dense)
+    col = matrix.col_indices()
+    kernels = sparse_kernels(max(matrix.shape), dense, col) if fits else None
+    if kernels is not None:
+        return kernels.csr_product(matrix.crow_indices(), col, matrix.values(), dense)
     if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
         return added_in_order(matrix, dense)
     return matrix @ dense

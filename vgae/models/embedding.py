@@ -17,8 +17,10 @@ from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.graphs.missing import filled
+from vgae.kernels.rows import Rows
 from vgae.models.typed import is_typed, messages, typed_inputs
 from vgae.runtime.devices import convolutions_as_products
+from vgae.runtime.mapped import is_mapped
 from vgae.vae import VAE, Encoder, Posterior
 
 log = logging.getLogger(__name__)
@@ -150,7 +152,12 @@ def evaluating(model: VAE) -> Iterator[None]:
 
 
 def encoder_inputs(
-    model: VAE, graph: Graph, edge_index: Tensor, *, masked: bool = False
+    model: VAE,
+    graph: Graph,
+    edge_index: Tensor,
+    *,
+    masked: bool = False,
+    rows: Rows | None = None,
 ) -> tuple[Any, ...]:
     """Return the arguments of the encoder of ``model``, on its device and in its precision.
 
@@ -158,7 +165,8 @@ def encoder_inputs(
     encoder has a method ``prepare``, they are its result; its ``x`` is sparse where the graph's
     is. Features of links are passed as ``edge_attr``, if it takes them; see
     :func:`edge_arguments`. ``masked`` means that other links will be hidden each time:
-    ``prepare`` is then called only for a :class:`~vgae.encoders.GraphEncoder`.
+    ``prepare`` is then called only for a :class:`~vgae.encoders.GraphEncoder`. With ``rows``, the
+    nodes are divided among processes, and features are those of the own nodes.
     """
     like = parameter_like(model)
     if is_typed(graph):
@@ -174,22 +182,26 @@ def encoder_inputs(
     if masked and not isinstance(model.encoder, GraphEncoder):
         prepare = None  # its result holds for these edges only
     x = _received(model, graph)
+    x = x if x is None or rows is None else rows.cut(x)
     x = x.to_dense() if prepare is None and x is not None else x
-    x = None if x is None else x.to(like.device, like.dtype)
+    if x is not None and not (getattr(model.encoder, "reads_mapped", False) and is_mapped(x)):
+        x = x.to(like.device, like.dtype)
     edges = [edge_index.to(like.device)]
     values = edge_arguments(
         model.encoder if prepare is None else prepare, edge_weight, graph, edge_index
     )
     edges += [v.to(like.device, like.dtype) if isinstance(v, Tensor) else v for v in values]
     if x is None and getattr(model.encoder, "in_channels", None) == 0:
-        x = like.new_zeros(graph.num_nodes, 0)
+        x = like.new_zeros(graph.num_nodes if rows is None else len(rows.own), 0)
     if prepare is None:
         return x, *edges
-    inputs = prepare(x, *edges, masked=True) if masked else prepare(x, *edges)
+    options = ({"masked": True} if masked else {}) | ({} if rows is None else {"rows": rows})
+    inputs = prepare(x, *edges, **options)
     if not (width := getattr(model.encoder, "positions", 0)):
         return inputs
     sizes = graph.sizes if isinstance(graph, GraphCollection) else torch.tensor([graph.num_nodes])
-    return Placed(inputs[0], rows_of(sizes, width).to(like)), *inputs[1:]
+    places = rows_of(sizes, width)
+    return Placed(inputs[0], (places if rows is None else rows.cut(places)).to(like)), *inputs[1:]
 
 
 def _received(model: VAE, graph: Graph) -> Tensor | None:

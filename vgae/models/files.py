@@ -32,7 +32,8 @@ def write_model(folder: Path, model: VAE, settings: Mapping[str, Any]) -> None:
     path = folder / "model.safetensors"
     save_weights(path, model.state_dict())
     # Safetensors files have no checksum.
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     content = {**settings, "vgae_version": __version__, "weights_sha256": digest}
     write_json(folder / "config.json", content)
 

@@ -296,8 +296,13 @@ def _feature_density(graph: "Graph") -> float | None:
     """Return the fraction of nonzero features; ``None`` without features."""
     if graph.x is None:
         return None
-    values = graph.x.values() if graph.x.is_sparse_csr else graph.x
-    return int(values.count_nonzero()) / max(graph.x.numel(), 1)
+    if graph.x.is_sparse_csr:
+        count = int(graph.x.values().count_nonzero())
+    else:
+        from vgae.runtime.mapped import row_blocks  # recipes are read without torch
+
+        count = sum(int(block.count_nonzero()) for _, block in row_blocks(graph.x))
+    return count / max(graph.x.numel(), 1)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -23,7 +23,7 @@ from vgae.report.text import (
 )
 from vgae.report.view import RunView, SharedLayout
 from vgae.runs.folder import is_named
-from vgae.runs.graphs import Run
+from vgae.runs.graphs import GraphSource, Run
 from vgae.runs.images import ImageRun
 from vgae.runs.kind import kind_of
 from vgae.runs.typed import TypedRun
@@ -86,10 +86,7 @@ class _GraphView(RunView):
             table += " --features none"
         if run.config["recipe"].get("name") in RECIPES and run.config["recipe"]["name"] != "paper":
             table += f" --recipe {run.config['recipe']['name']}"
-        if source.split is not None:
-            table += f" --split {_near(source.split)}"
-        elif source.split_by_time is not None:
-            table += f" --split {shlex.quote(str(run.folder / 'split.npz'))}"
+        table += _split_words(source, run.folder)
         if run.graph.directed:
             table += " --models source-target-gae,source-target-vgae"
         return commands | {table: "mean and deviation of GAE and VGAE"}
@@ -139,6 +136,15 @@ def _audited(run: Run) -> str:
     if not found:
         return "audited, nothing leaks"
     return "\n        ".join(["audited, no held-out link leaks", *found])
+
+
+def _split_words(source: GraphSource, folder: Path) -> str:
+    """Return the options with which ``vgae table`` splits as a run did."""
+    if source.split is not None:
+        return f" --split {_near(source.split)}"
+    if source.split_by_time is not None:
+        return f" --split {shlex.quote(str(folder / 'split.npz'))}"
+    return "" if source.split_by == "links" else f" --split-by {source.split_by}"
 
 
 def _near(path: str) -> str:

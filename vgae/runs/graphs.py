@@ -138,7 +138,7 @@ class GraphRuns(RunKind[Run]):
     options = (
         *("features", *Reading.__dataclass_fields__, "val", "test", "split", "split_by_time"),
         *("task", "split_by", "max_memory", "cuda_graph", "tasks", "messages", "hard", "samples"),
-        *("allow_seen", "graphs", "readout", "other", "top_k", "propose"),
+        *("partition", "allow_seen", "graphs", "readout", "other", "top_k", "propose"),
         *("reconstruct", "hold_features"),
     )
     files: ClassVar = files_with(

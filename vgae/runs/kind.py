@@ -87,9 +87,9 @@ class RunKind(ABC, Generic[R]):
         recipe: Class of the recipes.
         run: Class of the runs.
         options: Parameters of commands that not every kind has. ``vgae train``: fields of
-            ``source``, ``max_memory``, ``cuda_graph``; ``evaluate``: ``tasks``, ``messages``,
-            ``hard``, ``samples``, ``allow_seen``; ``embed``: ``other`` (another graph),
-            ``features``, ``messages``; ``report``: ``top_k``.
+            ``source``, ``max_memory``, ``cuda_graph``, ``partition``; ``evaluate``: ``tasks``,
+            ``messages``, ``hard``, ``samples``, ``allow_seen``; ``embed``: ``other`` (another
+            graph), ``features``, ``messages``; ``report``: ``top_k``.
         files: Files of a run folder and their descriptions.
         tied: Files whose digests ``metrics.json`` has, so that those of another run are refused.
         view: A :class:`vgae.report.view.RunView`, or its place as ``"module:attribute"``, which

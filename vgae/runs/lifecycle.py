@@ -3,12 +3,15 @@
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from vgae.errors import ArtifactError
 from vgae.models.files import save_weights, write_json
 from vgae.recipes.base import Training
 from vgae.runs.digests import digests
@@ -26,10 +29,12 @@ from vgae.runs.folder import (
     versions,
     write_paths,
 )
+from vgae.runs.jobs import note_job
 from vgae.runs.kind import FinishedRun, RunKind, Source, kind_of
 from vgae.runs.lock import locked
 from vgae.runs.resume import recipe_to_resume, store_recipe, tell_changes
 from vgae.runtime.devices import Compute
+from vgae.runtime.processes import Team, team
 from vgae.runtime.streams import checked_seed
 from vgae.training.prepared import PreparedTraining
 from vgae.training.tensorboard import check_tensorboard
@@ -50,6 +55,10 @@ def train(
     progress: bool | None = None,
 ) -> R:
     """Train a model, evaluate it on held-out data, and write the run folder.
+
+    In a process group (``torch.distributed``), all processes of which call it with the same
+    arguments, the first one writes the folder, and evaluates; the others wait for it and load the
+    run, from a folder that all machines share.
 
     Args:
         kind: Kind of the run.
@@ -80,17 +89,24 @@ def train(
         **kind.describe(source, data, model, prepared),
         "device": str(compute.resolved()),
         "threads": torch.get_num_threads(),
+        **({"processes": team().size} if team().size > 1 else {}),
         "versions": versions(),
     }
     log = {"tensorboard": output.tensorboard, "progress": progress}
     if output.numbered:
         place = f"{output.folder}-{kind.label(model, prepared.recipe)}"
         output = replace(output, folder=place)
-    with new_folder(output) as path:
-        write_paths(path, kind.paths(source))
-        # First: a folder with a configuration is a run that can be resumed.
-        write_json(path / "config.json", config)
-        return _trained(kind, path, config, data, prepared, **log)
+    with ExitStack() as held:
+
+        def begin() -> str:
+            path = held.enter_context(new_folder(output))
+            write_paths(path, kind.paths(source))
+            note_job(path)
+            # First: a folder with a configuration is a run that can be resumed.
+            write_json(path / "config.json", config)
+            return str(path)
+
+        return _trained(kind, Path(team().led(begin)), config, data, prepared, **log)
 
 
 def resume(
@@ -105,9 +121,9 @@ def resume(
 ) -> Any:
     """Continue an interrupted run of any kind from its newest intact checkpoint.
 
-    On a CPU, with the same versions and number of threads, its files become those of a run
-    without interruption, bit for bit, except the seconds in ``metrics.json``. Without a checkpoint
-    it begins again; a finished run is returned as it is.
+    On a CPU, with the same versions and numbers of threads and processes, its files become those
+    of a run without interruption, bit for bit, except the seconds in ``metrics.json``. Without a
+    checkpoint it begins again; a finished run is returned as it is.
 
     Args:
         folder: Folder of the run, whose ``config.json`` has all settings.
@@ -125,13 +141,15 @@ def resume(
             allowed.
         ResourceError: If another process is training in it.
     """
-    folder, compute = Path(folder), Compute.of(device)
+    folder, compute, us = Path(folder), Compute.of(device), team()
     log = {"tensorboard": tensorboard, "progress": progress}
     kind = kind_of(folder)  # before the lock, which would be written in any folder
-    with locked(folder):
+    with ExitStack() as held:
+        us.led(lambda: held.enter_context(locked(folder)))
         config = read_config(folder, kind.keys)
         recipe = recipe_to_resume(folder, config, kind.recipe, changes or {}, override=override)
         if recipe is None:
+            us.part()
             return kind.load(folder)
         tell_changes(config, compute.resolved())
         model, seed = config["model"], config["seed"]
@@ -141,9 +159,9 @@ def resume(
             kind.check_data(folder, config, data)
         prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
         # Nothing is written before all of it is accepted.
-        store_recipe(folder, config, recipe)
+        us.led(partial(store_recipe, folder, config, recipe))
         if paths:
-            write_paths(folder, {**read_paths(folder), **paths})
+            us.led(lambda: write_paths(folder, {**read_paths(folder), **paths}))
         return _trained(kind, folder, config, data, prepared, **log)
 
 
@@ -167,17 +185,37 @@ def _trained(
     progress: bool | None,
 ) -> R:
     """Train, or continue training, in a locked folder with a configuration; write the results."""
-    remove_stale(folder)
-    kind.write_data(folder, data)
-    with history_file(folder, tensorboard=tensorboard) as write_row:
+    us = team()
+
+    def begin() -> None:
+        remove_stale(folder)
+        kind.write_data(folder, data)
+
+    def finish() -> None:
+        _write_result(kind, folder, config, data, result, progress=progress)
+        remove_checkpoints(folder)
+
+    us.led(begin)
+    history = history_file(folder, tensorboard=tensorboard) if us.leads else nullcontext()
+    with history as write_row:
         result = prepared.train(
             on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
         )
-    _write_result(kind, folder, config, data, result, progress=progress)
-    remove_checkpoints(folder)
+    us.part()
+    team().led(finish)
+    _check_shared(folder, us)
     run = kind.load(folder)
     kind.attach(run, data)
     return run
+
+
+def _check_shared(folder: Path, us: Team) -> None:
+    if not us.leads and not (folder / "config.json").exists():
+        raise ArtifactError(
+            "NOT_A_RUN",
+            f"the first process has written the run {folder} on its machine, and it is not on this"
+            " one; choose a folder that all machines share.",
+        )
 
 
 def _write_result(

@@ -12,6 +12,7 @@ from vgae.errors import ArtifactError, printable
 from vgae.models.files import write_json
 from vgae.recipes.base import Training
 from vgae.runs.folder import remove_checkpoints, remove_stale, stored_recipe, versions
+from vgae.runtime.processes import team
 from vgae.training.checkpoint import forget_identity
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,9 @@ def recipe_to_resume(
             f"{folder} began with {began}; leave that as it is, or change it with --override.",
         )
     if complete:
-        remove_stale(folder)
-        remove_checkpoints(folder)
+        if team().leads:
+            remove_stale(folder)
+            remove_checkpoints(folder)
         log.info("%s is complete already", folder)
         return None
     return recipe
@@ -78,11 +80,14 @@ def store_recipe(folder: Path, config: dict[str, Any], recipe: Training) -> None
         write_json(folder / "config.json", config)
 
 
-def tell_changes(config: Mapping[str, Any], device: torch.device) -> None:
+def tell_changes(
+    config: Mapping[str, Any], device: torch.device | str, threads: int | None = None
+) -> None:
     """Log differences to the start of a run that may change the last bits of its results."""
-    now = {"device": str(device), "threads": torch.get_num_threads()} | versions()
+    now = {"device": str(device), "threads": threads or torch.get_num_threads()} | versions()
+    now |= {"processes": team().size}
     stored = config.get("versions")
-    before = {**config, **(stored if isinstance(stored, dict) else {})}
+    before = {"processes": 1, **config, **(stored if isinstance(stored, dict) else {})}
     changed = [
         f"{name} {printable(str(before.get(name)))[:40]} is now {value}"
         for name, value in now.items()

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 
 from vgae.errors import ResourceError, UsageError
+from vgae.runtime.processes import team
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Compute:
     setting of its recipe.
 
     Attributes:
-        device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        device: ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``. Of
+            several processes, ``"auto"`` and ``"cuda"`` are a GPU of its own for each.
         max_bytes: Most memory that a graph model may take; all that is free if ``None``.
         cuda_graph: Record an epoch on a GPU once and launch it as a whole; on small graphs
             several times faster. ``None`` does so for the models of this package, where that is
@@ -33,12 +35,16 @@ class Compute:
             epoch but its tensors.
         deterministic: Same bits each time on a GPU too, or an error; slower. A CPU always gives
             the same bits.
+        partition: Divide the nodes of a graph among the processes that train together, so that
+            each encodes its own ones. ``None`` does so where it is possible and useful: if the
+            pairs of the decoder are sampled, or the memory of one process does not suffice.
     """
 
     device: str = "auto"
     max_bytes: int | None = None
     cuda_graph: bool | None = None
     deterministic: bool = False
+    partition: bool | None = None
 
     @classmethod
     def of(cls, device: "str | Compute") -> "Compute":
@@ -54,6 +60,7 @@ class Compute:
         """
         found = "cuda" if torch.cuda.is_available() else "cpu"
         name = found if self.device == "auto" else self.device
+        name = _own_gpu(name) if team().size > 1 and name.startswith("cuda") else name
         try:
             device = torch.device(name)
             torch.empty(1, device=device).item()
@@ -66,6 +73,20 @@ class Compute:
         if self.cuda_graph and device.type != "cuda":
             raise UsageError("CUDA_GRAPH", f"cuda_graph needs a GPU, and this runs on {device}.")
         return device
+
+
+def _own_gpu(name: str) -> str:
+    """Return the GPU of this one of several processes."""
+    here, there = int(os.environ.get("LOCAL_RANK", team().rank)), torch.cuda.device_count()
+    if name == "cuda" and here < max(there, 1):
+        return f"cuda:{here}"
+    number = os.environ.get("LOCAL_WORLD_SIZE", team().size)
+    raise ResourceError(
+        "DEVICE",
+        f"{number} processes on this machine need a GPU each, and it has {there}"
+        f" (device {name!r}); start fewer (--nproc-per-node), or use --device cpu, or cuda without"
+        " a number.",
+    )
 
 
 @contextmanager

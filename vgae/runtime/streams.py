@@ -4,11 +4,14 @@ import hashlib
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from vgae.errors import UsageError
+from vgae.runtime.draws import normal, rows_of_draw
 
 StreamName = (
     Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
@@ -102,3 +105,34 @@ def drawing_from(part: Any, generator: torch.Generator) -> Iterator[None]:
     finally:
         if lent:
             part.generator = None  # it is bound to the device; the model may go elsewhere
+
+
+@dataclass
+class Rows:
+    """Consecutive rows of a matrix that one of several processes computes.
+
+    Attributes:
+        count: Rows of the whole matrix.
+        own: Those of this process.
+    """
+
+    count: int
+    own: range
+
+
+class RowNoise:
+    """Source of the noise of some rows, which is drawn for all, so that all processes draw alike.
+
+    It stands in for a generator in :meth:`vgae.DiagGaussian.rsample`.
+
+    Args:
+        generator: Generator of the noise.
+        rows: The rows, which may change from draw to draw.
+    """
+
+    def __init__(self, generator: torch.Generator, rows: Rows) -> None:
+        self.generator, self.rows = generator, rows
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Return standard normal noise of the shape of a tensor, whose rows are the own ones."""
+        return rows_of_draw(self.rows, like, normal, self.generator)

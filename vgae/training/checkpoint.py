@@ -24,6 +24,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -70,9 +71,9 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
         TypeError: If a tensor is sparse, or of a type that is not stored.
         OSError: If the file cannot be written; an earlier file stays.
     """
-    content = encoded(checkpoint)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for part in _parts(checkpoint):
+            file.write(part)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -95,7 +96,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def decoded(path: Path, content: bytes) -> Checkpoint:
     """Return the checkpoint in the content of a file; errors as for :func:`read_checkpoint`."""
-    body, digest = content[:-_DIGEST], content[-_DIGEST:]
+    body, digest = memoryview(content)[:-_DIGEST], content[-_DIGEST:]
     if len(content) < _HEAD.size + _DIGEST or hashlib.sha256(body).digest() != digest:
         raise ArtifactError(
             "CKPT_CORRUPT",
@@ -248,31 +249,39 @@ def _identity(found: Checkpoint) -> dict[str, Any]:
 
 def encoded(checkpoint: Checkpoint) -> bytes:
     """Return the content of a checkpoint file."""
-    table, parts, place = [], [], 0
+    return b"".join(_parts(checkpoint))
+
+
+def _parts(checkpoint: Checkpoint) -> Iterator[bytes | memoryview]:
+    """Return the content of a checkpoint file part by part, so that no copy of it is needed."""
+    table, arrays, place = [], [], 0
     for name in sorted(checkpoint.tensors):
         tensor = checkpoint.tensors[name].detach().cpu()
         dtype = str(tensor.dtype).removeprefix("torch.")
         if tensor.layout != torch.strided or dtype not in _DTYPES:
             raise TypeError(f"{name} cannot be stored: {tensor.dtype}, {tensor.layout}.")
         array = tensor.contiguous().numpy()
-        part = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         table.append({"name": name, "dtype": dtype, "shape": list(tensor.shape), "place": place})
-        parts.append(part)
-        place += len(part)
+        arrays.append(array.astype(array.dtype.newbyteorder("<"), copy=False))
+        place += array.nbytes
     content = {"format": FORMAT, "version": __version__}
     content |= {"values": checkpoint.values, "tensors": table}
     header = json.dumps(content, sort_keys=True, allow_nan=False).encode()
     header += b" " * (-(_HEAD.size + len(header)) % 16)  # aligns the arrays
-    body = b"".join([_HEAD.pack(_MAGIC, len(header)), header, *parts])
-    return body + hashlib.sha256(body).digest()
+    digest = hashlib.sha256()
+    flat = (array.reshape(-1).view(np.uint8).data for array in arrays if array.size)
+    for part in chain([_HEAD.pack(_MAGIC, len(header)), header], flat):
+        digest.update(part)
+        yield part
+    yield digest.digest()
 
 
-def _decoded(path: Path, body: bytes) -> Checkpoint:
+def _decoded(path: Path, body: memoryview) -> Checkpoint:
     """Return the content of a body; ``KeyError``, ``TypeError`` or ``ValueError`` if not valid."""
     start = _HEAD.size + _HEAD.unpack_from(body)[1]
     if start > len(body):
         raise ValueError("its header is longer than itself")
-    header = parsed_json(body[_HEAD.size : start])
+    header = parsed_json(bytes(body[_HEAD.size : start]))
     if header["format"] != FORMAT:
         raise ArtifactError(
             "CKPT_VERSION",
@@ -284,7 +293,9 @@ def _decoded(path: Path, body: bytes) -> Checkpoint:
     return Checkpoint(header["values"], _tensors(header["tensors"], body, start))
 
 
-def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dict[str, Tensor]:
+def _tensors(
+    table: Sequence[Mapping[str, Any]], body: memoryview, start: int
+) -> dict[str, Tensor]:
     """Return the tensors, which fill the body from ``start`` to its end.
 
     Without gaps and overlaps, they take no more memory than the file.
@@ -307,7 +318,7 @@ def _tensors(table: Sequence[Mapping[str, Any]], body: bytes, start: int) -> dic
             raise ValueError("a truth value is neither 0 nor 1")
         # A copy, as the bytes are read-only; in the byte order of the machine.
         native = array.astype(array.dtype.newbyteorder("="))
-        tensors[name] = torch.tensor(native, dtype=_DTYPES[dtype]).reshape(shape)
+        tensors[name] = torch.from_numpy(native).to(_DTYPES[dtype]).reshape(shape)
         place = end
     if start + place != len(body):
         raise ValueError("something is left over at the end")

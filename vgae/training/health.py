@@ -18,9 +18,10 @@ from vgae.evaluation.simple_scores import SimpleScores
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
-from vgae.models.embedding import evaluating
+from vgae.models.embedding import encoder_inputs, evaluating
 from vgae.recipes import Recipe
 from vgae.recipes.base import Training
+from vgae.runtime.mapped import row_blocks
 from vgae.training.history import HistoryRow
 from vgae.training.plan import Plan
 from vgae.training.trainer import FitResult
@@ -51,7 +52,8 @@ class GraphHealth:
         graph: Nodes and features.
         split: Split of the links.
         recipe: Settings, as they apply to the graph.
-        inputs: Arguments of the encoder.
+        inputs: Arguments of the encoder; ``None`` makes those of all nodes when they are needed,
+            as where nodes are divided among processes.
         num_terms: Ordered pairs of the training.
         named: Whether the model was built from the recipe, by its name.
         retrain: Function that trains the same model without features, and returns the logits of
@@ -61,7 +63,7 @@ class GraphHealth:
     graph: Graph
     split: LinkSplit
     recipe: Recipe
-    inputs: Sequence[Any]
+    inputs: Sequence[Any] | None
     num_terms: int
     named: bool
     retrain: Callable[[], Tensor | None] | None = None
@@ -73,7 +75,11 @@ class GraphHealth:
         """
         pairs, history = self.split.val.edge_label_index, result.history
         with evaluating(result.model):
-            q = result.model.encoder(*self.inputs)
+            inputs = self.inputs
+            if inputs is None:
+                edges = self.split.message_edge_index
+                inputs = encoder_inputs(result.model, self.graph, edges)
+            q = result.model.encoder(*inputs)
             decoder = link_decoder(result.model)
             logits = decoder.logits(q.mu, pairs.to(q.mu.device)).cpu() if pairs.numel() else None
         large = _unscaled(self.graph, self.recipe, named=self.named) and (
@@ -313,7 +319,10 @@ def _has_room(plan: Plan | None) -> bool:
 
 
 def _largest(x: Tensor) -> float:
-    values = x.values() if x.layout == torch.sparse_csr else x
+    if x.layout != torch.sparse_csr:
+        blocks = (block for _, block in row_blocks(x.detach()))
+        return max((float(block.abs().max()) for block in blocks if block.numel()), default=0.0)
+    values = x.values()
     return float(values.detach().abs().max()) if values.numel() else 0.0
 
 
@@ -360,7 +369,8 @@ def _setting(name: str, value: Any) -> str:
 def _same_rows(x: Tensor) -> bool:
     """Return whether all rows of a dense or sparse CSR matrix are equal."""
     if x.layout != torch.sparse_csr:
-        return bool((x == x[:1]).all())
+        first = x[:1].clone()
+        return all(bool((block == first).all()) for _, block in row_blocks(x))
     values, count = x.values(), x.shape[0]
     if values.count_nonzero() == 0:
         return True

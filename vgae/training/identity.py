@@ -1,4 +1,7 @@
-"""Identity of a model: its classes with their source, its hyper-parameters, its shapes."""
+"""Identity of a model: its classes with their source, its hyper-parameters, its shapes.
+
+Several processes compare it, and all else that must be the same.
+"""
 
 import hashlib
 import inspect
@@ -10,7 +13,11 @@ from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
+
+from vgae.errors import UsageError
+from vgae.runtime.processes import Team
 
 _KNOWN = ("builtins", "torch", "torch_geometric", "vgae")
 _INTERNAL = {*vars(nn.Module()), "_trained_on"}
@@ -26,6 +33,39 @@ def model_identity(model: nn.Module) -> str:
     """
     rows = [[name, _module(part)] for name, part in model.named_modules()]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return the SHA-256 of the weights and buffers of a model, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        flat = value.detach().cpu().contiguous().view(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def check_same(us: Team, described: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` unless all processes train the same.
+
+    Args:
+        us: The processes.
+        described: What must be the same, by its name in the message.
+    """
+    first, *others = us.of_all(described)
+    for rank, other in enumerate(others, 1):
+        differing = [name for name in first if other.get(name) != first[name]]
+        if not differing:
+            continue
+        # Names of the data say more than what follows from them.
+        name = differing[0]
+        values = f" ({other.get(name)}, not {first[name]})"
+        raise UsageError(
+            "RANKS_DIFFER",
+            f"process {rank} of {us.size} differs from the first in {', '.join(differing[:4])}"
+            f"{values if len(values) < 60 else ''}; give all of them the same data, options and"
+            " software.",
+        )
 
 
 def _module(part: nn.Module) -> list[Any]:

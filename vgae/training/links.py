@@ -41,16 +41,22 @@ from vgae.training.health import GraphHealth, remedy
 from vgae.training.intervals import finish
 from vgae.training.loop import Steps
 from vgae.training.masking import LinkMasking
-from vgae.training.own_model import attr_identity, check_encoder, check_model, check_signature
+from vgae.training.own_model import (
+    attr_identity,
+    check_encoder,
+    check_model,
+    check_signature,
+    trained_before,
+)
 from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import PreparedTraining, Problem
+from vgae.training.rows import possible_parts, rows_for, summed_for
 from vgae.training.trainer import FitResult, OnRow
 from vgae.training.typed import check_untyped, prepare_typed
 from vgae.vae import VAE
 
 log = logging.getLogger(__name__)
 
-_RECORDABLE = ("epoch", "evaluation")
 _PREPARED = (SparseOperator, EdgePattern, DirectedPattern)
 _PAIRS_AT_ONCE = 2**17  # validation pairs that are scored at once
 
@@ -74,6 +80,9 @@ def fit(
     is a warning with the setting that helps. If simple scores are as good on the validation
     links, a training of less than a minute is repeated without features for that.
 
+    In a process group, all processes of which call it alike, sums are divided: all get the weights
+    of one process but for rounding; the first checks them and writes. See ``docs/processes.md``.
+
     Args:
         graph: Nodes and features.
         split: From :func:`vgae.split_links`, :func:`vgae.read_split` or
@@ -85,17 +94,14 @@ def fit(
             ``(x, edge_index)``, dense, its decoder ``edge_index``; with ``mask`` the encoder gets
             the links that are not masked, and the decoder must be an
             :class:`~vgae.InnerProductDecoder`. In a weighted graph the encoder gets
-            ``edge_weight`` too. The encoder is called once before the training, in evaluation
-            mode. Fields of the recipe that have no effect on the model are logged.
+            ``edge_weight`` too. It is called once before, in evaluation mode.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
         seed: Seed of the initial weights, noise, masks, dropout and sampled pairs. During the
             training it also seeds torch's own generators, for parts of a model that draw from
             them; those are reproducible unless ``on_row`` or another thread draws too.
-        device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``; or
-            a :class:`vgae.runtime.devices.Compute`, which has further options.
+        device: ``"auto"``, ``"cpu"``, ``"cuda:1"``, or a :class:`vgae.runtime.devices.Compute`.
         on_row: Called with each row of the history, soon after its epoch.
-        progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
-            every ten seconds in a file or pipe, the first after five.
+        progress: Whether to show it on stderr, as a bar; by default plain lines in a file or pipe.
         checkpoints: Folder for checkpoints during the training. Called again with the same
             arguments, the training continues from there to the weights that it would have had;
             only the number of epochs may differ. SIGTERM and SIGINT end it with a checkpoint.
@@ -140,10 +146,11 @@ def prepare(
     given, named = recipe, isinstance(model, str)
     if named or seen.grid.name != "blocks":  # settings for many graphs are those of a named model
         recipe = for_graph(recipe, seen)
+    model = model_for(graph, model) if isinstance(model, str) else model
+    parts = possible_parts(model, seen, partition=compute.partition)
     settings, plan, retrain = recipe, None, None
     if isinstance(model, str):
-        model = model_for(graph, model)
-        plan = _plan(model, seen, own, recipe, compute)
+        plan = _plan(model, seen, own, recipe, compute, parts)
         settings = replace(recipe, pairs=plan.pairs)
         if graph.x is not None:
             alike = given.override({"pairs": plan.pairs})
@@ -151,7 +158,7 @@ def prepare(
             retrain = partial(_logits_without_features, graph, split, **options)
         model = _built(model, seen, own, settings, seed)
     elif model.trained_on:
-        log.warning("%s", _trained_before(model, split))
+        log.warning("%s", trained_before(model, split))
     if graph.directed and not getattr(model.decoder, "directed", True):
         log.warning(
             "%s ignores the direction of links: u -> v and v -> u have the same score; the models"
@@ -160,11 +167,14 @@ def prepare(
         )
     on, masked = compute.resolved(), recipe.mask > 0
     model.to(on).train()  # an encoder prepares for training, with dropout
-    inputs = encoder_inputs(model, seen, own.message_edge_index, masked=masked)
+    edges = own.message_edge_index  # kept until encoder and decoder have them, sorted once
+    rows = rows_for(model, seen, own, plan, parts=parts, partition=compute.partition)
+    inputs = encoder_inputs(model, seen, edges, masked=masked, rows=rows)
     validation = _validation(model, graph, split, inputs, on, masked=masked)
     _tell_unused(settings, model, given, named=named)
     tell_signs(model, graph)
     steps = _steps(model, seen, own, recipe, stream(seed, "mask", on))
+    same = type(inputs[1]) in _PREPARED and not isinstance(steps, GraphBatches)
     prepared = PreparedTraining(
         model=model,
         problem=Problem(
@@ -175,7 +185,8 @@ def prepare(
             steps=steps,
             evaluate=validation if split.val.pos.shape[1] else None,
             # Others may have as many edges as the masks leave.
-            recordable=_RECORDABLE if named and _is_same(inputs, steps) else (),
+            recordable=("epoch", "evaluation") if named and same else (),
+            summed=summed_for(model, rows, seen),
         ),
         recipe=recipe,
         seed=seed,
@@ -187,13 +198,13 @@ def prepare(
         finish=partial(finish, graph=graph, split=split),
         health=GraphHealth(
             *(validation_part(graph, split) if split.val.pos.shape[1] else (seen, own)),
-            *(recipe, validation.inputs, seen.grid.num_terms),
+            *(recipe, None if rows else validation.inputs, seen.grid.num_terms),
             named=named,
             retrain=retrain,
         ),
         remedy=remedy(seen, recipe, named=named),
     )
-    if not named:
+    if not named and rows is None:
         check_encoder(model, inputs, seen, own.grid.message_edges(own.train[:, :1]))
     return prepared
 
@@ -247,16 +258,14 @@ def _validation(
     return _Validation(inputs, pairs.edge_label_index.to(device), pairs.edge_label.to(device))
 
 
-def _is_same(inputs: Sequence[Any], steps: Any) -> bool:
-    """Return whether each epoch has the same operations."""
-    return type(inputs[1]) in _PREPARED and not isinstance(steps, GraphBatches)
-
-
-def _plan(model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: Compute) -> Plan:
+def _plan(
+    model: str, graph: Graph, split: LinkSplit, recipe: Recipe, compute: Compute, parts: int
+) -> Plan:
     """Return the plan of a training, and log it."""
     sizes = split.train.shape[1], widths(model, recipe)
     logits = graph_model(model).decoder_class.logits_kind
-    options: Any = {"max_bytes": compute.max_bytes, "logits": logits}
+    options: Any = {"max_bytes": compute.max_bytes, "logits": logits, "parts": parts}
+    options["partition"] = compute.partition
     plan = plan_training(graph, *sizes, recipe, compute.resolved(), **options)
     # Sampled pairs that the recipe does not name are a warning.
     changed = recipe.pairs == "auto" and plan.pairs == "sampled"
@@ -305,16 +314,6 @@ def _tell_unused(settings: Recipe, model: VAE, given: Recipe, *, named: bool) ->
     if unused := unused_settings(settings, model, named=named):
         level = logging.INFO if named and given.chosen.isdisjoint(unused) else logging.WARNING
         log.log(level, "no effect on this model: %s of the recipe", ", ".join(unused))
-
-
-def _trained_before(model: VAE, split: LinkSplit) -> str:
-    links = "other links, which may be held out here; evaluations of this split are refused then"
-    if set(model.trained_on) == {split.train_digest}:
-        links = "the same links"
-    return (
-        f"the model has been trained before, on {links}: the training goes on from those weights;"
-        " build a new model for new weights"
-    )
 
 
 def _logits_without_features(graph: Graph, split: LinkSplit, **options: Any) -> Tensor | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vgae.models.embedding import parameter_like
 from vgae.runtime.processes import Team
+from vgae.runtime.streams import RowNoise, Rows
 from vgae.training.cuda_graph import Replayed
 from vgae.vae import VAE
 
@@ -39,11 +40,13 @@ class Summed(NamedTuple):
         team: The processes.
         parameters: Parameters whose gradients are of the own rows.
         terms: Whether the terms of the ELBO are of the own rows, too.
+        rows: The own rows of the posterior, if it is of those alone.
     """
 
     team: Team
     parameters: Sequence[nn.Parameter]
     terms: bool = False
+    rows: Rows | None = None
 
     def gradients(self) -> None:
         """Add up the gradients."""
@@ -90,13 +93,16 @@ def epochs(
     Yields:
         The epoch, after its steps.
     """
+    noise: Any = generator
+    if generator is not None and summed is not None and summed.rows is not None:
+        noise = RowNoise(generator, summed.rows)
 
     def epoch(weight: float) -> Tensor:
         pairs = [(inputs, target)] if steps is None else steps(inputs, target)
         rate, done = -len(pairs) / num_items, []  # loss of a step per nat of its ELBO
         for given, wanted in pairs:
             optimizer.zero_grad(set_to_none=True)
-            terms = model(given, wanted, generator)
+            terms = model(given, wanted, noise)
             elbo = terms.elbo(weight)
             elbo.backward(torch.full_like(elbo, rate))
             if summed is not None:

@@ -9,6 +9,7 @@ from vgae.decoders import MaskedLinks
 from vgae.encoders.directed import DirectedPattern
 from vgae.errors import DataError
 from vgae.kernels.csr import EdgePattern
+from vgae.kernels.partition import RowPattern
 
 
 class LinkMasking:
@@ -78,7 +79,7 @@ class LinkMasking:
         hidden = chosen[self.link]
         own = hidden if self.target_link is self.link else chosen[self.target_link]
         masked = MaskedLinks(target, own, self.num_masked)
-        if isinstance(edges, (EdgePattern, DirectedPattern)):
+        if isinstance(edges, (EdgePattern, DirectedPattern, RowPattern)):
             weight = torch.rsub(hidden, self.weight, alpha=self.weight)
             return [((x, edges, weight * edge_weight[0] if edge_weight else weight), masked)]
         seen = hidden == 0

@@ -12,6 +12,7 @@ from vgae.encoders import PosteriorEncoder
 from vgae.errors import DataError, UsageError, VgaeError
 from vgae.graphs.arrays import sha256
 from vgae.graphs.graph import Graph
+from vgae.graphs.split import LinkSplit
 from vgae.models.embedding import (
     encoder_inputs,
     evaluating,
@@ -148,3 +149,14 @@ def _type_name(value: object) -> str:
     package = type(value).__module__.partition(".")[0]
     name = type(value).__name__
     return name if package in ("builtins", "vgae", "__main__") else f"{package}'s {name}"
+
+
+def trained_before(model: VAE, split: LinkSplit) -> str:
+    """Return the warning of a model that has been trained before."""
+    links = "other links, which may be held out here; evaluations of this split are refused then"
+    if set(model.trained_on) == {split.train_digest}:
+        links = "the same links"
+    return (
+        f"the model has been trained before, on {links}: the training goes on from those weights;"
+        " build a new model for new weights"
+    )

@@ -3,8 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -21,19 +21,20 @@ from vgae.runtime.devices import (
     deterministic_algorithms,
     memory_named,
 )
-from vgae.runtime.processes import Team, sharing, team
+from vgae.runtime.processes import Team, alone, sharing, team
 from vgae.runtime.progress import showing
 from vgae.runtime.signals import SignalNote, ended_by_signals
 from vgae.runtime.streams import drawing_from, seeded_torch, stream
 from vgae.training.checkpoint import Checkpoints, decoded, encoded
 from vgae.training.history import row_text
-from vgae.training.identity import model_identity
+from vgae.training.identity import check_same, model_identity, weights_digest
 from vgae.training.loop import Steps, Summed, epochs
 from vgae.training.optimizers import optimizer_for
 from vgae.training.plan import Plan
 from vgae.training.state import TrainingState, named_generators
 from vgae.training.trainer import Evaluate, FitResult, OnRow, Trainer
 from vgae.vae import VAE
+from vgae.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,8 @@ class PreparedTraining:
         """Train, with validation, early stopping, progress and a health check.
 
         The most important finding of the check is logged as a warning, others as information.
+        Of several processes (:mod:`vgae.runtime.processes`) the first alone does this check,
+        writes checkpoints and shows progress.
 
         Args:
             on_row: Called with each row of the history, soon after its epoch.
@@ -152,9 +155,12 @@ class PreparedTraining:
             ArtifactError: If the checkpoint is of another training.
             NumericalError: If the loss is no longer finite. Checkpoints from before stay.
             ResourceError: If the memory does not suffice, or a checkpoint cannot be written.
+            UsageError: ``RANKS_DIFFER`` if the processes do not train the same.
         """
         model, problem, recipe, device = self.model, self.problem, self.recipe, self.device
         us = team()
+        if us.size > 1:
+            check_same(us, self._described() | {"checkpoints": checkpoints is not None})
         kept = None if checkpoints is None else self._checkpoints(checkpoints)
         trainer = Trainer(model, problem.evaluate, recipe, on_row, self.remedy, us)
         if self.records("evaluation"):
@@ -163,7 +169,7 @@ class PreparedTraining:
         noise = stream(self.seed, "noise", device)
         with (
             memory_named(device),
-            kept.locked() if kept is not None and us.leads else nullcontext(),
+            _locked(kept, us),
             deterministic_algorithms(wanted=self.compute.deterministic),
             convolutions_as_products(),
             showing(recipe.epochs, "epochs", wanted=progress if us.leads else False) as show,
@@ -201,22 +207,35 @@ class PreparedTraining:
                 if kept is not None and _is_due(kept, signals, us):
                     trainer.flush()
                     trainer.check_weights(number)
-                    if us.leads:
-                        kept.save(number, state.snapshot(time.perf_counter() - start))
+                    snapshot = state.snapshot(time.perf_counter() - start)
+                    us.led(partial(kept.save, number, snapshot))
                     signals.check(number, kept.folder)
                 if trainer.stopped:
                     break
-        result = trainer.result(time.perf_counter() - start, self.plan)
+        result = trainer.result(us.agreed(time.perf_counter() - start), self.plan)
         self._mark()  # again: the weights of the best epoch may come without the mark
         if self.finish is not None:
             self.finish(result)
         return self._checked(result)
 
-    def _checkpoints(self, folder: str | os.PathLike[str]) -> Checkpoints:
-        model = self.model
+    def _identity(self) -> dict[str, Any]:
         identity = {"seed": self.seed, "recipe": self.recipe.identity()}
-        identity |= {"model": model_identity(model), **self.identity}
-        return Checkpoints(folder, identity, {"model": repr(model), **self.former})
+        return {**identity, "model": model_identity(self.model), **self.identity}
+
+    def _checkpoints(self, folder: str | os.PathLike[str]) -> Checkpoints:
+        return Checkpoints(folder, self._identity(), {"model": repr(self.model), **self.former})
+
+    def _described(self) -> dict[str, Any]:
+        """Return what must be the same in all processes, by its name in a message."""
+        same = {f"the {name}": value for name, value in self._identity().items()}
+        same |= {f"{name} of the recipe": value for name, value in vars(self.recipe).items()}
+        same |= {
+            "the version of vgae": __version__,
+            "the version of torch": torch.__version__,
+            "the kind of device": self.device.type,
+            "the initial weights": weights_digest(self.model),
+        }
+        return {name: str(value) for name, value in same.items() if name != "the recipe"}
 
     def _mark(self) -> None:
         """Note in the model which links it has seen."""
@@ -226,18 +245,31 @@ class PreparedTraining:
     def _checked(self, result: FitResult) -> FitResult:
         """Return the result with what the health check found, and log that."""
         wanted = self.health is not None and result.history and team().leads
-        findings = tuple(self.health(result)) if self.health and wanted else ()
+        with alone():
+            findings = tuple(self.health(result)) if self.health and wanted else ()
         for number, finding in enumerate(findings):
             log.log(logging.INFO if number else logging.WARNING, "%s", finding)
         return replace(result, health=findings)
 
 
+@contextmanager
+def _locked(checkpoints: Checkpoints | None, us: Team) -> Iterator[None]:
+    with ExitStack() as held:
+        if checkpoints is not None:
+            us.led(lambda: held.enter_context(checkpoints.locked()))
+        yield
+
+
 def _restored(checkpoints: Checkpoints, state: TrainingState, us: Team) -> float:
     """Restore the newest checkpoint, if there is one; return the seconds spent until then."""
     found = None
-    if us.leads:
+
+    def load() -> None:
+        nonlocal found
         checkpoints.check_space(state.snapshot(0.0))
         found = checkpoints.load()
+
+    us.led(load)
     if us.size > 1:
         content = us.from_first(b"" if found is None else encoded(found))
         found = decoded(checkpoints.folder, content) if content else None

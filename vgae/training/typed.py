@@ -27,6 +27,7 @@ from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
 from vgae.training.plan import Plan, plan_training
 from vgae.training.prepared import PreparedTraining, Problem
+from vgae.training.rows import possible_parts
 from vgae.training.trainer import FitResult
 from vgae.vae import VAE
 
@@ -92,6 +93,7 @@ def prepare_typed(
             level = logging.INFO if recipe.chosen.isdisjoint(unused) else logging.WARNING
             log.log(level, "no effect on this model: %s of the recipe", ", ".join(unused))
     _check_decoder(model, graph)
+    possible_parts(model, graph, partition=compute.partition)
     for name, relation in graph.relations.items():
         if relation.directed:
             log.warning("relation %r is directed, and both directions get one score", name)

@@ -1,0 +1,113 @@
+"""The command table, also interrupted and in worker processes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+
+def started(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "vgae", "table", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+    )
+
+
+def rows_in(path):
+    """Return the number of finished trainings in the JSON of a table."""
+    content = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    return sum(len(row["trials"]) for row in content["rows"])
+
+
+def wait_for_rows(path, process, number=1):
+    while rows_in(path) < number:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def workers_of(process):
+    found = psutil.Process(process.pid).children()
+    return [worker for worker in found if "spawn_main" in str(worker.cmdline())]
+
+
+def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path, command):
+    out = tmp_path / "table.json"
+    words = ("--datasets", sbm_file, "--models", "gae,linear-vgae,gae", "--seeds", 2)
+    status, shown, err = command("table", *words, "--epochs", 5, "-o", out)
+    assert status == 0, err
+    for word in ("linear-vgae", "±", "published", "own random split"):
+        assert word in shown
+    rows = json.loads(out.read_text())["rows"]
+    assert [len(row["trials"]) for row in rows] == [2, 2]
+    status, shown, _ = command("table", *words, "--epochs", 5, "--resume", out, "--json")
+    assert status == 0
+    assert json.loads(shown) == json.loads(out.read_text())
+
+
+def test_an_interrupted_table_keeps_its_rows_and_goes_on_to_the_same_bytes(
+    sbm_file, tmp_path, command
+):
+    words = ("--datasets", sbm_file, "--models", "vgae", "--epochs", 20, "--seeds", 30)
+    out, whole = tmp_path / "table.json", tmp_path / "whole.json"
+    process = started(*words, "--jobs", 1, "--resume", out)
+    wait_for_rows(out, process, 2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"{out} has the finished trainings; go on with --resume {out}" in err
+    kept = rows_in(out)
+    assert 2 <= kept < 30
+    assert command("table", *words, "--jobs", 1, "--resume", out)[0] == 0
+    assert command("table", *words, "--jobs", 1, "--out", whole)[0] == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_wrong_name_leaves_an_old_table_as_it_was(tmp_path, command):
+    out = tmp_path / "table.json"
+    out.write_text("old")
+    assert command("table", "--datasets", "typo", "-o", out)[0] == 3
+    assert out.read_text() == "old"
+
+
+@pytest.mark.slow
+def test_text_and_json_do_not_depend_on_processes_nor_on_one_that_is_killed(sbm_file, tmp_path):
+    words = ("--datasets", f"{sbm_file},stdlib", "--seeds", 3, "--epochs", 100)
+    one, two = tmp_path / "1.json", tmp_path / "2.json"
+    process = started(*words, "--jobs", 1, "-o", one)
+    expected, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    process = started(*words, "--jobs", 2, "-o", two)
+    wait_for_rows(two, process)
+    workers_of(process)[-1].kill()
+    shown, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert len(re.findall(r"the process of \w+ v?gae seed \d was ended by SIGKILL", err)) == 1
+    assert shown == expected.replace("1.json", "2.json")
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_command(number, sbm_file, tmp_path):
+    out = tmp_path / "table.json"
+    words = ("--datasets", sbm_file, "--epochs", 100, "--seeds", 1000, "--jobs", 2)
+    process = started(*words, "-o", out)
+    wait_for_rows(out, process)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    (os.kill if number == signal.SIGKILL else os.killpg)(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
+    assert rows_in(out) > 0

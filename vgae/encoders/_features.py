@@ -1,0 +1,181 @@
+"""Features of nodes in a first layer: their forms, dropout, products with weights.
+
+Features that stay in a file (:mod:`vgae.runtime.mapped`) are read in blocks of rows, once for the
+product and once for the gradient of the weights, and have no copy in memory.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from vgae.errors import DataError
+from vgae.kernels import SparseOperator
+from vgae.kernels.rows import Rows
+from vgae.runtime.draws import bernoulli
+from vgae.runtime.mapped import is_mapped, row_blocks, rows_at_once
+
+
+class Propagated(NamedTuple):
+    """Node features that are already averaged over the neighbours, shape ``(N, F)``."""
+
+    x: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the features."""
+        return self.x.shape
+
+
+class Thinned(NamedTuple):
+    """Mapped features of which entries are dropped, drawn again whenever a block is read.
+
+    Attributes:
+        x: Features, shape ``(N, F)``.
+        rate: Probability of each entry to be dropped.
+        seed: Seed of the blocks' draws.
+        first: Number of the first row among those of all processes.
+    """
+
+    x: Tensor
+    rate: float = 0.0
+    seed: int = 0
+    first: int = 0
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the features."""
+        return self.x.shape
+
+
+Features = Tensor | SparseOperator | Propagated | Thinned | None
+
+
+def glorot(
+    in_channels: int, out_channels: int, heads: int, generator: torch.Generator | None
+) -> nn.Parameter:
+    """Return the weights of ``heads`` heads side by side, each drawn separately.
+
+    Uniform on plus or minus ``sqrt(6 / (in_channels + out_channels))``.
+
+    Source: Glorot & Bengio (2010), equation 16, as in Kipf & Welling's code.
+
+    Returns:
+        Shape ``(in_channels, heads * out_channels)``.
+    """
+    weights = [torch.empty(in_channels, out_channels) for _ in range(heads)]
+    # The first random numbers of the meta device, which has no numbers, would take seconds.
+    for weight in weights if in_channels and not weights[0].is_meta else ():
+        nn.init.xavier_uniform_(weight, generator=generator)
+    return nn.Parameter(torch.cat(weights, dim=1))
+
+
+def dropped(
+    x: Features,
+    rate: float,
+    weight: Tensor,
+    generator: torch.Generator | None,
+    rows: Rows | None = None,
+) -> tuple[Features, Tensor]:
+    """Drop entries of x; without features, rows of ``weight``.
+
+    The others are divided by ``1 - rate``. Of sparse features, only stored entries are drawn;
+    those of mapped features are drawn whenever a block of rows is read, from a seed drawn here.
+    If ``rows`` are divided among processes, all of them are drawn and the own ones are used.
+
+    Returns:
+        Features and weight of the layer.
+
+    Raises:
+        ValueError: If the features are already averaged over the neighbours.
+    """
+    if isinstance(x, Propagated | Thinned):
+        raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
+    if x is None:
+        return None, weight * kept(weight[:, :1], rate, generator, rows)
+    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
+        x = SparseOperator.scalable(x)
+    if isinstance(x, SparseOperator):
+        return x.scaled(kept(x.matrix.values(), rate, generator, x.entries)), weight
+    if is_mapped(x):
+        device = "cpu" if generator is None else generator.device
+        seed = int(torch.randint(2**62, (), generator=generator, device=device))
+        return Thinned(x, rate, seed, 0 if rows is None else rows.own.start), weight
+    return x * kept(x, rate, generator, rows), weight
+
+
+def kept(
+    like: Tensor, rate: float, generator: torch.Generator | None, rows: Rows | None = None
+) -> Tensor:
+    """Draw dropout's factors: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
+    if rows is not None:
+        return rows.drawn(like, bernoulli(1 - rate), generator).div_(1 - rate)
+    draw = torch.empty_like(like, requires_grad=False)
+    return draw.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+
+
+def transformed(x: Features, weight: Tensor) -> Tensor:
+    """Return ``x @ weight``; without features x is the identity, which is never built.
+
+    Raises:
+        DataError: If the width of ``x`` is not that of the encoder.
+        ValueError: If a sparse ``x`` requires gradients, which it would not get.
+    """
+    if x is None:
+        return weight
+    if x.shape[-1] != weight.shape[0]:
+        raise DataError(
+            "FEATURE_DIM_MISMATCH",
+            f"x must have {weight.shape[0]} columns, as this encoder was built for,"
+            f" got shape {tuple(x.shape)}.",
+        )
+    if isinstance(x, Propagated):
+        return x.x @ weight
+    if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
+        if x.requires_grad:
+            raise ValueError("a sparse x gets no gradients; pass x.to_dense().")
+        x = SparseOperator.of(x)
+    if isinstance(x, Tensor) and is_mapped(x):
+        x = Thinned(x)
+    return _BlockProduct.apply(x, weight) if isinstance(x, Thinned) else x @ weight
+
+
+class _BlockProduct(torch.autograd.Function):
+    """Product of mapped features and weights, of which the latter get a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Thinned, weight: Tensor) -> Tensor:
+        ctx.x = x
+        result = weight.new_empty(x.shape[0], weight.shape[1])
+        for rows, block in _read(x, weight):
+            torch.mm(block, weight, out=result[rows])
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[None, Tensor]:
+        (grad,) = grad_outputs
+        result = grad.new_zeros(ctx.x.shape[1], grad.shape[1])
+        for rows, block in _read(ctx.x, grad):
+            result.addmm_(block.T, grad[rows])
+        return None, result
+
+
+def _read(x: Thinned, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Return blocks of rows, with the others dropped, in the precision and on the device of like.
+
+    Blocks and draws are those of the rows of all processes.
+    """
+    step = rows_at_once(x.shape[1])
+    for rows, block in row_blocks(x.x, x.first % step):
+        block = block.to(like.device, like.dtype)
+        if x.rate > 0:
+            number, place = divmod(x.first + rows.start, step)
+            generator = torch.Generator(like.device).manual_seed(x.seed + number)
+            whole = kept(block.new_empty(step, x.shape[1]), x.rate, generator)
+            block = block * whole[place : place + len(block)]
+        yield rows, block
