@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from report import machine
 GRAPHS = ("cora", "citeseer", "pubmed", "planted")
 RECIPES = ("paper", "best")
 PAIRS = ("exact", "sampled")
+PARTITION = ("no", "yes")  # whether the rows of features and adjacency are divided, too
 MOST_EXACT = 20_000  # nodes: one exact epoch of the planted graph takes minutes
 NODES, LINKS, FEATURES = 200_000, 2_000_000, 64
 
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=GRAPHS)
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
     parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=PAIRS)
+    parser.add_argument("--partition", nargs="+", choices=PARTITION, default=("no",))
     parser.add_argument("--sizes", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--epochs", type=int, default=0, help="0 for all of the recipe")
     parser.add_argument("--double", action="store_true", help="an own model in float64")
@@ -52,13 +54,13 @@ def main() -> None:
         run(args)
         return
     rows = []
-    for graph in args.graphs:
-        for recipe in args.recipes:
-            for pairs in args.pairs:
-                if pairs == "exact" and graph == "planted" and args.links > 10 * MOST_EXACT:
-                    continue
-                rows += compared(args, graph, recipe, pairs)
-                write(args.json, rows)
+    for graph, recipe, pairs, partition in product(
+        args.graphs, args.recipes, args.pairs, args.partition
+    ):
+        if pairs == "exact" and graph == "planted" and args.links > 10 * MOST_EXACT:
+            continue
+        rows += compared(args, graph, recipe, pairs, partition)
+        write(args.json, rows)
     if args.json is None:
         print(json.dumps({"rows": rows, **machine()}, indent=1))
 
@@ -67,25 +69,25 @@ def write(path: Path | None, rows: Sequence[Row]) -> None:
     """Add rows to a file, in the place of those of the same training."""
     if path is None:
         return
-    keys = ("graph", "recipe", "pairs", "size", "double", "epochs")
+    keys = ("graph", "recipe", "pairs", "partition", "size", "double", "epochs")
     found = json.loads(path.read_text()) if path.exists() else {"rows": []}
     kept = {tuple(row[key] for key in keys): row for row in (*found["rows"], *rows)}
     path.write_text(json.dumps({"rows": list(kept.values()), **machine()}, indent=1) + "\n")
 
 
-def compared(args: argparse.Namespace, graph: str, recipe: str, pairs: str) -> list[Row]:
+def compared(args: argparse.Namespace, *setting: str) -> list[Row]:
     """Train with each number of processes; return times, and differences from the first."""
     rows, first = [], None
     for size in args.sizes:
         try:
-            processes = together(args, size, graph, recipe, pairs)
+            processes = together(args, size, *setting)
         except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-            say(f"{graph} {recipe} {pairs} {size}: {error}")
+            say(f"{setting} {size}: {error}")
             continue
         lead = processes[0]
         first = lead if first is None else first
-        row = {"graph": graph, "recipe": recipe, "pairs": pairs, "size": size}
-        row |= {"double": args.double, "epochs": lead["epochs"]}
+        row = dict(zip(("graph", "recipe", "pairs", "partition"), setting, strict=True))
+        row |= {"size": size, "double": args.double, "epochs": lead["epochs"]}
         row |= {
             "seconds": lead["seconds"],
             "cpu_seconds": max(p["cpu_seconds"] for p in processes),
@@ -112,7 +114,7 @@ def together(args: argparse.Namespace, size: int, *setting: str) -> list[Row]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    given = zip(("--graphs", "--recipes", "--pairs"), setting, strict=True)
+    given = zip(("--graphs", "--recipes", "--pairs", "--partition"), setting, strict=True)
     command = [sys.executable, __file__, *(word for pair in given for word in pair)]
     command += ["--epochs", str(args.epochs), "--links", str(args.links)]
     command += ["--double"] * args.double
@@ -150,6 +152,7 @@ def run(args: argparse.Namespace) -> None:
 
     import vgae
     from vgae.evaluation.links import evaluate_links
+    from vgae.runtime.devices import Compute
     from vgae.runtime.processes import joined
     from vgae.training import links, prepared
 
@@ -168,19 +171,20 @@ def run(args: argparse.Namespace) -> None:
             yield epoch
 
     prepared.epochs = epochs
+    compute = Compute("cpu", partition=args.partition[0] == "yes")
     with joined() as us:
         model: Any = own_model(graph, recipe) if args.double else "vgae"
-        training = links.prepare(graph, split, model=model, recipe=recipe, device="cpu")
+        training = links.prepare(graph, split, model=model, recipe=recipe, device=compute)
         # The health check may train again.
         result = replace(training, health=None).train(progress=False)
-        scores = evaluate_links(result.model, graph, split)
+        scores = evaluate_links(result.model, graph, split) if us.leads else {}
     spent = [[b - a for a, b in pairwise(x)] for x in zip(*ends, strict=True)]
     seconds, cpu, sent = (statistics.median(values) for values in spent)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     weights = [w for p in result.last.values() for w in p.double().flatten().tolist()]
     row = {"epochs": recipe.epochs, "seconds": seconds, "cpu_seconds": cpu, "sent": sent}
     row |= {"peak_mb": peak, "weights": weights}
-    row["scores"] = [x for part in ("val", "test") for x in (scores[part].auc, scores[part].ap)]
+    row["scores"] = [x for found in scores.values() for x in (found.auc, found.ap)]
     Path(args.worker, f"{us.rank}.json").write_text(json.dumps(row))
 
 

@@ -42,6 +42,29 @@ def test_each_benchmark_prints_its_figures_as_json(script):
 
 
 @pytest.mark.slow
+def test_the_ladder_measures_each_command_and_keeps_other_rungs(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    path, page = tmp_path / "ladder.json", tmp_path / "page.md"
+    script = [sys.executable, ROOT / "benchmarks" / "ladder.py"]
+    for links in (3000, 2000):
+        options = f"--rungs {links} --epochs 3 --features 4 --communities 3 --json {path}"
+        done = subprocess.run(
+            [*script, *options.split()], capture_output=True, text=True, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+    rows = json.loads(path.read_text())["sides"]
+    assert {row["links"] for row in rows} == {2000, 3000}
+    assert len(rows) == 18
+    assert not any("skipped" in row for row in rows)
+    scores = next(row for row in rows if row["command"] == "scores")
+    assert scores["test_true_probabilities"] > 0.7
+    page.write_text("a\n<!-- ladder -->\nold\n<!-- end of ladder -->\nb\n")
+    subprocess.run([*script, "--table", path, "--page", page], check=True, env=environment)
+    assert page.read_text().startswith("a\n<!-- ladder -->\n\n| links |")
+    assert "old" not in page.read_text()
+
+
+@pytest.mark.slow
 def test_the_quality_table_and_the_ablation_run(tmp_path):
     """One split of the embedded graph: rows under both protocols, and what each part is worth."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -61,6 +84,30 @@ def test_the_quality_table_and_the_ablation_run(tmp_path):
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
         assert report["rows"]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_processes_compares_them():
+    arguments = (
+        "--graphs planted --links 3000 --recipes paper --pairs exact --epochs 3 --sizes 1 2"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "benchmarks" / "processes.py",
+            *arguments.split(),
+            "--sizes",
+            "1",
+            "2",
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = json.loads(done.stdout)["rows"]
+    assert (one["size"], two["size"], two["equal_processes"]) == (1, 2, True)
+    assert two["parameter_difference"] < 1e-4
 
 
 def on_the_cpu(*options):

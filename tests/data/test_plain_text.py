@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vgae.data import plain_text
 from vgae.data.edge_lists import read_edge_list
-from vgae.data.plain_text import read_plain
+from vgae.data.plain_text import PlainLayout, read_plain
 from vgae.data.reading import Reading
 from vgae.errors import VgaeError
 
@@ -37,7 +37,8 @@ def outcome(path, reading):
         logger.setLevel(level)
     weight = None if found.weight is None else found.weight.tolist()
     names = [(type(name), name) for name in found.names]
-    return found.edges.tolist(), weight, names, messages
+    ordered = found.ordered, found.left_out
+    return found.edges.tolist(), weight, names, ordered, messages
 
 
 def check(content, path, *, piece=2**22, section=2**29, **layout):
@@ -85,9 +86,20 @@ PLAIN = [
     pytest.param(b"1,2\n2,3\n\n\n", id="L10 blank lines at the end"),
     pytest.param(b"a,b\r\nb,c\r\n\r\n", id="L10 blank CRLF at the end"),
     pytest.param(gzip.compress(b"1,2\n2,3\n"), id="gzip"),
+    pytest.param(b"a, b\nb ,c\n c,  d \n", id="blanks around names"),
+    pytest.param(b"1, 2\r\n2,  3 \r\n", id="blanks around integers"),
+    pytest.param(b"a  b\nb c\n  c   d \n", id="several spaces"),
+    pytest.param(b"a b\nb\tc\n", id="spaces and tabs"),
+    pytest.param(b"a \t b\nb\tc \n", id="blanks around tabs"),
+    pytest.param(b"a,b\n\n\nb,c\n", id="L10 blank lines"),
+    pytest.param(b"a,b\nb,c\n \n", id="L10 white space at the end"),
+    pytest.param(b"a,b\r\n\r\nb,c\r\n", id="L10 blank line of CRLF"),
+    pytest.param(b"Source,Target,Type\na,b,Directed\nb,c,undirected\n", id="directions"),
+    pytest.param(b"source,target,label\na,b,x\nb,c,\n", id="labels"),
     pytest.param(b"1,2\n3,4\n" + codecs.BOM_UTF8 + b"2,3\n", id="L08 mark within"),
 ]
 OTHER = [
+    pytest.param(b"source,target,label\na,b,1\nb,c,0\n", id="labels of non-links"),
     pytest.param(b"", id="empty"),
     pytest.param(b"source,target\n", id="only a header"),
     pytest.param(b'"a,b\nb,c\n', id="open quote"),
@@ -96,19 +108,15 @@ OTHER = [
     pytest.param(b'a,b"c"\nb,c\n', id="quotes within"),
     pytest.param(b'a,""\nb,c\n', id="blank name in quotes"),
     pytest.param(b'a," b"\nb,c\n', id="white space in quotes"),
-    pytest.param(b"a,b\nb,c\n \n", id="L10 white space at the end"),
     pytest.param(b"a,b\nb,c\n" + b"\n" * 2000, id="L10 many blank lines at the end"),
     pytest.param(b'a,"b\nb",c\n', id="quotes over lines"),
     pytest.param(b"a,b\n#x,c\n", id="name with a comment sign"),
-    pytest.param(b"a,b\n\nb,c\n", id="L10 blank line"),
     pytest.param(b"a,b\rb,c\n", id="L10 lone CR"),
     pytest.param(b"a,b\r\r\nb,c\n", id="L10 CR CR LF"),
     pytest.param(b"1,2\r2,3\r3,4\r", id="L10 CR only"),
-    pytest.param(b"a, b\nb,c\n", id="blank before a name"),
     pytest.param("a,b\u00a0\nb,c\n".encode(), id="other white space"),
     pytest.param("a b\nb c\u2003d\n".encode(), id="white space separates"),
     pytest.param(b"a\x1cb c\nb c\n", id="white space of ASCII"),
-    pytest.param(b"a  b\nb c\n", id="two spaces"),
     pytest.param(b"a\tb\t\nb\tc\t\n", id="trailing tab"),
     pytest.param(b"a,\nb,c\n", id="blank name"),
     pytest.param(b"a,b,1\nb,c\n", id="short line"),
@@ -136,6 +144,26 @@ def test_a_plain_file_is_read_fast_and_to_the_same_edges(content, suffix, tmp_pa
     assert check(content, tmp_path / f"links{suffix}")
 
 
+SIGNED = b"source,target,weight\na,b,-1\nb,c,0.5\nc,d,-2e3\n"
+ZERO = b"source,target,weight\na,b,0\nb,c,0.5\nc,d,-0.0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "fast"),
+    [
+        (SIGNED, {"signed": True}, True),
+        (SIGNED, {"drop_zero": True}, False),
+        (ZERO, {"drop_zero": True}, True),
+        (ZERO, {"signed": True}, False),
+        (SIGNED + ZERO[21:], {"signed": True, "drop_zero": True}, True),
+        (b"Source,Target,Type\na,b,DIRECTED\nb,a,Directed\n", {"directed": "keep"}, True),
+        (b"Source,Target,Type\na,b,Directed\nb,c,Undirected\n", {"directed": "keep"}, True),
+    ],
+)
+def test_signs_zeros_and_directions_are_read_fast(content, options, fast, tmp_path):
+    assert check(content, tmp_path / "links.csv", **options) is fast
+
+
 @pytest.mark.parametrize("content", OTHER)
 def test_any_other_file_is_left_to_the_strict_reader(content, tmp_path):
     assert not check(content, tmp_path / "links.csv")
@@ -155,7 +183,9 @@ FIELDS = st.one_of(
     ),
     st.text(max_size=3),
 )
-ENDS = st.sampled_from(["\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", " \n", "\t\n", "\n# c\n"])
+ENDS = st.sampled_from(
+    ["\n", "\n", "\n \n", " \n", "\r\n", "\r", "\n\n", " \n", "\t\n", "\n# c\n"]
+)
 
 
 @st.composite
@@ -164,7 +194,8 @@ def contents(draw):
     delimiter = draw(st.sampled_from(",\t; |e"))
     width = draw(st.integers(2, 3))
     simple = st.one_of(st.integers(0, 99).map(str), st.sampled_from(["a", "b", "c1", "é"]))
-    weight = st.one_of(st.floats(1e-3, 1e6).map(repr), st.sampled_from(["1", "2e3", "+1", " 1"]))
+    shown = ["1", "2e3", "+1", " 1", "-1", "0", "-0", "Directed", "undirected "]
+    weight = st.one_of(st.floats(1e-3, 1e6).map(repr), st.sampled_from(shown))
     row = st.tuples(simple, simple, weight).map(lambda fields: list(fields[:width]))
     rows = draw(st.lists(row, min_size=1, max_size=8))
     if draw(st.booleans()):
@@ -179,10 +210,17 @@ def contents(draw):
             ends[place] = draw(ENDS)
         else:
             rows[place].append(draw(FIELDS))
-    before = draw(st.sampled_from(["", "", "", "u,v\n", "# c\n", "\n", "\ufeff", "\n#\r\n"]))
+    blank = draw(st.sampled_from(["", "", " ", "  "]))
+    delimiter = draw(st.sampled_from([delimiter, blank + delimiter, delimiter + blank]))
+    before = draw(
+        st.sampled_from(
+            ["", "", "", "u,v\n", "u,v,label\n", "u,v,Type\n", "# c\n", "\n", "\ufeff", "\n#\r\n"]
+        )
+    )
     text = before + "".join(delimiter.join(r) + e for r, e in zip(rows, ends, strict=True))
     end = draw(st.sampled_from(["", "", "\n", "\r\n\n", "\n\n\n\n"]))
-    return text + end if draw(st.booleans()) else text.rstrip("\n"), delimiter
+    text = text + end if draw(st.booleans()) else text.rstrip("\n")
+    return text, delimiter.strip(" ") or " "
 
 
 @settings(max_examples=300)
@@ -192,12 +230,15 @@ def contents(draw):
     named=st.booleans(),
     small=st.booleans(),
     packed=st.booleans(),
+    allowed=st.sampled_from([{}, {"signed": True}, {"drop_zero": True}, {"directed": "keep"}]),
 )
-def test_both_readers_agree_on_any_text(content, header, named, small, packed, shared_path):
+def test_both_readers_agree_on_any_text(
+    content, header, named, small, packed, allowed, shared_path
+):
     text, delimiter = content
     data = text.encode("utf-8", "surrogatepass")
     sizes = {"piece": 7, "section": 0} if small else {}
-    layout = {"header": header, "delimiter": delimiter if named else None}
+    layout = {"header": header, "delimiter": delimiter if named else None, **allowed}
     check(gzip.compress(data) if packed else data, shared_path, **sizes, **layout)
 
 
@@ -221,9 +262,10 @@ def any_size(monkeypatch):
 def test_columns_are_read_by_their_positions(tmp_path):
     path = tmp_path / "links.tsv"
     path.write_text("t\tw\tv\tnote\tu\n1\t.5\tb\tx y\ta\n2\t2\tc\tz\tb\n")
-    found = read_plain(
-        path, delimiter="\t", skip=1, width=5, ends=(4, 2), numbers=(1, 0), encoding="UTF8"
-    )
+    found = read_plain(path, PlainLayout("\t", 1, 5, (4, 2), (1, 0), (3,)), encoding="UTF8")
+    assert found.texts[0][0] == ["x y", "z"]
+    assert found.texts[0][1].tolist() == [0, 1]
+    assert found.lines == 3
     assert [[found.names[u], found.names[v]] for u, v in found.edges.T] == [["a", "b"], ["b", "c"]]
     assert [values.tolist() for values in found.numbers] == [[0.5, 2.0], [1.0, 2.0]]
 
@@ -233,9 +275,9 @@ def test_columns_are_read_by_their_positions(tmp_path):
 def test_a_last_column_that_may_be_stripped_is_not_plain(last, tmp_path):
     path = tmp_path / "links.tsv"
     path.write_text(f"a\tb\tx\nb\tc\t{last}\n")
-    assert read_plain(path, delimiter="\t", skip=0, width=3) is None
+    assert read_plain(path, PlainLayout("\t", 0, 3)) is None
     path.write_text("a\tb\tx\nb\tc\ty\n")
-    assert read_plain(path, delimiter="\t", skip=0, width=3).edges.tolist() == [[0, 1], [1, 2]]
+    assert read_plain(path, PlainLayout("\t", 0, 3)).edges.tolist() == [[0, 1], [1, 2]]
 
 
 @pytest.mark.usefixtures("any_size")
@@ -246,18 +288,19 @@ def test_a_last_column_that_may_be_stripped_is_not_plain(last, tmp_path):
 def test_layouts_that_pyarrow_would_read_differently_are_not_plain(delimiter, options, tmp_path):
     path = tmp_path / "links.csv"
     path.write_text(f"a{delimiter}b\n", encoding="utf-8")
-    assert read_plain(path, **{"delimiter": delimiter, "skip": 0, "width": 2} | options) is None
+    layout = PlainLayout(delimiter, options.pop("skip", 0), 2)
+    assert read_plain(path, layout, **options) is None
 
 
 def test_a_small_file_and_a_missing_pyarrow_are_left_to_the_strict_reader(tmp_path, monkeypatch):
     path = tmp_path / "links.csv"
     path.write_text("a,b\n")
-    layout = {"delimiter": ",", "skip": 0, "width": 2}
-    assert read_plain(path, **layout) is None
+    layout = PlainLayout(",", 0, 2)
+    assert read_plain(path, layout) is None
     monkeypatch.setattr(plain_text, "SMALLEST", 4)
-    assert read_plain(path, **layout) is not None
+    assert read_plain(path, layout) is not None
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert read_plain(path, **layout) is None
+    assert read_plain(path, layout) is None
 
 
 @pytest.mark.usefixtures("any_size")
@@ -278,7 +321,7 @@ def test_a_large_file_is_read_to_the_same_edges(names, tmp_path, monkeypatch):
     )
     path = tmp_path / "links.csv"
     path.write_text(file.getvalue())
-    found = read_plain(path, delimiter=",", skip=0, width=3, numbers=(2,))
+    found = read_plain(path, PlainLayout(",", 0, 3, numbers=(2,)))
     assert [[found.names[u], found.names[v]] for u, v in found.edges.T.tolist()] == shown
     np.testing.assert_array_equal(found.numbers[0], weight)
     assert len(set(found.names)) == len(found.names)

@@ -6,7 +6,6 @@ import pytest
 
 from vgae.data.files import read_graph
 from vgae.data.planted_files import write_planted
-from vgae.errors import UsageError
 from vgae.graphs.planted import PlantedGraph
 
 
@@ -71,6 +70,7 @@ def test_the_command_makes_a_graph_and_says_what_it_has(command, tmp_path):
     assert json.loads(out)["links"] == read.num_links
 
 
+@pytest.mark.row("G62")
 @pytest.mark.parametrize(
     ("options", "code"),
     [
@@ -100,8 +100,3 @@ def test_nothing_stays_of_a_graph_that_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="15 values"):
         write_planted(planted, tmp_path / "g.npz")
     assert not list(tmp_path.iterdir())
-
-
-def test_errors_name_the_option():
-    with pytest.raises(UsageError, match="--exponent"):
-        PlantedGraph(exponent=1.0)

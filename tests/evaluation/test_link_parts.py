@@ -1,5 +1,6 @@
 """Tests of the scores of a part of a split in a collection: all within graphs."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from vgae.evaluation.links import PairScorer
 from vgae.evaluation.ranking import link_ranks
 from vgae.models.graphs import build_model
 from vgae.recipes import Recipe
+from vgae.report.text import link_scores_text
 from vgae.runtime.streams import stream
 
 SIZES = (30, 4, 600, 25, 40)
@@ -73,14 +75,57 @@ def test_one_graph_has_no_averages(model, graphs):
     assert "auc_per_graph" not in found.to_dict()
 
 
-def test_few_pairs_are_ranked_of_very_large_collections(model, graphs, split, monkeypatch):
+def test_a_sample_is_ranked_of_a_large_collection(model, graphs, split, monkeypatch, caplog):
     whole = evaluate(model, graphs, split)["test"]
     assert whole.num_ranked == split.test.pos.shape[1]
-    # Links of the first two graphs are compared with the 34 nodes of both, on either end.
-    monkeypatch.setattr(link_parts, "_MOST_RANKED_PAIRS", 5 * 2 * 34)
-    pos = split.test.pos[:, split.test.pos[0].argsort()]
-    first = replace(split, test=split.test._replace(pos=pos))
-    assert evaluate(model, graphs, first)["test"].num_ranked == 5
+    assert whole.rank_intervals is None
+    assert "mrr_interval" not in whole.to_dict()["ranks"]
+    monkeypatch.setattr(link_parts, "_MOST_SCORES", 1000)
+    monkeypatch.setattr(link_parts, "_FEWEST", 200)
+    with caplog.at_level(logging.INFO, "vgae"):
+        found = evaluate(model, graphs, split)["test"]
+    count = f"{whole.num_ranked:,} held-out links, drawn at random"
+    assert f"ranks among all nodes are those of 200 of the {count}" in caplog.text
+    assert found.num_ranked == 200
+    again = evaluate(model, graphs, split)["test"]
+    assert again.ranks == found.ranks
+    other = evaluate(model, graphs, replace(split, seed=1), allow_seen=True)["test"]
+    assert other.ranks != found.ranks
+    for name in ("mrr", "hits_at_10"):
+        low, high = getattr(found.rank_intervals, name)
+        assert low < getattr(found.ranks, name) < high
+        assert low <= getattr(whole.ranks, name) <= high
+    content = found.to_dict()["ranks"]
+    assert (content["num_links"], content["sampled_of"]) == (200, whole.num_ranked)
+    assert content["mrr_interval"] == list(found.rank_intervals.mrr)
+    text = link_scores_text({"test": found.to_dict()})
+    assert f"200 test links drawn at random from {whole.num_ranked:,}" in text
+    assert f"MRR {100 * found.rank_intervals.mrr[0]:.2f} - " in text
+
+
+def test_hard_non_links_of_a_large_graph_are_those_of_a_sample(model, graphs, monkeypatch):
+    graph = graphs[2]
+    split = split_links(graph, val=0, test=0.2, seed=0)
+    monkeypatch.setattr(link_parts, "_MOST_SCORES", 1000)
+    monkeypatch.setattr(link_parts, "_FEWEST_HARD", 20)
+    found = evaluate(model, graph, split, hard=10)["test"]
+    content = found.to_dict()["hard"]
+    assert (found.num_hard, content["num_links"]) == (20, 20)
+    assert content["sampled_of"] == split.test.pos.shape[1]
+
+
+def test_a_sample_of_nodes_gets_recommendations_in_a_large_graph(monkeypatch, caplog):
+    rng = np.random.default_rng(0)
+    pairs = np.stack([rng.integers(0, 60, 500), rng.integers(60, 100, 500)])
+    graph = Graph.from_edges(pairs, num_nodes=100, sides=np.arange(100) >= 60)
+    split = split_links(graph, val=0, test=0.3, seed=0)
+    model = build_model("vgae", 100, Recipe(name="x"), stream(0, "init"))
+    whole = evaluate(model, graph, split)["test"].recommended
+    monkeypatch.setattr(link_parts, "_MOST_SCORES", 1000)
+    monkeypatch.setattr(link_parts, "_FEWEST", 25)
+    found = evaluate(model, graph, split)["test"].recommended
+    assert found.num_sources == 25 < whole.num_sources
+    assert found.recall_at_20 == pytest.approx(whole.recall_at_20, abs=0.25)
 
 
 def test_hard_negatives_are_within_graphs(model, graphs, split, monkeypatch):

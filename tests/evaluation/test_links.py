@@ -14,7 +14,7 @@ from torch import nn
 from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
 from vgae.errors import DataError, LeakageError, UsageError
-from vgae.evaluation import link_parts
+from vgae.evaluation import links
 from vgae.evaluation.links import (
     PairScorer,
     calibrate,
@@ -23,7 +23,6 @@ from vgae.evaluation.links import (
     evaluate_links,
 )
 from vgae.evaluation.metrics import (
-    bootstrap_intervals,
     link_scores,
     rank_scores,
     ranks_among,
@@ -374,18 +373,19 @@ def test_a_calibration_is_fitted_to_any_number_of_non_links(sbm, trained, own):
         evaluate(model, sbm, swapped, calibration=calibration)
 
 
-def test_large_parts_have_fewer_resamples(sbm, trained, own, monkeypatch):
-    """A thousand of a million pairs take minutes."""
+def test_parts_with_the_same_messages_are_embedded_once(sbm, trained, own, monkeypatch):
     seen = []
-
-    def intervals(logits, label, *, num_resamples):
-        seen.append((len(logits), num_resamples))
-        return bootstrap_intervals(logits, label, num_resamples=2)
-
-    monkeypatch.setattr(link_parts, "bootstrap_intervals", intervals)
-    monkeypatch.setattr(link_parts, "_MOST_RESAMPLED_PAIRS", 10**6)
+    embed = links.embed
+    monkeypatch.setattr(links, "embed", lambda *given: seen.append(given) or embed(*given))
     evaluate(trained[0], sbm, own)
-    assert [num for _, num in seen] == [1000, 10**6 // seen[1][0]]
+    assert len(seen) == 1
+    scorer = PairScorer(trained[0], sbm, own.message_edge_index)
+    first, again = calibrate(scorer, sbm, own), evaluate(scorer, sbm, own)
+    assert len(seen) == 2
+    assert first == calibrate(trained[0], sbm, own)
+    assert again["test"].to_dict() == evaluate(trained[0], sbm, own)["test"].to_dict()
+    evaluate(scorer, sbm, own, messages="train+val")
+    assert len(seen) == 5  # of the test, with others
 
 
 def test_graph_and_split_in_another_order_or_of_another_kind_are_refused(sbm, trained):

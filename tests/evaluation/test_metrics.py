@@ -8,6 +8,7 @@ from sklearn.metrics import auc, average_precision_score, roc_auc_score
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vgae.errors import DataError, NumericalError, UsageError
+from vgae.evaluation import metrics
 from vgae.evaluation.metrics import (
     LinkScores,
     RankScores,
@@ -343,3 +344,15 @@ def test_curves_enclose_the_areas_that_the_scores_name():
     assert auc(fpr, tpr) == pytest.approx(expected.auc)
     assert float(-(np.diff(recall) * precision[:-1]).sum()) == pytest.approx(expected.ap)
     assert len(precision) == len(recall) == len(np.unique(scores.numpy())) + 1
+
+
+def test_many_pairs_are_resampled_in_groups_of_neighbouring_scores(monkeypatch):
+    """The interval is that of all pairs within the error of a thousand resamples."""
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(np.concatenate([rng.normal(1, 1, 3000), rng.normal(0, 1, 9000)]))
+    label = torch.tensor([1] * 3000 + [0] * 9000)
+    exact = bootstrap_intervals(scores, label)
+    monkeypatch.setattr(metrics, "_MOST_RESAMPLED", 100)
+    found = bootstrap_intervals(scores, label)
+    for name in ("auc", "ap"):
+        np.testing.assert_allclose(getattr(found, name), getattr(exact, name), atol=2e-3)

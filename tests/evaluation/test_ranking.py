@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vgae.errors import DataError, NumericalError
-from vgae.evaluation.ranking import link_ranks
+from vgae.evaluation.metrics import rank_scores
+from vgae.evaluation.ranking import link_ranks, rank_intervals
 from vgae.graphs.grid import Grid
 
 
@@ -144,3 +145,26 @@ def test_known_pairs_are_links_both_ways_and_the_diagonal():
     known = Grid(4).known(as_index([(0, 2), (2, 0), (1, 2)])).toarray() > 0
     expected = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
     assert known.astype(int).tolist() == expected
+
+
+def test_the_interval_of_a_sample_covers_the_score_of_all_links(generator):
+    """As often as it states: of 400 samples of 100 of 400 links, about 95 %."""
+    ranks = (torch.rand(2, 400, generator=generator, dtype=torch.float64) ** 4 * 500).long() + 1
+    whole = rank_scores(ranks.flatten())
+    covered = torch.zeros(2)
+    for _ in range(400):
+        drawn = ranks[:, torch.randperm(400, generator=generator)[:100]]
+        ends = rank_intervals(drawn, 400)
+        for i, name in enumerate(("mrr", "hits_at_10")):
+            low, high = getattr(ends, name)
+            covered[i] += low <= getattr(whole, name) <= high
+    assert bool(((covered / 400) > 0.92).all())
+    assert bool(((covered / 400) < 0.98).all())
+
+
+def test_all_ranks_have_no_width_and_equal_ones_have_some():
+    ranks = torch.tensor([[1, 20, 3, 40], [1, 2, 300, 4]])
+    whole = rank_scores(ranks.flatten())
+    assert rank_intervals(ranks, 4).mrr == pytest.approx((whole.mrr, whole.mrr), abs=0.5)
+    low, high = rank_intervals(torch.full((2, 50), 11), 1000).hits_at_10
+    assert (low, round(high, 3)) == (0, 0.071)

@@ -116,6 +116,7 @@ def test_one_community_is_a_model_of_degrees_alone():
     assert p.sum() == pytest.approx(2_000, rel=1e-6)
 
 
+@pytest.mark.row("G61")
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -97,7 +97,9 @@ def test_nodes_divided_among_processes_train_to_the_result_of_one(together, one,
 @pytest.fixture
 def two(monkeypatch):
     """Decisions of one of two processes that do not exist."""
-    monkeypatch.setattr(rows, "team", lambda: Team(0, 2))
+    us = Team(0, 2)
+    monkeypatch.setattr(us, "agreed", bool)
+    monkeypatch.setattr(rows, "team", lambda: us)
 
 
 @pytest.mark.usefixtures("two")

@@ -42,7 +42,9 @@ GraphFeatures = Annotated[
     typer.Option(
         "--features",
         help="'raw'; 'none' for the links alone; or a file with a row for each node: .npy, .npz or"
-        " a table (.csv, .tsv, .txt, .parquet; see --encode); or one for each side of a two-sided"
+        " a table (.csv, .tsv, .txt, .parquet, .feather; see --encode), or a folder of .npy (rows"
+        " in the order of the names); those above 64 MB in .npy, or in a .npz of vgae convert,"
+        " stay in their file and are read in blocks; or one for each side of a two-sided"
         " graph: users.csv,items.csv.",
     ),
 ]

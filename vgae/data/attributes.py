@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vgae.data.column_files import FEATHER, opened
 from vgae.data.dialects import TextTable, open_table
 from vgae.data.packed import unpacked_name
-from vgae.data.parquet import coded_names, column_cells, read_parquet
+from vgae.data.parquet import coded_names, column_cells
 from vgae.data.reading import Reading
 from vgae.data.text import typed_names
 from vgae.errors import DataError, nearest
@@ -28,7 +29,7 @@ from vgae.runtime.tables import plain_names
 
 log = logging.getLogger(__name__)
 
-FORMATS = (".csv", ".tsv", ".txt", ".parquet")
+FORMATS = (".csv", ".tsv", ".txt", ".parquet", *FEATHER)
 """Suffixes of tables; those of text also with ``.gz``."""
 
 _SAVED_INDEX = "__index_level_0__"  # of pandas, in parquet
@@ -89,8 +90,8 @@ def read_node_table(
             with all columns that are not numbers; ``FEATURE_HEADER``; ``FIELDS``; ``NODE_ID``; or
             as the reader of the format.
     """
-    is_parquet = unpacked_name(path).suffix.lower() == ".parquet"
-    table = (_from_parquet if is_parquet else _from_text)(path, reading, numeric=numeric)
+    has_columns = unpacked_name(path).suffix.lower() in (".parquet", *FEATHER)
+    table = (_from_parquet if has_columns else _from_text)(path, reading, numeric=numeric)
     if "" in table.names:
         raise DataError(
             "NODE_ID",
@@ -280,26 +281,33 @@ def _with_points(name: str, cells: Cells) -> Cells:
 
 
 def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
-    table = read_parquet(path)
-    header = table.column_names
-    if len(set(header)) != len(header) or table.num_rows == 0:
-        raise DataError(
-            "PARQUET_COLUMNS",
-            f"it must have rows, and columns of different names, got {table.num_rows} rows.",
-        )
-    roles = _roles(header, reading)
-    known, codes = coded_names(table, [header[roles.names]])
-    columns = {name: column_cells(table, name) for name in header}
-    if roles.counter is not None and _is_index(
-        header[roles.counter], columns[header[roles.counter]]
-    ):
-        log.info("%s: column %r is an index, and left out", path, header[roles.counter])
-        del columns[header[roles.counter]]
+    with opened(path) as file:
+        header, x = file.schema.names, None
+        if len(set(header)) != len(header) or file.num_rows == 0:
+            raise DataError(
+                "PARQUET_COLUMNS",
+                f"it must have rows, and columns of different names, got {file.num_rows} rows.",
+            )
+        roles = _roles(header, reading)
+        rest = [name for k, name in enumerate(header) if k not in roles]
+        in_file = numeric and reading.missing_features != "impute"
+        in_file = in_file and file.are_large_numbers(rest)
+        table = file.table({*header}.difference(rest) if in_file else None)
+        # Reading does not check this: text must be UTF-8.
+        table.validate(full=True)
+        known, codes = coded_names(table, [header[roles.names]])
+        columns = {name: column_cells(table, name) for name in table.column_names}
+        if roles.counter is not None and _is_index(name := header[roles.counter], columns[name]):
+            log.info("%s: column %r is an index, and left out", path, name)
+            del columns[name]
+        elif roles.counter is not None:
+            rest = [name for k, name in enumerate(header) if k not in roles[:3]]
+        x = file.numbers(rest) if in_file else None
     own = (roles.names, roles.label, roles.graph)
     special = {header[k] for k in own if k is not None}
-    attributes = tuple(name for name in columns if name not in special)
-    x = np.empty((table.num_rows, len(attributes)), np.float32) if numeric and attributes else None
-    if x is not None:
+    attributes = tuple(rest if in_file else (name for name in columns if name not in special))
+    if numeric and attributes and not in_file:
+        x = np.empty((table.num_rows, len(attributes)), np.float32)
         odd = {
             name: f"of type {table[name].type}"
             for name in attributes

@@ -16,13 +16,14 @@ from vgae.data.edge_records import (
     EdgeRecords,
     Layout,
     collect_edges,
+    plain_records,
     put_first,
     states_size,
     with_weights,
 )
 from vgae.data.packed import unpacked_name
 from vgae.data.parquet import coded_names, numbers, read_parquet
-from vgae.data.plain_text import read_plain
+from vgae.data.plain_text import PlainLayout, read_plain
 from vgae.data.reading import Reading
 from vgae.data.separators import refuse_single, refuse_square
 from vgae.data.text import normalised, typed_names, warn_of_lookalikes, warn_of_numbers
@@ -264,21 +265,17 @@ def _collected(
     table: TextTable, layout: Layout, reading: Reading, *, read_each: bool
 ) -> EdgeRecords:
     """Return the edges of a text, at once if it is plain."""
-    read_each |= table.attributes or bool(table.trailing) or layout.time is not None
-    if not read_each and layout.direction is None and layout.label is None:
-        found = read_plain(
-            table.path,
-            delimiter=table.delimiter,
-            skip=layout.skip,
-            width=layout.width,
-            ends=(layout.source, layout.target),
-            numbers=() if layout.weight is None else (layout.weight,),
-            encoding=reading.encoding,
+    if not (read_each or table.attributes or table.trailing or layout.time is not None):
+        more = [place for place in (layout.direction, layout.label) if place is not None]
+        plain = PlainLayout(
+            *(table.delimiter, layout.skip, layout.width, (layout.source, layout.target)),
+            () if layout.weight is None else (layout.weight,),
+            texts=tuple(more),
+            zero=layout.drop_zero,
+            negative=layout.signed,
         )
-        if found is not None:
-            lines = layout.skip + found.edges.shape[1]
-            weight = found.numbers[0] if found.numbers else np.empty(0)
-            return EdgeRecords(found.edges, weight, found.names, lines=lines)
+        if (found := read_plain(table.path, plain, encoding=reading.encoding)) is not None:
+            return plain_records(found, layout)
     return collect_edges(table.records, layout)
 
 

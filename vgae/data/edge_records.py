@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from vgae.data.plain_text import PlainEdges
 from vgae.errors import DataError
 from vgae.graphs.link_values import SIGNED
 from vgae.graphs.weights import NO_WEIGHTS
@@ -127,6 +128,21 @@ def collect_edges(records: Iterator[tuple[int, list[str]]], layout: Layout) -> E
     found = EdgeRecords(edges, np.frombuffer(weights), list(number_of), times, directed)
     found = replace(found, undirected=undirected, labels=labels)
     return replace(found, decimal_commas=weigh.decimal_commas, lines=number)
+
+
+def plain_records(found: PlainEdges, layout: Layout) -> EdgeRecords:
+    """Return the edges of a plain file as :func:`collect_edges` does."""
+    weight = found.numbers[0] if found.numbers else np.empty(0)
+    records = EdgeRecords(found.edges, weight, found.names, lines=found.lines)
+    texts = iter(found.texts)
+    if layout.direction is not None:
+        values, places = next(texts)
+        is_directed = np.array([value.casefold() == "directed" for value in values])[places]
+        undirected = np.flatnonzero(~is_directed)
+        records = replace(records, directed=bool(is_directed.any()), undirected=undirected)
+    if layout.label is not None:
+        records.labels.update(next(texts)[0][:_MOST_LABELS])
+    return records
 
 
 def put_first(found: EdgeRecords, first: EdgeRecords) -> EdgeRecords:

@@ -88,7 +88,7 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
                         ``feature_names``; or a sparse matrix as ``scipy.sparse.save_npz`` writes
     ``.csv``, ``.tsv``  a table, also compressed: a header, then a line for each node
     ``.txt``
-    ``.parquet``        a table
+    ``.parquet``        a table; also ``.feather`` and ``.arrow``
     a folder            of ``.npy``: rows in the order of the names, of which numbers count as such
     ``.json``           a list for each node, of numbers or of the indices of features that are
                         1; see :func:`vgae.data.folders.list_features`
@@ -96,7 +96,7 @@ def read_features(path: str | os.PathLike[str], reading: Reading = Reading()) ->
 
     Dense features of more than 64 MB stay in their file, mapped into memory: in ``.npy``, and as
     ``x`` in an ``.npz`` that is not compressed, of float32 in row-major order. Others of that
-    size, and those of a folder, are written to a temporary file.
+    size, numbers in a table of columns, and those of a folder are written to a temporary file.
 
     For the column of names of a table see :func:`vgae.data.attributes.read_node_table`; the others
     are numbers and truth values, or are encoded (``reading.encode``), and one may be a label

@@ -1,11 +1,11 @@
 """Fast reading of plain edge lists with pyarrow; the strict reader reads all others.
 
-Both readers return the same for a plain file. A file with quotes within fields, comments or blank
-lines between its lines, or anything that must be refused, is not plain.
+Both readers return the same for a plain file. A file with quotes within fields, comments between
+its lines, or anything that must be refused, is not plain.
 """
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -36,43 +36,59 @@ class PlainEdges(NamedTuple):
     Attributes:
         names: The distinct names: int64, if each is in canonical form, else text.
         edges: Ends of each edge as indices of ``names``, int64, shape ``(2, E)``.
-        numbers: Columns of numbers above zero, float64, each of shape ``(E,)``.
+        numbers: Columns of numbers, float64, each of shape ``(E,)``.
+        texts: Columns of text: the distinct values in the order of their first lines, and the
+            place among them of each, shape ``(E,)``.
+        lines: Number of the line of the last edge.
     """
 
     names: np.ndarray | list[str]
     edges: np.ndarray
     numbers: list[np.ndarray]
+    texts: list[tuple[list[str], np.ndarray]]
+    lines: int
 
 
 class _NotPlainError(Exception):
     pass
 
 
-def read_plain(
-    path: Path,
-    *,
-    delimiter: str,
-    skip: int,
-    width: int,
-    ends: tuple[int, int] = (0, 1),
-    numbers: Sequence[int] = (),
-    encoding: str = "utf-8",
-) -> PlainEdges | None:
-    """Read the ends and the numbers of a plain edge list of at least :data:`SMALLEST` bytes.
+class PlainLayout(NamedTuple):
+    """Where the edges are in a file.
 
-    A file is plain if, after the skipped lines, it is UTF-8 of lines with ``width`` fields each,
-    without NUL, lines that begin with ``#`` or ``%``, and blank lines but at the end; quotes
-    enclose whole fields, which have no quotes and line ends; names are neither blank nor begin or
-    end with white space; numbers are finite and above zero. With a space as delimiter, fields are
-    separated by exactly one.
-
-    Args:
-        path: The file, plain or gzip.
+    Attributes:
         delimiter: Character between fields.
         skip: Number of lines before the first edge.
         width: Number of fields in a line.
         ends: Positions of source and target.
         numbers: Positions of the numbers.
+        texts: Positions of columns of text.
+        zero: Whether numbers may be zero.
+        negative: Whether they may be below zero.
+    """
+
+    delimiter: str
+    skip: int
+    width: int
+    ends: tuple[int, int] = (0, 1)
+    numbers: tuple[int, ...] = ()
+    texts: tuple[int, ...] = ()
+    zero: bool = False
+    negative: bool = False
+
+
+def read_plain(path: Path, layout: PlainLayout, *, encoding: str = "utf-8") -> PlainEdges | None:
+    """Read the columns of a plain edge list of at least :data:`SMALLEST` bytes.
+
+    A file is plain if, after the skipped lines, it is UTF-8 of lines with ``width`` fields each,
+    without NUL and lines that begin with ``#`` or ``%``; quotes enclose whole fields, which have
+    no quotes and line ends; names and texts do not begin or end with white space, and names are
+    not blank; numbers are finite. Blanks around fields, several blanks where one separates, and
+    blank lines are removed where there are no quotes and all is ASCII.
+
+    Args:
+        path: The file, plain or gzip.
+        layout: Positions of the fields.
         encoding: Encoding of the file.
 
     Returns:
@@ -82,24 +98,17 @@ def read_plain(
         import pyarrow as pa
     except ModuleNotFoundError:
         return None
+    delimiter = layout.delimiter
     # Other white space as a delimiter would be stripped from the ends of lines.
     if not delimiter.isascii() or (delimiter.isspace() and delimiter not in "\t "):
         return None
     if not is_utf8(encoding) or path.stat().st_size < SMALLEST:
         return None
-    layout = _Layout(delimiter, width, ends, tuple(numbers))
     for kind in (pa.int64(), pa.string()):
         # The strict reader describes what is wrong.
         with suppress(_NotPlainError, DataError, UnicodeDecodeError, pa.ArrowException):
-            return _read(_pieces(path, skip), layout, kind)
+            return _read(_pieces(path, layout.skip), layout, kind)
     return None
-
-
-class _Layout(NamedTuple):
-    delimiter: str
-    width: int
-    ends: tuple[int, int]
-    numbers: tuple[int, ...]
 
 
 def _pieces(path: Path, skip: int) -> Iterator[bytes]:
@@ -141,18 +150,25 @@ def _without_blank_end(piece: bytes) -> bytes:
     return filled + b"\n" if filled else b""
 
 
-def _read(pieces: Iterator[bytes], layout: _Layout, kind: "pa.DataType") -> PlainEdges:
+def _read(pieces: Iterator[bytes], layout: PlainLayout, kind: "pa.DataType") -> PlainEdges:
     """Read names of a type, int64 or text, or raise."""
     import pyarrow as pa
 
     ends: list[list[Any]] = [[], []]
     sections: list[list[Any]] = [[], []]
     numbers: list[list[np.ndarray]] = [[] for _ in layout.numbers]
-    for piece in pieces:
+    texts = [_Texts() for _ in layout.texts]
+    count, last = layout.skip, 0
+    for given in pieces:
+        piece = _tidied(given, layout.delimiter)
         _check_bytes(piece, layout.delimiter)
+        last = count + _num_lines(given.rstrip())
+        count += _num_lines(given)
         table = _parsed(piece, layout, kind)
         for values, place in zip(numbers, layout.numbers, strict=True):
-            values.append(_positive(table.column(place)))
+            values.append(_numbers(table.column(place), layout))
+        for found, place in zip(texts, layout.texts, strict=True):
+            found.add(table.column(place))
         for column, place in zip(ends, layout.ends, strict=True):
             column += table.column(place).chunks
         if kind == pa.string() and sum(chunk.nbytes for chunk in chain(*ends)) > _SECTION:
@@ -168,7 +184,67 @@ def _read(pieces: Iterator[bytes], layout: _Layout, kind: "pa.DataType") -> Plai
     if isinstance(names, list) and (not all(names) or list(map(str.strip, names)) != names):
         raise _NotPlainError
     weights = [np.concatenate(values) for values in numbers]
-    return PlainEdges(names, codes.reshape(2, -1), weights)
+    return PlainEdges(
+        names, codes.reshape(2, -1), weights, [found.whole() for found in texts], last
+    )
+
+
+def _num_lines(piece: bytes) -> int:
+    """Return the number of lines, of which the last may have no end."""
+    return piece.count(b"\n") + (not piece.endswith(b"\n"))
+
+
+class _Texts:
+    """A column of text as numbers of its distinct values."""
+
+    def __init__(self) -> None:
+        self.number_of: dict[str, int] = {}
+        self.places: list[np.ndarray] = []
+
+    def add(self, column: "pa.ChunkedArray") -> None:
+        """Add the values of a piece; raise if white space may have to be removed."""
+        coded_column = column.combine_chunks().dictionary_encode()
+        values = coded_column.dictionary.to_pylist()
+        if any(value != value.strip() for value in values):
+            raise _NotPlainError
+        numbers = [self.number_of.setdefault(value, len(self.number_of)) for value in values]
+        self.places.append(np.array(numbers, np.int32)[coded_column.indices.to_numpy()])
+
+    def whole(self) -> tuple[list[str], np.ndarray]:
+        """Return the distinct values, and the place of each value."""
+        return list(self.number_of), np.concatenate(self.places)
+
+
+def _tidied(piece: bytes, delimiter: str) -> bytes:
+    """Return a piece without blanks around its fields and without blank lines.
+
+    It is unchanged if it has quotes, or characters that are no ASCII, or more blank lines than
+    are usual; it is then plain without these changes, or not at all.
+    """
+    sign = delimiter.encode()
+    blanks = [b" " + sign, sign + b" ", b" \n", b" \r", b"\n ", b"\n\n", b"\n\r"]
+    if delimiter == " ":
+        blanks = [b"  ", b"\t", *blanks[2:]]
+    starts = piece[:1] in (b" ", b"\n", b"\r") or piece.endswith(b" ")
+    if not starts and not any(blank in piece for blank in blanks):
+        return piece
+    if b'"' in piece or not piece.isascii():
+        return piece
+    _check_line_ends(piece)
+    num_lines = piece.count(b"\n")
+    piece = piece.replace(b"\r\n", b"\n")
+    if delimiter == " ":
+        piece = piece.replace(b"\t", b" ")
+        pairs = {b"  ": b" "}
+    else:
+        pairs = {b" " + sign: sign, sign + b" ": sign}
+    for pair, single in (pairs | {b" \n": b"\n", b"\n ": b"\n", b"\n\n": b"\n"}).items():
+        while pair in piece:
+            piece = piece.replace(pair, single)
+    piece = piece.lstrip(b" \n").rstrip(b" ")
+    if num_lines - piece.count(b"\n") > _MOST_BLANK_LINES or not piece:
+        raise _NotPlainError
+    return piece
 
 
 def _close_section(ends: list[list[Any]], sections: list[list[Any]]) -> None:
@@ -182,7 +258,7 @@ def _close_section(ends: list[list[Any]], sections: list[list[Any]]) -> None:
         column.clear()
 
 
-def _parsed(piece: bytes, layout: _Layout, kind: "pa.DataType") -> "pa.Table":
+def _parsed(piece: bytes, layout: PlainLayout, kind: "pa.DataType") -> "pa.Table":
     """Return the columns of a piece: names of the given type, all others as text."""
     import pyarrow as pa
     from pyarrow import csv
@@ -232,12 +308,17 @@ def _digits(values: np.ndarray) -> int:
     return int(count)
 
 
-def _positive(column: "pa.ChunkedArray") -> np.ndarray:
-    """Return text as finite numbers above zero, float64, or raise."""
+def _numbers(column: "pa.ChunkedArray", layout: PlainLayout) -> np.ndarray:
+    """Return text as finite numbers of the signs that the layout allows, float64, or raise."""
     import pyarrow as pa
 
     values = column.cast(pa.float64()).to_numpy()
-    if not ((values > 0) & (values < np.inf)).all():
+    allowed = (values > 0) & (values < np.inf)
+    if layout.zero:
+        allowed |= values == 0
+    if layout.negative:
+        allowed |= (values < 0) & (values > -np.inf)
+    if not allowed.all():
         raise _NotPlainError
     return values
 

@@ -66,7 +66,8 @@ def glorot(
         Shape ``(in_channels, heads * out_channels)``.
     """
     weights = [torch.empty(in_channels, out_channels) for _ in range(heads)]
-    for weight in weights if in_channels else ():
+    # The first random numbers of the meta device, which has no numbers, would take seconds.
+    for weight in weights if in_channels and not weights[0].is_meta else ():
         nn.init.xavier_uniform_(weight, generator=generator)
     return nn.Parameter(torch.cat(weights, dim=1))
 

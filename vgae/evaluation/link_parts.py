@@ -44,7 +44,7 @@ _HITS = (10, 50, 100)
 # Scores of the ranks of all links of a part among all nodes; of more, a sample of the links is
 # ranked, and at least so many of them, by decoders with inner products and by others.
 _MOST_SCORES = 250_000_000
-_FEWEST, _FEWEST_SLOW = 2000, 200
+_FEWEST, _FEWEST_SLOW = 1000, 200
 _FEWEST_HARD = 100  # hard non-links of a link of a large graph take a second
 
 
@@ -66,7 +66,7 @@ class LinkEvaluation:
         num_ranked: Number of ranked links: all, or a random sample in a large graph. The ranks of
             a link take 2 N scores, N the number of nodes (of its graph, in a collection). If those
             of all links are more than 250 million, so many links are ranked as have that many, and
-            at least 2,000, or 200 if the decoder has no inner products.
+            at least 1,000, or 200 if the decoder has no inner products.
         rank_intervals: 95 % intervals of the scores of the ranks of all links, if a sample was
             ranked; see :func:`vgae.evaluation.metrics.rank_intervals`.
         sigmoid: Scores of the sigmoid of the logits.
@@ -79,7 +79,7 @@ class LinkEvaluation:
             ties get the mean of the best and the worst rank.
         recommended: Scores of the best targets of each node of the first side, in a two-sided
             graph; see :func:`vgae.evaluation.recommendation.recommendation_scores`. Links of the
-            other parts are known. In a large graph, of a random sample of at least 2,000 nodes.
+            other parts are known. In a large graph, of a random sample of at least 1,000 nodes.
         per_graph: Means of the AUC and AP of each graph, in a collection, whose other scores are
             pooled over the pairs of all graphs; see
             :func:`vgae.evaluation.per_graph.averages_per_graph`. ``None`` too if no graph has

@@ -80,7 +80,8 @@ def evaluate(
     non-links are weighted to be as many as links.
 
     Args:
-        model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
+        model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`. A
+            :class:`PairScorer` of the same graph and edges saves the time of another embedding.
         graph: Nodes and features.
         split: Split that the model was trained on; it is audited.
         messages: Message-passing links when test links are scored: ``"train"`` as in Kipf &
@@ -176,7 +177,7 @@ def calibrate(
     if (num_val := split.val.pos.shape[1]) < 2:
         rule = f"a calibration needs at least 2 validation links, got {num_val}"
         raise DataError("TOO_FEW_PAIRS", f"{rule}; split with a higher val.")
-    scorer = PairScorer(model, graph, split.message_edge_index)
+    scorer = scorer_of(model, graph, split.message_edge_index)
     prior = prior or ("graph" if intervals else "density")
     pairs, messages = split.val, split.message_links
     unknown, hidden = graph.grid.num_pairs - messages.shape[1], graph.num_links - messages.shape[1]
@@ -292,6 +293,13 @@ class PairScorer:
         return self.logits(pairs.flip(0) if reverse else pairs).view(-1, len(self.z))
 
 
+def scorer_of(model: VAE | Trained, graph: Graph, edge_index: Tensor) -> PairScorer:
+    """Return a model that is a scorer of these nodes and edges already, or else its scorer."""
+    if isinstance(model, PairScorer) and model.graph is graph and model.edge_index is edge_index:
+        return model
+    return PairScorer(model, graph, edge_index)
+
+
 def consistent_method(decoder: object, name: str) -> Callable[..., Any] | None:
     """Return an optional method of a decoder, such as ``factors``, if it agrees with ``logits``.
 
@@ -322,4 +330,5 @@ def _scored_parts(
                 edges = split.grid.message_edges(
                     torch.cat([split.message_links, split.val.pos], 1)
                 )
-            yield name, part, PairScorer(model, graph, edges)
+            model = scorer_of(model, graph, edges)  # of both parts, if their messages are the same
+            yield name, part, model

@@ -73,6 +73,9 @@ def link_ranks(
     """
     grid = grid or Grid(num_nodes)
     known, links = checked_edges(graph_links, num_nodes), checked_edges(links, num_nodes)
+    is_end = torch.zeros(num_nodes, dtype=torch.bool, device=links.device)
+    is_end[links.flatten()] = True
+    known = known[:, is_end.to(known.device)[known].any(dim=0)]  # of others none is needed
     if not grid.directed and grid.sides is None:
         ends = links.flatten(), links.flip(0).flatten()
         return _ranks_of(scores, *ends, grid.known(known), grid).view(2, -1)

@@ -55,7 +55,7 @@ def _general(graph: "Graph", val: float, test: float, generator: torch.Generator
     neg = sample_non_links(graph.links, graph.grid, num_test + num_val, generator)
     links = graph.links
     return Parts(
-        links[:, rest.sort().values],
+        links[:, rest],
         LabelledPairs(links[:, held_val], neg[:, num_test:]),
         LabelledPairs(links[:, held_test], neg[:, :num_test]),
     )

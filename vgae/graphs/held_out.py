@@ -35,7 +35,9 @@ def held_out(
     num_val, num_test = part_sizes(graph, val, test)
     order = torch.randperm(graph.num_links, generator=generator)
     test_links, val_links, rest = in_parts(graph, order, num_test, num_val)
-    return test_links, val_links, rest.sort().values
+    is_rest = torch.zeros(graph.num_links, dtype=torch.bool)
+    is_rest[rest] = True
+    return test_links, val_links, is_rest.nonzero().flatten()
 
 
 def in_parts(graph: "Graph", order: Tensor, *sizes: int) -> Sequence[Tensor]:

@@ -160,10 +160,8 @@ def _sample_text(part: str, row: Mapping[str, Any]) -> str:
         f"{name} {' - '.join(map(per_cent, ranks[f'{key}_interval']))}"
         for name, key in (("MRR", "mrr"), ("hit@10", "hits_at_10"))
     )
-    text = (
-        f";\n{part}: of {count:,} links drawn from {row['num_links']:,}; 95 % intervals for all:"
-    )
-    return f"{text} {', '.join(ends)}"
+    drawn = f"{count:,} {part} links drawn at random from {row['num_links']:,}"
+    return f"; {drawn} (95 % intervals for all: {', '.join(ends)})"
 
 
 def likelihood_text(scores: Mapping[str, Mapping[str, Any]]) -> str:

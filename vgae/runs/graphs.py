@@ -12,7 +12,7 @@ from vgae.data.reading import Reading
 from vgae.data.splits import read_split, split_by_time
 from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.calibration import Calibration, load_calibration
-from vgae.evaluation.links import Messages, calibrate, evaluate
+from vgae.evaluation.links import Messages, PairScorer, calibrate, evaluate
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.encoding import TableEncoder
@@ -275,14 +275,14 @@ class GraphRuns(RunKind[Run]):
     ) -> dict[str, Any]:
         """Write embeddings, calibration and model; return the scores."""
         graph, split = data
-        q = embed(result.model, graph, split.message_edge_index)
-        write_embeddings(folder / "embeddings.npz", graph.ids, q)
+        scorer = PairScorer(result.model, graph, split.message_edge_index)
+        write_embeddings(folder / "embeddings.npz", graph.ids, scorer.q)
         if isinstance(graph, GraphCollection):
             messages = split.message_edge_index
             write_graphs(folder / "graphs.npz", embedded_graphs(result.model, graph, messages))
         calibration = None
         if split.val.pos.shape[1] > 1:
-            calibration = calibrate(result.model, graph, split)
+            calibration = calibrate(scorer, graph, split)
         save_pretrained(
             result.model,
             folder / "model",
@@ -290,7 +290,7 @@ class GraphRuns(RunKind[Run]):
             calibration=calibration,
             feature_encoder=graph.feature_encoder,
         )
-        scores = evaluate(result.model, graph, split, calibration=calibration)
+        scores = evaluate(scorer, graph, split, calibration=calibration)
         return {
             "pairs": result.plan.pairs if result.plan else None,
             **{part: score.to_dict() for part, score in scores.items()},

@@ -56,10 +56,9 @@ def open_graph(
         return load_dataset(source, features=known, progress=progress)
     path = None if features in ("raw", "none") else features
     if path is not None and is_named(path):
-        raise UsageError(
-            "FEATURES",
-            f"features must be 'raw', 'none' or a file such as features.csv, got {features!r}.",
-        )
+        hint = f"; a folder is ./{path}" if Path(path).is_dir() else ""
+        rule = "features must be 'raw', 'none' or a file such as features.csv"
+        raise UsageError("FEATURES", f"{rule}, got {features!r}{hint}.")
     graph = read_graph(source, features=path, **vars(reading))
     return graph.without_features() if features == "none" else graph
 

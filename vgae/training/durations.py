@@ -12,8 +12,7 @@ from vgae.kernels import Cost
 from vgae.recipes import Recipe
 
 # Nanoseconds of one thread of a CPU, fitted to 2,708 to 1,000,000 nodes with AVX-512.
-# Of an entry of a sparse matrix, in each product: with a dense matrix that fits into the cache, and
-# with a larger one.
+# Of an entry of a sparse matrix in each product, with a dense matrix in the cache or a larger one.
 _PER_ENTRY, _PER_MISS = 2.0, 10.0
 _PER_COLUMN = 0.6  # of an entry and a column of the dense matrix
 _PER_LOGIT = 8.0  # of an entry in the sum over the links, beside its columns

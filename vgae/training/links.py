@@ -80,6 +80,9 @@ def fit(
     is a warning with the setting that helps. If simple scores are as good on the validation
     links, a training of less than a minute is repeated without features for that.
 
+    In a process group, all processes of which call it alike, sums are divided: all get the weights
+    of one process but for rounding; the first checks them and writes. See ``docs/processes.md``.
+
     Args:
         graph: Nodes and features.
         split: From :func:`vgae.split_links`, :func:`vgae.read_split` or
@@ -91,17 +94,14 @@ def fit(
             ``(x, edge_index)``, dense, its decoder ``edge_index``; with ``mask`` the encoder gets
             the links that are not masked, and the decoder must be an
             :class:`~vgae.InnerProductDecoder`. In a weighted graph the encoder gets
-            ``edge_weight`` too. The encoder is called once before the training, in evaluation
-            mode. Fields of the recipe that have no effect on the model are logged.
+            ``edge_weight`` too. It is called once before, in evaluation mode.
         recipe: Settings, such as :data:`vgae.recipes.PAPER`.
         seed: Seed of the initial weights, noise, masks, dropout and sampled pairs. During the
             training it also seeds torch's own generators, for parts of a model that draw from
             them; those are reproducible unless ``on_row`` or another thread draws too.
-        device: ``"auto"`` takes a GPU if there is one; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``; or
-            a :class:`vgae.runtime.devices.Compute`, which has further options.
+        device: ``"auto"``, ``"cpu"``, ``"cuda:1"``, or a :class:`vgae.runtime.devices.Compute`.
         on_row: Called with each row of the history, soon after its epoch.
-        progress: Whether to show progress on stderr: by default a bar on a terminal, and a line
-            every ten seconds in a file or pipe, the first after five.
+        progress: Whether to show it on stderr, as a bar; by default plain lines in a file or pipe.
         checkpoints: Folder for checkpoints during the training. Called again with the same
             arguments, the training continues from there to the weights that it would have had;
             only the number of epochs may differ. SIGTERM and SIGINT end it with a checkpoint.

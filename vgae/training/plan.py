@@ -12,7 +12,10 @@ from vgae.errors import ResourceError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
 from vgae.kernels import EXACT_SECONDS, Blocks, Cost, Logits, Pairs, choose_pairs, pairs_cost
+from vgae.kernels._available import FEWEST_SPARSE, works
 from vgae.recipes import Recipe
+from vgae.runtime.mapped import BLOCK, LARGE, is_mapped
+from vgae.runtime.memory import in_use
 from vgae.training.durations import Duration, epoch_duration, seconds_text
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
@@ -76,7 +79,8 @@ def plan_training(
         widths: Columns of each layer's output.
         recipe: Settings.
         device: Device of the training.
-        max_bytes: Bytes that may be used; nine tenths of the free memory if not given.
+        max_bytes: Bytes that the process may have in all, or on a GPU the training; nine tenths of
+            the free memory for the training if not given.
         logits: Formula of the decoder's logits.
         parts: Number of processes among which nodes can be divided.
         partition: Whether they shall be; if ``None``, if pairs are sampled or the memory of one
@@ -103,15 +107,32 @@ def plan_training(
     if isinstance(num_rows, Blocks) and pairs == "exact" and loss.seconds > EXACT_SECONDS:
         why = "the graphs are too small to sample their pairs"
     why = why if recipe.pairs == "auto" else "as the recipe says"
-    if num_bytes > available:
+    # A limit is that of the whole process, with libraries and graph.
+    used = in_use() if max_bytes is not None and device.type == "cpu" else 0
+    if num_bytes + used > available:
+        beside = f", beside {_megabytes(used)} that the process has already" if used else ""
         raise ResourceError(
             "MEMORY",
             f"training on {graph.num_nodes:,} nodes and {num_train_links:,} links takes about"
-            f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}; use"
-            " fewer hidden_channels or features, or allow more (max_bytes, --max-memory).",
+            f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}"
+            f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more (max_bytes,"
+            " --max-memory).",
         )
     duration = epoch_duration(graph, num_train_links, widths, recipe, device, loss, parts=parts)
     return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs, parts)
+
+
+def _remedies(graph: Graph, recipe: Recipe, pairs: Pairs) -> str:
+    """Return what makes a training take less memory."""
+    found = ["fewer hidden_channels or features"]
+    if pairs == "exact":
+        found.insert(0, "sampled pairs (--pairs sampled)")
+    if recipe.mask > 0:
+        found.insert(0, "no masks (--set mask=0)")
+    x = graph.x
+    if x is not None and x.layout == torch.strided and not is_mapped(x) and x.nbytes > LARGE:
+        found.insert(0, "features in a .npy of float32, which stay in their file")
+    return ", ".join(found)
 
 
 def _training_bytes(
@@ -135,16 +156,21 @@ def _training_bytes(
         features = 0
     elif x.layout == torch.sparse_csr:
         features = (12 + 24 * drops) * x.values().numel()  # the transpose; both with dropout
+    elif is_mapped(x):
+        features = (2 + drops) * BLOCK
     else:
         features = (4 + 8 * drops) * x.numel()  # averaged over the neighbours, or with dropout
-    # edge_index, the normalised adjacency, the pattern of links with weights, logits and slopes.
-    matrices = 16 * entries + 8 * (entries + nodes) + 46 * (entries + nodes)
-    matrices += 40 * (entries + nodes) * (recipe.mask > 0)
+    num_entries, is_masked = entries + nodes, recipe.mask > 0
+    # Compiled code needs no logits, slopes and the like.
+    is_compiled = nodes >= FEWEST_SPARSE and works("compiled", torch.device("cpu"))
+    # The sorted entries, the normalised adjacency, and the weights; with masks, also the edges and
+    # their links, and each of these again for an epoch.
+    matrices = (16 + 50 * is_masked + 28 * (not is_compiled)) * num_entries
     kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
     activations = nodes * (layers + 100 * recipe.degrees)
-    # Construction of a matrix: codes, their order and copies of the edges; freed before training.
-    making = 100 * (entries + nodes)
+    # Construction of a matrix: both directions, their order and copies; freed before training.
+    making = (32 + 68 * is_masked) * num_entries
     if x is not None and "features" in recipe.reconstruct:
         # Blocks of entries, the mask of missing ones, weights as above.
         features += 24 * 2**18 + x.numel() * (graph.missing is not None)

@@ -92,13 +92,15 @@ def rows_for(
     if parts == 1:
         return None
     sampled = getattr(link_decoder(model), "pairs", "") == "sampled"
-    if not (partition or (sampled if plan is None else plan.parts > 1)):
+    us = team()
+    # Another process may have more memory.
+    if not us.agreed(bool(partition or (sampled if plan is None else plan.parts > 1))):
         log.info("nodes are not divided among the processes: all pairs take longer than nodes")
         return None
     why = "the pairs are sampled" if sampled else "the memory of one process does not suffice"
     why = "partition is set" if partition else why
     log.info("nodes are divided among the %d processes: %s", parts, why)
-    return Rows.balanced(team(), _cost(graph, split))
+    return Rows.balanced(us, _cost(graph, split))
 
 
 def _cost(graph: Graph, split: LinkSplit) -> torch.Tensor:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from vgae.report.figures import points
 from vgae.report.figures.points import (
     OVERFLOWED,
     UNPROJECTED,
@@ -9,6 +11,7 @@ from vgae.report.figures.points import (
     draw_values,
     projections,
 )
+from vgae.report.figures.style import CLASS_COLOURS
 
 
 def test_very_many_points_are_an_image_within_the_vectors():
@@ -58,3 +61,46 @@ def test_very_large_values_are_drawn_without_a_projection(value):
     assert method == OVERFLOWED
     assert plane.shape == (9, 2)
     assert np.isfinite(plane).all()
+
+
+def cells_of(axes):
+    (image,) = axes.images
+    return np.ma.filled(image.get_array(), np.nan), np.asarray(image.get_alpha()), image
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """Points of which 99 of 100 are in the corner at the left below, the others at the right."""
+    monkeypatch.setattr(points, "MOST_DOTS", 100)
+    places = np.zeros((200, 2))
+    places[0], places[100] = (1, 1), (1, 0)
+    return places
+
+
+def test_very_many_points_are_a_map_of_their_mean_values(many):
+    axes = Figure().subplots()
+    values = np.arange(200.0)
+    drawn = draw_values(axes, many, values, 1)
+    found, alpha, image = cells_of(axes)
+    assert drawn is image
+    assert image.get_extent() == [0, 1, 0, 1]
+    assert (found[-1, -1], found[0, -1]) == (0, 100)
+    assert found[0, 0] == pytest.approx(values[(many == 0).all(axis=1)].mean())
+    assert np.isnan(found).sum() == found.size - 3
+    assert (alpha > 0).sum() == 3
+    assert alpha[0, 0] == 1 > alpha[-1, -1] > 0.25
+
+
+def test_very_many_points_have_the_mean_colour_of_the_ten_largest_classes(many):
+    axes = Figure().subplots()
+    labels = np.repeat([0, 1, 2, -1], [60, 90, 40, 10])
+    draw_classes(axes, many, labels, 1, name_of="abc".__getitem__, largest_first=True)
+    found, _, _ = cells_of(axes)
+    np.testing.assert_allclose(found[-1, -1], to_rgb(CLASS_COLOURS[1]))
+    np.testing.assert_allclose(found[0, -1], to_rgb(CLASS_COLOURS[0]))
+    names = axes.get_legend_handles_labels()[1]
+    assert names == ["b (90)", "a (60)", "c (40)", "unknown (10)"]
+    axes = Figure().subplots()
+    draw_classes(axes, many, np.arange(200) % 40, 1)
+    names = axes.get_legend_handles_labels()[1]
+    assert (len(names), names[-1]) == (11, "30 other classes (150)")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from vgae.evaluation import links
 from vgae.evaluation.links import PairScorer
 from vgae.gaussian import PointMass
 from vgae.graphs.canonical import link_positions
@@ -208,16 +209,20 @@ def test_classes_are_in_the_order_of_their_labels(graph_run, calibration):
 
 
 def test_a_model_without_spread_has_no_uncertainty(graph_run, calibration, monkeypatch):
-    monkeypatch.setattr(proposals, "embed", lambda run, graph: PointMass(embed(run, graph).mu))
+    monkeypatch.setattr(links, "embed", lambda *given: PointMass(embed(*given).mu))
     assert "uncertainty" not in map_data(graph_run, calibration, 0)
 
 
 def test_of_a_very_large_graph_a_part_is_shown(graph_run, calibration, monkeypatch):
-    monkeypatch.setattr(proposals, "_MAP_NODES", 50)
+    for name, number in (("_MAP_NODES", 100), ("_DRAWN", 5), ("_MAP_PART", 40)):
+        monkeypatch.setattr(proposals, name, number)
     graph = graph_run.graph
     data = map_data(graph_run, calibration, 119)
-    assert len(data["names"]) == 50
-    assert data["num_nodes"] == 120
+    assert len(data["names"]) == 40
+    assert (data["num_nodes"], data["num_drawn"]) == (120, 5)
+    pairs = unpacked(data["proposals"]["pairs"]).reshape(-1, 2)
+    assert len(pairs) == 5 * 6
+    assert len(np.unique(pairs[:, 0])) == 5
     number = {name: i for i, name in enumerate(graph.ids)}
     chosen = [number[name] for name in data["names"]]
     adjacency = graph.to_scipy().toarray()

@@ -26,7 +26,7 @@ from vgae.report.figures.link_panels import (
     draw_roc,
     scored_test_pairs,
 )
-from vgae.report.figures.points import draw_classes, draw_values, projections
+from vgae.report.figures.points import MOST_DOTS, draw_classes, draw_values, projections
 from vgae.report.figures.style import legend, save_figures, titled
 from vgae.report.figures.training_panels import draw_loss, draw_parts, draw_scores
 from vgae.runs.collections import embedded_graphs
@@ -96,7 +96,8 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
         draw_nodes(axes, plane, graph, size)
         legend(axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set_axis_off()
-    name = f"{graph.name}: {graph.num_nodes:,} nodes, {embedding.shape[1]} latent dimensions"
+    what = "density of " if len(plane) > MOST_DOTS else ""
+    name = f"{graph.name}: {what}{len(plane):,} nodes, {embedding.shape[1]} latent dimensions"
     titled(axes, f"{name}, {method}")
     return figure
 

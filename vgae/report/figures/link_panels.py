@@ -15,6 +15,7 @@ from vgae.report.figures.style import BLUE, GREY, ORANGE, label_axes, legend, li
 from vgae.runs.graphs import Run
 
 _BINS = 40
+_POINTS = 10_000  # of a curve; more are not distinguished
 
 
 class ScoredPairs(NamedTuple):
@@ -38,7 +39,7 @@ def draw_roc(axes: Axes, tests: Mapping[str, ScoredPairs]) -> None:
     """Draw the ROC curve of each test; its name, unless empty, is for a legend."""
     for place, (name, test) in enumerate(tests.items()):
         points = curves(test.logits, test.label)
-        axes.plot(points.fpr, points.tpr, label=name, **line_look(place))
+        axes.plot(*_thinned(points.fpr, points.tpr), label=name, **line_look(place))
     _diagonal(axes)
     label_axes(axes, "false positive rate", "true positive rate")
 
@@ -47,7 +48,7 @@ def draw_precision_recall(axes: Axes, tests: Mapping[str, ScoredPairs]) -> None:
     """Draw precision over recall of each test; names are as for :func:`draw_roc`."""
     for place, (name, test) in enumerate(tests.items()):
         points = curves(test.logits, test.label)
-        axes.plot(points.recall, points.precision, label=name, **line_look(place))
+        axes.plot(*_thinned(points.recall, points.precision), label=name, **line_look(place))
     label_axes(axes, "recall", "precision")
 
 
@@ -94,6 +95,15 @@ def draw_histogram(axes: Axes, test: ScoredPairs) -> None:
         axes.hist(chosen, edges, histtype="step", color=colour, linestyle=line, linewidth=1.2)
     legend(axes, loc="best")
     label_axes(axes, "logit", "test pairs")
+
+
+def _thinned(*ends: np.ndarray) -> list[np.ndarray]:
+    """Return the points of a curve, evenly spaced if there are very many."""
+    count = len(ends[0])
+    if count <= 2 * _POINTS:
+        return [*ends]
+    chosen = np.linspace(0, count - 1, _POINTS).round().astype(int)
+    return [end[chosen] for end in ends]
 
 
 def _diagonal(axes: Axes) -> None:

@@ -27,7 +27,7 @@ from vgae.report.figures.link_panels import (
     draw_roc,
     scored_test_pairs,
 )
-from vgae.report.figures.points import draw_values, projections
+from vgae.report.figures.points import MOST_DOTS, draw_values, projections
 from vgae.report.figures.sheets import draw_sheet
 from vgae.report.figures.style import TEXT, cut, finish_legend
 from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
@@ -150,7 +150,8 @@ def _embedding(run: Run, width: float) -> Layout:
         draw_nodes(axes, plane, run.graph, size, counted=False)
         _add_legend(figure, axes, None)
     axes.set_axis_off()
-    text = f"{len(plane):,} nodes, {embedding.shape[1]} latent dimensions, {method}"
+    what = "density of " if len(plane) > MOST_DOTS else ""
+    text = f"{what}{len(plane):,} nodes, {embedding.shape[1]} latent dimensions, {method}"
     return Layout(figure, text)
 
 

@@ -1,10 +1,13 @@
 """Points in the plane: projections of embeddings, and their colours."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import to_rgb
+from matplotlib.image import AxesImage
 
 from vgae.errors import printable
 from vgae.report.figures.style import CLASS_COLOURS
@@ -16,6 +19,10 @@ _LARGEST = 1e8  # value of a vector; the covariances of larger ones overflow in 
 _TSNE_NODES = 5000  # t-SNE takes seconds up to here and minutes beyond
 _VECTORS = 2000  # more points are an image within a vector figure, which keeps the file small
 _MARKERS = "os^Dv"
+MOST_DOTS = 50_000  # more hide each other, and are drawn as a map of their density
+_CELLS = 480, 360  # of such a map
+_CLASSES = 10  # the largest classes, which have colours in such a map
+_OTHERS = "#c8c8c8"
 
 
 def projections(embedding: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -47,8 +54,16 @@ def projections(embedding: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 def draw_values(
     axes: Axes, points: np.ndarray, values: np.ndarray | None, size: float
-) -> PathCollection:
-    """Draw points coloured by a value, or in one colour; return them for a colour bar."""
+) -> ScalarMappable:
+    """Draw points coloured by a value, or in one colour; return them for a colour bar.
+
+    Of more than 50,000 points, each cell of a grid has the mean value of its points, and is the
+    more opaque the more these are.
+    """
+    if len(points) > MOST_DOTS:
+        values = np.zeros(len(points)) if values is None else values
+        cells = _Cells.of(points)
+        return cells.draw(axes, cells.mean(values).reshape(cells.counts.shape), cmap="cividis")
     look = {"color": CLASS_COLOURS[0]} if values is None else {"c": values, "cmap": "cividis"}
     return axes.scatter(*points.T, s=size, linewidths=0, rasterized=len(points) > _VECTORS, **look)
 
@@ -69,7 +84,13 @@ def draw_classes(
     ``(n,)``, negative where unknown. Small classes are drawn on top of large ones if
     ``largest_first``, else in the order of their numbers. Names end with the number of points if
     ``counted``.
+
+    More than 50,000 points are drawn as a map of their density: a cell of a grid has the mean
+    colour of its points. Only the ten largest classes have colours in it.
     """
+    if len(points) > MOST_DOTS:
+        _draw_class_density(axes, points, labels, name_of, counted=counted)
+        return
     present, counts = np.unique(labels, return_counts=True)
     order = np.argsort(-counts, kind="stable") if largest_first else np.arange(len(present))
     rank = 0
@@ -90,3 +111,69 @@ def draw_classes(
             label=f"{name} ({len(dots):,})" if counted else name,
             rasterized=len(points) > _VECTORS,
         )
+
+
+class _Cells(NamedTuple):
+    """Cells of a grid over the plane that points lie in.
+
+    Attributes:
+        counts: Number of points in each cell, shape ``(rows, columns)``, from below.
+        place: Number of the cell of each point, shape ``(n,)``.
+        extent: Left, right, lower and upper end of the grid.
+    """
+
+    counts: np.ndarray
+    place: np.ndarray
+    extent: tuple[float, float, float, float]
+
+    @classmethod
+    def of(cls, points: np.ndarray) -> "_Cells":
+        """Return the cells of points."""
+        columns, rows = _CELLS
+        low, high = points.min(axis=0), points.max(axis=0)
+        width = np.maximum(high - low, np.finfo(np.float32).tiny)
+        x, y = np.minimum((points - low) / width * _CELLS, np.subtract(_CELLS, 1)).astype(int).T
+        place = y * columns + x
+        counts = np.bincount(place, minlength=rows * columns).reshape(rows, columns)
+        left, lower, right, upper = map(float, [*low, *(low + width)])
+        return cls(counts, place, (left, right, lower, upper))
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of the values in each cell; NaN without points."""
+        total = np.bincount(self.place, values, minlength=self.counts.size)
+        counts = self.counts.ravel()
+        return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+
+    def draw(self, axes: Axes, image: np.ndarray, **look: Any) -> AxesImage:
+        """Draw an image of the cells, more opaque the more points there are."""
+        dense = np.log1p(self.counts) / np.log1p(self.counts.max())
+        alpha = np.where(self.counts > 0, 0.25 + 0.75 * dense, 0)
+        look |= {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+        return axes.imshow(image, extent=self.extent, alpha=alpha, **look)
+
+
+def _draw_class_density(
+    axes: Axes,
+    points: np.ndarray,
+    labels: np.ndarray,
+    name_of: Callable[[int], str],
+    *,
+    counted: bool,
+) -> None:
+    """Draw the density of points in the mean colour of their classes, named for a legend."""
+    present, counts = np.unique(labels[labels >= 0], return_counts=True)
+    largest = present[np.argsort(-counts, kind="stable")][:_CLASSES]
+    colours = [*CLASS_COLOURS[: len(largest)], _OTHERS]
+    number = np.full(len(labels), len(largest))
+    for rank, label in enumerate(largest):
+        number[labels == label] = rank
+    cells, red_green_blue = _Cells.of(points), np.array([to_rgb(c) for c in colours])
+    image = np.stack([cells.mean(channel[number]) for channel in red_green_blue.T], axis=1)
+    cells.draw(axes, np.nan_to_num(image, nan=1.0).reshape(*cells.counts.shape, 3))
+    names = [printable(name_of(label)) for label in largest.tolist()]
+    names += [f"{len(present) - len(largest):,} other classes" if len(present) > 10 else "unknown"]
+    sizes = np.bincount(number, minlength=len(colours))
+    for colour, name, size in zip(colours, names, sizes, strict=True):
+        if size:
+            text = f"{name} ({size:,})" if counted else name
+            axes.scatter([], [], color=colour, label=text)

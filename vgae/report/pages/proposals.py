@@ -16,7 +16,6 @@ from vgae.evaluation.simple_scores import SimpleScores
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
-from vgae.models.embedding import embed
 from vgae.prediction.link_table import LinkTable
 from vgae.prediction.links import predict_links
 from vgae.report.pages.frame import Cell, Column, Table, numeric, packed, shown
@@ -28,7 +27,8 @@ log = logging.getLogger(__name__)
 _PER_NODE = 6  # proposals of a node
 _SAMPLES = 100  # of the posterior
 _TESTED = (10, 50, 200)  # numbers of best pairs
-_MAP_NODES = 50_000  # more dots make a page too large
+_MAP_NODES = 20_000  # more make a page too large; of these, the map has a part
+_DRAWN, _MAP_PART = 1000, 8000  # nodes drawn at random, and all nodes of the part
 
 
 def best_links(run: Run, calibration: Calibration | None, count: int) -> LinkTable:
@@ -170,12 +170,21 @@ def percent(value: float) -> str:
 def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str, Any]:
     """Return the data of the map of the nodes, for ``graph.js``; ``first`` is selected at first.
 
-    The model receives all links, as it proposes new ones. The map of a very large graph has a
-    random sample of the nodes, with the links and proposals among them.
+    The model receives all links, as it proposes new ones. The map of a very large graph has nodes
+    that are drawn at random, their best partners and linked nodes, and the links among all these.
     """
     graph = run.graph
-    q = embed(run, graph)
-    nodes = _nodes_shown(graph)
+    scorer = PairScorer(run, graph, graph.edge_index)
+    q, drawn = scorer.q, _drawn(graph)
+    found = predict_links(
+        scorer,
+        graph,
+        min(_PER_NODE, graph.num_nodes),
+        nodes=[graph.ids[i] for i in drawn.tolist()],
+        calibration=calibration,
+        progress=False,
+    )
+    nodes = _nodes_shown(graph, drawn, torch.stack([found.source, found.target]))
     place = torch.full((graph.num_nodes,), -1)
     place[nodes] = torch.arange(len(nodes))
     log.info("projecting %s nodes into the plane", f"{len(nodes):,}")
@@ -186,6 +195,7 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
         "degree": packed(degree[nodes].int().numpy()),
         "planes": {name: packed(plane.flatten()) for name, plane in planes.items()},
         "num_nodes": graph.num_nodes,
+        "num_drawn": len(drawn),
         "first": max(int(place[first]), 0),
         "has_probabilities": calibration is not None,
         "directed": graph.directed,
@@ -197,29 +207,35 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
         content["uncertainty"] = packed(deviation.float().numpy())
     inside = (place[graph.links] >= 0).all(dim=0)
     links = graph.links[:, inside]
-    logits = PairScorer(run.model, graph, graph.edge_index).logits(links)
+    logits = scorer.logits(links)
     # Probabilities are those of pairs that are not known as links: known links have scores.
     content["links"] = _pairs(place[links], logits, None)
-    chosen = [graph.ids[i] for i in nodes.tolist()]
-    found = predict_links(
-        run,
-        graph,
-        min(_PER_NODE, graph.num_nodes),
-        nodes=chosen,
-        calibration=calibration,
-        progress=False,
-    )
     ends = place[torch.stack([found.source, found.target])]
     inside = (ends >= 0).all(dim=0)
     content["proposals"] = _pairs(ends[:, inside], found.score[inside], calibration)
     return content
 
 
-def _nodes_shown(graph: Graph) -> Tensor:
+def _drawn(graph: Graph) -> Tensor:
+    """Return the nodes that get proposals: all, or of a large graph a random sample."""
     if graph.num_nodes <= _MAP_NODES:
         return torch.arange(graph.num_nodes)
     drawn = torch.randperm(graph.num_nodes, generator=torch.Generator().manual_seed(0))
-    return drawn[:_MAP_NODES].sort().values
+    return drawn[:_DRAWN].sort().values
+
+
+def _nodes_shown(graph: Graph, drawn: Tensor, proposed: Tensor) -> Tensor:
+    """Return the drawn nodes, their proposed partners, and nodes that they are linked to."""
+    if len(drawn) == graph.num_nodes:
+        return drawn
+    shown, is_drawn = torch.zeros(2, graph.num_nodes, dtype=torch.bool)
+    is_drawn[drawn] = True
+    shown[drawn] = shown[proposed.flatten()] = True
+    near = graph.links[:, is_drawn[graph.links].any(dim=0)].unique()
+    near = near[~shown[near]]
+    order = torch.randperm(len(near), generator=torch.Generator().manual_seed(1))
+    shown[near[order[: max(0, _MAP_PART - int(shown.sum()))]]] = True
+    return shown.nonzero()[:, 0]
 
 
 def _labels(graph: Graph, nodes: Tensor) -> dict[str, Any]:
