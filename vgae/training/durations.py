@@ -10,6 +10,7 @@ from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.kernels import Cost
 from vgae.recipes import Recipe
+from vgae.runtime.mapped import is_mapped
 
 # Nanoseconds of one thread of a CPU, fitted to 2,708 to 1,000,000 nodes with AVX-512.
 # Of an entry of a sparse matrix in each product, with a dense matrix in the cache or a larger one.
@@ -85,7 +86,8 @@ def epoch_duration(
     regularised = drops or recipe.dropout > 0 or recipe.latent_norm > 0
     # Dense features are averaged over the neighbours once, where nothing changes them.
     dense = graph.x is not None and graph.x.layout == torch.strided
-    averaged = dense and not (regularised or recipe.mask or recipe.degrees)
+    changed = drops or recipe.mask > 0 or recipe.degrees
+    averaged = dense and not changed and not is_mapped(graph.x)
     forward = sum(_sparse(entries, nodes, width) for width in widths[averaged:])
     forward += sum(nodes * a * b * _PER_PRODUCT for a, b in pairwise(widths))
     backward = forward + sum(nodes * a * b * _PER_PRODUCT for a, b in pairwise(widths))
