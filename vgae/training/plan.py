@@ -11,8 +11,17 @@ import torch
 from vgae.errors import ResourceError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
-from vgae.kernels import EXACT_SECONDS, Blocks, Cost, Logits, Pairs, choose_pairs, pairs_cost
-from vgae.kernels._available import FEWEST_SPARSE, works
+from vgae.kernels import (
+    EXACT_SECONDS,
+    FEWEST_SPARSE,
+    Blocks,
+    Cost,
+    Logits,
+    Pairs,
+    choose_pairs,
+    pairs_cost,
+    works,
+)
 from vgae.recipes import Recipe
 from vgae.runtime.mapped import BLOCK, LARGE, is_mapped
 from vgae.runtime.memory import in_use
