@@ -107,8 +107,7 @@ class LinkSplit:
     @cached_property
     def message_links(self) -> Tensor:
         """Links that carry messages in evaluation: training and context links, ``(2, M)``."""
-        parts = [self.train, self.context]
-        return torch.cat(parts, dim=1) if self.context.shape[1] else self.train
+        return self.train if self.by == "links" else torch.cat([self.train, self.context], dim=1)
 
     @kept_while_used
     def message_edge_index(self) -> Tensor:
