@@ -96,7 +96,7 @@ def climb(links: int, args: argparse.Namespace, folder: Path) -> list[Row]:
         if name == "report":
             row["mb_written"] = round((size_of(folder / "run") - before) / 1e6, 1)
         if "skipped" not in row:
-            row |= _more(name, folder, row, links)
+            row |= _more(name, folder, row, links, args.recipe)
         say(f"{links:>11,} {name:9} {json.dumps({k: row[k] for k in list(row)[2:]})}")
         rows.append(row)
     return rows
@@ -106,7 +106,7 @@ def _trained(folder: Path) -> bool:
     return (folder / "run" / "metrics.json").exists()
 
 
-def _more(name: str, folder: Path, row: Row, links: int) -> Row:
+def _more(name: str, folder: Path, row: Row, links: int, recipe: str) -> Row:
     """Return what a command says of itself."""
     if name == "scores":
         return json.loads((folder / "out.txt").read_text().splitlines()[-1])
@@ -115,6 +115,7 @@ def _more(name: str, folder: Path, row: Row, links: int) -> Row:
     metrics = json.loads((folder / "run" / "metrics.json").read_text())
     seconds = metrics["seconds"]
     return {
+        "recipe": recipe,
         "epochs": metrics["epochs"],
         "epochs_s": round(seconds, 2),
         "links_per_s": round(links * metrics["epochs"] / max(seconds, 1e-9)),
@@ -157,10 +158,17 @@ def scores(links: int, args: argparse.Namespace) -> Row:
     return found
 
 
-def summary(rows: list[Row]) -> str:
+def summary(report: Row) -> str:
     """Return the rows as tables in Markdown, of time and memory, and of AUC."""
-    done = [row for row in rows if "skipped" not in row]
-    lines = ["| links | command | seconds | CPU s | peak MB | MB written | links/s |"]
+    done = [row for row in report["sides"] if "skipped" not in row]
+    load, cpus = report["load_average"][0], report["cpus"]
+    lines = [f"{cpus} cores, load average {load:.1f} when the last rung ended."]
+    if load > cpus:
+        lines[0] += (
+            " Other programs kept them busy: seconds, and the links per second of training, are"
+            f" those of about {cpus / load:.1f} of a core; CPU seconds are less affected."
+        )
+    lines += ["", "| links | command | seconds | CPU s | peak MB | MB written | links/s |"]
     lines += ["| ---: | --- | ---: | ---: | ---: | ---: | ---: |"]
     for row in done:
         if row["command"] == "scores":
@@ -169,14 +177,17 @@ def summary(rows: list[Row]) -> str:
         cells += [f"{row['cpu_s']:,.1f}", f"{row['peak_mb']:,}", f"{row['mb_written']:,.1f}"]
         cells.append(f"{row['links_per_s']:,}")
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| links | model | true probabilities | degree product | common neighbours |"]
-    lines += ["| ---: | ---: | ---: | ---: | ---: |"]
+    head = "model | true probabilities | degree product | common neighbours"
+    lines += ["", f"| links | training | {head} |"]
+    lines += ["| ---: | --- | ---: | ---: | ---: | ---: |"]
     trained = {row["links"]: row for row in done if row["command"] == "train"}
     for row in done:
         if row["command"] == "scores":
             names = ("true_probabilities", "degree_product", "common_neighbours")
-            values = [trained[row["links"]]["auc"], *(row[f"test_{name}"] for name in names)]
-            lines.append(f"| {row['links']:,} | {' | '.join(f'{v:.3f}' for v in values)} |")
+            train = trained[row["links"]]
+            values = [train["auc"], *(row[f"test_{name}"] for name in names)]
+            cells = [f"{row['links']:,}", f"`{train['recipe']}`, {train['epochs']} epochs"]
+            lines.append(f"| {' | '.join([*cells, *(f'{v:.3f}' for v in values)])} |")
     return "\n".join(lines)
 
 
@@ -214,7 +225,7 @@ def main() -> None:
     """Measure, then print JSON to stdout and tables to stderr."""
     args = parse()
     if args.table:
-        text = summary(json.loads(args.table.read_text())["sides"])
+        text = summary(json.loads(args.table.read_text()))
         print(text)
         if args.page:
             insert(text, args.page)
@@ -240,7 +251,7 @@ def main() -> None:
         report["sides"] = sorted(
             [row for row in old if row["links"] not in args.rungs] + rows, key=lambda r: r["links"]
         )
-    say(summary(report["sides"]))
+    say(summary(report))
     finish(report, args.json)
 
 

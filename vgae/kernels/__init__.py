@@ -1,6 +1,7 @@
 """Sums over all pairs of nodes and sparse products; the only device-specific code."""
 
 from vgae.kernels._all_pairs import Precision
+from vgae.kernels._available import FEWEST_SPARSE, works
 from vgae.kernels._sampled import PAIRS_PER_NODE, Sampled
 from vgae.kernels.blocks import Blocks
 from vgae.kernels.cost import (
@@ -17,6 +18,7 @@ from vgae.kernels.spmm import EdgeOperator, SparseOperator
 
 __all__ = [
     "EXACT_SECONDS",
+    "FEWEST_SPARSE",
     "PAIRS_PER_NODE",
     "Blocks",
     "Cost",
@@ -33,4 +35,5 @@ __all__ = [
     "inner_product_nll",
     "pair_loss",
     "pairs_cost",
+    "works",
 ]

@@ -10,9 +10,11 @@ from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.kernels import Cost
 from vgae.recipes import Recipe
+from vgae.runtime.mapped import is_mapped
 
 # Nanoseconds of one thread of a CPU, fitted to 2,708 to 1,000,000 nodes with AVX-512.
-_PER_ENTRY = 2.0  # of a sparse matrix, in each product
+# Of an entry of a sparse matrix in each product, with a dense matrix in the cache or a larger one.
+_PER_ENTRY, _PER_MISS = 2.0, 10.0
 _PER_COLUMN = 0.6  # of an entry and a column of the dense matrix
 _PER_LOGIT = 8.0  # of an entry in the sum over the links, beside its columns
 _PER_HIDDEN = 45.0  # of an entry, to draw masks and to normalise without the masked links
@@ -84,8 +86,9 @@ def epoch_duration(
     regularised = drops or recipe.dropout > 0 or recipe.latent_norm > 0
     # Dense features are averaged over the neighbours once, where nothing changes them.
     dense = graph.x is not None and graph.x.layout == torch.strided
-    averaged = dense and not (regularised or recipe.mask or recipe.degrees)
-    forward = sum(_sparse(entries, width) for width in widths[averaged:])
+    changed = drops or recipe.mask > 0 or recipe.degrees
+    averaged = dense and not changed and not is_mapped(graph.x)
+    forward = sum(_sparse(entries, nodes, width) for width in widths[averaged:])
     forward += sum(nodes * a * b * _PER_PRODUCT for a, b in pairwise(widths))
     backward = forward + sum(nodes * a * b * _PER_PRODUCT for a, b in pairwise(widths))
     if dense:
@@ -93,7 +96,7 @@ def epoch_duration(
         forward, backward = forward + both, backward + both
         forward += 2 * nodes * ins[0] * drops
     elif graph.x is not None:
-        both = _sparse(graph.x.values().numel(), widths[0])
+        both = _sparse(graph.x.values().numel(), nodes, widths[0])
         forward, backward = forward + both, backward + both
     numbers = sum(
         nodes * width * (_PER_NUMBER if 4 * nodes * width < _SMALL else _PER_LARGE)
@@ -120,9 +123,10 @@ def _steps(graph: Graph, recipe: Recipe) -> int:
     return -(-len(graph.sizes) // recipe.batch_size)
 
 
-def _sparse(entries: int, width: int) -> float:
+def _sparse(entries: int, rows: int, width: int) -> float:
     """Return the nanoseconds of a product of a sparse matrix and a dense one."""
-    return entries * (_PER_ENTRY + _PER_COLUMN * width)
+    entry = _PER_ENTRY if 4 * rows * width < _SMALL else _PER_MISS
+    return entries * (entry + _PER_COLUMN * width)
 
 
 def seconds_text(seconds: float) -> str:
