@@ -147,13 +147,13 @@ def status(key):
     return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
 
 path, recipe = sys.argv[1:]
-edges = np.random.default_rng(0).integers(0, 600_000, (2, 200_000))
+edges = np.random.default_rng(0).integers(0, 60_000, (2, 200_000))
 before = status("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
 graph = vgae.Graph.from_edges(edges, x=np.load(path, mmap_mode="r"))
 recipe = {"paper": PAPER, "best": BEST}[recipe].override({"epochs": "1", "pairs": "sampled"})
 result = vgae.fit(graph, vgae.split_links(graph), recipe=recipe, progress=False)
-print(json.dumps([status("VmHWM") - before, result.plan.num_bytes]))
+print(json.dumps(status("VmHWM") - before))
 """
 
 
@@ -161,11 +161,9 @@ print(json.dumps([status("VmHWM") - before, result.plan.num_bytes]))
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
 @pytest.mark.parametrize("recipe", ["paper", "best"])
 def test_a_training_takes_far_less_memory_than_its_features(recipe, tmp_path):
-    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (600_000, 800))
-    x[:, 0] = np.random.default_rng(0).normal(size=600_000)  # the rest is a hole in the file
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (60_000, 8000))
+    x[:, 0] = np.random.default_rng(0).normal(size=60_000)  # the rest is a hole in the file
     x.flush()
     command = [sys.executable, "-c", LARGE, str(tmp_path / "x.npy"), recipe]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    peak, planned = json.loads(done.stdout)
-    assert peak < 0.6 * x.nbytes
-    assert 0.9 < planned / peak < 1.5
+    assert json.loads(done.stdout) < 0.6 * x.nbytes

@@ -15,6 +15,7 @@ from vgae.cli.figure import figure
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
 from vgae.cli.impute import impute
 from vgae.cli.links import COMMANDS as LINK_COMMANDS
+from vgae.cli.memory import with_limit
 from vgae.cli.options import (
     READING,
     AllowSeen,
@@ -28,7 +29,6 @@ from vgae.cli.options import (
     check_options,
     names,
     refuse_options,
-    with_limit,
     with_reading,
 )
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS

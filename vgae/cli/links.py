@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vgae.cli.console import print_columns, print_json
+from vgae.cli.memory import with_limit
 from vgae.cli.options import (
     READING,
     AllowSeen,
@@ -21,7 +22,6 @@ from vgae.cli.options import (
     announce,
     given_options,
     refuse_options,
-    with_limit,
     with_reading,
 )
 from vgae.data.reading import Reading

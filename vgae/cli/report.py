@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vgae.cli.console import print_json
-from vgae.cli.options import Json, Quiet, announce, check_options, refuse_options, with_limit
+from vgae.cli.memory import with_limit
+from vgae.cli.options import Json, Quiet, announce, check_options, refuse_options
 from vgae.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ import typer
 
 from vgae.cli import options as o
 from vgae.cli.console import print_json, print_table
+from vgae.cli.memory import MaxMemory
+from vgae.cli.memory import max_bytes as memory_bytes
 from vgae.errors import UsageError
 from vgae.recipes import RECIPES, recipe_named
 
@@ -53,7 +55,7 @@ def table(
     seeds: Seeds = 10,
     jobs: Jobs = None,
     device: o.Device = "auto",
-    max_memory: o.MaxMemory = None,
+    max_memory: MaxMemory = None,
     out: NewTable = None,
     resume: Resume = None,
     quiet: o.Quiet = False,
@@ -63,7 +65,7 @@ def table(
     settings = recipe_named(recipe).override(o.changes_of(set_, epochs=epochs))
     if resume is not None and out is not None:
         raise UsageError("RESUME", f"--resume {resume} names the file; leave --out out.")
-    max_bytes = o.max_bytes(max_memory)
+    max_bytes = memory_bytes(max_memory)
     from vgae.models.files import read_json
     from vgae.runs.lock import reserved
     from vgae.runs.table import run_table

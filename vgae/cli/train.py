@@ -11,6 +11,8 @@ import typer
 from vgae.cli import options as o
 from vgae.cli.console import print_json
 from vgae.cli.links import print_links
+from vgae.cli.memory import MaxMemory, with_limit
+from vgae.cli.memory import max_bytes as memory_bytes
 from vgae.cli.report import written_page
 from vgae.data.reading import Reading
 from vgae.errors import ArtifactError, UsageError
@@ -50,7 +52,7 @@ Page = Annotated[
 ]
 
 
-@o.with_limit
+@with_limit
 @o.with_reading
 def train(
     context: typer.Context,
@@ -73,7 +75,7 @@ def train(
     split_by: o.SplitBy = "links",  # noqa: ARG001
     device: o.Device = "auto",
     pairs: o.Pairs = None,
-    max_memory: o.MaxMemory = None,
+    max_memory: MaxMemory = None,
     cuda_graph: o.CudaGraph = None,
     deterministic: o.Deterministic = False,
     partition: Partition = None,
@@ -89,7 +91,7 @@ def train(
 ) -> None:
     """Train on a graph or on images, score the held-out data, write a run folder."""
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs, reconstruct=reconstruct)
-    max_bytes = o.max_bytes(max_memory)
+    max_bytes = memory_bytes(max_memory)
     o.announce(quiet=quiet)
     from vgae.runs.folder import Output, source_stem, understood
     from vgae.runs.kind import kind_for, kind_of

@@ -107,8 +107,7 @@ class LinkSplit:
     @cached_property
     def message_links(self) -> Tensor:
         """Links that carry messages in evaluation: training and context links, ``(2, M)``."""
-        more = self.context.shape[1]
-        return torch.cat([self.train, self.context], dim=1) if more else self.train
+        return self.train if self.by == "links" else torch.cat([self.train, self.context], dim=1)
 
     @kept_while_used
     def message_edge_index(self) -> Tensor:
@@ -159,11 +158,10 @@ class LinkSplit:
         leaks = [check for check in broken if check.severity == "leak"]
         if listed := "; ".join(f"{c.invariant} ({c.statement}): {c.finding}" for c in leaks):
             raise LeakageError("SPLIT_LEAKS", f"the split breaks {listed}.")
-        if not vars(self).get("_is_logged"):
-            vars(self)["_is_logged"] = True
-            for check in broken:
-                level = logging.WARNING if check.severity == "scores" else logging.INFO
-                log.log(level, "split: %s", check.finding)
+        for check in () if vars(self).get("_is_logged") else broken:
+            level = logging.WARNING if check.severity == "scores" else logging.INFO
+            log.log(level, "split: %s", check.finding)
+        vars(self)["_is_logged"] = True
         return checks
 
     @classmethod
