@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
+    "durations.py": "--graphs stdlib --features none --recipes paper --epochs 15",
     "epoch.py": "--dataset stdlib --epochs 1 --sides ours-sampled pyg-sparse-x",
     "images.py": "--images digits --epochs 1",
     "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours",

@@ -154,6 +154,8 @@ class Harness:
         self.counts["late"] += self.seconds[-1] > PATIENCE
         self.counts["succeeded"] += job.process.returncode == 0
         self.check(run)
+        line = f"process {victim} killed, the other ended after {self.seconds[-1]:.1f} s"
+        print(f"{line}, {dict(self.counts)}", file=sys.stderr, flush=True)
         return True
 
     def check(self, run):
@@ -187,7 +189,7 @@ def measure(kills, seed, only):
             expected = harness.reference(RUNS[name])
             while done < kills:
                 done += harness.kill_until_done(RUNS[name], expected, kills - done)
-                print(f"{name}: {done} kills, {dict(harness.counts)}", file=sys.stderr, flush=True)
+                print(f"{name}: {done} kills", file=sys.stderr, flush=True)
             harness.restart(RUNS[name], expected)
         counts = harness.counts
         found[name] = {

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vgae.kernels import EXACT_SECONDS, Blocks, choose_pairs, pairs_cost
+from vgae.kernels import EXACT_SECONDS, Blocks, choose_pairs, entry_bytes, pairs_cost
 from vgae.kernels.cost import triton_bytes
 
 
@@ -165,3 +165,11 @@ def test_the_estimate_of_many_graphs_visits_small_ones_exactly():
     assert found.num_pairs == 10 * 20**2 + 3 * drawn.num_pairs
     assert 3 * drawn.seconds < found.seconds < 3.1 * drawn.seconds
     assert drawn.num_bytes <= found.num_bytes < 4 * drawn.num_bytes
+
+
+def test_the_sum_over_links_needs_work_space_unless_compiled_code_does_it(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("vgae.kernels.cost.works", lambda impl, _: impl == "compiled")
+    assert [entry_bytes(n, cpu) for n in (1000, 10**6)] == [28, 0]
+    monkeypatch.setattr("vgae.kernels.cost.works", lambda *_: False)
+    assert entry_bytes(10**6, cpu) == 28

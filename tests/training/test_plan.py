@@ -31,8 +31,9 @@ def empty_graph(num_nodes):
 def test_the_rule_and_its_reason_are_printed():
     room = {"max_bytes": 2**40}
     small, large = (plan(empty_graph(n), **room) for n in (2708, 1_000_000))
-    assert str(small).startswith("pairs exact (within 1 s): 7,333,264 an epoch, about ")
+    assert str(small).startswith("pairs exact (within 1 s): 7,333,264 an epoch of about ")
     assert str(large).startswith("pairs sampled (exact is not within 1 s): 32,000,000 an epoch")
+    assert ", 200 epochs about " in str(small)
     assert "MB of" in str(small)
 
 
@@ -40,7 +41,7 @@ def test_the_plan_of_many_graphs_has_the_pairs_within_graphs():
     links = torch.arange(20_000).view(-1, 2).T
     sizes = torch.full((1000,), 20)
     graphs = GraphCollection(links=links, num_nodes=20_000, sizes=sizes)
-    assert str(plan(graphs)).startswith("pairs exact (within 1 s): 400,000 an epoch, about ")
+    assert str(plan(graphs)).startswith("pairs exact (within 1 s): 400,000 an epoch of about ")
     sizes, room = torch.full((3,), 100_000), {"max_bytes": 2**40}
     large = GraphCollection(links=links, num_nodes=300_000, sizes=sizes)
     assert str(plan(large, **room)).startswith(

@@ -42,3 +42,11 @@ def test_a_cuda_graph_replays_the_same_epoch_each_time(sbm):
 def test_a_recipe_is_a_recipe(sbm, recipe):
     with pytest.raises(UsageError, match=r"recipe must be one of vgae\.recipes, got"):
         fit(sbm, split_links(sbm), recipe=recipe)
+
+
+def test_processes_compare_settings_not_the_order_of_a_set(sbm):
+    """Sets of texts differ in their order from process to process."""
+    recipe = PAPER.override({"lr": "0.1", "beta": "0.5"})
+    described = prepare(sbm, split_links(sbm), recipe=recipe)._described()
+    assert described["lr of the recipe"] == "0.1"
+    assert not [name for name, value in described.items() if "{" in value or name[0] == "_"]

@@ -1,7 +1,6 @@
 """The command train: begin or continue a run."""
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -105,8 +104,7 @@ def train(
     compute = Compute(device, max_bytes, cuda_graph, deterministic, partition)
     how: dict[str, Any] = {"device": compute, "progress": False if quiet else None}
     given = o.given_options(context)
-    begun = resume if _is_begun(resume, given) else _begun_before(out, graph)
-    if begun is not None:
+    if begun := _begun(resume, out, graph, given):
         o.check_options(context, kind_of(begun), begun)
         _check_same(begun, given)
         how |= {"paths": _paths(given), "tensorboard": tensorboard}
@@ -149,19 +147,29 @@ def _is_begun(folder: Path | None, given: Mapping[str, Any]) -> TypeGuard[Path]:
     return False
 
 
-def _begun_before(out: Path | None, graph: str) -> Path | None:
-    """Return the run that the same command has begun before torchrun started it again."""
-    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
-        return None
+def _begun(
+    resume: Path | None, out: Path | None, graph: str, given: Mapping[str, Any]
+) -> Path | None:
+    """Return the run to continue, as the first of several processes sees it.
+
+    It is that of ``--resume``, or the one that the same command has begun before torchrun started
+    its processes again.
+    """
     from vgae.runs.folder import source_stem
     from vgae.runs.jobs import begun_before
     from vgae.runtime.processes import team
 
-    place = out or Path(f"runs/{source_stem(graph)}")
-    found = team().led(lambda: str(begun_before(place, numbered=out is None) or ""))
-    if found:
-        log.info("started again by torchrun: going on with %s", found)
-    return Path(found) if found else None
+    def find() -> str | None:
+        if _is_begun(resume, given):
+            return str(resume)
+        place = out or resume or Path(f"runs/{source_stem(graph)}")
+        found = begun_before(place, numbered=not (out or resume))
+        if found is not None:
+            log.info("started again by torchrun: going on with %s", found)
+        return None if found is None else str(found)
+
+    found = team().led(find)
+    return None if found is None else Path(found)
 
 
 def _check_split(given: Mapping[str, Any]) -> None:

@@ -26,7 +26,8 @@ from vgae.kernels._all_pairs import Sweep, Wanted
 from vgae.kernels._compiled import ONE, ZERO, exp_minus_abs, jit, on_threads
 
 LANES = 16  # numbers of a vector; a width is rounded up to whole vectors
-_TILE = 64  # entries whose logits are in the cache at once
+# Entries whose logits are in the cache at once, and numbers of the rows that they need.
+_MOST_OF_TILE, _NUMBERS = 256, 1 << 13
 _CHUNK, _MOST = 1 << 16, 256  # entries of a chunk, about, and the most chunks
 _BYTES = np.int64(4)  # of a number
 _TWO = np.float32(2)
@@ -317,29 +318,41 @@ def _sweep(
     bias, beta = numbers
     width = np.int64(x.shape[1])
     equal = len(weight) != len(col)
-    s, w = np.empty(_TILE, np.float32), np.empty(_TILE, np.float32)
+    tile = max(min(_NUMBERS // width, _MOST_OF_TILE), 64)
+    s, w = np.empty(tile, np.float32), np.empty(tile, np.float32)
     if len(weight):
         w[:] = weight[0]
     cols, logits = np.int64(col.ctypes.data), np.int64(s.ctypes.data)
     rows, others = np.int64(x.ctypes.data), np.int64(y.ctypes.data)
     target = np.int64(grad.ctypes.data)
     total, mass = 0.0, 0.0
-    for i in range(top, bottom):
+    i = top
+    while i < bottom:
+        # The rows of a tile, whose costs are computed together; or one row of several tiles.
+        start, j = np.int64(crow[i]), i + 1
+        while j < bottom and crow[j + 1] - start <= tile:
+            j += 1
         if grad_z:
-            grad[i] = ZERO
-        offset = i * width * _BYTES
-        for first in range(crow[i], crow[i + 1], _TILE):
-            n = min(np.int64(crow[i + 1]) - first, _TILE)
-            place = cols + np.int64(first) * _BYTES
+            grad[i:j] = ZERO
+        end = np.int64(crow[j])
+        for first in range(start, end, tile):
+            last = min(first + tile, end)
+            n = last - first
             s[:n] = bias
-            _add_products(logits, rows + offset, others, width, place, n)
+            for r in range(i, j):
+                a, b = max(np.int64(crow[r]), first), min(np.int64(crow[r + 1]), last)
+                row, place = rows + r * width * _BYTES, cols + a * _BYTES
+                _add_products(logits + (a - first) * _BYTES, row, others, width, place, b - a)
             if not equal:
-                w[:n] = weight[first : first + n]
+                w[:n] = weight[first:last]
             found = _costs(s[:n], w[:n], beta, value)
             total += found[0]
             mass += found[1]
-            if grad_z:
-                _add_rows(target + offset, others, width, place, logits, _BYTES, n)
+            for r in range(i, j if grad_z else i):
+                a, b = max(np.int64(crow[r]), first), min(np.int64(crow[r + 1]), last)
+                row, place = target + r * width * _BYTES, cols + a * _BYTES
+                _add_rows(row, others, width, place, logits + (a - first) * _BYTES, _BYTES, b - a)
+        i = j
     return total, mass
 
 

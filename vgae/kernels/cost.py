@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
+from vgae.kernels._available import FEWEST_SPARSE, works
 from vgae.kernels._sampled import (
     PAIRS_PER_NODE,
     Sampled,
@@ -185,6 +186,15 @@ def _gravity_cost(
     tile = math.prod(min(num_nodes, size) for size in TILE.get(kind, TILE["cpu"]))
     seconds = _seconds("gravity", kind, latent_channels, num_nodes**2)
     return Cost(num_nodes**2, seconds, rows + _GRAVITY_BUFFERS * 4 * tile)
+
+
+def entry_bytes(num_nodes: int, device: torch.device) -> int:
+    """Return the work space of the sum over links, in bytes for each entry of their pattern.
+
+    Compiled code has no logits and slopes in memory.
+    """
+    is_compiled = num_nodes >= FEWEST_SPARSE and works("compiled", device)
+    return 0 if is_compiled or works("triton_csr", device) else 28
 
 
 def triton_bytes(num_nodes: int, latent_channels: int, splits: int | None = None) -> int:

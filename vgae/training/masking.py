@@ -76,8 +76,9 @@ class LinkMasking:
         order = torch.randperm(self.num_links, generator=self.generator, device=device)
         hidden = torch.zeros(self.num_links, device=device)
         chosen = hidden.index_fill_(0, order[: self.num_hidden], 1)
-        hidden = chosen[self.link]
-        own = hidden if self.target_link is self.link else chosen[self.target_link]
+        hidden = own = chosen.index_select(0, self.link)
+        if self.target_link is not self.link:
+            own = chosen.index_select(0, self.target_link)
         masked = MaskedLinks(target, own, self.num_masked)
         if isinstance(edges, (EdgePattern, DirectedPattern, RowPattern)):
             weight = torch.rsub(hidden, self.weight, alpha=self.weight)
@@ -89,6 +90,12 @@ class LinkMasking:
 
 
 def _links(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """Return the number of the pair of nodes of each edge, whatever its direction."""
-    low, high = edge_index.sort(dim=0).values
-    return (low * num_nodes + high).unique(return_inverse=True)[1]
+    """Return the number of the pair of nodes of each sorted edge, whatever its direction."""
+    code = edge_index.amin(dim=0) * num_nodes
+    code += edge_index.amax(dim=0)
+    ascending = code[edge_index[0] < edge_index[1]]
+    if 0 < len(ascending) < 2**31:  # of both directions, those that ascend are all pairs
+        place = torch.searchsorted(ascending, code, out_int32=True)
+        if torch.equal(ascending.index_select(0, place.clamp_max(len(ascending) - 1)), code):
+            return place
+    return code.unique(return_inverse=True)[1]

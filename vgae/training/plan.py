@@ -11,11 +11,29 @@ import torch
 from vgae.errors import ResourceError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
-from vgae.kernels import EXACT_SECONDS, Blocks, Cost, Logits, Pairs, choose_pairs, pairs_cost
-from vgae.kernels._available import FEWEST_SPARSE, works
+from vgae.kernels import (
+    EXACT_SECONDS,
+<<<<<<< HEAD
+=======
+    FEWEST_SPARSE,
+>>>>>>> w22-speed
+    Blocks,
+    Cost,
+    Logits,
+    Pairs,
+    choose_pairs,
+<<<<<<< HEAD
+    entry_bytes,
+    pairs_cost,
+=======
+    pairs_cost,
+    works,
+>>>>>>> w22-speed
+)
 from vgae.recipes import Recipe
 from vgae.runtime.mapped import BLOCK, LARGE, is_mapped
 from vgae.runtime.memory import in_use
+from vgae.training.durations import Duration, epoch_duration, seconds_text
 
 _HEADROOM = 0.9  # fraction of the free memory that may be used
 _LIBRARIES = 155_000_000  # what torch and MKL allocate when they are first used
@@ -33,6 +51,8 @@ class Plan(NamedTuple):
         loss: Pairs, seconds and bytes of the decoder's loss, per epoch.
         num_bytes: Peak memory in bytes, beyond the graph itself.
         available: Bytes that may be used.
+        duration: Seconds of an epoch.
+        epochs: Number of epochs, at most.
         parts: Number of processes among which nodes are divided.
     """
 
@@ -41,14 +61,18 @@ class Plan(NamedTuple):
     loss: Cost
     num_bytes: int
     available: int
+    duration: Duration
+    epochs: int
     parts: int = 1
 
     def __str__(self) -> str:
-        cost = self.loss
+        seconds = self.duration.epoch
+        whole = seconds_text(self.epochs * seconds)
+        memory, most = _megabytes(self.num_bytes), _megabytes(self.available)
         return (
-            f"pairs {self.pairs} ({self.why}): {cost.num_pairs:,} an epoch,"
-            f" {_seconds(cost.seconds)}; training takes about {_megabytes(self.num_bytes)} of"
-            f" {_megabytes(self.available)} that may be used"
+            f"pairs {self.pairs} ({self.why}): {self.loss.num_pairs:,} an epoch of"
+            f" {seconds_text(seconds)}, {self.epochs:,} epochs {whole}; training takes about"
+            f" {memory} of {most} that may be used"
         )
 
 
@@ -111,7 +135,8 @@ def plan_training(
             f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more (max_bytes,"
             " --max-memory).",
         )
-    return Plan(pairs, why, loss, num_bytes, available, parts)
+    duration = epoch_duration(graph, num_train_links, widths, recipe, device, loss, parts=parts)
+    return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs, parts)
 
 
 def _remedies(graph: Graph, recipe: Recipe, pairs: Pairs) -> str:
@@ -153,16 +178,15 @@ def _training_bytes(
     else:
         features = (4 + 8 * drops) * x.numel()  # averaged over the neighbours, or with dropout
     num_entries, is_masked = entries + nodes, recipe.mask > 0
-    # Compiled code needs no logits, slopes and the like.
-    is_compiled = nodes >= FEWEST_SPARSE and works("compiled", torch.device("cpu"))
+    work = entry_bytes(nodes, torch.device("cpu"))
     # The sorted entries, the normalised adjacency, and the weights; with masks, also the edges and
     # their links, and each of these again for an epoch.
-    matrices = (16 + 50 * is_masked + 28 * (not is_compiled)) * num_entries
+    matrices = (16 + 46 * is_masked + work) * num_entries
     kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
     activations = nodes * (layers + 100 * recipe.degrees)
     # Construction of a matrix: both directions, their order and copies; freed before training.
-    making = (32 + 68 * is_masked) * num_entries
+    making = (32 + 40 * is_masked) * num_entries
     if x is not None and "features" in recipe.reconstruct:
         # Blocks of entries, the mask of missing ones, weights as above.
         features += 24 * 2**18 + x.numel() * (graph.missing is not None)
@@ -194,12 +218,6 @@ def _left_in_group(group: Path) -> int:
         return 2**63 - 1
     # The page cache counts as used, but can be freed.
     return max(limit - used + int(stat.get("inactive_file", 0)), 0)
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 1e-3:
-        return "under 1 ms"
-    return f"about {1e3 * seconds:.2g} ms" if seconds < 0.1 else f"about {seconds:.2g} s"
 
 
 def _megabytes(num_bytes: int) -> str:

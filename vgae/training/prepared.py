@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -228,7 +228,7 @@ class PreparedTraining:
     def _described(self) -> dict[str, Any]:
         """Return what must be the same in all processes, by its name in a message."""
         same = {f"the {name}": value for name, value in self._identity().items()}
-        same |= {f"{name} of the recipe": value for name, value in vars(self.recipe).items()}
+        same |= {f"{name} of the recipe": value for name, value in asdict(self.recipe).items()}
         same |= {
             "the version of vgae": __version__,
             "the version of torch": torch.__version__,

@@ -239,7 +239,7 @@ def _plan(
     loss = plan.loss._replace(
         num_pairs=round(share * plan.loss.num_pairs), seconds=share * plan.loss.seconds
     )
-    plan = plan._replace(loss=loss)
+    plan = plan._replace(loss=loss, duration=plan.duration._replace(pairs=loss.seconds))
     changed = recipe.pairs == "auto" and plan.pairs == "sampled"
     log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
     return plan

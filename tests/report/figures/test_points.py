@@ -8,6 +8,7 @@ from vgae.report.figures.points import (
     OVERFLOWED,
     UNPROJECTED,
     draw_classes,
+    draw_density,
     draw_values,
     projections,
 )
@@ -63,39 +64,33 @@ def test_very_large_values_are_drawn_without_a_projection(value):
     assert np.isfinite(plane).all()
 
 
-def cells_of(axes):
-    (image,) = axes.images
-    return np.ma.filled(image.get_array(), np.nan), np.asarray(image.get_alpha()), image
-
-
 @pytest.fixture
 def many(monkeypatch):
-    """Points of which 99 of 100 are in the corner at the left below, the others at the right."""
+    """Points at the left below, but two at the right, above and below."""
     monkeypatch.setattr(points, "MOST_DOTS", 100)
     places = np.zeros((200, 2))
     places[0], places[100] = (1, 1), (1, 0)
     return places
 
 
-def test_very_many_points_are_a_map_of_their_mean_values(many):
+def test_the_density_is_the_number_of_points_in_a_cell(many):
     axes = Figure().subplots()
-    values = np.arange(200.0)
-    drawn = draw_values(axes, many, values, 1)
-    found, alpha, image = cells_of(axes)
-    assert drawn is image
+    image = draw_density(axes, many)
+    found = image.get_array()
+    assert (found[0, 0], found[-1, -1], found[0, -1]) == (198, 1, 1)
+    assert found.count() == 3
     assert image.get_extent() == [0, 1, 0, 1]
-    assert (found[-1, -1], found[0, -1]) == (0, 100)
-    assert found[0, 0] == pytest.approx(values[(many == 0).all(axis=1)].mean())
-    assert np.isnan(found).sum() == found.size - 3
-    assert (alpha > 0).sum() == 3
-    assert alpha[0, 0] == 1 > alpha[-1, -1] > 0.25
+    assert found.size == pytest.approx(200 / 6, abs=4)
 
 
 def test_very_many_points_have_the_mean_colour_of_the_ten_largest_classes(many):
     axes = Figure().subplots()
     labels = np.repeat([0, 1, 2, -1], [60, 90, 40, 10])
     draw_classes(axes, many, labels, 1, name_of="abc".__getitem__, largest_first=True)
-    found, _, _ = cells_of(axes)
+    (image,) = axes.images
+    found, alpha = np.asarray(image.get_array()), np.asarray(image.get_alpha())
+    assert (alpha > 0).sum() == 3
+    assert alpha[0, 0] == 1 > alpha[-1, -1] > 0.2
     np.testing.assert_allclose(found[-1, -1], to_rgb(CLASS_COLOURS[1]))
     np.testing.assert_allclose(found[0, -1], to_rgb(CLASS_COLOURS[0]))
     names = axes.get_legend_handles_labels()[1]

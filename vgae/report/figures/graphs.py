@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from vgae.evaluation.links import PairScorer
@@ -26,7 +27,13 @@ from vgae.report.figures.link_panels import (
     draw_roc,
     scored_test_pairs,
 )
-from vgae.report.figures.points import MOST_DOTS, draw_classes, draw_values, projections
+from vgae.report.figures.points import (
+    MOST_DOTS,
+    draw_classes,
+    draw_density,
+    draw_values,
+    projections,
+)
 from vgae.report.figures.style import legend, save_figures, titled
 from vgae.report.figures.training_panels import draw_loss, draw_parts, draw_scores
 from vgae.runs.collections import embedded_graphs
@@ -91,7 +98,8 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
         draw_classes(axes, plane, np.asarray(graph.sides, int), size, name_of=named.__getitem__)
         legend(axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     elif graph.y is None:
-        figure.colorbar(draw_values(axes, plane, degrees(graph), size), label=DEGREES)
+        dots, label = draw_unlabelled(axes, plane, graph, size)
+        figure.colorbar(dots, label=label)
     else:
         draw_nodes(axes, plane, graph, size)
         legend(axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -135,6 +143,15 @@ def draw_nodes(
         largest_first=True,
         counted=counted,
     )
+
+
+def draw_unlabelled(
+    axes: Axes, plane: np.ndarray, graph: Graph, size: float
+) -> tuple[ScalarMappable, str]:
+    """Draw nodes coloured by degree, or the density of very many; return it and its scale."""
+    if len(plane) > MOST_DOTS:
+        return draw_density(axes, plane), "nodes in a cell"
+    return draw_values(axes, plane, degrees(graph), size), DEGREES
 
 
 DEGREES = "log10(1 + degree)"

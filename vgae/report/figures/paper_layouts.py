@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from vgae.errors import printable
 from vgae.evaluation.metrics import link_scores
-from vgae.report.figures.graphs import DEGREES, degrees, draw_nodes
+from vgae.report.figures.graphs import draw_nodes, draw_unlabelled
 from vgae.report.figures.images import (
     manifold_sheet,
     name_manifold_axes,
@@ -27,7 +27,7 @@ from vgae.report.figures.link_panels import (
     draw_roc,
     scored_test_pairs,
 )
-from vgae.report.figures.points import MOST_DOTS, draw_values, projections
+from vgae.report.figures.points import MOST_DOTS, projections
 from vgae.report.figures.sheets import draw_sheet
 from vgae.report.figures.style import TEXT, cut, finish_legend
 from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
@@ -144,8 +144,8 @@ def _embedding(run: Run, width: float) -> Layout:
     figure, axes = _axes(width, 0.85 * width)
     size = _dot_size(len(plane), width)
     if run.graph.y is None:
-        bar = figure.colorbar(draw_values(axes, plane, degrees(run.graph), size), shrink=0.8)
-        bar.set_label(DEGREES, fontsize=TEXT)
+        dots, label = draw_unlabelled(axes, plane, run.graph, size)
+        figure.colorbar(dots, shrink=0.8).set_label(label, fontsize=TEXT)
     else:
         draw_nodes(axes, plane, run.graph, size, counted=False)
         _add_legend(figure, axes, None)

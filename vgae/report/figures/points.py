@@ -1,12 +1,13 @@
 """Points in the plane: projections of embeddings, and their colours."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import to_rgb
+from matplotlib.collections import PathCollection
+from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.image import AxesImage
 
 from vgae.errors import printable
@@ -20,7 +21,8 @@ _TSNE_NODES = 5000  # t-SNE takes seconds up to here and minutes beyond
 _VECTORS = 2000  # more points are an image within a vector figure, which keeps the file small
 _MARKERS = "os^Dv"
 MOST_DOTS = 50_000  # more hide each other, and are drawn as a map of their density
-_CELLS = 480, 360  # of such a map
+_CELL_POINTS = 6  # of a cell of such a map, on average
+_MOST_CELLS = 480, 360
 _CLASSES = 10  # the largest classes, which have colours in such a map
 _OTHERS = "#c8c8c8"
 
@@ -54,18 +56,17 @@ def projections(embedding: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 def draw_values(
     axes: Axes, points: np.ndarray, values: np.ndarray | None, size: float
-) -> ScalarMappable:
-    """Draw points coloured by a value, or in one colour; return them for a colour bar.
-
-    Of more than 50,000 points, each cell of a grid has the mean value of its points, and is the
-    more opaque the more these are.
-    """
-    if len(points) > MOST_DOTS:
-        values = np.zeros(len(points)) if values is None else values
-        cells = _Cells.of(points)
-        return cells.draw(axes, cells.mean(values).reshape(cells.counts.shape), cmap="cividis")
+) -> PathCollection:
+    """Draw points coloured by a value, or in one colour; return them for a colour bar."""
     look = {"color": CLASS_COLOURS[0]} if values is None else {"c": values, "cmap": "cividis"}
     return axes.scatter(*points.T, s=size, linewidths=0, rasterized=len(points) > _VECTORS, **look)
+
+
+def draw_density(axes: Axes, points: np.ndarray) -> AxesImage:
+    """Draw the number of points in each cell of a grid; return the image for a colour bar."""
+    cells = _Cells.of(points)
+    counts = np.ma.masked_equal(cells.counts, 0)
+    return cells.draw(axes, counts, cmap="cividis_r", norm=LogNorm(1, max(2, counts.max())))
 
 
 def draw_classes(
@@ -86,7 +87,8 @@ def draw_classes(
     ``counted``.
 
     More than 50,000 points are drawn as a map of their density: a cell of a grid has the mean
-    colour of its points. Only the ten largest classes have colours in it.
+    colour of its points, and is the more opaque the more these are. Only the ten largest classes
+    have colours in it.
     """
     if len(points) > MOST_DOTS:
         _draw_class_density(axes, points, labels, name_of, counted=counted)
@@ -129,10 +131,11 @@ class _Cells(NamedTuple):
     @classmethod
     def of(cls, points: np.ndarray) -> "_Cells":
         """Return the cells of points."""
-        columns, rows = _CELLS
+        fraction = min(1, math.sqrt(len(points) / _CELL_POINTS / math.prod(_MOST_CELLS)))
+        columns, rows = sizes = [max(1, round(fraction * most)) for most in _MOST_CELLS]
         low, high = points.min(axis=0), points.max(axis=0)
         width = np.maximum(high - low, np.finfo(np.float32).tiny)
-        x, y = np.minimum((points - low) / width * _CELLS, np.subtract(_CELLS, 1)).astype(int).T
+        x, y = np.minimum((points - low) / width * sizes, np.subtract(sizes, 1)).astype(int).T
         place = y * columns + x
         counts = np.bincount(place, minlength=rows * columns).reshape(rows, columns)
         left, lower, right, upper = map(float, [*low, *(low + width)])
@@ -145,11 +148,9 @@ class _Cells(NamedTuple):
         return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
 
     def draw(self, axes: Axes, image: np.ndarray, **look: Any) -> AxesImage:
-        """Draw an image of the cells, more opaque the more points there are."""
-        dense = np.log1p(self.counts) / np.log1p(self.counts.max())
-        alpha = np.where(self.counts > 0, 0.25 + 0.75 * dense, 0)
+        """Draw an image of the cells."""
         look |= {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
-        return axes.imshow(image, extent=self.extent, alpha=alpha, **look)
+        return axes.imshow(image, extent=self.extent, **look)
 
 
 def _draw_class_density(
@@ -169,7 +170,9 @@ def _draw_class_density(
         number[labels == label] = rank
     cells, red_green_blue = _Cells.of(points), np.array([to_rgb(c) for c in colours])
     image = np.stack([cells.mean(channel[number]) for channel in red_green_blue.T], axis=1)
-    cells.draw(axes, np.nan_to_num(image, nan=1.0).reshape(*cells.counts.shape, 3))
+    dense = np.log1p(cells.counts) / np.log1p(cells.counts.max())
+    alpha = np.where(cells.counts > 0, 0.2 + 0.8 * dense, 0)
+    cells.draw(axes, np.nan_to_num(image, nan=1.0).reshape(*cells.counts.shape, 3), alpha=alpha)
     names = [printable(name_of(label)) for label in largest.tolist()]
     names += [f"{len(present) - len(largest):,} other classes" if len(present) > 10 else "unknown"]
     sizes = np.bincount(number, minlength=len(colours))
