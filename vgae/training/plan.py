@@ -13,22 +13,13 @@ from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
 from vgae.kernels import (
     EXACT_SECONDS,
-<<<<<<< HEAD
-=======
-    FEWEST_SPARSE,
->>>>>>> w22-speed
     Blocks,
     Cost,
     Logits,
     Pairs,
     choose_pairs,
-<<<<<<< HEAD
     entry_bytes,
     pairs_cost,
-=======
-    pairs_cost,
-    works,
->>>>>>> w22-speed
 )
 from vgae.recipes import Recipe
 from vgae.runtime.mapped import BLOCK, LARGE, is_mapped
