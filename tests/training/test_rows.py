@@ -103,7 +103,8 @@ def two(monkeypatch):
 
 
 @pytest.mark.usefixtures("two")
-def test_nodes_are_divided_where_pairs_are_sampled_or_memory_lacks(caplog):
+def test_nodes_are_divided_where_pairs_are_sampled_or_memory_lacks(caplog, monkeypatch):
+    monkeypatch.setattr("vgae.training.plan.in_use", lambda: 0)
     caplog.set_level(logging.INFO)
     graph = graph_of("dense")
     split = split_links(graph, seed=0)
