@@ -114,8 +114,17 @@ class Interpreted:
         return edge_sweep(z, bias, crow, col, weight, beta, *others)
 
 
-@pytest.mark.parametrize("wanted", list(map(Wanted._make, product([True, False], repeat=3))))
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 60), (60, 1), (17, 33), (70, 40)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "wanted"),
+    [
+        # All that may be wanted of one shape, and all at once of the others.
+        pytest.param(
+            *shape, wanted, marks=() if shape == (17, 33) or all(wanted) else pytest.mark.slow
+        )
+        for shape in [(1, 1), (1, 60), (60, 1), (17, 33), (70, 40)]
+        for wanted in map(Wanted._make, product([True, False], repeat=3))
+    ],
+)
 def test_the_sums_over_a_rectangle_are_those_of_torch(rows, columns, wanted, monkeypatch):
     dense = random_matrix(rows, columns).abs()
     pairs = dense.nonzero().T
