@@ -75,7 +75,7 @@ def assert_within_budget(z, bias, precision="high"):
 SIZES, WIDTHS, BIASES = (
     [1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 100],
     [1, 5, 16, 17, 40],
-    [0, -0.7, -12],
+    [0.0, -0.7, -12.0],
 )
 # Each size, width and bias occurs; the other combinations are slow in the interpreter.
 FEW = {(n, WIDTHS[k % 5], BIASES[k % 3]) for k, n in enumerate([*SIZES, *SIZES[::3]])}
