@@ -369,7 +369,7 @@ def test_two_calls_agree_bit_for_bit():
 
 
 def test_an_operator_uses_the_product_forwards_and_backwards(monkeypatch):
-    monkeypatch.setattr(spmm, "works", lambda impl, device: impl == "triton_csr")
+    monkeypatch.setattr(spmm, "sparse_kernels", lambda *_: _triton_csr)
     calls = []
 
     def counted(*parts):
@@ -395,7 +395,7 @@ def test_an_operator_uses_the_product_forwards_and_backwards(monkeypatch):
 
 def test_the_product_of_matrices_that_do_not_fit_is_refused(monkeypatch):
     """The kernel would read whatever lies behind the last row."""
-    monkeypatch.setattr(spmm, "works", lambda impl, device: impl == "triton_csr")
+    monkeypatch.setattr(spmm, "sparse_kernels", lambda *_: _triton_csr)
     dense = random_matrix(9, 40)
     a = SparseOperator.of(csr_tensor(*csr_parts(dense), dense.shape))
     with pytest.raises(RuntimeError):
