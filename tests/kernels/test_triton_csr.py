@@ -403,7 +403,7 @@ def test_the_product_of_matrices_that_do_not_fit_is_refused(monkeypatch):
 
 
 def test_doubles_are_left_to_torch(monkeypatch):
-    monkeypatch.setattr(spmm, "works", lambda impl, device: pytest.fail("asked for doubles"))
+    monkeypatch.setattr(_available, "works", lambda impl, device: pytest.fail("asked for doubles"))
     dense = random_matrix(9, 40).double()
     a = SparseOperator.of(csr_tensor(*csr_parts(dense)[:2], dense[dense != 0], dense.shape))
     x = torch.randn(40, 3, dtype=torch.float64, device=DEVICE)
