@@ -35,7 +35,7 @@ if not CUDA:
     importlib.reload(triton.language.standard)
     importlib.reload(triton.language)
 
-from vgae.kernels import _triton_csr  # noqa: E402
+from vgae.kernels import _available, _triton_csr  # noqa: E402
 from vgae.kernels._triton_csr import csr_product, edge_sweep  # noqa: E402
 
 # All tests of this file, in a run of those for GPUs.
@@ -456,7 +456,7 @@ COMPILE = """
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from vgae.kernels import _triton_csr
+from vgae.kernels import _available, _triton_csr
 
 for kernel, index, launch, width in [
     ("product", "*i64", 1, 32), ("product", "*i32", 2, 1),
