@@ -60,6 +60,7 @@ def climb(links: int, args: argparse.Namespace, folder: Path) -> list[Row]:
     vgae = [sys.executable, "-m", "vgae"]
     made = [*vgae, "datasets", "make", "--links", str(links), "--seed", str(args.seed)]
     made += ["--communities", str(args.communities), "--quiet"]
+    made += ["--nodes", str(args.nodes)] if args.nodes else []
     features = ["--features", "x.npy"] if args.features else []
     with_x = ["--features", str(args.features), "--features-file", "x.npy"] if features else []
     train = [*vgae, "train", "g.npz", *features, "--epochs", str(args.epochs), "-o", "run"]
@@ -143,7 +144,7 @@ def scores(links: int, args: argparse.Namespace) -> Row:
     from vgae.graphs.planted import PlantedGraph
     from vgae.graphs.split import LinkSplit
 
-    planted = PlantedGraph(links, communities=args.communities, seed=args.seed)
+    planted = PlantedGraph(links, args.nodes, communities=args.communities, seed=args.seed)
     split = LinkSplit.load("run/split.npz")
     simple, found = SimpleScores(split.train, split.grid), {}
     for name, part in (("val", split.val), ("test", split.test)):
@@ -205,6 +206,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rungs", nargs="+", type=int, default=list(RUNGS), help="links of each")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--features", type=int, default=32, help="columns; 0 for none")
+    parser.add_argument("--nodes", type=int, default=0, help="a tenth of the links by default")
     parser.add_argument("--communities", type=int, default=10)
     parser.add_argument("--recipe", default="paper")
     parser.add_argument("--seed", type=int, default=0)
@@ -213,7 +215,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--skip", nargs="+", default=[], help="commands that are left out")
     parser.add_argument("--folder", type=Path, help="for the files, which then stay")
     parser.add_argument(
-        "--json", type=Path, help="also write it to this file; other rungs in it stay"
+        "--json", type=Path, help="also write it to this file; other rows in it stay"
     )
     parser.add_argument("--table", type=Path, help="print the tables of such a file, and stop")
     parser.add_argument("--page", type=Path, help="with --table: put them into docs/scale.md")
@@ -246,11 +248,11 @@ def main() -> None:
 
     report: dict[str, Any] = begin(args) | {"sides": rows}
     report["settings"].pop("folder", None)
-    if args.json and args.json.exists():  # rungs that were measured before stay
+    if args.json and args.json.exists():  # rows that were measured before stay
+        new = {(row["links"], row["command"]) for row in rows}
         old = json.loads(args.json.read_text())["sides"]
-        report["sides"] = sorted(
-            [row for row in old if row["links"] not in args.rungs] + rows, key=lambda r: r["links"]
-        )
+        old = [row for row in old if (row["links"], row["command"]) not in new]
+        report["sides"] = sorted(old + rows, key=lambda row: row["links"])
     say(summary(report))
     finish(report, args.json)
 
