@@ -192,14 +192,6 @@ def summary(report: Row) -> str:
     return "\n".join(lines)
 
 
-def insert(text: str, page: Path) -> None:
-    """Replace what is between the marks of a page in Markdown."""
-    first, last = "<!-- ladder -->", "<!-- end of ladder -->"
-    before, _, rest = page.read_text(encoding="utf-8").partition(first)
-    after = rest.partition(last)[2]
-    page.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}", encoding="utf-8")
-
-
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure each command on graphs of every size.")
@@ -230,7 +222,9 @@ def main() -> None:
         text = summary(json.loads(args.table.read_text()))
         print(text)
         if args.page:
-            insert(text, args.page)
+            from report import insert
+
+            insert(text, args.page, "ladder")
         return
     if args.links_of:
         print(json.dumps(scores(args.links_of, args)))
