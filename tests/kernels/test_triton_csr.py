@@ -456,7 +456,7 @@ COMPILE = """
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from vgae.kernels import _available, _triton_csr
+from vgae.kernels import _triton_csr
 
 for kernel, index, launch, width in [
     ("product", "*i64", 1, 32), ("product", "*i32", 2, 1),
