@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _WAIT = 10.0  # seconds until a process says that it waits for the others to begin
 _LONG = timedelta(days=30)  # nobody waits in vain: a watch ends all when one is lost
+_START = timedelta(minutes=10)  # imports over a network take minutes
 _JSON = (dict, list, str, int, float, bool, type(None))
 R = TypeVar("R")
 
@@ -277,7 +280,7 @@ def joined() -> Iterator[Team]:
     if here < gpus:
         torch.cuda.set_device(here)
     with _reached():
-        store: Any = next(rendezvous("env://", timeout=_LONG))[0]
+        store = _of_this_start(next(rendezvous("env://", timeout=_LONG))[0], rank, size)
         holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         watch = Watch(store.clone(), rank, size, holds=holds)
         watch.start()
@@ -290,6 +293,33 @@ def joined() -> Iterator[Team]:
         yield _team
     finally:
         _leave(watch)
+
+
+def _of_this_start(store: Any, rank: int, size: int) -> Any:
+    """Return a part of a store that no processes have used before.
+
+    torchrun keeps its store when it starts processes again, with the addresses and the errors of
+    those that have ended. Its count of the starts is not the same on all machines. So the first
+    process makes a name up, and takes those that answer to it; each other one takes a name only
+    when it is taken itself, because it may have read the name of a start before.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore
+
+    mine, end = uuid.uuid4().hex, time.monotonic() + _START.total_seconds()
+    if rank == 0:
+        store.set("vgae/start", mine)
+        keys = [f"{mine}/{other}" for other in range(1, size)]
+        store.wait(keys, _START)
+        store.set(f"{mine}/taken", b" ".join(map(store.get, keys)))
+        return PrefixStore(mine, store)
+    store.wait(["vgae/start"], _START)
+    while time.monotonic() < end:
+        name = store.get("vgae/start").decode()
+        store.set(f"{name}/{rank}", mine)
+        if store.check([f"{name}/taken"]) and mine in store.get(f"{name}/taken").decode():
+            return PrefixStore(name, store)
+        time.sleep(0.05)
+    raise RuntimeError(f"process 0 did not answer within {_START.total_seconds():.0f} s")
 
 
 def _leave(watch: "Watch") -> None:
