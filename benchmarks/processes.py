@@ -1,7 +1,8 @@
 """How training scales with the number of processes, and how far its results depend on it.
 
     python benchmarks/processes.py --json benchmarks/results/processes.json
-    python benchmarks/processes.py --json benchmarks/results/processes.json --docs docs/scale.md
+    python benchmarks/processes.py --json benchmarks/results/processes.json \\
+        --docs docs/processes.md
 
 The second one writes a table of the first into a page. Each training is repeated with 1, 2 and 4
 processes of one thread each, started as ``torchrun`` starts them. With more processes than cores
@@ -130,7 +131,7 @@ def table(rows: Sequence[Row]) -> str:
         figures = (
             f"{row['size']}",
             f"{row['epochs']}",
-            f"{row['cpu_seconds']:.3f}",
+            f"{row['cpu_seconds']:.4f}",
             f"{row['sent'] / 1e6:.2f}",
             f"{max(row['peak_mb'])}",
             f"{max(row['training_mb'])}",

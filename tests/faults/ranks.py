@@ -124,6 +124,11 @@ class Job:
         ended = all(line.startswith("error[INTERRUPTED]: SIGTERM ended it") for line in lines)
         return ended and re.search(lost, self.err()) is not None
 
+    def finish(self):
+        status = self.process.wait(600)
+        if status:
+            raise RuntimeError(self.err())
+
 
 def lives(pid):
     try:
