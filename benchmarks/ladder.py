@@ -61,6 +61,7 @@ def climb(links: int, args: argparse.Namespace, folder: Path) -> list[Row]:
     vgae = [sys.executable, "-m", "vgae"]
     made = [*vgae, "datasets", "make", "--links", str(links), "--seed", str(args.seed)]
     made += ["--communities", str(args.communities), "--quiet"]
+    made += ["--nodes", str(args.nodes)] if args.nodes else []
     features = ["--features", "x.npy"] if args.features else []
     with_x = ["--features", str(args.features), "--features-file", "x.npy"] if features else []
     train = [*vgae, "train", "g.npz", *features, "--epochs", str(args.epochs), "-o", "run"]
@@ -157,7 +158,7 @@ def scores(links: int, args: argparse.Namespace) -> Row:
     from vgae.graphs.planted import PlantedGraph
     from vgae.graphs.split import LinkSplit
 
-    planted = PlantedGraph(links, communities=args.communities, seed=args.seed)
+    planted = PlantedGraph(links, args.nodes, communities=args.communities, seed=args.seed)
     split = LinkSplit.load("run/split.npz")
     simple, found = SimpleScores(split.train, split.grid), {}
     for name, part in (("val", split.val), ("test", split.test)):
@@ -207,14 +208,6 @@ def summary(report: Row) -> str:
     return "\n".join(lines)
 
 
-def insert(text: str, page: Path) -> None:
-    """Replace what is between the marks of a page in Markdown."""
-    first, last = "<!-- ladder -->", "<!-- end of ladder -->"
-    before, _, rest = page.read_text(encoding="utf-8").partition(first)
-    after = rest.partition(last)[2]
-    page.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}", encoding="utf-8")
-
-
 def _of_all(rows: list[Row]) -> str:
     """Return the sums of the commands of a rung, and their highest peak, as a line of a table."""
     rows = [row for row in rows if row["command"] != "scores"]
@@ -230,6 +223,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rungs", nargs="+", type=int, default=list(RUNGS), help="links of each")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--features", type=int, default=32, help="columns; 0 for none")
+    parser.add_argument("--nodes", type=int, default=0, help="a tenth of the links by default")
     parser.add_argument("--communities", type=int, default=10)
     parser.add_argument("--recipe", default="paper")
     parser.add_argument("--set", nargs="+", default=[], help="settings, such as repel=4")
@@ -239,7 +233,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--skip", nargs="+", default=[], help="commands that are left out")
     parser.add_argument("--folder", type=Path, help="for the files, which then stay")
     parser.add_argument(
-        "--json", type=Path, help="also write it to this file; other rungs in it stay"
+        "--json", type=Path, help="also write it to this file; other rows in it stay"
     )
     parser.add_argument("--table", type=Path, help="print the tables of such a file, and stop")
     parser.add_argument("--page", type=Path, help="with --table: put them into docs/scale.md")
@@ -254,7 +248,9 @@ def main() -> None:
         text = summary(json.loads(args.table.read_text()))
         print(text)
         if args.page:
-            insert(text, args.page)
+            from report import insert
+
+            insert(text, args.page, "ladder")
         return
     if args.links_of:
         print(json.dumps(scores(args.links_of, args)))
@@ -272,11 +268,11 @@ def main() -> None:
 
     report: dict[str, Any] = begin(args) | {"sides": rows}
     report["settings"].pop("folder", None)
-    if args.json and args.json.exists():  # rungs that were measured before stay
+    if args.json and args.json.exists():  # rows that were measured before stay
+        new = {(row["links"], row["command"]) for row in rows}
         old = json.loads(args.json.read_text())["sides"]
-        report["sides"] = sorted(
-            [row for row in old if row["links"] not in args.rungs] + rows, key=lambda r: r["links"]
-        )
+        old = [row for row in old if (row["links"], row["command"]) not in new]
+        report["sides"] = sorted(old + rows, key=lambda row: row["links"])
     say(summary(report))
     finish(report, args.json)
 

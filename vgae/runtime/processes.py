@@ -7,9 +7,13 @@ are added. The first process, of rank 0, writes files and messages.
 """
 
 import json
+import logging
 import os
+import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +27,11 @@ from vgae.errors import Interrupted, ResourceError, UsageError, VgaeError
 if TYPE_CHECKING:
     from vgae.runtime.watch import Watch
 
+log = logging.getLogger(__name__)
+
+_WAIT = 10.0  # seconds until a process says that it waits for the others to begin
 _LONG = timedelta(days=30)  # nobody waits in vain: a watch ends all when one is lost
+_START = timedelta(minutes=10)  # imports over a network take minutes
 _JSON = (dict, list, str, int, float, bool, type(None))
 R = TypeVar("R")
 
@@ -123,11 +131,16 @@ class Team:
         return value if self.size == 1 else json.loads(self.from_first(json.dumps(value).encode()))
 
     def of_all(self, value: Any) -> list[Any]:
-        """Return the values of all processes, each one of JSON, in every process."""
+        """Return the values of all processes, each one of JSON, in every process.
+
+        In a group of the caller, a process that waits for the others for ten seconds logs that.
+        """
         if self.size == 1:
             return [value]
         content = json.dumps(value).encode()
-        longest = self.most(len(content))
+        told = _told_after(_WAIT, _WAITING, self.size) if self.watch is None else nullcontext()
+        with told:
+            longest = self.most(len(content))
         data = torch.frombuffer(bytearray(content.ljust(longest)), dtype=torch.uint8)
         found = [torch.empty_like(data) for _ in range(self.size)]
         with _reached():
@@ -177,6 +190,24 @@ class Team:
         _leave(self.watch)
         if not self.leads:
             raise SystemExit(0)
+
+
+_WAITING = (
+    "waiting for the others of %d processes, all of which must train; to train in this one alone,"
+    " do so within vgae.runtime.processes.alone()"
+)
+
+
+@contextmanager
+def _told_after(seconds: float, text: str, *values: object) -> Iterator[None]:
+    """Log a warning unless the block ends within some seconds."""
+    timer = threading.Timer(seconds, log.warning, (text, *values))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 ALONE = Team()
@@ -249,7 +280,7 @@ def joined() -> Iterator[Team]:
     if here < gpus:
         torch.cuda.set_device(here)
     with _reached():
-        store: Any = next(rendezvous("env://", timeout=_LONG))[0]
+        store = _of_this_start(next(rendezvous("env://", timeout=_LONG))[0], rank, size)
         holds = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         watch = Watch(store.clone(), rank, size, holds=holds)
         watch.start()
@@ -262,6 +293,33 @@ def joined() -> Iterator[Team]:
         yield _team
     finally:
         _leave(watch)
+
+
+def _of_this_start(store: Any, rank: int, size: int) -> Any:
+    """Return a part of a store that no processes have used before.
+
+    torchrun keeps its store when it starts processes again, with the addresses and the errors of
+    those that have ended. Its count of the starts is not the same on all machines. So the first
+    process makes a name up, and takes those that answer to it; each other one takes a name only
+    when it is taken itself, because it may have read the name of a start before.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore
+
+    mine, end = uuid.uuid4().hex, time.monotonic() + _START.total_seconds()
+    if rank == 0:
+        store.set("vgae/start", mine)
+        keys = [f"{mine}/{other}" for other in range(1, size)]
+        store.wait(keys, _START)
+        store.set(f"{mine}/taken", b" ".join(map(store.get, keys)))
+        return PrefixStore(mine, store)
+    store.wait(["vgae/start"], _START)
+    while time.monotonic() < end:
+        name = store.get("vgae/start").decode()
+        store.set(f"{name}/{rank}", mine)
+        if store.check([f"{name}/taken"]) and mine in store.get(f"{name}/taken").decode():
+            return PrefixStore(name, store)
+        time.sleep(0.05)
+    raise RuntimeError(f"process 0 did not answer within {_START.total_seconds():.0f} s")
 
 
 def _leave(watch: "Watch") -> None:

@@ -123,8 +123,8 @@ def plan_training(
             "MEMORY",
             f"training on {graph.num_nodes:,} nodes and {num_train_links:,} links takes about"
             f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}"
-            f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more (max_bytes,"
-            " --max-memory).",
+            f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more than"
+            f" {_megabytes(num_bytes + used)} (max_bytes, --max-memory).",
         )
     duration = epoch_duration(graph, num_train_links, widths, recipe, device, loss, parts=parts)
     return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs, parts)
