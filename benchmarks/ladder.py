@@ -8,6 +8,7 @@ the graph was drawn from, which no model exceeds but by chance, and of simple sc
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,21 +61,21 @@ def climb(links: int, args: argparse.Namespace, folder: Path) -> list[Row]:
     vgae = [sys.executable, "-m", "vgae"]
     made = [*vgae, "datasets", "make", "--links", str(links), "--seed", str(args.seed)]
     made += ["--communities", str(args.communities), "--quiet"]
+    made += ["--nodes", str(args.nodes)] if args.nodes else []
     features = ["--features", "x.npy"] if args.features else []
     with_x = ["--features", str(args.features), "--features-file", "x.npy"] if features else []
     train = [*vgae, "train", "g.npz", *features, "--epochs", str(args.epochs), "-o", "run"]
     train += ["--recipe", args.recipe, "--quiet", "--json"]
-    if args.max_memory:
-        train += ["--max-memory", str(args.max_memory)]
+    limit = ["--max-memory", args.max_memory] if args.max_memory else []
     commands = {
         "make": [*made, *with_x, "-o", "g.npz"],
         "make-csv": [*made, "-o", "g.csv"],
-        "convert": [*vgae, "convert", "g.csv", "-o", "converted.npz"],
-        "train": train,
-        "evaluate": [*vgae, "evaluate", "run"],
-        "embed": [*vgae, "embed", "run", "-o", "z.npz"],
-        "predict": [*vgae, "predict", "run", "-k", "5", "-o", "links.csv", "--quiet"],
-        "report": [*vgae, "report", "run"],
+        "convert": [*vgae, "convert", "g.csv", "-o", "converted.npz", *limit],
+        "train": [*train, *limit],
+        "evaluate": [*vgae, "evaluate", "run", *limit],
+        "embed": [*vgae, "embed", "run", "-o", "z.npz", *limit],
+        "predict": [*vgae, "predict", "run", "-k", "5", "-o", "links.csv", "--quiet", *limit],
+        "report": [*vgae, "report", "run", *limit],
         "scores": [
             sys.executable,
             str(Path(__file__).resolve()),
@@ -118,9 +119,22 @@ def _more(name: str, folder: Path, row: Row, links: int, recipe: str) -> Row:
         "recipe": recipe,
         "epochs": metrics["epochs"],
         "epochs_s": round(seconds, 2),
+        **_predicted((folder / "err.txt").read_text()),
         "links_per_s": round(links * metrics["epochs"] / max(seconds, 1e-9)),
         "val_auc": metrics["val"]["auc"],
         "auc": metrics["test"]["auc"],
+    }
+
+
+def _predicted(messages: str) -> Row:
+    """Return what the training said beforehand of its epochs and its memory."""
+    plan = re.search(r"epoch of about ([\d.]+) (ms|s|minutes).*takes about ([\d,]+) MB", messages)
+    if plan is None:
+        return {}
+    unit = {"ms": 1e-3, "s": 1.0, "minutes": 60.0}[plan[2]]
+    return {
+        "predicted_epoch_s": round(unit * float(plan[1]), 4),
+        "predicted_mb": int(plan[3].replace(",", "")),
     }
 
 
@@ -143,7 +157,7 @@ def scores(links: int, args: argparse.Namespace) -> Row:
     from vgae.graphs.planted import PlantedGraph
     from vgae.graphs.split import LinkSplit
 
-    planted = PlantedGraph(links, communities=args.communities, seed=args.seed)
+    planted = PlantedGraph(links, args.nodes, communities=args.communities, seed=args.seed)
     split = LinkSplit.load("run/split.npz")
     simple, found = SimpleScores(split.train, split.grid), {}
     for name, part in (("val", split.val), ("test", split.test)):
@@ -197,15 +211,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rungs", nargs="+", type=int, default=list(RUNGS), help="links of each")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--features", type=int, default=32, help="columns; 0 for none")
+    parser.add_argument("--nodes", type=int, default=0, help="a tenth of the links by default")
     parser.add_argument("--communities", type=int, default=10)
     parser.add_argument("--recipe", default="paper")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-memory", type=float, help="of training, in MB")
+    parser.add_argument("--max-memory", help="of each command that takes it, such as 4G")
     parser.add_argument("--limit", type=float, default=3600, help="seconds of a command")
     parser.add_argument("--skip", nargs="+", default=[], help="commands that are left out")
     parser.add_argument("--folder", type=Path, help="for the files, which then stay")
     parser.add_argument(
-        "--json", type=Path, help="also write it to this file; other rungs in it stay"
+        "--json", type=Path, help="also write it to this file; other rows in it stay"
     )
     parser.add_argument("--table", type=Path, help="print the tables of such a file, and stop")
     parser.add_argument("--page", type=Path, help="with --table: put them into docs/scale.md")
@@ -240,11 +255,11 @@ def main() -> None:
 
     report: dict[str, Any] = begin(args) | {"sides": rows}
     report["settings"].pop("folder", None)
-    if args.json and args.json.exists():  # rungs that were measured before stay
+    if args.json and args.json.exists():  # rows that were measured before stay
+        new = {(row["links"], row["command"]) for row in rows}
         old = json.loads(args.json.read_text())["sides"]
-        report["sides"] = sorted(
-            [row for row in old if row["links"] not in args.rungs] + rows, key=lambda r: r["links"]
-        )
+        old = [row for row in old if (row["links"], row["command"]) not in new]
+        report["sides"] = sorted(old + rows, key=lambda row: row["links"])
     say(summary(report))
     finish(report, args.json)
 

@@ -136,11 +136,18 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _level_of_messages():
+    """A command that announces what it does sets the level, for the rest of the process."""
+    logger = logging.getLogger("vgae")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
 @pytest.fixture
 def command(capsys):
     """Run the command in this process; return its exit status, stdout and stderr."""
-    logger = logging.getLogger("vgae")
-    level = logger.level
 
     def run(*arguments):
         from vgae.cli.app import main
@@ -152,6 +159,4 @@ def command(capsys):
             status = end.code or 0
         return status, *capsys.readouterr()
 
-    yield run
-    # A command that announces what it does sets it, for the rest of the process.
-    logger.setLevel(level)
+    return run

@@ -13,7 +13,7 @@ SMALL = {
     "durations.py": "--graphs stdlib --features none --recipes paper --epochs 15",
     "epoch.py": "--dataset stdlib --epochs 1 --sides ours-sampled pyg-sparse-x",
     "images.py": "--images digits --epochs 1",
-    "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours",
+    "loss.py": "--nodes 90 --dim 4 --steps 1 --sides ours ours-sampled dense",
     "many_graphs.py": "--graphs 20 --epochs 1 --sides ours pyg-batches",
     "reading.py": "--links 3000 --nodes 100",
     "scaling.py": "--max-log2 11 --exact-max-log2 11 --steps 1",
@@ -22,9 +22,8 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize(
-    "script", [pytest.param(s, marks=[] if s == "loss.py" else pytest.mark.slow) for s in SMALL]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SMALL)
 def test_each_benchmark_prints_its_figures_as_json(script):
     command = [sys.executable, ROOT / "benchmarks" / script, *SMALL[script].split()]
     done = subprocess.run(

@@ -26,9 +26,9 @@ def digest(weights):
 
 
 def hashes(train):
-    """Train three times, each after other random numbers were drawn elsewhere."""
+    """Train twice, each after other random numbers were drawn elsewhere."""
     found = []
-    for seed in range(3):
+    for seed in range(2):
         torch.manual_seed(seed)
         found.append(digest(train().last))
     return set(found)
@@ -44,18 +44,18 @@ def hashes(train):
     ],
     ids=["exact", "sampled", "best", "best-links"],
 )
-def test_three_trainings_on_a_graph_have_one_hash(recipe, settings, threads):
+def test_two_trainings_on_a_graph_have_one_hash(recipe, settings, threads):
     graph = vgae.load_dataset("stdlib")
     split = vgae.split_links(graph)
-    chosen = RECIPES[recipe].override({"epochs": "8", **settings})
+    chosen = RECIPES[recipe].override({"epochs": "5", **settings})
     compute = Compute(deterministic=True)
     train = partial(vgae.fit, graph, split, recipe=chosen, device=compute, progress=False)
     assert len(hashes(train)) == 1
 
 
 @pytest.mark.parametrize("recipe", ["small2d", "conv64"])
-def test_three_trainings_on_images_have_one_hash(recipe, threads):
+def test_two_trainings_on_images_have_one_hash(recipe, threads):
     images = vgae.load_images("digits")
-    chosen = IMAGE_RECIPES[recipe].override({"epochs": "2"})
+    chosen = IMAGE_RECIPES[recipe].override({"epochs": "1"})
     train = lambda: vgae.fit_images(images, recipe=chosen, progress=False)  # noqa: E731
     assert len(hashes(train)) == 1

@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -41,15 +40,11 @@ def started(*arguments, cwd=None):
 def vgae(*arguments):
     """Run the command in this process, which saves the seconds of its imports."""
     out, err, status = io.StringIO(), io.StringIO(), 0
-    logger = logging.getLogger("vgae")
-    level = logger.level
     try:
         with redirect_stdout(out), redirect_stderr(err):
             main([*map(str, arguments)])
     except SystemExit as end:
         status = end.code or 0
-    finally:
-        logger.setLevel(level)
     return Result(status, out.getvalue(), err.getvalue())
 
 

@@ -5,7 +5,9 @@ import json
 import pytest
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "embed", "predict", "report", "convert"])
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate", "embed", "predict", "report", "convert", "calibrate"]
+)
 def test_commands_of_the_road_take_a_size(name, command):
     status, out, _ = command(name, "--help")
     assert status == 0

@@ -55,7 +55,7 @@ def test_images_take_the_same_options_and_refuse_those_of_graphs(tmp_path, comma
         ("--features", "raw"),
         ("--directed", "symmetrize"),
         ("--max-memory", 500),
-        ("--max-memory", 0),
+        ("--max-memory", 1),
     ],
     ids=str,
 )

@@ -63,7 +63,7 @@ def test_the_command_makes_a_graph_and_says_what_it_has(command, tmp_path):
     assert status == 0
     assert read.links.equal(expected.links)
     assert read.x.equal(expected.x)
-    assert out.startswith(f"200 nodes in 4 communities, {read.num_links:,} links (2,000 expected)")
+    assert out.startswith(f"240 nodes in 4 communities, {read.num_links:,} links (2,000 expected)")
     _, out, _ = command(
         "datasets", "make", "-o", path, *given, "--features-file", features, "--json"
     )
@@ -91,6 +91,13 @@ def test_the_command_refuses_what_has_no_place(command, tmp_path, monkeypatch, o
     assert status == 2
     assert err.startswith(f"error[{code}]")
     assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_does_not_take_no_nodes_for_the_usual_number(command, tmp_path):
+    status, _, err = command("datasets", "make", "-o", tmp_path / "g.npz", "--nodes", 0)
+    assert status == 2
+    assert "--nodes" in err
     assert not list(tmp_path.iterdir())
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vgae.evaluation.simple_scores import SimpleScores
+from vgae.evaluation.simple_scores import SimpleScores, path_name
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 
 
@@ -22,6 +22,7 @@ def case(kind, generator):
 @pytest.mark.parametrize("kind", ["none", "directed", "two"])
 def test_degrees_and_paths_are_sums_of_the_matrix(kind, generator, monkeypatch):
     monkeypatch.setattr("vgae.evaluation.simple_scores._BLOCK", 50)
+    monkeypatch.setattr("vgae.evaluation.simple_scores._NEIGHBOURS", 40)
     grid, links, dense = case(kind, generator)
     pairs = grid.pairs(torch.arange(0, grid.num_pairs, 3))
     u, v = pairs
@@ -32,10 +33,11 @@ def test_degrees_and_paths_are_sums_of_the_matrix(kind, generator, monkeypatch):
     short = three if kind == "two" else two
     assert torch.equal(simple.shortest_paths(pairs), short[u, v])
     assert short[u, v].count_nonzero() > 0
+    assert simple.shortest_paths(pairs[:, :0]).shape == (0,)
     if kind == "two":
         assert two[u, v].count_nonzero() == 0
 
 
 def test_paths_are_named_by_kind(generator):
-    names = [SimpleScores(*case(kind, generator)[1::-1]).path_name for kind in ("none", "two")]
+    names = [path_name(case(kind, generator)[0]) for kind in ("none", "two")]
     assert names == ["common neighbours", "paths of three links"]

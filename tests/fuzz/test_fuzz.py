@@ -25,9 +25,9 @@ _spec = importlib.util.spec_from_file_location("fuzz_mutations", HERE / "mutatio
 mutations = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(mutations)
 
-EXAMPLES, MANY = 100, 5000
+EXAMPLES, MANY = 60, 5000
 # Each of these costs a training or several commands.
-DEAR = dict.fromkeys(("run-config", "image-run-config", "run-metrics", "run-resumed"), 30)
+DEAR = dict.fromkeys(("run-config", "image-run-config", "run-metrics", "run-resumed"), 15)
 
 
 class Worker:

@@ -130,6 +130,7 @@ def test_one_community_is_a_model_of_degrees_alone():
         ({"mixing": 0.9}, "below 1 - 1 / communities, which is 0.9, got 0.9"),
         ({"mixing": 0.1, "communities": 1}, "must be 0 for one community"),
         ({"features": -1}, "at least 0"),
+        ({"features": 10**12}, "at most 16,777,216"),
         ({"links": 10**6, "nodes": 1000}, "1,000,000 links do not fit into 10 communities"),
     ],
 )
@@ -137,6 +138,19 @@ def test_values_out_of_range_are_refused(values, message):
     with pytest.raises(UsageError, match=message) as caught:
         PlantedGraph(**values)
     assert caught.value.code == "PLANTED"
+
+
+@pytest.mark.parametrize(("links", "communities"), [(50, 10), (1_000, 10), (2_000, 300)])
+def test_few_links_have_as_many_nodes_as_they_need(links, communities):
+    planted = PlantedGraph(links, communities=communities)
+    pairs = np.triu_indices(planted.nodes, 1)
+    assert planted.nodes > links // 10
+    assert planted.probabilities(pairs).sum() == pytest.approx(links, rel=1e-3)
+
+
+def test_the_usual_number_of_nodes_is_a_tenth_of_the_links():
+    assert PlantedGraph(10_000).nodes == 1_000
+    assert PlantedGraph(10**8).nodes == 10**7
 
 
 def test_more_links_than_pairs_of_these_weights_are_refused():

@@ -174,6 +174,15 @@ def test_a_pattern_sorted_once_gives_the_same_norm_for_all_weights(n, loop, rand
     torch.testing.assert_close(matrix.to_dense(), scale[:, None] * adj * scale)
 
 
+def test_blocks_of_rows_of_a_large_pattern_give_the_same_norm(monkeypatch):
+    u, v = torch.combinations(torch.arange(9)).T[:, ::2]
+    pattern = EdgePattern.of(torch.cat([torch.stack([u, v]), torch.stack([v, u])], dim=1), 9)
+    whole = pattern.gcn_norm().to_dense()
+    monkeypatch.setattr("vgae.kernels.csr._MANY", 0)
+    monkeypatch.setattr("vgae.kernels.csr._ROWS", 4)
+    assert torch.equal(pattern.gcn_norm().to_dense(), whole)
+
+
 def test_signed_weights_are_divided_by_the_degrees_of_their_magnitudes():
     edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
     weight = torch.tensor([-2.0, -2.0, 1.0, 1.0])

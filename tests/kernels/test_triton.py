@@ -72,9 +72,22 @@ def assert_within_budget(z, bias, precision="high"):
     assert max(errors[1:]) < for_gradient + rounding
 
 
-@pytest.mark.parametrize("bias", [0.0, -0.7, -12.0])
-@pytest.mark.parametrize("d", [1, 5, 16, 17, 40])
-@pytest.mark.parametrize("num_nodes", [1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 100])
+SIZES, WIDTHS, BIASES = (
+    [1, 2, 15, 16, 17, 31, 33, 63, 64, 65, 100],
+    [1, 5, 16, 17, 40],
+    [0.0, -0.7, -12.0],
+)
+# Each size, width and bias occurs; the other combinations are slow in the interpreter.
+FEW = {(n, WIDTHS[k % 5], BIASES[k % 3]) for k, n in enumerate([*SIZES, *SIZES[::3]])}
+
+
+@pytest.mark.parametrize(
+    ("num_nodes", "d", "bias"),
+    [
+        pytest.param(*case, marks=() if case in FEW else pytest.mark.slow)
+        for case in product(SIZES, WIDTHS, BIASES)
+    ],
+)
 def test_high_precision_stays_in_its_budget_around_every_block_size(num_nodes, d, bias):
     assert_within_budget(*random_case(num_nodes, d, bias))
 
@@ -171,11 +184,18 @@ def exact_blocks(sizes, z, w, bias, signature):
     return Sweep(total.detach(), torch.cat(grads[:-1]), grads[-1])
 
 
-@pytest.mark.parametrize("splits", [1, 2])
+@pytest.mark.parametrize("splits", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["one set", "signature", "two sets"])
 @pytest.mark.parametrize(
     "sizes",
-    [[3, 0, 1, 7, 1, 40, 0, 5], [1] * 33, [31, 2, 33, 64], [0, 20, 20, 20, 20, 0], [70, 1]],
+    [
+        [3, 0, 1, 7, 1, 40, 0, 5],
+        [31, 2, 33, 64],
+        *(
+            pytest.param(sizes, marks=pytest.mark.slow)
+            for sizes in ([1] * 33, [0, 20, 20, 0], [70, 1])
+        ),
+    ],
 )
 def test_the_pairs_within_blocks_are_summed_within_budget(sizes, kind, splits, monkeypatch):
     monkeypatch.setattr(_triton, "num_splits", lambda *_: splits)

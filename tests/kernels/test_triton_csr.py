@@ -35,7 +35,7 @@ if not CUDA:
     importlib.reload(triton.language.standard)
     importlib.reload(triton.language)
 
-from vgae.kernels import _triton_csr  # noqa: E402
+from vgae.kernels import _available, _triton_csr  # noqa: E402
 from vgae.kernels._triton_csr import csr_product, edge_sweep  # noqa: E402
 
 # All tests of this file, in a run of those for GPUs.
@@ -114,8 +114,17 @@ class Interpreted:
         return edge_sweep(z, bias, crow, col, weight, beta, *others)
 
 
-@pytest.mark.parametrize("wanted", list(map(Wanted._make, product([True, False], repeat=3))))
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 60), (60, 1), (17, 33), (70, 40)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "wanted"),
+    [
+        # All that may be wanted of one shape, and all at once of the others.
+        pytest.param(
+            *shape, wanted, marks=() if shape == (17, 33) or all(wanted) else pytest.mark.slow
+        )
+        for shape in [(1, 1), (1, 60), (60, 1), (17, 33), (70, 40)]
+        for wanted in map(Wanted._make, product([True, False], repeat=3))
+    ],
+)
 def test_the_sums_over_a_rectangle_are_those_of_torch(rows, columns, wanted, monkeypatch):
     dense = random_matrix(rows, columns).abs()
     pairs = dense.nonzero().T
@@ -360,7 +369,7 @@ def test_two_calls_agree_bit_for_bit():
 
 
 def test_an_operator_uses_the_product_forwards_and_backwards(monkeypatch):
-    monkeypatch.setattr(spmm, "works", lambda impl, device: impl == "triton_csr")
+    monkeypatch.setattr(spmm, "sparse_kernels", lambda *_: _triton_csr)
     calls = []
 
     def counted(*parts):
@@ -386,7 +395,7 @@ def test_an_operator_uses_the_product_forwards_and_backwards(monkeypatch):
 
 def test_the_product_of_matrices_that_do_not_fit_is_refused(monkeypatch):
     """The kernel would read whatever lies behind the last row."""
-    monkeypatch.setattr(spmm, "works", lambda impl, device: impl == "triton_csr")
+    monkeypatch.setattr(spmm, "sparse_kernels", lambda *_: _triton_csr)
     dense = random_matrix(9, 40)
     a = SparseOperator.of(csr_tensor(*csr_parts(dense), dense.shape))
     with pytest.raises(RuntimeError):
@@ -394,7 +403,7 @@ def test_the_product_of_matrices_that_do_not_fit_is_refused(monkeypatch):
 
 
 def test_doubles_are_left_to_torch(monkeypatch):
-    monkeypatch.setattr(spmm, "works", lambda impl, device: pytest.fail("asked for doubles"))
+    monkeypatch.setattr(_available, "works", lambda impl, device: pytest.fail("asked for doubles"))
     dense = random_matrix(9, 40).double()
     a = SparseOperator.of(csr_tensor(*csr_parts(dense)[:2], dense[dense != 0], dense.shape))
     x = torch.randn(40, 3, dtype=torch.float64, device=DEVICE)

@@ -1,11 +1,13 @@
 """Processes that train together: shares, and one process alone."""
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch.distributed import HashStore
 
+from vgae.runtime import processes
 from vgae.runtime.processes import ALONE, Team, _of_this_start, sharers, sharing, team
 
 
@@ -47,6 +49,27 @@ def test_processes_add_and_agree(together):
         assert tensors[1].equal(torch.arange(6.0).view(2, 3).t() * 3)
         assert tensors[2].tolist() == [3, 3]
         assert (most, first, agreed) == (2, b"first", [0])
+
+
+def late():
+    """Have the second process come when the first one has said that it waits."""
+    us, store = team(), torch.distributed.distributed_c10d._get_default_store()
+    told = logging.Handler()
+    told.emit = lambda record: store.set("told", record.getMessage())
+    processes.log.addHandler(told)
+    processes._WAIT = 0.1
+    if not us.leads:
+        store.wait(["told"])
+    us.of_all(us.rank)
+    with processes.alone():
+        return store.get("told").decode(), team().size
+
+
+def test_a_process_that_waits_for_the_others_says_what_to_do(together):
+    for told, size in together(2, late):
+        assert told.startswith("waiting for the others of 2 processes")
+        assert "vgae.runtime.processes.alone()" in told
+        assert size == 1
 
 
 def test_processes_that_are_started_again_do_not_read_what_others_left():

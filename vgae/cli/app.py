@@ -124,6 +124,7 @@ def evaluate(
 
 
 @app.command()
+@with_limit
 def calibrate(
     run: RunArgument,
     method: Annotated[

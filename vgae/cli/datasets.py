@@ -74,14 +74,22 @@ def make(
     out: Annotated[Path, typer.Option("--out", "-o", help="A .npz file; a .csv of the links.")],
     links: Annotated[int, typer.Option(help="Expected number of links.")] = 100_000,
     nodes: Annotated[
-        int,
-        typer.Option(help="Number of nodes  [default: links / 10]", show_default=False),
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=2,
+            help="Number of nodes  [default: links / 10, at least as many as they need]",
+            show_default=False,
+        ),
+    ] = None,
     communities: Annotated[int, typer.Option(help="Number of communities, the labels.")] = 10,
     features: Annotated[int, typer.Option(help="Number of features; 0 for none.")] = 0,
-    exponent: Annotated[float, typer.Option(help="Exponent of the power law of degrees.")] = 2.5,
-    mixing: Annotated[float, typer.Option(help="Fraction of links across communities.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed; the same one gives the same file.")] = 0,
+    exponent: Annotated[
+        float, typer.Option(help="Exponent of the power law of degrees, above 2.")
+    ] = 2.5,
+    mixing: Annotated[
+        float, typer.Option(help="Fraction of links across communities; 0 for one community.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed; the same one gives the same graph.")] = 0,
     sparse_features: Annotated[
         bool, typer.Option("--sparse-features", help="Features that are 0 or 1, in sparse rows.")
     ] = False,
@@ -95,7 +103,7 @@ def make(
     from vgae.data.planted_files import write_planted
     from vgae.graphs.planted import PlantedGraph
 
-    values = links, nodes, communities, features, exponent, mixing, seed
+    values = links, nodes or 0, communities, features, exponent, mixing, seed
     planted = PlantedGraph(*values, sparse=sparse_features)
     written = write_planted(planted, out, features_file, progress=False if quiet else None)
     if as_json:

@@ -5,7 +5,6 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 from torch import Tensor
 
 from vgae.errors import DataError
@@ -81,6 +80,16 @@ def _difference(value: float, variance: float) -> Difference:
 def _placements(scores: Tensor, edge_label: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return the fraction of non-links below each link, and of links above each non-link."""
     values, labels = labelled_scores(scores, edge_label)
-    # Among all pairs minus among those of its class, a rank counts the pairs of the other class.
-    links, others = (rankdata(values)[labels == k] - rankdata(values[labels == k]) for k in (1, 0))
-    return links / len(others), 1 - others / len(links)
+    order = values.argsort()
+    ordered, own = values[order], labels[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    sizes = np.diff(starts, append=len(order))
+    found = []
+    for k in (1, 0):
+        # Of the other class, those with lower scores, and half of those with the same one.
+        others = np.add.reduceat(own != k, starts, dtype=np.int64)
+        place = np.empty(len(order))
+        place[order] = (others.cumsum() - others / 2).repeat(sizes)
+        found.append(place[labels == k])
+    links, non_links = found
+    return links / len(non_links), 1 - non_links / len(links)

@@ -9,6 +9,14 @@ from torch import Tensor
 from vgae.graphs.grid import Grid
 
 _BLOCK = 500_000  # paths of length 2 that are extended at once
+_NEIGHBOURS = 1 << 22  # of both ends of pairs, which are compared at once
+
+
+def path_name(grid: Grid) -> str:
+    """Return what :meth:`SimpleScores.shortest_paths` counts, in words."""
+    if grid.sides is not None:
+        return "paths of three links"
+    return "paths of two links" if grid.directed else "common neighbours"
 
 
 class SimpleScores:
@@ -26,8 +34,6 @@ class SimpleScores:
         self.adjacency.data[:] = 1
         self.into: Any = self.adjacency.T.tocsr() if grid.directed else self.adjacency
         self.path_length = 2 if grid.sides is None else 3
-        two = "paths of two links" if grid.directed else "common neighbours"
-        self.path_name = "paths of three links" if grid.sides is not None else two
 
     def degrees(self, pairs: Tensor) -> Tensor:
         """Return the links of both nodes of pairs; of a directed graph out of u and into v."""
@@ -67,5 +73,9 @@ class SimpleScores:
         if self.path_length == 3:
             return self.paths(pairs)[1]
         u, v = pairs.numpy()
-        near, far = self.adjacency[u], self.into[v]
-        return torch.from_numpy(near.multiply(far).sum(axis=1)).double()
+        sizes = np.diff(self.adjacency.indptr)[u] + np.diff(self.into.indptr)[v]
+        block = sizes.cumsum(dtype=np.int64) // _NEIGHBOURS
+        found = []
+        for near, far in np.split(pairs.numpy(), np.flatnonzero(np.diff(block)) + 1, axis=1):
+            found.append(self.adjacency[near].multiply(self.into[far]).sum(axis=1))
+        return torch.from_numpy(np.concatenate(found)).double()

@@ -24,6 +24,7 @@ _STREAMS = ("nodes", "links", "centres", "features")
 _TERMS = 12  # of the series of an expected number of links
 _MOST_NODES = 1 << 31  # the number of a pair must fit into 64 bits
 _MOST_EXPONENT = 100.0
+_MOST_FEATURES = 1 << 24
 _ONES = 20  # expected draws of a row of sparse features
 _OWN = 10  # a community has one of so many columns of sparse features for its own
 
@@ -70,9 +71,9 @@ class PlantedGraph:
 
     Attributes:
         links: Expected number of links, M.
-        nodes: N; by default a tenth of M, at least two.
+        nodes: N; by default a tenth of M, more for few links, which must fit into the communities.
         communities: Number of communities, K.
-        features: F; 0 for a graph without features.
+        features: F, at most 2**24; 0 for a graph without features.
         exponent: Exponent of the distribution of degrees, gamma, in ``(2, 100]``.
         mixing: Expected fraction of links across communities, in ``[0, 1 - 1 / K)``.
         seed: Seed of all that is drawn, in ``[0, 2**63)``.
@@ -97,10 +98,10 @@ class PlantedGraph:
         checked_seed(self.seed)
         self._count("links", 1)
         if self.nodes == 0:
-            object.__setattr__(self, "nodes", max(2, self.links // 10))
+            object.__setattr__(self, "nodes", self._usual_nodes())
         self._count("nodes", 2, _MOST_NODES)
         self._count("communities", 1, self.nodes)
-        self._count("features", 0)
+        self._count("features", 0, _MOST_FEATURES)
         if not 2 < self.exponent <= _MOST_EXPONENT:
             raise _refused("exponent", f"above 2 and at most {_MOST_EXPONENT:g}", self.exponent)
         most = 1 - 1 / self.communities
@@ -109,6 +110,13 @@ class PlantedGraph:
             raise _refused("mixing", rule if most else "0 for one community", self.mixing)
         if self.largest_weight < 1:
             raise self._too_dense()
+
+    def _usual_nodes(self) -> int:
+        """Return a tenth of the links, or so many nodes that one pair of four is a link within."""
+        self._count("communities", 1)
+        within = self.links * max(1 - self.mixing, 0)
+        roomy = math.sqrt(8 * self.communities * within) if within < math.inf else 0
+        return max(2, self.communities, self.links // 10, math.ceil(roomy))
 
     def _count(self, name: str, least: int, most: int = 2**62) -> None:
         value = getattr(self, name)

@@ -15,6 +15,7 @@ from vgae.errors import DataError
 
 # The pattern of edges, as long as they exist: encoder and decoder share it.
 _PATTERNS: Any = WeakIdKeyDictionary()
+_MANY, _ROWS = 1 << 24, 1 << 14  # entries that are normalised in blocks of rows
 
 
 def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -331,8 +332,16 @@ class EdgePattern:
             weight = self.values(edge_weight.to(dtype or edge_weight.dtype), self_loop_weight)
         magnitude = weight.abs() if signed else weight
         scale = torch.segment_reduce(magnitude, "sum", offsets=self.offsets).rsqrt_()
-        weight.mul_(scale.repeat_interleave(self.offsets.diff(), output_size=len(weight)))
-        return self.matrix(weight.mul_(scale.index_select(0, self.col)))
+        rows, sizes = max(self.num_nodes, 1), [len(weight)]
+        if not weight.is_cuda and len(weight) > _MANY:  # the indices of all entries are large
+            rows = _ROWS
+            sizes = torch.cat([self.offsets[:-1:rows], self.offsets[-1:]]).diff().tolist()
+        parts, cols = weight.split(sizes), self.col.split(sizes)
+        counts = self.offsets.diff().split(rows)
+        for part, col, count, own in zip(parts, cols, counts, scale.split(rows), strict=True):
+            part.mul_(own.repeat_interleave(count, output_size=len(part)))
+            part.mul_(scale.index_select(0, col))
+        return self.matrix(weight)
 
 
 def check_undirected(edge_index: Tensor, num_nodes: int) -> None:
@@ -371,10 +380,8 @@ def _not_undirected() -> DataError:
 def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:
     """Return ``edge_index`` as int64, or raise: a bad index must not reach native code."""
     if edge_index.dim() != 2 or edge_index.shape[0] != 2:
-        raise DataError(
-            "EDGE_INDEX_SHAPE",
-            f"edge_index must have shape (2, E), got {tuple(edge_index.shape)}.",
-        )
+        what = f"edge_index must have shape (2, E), got {tuple(edge_index.shape)}."
+        raise DataError("EDGE_INDEX_SHAPE", what)
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise DataError("EDGE_INDEX_DTYPE", f"edge_index must be int64, got {edge_index.dtype}.")
     if edge_index.numel() and (edge_index.min() < 0 or edge_index.max() >= num_nodes):
@@ -385,13 +392,9 @@ def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None
         )
     if edge_weight is not None:
         if edge_weight.shape != edge_index.shape[1:]:
-            raise DataError(
-                "WEIGHT_SHAPE",
-                f"edge_weight must have shape ({edge_index.shape[1]},), one per edge,"
-                f" got {tuple(edge_weight.shape)}.",
-            )
+            rule = f"edge_weight must have shape ({edge_index.shape[1]},), one per edge"
+            raise DataError("WEIGHT_SHAPE", f"{rule}, got {tuple(edge_weight.shape)}.")
         if not ((edge_weight >= 0) & edge_weight.isfinite()).all():
-            raise DataError(
-                "NEGATIVE_WEIGHT", "edge_weight must be finite and not negative; drop such edges."
-            )
+            what = "edge_weight must be finite and not negative; drop such edges."
+            raise DataError("NEGATIVE_WEIGHT", what)
     return edge_index.long()

@@ -201,6 +201,7 @@ def _trained(
         result = prepared.train(
             on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
         )
+    vars(prepared).clear()  # its inputs take as much memory as the links
     us.part()
     team().led(finish)
     _check_shared(folder, us)

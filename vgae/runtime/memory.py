@@ -16,6 +16,7 @@ _UNITS = {"": 10**6, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"": 2**20, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 # Private memory that is granted but never used: stacks of threads, buffers of libraries.
 _UNUSED = 2**30
+_MOST = 2**60  # bytes; more is no limit
 
 
 def num_bytes(text: str) -> int:
@@ -31,7 +32,10 @@ def num_bytes(text: str) -> int:
             f"--max-memory must be a size such as 4G, 4GiB or 500M, or a number of MB, got"
             f" {text!r:.60}.",
         )
-    return int(float(found[1]) * (_BINARY if found[3] else _UNITS)[found[2]])
+    size = float(found[1]) * (_BINARY if found[3] else _UNITS)[found[2]]
+    if not size:
+        raise UsageError("MAX_MEMORY", f"--max-memory must be above 0, got {text!r:.60}.")
+    return int(min(size, _MOST))
 
 
 def in_use() -> int:
@@ -39,13 +43,21 @@ def in_use() -> int:
     return psutil.Process().memory_info().rss
 
 
+def _peak() -> int:
+    """Return the most resident memory that this process has had, in bytes."""
+    import resource
+
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 @contextmanager
 def limited(size: int | None) -> Iterator[None]:
     """Let the system refuse this process more private memory than about ``size`` bytes.
 
     What does not fit then ends with ``OUT_OF_MEMORY`` instead of a signal of the kernel. Files
-    that are mapped into memory do not count: the system takes their pages back. Without a size, or
-    on a system other than Linux, nothing is limited.
+    that are mapped into memory do not count: the system takes their pages back. A peak above the
+    size is logged, such as that of Python and its libraries alone. Without a size, or on a system
+    other than Linux, nothing is limited.
 
     Raises:
         ResourceError: ``OUT_OF_MEMORY`` if the memory did not suffice.
@@ -56,11 +68,19 @@ def limited(size: int | None) -> Iterator[None]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    known_peak = _peak()
     wanted = max(size, psutil.Process().memory_info().data) + _UNUSED
     known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *known]), hard))
     try:
         yield
+        if known_peak <= size < (peak := _peak()):
+            log.warning(
+                "it took %.0f MB at its peak, above --max-memory of %.0f MB; Python and its"
+                " libraries take some 500 MB alone",
+                peak / 1e6,
+                size / 1e6,
+            )
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
             raise

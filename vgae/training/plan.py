@@ -106,7 +106,9 @@ def plan_training(
     loss = pairs_cost(*size, pairs=pairs, pairs_per_node=recipe.pairs_per_node, **options)
     num_bytes = _training_bytes(graph, num_train_links, widths, recipe) + loss.num_bytes
     available = int(_HEADROOM * available_bytes(device)) if max_bytes is None else max_bytes
-    divided = partition or (pairs == "sampled" or num_bytes > available)
+    # A limit is that of the whole process, with libraries and graph.
+    used = in_use() if max_bytes is not None and device.type == "cpu" else 0
+    divided = partition or pairs == "sampled" or num_bytes + used > available
     parts = parts if divided else 1
     if parts > 1:
         num_bytes = _training_bytes(graph, num_train_links, widths, recipe, parts)
@@ -115,16 +117,14 @@ def plan_training(
     if isinstance(num_rows, Blocks) and pairs == "exact" and loss.seconds > EXACT_SECONDS:
         why = "the graphs are too small to sample their pairs"
     why = why if recipe.pairs == "auto" else "as the recipe says"
-    # A limit is that of the whole process, with libraries and graph.
-    used = in_use() if max_bytes is not None and device.type == "cpu" else 0
     if num_bytes + used > available:
         beside = f", beside {_megabytes(used)} that the process has already" if used else ""
         raise ResourceError(
             "MEMORY",
             f"training on {graph.num_nodes:,} nodes and {num_train_links:,} links takes about"
             f" {_megabytes(num_bytes)}, and {_megabytes(available)} may be used on {device}"
-            f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more (max_bytes,"
-            " --max-memory).",
+            f"{beside}; use {_remedies(graph, recipe, pairs)}, or allow more than"
+            f" {_megabytes(num_bytes + used)} (max_bytes, --max-memory).",
         )
     duration = epoch_duration(graph, num_train_links, widths, recipe, device, loss, parts=parts)
     return Plan(pairs, why, loss, num_bytes, available, duration, recipe.epochs, parts)

@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 # Encoders whose nodes can be divided, not what is derived from them, and their first weights.
 _FIRST = {GCNEncoder: "conv0.weight", LinearGCNEncoder: "conv.weight"}
+_NOT_DIVIDED = (
+    "nodes are not divided among the processes: the sum over all pairs, which is, takes longer"
+    " (partition, --partition)"
+)
 
 
 def possible_parts(model: str | VAE, graph: Graph | TypedGraph, *, partition: bool | None) -> int:
@@ -95,7 +99,7 @@ def rows_for(
     us = team()
     # Another process may have more memory.
     if not us.agreed(bool(partition or (sampled if plan is None else plan.parts > 1))):
-        log.info("nodes are not divided among the processes: all pairs take longer than nodes")
+        log.info(_NOT_DIVIDED)
         return None
     why = "the pairs are sampled" if sampled else "the memory of one process does not suffice"
     why = "partition is set" if partition else why

@@ -90,7 +90,12 @@ def _tick_texts(axis):
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".svg", ".png"])
-@pytest.mark.parametrize("of_kind", [*ALL[::3], ALL[-2]], indirect=True, ids=str)
+@pytest.mark.parametrize(
+    "of_kind",
+    [ALL[0], *(pytest.param(kind, marks=pytest.mark.slow) for kind in (*ALL[3::3], ALL[-2]))],
+    indirect=True,
+    ids=str,
+)
 def test_a_figure_has_its_width_and_the_same_bytes_each_time(of_kind, suffix, tmp_path):
     kind, run = of_kind
     first, again = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vgae.errors import printable
-from vgae.evaluation.simple_scores import SimpleScores
+from vgae.evaluation.simple_scores import path_name
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
@@ -86,7 +86,7 @@ def _page(run: Run, top_k: int) -> str:
     learning, text, reliability = [*charts], None, None
     if scored.label.any():
         simple = scores.baseline(scored, run.split).auc
-        paths = SimpleScores(run.split.message_links, run.split.grid).path_name
+        paths = path_name(run.split.grid)
         fitted = scores.num_pairs(metrics["val"]) if "val" in metrics else 0
         text = verdict(metrics["test"], simple, fitted, paths)
         charts |= scores.ranking_charts(scored, run.calibration)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
 from vgae.evaluation.links import PairScorer
-from vgae.evaluation.simple_scores import SimpleScores
+from vgae.evaluation.simple_scores import SimpleScores, path_name
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
@@ -123,7 +123,7 @@ def proposal_table(found: LinkTable, graph: Graph) -> Table:
         numeric("score", "" if found.probability is None else "orders pairs of equal probability"),
         numeric("links out of it" if graph.directed else "links of the first"),
         numeric("links into it" if graph.directed else "links of the second"),
-        numeric(simple.path_name),
+        numeric(path_name(graph.grid)),
     ]
     caption = "Proposed links of the whole graph, the most probable first"
     return Table(caption, columns, rows, sortable=True)
