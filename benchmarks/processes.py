@@ -133,7 +133,7 @@ def table(rows: Sequence[Row]) -> str:
             f"{row['cpu_seconds']:.4f}",
             f"{row['sent'] / 1e6:.2f}",
             f"{max(row['peak_mb'])}",
-            f"{max(row['training_mb'])}",
+            f"{max(row.get('training_mb', ['']))}",
             f"{row['score_difference']:.0e}",
             "" if double is None else f"{double['parameter_difference']:.0e}",
         )

@@ -119,6 +119,7 @@ def test_runs_go_on_after_a_kill_with_the_same_results(kind, tmp_path):
     assert row["runs_finished"] >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.row("R29")
 def test_a_process_without_memory_says_so_for_all(together, sbm_file, tmp_path):
     arguments = ["train", sbm_file, "-o", tmp_path / "run", "--quiet"]

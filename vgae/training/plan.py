@@ -178,6 +178,9 @@ def _training_bytes(
     activations = nodes * (layers + 100 * recipe.degrees)
     # Construction of a matrix: both directions, their order and copies; freed before training.
     making = (32 + 40 * is_masked) * num_entries
+    if not is_masked and 4 * num_entries > _KEPT_BELOW:
+        # The adjacency alone, beside which it is made, or that of the health check.
+        matrices, making = (8 + work) * num_entries, 24 * num_entries
     if x is not None and "features" in recipe.reconstruct:
         # Blocks of entries, the mask of missing ones, weights as above.
         features += 24 * 2**18 + x.numel() * (graph.missing is not None)
