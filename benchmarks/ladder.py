@@ -177,11 +177,12 @@ def summary(report: Row) -> str:
     """Return the rows as tables in Markdown, of time and memory, and of AUC."""
     done = [row for row in report["sides"] if "skipped" not in row]
     load, cpus = report["load_average"][0], report["cpus"]
+    cpu, wall = (sum(row[key] for row in done) for key in ("cpu_s", "wall_s"))
     lines = [f"{cpus} cores, load average {load:.1f} when the last rung ended."]
     if load > cpus:
         lines[0] += (
             " Other programs kept them busy: seconds, and the links per second of training, are"
-            f" those of about {cpus / load:.1f} of a core; CPU seconds are less affected."
+            f" those of {cpu / max(wall, 0.01):.1f} of a core on average; CPU seconds are less affected."
         )
     lines += ["", "| links | command | seconds | CPU s | peak MB | MB written | links/s |"]
     lines += ["| ---: | --- | ---: | ---: | ---: | ---: | ---: |"]

@@ -111,3 +111,13 @@ def test_equal_vectors_are_one_group_whose_first_nodes_are_proposed():
     ).partners
     assert found.node[:2].tolist() == [[1, 2, 3], [0, 2, 3]]
     assert found.node[300].tolist() == [0, 1, 2]
+
+
+def test_the_nearest_centres_are_found_in_parts(generator, monkeypatch):
+    monkeypatch.setattr(grouped, "_BLOCK", 40)
+    vectors, centres = (torch.randn(n, 4, generator=generator) for n in (23, 7))
+    number, fit = grouped._nearest(lambda part: vectors[part], len(vectors), centres)
+    distance = torch.cdist(vectors, centres).square()
+    assert torch.equal(number, distance.argmin(dim=1))
+    found = 0.5 * (vectors.square().sum(dim=1) - distance.min(dim=1).values)
+    assert torch.allclose(fit, found, atol=1e-5)

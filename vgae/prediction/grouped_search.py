@@ -236,11 +236,16 @@ def _nearest(
     """Return the number of the nearest centre of each of ``count`` vectors, and its fit."""
     half = 0.5 * centres.square().sum(dim=1)
     every = torch.arange(count, device=centres.device)
-    found = [
-        torch.addmm(-half, vectors(part), centres.T).max(dim=1)
-        for part in every.split(max(1, _BLOCK // len(centres)))
-    ]
-    return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found])
+    step = min(count, max(1, _BLOCK // len(centres)))
+    number, fit = torch.empty_like(every), centres.new_empty(count)
+    # One buffer: between new ones, the results of each part would keep the system from reusing
+    # the memory of those before, which adds up to gigabytes.
+    products = centres.new_empty(step, len(centres))
+    for part in every.split(max(1, step)):
+        own, place = products[: len(part)], slice(int(part[0]), int(part[-1]) + 1)
+        torch.addmm(-half, vectors(part), centres.T, out=own)
+        torch.max(own, dim=1, out=(fit[place], number[place]))
+    return number, fit
 
 
 def _width(
