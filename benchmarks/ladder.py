@@ -66,6 +66,7 @@ def climb(links: int, args: argparse.Namespace, folder: Path) -> list[Row]:
     with_x = ["--features", str(args.features), "--features-file", "x.npy"] if features else []
     train = [*vgae, "train", "g.npz", *features, "--epochs", str(args.epochs), "-o", "run"]
     train += ["--recipe", args.recipe, "--quiet", "--json"]
+    train += [word for change in args.set for word in ("--set", change)]
     limit = ["--max-memory", args.max_memory] if args.max_memory else []
     commands = {
         "make": [*made, *with_x, "-o", "g.npz"],
@@ -97,7 +98,7 @@ def climb(links: int, args: argparse.Namespace, folder: Path) -> list[Row]:
         if name == "report":
             row["mb_written"] = round((size_of(folder / "run") - before) / 1e6, 1)
         if "skipped" not in row:
-            row |= _more(name, folder, row, links, args.recipe)
+            row |= _more(name, folder, row, links, " ".join([args.recipe, *args.set]))
         say(f"{links:>11,} {name:9} {json.dumps({k: row[k] for k in list(row)[2:]})}")
         rows.append(row)
     return rows
@@ -191,6 +192,8 @@ def summary(report: Row) -> str:
         cells += [f"{row['cpu_s']:,.1f}", f"{row['peak_mb']:,}", f"{row['mb_written']:,.1f}"]
         cells.append(f"{row['links_per_s']:,}")
         lines.append(f"| {' | '.join(cells)} |")
+        if row["command"] == "report":
+            lines.append(_of_all([r for r in done if r["links"] == row["links"]]))
     head = "model | true probabilities | degree product | common neighbours"
     lines += ["", f"| links | training | {head} |"]
     lines += ["| ---: | --- | ---: | ---: | ---: | ---: |"]
@@ -205,6 +208,15 @@ def summary(report: Row) -> str:
     return "\n".join(lines)
 
 
+def _of_all(rows: list[Row]) -> str:
+    """Return the sums of the commands of a rung, and their highest peak, as a line of a table."""
+    rows = [row for row in rows if row["command"] != "scores"]
+    wall, cpu, written = (sum(r[k] for r in rows) for k in ("wall_s", "cpu_s", "mb_written"))
+    cells = [f"{rows[0]['links']:,}", "all", f"{wall:,.1f}", f"{cpu:,.1f}"]
+    cells += [f"{max(row['peak_mb'] for row in rows):,}", f"{written:,.1f}", ""]
+    return f"| {' | '.join(cells)} |"
+
+
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure each command on graphs of every size.")
@@ -214,6 +226,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, default=0, help="a tenth of the links by default")
     parser.add_argument("--communities", type=int, default=10)
     parser.add_argument("--recipe", default="paper")
+    parser.add_argument("--set", nargs="+", default=[], help="settings, such as repel=4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-memory", help="of each command that takes it, such as 4G")
     parser.add_argument("--limit", type=float, default=3600, help="seconds of a command")
