@@ -1,9 +1,9 @@
 """How training scales with the number of processes, and how far its results depend on it.
 
     python benchmarks/processes.py --json benchmarks/results/processes.json
-    python benchmarks/processes.py --json benchmarks/results/processes.json --docs docs/scale.md
+    python benchmarks/processes.py --json PATH --docs docs/processes.md
 
-The second one writes a table of the first into a page. Each training is repeated with 1, 2 and 4
+The second one writes a table of the results into a page. Each training is repeated with 1, 2 and 4
 processes of one thread each, started as ``torchrun`` starts them. With more processes than cores
 the wall time says little; the CPU seconds of an epoch are then the better measure of what one
 process would need on a core of its own. ``training_mb`` is the peak while it trains beyond that of
@@ -130,10 +130,10 @@ def table(rows: Sequence[Row]) -> str:
         figures = (
             f"{row['size']}",
             f"{row['epochs']}",
-            f"{row['cpu_seconds']:.3f}",
+            f"{row['cpu_seconds']:.4f}",
             f"{row['sent'] / 1e6:.2f}",
             f"{max(row['peak_mb'])}",
-            f"{max(row['training_mb'])}",
+            f"{max(row.get('training_mb', ['']))}",
             f"{row['score_difference']:.0e}",
             "" if double is None else f"{double['parameter_difference']:.0e}",
         )

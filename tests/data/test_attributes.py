@@ -145,6 +145,15 @@ def test_a_table_that_cannot_be_read_is_refused(text, options, code, words, tmp_
     assert caught.value.code == code
 
 
+def test_a_parquet_of_numbers_alone_is_told_how_to_name_its_nodes(tmp_path):
+    pd.DataFrame({"a": [0.5, 1.5], "b": [1, 2]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"a \(double\).*--id-column.*a \.npy\.$") as caught:
+        read_node_table(tmp_path / "t.parquet", Reading(), numeric=True)
+    assert caught.value.code == "NODE_ID"
+    named = read_node_table(tmp_path / "t.parquet", Reading(id_column="b"), numeric=True)
+    assert named.names == [1, 2]
+
+
 def test_a_parquet_table_keeps_its_types(tmp_path):
     day = datetime.date(2020, 1, 1)
     frame = pd.DataFrame(

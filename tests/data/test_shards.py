@@ -49,6 +49,11 @@ def test_a_folder_of_other_files_is_refused(folder, name, content, code, says):
     assert says in str(caught.value)
 
 
+def test_an_empty_folder_is_not_told_to_lose_files(tmp_path):
+    with pytest.raises(DataError, match=r"\.npy files only, and it is empty\.$"):
+        read_shards(tmp_path)
+
+
 def test_numbers_that_are_not_finite_are_counted_over_all_files(folder, monkeypatch):
     monkeypatch.setattr(mapped, "LARGE", 100)
     for k in (4, 7):

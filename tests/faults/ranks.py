@@ -120,7 +120,9 @@ class Job:
     def reports(self, rank):
         """Return whether torchrun tells so: one is killed before it has joined the other."""
         lost = rf"failed \(exitcode: -9\) local_rank: {rank} "
-        return "error[" not in self.err() and re.search(lost, self.err()) is not None
+        lines = [line for line in self.err().splitlines() if line.startswith("error[")]
+        ended = all(line.startswith("error[INTERRUPTED]: SIGTERM ended it") for line in lines)
+        return ended and re.search(lost, self.err()) is not None
 
     def finish(self):
         status = self.process.wait(600)

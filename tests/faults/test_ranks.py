@@ -1,8 +1,12 @@
 """One of two processes is killed, stopped, or fails: the other one says so and ends."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -73,8 +77,10 @@ def told(run):
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(signal.SIGKILL, "is gone"), (signal.SIGSTOP, "has been stopped")],
-    ids=["R28-killed", "R28-stopped"],
+    [
+        pytest.param(signal.SIGKILL, "is gone", id="R28-killed"),
+        pytest.param(signal.SIGSTOP, "has been stopped", id="R28-stopped", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_is_lost_is_named(number, words, lost, together, sbm_file, tmp_path):
@@ -94,6 +100,26 @@ def test_a_process_that_is_lost_is_named(number, words, lost, together, sbm_file
     assert done >= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["links", "images"])
+def test_runs_go_on_after_a_kill_with_the_same_results(kind, tmp_path):
+    """By ``--resume``, and by ``torchrun --max-restarts`` with a folder of one's own or not."""
+    script, counts = Path(__file__).with_name("ranks.py"), tmp_path / "counts.json"
+    options = ["--kills", "2", "--restarts", "--only", kind, "--json", counts]
+    done = subprocess.run(
+        [sys.executable, script, *map(str, options)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"PYTHONPATH": str(script.parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    row = json.loads(counts.read_text())[kind]
+    assert row["kills"] == 2
+    assert row["runs_finished"] >= 3
+
+
+@pytest.mark.slow
 @pytest.mark.row("R29")
 def test_a_process_without_memory_says_so_for_all(together, sbm_file, tmp_path):
     arguments = ["train", sbm_file, "-o", tmp_path / "run", "--quiet"]
@@ -109,6 +135,7 @@ def test_a_process_that_is_slow_is_waited_for(together, sbm_file, tmp_path):
     assert run.wait() == [0, 0], run.err()
 
 
+@pytest.mark.slow
 @pytest.mark.row("R30")
 def test_a_signal_to_one_ends_all_with_a_checkpoint(together, sbm_file, tmp_path):
     folder = tmp_path / "run"

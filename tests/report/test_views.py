@@ -45,6 +45,7 @@ def test_the_next_table_has_the_features_and_the_recipe(graph_run):
     lines = [*GRAPHS.commands(run)]
     convert = next(line for line in lines if line.startswith("vgae convert"))
     assert "--header --encode 'a b=hash' --features people.csv -o " in convert
+    assert convert.rpartition(" ")[2] != source["source"]  # which is not written over
     table = lines[-1]
     assert f"--datasets {convert.rpartition(' ')[2]} --seeds 3 --recipe best" in table
     without = replace(run, config=run.config | {"graph": source | {"features": "none"}})

@@ -321,6 +321,18 @@ def test_a_run_on_a_folder_is_opened_again_here_and_elsewhere(sbm, tmp_path, mon
     assert load_run(run.folder).graph.link_fingerprint == sbm.link_fingerprint
 
 
+def test_features_that_have_gone_are_named_with_their_place(sbm, sbm_file, tmp_path, monkeypatch):
+    features = tmp_path / "there" / "own.csv"
+    features.parent.mkdir()
+    features.write_text("\n".join(["id,a,b", *(f"{name},1,2" for name in sbm.node_ids)]))
+    run = train_run(GraphSource(str(sbm_file), str(features)), tmp_path / "run", recipe=SHORT)
+    features.rename(tmp_path / "own.csv")
+    with pytest.raises(DataError, match=f"^{features}, .* put own.csv into the current folder"):
+        _ = load_run(run.folder).graph
+    monkeypatch.chdir(tmp_path)
+    assert load_run(run.folder).graph.num_features == 2
+
+
 def test_a_run_on_a_data_set_of_pyg_is_opened_again(sbm, tmp_path, monkeypatch):
     named = "vgae.data.pyg_ogb._of_pyg"
     monkeypatch.setattr(named, lambda name, source: replace(sbm, name=name))

@@ -295,7 +295,7 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
         table = file.table({*header}.difference(rest) if in_file else None)
         # Reading does not check this: text must be UTF-8.
         table.validate(full=True)
-        known, codes = coded_names(table, [header[roles.names]])
+        known, codes = _coded_names(table, header[roles.names], is_given=bool(reading.id_column))
         columns = {name: column_cells(table, name) for name in table.column_names}
         if roles.counter is not None and _is_index(name := header[roles.counter], columns[name]):
             log.info("%s: column %r is an index, and left out", path, name)
@@ -322,6 +322,20 @@ def _from_parquet(path: Path, reading: Reading, *, numeric: bool) -> NodeTable:
     names = [known[code] for code in codes]
     found = NodeTable(names, header[roles.names], columns, attributes, x)
     return found if roles.graph is None else _of_graphs(found, header[roles.graph])
+
+
+def _coded_names(table: Any, column: str, *, is_given: bool) -> tuple[list[Any], np.ndarray]:
+    """Return the distinct names in a column, and the place among them of each row."""
+    try:
+        return coded_names(table, [column])
+    except DataError as error:
+        if is_given or error.code != "NODE_ID":
+            raise
+        rule = "id_column (--id-column) chooses the column of the names"
+        what = str(error).rstrip(".")
+        raise DataError(
+            "NODE_ID", f"{what}; {rule}; features without names, row i of node i, are a .npy."
+        ) from None
 
 
 def _roles(header: Sequence[str], reading: Reading) -> _Roles:

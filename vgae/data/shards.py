@@ -28,10 +28,9 @@ def read_shards(folder: Path) -> np.ndarray:
     paths = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=_order)
     others = [path.name for path in paths if path.suffix.lower() != ".npy"]
     if others or not paths:
-        found = f"it has {others[0]!a:.60}" if others else "it is empty"
+        found = f"has {others[0]!a:.60}; move other files away" if others else "is empty"
         raise DataError(
-            "FEATURE_SHARDS",
-            f"a folder of features must hold .npy files only, and {found}; move other files away.",
+            "FEATURE_SHARDS", f"a folder of features must hold .npy files only, and it {found}."
         )
     parts = [mapped_npy(path) for path in paths]
     for path, part in zip(paths, parts, strict=True):

@@ -79,7 +79,9 @@ class _GraphView(RunView):
             # vgae table has no options of reading; it reads one file.
             words += [] if source.features == "raw" else ["--features", source.features]
             words = " ".join([table, *map(_near, words)])
-            table = shlex.quote(f"{Path(source.source).name.split('.')[0]}.npz")
+            file = Path(source.source)
+            ending = "-converted.npz" if file.suffix == ".npz" else ".npz"  # another file
+            table = shlex.quote(f"{file.name.split('.')[0]}{ending}")
             commands[f"vgae convert {words} -o {table}"] = "the graph and its features in one file"
         table = f"vgae table --datasets {table} --seeds 3"
         if source.features == "none":

@@ -172,13 +172,14 @@ class RunKind(ABC, Generic[R]):
             raise ArtifactError(
                 "RUN_CORRUPT", f"{folder / 'config.json'} does not name the data ({self.name})."
             ) from None
-        path = Path(source.source)
-        if "source" in self.paths(source) and not path.exists():
-            raise DataError(
-                "CANNOT_READ",
-                f"{path}, which {folder} was trained on, is not there; put {path.name} into the"
-                " current folder.",
-            )
+        for name in ("source", "features"):
+            if name in self.paths(source) and not are_there(path := getattr(source, name)):
+                whole = read_paths(folder).get(name, path)
+                raise DataError(
+                    "CANNOT_READ",
+                    f"{whole}, which {folder} was trained on, is not there; put {Path(path).name}"
+                    " into the current folder.",
+                )
         data = self.open(source, progress=progress)
         if data.fingerprint != fingerprint:
             raise ArtifactError(

@@ -7,11 +7,13 @@ are added. The first process, of rank 0, writes files and messages.
 """
 
 import json
+import logging
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +27,9 @@ from vgae.errors import Interrupted, ResourceError, UsageError, VgaeError
 if TYPE_CHECKING:
     from vgae.runtime.watch import Watch
 
+log = logging.getLogger(__name__)
+
+_WAIT = 10.0  # seconds until a process says that it waits for the others to begin
 _LONG = timedelta(days=30)  # nobody waits in vain: a watch ends all when one is lost
 _START = timedelta(minutes=10)  # imports over a network take minutes
 _JSON = (dict, list, str, int, float, bool, type(None))
@@ -126,11 +131,16 @@ class Team:
         return value if self.size == 1 else json.loads(self.from_first(json.dumps(value).encode()))
 
     def of_all(self, value: Any) -> list[Any]:
-        """Return the values of all processes, each one of JSON, in every process."""
+        """Return the values of all processes, each one of JSON, in every process.
+
+        In a group of the caller, a process that waits for the others for ten seconds logs that.
+        """
         if self.size == 1:
             return [value]
         content = json.dumps(value).encode()
-        longest = self.most(len(content))
+        told = _told_after(_WAIT, _WAITING, self.size) if self.watch is None else nullcontext()
+        with told:
+            longest = self.most(len(content))
         data = torch.frombuffer(bytearray(content.ljust(longest)), dtype=torch.uint8)
         found = [torch.empty_like(data) for _ in range(self.size)]
         with _reached():
@@ -180,6 +190,24 @@ class Team:
         _leave(self.watch)
         if not self.leads:
             raise SystemExit(0)
+
+
+_WAITING = (
+    "waiting for the others of %d processes, all of which must train; to train in this one alone,"
+    " do so within vgae.runtime.processes.alone()"
+)
+
+
+@contextmanager
+def _told_after(seconds: float, text: str, *values: object) -> Iterator[None]:
+    """Log a warning unless the block ends within some seconds."""
+    timer = threading.Timer(seconds, log.warning, (text, *values))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 ALONE = Team()

@@ -138,6 +138,8 @@ class Watch:
         while True:
             if self.store.check(["vgae/note"]):
                 return Note(*json.loads(self.store.get("vgae/note")))
+            for other in self._others if lost else ():
+                self._see(other)  # the thread may not have seen it yet
             found = self._lost(_QUIET) if lost else None
             if found is not None or time.monotonic() >= end:
                 return found
