@@ -279,9 +279,10 @@ def _ranks(scorer: "PairScorer", graph: Graph, links: Tensor, ranges: _Ranges) -
     ranks = torch.empty(links.shape, dtype=torch.float64)
     for first, grid, (own, known) in ranges.split(links, graph.links):
         part, size = scorer.part(first, grid.num_nodes), grid.num_nodes
-        given = links[:, own], graph.links[:, known]
-        given = [pairs - first if first else pairs for pairs in given]
-        ranks[:, own] = link_ranks(part.logits_of, *given, size, grid=grid).cpu()
+        ends, others = links[:, own], graph.links[:, known]
+        if first:
+            ends, others = ends - first, others - first
+        ranks[:, own] = link_ranks(part.logits_of, ends, others, size, grid=grid).cpu()
     return ranks
 
 
