@@ -182,7 +182,8 @@ def summary(report: Row) -> str:
     if load > cpus:
         lines[0] += (
             " Other programs kept them busy: seconds, and the links per second of training, are"
-            f" those of {cpu / max(wall, 0.01):.1f} of a core on average; CPU seconds are less affected."
+            f" those of {cpu / max(wall, 0.01):.1f} of a core on average; CPU seconds are less"
+            " affected."
         )
     lines += ["", "| links | command | seconds | CPU s | peak MB | MB written | links/s |"]
     lines += ["| ---: | --- | ---: | ---: | ---: | ---: | ---: |"]

@@ -116,6 +116,15 @@ def test_a_limit_of_ones_own_is_the_only_one():
     assert plan(empty_graph(3000), max_bytes=2**60).available == 2**60
 
 
+def test_the_memory_of_a_hundred_million_links_is_predicted():
+    x = np.ones((2_000_000, 1), np.float32)
+    graph = Graph.from_edges(np.array([[0], [1]]), num_nodes=len(x), x=x)
+    recipe = replace(PAPER, pairs="sampled")
+    found = plan_training(graph, 85_000_000, [32, 32], recipe, CPU, max_bytes=2**50)
+    measured = 5.98e9  # of `vgae train`, beyond what it had before, features in their file
+    assert 0.9 < found.num_bytes / measured < 1.5
+
+
 def test_sampling_that_nobody_asked_for_is_said_aloud(sbm, caplog, monkeypatch):
     monkeypatch.setattr("vgae.kernels.cost.EXACT_SECONDS", 0)
     fit(sbm, split_links(sbm), recipe=replace(PAPER, epochs=1))

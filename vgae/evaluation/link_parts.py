@@ -256,8 +256,12 @@ class _Ranges(NamedTuple):
         """Return the number of the range of each node."""
         return torch.searchsorted(self.starts, nodes, right=True) - 1
 
-    def split(self, *links: Tensor) -> Iterator[tuple[int, Grid, list[Tensor]]]:
+    def split(self, *links: Tensor) -> Iterator[tuple[int, Grid, list[Any]]]:
         """Yield first node, grid, and places of the links of each range with first ones."""
+        if len(self.grids) == 1:  # all in their order, which takes no memory
+            if links[0].shape[1]:
+                yield int(self.starts[0]), self.grids[0], [slice(None)] * len(links)
+            return
         sorted_places = []
         for given in links:
             number = self.of_nodes(given[0])
@@ -275,8 +279,10 @@ def _ranks(scorer: "PairScorer", graph: Graph, links: Tensor, ranges: _Ranges) -
     ranks = torch.empty(links.shape, dtype=torch.float64)
     for first, grid, (own, known) in ranges.split(links, graph.links):
         part, size = scorer.part(first, grid.num_nodes), grid.num_nodes
-        given = links[:, own] - first, graph.links[:, known] - first
-        ranks[:, own] = link_ranks(part.logits_of, *given, size, grid=grid).cpu()
+        ends, others = links[:, own], graph.links[:, known]
+        if first:
+            ends, others = ends - first, others - first
+        ranks[:, own] = link_ranks(part.logits_of, ends, others, size, grid=grid).cpu()
     return ranks
 
 

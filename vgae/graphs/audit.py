@@ -301,7 +301,8 @@ def _num_repeats(part: "LabelledPairs", codes: np.ndarray) -> int:
 
 def _repeats(codes: np.ndarray) -> np.ndarray:
     """Return the values that have occurred before, ascending."""
-    codes = np.sort(codes)
+    if (codes[1:] < codes[:-1]).any():  # stored links ascend
+        codes = np.sort(codes)
     return codes[1:][codes[1:] == codes[:-1]]
 
 
