@@ -212,7 +212,7 @@ def _check_sides(pairs: np.ndarray, grid: "Grid") -> None:
 
 def node_names(node_ids: Sequence[NodeId], num_nodes: int) -> tuple[NodeId, ...] | None:
     """Return the names of the nodes, or None if they are 0 to N - 1."""
-    if node_ids == range(num_nodes):
+    if isinstance(node_ids, range) and node_ids == range(num_nodes):
         return None
     plain = set(map(type, node_ids)) <= {str, int}
     ids = tuple(node_ids if plain else (_plain_name(node) for node in node_ids))
