@@ -59,8 +59,11 @@ def test_the_ladder_measures_each_command_and_keeps_other_rungs(tmp_path):
     assert scores["test_true_probabilities"] > 0.7
     page.write_text("a\n<!-- ladder -->\nold\n<!-- end of ladder -->\nb\n")
     subprocess.run([*script, "--table", path, "--page", page], check=True, env=environment)
-    assert page.read_text().startswith("a\n<!-- ladder -->\n\n| links |")
-    assert "old" not in page.read_text()
+    text = page.read_text()
+    assert text.startswith("a\n<!-- ladder -->\n\n")
+    assert text.endswith("ladder -->\nb\n")
+    assert "| 3,000 | all |" in text
+    assert "old" not in text
 
 
 @pytest.mark.slow
