@@ -46,7 +46,7 @@ _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
 _EXACT_UP_TO = {"cpu": 1024, "cuda": 16384}
 # Multiplications of Gram matrices for which a message between processes pays; about 1 ms.
 _FEWEST_PRODUCTS = 1 << 24
-_ROWS_AT_ONCE = 1 << 11  # that stay in the cache
+_ROWS_AT_ONCE = 1 << 12  # that stay in the cache
 Moments = tuple[Tensor, Tensor]
 # On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
 Scalar = float | Tensor

@@ -262,6 +262,8 @@ class EdgePattern:
         nodes = torch.arange(self.num_nodes, device=self.col.device)
         return nodes.repeat_interleave(self.offsets.diff(), output_size=len(self.col))
 
+    _kept_row = cached_property(lambda self: self.row)
+
     @cached_property
     def is_loop(self) -> Tensor:
         """Whether an entry is a self-loop, shape ``(E + N,)``."""
@@ -332,13 +334,14 @@ class EdgePattern:
             weight = self.values(edge_weight.to(dtype or edge_weight.dtype), self_loop_weight)
         magnitude = weight.abs() if signed else weight
         scale = torch.segment_reduce(magnitude, "sum", offsets=self.offsets).rsqrt_()
-        rows, sizes = max(self.num_nodes, 1), [len(weight)]
-        if not weight.is_cuda and len(weight) > _MANY:  # the indices of all entries are large
-            rows = _ROWS
-            sizes = torch.cat([self.offsets[:-1:rows], self.offsets[-1:]]).diff().tolist()
+        if weight.is_cuda or len(weight) <= _MANY:
+            weight.mul_(scale.index_select(0, self._kept_row))
+            return self.matrix(weight.mul_(scale.index_select(0, self.col)))
+        # The indices of all entries would be large.
+        sizes = torch.cat([self.offsets[:-1:_ROWS], self.offsets[-1:]]).diff().tolist()
         parts, cols = weight.split(sizes), self.col.split(sizes)
-        counts = self.offsets.diff().split(rows)
-        for part, col, count, own in zip(parts, cols, counts, scale.split(rows), strict=True):
+        counts = self.offsets.diff().split(_ROWS)
+        for part, col, count, own in zip(parts, cols, counts, scale.split(_ROWS), strict=True):
             part.mul_(own.repeat_interleave(count, output_size=len(part)))
             part.mul_(scale.index_select(0, col))
         return self.matrix(weight)
