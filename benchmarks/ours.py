@@ -10,7 +10,7 @@ from problems import Problem
 from torch import Tensor
 
 from vgae.kernels import pair_loss
-from vgae.kernels.csr import EdgePattern
+from vgae.kernels.patterns import EdgePattern
 from vgae.models.embedding import encoder_inputs, evaluating
 from vgae.models.graphs import build_model
 from vgae.recipes import PAPER, Recipe

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from vgae.errors import DataError
 from vgae.kernels import Sampled, _tiled, all_pairs, pair_loss
-from vgae.kernels.csr import EdgePattern, PairPattern
+from vgae.kernels.patterns import EdgePattern, PairPattern
 
 needs_numba = pytest.mark.skipif(
     importlib.util.find_spec("numba") is None, reason="numba is not installed"

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from vgae.kernels import Blocks, Sampled, _sampled, _tiled, all_pairs, pair_loss
-from vgae.kernels.csr import EdgePattern
+from vgae.kernels.patterns import EdgePattern
 
 RAGGED = [3, 0, 1, 7, 1, 2, 0, 12, 5, 4, 7, 1]
 SIGNATURE = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])

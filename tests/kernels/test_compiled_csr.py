@@ -3,7 +3,8 @@ import torch
 
 from vgae.kernels import _available, _edges, pair_loss
 from vgae.kernels._all_pairs import Wanted
-from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
+from vgae.kernels.csr import csr_tensor
+from vgae.kernels.patterns import EdgePattern, PairPattern
 from vgae.kernels.spmm import product
 
 _compiled_csr = pytest.importorskip("vgae.kernels._compiled_csr", reason="numba is not installed")

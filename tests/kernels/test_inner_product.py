@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from vgae.graphs.graph import Graph
 from vgae.kernels import Sampled, _tiled, inner_product_nll
-from vgae.kernels.csr import EdgePattern
+from vgae.kernels.patterns import EdgePattern
 
 
 def random_case(num_nodes, d=5, seed=0, scale=1.0):

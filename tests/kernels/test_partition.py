@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vgae.kernels.csr import EdgePattern
 from vgae.kernels.partition import RowPattern
+from vgae.kernels.patterns import EdgePattern
 from vgae.kernels.rows import Rows
 from vgae.runtime.processes import team
 

@@ -12,8 +12,8 @@ from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
 from vgae.kernels import Blocks, Sampled, _sampled, all_pairs, inner_product_nll, pair_loss, shares
 from vgae.kernels._all_pairs import Wanted
-from vgae.kernels.csr import EdgePattern, PairPattern
 from vgae.kernels.gravity import gravity_loss
+from vgae.kernels.patterns import EdgePattern, PairPattern
 from vgae.kernels.shares import PatternShare, triangle
 from vgae.runtime.processes import Team, sharing, team
 from vgae.training import links

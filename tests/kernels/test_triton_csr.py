@@ -16,7 +16,8 @@ import torch.nn.functional as F
 
 from vgae.kernels import SparseOperator, _edges, spmm
 from vgae.kernels._all_pairs import Sweep, Wanted
-from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
+from vgae.kernels.csr import csr_tensor
+from vgae.kernels.patterns import EdgePattern, PairPattern
 from vgae.kernels.shares import PatternShare
 from vgae.runtime.devices import deterministic_algorithms
 from vgae.runtime.processes import Team

@@ -9,7 +9,8 @@ from vgae.errors import DataError, UsageError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.grid import Grid
 from vgae.kernels import Blocks, Logits
-from vgae.kernels.csr import EdgePattern, PairPattern, check_undirected, checked_edges
+from vgae.kernels.csr import checked_edges
+from vgae.kernels.patterns import EdgePattern, PairPattern, check_undirected
 from vgae.recipes.graphs import Recipe
 
 

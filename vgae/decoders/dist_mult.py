@@ -11,7 +11,7 @@ from vgae.errors import UsageError, did_you_mean
 from vgae.graphs.grid import Grid
 from vgae.graphs.subset_grid import SubsetGrid
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, Sampled, pair_loss
-from vgae.kernels.csr import PairPattern
+from vgae.kernels.patterns import PairPattern
 from vgae.recipes.graphs import Recipe
 
 

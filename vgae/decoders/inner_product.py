@@ -18,7 +18,7 @@ from vgae.decoders.base import (
 from vgae.errors import DataError
 from vgae.graphs.grid import Grid
 from vgae.kernels import PAIRS_PER_NODE, Pairs, Precision, Sampled, pair_loss
-from vgae.kernels.csr import EdgePattern
+from vgae.kernels.patterns import EdgePattern
 from vgae.recipes.graphs import Recipe
 
 

@@ -14,8 +14,9 @@ from vgae.encoders.base import GraphEncoder
 from vgae.errors import DataError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
-from vgae.kernels.csr import EdgePattern, checked_edges, gcn_norm, gcn_norm_entries
+from vgae.kernels.csr import checked_edges, gcn_norm, gcn_norm_entries
 from vgae.kernels.partition import RowOperator, RowPattern
+from vgae.kernels.patterns import EdgePattern
 from vgae.kernels.rows import RowPosterior, Rows
 from vgae.recipes.graphs import Recipe
 from vgae.runtime.mapped import is_mapped

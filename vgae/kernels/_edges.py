@@ -10,7 +10,8 @@ from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted
 from vgae.kernels._available import sparse_kernels
-from vgae.kernels.csr import EdgePattern, PairPattern, csr_tensor
+from vgae.kernels.csr import csr_tensor
+from vgae.kernels.patterns import EdgePattern, PairPattern
 from vgae.kernels.shares import PatternShare
 from vgae.kernels.spmm import product
 

@@ -14,7 +14,7 @@ from vgae.kernels._all_pairs import AttachGradients, Precision, Sweep, Wanted, p
 from vgae.kernels._available import FEWEST_COMPILED, fault, works
 from vgae.kernels._sampled import Sampled
 from vgae.kernels.blocks import Blocks, sweep_each
-from vgae.kernels.csr import EdgePattern, PairPattern
+from vgae.kernels.patterns import EdgePattern, PairPattern
 from vgae.runtime.processes import ALONE, Team
 
 Impl = Literal["auto", "dense", "tiled", "compiled", "triton"]

@@ -71,7 +71,7 @@ class _RowProduct(torch.autograd.Function):
 
 
 class RowPattern(NamedTuple):
-    """Own rows of :class:`vgae.kernels.csr.EdgePattern`, cut at the columns of each process.
+    """Own rows of :class:`vgae.kernels.patterns.EdgePattern`, cut at the columns of each process.
 
     Args:
         rows: Division of rows and columns.
@@ -124,7 +124,7 @@ class RowPattern(NamedTuple):
         signed: bool = False,
         dtype: torch.dtype | None = None,
     ) -> RowOperator:
-        r"""Return :math:`\hat A`, as :meth:`vgae.kernels.csr.EdgePattern.gcn_norm` does.
+        r"""Return :math:`\hat A`, as :meth:`vgae.kernels.patterns.EdgePattern.gcn_norm` does.
 
         All processes compute it together, from the weights of all edges.
         """

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vgae.kernels._all_pairs import Sweep, Wanted, plus
 from vgae.kernels.blocks import Blocks, sweep_each
-from vgae.kernels.csr import EdgePattern, PairPattern
+from vgae.kernels.patterns import EdgePattern, PairPattern
 from vgae.runtime.processes import ALONE, Team, sharers
 
 # Terms below which each process computes all of a sum: on a CPU that takes less than a

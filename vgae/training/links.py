@@ -23,7 +23,7 @@ from vgae.graphs.split_parts import training_part, validation_part
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit
 from vgae.kernels import SparseOperator
-from vgae.kernels.csr import EdgePattern
+from vgae.kernels.patterns import EdgePattern
 from vgae.models.embedding import (
     encoder_inputs,
     evaluating,

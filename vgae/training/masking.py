@@ -8,8 +8,8 @@ from torch import Tensor
 from vgae.decoders import MaskedLinks
 from vgae.encoders.directed import DirectedPattern
 from vgae.errors import DataError
-from vgae.kernels.csr import EdgePattern
 from vgae.kernels.partition import RowPattern
+from vgae.kernels.patterns import EdgePattern
 
 
 class LinkMasking:
