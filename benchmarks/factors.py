@@ -170,7 +170,7 @@ def train_nmf(graph: Graph, split: LinkSplit, seed: int, *, epochs: int | None =
             left = model.fit_transform(adjacency(edge_index, graph.num_nodes))
         return torch.from_numpy(np.concatenate([left, model.components_.T], axis=1))
 
-    return chosen(split, vectors, WIDTHS)
+    return chosen(split, vectors, [width for width in WIDTHS if width <= graph.num_nodes])
 
 
 def train_block_model(

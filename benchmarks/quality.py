@@ -36,6 +36,7 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.models.files import write_json
 from vgae.recipes import recipe_named
+from vgae.recipes.graphs import VARIANTS
 from vgae.runtime.atomic import replacing
 from vgae.runtime.progress import Pace
 from vgae.runtime.streams import stream
@@ -134,7 +135,10 @@ def run(job: Job) -> Row:
 
 def settings(job: Job) -> str:
     """Return what a stored result depends on besides the names in its path."""
-    return str(recipe_named(OURS[job.row][1])) if job.row in OURS else ""
+    if job.row not in OURS:
+        return ""
+    name = OURS[job.row][1]
+    return "\n".join(str(recipe_named(name)) for name in (name, *VARIANTS.get(name, ())))
 
 
 def stored(job: Job) -> Row | None:
