@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -119,11 +120,7 @@ class PathSums:
 
     def combined(self, z: Tensor, counts: np.ndarray, pairs: Tensor) -> Tensor:
         """Return the logarithms of sums, given their terms, shape ``(T, P)``."""
-        score = self.coefficients @ counts
-        if self.pagerank:
-            u, v = np.maximum(to_scipy(z).sum(axis=1), 1)[pairs.numpy()]
-            score = score * (u + v) / (2 * np.sqrt(u * v))
-        return torch.from_numpy(np.log(np.maximum(score, 1e-30)))
+        return self._logs(z, self.coefficients @ counts, pairs)
 
     def counts(self, z: Tensor, pairs: Tensor) -> np.ndarray:
         """Return the entries of the powers of M at pairs, shape ``(T, P)``."""
@@ -133,7 +130,10 @@ class PathSums:
         swap = frequency[u] < frequency[v]
         source, target = np.where(swap, v, u), np.where(swap, u, v)
         order = np.argsort(source, kind="stable")
-        matrix, found = self._matrix(z), np.empty((len(self.coefficients), len(u)))
+        matrix, found = (
+            path_matrix(z, pagerank=self.pagerank),
+            np.empty((len(self.coefficients), len(u))),
+        )
         nodes, first = np.unique(source[order], return_index=True)
         first = np.append(first, len(u))
         for start in range(0, len(nodes), SOURCES):
@@ -145,23 +145,20 @@ class PathSums:
 
     def rows(self, z: Tensor, nodes: Tensor) -> Tensor:
         """Return the scores of some nodes with all, shape ``(len(nodes), N)``."""
-        matrix, parts = self._matrix(z), []
+        matrix, parts = path_matrix(z, pagerank=self.pagerank), []
         for block in nodes.split(SOURCES):
             terms = self._terms(matrix, block.numpy())
             total = sum(c * term for c, term in zip(self.coefficients, terms, strict=True))
             pairs = torch.cartesian_prod(block, torch.arange(self.num_nodes)).T
-            logs = PathSums(self.num_nodes, np.ones(1), self.pagerank).combined(
-                z, np.asarray(total).T.reshape(1, -1), pairs
-            )
+            logs = self._logs(z, np.asarray(total).T.ravel(), pairs)
             parts.append(logs.view(len(block), -1))
         return torch.cat(parts)
 
-    def _matrix(self, z: Tensor) -> sp.csr_array:
-        adj = to_scipy(z).astype(np.float32)
-        if not self.pagerank:
-            return sp.csr_array(adj / eigsh(adj, 1, v0=np.ones(self.num_nodes))[0][0])
-        scale = sp.diags_array(np.maximum(adj.sum(axis=1), 1).astype(np.float32) ** -0.5)
-        return sp.csr_array(scale @ adj @ scale)
+    def _logs(self, z: Tensor, score: np.ndarray, pairs: Tensor) -> Tensor:
+        if self.pagerank:
+            u, v = np.maximum(to_scipy(z).sum(axis=1), 1)[pairs.numpy()]
+            score = score * (u + v) / (2 * np.sqrt(u * v))
+        return torch.from_numpy(np.log(np.maximum(score, 1e-30)))
 
     def _terms(self, matrix: sp.csr_array, nodes: np.ndarray) -> Iterator[np.ndarray]:
         term = np.zeros((self.num_nodes, len(nodes)), dtype=np.float32)
@@ -169,6 +166,16 @@ class PathSums:
         for _ in self.coefficients:
             term = np.asarray(matrix @ term)
             yield term
+
+
+@lru_cache(maxsize=2)
+def path_matrix(adjacency: Tensor, *, pagerank: bool) -> sp.csr_array:
+    """Return M of :class:`PathSums`, single precision, shape ``(N, N)``."""
+    adj = to_scipy(adjacency).astype(np.float32)
+    if not pagerank:
+        return sp.csr_array(adj / eigsh(adj, 1, v0=np.ones(len(adjacency)))[0][0])
+    scale = sp.diags_array(np.maximum(adj.sum(axis=1), 1).astype(np.float32) ** -0.5)
+    return sp.csr_array(scale @ adj @ scale)
 
 
 def pagerank(num_nodes: int) -> Scorer:
