@@ -79,8 +79,9 @@ def chosen(
 ) -> Scorer:
     """Return the scorer of the setting that ranks the validation links best, by AUC."""
     edges = split.message_edge_index
-    found = [Bilinear(vectors, s, edges, vectors(edges, s), log) for s in settings]
-    return max(found, key=lambda scorer: validation_auc(scorer, split))
+    # One after another, so that no more than two are in memory.
+    candidates = (Bilinear(vectors, s, edges, vectors(edges, s), log) for s in settings)
+    return max(candidates, key=lambda scorer: validation_auc(scorer, split))
 
 
 def validation_auc(scorer: Scorer, split: LinkSplit) -> float:
