@@ -347,7 +347,8 @@ class ConvolutionalEncoder(GraphEncoder):
         if x is None or sparse is not None:
             return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
         plain = first.norm is None and first.degree_weight is None
-        averaged = plain and not is_mapped(x) and getattr(self, "walks", None) is None
+        plain = plain and not (hasattr(self, "walks") or hasattr(self, "content"))
+        averaged = plain and not is_mapped(x)
         return (Propagated(adj_norm @ x) if averaged else x), adj_norm
 
 

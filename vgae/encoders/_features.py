@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from vgae.errors import DataError
 from vgae.kernels import SparseOperator
+from vgae.kernels.csr import csr_tensor
 from vgae.kernels.rows import Rows
 from vgae.runtime.draws import bernoulli
 from vgae.runtime.mapped import is_mapped, row_blocks, rows_at_once
@@ -140,6 +141,27 @@ def transformed(x: Features, weight: Tensor) -> Tensor:
     if isinstance(x, Tensor) and is_mapped(x):
         x = Thinned(x)
     return _BlockProduct.apply(x, weight) if isinstance(x, Thinned) else x @ weight
+
+
+def row_lengths(x: Features, scale: Tensor) -> Tensor:
+    """Return the lengths of the rows of x, its columns multiplied by ``scale``, shape ``(N, 1)``.
+
+    Raises:
+        ValueError: If the features are already averaged over the neighbours.
+    """
+    if isinstance(x, SparseOperator):
+        x = x.matrix
+    if not isinstance(x, Tensor):
+        raise ValueError("features have no lengths once they are averaged or dropped.")
+    if x.layout == torch.sparse_csr:
+        crow, col = x.crow_indices(), x.col_indices()
+        squares = (x.values() * scale.index_select(0, col)).square()
+        matrix = csr_tensor(crow, col, squares, tuple(x.shape))
+        return (matrix @ squares.new_ones(x.shape[1], 1)).sqrt()
+    if not is_mapped(x):
+        return torch.linalg.vector_norm(x * scale, dim=1, keepdim=True)
+    blocks = (block for _, block in _read(Thinned(x), scale))
+    return torch.cat([torch.linalg.vector_norm(b * scale, dim=1, keepdim=True) for b in blocks])
 
 
 class _BlockProduct(torch.autograd.Function):

@@ -204,7 +204,7 @@ class DirectedGCNEncoder(GCNEncoder):
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
         options = GCNEncoder._options(recipe)
-        return {k: v for k, v in options.items() if k not in ("walks", "roles")}
+        return {k: v for k, v in options.items() if k not in ("walks", "roles", "content")}
 
     def __repr__(self) -> str:
         return f"Directed{super().__repr__()}"

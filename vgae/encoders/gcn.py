@@ -12,6 +12,7 @@ from vgae.encoders._convolution import (
     Edges,
 )
 from vgae.encoders._features import Features
+from vgae.encoders.content import Content
 from vgae.encoders.positions import Positions, unplaced
 from vgae.encoders.roles import Roles
 from vgae.encoders.walks import Walks
@@ -26,6 +27,7 @@ class GCNOptions(ConvolutionOptions, total=False):
 
     walks: tuple[int, int]
     roles: int
+    content: tuple[int, float]
 
 
 class GCNEncoder(ConvolutionalEncoder):
@@ -76,6 +78,10 @@ class GCNEncoder(ConvolutionalEncoder):
             :mod:`vgae.encoders.roles`. With roles, a node without features and neighbours has no
             row of :math:`W_0`: all such nodes are alike.
 
+        content: Number of further latent dimensions, before all others, that compare features and
+            are not trained, and the length of their messages; see :mod:`vgae.encoders.content`.
+            They are zeros until their weights are set, and absent in training mode.
+
     Raises:
         ValueError: If an option is out of range.
 
@@ -113,7 +119,7 @@ class GCNEncoder(ConvolutionalEncoder):
         common: dict[str, Any] = {**options, "generator": generator}
         norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
         positions, roles = common.pop("positions", 0), common.pop("roles", 0)
-        walks = common.pop("walks", (0, 1))
+        walks, content = common.pop("walks", (0, 1)), common.pop("content", (0, 1.0))
         drop_x, drop_h = dropout
         self.conv0 = self.convolution(in_channels, hidden_channels, dropout=drop_x, **common)
         # One product for all heads: mu and log sigma stand side by side.
@@ -129,6 +135,8 @@ class GCNEncoder(ConvolutionalEncoder):
         if roles:
             self.roles = Roles(roles, self.conv0.self_loop_weight, generator)
             self.conv0.alone_alike = True
+        if content[0]:
+            self.content = Content(in_channels, *content)
 
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
@@ -138,6 +146,7 @@ class GCNEncoder(ConvolutionalEncoder):
             "dropout": (recipe.feature_dropout, recipe.dropout),
             "walks": (recipe.walks, recipe.walk_length),
             "roles": recipe.roles,
+            "content": (recipe.content, recipe.content_norm),
         }
 
     def config(self) -> dict[str, Any]:
@@ -147,6 +156,8 @@ class GCNEncoder(ConvolutionalEncoder):
             own |= {"walks": walks.width, "walk_length": walks.length}
         if roles := self._part("roles"):
             own |= {"roles": roles.width}
+        if content := self._part("content"):
+            own |= {"content": content.width, "content_norm": content.norm}
         return {"hidden_channels": self.conv0.weight.shape[1], **own, **super().config()}
 
     def forward(
@@ -177,6 +188,8 @@ class GCNEncoder(ConvolutionalEncoder):
             heads = walks(heads, x, adj_norm, self.generator, self.feature_scale)
         if roles := self._part("roles"):
             heads = roles(heads, adj_norm)
+        if not self.training and (content := self._part("content")):
+            heads = content(heads, x, adj_norm)
         return self._posterior(heads, adj_norm, rows)
 
     def _part(self, name: str) -> Any:

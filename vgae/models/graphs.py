@@ -134,6 +134,7 @@ def unused_settings(recipe: Recipe, model: VAE, *, named: bool) -> list[str]:
     used = {"mask", "weighted", "batch_size"}
     used |= {"scale_features", "initial_logstd", *_SUMS} if named else set()
     used |= {field.name for field in fields(Training)}
+    used |= {"content"} if has.get("content") else set()  # a number at most
     return [
         field.name
         for field in fields(recipe)

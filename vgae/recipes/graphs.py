@@ -60,6 +60,10 @@ class Recipe(Training):
         walk_length: Degree of this polynomial: the number of links of the longest walks.
         roles: Number of latent dimensions, the last ones, that know a node by degrees alone; see
             :mod:`vgae.encoders.roles`. Half of them should repel.
+        content: Number of further latent dimensions, at most, that compare features and are not
+            trained; see :mod:`vgae.encoders.content`. For models with an inner product and no
+            other targets.
+        content_norm: Length of their messages.
         batch_size: Graphs of a collection in a step; 0 for all of them in one step an epoch.
         reconstruct: Further targets beside the links, separated by commas, such as
             ``features``; see :class:`vgae.decoders.JointDecoder`.
@@ -93,6 +97,8 @@ class Recipe(Training):
     walks: int = 0
     walk_length: int = 16
     roles: int = 0
+    content: int = 0
+    content_norm: float = 10.0
     batch_size: int = 0
     reconstruct: str = ""
     reconstruct_weight: float = 1.0
@@ -116,6 +122,8 @@ class Recipe(Training):
         "walks": (0, MOST),
         "walk_length": (1, 1000),
         "roles": (0, MOST),
+        "content": (0, MOST),
+        "content_norm": (1e-9, MOST),
         "batch_size": (0, MOST),
         "reconstruct_weight": (1e-9, MOST),
     }
@@ -123,7 +131,7 @@ class Recipe(Training):
         {
             *("repel", "distance_weight", "reconstruct", "reconstruct_weight"),
             *("feature_likelihood", "weight_likelihood", "positions", "batch_size"),
-            *("walks", "walk_length", "roles"),
+            *("walks", "walk_length", "roles", "content", "content_norm"),
         }
     )
 
@@ -167,12 +175,14 @@ BEST = Recipe(
     average=True,
     keep="best",
     eval_every=10,
+    content=512,
+    content_norm=11.0,
 )
 """The highest link-prediction scores: the paper's model and objective, trained on masked links,
 with normed messages and degrees as features. ``benchmarks/results/ablation.md`` has the effect of
 each setting on validation links. :func:`for_graph` replaces it for some graphs."""
 
-BEST_DENSE = replace(BEST, name="best-dense", feature_dropout=0.2)
+BEST_DENSE = replace(BEST, name="best-dense", feature_dropout=0.2, content=0)
 """:data:`BEST` for dense real-valued features."""
 
 BEST_LINKS = replace(
@@ -187,6 +197,7 @@ BEST_LINKS = replace(
     walks=64,
     roles=8,
     repel=4,
+    content=0,
 )
 """:data:`BEST` for graphs without features: fewer masks, as a node has nothing but its links;
 ``feature_dropout`` drops whole nodes but for their degrees."""
@@ -206,6 +217,7 @@ BEST_TWO_SIDED = replace(
     mask=0.5,
     initial_logstd=0.0,
     pairs="auto",
+    content=0,
 )
 """:data:`BEST` for two-sided graphs without features: a small model without norm, so that popular
 nodes have long vectors; half of the links are masked. ``docs/two_sided.md`` has the measurements.

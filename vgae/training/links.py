@@ -36,6 +36,7 @@ from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
+from vgae.training.content import content_for
 from vgae.training.graph_batches import GraphBatches
 from vgae.training.health import GraphHealth, remedy
 from vgae.training.intervals import finish
@@ -291,12 +292,15 @@ def _built(name: str, graph: Graph, split: LinkSplit, settings: Recipe, seed: in
                 f" the same to {name}; set degrees = true (--set degrees=true) for a model that"
                 " has them, such as vgae, or give features (--features FILE).",
             )
+    settings, content = content_for(name, graph, split, settings)
     parts = parts_for(settings, graph, split, stream(seed, "parts"))
     options = {"decoder_options": {"parts": parts}} if parts else {}
     model = build_model(name, in_channels, settings, stream(seed, "init"), **options)
     encoder = graph_encoder(model)
     if settings.scale_features and graph.x is not None:
         encoder.feature_scale = feature_scale(graph.x)
+    if content:
+        encoder.get_submodule("content").load_state_dict(content)
     encoder.feature_names = input_names(graph) if in_channels else ()
     return model
 
