@@ -221,7 +221,7 @@ def published(dataset: str) -> list[str]:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Link prediction on HeaRT's splits and non-links.")
+    parser = argparse.ArgumentParser(description="Predict links on HeaRT's splits.")
     parser.add_argument("--datasets", nargs="+", default=["citeseer"])
     parser.add_argument("--features", default="raw", choices=["raw", "none"])
     parser.add_argument(
