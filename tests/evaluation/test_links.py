@@ -180,6 +180,9 @@ def test_hard_non_links_are_harder_than_any_others(sbm, trained):
     random = ranks_among(scorer.logits(split.test.pos), scorer.logits(pairs).view(-1, 20))
     assert hard.mrr < rank_scores(random).mrr
     assert hard == evaluate(model, sbm, split, hard=20)["test"].hard
+    heart = evaluate(model, sbm, split, hard="heart:20")["test"]
+    assert heart.to_dict()["hard"] == {**heart.hard._asdict(), "rule": "heart"}
+    assert heart.hard != hard
 
 
 def test_calibration_makes_probabilities_truer_and_is_fitted_to_validation_alone(sbm, trained):

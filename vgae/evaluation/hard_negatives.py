@@ -9,7 +9,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import safe_sparse_dot
 from torch import Tensor
 
-from vgae.errors import DataError, UsageError
+from vgae.errors import DataError, UsageError, check_choice
 from vgae.graphs.arrays import scipy_from_tensor
 from vgae.graphs.grid import Grid
 from vgae.kernels.csr import checked_edges
@@ -73,19 +73,23 @@ def hard_negatives(
       which all heuristics are 0 come last. No link of ``graph_links`` and no held-out link is a
       negative of any link.
     - ``"heart"``: with R the highest rank of a score above 0, or 0 if there are none, r(w) = R + 1
-      where :math:`s_w = 0` and R + 2 where it is negative. Since few nodes have a resource
-      allocation above 0, nearly all nodes then tie near the front: on Cora four in five negatives
-      are arbitrary nodes. The negatives of a link are no links of ``graph_links`` and not the link
-      itself; they may be other held-out links, for which a model is then penalised. HeaRT passes
+      where :math:`s_w = 0` and R + 2 where it is negative. :math:`|N(u) \cap N(w)| / d_w` takes
+      the place of resource allocation, as HeaRT's code computes it. Since few nodes have a common
+      neighbour, nearly all nodes tie near the front: on CiteSeer nine in ten negatives are
+      arbitrary nodes. The negatives of a link are no links of ``graph_links`` and not the link
+      itself; they may be other held-out links, for which a model is then penalised. HeaRT excludes
       the training links for validation, and those of training and validation for test.
 
     Equal ranks are ordered at random, and no node is drawn twice.
 
     Source: Li et al. (2023), `Evaluating Graph Neural Networks for Link Prediction
     <https://arxiv.org/abs/2306.10453>`_, section 4, and ``create_heart_negatives.py`` of their
-    code (``Juanhui28/HeaRT``, ``--agg min``). Its negatives have the ranks of the rule
-    ``"heart"``, with these differences: ``torch.topk`` orders equal ranks; PageRank is a local
-    push instead of a power iteration; nodes for which all heuristics are 0 may be drawn twice.
+    code (``Juanhui28/HeaRT``, ``--agg min``). The rule ``"heart"`` has the ranks of its published
+    files where a node is the end of a held-out link for the first time. There the code overwrites
+    the similarities of the node by their ranks, so that every second time the most similar nodes
+    rank last, which this rule does not repeat. Other differences: ``torch.topk`` orders equal
+    ranks; PageRank is a local push instead of a power iteration; nodes for which all heuristics
+    are 0 may be drawn twice.
 
     In a directed graph the heuristics ignore direction, so that reversed links are among the
     hardest non-links. In a two-sided graph, w is of the side of the node that it replaces, and
@@ -110,9 +114,10 @@ def hard_negatives(
         ``held_out[0, p]`` as source and the rest ``held_out[1, p]`` as target, best first.
 
     Raises:
-        UsageError: If ``per_link`` is not even and positive.
+        UsageError: If ``per_link`` is not even and positive, or there is no such rule.
         DataError: If an end has fewer than ``K / 2`` candidates, or the shapes do not match.
     """
+    check_choice("rule", rule, Rule)
     if per_link < 2 or per_link % 2:
         raise UsageError("PER_LINK", f"per_link must be even and positive, got {per_link}.")
     if x is not None and (x.dim() != 2 or len(x) != num_nodes):
@@ -183,14 +188,18 @@ def _num_others(grid: Grid, ends: Tensor) -> np.ndarray:
 class _Heuristics:
     """Scores of all nodes as partners of given nodes, from training links and features."""
 
-    def __init__(self, links: Tensor, x: Tensor | None, grid: Grid, rule: Rule) -> None:
+    def __init__(
+        self, links: Tensor, x: Tensor | None, grid: Grid, rule: Rule = "positive"
+    ) -> None:
         adj = Grid(grid.num_nodes).known(checked_edges(links, grid.num_nodes))
         adj.setdiag(0)
         adj.eliminate_zeros()
         adj.data = np.ones(adj.nnz)
         self.adj, self.grid, self.num_nodes, self.rule = adj, grid, grid.num_nodes, rule
         self.transition = sp.csr_array(normalize(adj, "l1", axis=0))  # A D^-1
-        local = self.resource_allocation if grid.sides is None else self.three_paths
+        local = self.shared_by_degree if rule == "heart" else self.resource_allocation
+        if grid.sides is not None:
+            local = self.three_paths
         self.scores = [local, self.pagerank]
         if x is not None:
             x = x.detach().cpu()
@@ -239,6 +248,10 @@ class _Heuristics:
     def resource_allocation(self, nodes: np.ndarray) -> np.ndarray:
         r"""Return :math:`\sum_{k \in N(u) \cap N(w)} 1 / d_k`, shape ``(B, N)``."""
         return (self.transition[nodes] @ self.adj).toarray()
+
+    def shared_by_degree(self, nodes: np.ndarray) -> np.ndarray:
+        r"""Return :math:`|N(u) \cap N(w)| / d_w`, shape ``(B, N)``."""
+        return (self.adj[nodes] @ self.transition).toarray()
 
     def three_paths(self, nodes: np.ndarray) -> np.ndarray:
         r"""Return :math:`\sum_{k, l} A_{uk} A_{kl} A_{lw} / \sqrt{d_k d_l}`, shape ``(B, N)``."""
