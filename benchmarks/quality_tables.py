@@ -177,8 +177,8 @@ def hard_table(rows: Sequence[Row]) -> str:
     columns = {
         "MRR": "mrr",
         "hit@10 per node": "node_hits_at_10",
-        "HeaRT MRR": "hard_mrr",
-        "HeaRT hit@10": "hard_hits_at_10",
+        "hard MRR": "hard_mrr",
+        "hard hit@10": "hard_hits_at_10",
         "Hits@50": "hits_at_50",
         "ECE, sigmoid": "ece_sigmoid",
         "ECE, Platt": "ece_platt",
