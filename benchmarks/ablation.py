@@ -2,7 +2,8 @@
 
 15 % of the links are held out for validation and none for test, on splits of seeds 100 and up,
 which the quality table never sees. Every variant is trained on the same splits, and the epoch is
-chosen as ``fit`` does, on the same links: that flatters all variants alike.
+chosen as ``fit`` does, on the same links: that flatters all variants alike. A result is stored, so
+that an interrupted run goes on where it was.
 """
 
 import argparse
@@ -11,16 +12,20 @@ import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from harness import Row, say
+from problems import named_graph
 from quality_tables import markdown
 from report import begin
 
 import vgae
 from vgae.errors import NumericalError
-from vgae.recipes import BEST, PAPER
+from vgae.graphs.graph import Graph
+from vgae.models.files import write_json
+from vgae.recipes import BEST, PAPER, Recipe
+from vgae.recipes.graphs import for_graph
 from vgae.runtime.progress import Pace
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -45,19 +50,47 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {"recipe": PAPER},
     "paper, best epoch": {"recipe": replace(PAPER, keep="best")},
 }
-Job = tuple[str, str, int]
+PUNCTUATION = str.maketrans(",()", "   ")
+Key = tuple[str, str, int]  # data set, variant, seed
+
+
+class Job(NamedTuple):
+    """One training; see the options of this script."""
+
+    dataset: str
+    features: str
+    variant: str
+    seed: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where its result lies."""
+        name = "-".join([*self.variant.translate(PUNCTUATION).split(), str(self.seed)])
+        return self.folder / f"{Path(self.dataset).stem}-{self.features}" / f"{name}.json"
 
 
 def run(job: Job) -> Row:
-    """Train one variant on one split; return its validation scores."""
-    dataset, name, seed = job
-    torch.set_num_threads(1)
-    graph = vgae.load_dataset(dataset)
-    split = vgae.split_links(graph, val=0.15, test=0, seed=seed)
-    settings = dict(VARIANTS[name])
+    """Return the validation scores of one variant on one split, stored ones if they are there."""
+    graph = named_graph(job.dataset, job.features)
+    settings = dict(VARIANTS[job.variant])
     model = settings.pop("model", "vgae")
-    recipe = settings.pop("recipe", BEST)
-    recipe = replace(recipe, **settings)
+    recipe = for_graph(replace(settings.pop("recipe", BEST), **settings), graph)
+    described = f"model = {model}\n{recipe}"
+    if job.path.exists():
+        result = json.loads(job.path.read_text())
+        if result["settings"] == described:
+            return result
+    result = {"settings": described} | trained(graph, model, recipe, job.seed)
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(job.path, result)
+    return result
+
+
+def trained(graph: Graph, model: Any, recipe: Recipe, seed: int) -> Row:
+    """Return the validation scores after a training."""
+    torch.set_num_threads(1)
+    split = vgae.split_links(graph, val=0.15, test=0, seed=seed)
     try:
         result = vgae.fit(graph, split, model=model, recipe=recipe, seed=seed, progress=False)
     except NumericalError:
@@ -68,7 +101,7 @@ def run(job: Job) -> Row:
     return {"auc": scores.val_auc, "ap": scores.val_ap, "seconds": result.seconds}
 
 
-def summary(results: dict[Job, Row], dataset: str, seeds: list[int]) -> list[Row]:
+def summary(results: dict[Key, Row], dataset: str, seeds: range) -> list[Row]:
     """Return each variant's mean over the splits, and its mean difference to ``best``."""
     rows = []
     for name in VARIANTS:
@@ -113,22 +146,31 @@ def progress(result: Row) -> str:
 def main() -> None:
     """Train all variants, then print JSON to stdout and tables to stderr."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[100, 101, 102])
+    parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"], help="or files")
+    parser.add_argument("--features", default="raw", choices=["raw", "none"])
+    parser.add_argument("--seeds", type=int, default=3, help="splits")
+    parser.add_argument("--first-seed", type=int, default=100, help="seed of the first split")
     parser.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--folder", type=Path, default=Path("runs/ablation"))
     parser.add_argument("--json", type=Path, help="also write the JSON to this file")
     args = parser.parse_args()
     head = begin(args)
-    jobs = [(d, name, seed) for d in args.datasets for name in VARIANTS for seed in args.seeds]
-    results: dict[Job, Row] = {}
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    jobs = [
+        Job(dataset, args.features, name, seed, args.folder)
+        for dataset in args.datasets
+        for seed in seeds
+        for name in VARIANTS
+    ]
+    results: dict[Key, Row] = {}
     pace = Pace(len(jobs), "jobs")
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for job, result in zip(jobs, pool.imap(run, jobs), strict=True):
-            results[job] = result
-            dataset, name, seed = job
+            results[job.dataset, job.variant, job.seed] = result
             pace(len(results))
-            say(f"{pace.counts()} {dataset} {seed} {name}: {progress(result)}  {pace.time()}")
-    rows = {dataset: summary(results, dataset, args.seeds) for dataset in args.datasets}
+            name = f"{job.dataset} {job.seed} {job.variant}"
+            say(f"{pace.counts()} {name}: {progress(result)}  {pace.time()}")
+    rows = {dataset: summary(results, dataset, seeds) for dataset in args.datasets}
     for dataset, variants in rows.items():
         say(f"\n### {dataset}\n\n{table(variants)}")
     text = json.dumps(head | {"rows": rows}, indent=1, default=str)

@@ -39,11 +39,15 @@ from vgae.cli.options import changes_of
 from vgae.data.catalog import Features
 from vgae.models.files import write_json
 from vgae.recipes import Recipe, recipe_named
+from vgae.recipes.graphs import VARIANTS
 from vgae.runtime.npz import write_arrays
 
 ROWS = ["vgae", "best", "common-neighbours", "adamic-adar", "resource-allocation", "features"]
 SHORT = {"vgae": "vgae:paper", "gae": "gae:paper"}
-DETERMINISTIC = {"degree", "common-neighbours", "adamic-adar", "resource-allocation"}
+DETERMINISTIC = {
+    *("preferential-attachment", "common-neighbours", "adamic-adar", "resource-allocation"),
+    *("katz", "pagerank"),
+}
 Logits = dict[str, dict[str, Tensor]]
 """Scores of pairs, by part and by the names of ``Held.pairs``."""
 
@@ -81,7 +85,11 @@ class Job(NamedTuple):
     def settings(self) -> str:
         """Return what a stored result depends on besides the names in its path."""
         found = self.model_and_recipe()
-        return "" if found is None else f"{found[0]}\n{found[1]}"
+        if found is None:
+            return ""
+        model, recipe = found
+        variants = (recipe_named(name) for name in VARIANTS.get(recipe.name, ()))
+        return "\n".join(map(str, (model, recipe, *variants)))
 
     def stored(self) -> Row | None:
         """Return the result, if there is one with the same settings."""

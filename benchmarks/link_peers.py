@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from heuristics import CommonNeighbours, Degrees, train_features, untrained
+from factors import train_block_model, train_nmf, train_node2vec, train_spectral
+from heuristics import (
+    CommonNeighbours,
+    Degrees,
+    pagerank,
+    train_features,
+    train_katz,
+    untrained,
+)
 from masked import train_maskgae
 from peers import descend, seed_all
 from scorers import (
@@ -170,10 +178,16 @@ def train_argva(graph: Graph, split: LinkSplit, seed: int, *, epochs: int | None
 
 
 PEERS: dict[str, Train] = {
-    "degree": untrained(Degrees),
+    "preferential-attachment": untrained(Degrees),
     "common-neighbours": untrained(lambda n: CommonNeighbours(n, np.ones_like)),
     "adamic-adar": untrained(lambda n: CommonNeighbours(n, lambda degree: 1 / np.log(degree))),
     "resource-allocation": untrained(lambda n: CommonNeighbours(n, np.reciprocal)),
+    "katz": train_katz,
+    "pagerank": untrained(pagerank),
+    "spectral": train_spectral,
+    "nmf": train_nmf,
+    "block-model": train_block_model,
+    "node2vec": train_node2vec,
     "features": train_features,
     "gnae": train_gnae,
     "vgnae": partial(train_gnae, heads=2),

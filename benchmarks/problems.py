@@ -1,5 +1,6 @@
 """The graphs that everything is measured on."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -7,12 +8,15 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from vgae.data.catalog import entry, missing
+from vgae.data.catalog import data_home, entry, missing
+from vgae.data.files import read_graph
 from vgae.data.named import load_dataset
 from vgae.graphs.graph import Graph
 from vgae.graphs.grid import Grid
 from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LinkSplit, split_links
+
+NETWORKS = ("facebook", "arxiv", "wikipedia", "ppi")
 
 
 class Problem(NamedTuple):
@@ -31,9 +35,24 @@ class Problem(NamedTuple):
     device: str = "cpu"
 
 
+def named_graph(dataset: str, features: str) -> Graph:
+    """Return a graph by name, or that of a file.
+
+    Args:
+        dataset: A name of the catalogue, ``"facebook"``, ``"arxiv"``, ``"wikipedia"`` or ``"ppi"``
+            for ``$VGAE_DATA/networks/<name>.npz``, or the path of a file.
+        features: ``"raw"``, or ``"none"`` to omit them.
+    """
+    path = data_home() / f"networks/{dataset}.npz" if dataset in NETWORKS else Path(dataset)
+    if not path.suffix:
+        return load_dataset(dataset, features=features)  # pyright: ignore[reportArgumentType]
+    graph = read_graph(path)
+    return graph if features == "raw" else graph.without_features()
+
+
 def named_problem(dataset: str, features: str, seed: int = 0) -> Problem:
-    """Return a data set of the catalogue; ``features`` is ``"raw"`` or ``"none"``."""
-    graph = load_dataset(dataset, features=features)
+    """Return a named graph and its split; see :func:`named_graph`."""
+    graph = named_graph(dataset, features)
     return Problem(graph, split_links(graph, seed=seed), seed)
 
 

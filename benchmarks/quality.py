@@ -17,13 +17,13 @@ import torch
 from harness import CannotRun, Row, say
 from jobs import add_options, finished
 from link_peers import PEERS
+from problems import named_graph
 from quality_tables import summarise, tables
 from report import begin, finish
 from scorers import Ours, Scorer, all_scores
 from torch import Tensor
 
 import vgae
-from vgae.data.named import load_dataset
 from vgae.evaluation.calibration import fit_calibration
 from vgae.evaluation.hard_negatives import hard_negatives
 from vgae.evaluation.metrics import hits_at_k, link_scores, rank_scores, ranks_among
@@ -35,12 +35,13 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.models.files import write_json
 from vgae.recipes import recipe_named
+from vgae.recipes.graphs import VARIANTS
 from vgae.runtime.atomic import replacing
 from vgae.runtime.streams import stream
 
 OURS = {"gae": ("gae", "paper"), "vgae": ("vgae", "paper"), "best": ("vgae", "best")}
 ROWS = (*OURS, *PEERS)
-UNTRAINED = {"degree", "common-neighbours", "adamic-adar", "resource-allocation", "features"}
+NETWORKS = (*OURS, "gnae", "vgnae", "argva", "maskgae")  # that ensembles are made of
 
 
 class Job(NamedTuple):
@@ -52,12 +53,18 @@ class Job(NamedTuple):
     seed: int
     member: int
     hard: int
+    scores: str
     folder: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the data set, also of one in a file."""
+        return Path(self.dataset).stem
 
     @property
     def path(self) -> Path:
         """Where its result lies."""
-        return self.folder / f"{self.dataset}-{self.features}/{self.row}-{self.seed}-{self.member}"
+        return self.folder / f"{self.name}-{self.features}/{self.row}-{self.seed}-{self.member}"
 
     def stored(self) -> Row | None:
         """Return the result, if there is one with the same settings."""
@@ -65,13 +72,16 @@ class Job(NamedTuple):
         if not path.exists():
             return None
         result = json.loads(path.read_text())
-        same = result["settings"] == settings(self) and result["hard_per_link"] == self.hard
+        same = result["settings"] == settings(self) and (
+            self.scores == "auc"
+            or (result["scores"], result["hard_per_link"]) == ("all", self.hard)
+        )
         return result | {"logits": path.with_suffix(".npz")} if same else None
 
     def run(self) -> Row:
         """Train, score and write; return the result."""
         torch.set_num_threads(1)
-        graph = load_dataset(self.dataset, features=self.features)  # pyright: ignore
+        graph = named_graph(self.dataset, self.features)
         split = saved_split(self, graph)
         result: Row = self._asdict() | {"folder": str(self.folder), "settings": settings(self)}
         result["hard_per_link"] = result.pop("hard")
@@ -81,6 +91,7 @@ class Job(NamedTuple):
         except CannotRun as error:
             return result | {"skipped": str(error)}
         result["seconds"] = time.perf_counter() - start
+        result["chosen"] = getattr(scorer, "setting", None)
         scores, logits = judge(self, scorer, graph, split)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(self.path.with_suffix(".npz"), **logits)
@@ -99,12 +110,15 @@ def train(job: Job, graph: Graph, split: LinkSplit) -> Scorer:
 
 def settings(job: Job) -> str:
     """Return what a stored result depends on besides the names in its path."""
-    return str(recipe_named(OURS[job.row][1])) if job.row in OURS else ""
+    if job.row not in OURS:
+        return ""
+    name = OURS[job.row][1]
+    return "\n".join(str(recipe_named(name)) for name in (name, *VARIANTS.get(name, ())))
 
 
 def saved_split(job: Job, graph: Graph) -> LinkSplit:
     """Return the split of a seed, from its file if it is there; it is audited."""
-    path = job.folder / f"{job.dataset}-split-{job.seed}.npz"
+    path = job.folder / f"{job.name}-split-{job.seed}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         vgae.split_links(graph, seed=job.seed).save(path)
@@ -122,12 +136,13 @@ def judge(
         The scores, and the logits they are from.
     """
     z = scorer.embed(split.message_edge_index)
-    more = both_directions(torch.cat([split.train, split.val.pos], dim=1))
     logits = {
         "val": scorer.logits(z, split.val.edge_label_index),
         "train": scorer.logits(z, split.test.edge_label_index),
-        "train+val": scorer.logits(scorer.embed(more), split.test.edge_label_index),
     }
+    if job.scores == "all":
+        more = both_directions(torch.cat([split.train, split.val.pos], dim=1))
+        logits["train+val"] = scorer.logits(scorer.embed(more), split.test.edge_label_index)
     labels = {name: split.test.edge_label for name in logits} | {"val": split.val.edge_label}
     scores: Row = {name: link_scores(logits[name], labels[name])._asdict() for name in logits}
     pos, neg = logits["train"].chunk(2)
@@ -138,7 +153,7 @@ def judge(
         "platt": platt.probability(logits["train"]),
     }.items():
         scores[name] = probability_scores(p, labels["train"])._asdict()
-    if job.member == 0:
+    if job.member == 0 and job.scores == "all":
         ranks = link_ranks(
             lambda nodes: all_scores(scorer, z, nodes),
             split.test.pos,
@@ -155,7 +170,7 @@ def hard_scores(
     job: Job, scorer: Scorer, z: Tensor, graph: Graph, split: LinkSplit
 ) -> dict[str, float]:
     """Rank each test link among hard non-links of its own, the same for all rows."""
-    path = job.folder / f"{job.dataset}-{job.features}-hard-{job.seed}-{job.hard}.npy"
+    path = job.folder / f"{job.name}-{job.features}-hard-{job.seed}-{job.hard}.npy"
     if not path.exists():
         negatives = hard_negatives(
             graph.links,
@@ -185,11 +200,12 @@ def task_scores(scorer: Scorer, graph: Graph) -> Row | None:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"])
+    parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"], help="or files")
     parser.add_argument("--features", default="raw", choices=["raw", "none"])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
     parser.add_argument("--members", type=int, default=1, help="of each ensemble, per split")
     parser.add_argument("--hard", type=int, default=500, help="hard non-links a link; 0 for none")
+    parser.add_argument("--scores", default="all", choices=["all", "auc"], help="auc: no ranks")
     add_options(parser, "runs/quality")
     return parser.parse_args()
 
@@ -197,12 +213,12 @@ def parse() -> argparse.Namespace:
 def jobs_of(args: argparse.Namespace) -> list[Job]:
     """Return all jobs, the first split of every row before the second."""
     return [
-        Job(dataset, args.features, row, seed, member, args.hard, args.folder)
+        Job(dataset, args.features, row, seed, member, args.hard, args.scores, args.folder)
         for member in range(args.members)
         for seed in range(args.first_seed, args.first_seed + args.seeds)
         for dataset in args.datasets
         for row in args.rows
-        if member == 0 or row not in UNTRAINED
+        if member == 0 or row in NETWORKS
     ]
 
 

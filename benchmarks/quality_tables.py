@@ -27,7 +27,7 @@ def summarise(results: Sequence[Row]) -> Row:
     """Return means, ensembles and comparisons of jobs, as plain values.
 
     Args:
-        results: Of ``quality.run``, with the path of their logits.
+        results: Of ``quality.Job.run``, with the path of their logits.
     """
     singles: dict[Group, list[Row]] = defaultdict(list)
     members: dict[tuple[Group, int], list[Row]] = defaultdict(list)
@@ -47,10 +47,7 @@ def summarise(results: Sequence[Row]) -> Row:
 
 def single_row(group: Group, trials: Sequence[Row]) -> Row:
     """Return mean and deviation over the splits of everything that one training is judged by."""
-    row = head(group, len(trials), 1) | {
-        protocol: {figure: spread(t[protocol][figure] for t in trials) for figure in FIGURES}
-        for protocol in PROTOCOLS
-    }
+    row = head(group, len(trials), 1) | links_scores(trials, ("val", *PROTOCOLS))
     picks = {
         "hits_at_50": ("hits_at_50",),
         "mrr": ("ranks", "mrr"),
@@ -88,10 +85,17 @@ def floor(trial: Row, draws: int = 50) -> float:
 
 
 def ensemble_row(group: Group, trials: Sequence[Row]) -> Row:
-    """Return mean and deviation over the splits of an ensemble's AUC and AP."""
-    return head(group, len(trials), trials[0]["members"]) | {
-        protocol: {figure: spread(t[protocol][figure] for t in trials) for figure in FIGURES}
-        for protocol in PROTOCOLS
+    """Return mean and deviation over the splits of an ensemble's AUC, AP and seconds."""
+    row = head(group, len(trials), trials[0]["members"]) | links_scores(trials, PROTOCOLS)
+    return row | {"seconds": spread(t["seconds"] for t in trials)}
+
+
+def links_scores(trials: Sequence[Row], names: Iterable[str]) -> Row:
+    """Return mean and deviation of AUC and AP by protocol, where every trial has them."""
+    return {
+        name: {figure: spread(t[name][figure] for t in trials) for figure in FIGURES}
+        for name in names
+        if all(name in t for t in trials)
     }
 
 
@@ -101,8 +105,10 @@ def together(rows: Sequence[Row]) -> Row:
     Each is brought to mean 0 and deviation 1 over its validation pairs before.
     """
     logits = [np.load(row["logits"]) for row in rows]
-    result: Row = {"members": len(rows)}
+    result: Row = {"members": len(rows), "seconds": sum(row["seconds"] for row in rows)}
     for protocol in PROTOCOLS:
+        if any(protocol not in one for one in logits):
+            continue
         parts = [(one[protocol] - one["val"].mean()) / one["val"].std() for one in logits]
         score = torch.from_numpy(np.mean(parts, axis=0))
         label = torch.cat([torch.ones(len(score) // 2), torch.zeros(len(score) // 2)])
@@ -119,6 +125,8 @@ def paired(singles: Mapping[Group, Sequence[Row]]) -> list[Row]:
         if other == "best" or not pairs:
             continue
         for protocol in PROTOCOLS:
+            if any(protocol not in trial for pair in pairs for trial in pair):
+                continue
             for figure in FIGURES:
                 differences = [a[protocol][figure] - b[protocol][figure] for a, b in pairs]
                 comparisons.append(
@@ -144,36 +152,36 @@ def tables(summary: Row) -> str:
         groups[row["dataset"], row["features"]].append(row)
     return "\n\n".join(
         f"### {dataset}, features: {features}\n\n{links_table(rows, summary['paired'])}"
-        f"\n\n{hard_table(rows)}"
+        f"{hard_table(rows)}"
         for (dataset, features), rows in groups.items()
     )
 
 
 def links_table(rows: Sequence[Row], comparisons: Sequence[Row]) -> str:
     """Return AUC and AP under both protocols, and how often ``best`` is ahead."""
-    lines = [
-        ["row", "AUC", "AP", "best ahead (AUC, AP)", "AUC, +val", "AP, +val", "published", "s"]
-    ]
+    last = ["AUC, +val", "AP, +val", "validation AUC", "published", "s"]
+    lines = [["row", "AUC", "AP", "best ahead (AUC, AP)", *last]]
     for row in sorted(rows, key=lambda row: -row["train"]["auc"]["mean"]):
-        scores = [per_cent(row[p][figure]) for p in PROTOCOLS for figure in FIGURES]
+        scores = [per_cent(at(row, (p, figure))) for p in PROTOCOLS for figure in FIGURES]
         single = row["members"] == 1
         published = PUBLISHED.get((row["dataset"], row["row"])) if single else None
         ahead = wins(row, comparisons) if single else ""
         lines.append(
             [
-                row["row"] + ("" if single else f", {row['members']} seeds"),
+                row["row"] + ("" if single else f" × {row['members']}"),
                 *scores[:2],
                 ahead,
                 *scores[2:],
+                per_cent(at(row, ("val", "auc"))),
                 "" if published is None or row["features"] != "raw" else told(published),
-                f"{row['seconds']['mean']:.0f}" if single else "",
+                f"{row['seconds']['mean']:.0f}",
             ]
         )
     return markdown(lines)
 
 
 def hard_table(rows: Sequence[Row]) -> str:
-    """Return the other measures of single trainings."""
+    """Return the other measures of single trainings, after an empty line; or nothing."""
     columns = {
         "MRR": "mrr",
         "hit@10 per node": "node_hits_at_10",
@@ -189,12 +197,14 @@ def hard_table(rows: Sequence[Row]) -> str:
         "NMI": "cluster_nmi",
         "ARI": "cluster_ari",
     }
-    singles = [row for row in rows if row["members"] == 1]
+    singles = [row for row in rows if row["members"] == 1 and row["mrr"]]
+    if not singles:
+        return ""
     shown = {k: v for k, v in columns.items() if any(row[v] for row in singles)}
     lines = [["row", *shown]]
     for row in sorted(singles, key=lambda row: -row["mrr"]["mean"]):
         lines.append([row["row"], *(per_cent(row[name]) for name in shown.values())])
-    return markdown(lines)
+    return f"\n\n{markdown(lines)}"
 
 
 def head(group: Group, splits: int, members: int) -> Row:

@@ -70,11 +70,11 @@ def test_the_ladder_measures_each_command_and_keeps_other_rungs(tmp_path):
 def test_the_quality_table_and_the_ablation_run(tmp_path):
     """One split of the embedded graph: rows under both protocols, and what each part is worth."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    rows = "vgae best common-neighbours maskgae"
+    rows = "vgae best common-neighbours maskgae spectral"
     commands = {
         "quality.py": f"--datasets stdlib --rows {rows} --seeds 1 --members 2 --hard 20"
         f" --folder {tmp_path / 'quality'}",
-        "ablation.py": "--datasets stdlib --seeds 100 --jobs 1",
+        "ablation.py": f"--datasets stdlib --seeds 1 --jobs 1 --folder {tmp_path}",
     }
     for script, arguments in commands.items():
         done = subprocess.run(
@@ -86,6 +86,8 @@ def test_the_quality_table_and_the_ablation_run(tmp_path):
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
         assert report["rows"]
+        if script == "quality.py":
+            assert "| best × 2 |" in done.stderr
 
 
 @pytest.mark.slow

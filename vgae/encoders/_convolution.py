@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features
+from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features, linked
 from vgae.encoders._features import Features, Propagated, dropped, glorot, transformed
 from vgae.encoders.base import GraphEncoder
 from vgae.errors import DataError
@@ -46,7 +46,9 @@ class GraphConvolution(nn.Module):
 
     With a norm l, the messages of the first head have one length, and b is added before:
     :math:`H = \hat A \, l \, (M + b) / \|M + b\|`, row by row; the other heads, log sigma, are at
-    most 0. In training mode, entries of X are dropped; without features, rows of W.
+    most 0. In training mode, entries of X are dropped; without features, rows of W. Where
+    ``alone_alike`` is set, the row of W of a node without neighbours, which no link has taught,
+    counts as zeros.
 
     Source: Kipf & Welling (2017), `Semi-Supervised Classification with Graph Convolutional
     Networks <https://arxiv.org/abs/1609.02907>`_, equation 9; the norm: Ahn & Kim (2021),
@@ -69,7 +71,9 @@ class GraphConvolution(nn.Module):
     degree_width: ClassVar[int] = DEGREE_COLUMNS
     pattern: ClassVar[Any] = EdgePattern
 
-    signed = False  # of an instance only where set: identities in checkpoints have no such entry
+    # Of an instance only where set: identities in checkpoints have no such entries.
+    signed = False
+    alone_alike = False
 
     def __init__(
         self,
@@ -182,6 +186,8 @@ class GraphConvolution(nn.Module):
         if self.training and self.dropout > 0:
             x, weight = dropped(x, self.dropout, weight, generator, rows)
         h = transformed(x, weight)
+        if x is None and self.alone_alike:
+            h = h * linked(adj_norm).to(h.dtype)[:, None]
         if self.degree_weight is not None:
             h = torch.addmm(h, self.degrees(adj_norm).to(h.dtype), self.degree_weight)
         if self.norm is None:
@@ -280,7 +286,7 @@ class ConvolutionalEncoder(GraphEncoder):
         _, last = encoder._ends
         if recipe.initial_logstd and last.heads > 1:
             assert last.bias is not None  # the recipe is checked for it
-            own = recipe.latent_channels - recipe.positions
+            own = len(last.bias) // last.heads
             nn.init.constant_(last.bias[own:], recipe.initial_logstd)
         return encoder
 
@@ -340,7 +346,8 @@ class ConvolutionalEncoder(GraphEncoder):
             adj_norm = first.propagation(x, pattern, edge_weight)
         if x is None or sparse is not None:
             return (None if sparse is None else SparseOperator.of(sparse)), adj_norm
-        averaged = first.norm is None and first.degree_weight is None and not is_mapped(x)
+        plain = first.norm is None and first.degree_weight is None
+        averaged = plain and not is_mapped(x) and getattr(self, "walks", None) is None
         return (Propagated(adj_norm @ x) if averaged else x), adj_norm
 
 

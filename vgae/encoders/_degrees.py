@@ -6,6 +6,7 @@ from torch import Tensor
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.partition import RowOperator
 
+_ROUNDING = 1e-6
 DEGREE_COLUMNS = 16  # the last one stands for 32,767 neighbours and more
 
 
@@ -33,3 +34,11 @@ def degree_columns(grown: Tensor) -> Tensor:
     grown = grown.clamp(1, 2 ** (DEGREE_COLUMNS - 1))
     columns = torch.arange(DEGREE_COLUMNS, device=grown.device)
     return (1 - (grown.log2()[:, None] - columns).abs()).clamp_min_(0)
+
+
+def linked(adj_norm: SparseOperator | EdgeOperator | RowOperator) -> Tensor:
+    r"""Return whether each node has neighbours, bool, shape ``(N,)``.
+
+    Without any, the entry of the node on the diagonal of :math:`\hat A` is 1 but for rounding.
+    """
+    return adj_norm.diagonal() < 1 - _ROUNDING

@@ -12,6 +12,7 @@ from vgae.encoders.gcn import GCNEncoder
 from vgae.errors import DataError
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.csr import checked_edges, csr_tensor, edges_to_csr
+from vgae.recipes.graphs import Recipe
 
 
 class DirectedPattern(NamedTuple):
@@ -199,6 +200,11 @@ class DirectedGCNEncoder(GCNEncoder):
     takes_signs = False
     directed: ClassVar[bool] = True
     convolution = DirectedConvolution
+
+    @staticmethod
+    def _options(recipe: Recipe) -> dict[str, Any]:
+        options = GCNEncoder._options(recipe)
+        return {k: v for k, v in options.items() if k not in ("walks", "roles")}
 
     def __repr__(self) -> str:
         return f"Directed{super().__repr__()}"

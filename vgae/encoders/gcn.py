@@ -13,10 +13,19 @@ from vgae.encoders._convolution import (
 )
 from vgae.encoders._features import Features
 from vgae.encoders.positions import Positions, unplaced
+from vgae.encoders.roles import Roles
+from vgae.encoders.walks import Walks
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Activation, Recipe
 
 ACTIVATIONS = {"relu": F.relu, "elu": F.elu}
+
+
+class GCNOptions(ConvolutionOptions, total=False):
+    """Options of a two-layer encoder; :class:`GCNEncoder` documents them."""
+
+    walks: tuple[int, int]
+    roles: int
 
 
 class GCNEncoder(ConvolutionalEncoder):
@@ -61,6 +70,11 @@ class GCNEncoder(ConvolutionalEncoder):
             hides how many they are. Never dropped.
         positions: Number of latent dimensions, the first ones, that are positions of a node in its
             graph; see :mod:`vgae.encoders.positions`.
+        walks: Number of latent dimensions, the first ones, that are a learned polynomial of the
+            messages, and its degree K; see :mod:`vgae.encoders.walks`.
+        roles: Number of latent dimensions, the last ones, that know a node by degrees alone; see
+            :mod:`vgae.encoders.roles`. With roles, a node without features and neighbours has no
+            row of :math:`W_0`: all such nodes are alike.
 
     Raises:
         ValueError: If an option is out of range.
@@ -90,7 +104,7 @@ class GCNEncoder(ConvolutionalEncoder):
         activation: Activation = "relu",
         dropout: tuple[float, float] = (0.0, 0.0),
         generator: torch.Generator | None = None,
-        **options: Unpack[ConvolutionOptions],
+        **options: Unpack[GCNOptions],
     ) -> None:
         super().__init__(in_channels, latent_channels, posterior)
         if activation not in ACTIVATIONS:
@@ -98,16 +112,23 @@ class GCNEncoder(ConvolutionalEncoder):
         self.activation: Activation = activation
         common: dict[str, Any] = {**options, "generator": generator}
         norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
-        positions = common.pop("positions", 0)
+        positions, roles = common.pop("positions", 0), common.pop("roles", 0)
+        walks = common.pop("walks", (0, 1))
         drop_x, drop_h = dropout
         self.conv0 = self.convolution(in_channels, hidden_channels, dropout=drop_x, **common)
         # One product for all heads: mu and log sigma stand side by side.
-        sizes = (hidden_channels, latent_channels - positions, posterior.num_heads)
+        own = latent_channels - positions - walks[0] - roles
+        sizes = (hidden_channels, own, posterior.num_heads)
         self.conv1 = self.convolution(*sizes, dropout=drop_h, norm=norm, **common)
         if degrees:
             self.conv0.add_degrees(generator)
         if positions:
             self.place = Positions(positions)
+        if walks[0]:
+            self.walks = Walks(in_channels, *walks, dropout=drop_x, generator=generator)
+        if roles:
+            self.roles = Roles(roles, self.conv0.self_loop_weight, generator)
+            self.conv0.alone_alike = True
 
     @staticmethod
     def _options(recipe: Recipe) -> dict[str, Any]:
@@ -115,11 +136,17 @@ class GCNEncoder(ConvolutionalEncoder):
             "hidden_channels": recipe.hidden_channels,
             "activation": recipe.activation,
             "dropout": (recipe.feature_dropout, recipe.dropout),
+            "walks": (recipe.walks, recipe.walk_length),
+            "roles": recipe.roles,
         }
 
     def config(self) -> dict[str, Any]:
         """Return the fields of the recipe that rebuild the encoder."""
-        own = {"activation": self.activation, "dropout": self.conv1.dropout}
+        own: dict[str, Any] = {"activation": self.activation, "dropout": self.conv1.dropout}
+        if walks := self._part("walks"):
+            own |= {"walks": walks.width, "walk_length": walks.length}
+        if roles := self._part("roles"):
+            own |= {"roles": roles.width}
         return {"hidden_channels": self.conv0.weight.shape[1], **own, **super().config()}
 
     def forward(
@@ -145,7 +172,16 @@ class GCNEncoder(ConvolutionalEncoder):
         adj_norm = self.conv0.propagation(x, edge_index, edge_weight)
         (h,) = self.conv0(x, adj_norm, self.generator, self.feature_scale)
         h = ACTIVATIONS[self.activation](h)
-        return self._posterior(self.conv1(h, adj_norm, self.generator), adj_norm, rows)
+        heads = self.conv1(h, adj_norm, self.generator)
+        if walks := self._part("walks"):
+            heads = walks(heads, x, adj_norm, self.generator, self.feature_scale)
+        if roles := self._part("roles"):
+            heads = roles(heads, adj_norm)
+        return self._posterior(heads, adj_norm, rows)
+
+    def _part(self, name: str) -> Any:
+        """Return a part that not every encoder has, or ``None``."""
+        return getattr(self, name, None)
 
     def __repr__(self) -> str:
         hidden_channels = self.conv0.weight.shape[1]

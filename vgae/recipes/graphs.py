@@ -54,6 +54,12 @@ class Recipe(Training):
         positions: Number of latent dimensions, the first ones, that have the place of a node in
             its graph rather than what features say; see :mod:`vgae.encoders.positions`. Below
             ``latent_channels``.
+        walks: Number of latent dimensions, the first ones, that are a learned polynomial of the
+            messages; see :mod:`vgae.encoders.walks`. With ``positions`` and ``roles`` below
+            ``latent_channels``.
+        walk_length: Degree of this polynomial: the number of links of the longest walks.
+        roles: Number of latent dimensions, the last ones, that know a node by degrees alone; see
+            :mod:`vgae.encoders.roles`. Half of them should repel.
         batch_size: Graphs of a collection in a step; 0 for all of them in one step an epoch.
         reconstruct: Further targets beside the links, separated by commas, such as
             ``features``; see :class:`vgae.decoders.JointDecoder`.
@@ -84,6 +90,9 @@ class Recipe(Training):
     pairs_per_node: int = 32
     precision: Precision = "high"
     positions: int = 0
+    walks: int = 0
+    walk_length: int = 16
+    roles: int = 0
     batch_size: int = 0
     reconstruct: str = ""
     reconstruct_weight: float = 1.0
@@ -104,6 +113,9 @@ class Recipe(Training):
         "distance_weight": (1e-9, MOST),
         "pairs_per_node": (1, MOST),
         "positions": (0, MOST),
+        "walks": (0, MOST),
+        "walk_length": (1, 1000),
+        "roles": (0, MOST),
         "batch_size": (0, MOST),
         "reconstruct_weight": (1e-9, MOST),
     }
@@ -111,6 +123,7 @@ class Recipe(Training):
         {
             *("repel", "distance_weight", "reconstruct", "reconstruct_weight"),
             *("feature_likelihood", "weight_likelihood", "positions", "batch_size"),
+            *("walks", "walk_length", "roles"),
         }
     )
 
@@ -121,9 +134,11 @@ class Recipe(Training):
         if self.repel > self.latent_channels:
             what = f"repel must be at most latent_channels = {self.latent_channels}"
             raise UsageError("RECIPE", f"{what}, got {self.repel}.")
-        if self.positions and self.positions >= self.latent_channels:
-            what = f"positions must be below latent_channels = {self.latent_channels}"
-            raise UsageError("RECIPE", f"{what}, got {self.positions}.")
+        parts = {name: getattr(self, name) for name in ("positions", "walks", "roles")}
+        given = {name: width for name, width in parts.items() if width}
+        if given and sum(given.values()) >= self.latent_channels:
+            what = f"{' + '.join(given)} must be below latent_channels = {self.latent_channels}"
+            raise UsageError("RECIPE", f"{what}, got {' + '.join(map(str, given.values()))}.")
 
 
 PAPER = Recipe(name="paper")
@@ -169,6 +184,9 @@ BEST_LINKS = replace(
     self_loop_weight=4.0,
     latent_norm=2.2,
     mask=0.1,
+    walks=64,
+    roles=8,
+    repel=4,
 )
 """:data:`BEST` for graphs without features: fewer masks, as a node has nothing but its links;
 ``feature_dropout`` drops whole nodes but for their degrees."""
@@ -283,10 +301,13 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
 def _fitted(base: Recipe, changed: dict[str, Any]) -> Recipe:
     """Return a recipe with changed fields.
 
-    Positions and repelling dimensions that were not chosen give way to a smaller width.
+    Positions, walks, roles and repelling dimensions that were not chosen give way to a smaller
+    width.
     """
     width = changed.get("latent_channels", base.latent_channels)
-    for name, most in (("positions", width // 2), ("repel", width // 4)):
+    repelling = width // (8 if base.roles else 4)
+    most_of = {"positions": width // 2, "walks": width // 2, "roles": width // 4}
+    for name, most in {**most_of, "repel": repelling}.items():
         if name not in changed and width < base.latent_channels:
             changed[name] = min(getattr(base, name), most)
     return replace(base, **changed)

@@ -23,7 +23,7 @@ from vgae.vae import VAE
 log = logging.getLogger(__name__)
 
 # Encoders whose nodes can be divided, not what is derived from them, and their first weights.
-_FIRST = {GCNEncoder: "conv0.weight", LinearGCNEncoder: "conv.weight"}
+_FIRST = {GCNEncoder: ("conv0.weight", "walks.weight"), LinearGCNEncoder: ("conv.weight",)}
 _NOT_DIVIDED = (
     "nodes are not divided among the processes: the sum over all pairs, which is, takes longer"
     " (partition, --partition)"
@@ -123,5 +123,5 @@ def summed_for(model: VAE, rows: Rows | None, graph: Graph) -> Summed | None:
         return None
     encoder = cast(nn.Module, model.encoder)
     # Without features, each process receives the gradient of all rows of the first weights.
-    whole = encoder.get_parameter(_FIRST[type(encoder)]) if graph.x is None else None
-    return Summed(rows.team, [p for p in encoder.parameters() if p is not whole])
+    whole = _FIRST[type(encoder)] if graph.x is None else ()
+    return Summed(rows.team, [p for n, p in encoder.named_parameters() if n not in whole])
