@@ -8,23 +8,22 @@ it was, and an ensemble is made of results that are there.
 
 import argparse
 import json
-import multiprocessing
 import time
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from harness import CannotRun, Row, say
+from jobs import add_options, finished
 from link_peers import PEERS
 from problems import named_graph
 from quality_tables import summarise, tables
-from report import begin
-from scorers import Scorer, all_scores
+from report import begin, finish
+from scorers import Ours, Scorer, all_scores
 from torch import Tensor
 
 import vgae
-from vgae.decoders import InnerProductDecoder
 from vgae.evaluation.calibration import fit_calibration
 from vgae.evaluation.hard_negatives import hard_negatives
 from vgae.evaluation.metrics import hits_at_k, link_scores, rank_scores, ranks_among
@@ -38,7 +37,6 @@ from vgae.models.files import write_json
 from vgae.recipes import recipe_named
 from vgae.recipes.graphs import VARIANTS
 from vgae.runtime.atomic import replacing
-from vgae.runtime.progress import Pace
 from vgae.runtime.streams import stream
 
 OURS = {"gae": ("gae", "paper"), "vgae": ("vgae", "paper"), "best": ("vgae", "best")}
@@ -68,69 +66,46 @@ class Job(NamedTuple):
         """Where its result lies."""
         return self.folder / f"{self.name}-{self.features}/{self.row}-{self.seed}-{self.member}"
 
-
-class Ours:
-    """A model of this package as a scorer."""
-
-    def __init__(self, row: str, graph: Graph, split: LinkSplit, seed: int) -> None:
-        model, recipe = OURS[row]
-        result = vgae.fit(
-            graph,
-            split,
-            model=model,  # pyright: ignore[reportArgumentType]
-            recipe=recipe_named(recipe),
-            seed=seed,
-            progress=False,
+    def stored(self) -> Row | None:
+        """Return the result, if there is one with the same settings."""
+        path = self.path.with_suffix(".json")
+        if not path.exists():
+            return None
+        result = json.loads(path.read_text())
+        same = result["settings"] == settings(self) and (
+            self.scores == "auc"
+            or (result["scores"], result["hard_per_link"]) == ("all", self.hard)
         )
-        self.model, self.graph = result.model, graph
+        return result | {"logits": path.with_suffix(".npz")} if same else None
 
-    def embed(self, edge_index: Tensor) -> Tensor:
-        """Return the posterior means."""
-        return vgae.embed(self.model, self.graph, edge_index).mu
-
-    @torch.no_grad()
-    def logits(self, z: Tensor, pairs: Tensor) -> Tensor:
-        """Return the logits of pairs."""
-        return self.decoder.logits(z, pairs)
-
-    @torch.no_grad()
-    def rows(self, z: Tensor, nodes: Tensor) -> Tensor:
-        """Return the logits of some nodes with all."""
-        return self.decoder.logits_to_all(z, nodes)
-
-    @property
-    def decoder(self) -> InnerProductDecoder:
-        """The decoder of the model."""
-        return cast(InnerProductDecoder, self.model.decoder)
+    def run(self) -> Row:
+        """Train, score and write; return the result."""
+        torch.set_num_threads(1)
+        graph = named_graph(self.dataset, self.features)
+        split = saved_split(self, graph)
+        result: Row = self._asdict() | {"folder": str(self.folder), "settings": settings(self)}
+        result["hard_per_link"] = result.pop("hard")
+        start = time.perf_counter()
+        try:
+            scorer = train(self, graph, split)
+        except CannotRun as error:
+            return result | {"skipped": str(error)}
+        result["seconds"] = time.perf_counter() - start
+        result["chosen"] = getattr(scorer, "setting", None)
+        scores, logits = judge(self, scorer, graph, split)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(self.path.with_suffix(".npz"), **logits)
+        write_json(self.path.with_suffix(".json"), result | scores)
+        return result | scores
 
 
 def train(job: Job, graph: Graph, split: LinkSplit) -> Scorer:
     """Train a row; members of one split differ in weights, noise and sampled pairs."""
     seed = job.seed + 1000 * job.member
     if job.row in OURS:
-        return Ours(job.row, graph, split, seed)
+        model, recipe = OURS[job.row]
+        return Ours(graph, split, seed, model=model, recipe=recipe_named(recipe))
     return PEERS[job.row](graph, split, seed)
-
-
-def run(job: Job) -> Row:
-    """Train, score and write one job; return its result."""
-    torch.set_num_threads(1)
-    graph = named_graph(job.dataset, job.features)
-    split = saved_split(job, graph)
-    result: Row = job._asdict() | {"folder": str(job.folder), "settings": settings(job)}
-    result["hard_per_link"] = result.pop("hard")
-    start = time.perf_counter()
-    try:
-        scorer = train(job, graph, split)
-    except CannotRun as error:
-        return result | {"skipped": str(error)}
-    result["seconds"] = time.perf_counter() - start
-    result["chosen"] = getattr(scorer, "setting", None)
-    scores, logits = judge(job, scorer, graph, split)
-    job.path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(job.path.with_suffix(".npz"), **logits)
-    write_json(job.path.with_suffix(".json"), result | scores)
-    return result | scores
 
 
 def settings(job: Job) -> str:
@@ -139,18 +114,6 @@ def settings(job: Job) -> str:
         return ""
     name = OURS[job.row][1]
     return "\n".join(str(recipe_named(name)) for name in (name, *VARIANTS.get(name, ())))
-
-
-def stored(job: Job) -> Row | None:
-    """Return the result of a job, if there is one with the same settings."""
-    path = job.path.with_suffix(".json")
-    if not path.exists():
-        return None
-    result = json.loads(path.read_text())
-    same = result["settings"] == settings(job) and (
-        job.scores == "auc" or (result["scores"], result["hard_per_link"]) == ("all", job.hard)
-    )
-    return result | {"logits": path.with_suffix(".npz")} if same else None
 
 
 def saved_split(job: Job, graph: Graph) -> LinkSplit:
@@ -240,14 +203,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"], help="or files")
     parser.add_argument("--features", default="raw", choices=["raw", "none"])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
-    parser.add_argument("--seeds", type=int, default=10, help="splits 0 to SEEDS - 1")
-    parser.add_argument("--first-seed", type=int, default=0, help="settings are chosen on 100 up")
     parser.add_argument("--members", type=int, default=1, help="of each ensemble, per split")
     parser.add_argument("--hard", type=int, default=500, help="hard non-links a link; 0 for none")
     parser.add_argument("--scores", default="all", choices=["all", "auc"], help="auc: no ranks")
-    parser.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
-    parser.add_argument("--folder", type=Path, default=Path("runs/quality"))
-    parser.add_argument("--json", type=Path, help="also write the JSON to this file")
+    add_options(parser, "runs/quality")
     return parser.parse_args()
 
 
@@ -267,20 +226,9 @@ def main() -> None:
     """Run what is missing, then print JSON to stdout and tables to stderr."""
     args = parse()
     head = begin(args)
-    jobs = jobs_of(args)
-    missing = [job for job in jobs if stored(job) is None]
-    pace = Pace(max(len(missing), 1), "jobs")
-    with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
-        for number, result in enumerate(pool.imap(run, missing), 1):
-            pace(number)
-            say(f"{pace.counts()} {progress(result)}  {pace.time()}")
-    done = (stored(job) for job in jobs)
-    summary = summarise([result for result in done if result is not None])
+    summary = summarise(finished(jobs_of(args), progress, args.jobs))
     say(tables(summary))
-    text = json.dumps(head | summary, indent=1, default=str)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n")
+    finish(head | summary, args.json)
 
 
 def progress(result: Row) -> str:

@@ -27,7 +27,7 @@ def summarise(results: Sequence[Row]) -> Row:
     """Return means, ensembles and comparisons of jobs, as plain values.
 
     Args:
-        results: Of ``quality.run``, with the path of their logits.
+        results: Of ``quality.Job.run``, with the path of their logits.
     """
     singles: dict[Group, list[Row]] = defaultdict(list)
     members: dict[tuple[Group, int], list[Row]] = defaultdict(list)
@@ -185,8 +185,8 @@ def hard_table(rows: Sequence[Row]) -> str:
     columns = {
         "MRR": "mrr",
         "hit@10 per node": "node_hits_at_10",
-        "HeaRT MRR": "hard_mrr",
-        "HeaRT hit@10": "hard_hits_at_10",
+        "hard MRR": "hard_mrr",
+        "hard hit@10": "hard_hits_at_10",
         "Hits@50": "hits_at_50",
         "ECE, sigmoid": "ece_sigmoid",
         "ECE, Platt": "ece_platt",

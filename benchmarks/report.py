@@ -104,7 +104,7 @@ def finish(report: Row, path: Path | None) -> None:
         verdict = "ok" if item["ok"] else "MISSED"
         also = f" (CPU time {item['cpu_time']:.3g})" if item.get("cpu_time") else ""
         say(f"{verdict:>7} {item['name']}: {value}{also}, {', '.join(limits)}")
-    text = json.dumps(report, indent=1)
+    text = json.dumps(report, indent=1, default=str)
     print(text)
     if path:
         path.write_text(text + "\n", encoding="utf-8")

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+import vgae
+from vgae.evaluation.links import PairScorer
 from vgae.evaluation.metrics import link_scores
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LinkSplit
 from vgae.kernels import SparseOperator
+from vgae.recipes import Recipe
 
 EVAL_EVERY = 10
 MOST_PAIRS = 2**16  # that are decoded at once, where decoding them takes memory of its own
@@ -54,6 +57,43 @@ class Train(Protocol):
     ) -> Scorer:
         """Return the trained peer."""
         ...
+
+
+class Ours:
+    """A model of this package, trained by its recipe, as a scorer.
+
+    Args:
+        graph: Nodes and features.
+        split: Training links, and those by which an epoch is chosen.
+        seed: Seed of weights, noise and sampled pairs.
+        model: Name of the model, ``"vgae"`` or ``"gae"``.
+        recipe: Settings.
+    """
+
+    def __init__(
+        self, graph: Graph, split: LinkSplit, seed: int, *, model: str, recipe: Recipe
+    ) -> None:
+        kind: Any = model
+        result = vgae.fit(graph, split, model=kind, recipe=recipe, seed=seed, progress=False)
+        self.model, self.graph = result.model, graph
+
+    def embed(self, edge_index: Tensor) -> Tensor:
+        """Return the posterior means."""
+        self.scorer = PairScorer(self.model, self.graph, edge_index)
+        return self.scorer.z
+
+    def logits(self, z: Tensor, pairs: Tensor) -> Tensor:
+        """Return the logits of pairs."""
+        return self._of(z).logits(pairs)
+
+    def rows(self, z: Tensor, nodes: Tensor) -> Tensor:
+        """Return the logits of some nodes with all."""
+        return self._of(z).logits_of(nodes)
+
+    def _of(self, z: Tensor) -> PairScorer:
+        scorer = copy(self.scorer)
+        scorer.z = z
+        return scorer
 
 
 def all_scores(scorer: Scorer, z: Tensor, nodes: Tensor) -> Tensor:

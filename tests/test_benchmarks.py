@@ -91,6 +91,34 @@ def test_the_quality_table_and_the_ablation_run(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_heart_shows_no_test_link_while_settings_are_chosen(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    script = [sys.executable, ROOT / "benchmarks" / "heart.py", "--datasets", "stdlib"]
+    rows = "--rows gae:paper adamic-adar --set epochs=3 --seeds 2 --jobs 1 --ensembles"
+    found = []
+    for options in ("--validation", ""):
+        done = subprocess.run(
+            [*script, *rows.split(), "--folder", tmp_path, *options.split()],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "OUR split of seed 0" in done.stderr
+        assert ("test links" in done.stderr) != bool(options)
+        found.append({row["row"]: row for row in json.loads(done.stdout)["rows"]})
+    chosen, whole = found
+    names = {"gae:paper, epochs=3", "gae:paper, epochs=3, 2 seeds together", "adamic-adar"}
+    assert chosen.keys() == whole.keys() == names
+    for name in names:
+        assert "test" not in chosen[name]
+        assert chosen[name]["val"] == whole[name]["val"]
+        assert 0 < whole[name]["test"]["mrr"]["mean"] < 1
+        assert 0.4 < whole[name]["test"]["auc"]["mean"] < 1
+    assert whole["adamic-adar"]["test"]["mrr"]["deviation"] == 0
+
+
+@pytest.mark.slow
 def test_the_benchmark_of_processes_compares_them():
     arguments = (
         "--graphs planted --links 3000 --recipes paper --pairs exact --epochs 3 --sizes 1 2"

@@ -140,6 +140,7 @@ def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
         (["evaluate", "."], 4, "error[NOT_A_RUN]"),
         (["evaluate", ".", "--tasks", "links,poems"], 2, "error[TASKS]"),
         (["evaluate", ".", "--hard", "3"], 2, "error[HARD]"),
+        (["evaluate", ".", "--hard", "hart"], 2, "error[HARD]: hard (--hard) must be an even"),
         (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["table", "-o", "/dev/null/table.json"], 5, "error[CANNOT_WRITE]"),
         (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),

@@ -7,11 +7,12 @@ import scipy.sparse as sp
 import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
+from vgae.data.named import load_dataset
 from vgae.errors import DataError, UsageError
-from vgae.evaluation.hard_negatives import _Heuristics, hard_negatives
+from vgae.evaluation.hard_negatives import Hard, _Heuristics, _rank_rows, hard_negatives
 from vgae.graphs.arrays import feature_tensor
 from vgae.graphs.graph import Graph
-from vgae.graphs.grid import DirectedGrid, TwoSidedGrid
+from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.split import split_links
 
 
@@ -119,6 +120,97 @@ def test_a_star_and_its_neighbour_worked_by_hand():
     assert set(pairs[1, 0, :2].tolist()) == {2, 3}
     assert pairs[1, 0, 2:4].tolist() == [4, 6]
     assert set(pairs[0, 0, 4:].tolist()) < {0, 2, 3, 4, 6}  # by no heuristic: any
+
+
+def test_the_rule_of_heart_worked_by_hand():
+    """Train 0-1, 0-2, 0-3, 3-4; 1-5 and 1-6 are held out, and 5, 6, 7 have no training link.
+
+    Candidates for 1 in 1-5 are 2, 3, 4, 6, 7. Common neighbours by degree are 1, 1/2, 0, 0, 0, so
+    the ranks are 1, 2, 3, 3, 3. PageRank puts 3 before 2 before 4, ranks 2, 1, 3, 4, 4. The lower
+    of both are 1, 1, 3, 3, 3: the three others are as likely, the held-out 6 among them.
+    """
+    train = torch.tensor([[0, 0, 0, 3], [1, 2, 3, 4]])
+    held_out, generator = torch.tensor([[1, 1], [5, 6]]), torch.Generator().manual_seed(0)
+    third = set()
+    for _ in range(30):
+        pairs = hard_negatives(
+            *(train, held_out, train, None, 8),
+            per_link=6,
+            generator=generator,
+            rule="heart",
+        )
+        for p, partner in enumerate((5, 6)):
+            assert set(pairs[1, p, :2].tolist()) == {2, 3}
+            assert partner not in pairs[1, p].tolist()[:3]
+        third.add(int(pairs[1, 0, 2]))
+    assert third == {4, 6, 7}
+
+
+def test_in_the_rule_of_heart_zeros_follow_scores_and_negative_scores_zeros():
+    scores = torch.tensor([[0.5, 0.5, 0.2, 0.0, -1.0], [0.0, 0.0, 0.0, -1.0, -1.0]])
+    assert _rank_rows(scores, heart=True).tolist() == [[1, 1, 2, 3, 4], [1, 1, 1, 2, 2]]
+    assert _rank_rows(scores, heart=False).tolist() == [[1, 1, 2, 5, 5], [5, 5, 5, 5, 5]]
+
+
+def test_the_rule_of_heart_needs_candidates_besides_the_link_itself(generator):
+    links = torch.tensor([[0, 0, 0, 1], [1, 2, 3, 2]])  # 0 has only 4 and 5 left, and 1
+    options = {"generator": generator, "rule": "heart"}
+    arguments = (links[:, 1:], links[:, :1], links[:, 1:], None, 6)
+    assert hard_negatives(*arguments, per_link=4, **options).shape == (2, 1, 4)
+    with pytest.raises(DataError, match="at most 4 are possible"):
+        hard_negatives(*arguments, per_link=6, **options)
+    with pytest.raises(UsageError, match="rule must be one of 'positive', 'heart'"):
+        hard_negatives(*arguments, per_link=4, generator=generator, rule="hart")
+
+
+def test_the_rule_of_heart_has_the_ranks_of_its_files(data_home):
+    """Of each end that occurs for the first time: its similarities are overwritten there then.
+
+    Which nodes of equal rank are chosen is arbitrary, so ranks are compared.
+    """
+    folder = data_home / "heart" / "citeseer"
+    if not folder.is_dir():
+        pytest.skip("VGAE_DATA has no heart/citeseer")
+    graph = load_dataset("citeseer")
+    train, held_out = (
+        torch.from_numpy(np.loadtxt(folder / f"{name}_pos.txt", dtype=np.int64).T)
+        for name in ("train", "valid")
+    )
+    train = train[:, train[0] != train[1]]
+    stored = torch.from_numpy(np.load(folder / "heart_valid_samples.npy"))
+    ends = held_out.T.flatten()
+    first = np.sort(np.unique(ends, return_index=True)[1])
+    partners = held_out.flip(0).T.flatten()[first]
+    # Of each link, 250 pairs keep the first node, then 250 the second.
+    others = torch.stack([stored[:, :250, 1], stored[:, 250:, 0]], dim=1).flatten(0, 1)[first]
+    heuristics = _Heuristics(train, graph.x, Grid(graph.num_nodes), "heart")
+    excluded, nodes = Grid(graph.num_nodes).known(train), ends[first]
+    ranks = heuristics.ranks(nodes, excluded, torch.arange(len(nodes)), partners)
+    lowest = ranks.sort(dim=1).values[:, :250]
+    found = ranks.gather(1, others).sort(dim=1).values
+    assert len(first) > 400
+    assert (found == lowest).double().mean() > 0.9998
+    strict = ranks < lowest[:, -1:]
+    assert strict.sum() > 25 * len(first)
+    assert strict.gather(1, others).sum() > 0.999 * strict.sum()
+
+
+@pytest.mark.parametrize(
+    ("hard", "meant"),
+    [
+        *((0, (0, "positive")), (500, (500, "positive")), ("20", (20, "positive"))),
+        *(("heart", (500, "heart")), ("heart:100", (100, "heart"))),
+    ],
+)
+def test_number_and_rule_of_hard_non_links(hard, meant):
+    assert Hard.of(hard) == meant
+
+
+@pytest.mark.parametrize("hard", [3, -2, 2.5, "hart", "heart:", "heart:3", "a:4", ":4", ""])
+def test_another_number_of_hard_non_links_is_refused(hard):
+    with pytest.raises(UsageError, match="heart or heart:100 for HeaRT's rule, got") as caught:
+        Hard.of(hard)
+    assert caught.value.code == "HARD"
 
 
 def test_same_seed_same_pairs_whatever_the_block(sbm, split, monkeypatch):

@@ -15,6 +15,7 @@ from vgae.decoders import InnerProductDecoder
 from vgae.encoders import GCNEncoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation import links
+from vgae.evaluation.hard_negatives import hard_negatives
 from vgae.evaluation.links import (
     PairScorer,
     calibrate,
@@ -180,6 +181,26 @@ def test_hard_non_links_are_harder_than_any_others(sbm, trained):
     random = ranks_among(scorer.logits(split.test.pos), scorer.logits(pairs).view(-1, 20))
     assert hard.mrr < rank_scores(random).mrr
     assert hard == evaluate(model, sbm, split, hard=20)["test"].hard
+    heart = evaluate(model, sbm, split, hard="heart:20")["test"]
+    assert heart.to_dict()["hard"] == {**heart.hard._asdict(), "rule": "heart"}
+    assert heart.hard != hard
+
+
+def test_by_the_rule_of_heart_later_links_are_unknown(sbm, trained, monkeypatch):
+    model, split = trained
+    known = []
+
+    def recorded(links, *arguments, **options):
+        known.append(links)
+        return hard_negatives(links, *arguments, **options)
+
+    monkeypatch.setattr("vgae.evaluation.link_parts.hard_negatives", recorded)
+    evaluate(model, sbm, split, hard="heart:4")
+    evaluate(model, sbm, split, hard=4)
+    train, val = split.train, split.val.pos
+    expected = [train, torch.cat([train, val], dim=1), sbm.links, sbm.links]
+    assert all(map(torch.equal, known, expected))
+    assert len(known) == 4
 
 
 def test_calibration_makes_probabilities_truer_and_is_fitted_to_validation_alone(sbm, trained):

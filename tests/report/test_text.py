@@ -52,6 +52,9 @@ def test_scores_name_what_their_probabilities_are():
         {"test": ROW | {"calibrated": {"ece": 0.01}, "hard": RANKS | {"mrr": 0.125}}}
     )
     assert "12.50  0.010" in out
+    assert "hard MRR" in out
+    heart = {"hard": RANKS | {"rule": "heart"}}
+    assert "HeaRT MRR" in link_scores_text({"test": ROW | heart})
     assert "the bare sigmoid has 0.250" in out
     assert "first of all" not in out
     assert "7 test links, the first of all" in link_scores_text(

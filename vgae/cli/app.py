@@ -82,9 +82,12 @@ def evaluate(
         typer.Option(help="Links that messages travel on for test: 'train', or 'train+val'."),
     ] = "train",
     hard: Annotated[
-        int,
-        typer.Option(min=0, help="Rank links among this number of hard non-links, such as 500."),
-    ] = 0,
+        str,
+        typer.Option(
+            help="Rank links among this number of hard non-links, such as 500; heart or heart:100"
+            " for 500 or 100 by HeaRT's rule."
+        ),
+    ] = "0",
     samples: Annotated[
         int | None,
         typer.Option(
@@ -99,6 +102,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a run on its held-out data; evaluate embeddings on classes and clusters."""
+    from vgae.evaluation.hard_negatives import Hard
     from vgae.report.view import view_of
     from vgae.runs.commands import EvaluationOptions
     from vgae.runs.kind import kind_of
@@ -109,8 +113,7 @@ def evaluate(
         raise UsageError("TASKS", f"{rule}, got {tasks!r}.")
     if "graphs" not in wanted:
         refuse_options(context, ["readout"], "READOUT", "without --tasks graphs there is no")
-    if hard % 2:
-        raise UsageError("HARD", f"--hard must be even, half for each end of a link, got {hard}.")
+    Hard.of(hard)
     kind = kind_of(run)
     check_options(context, kind, run)
     progress = False if quiet else None

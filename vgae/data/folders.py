@@ -2,7 +2,9 @@
 
 ===========  ===================================================================================
 OGB          ``edge.csv.gz``, ``num-node-list.csv.gz``, ``node-feat.csv.gz``,
-             ``node-label.csv.gz``, ``edge-weight.csv.gz``, in a folder or its folder ``raw``
+             ``node-label.csv.gz``, ``edge-weight.csv.gz``, in a folder or its folder ``raw``;
+             the validation and test links of ``split/KIND/*.pt`` beside ``raw``, if it has links
+             of a split, since ``edge.csv`` has the training links alone
 geom-gcn     ``out1_graph_edges.txt``, ``out1_node_feature_label.txt``
 MUSAE        ``*_edges.csv``, ``*_features.json``, ``*_target.csv``
 LINQS        ``NAME.cites``, ``NAME.content``; either file stands for both
@@ -24,6 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from vgae.data.array_graphs import check_entries_are_weights, labels_of, weighed
+from vgae.data.ogb import with_held_out
 from vgae.data.packed import whole
 from vgae.data.reading import Reading
 from vgae.data.text import normalised, read_lines, split_records, typed_names
@@ -195,13 +198,16 @@ def _read_ogb(path: Path, reading: Reading, name: str) -> Graph:
         raise DataError("FOLDER_LAYOUT", f"{raw}: {what}; download it again.")
     if edges.shape[1] != 2 or (edges != np.floor(edges)).any():
         raise DataError("FIELDS", f"{raw}: edge.csv must have two whole numbers a line.")
+    pairs = edges.astype(np.int64).T
+    if raw != path:
+        pairs = with_held_out(pairs, path, weighted=weight is not None)
     found = None if label is None else labels_of(label, raw)
     read = ("edge.csv", "node-feat.csv", "node-label.csv", "edge-weight.csv")
     read += ("num-node-list.csv", "num-edge-list.csv")
     _tell_others(raw, [place for file in read if (place := _found(raw, file))])
     check_entries_are_weights(reading, "edge-weight.csv")
     return Graph.from_edges(
-        **{**weighed(edges.astype(np.int64).T, weight, reading), "num_nodes": int(counts[0])},
+        **{**weighed(pairs, weight, reading), "num_nodes": int(counts[0])},
         x=feat,
         y=None if found is None else found.y,
         label_names=() if found is None else found.names,

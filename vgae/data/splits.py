@@ -13,6 +13,7 @@ import torch
 
 from vgae.data.edge_lists import EdgeList, read_edge_list, read_edges
 from vgae.data.npy import read_npy
+from vgae.data.ogb import ogb_pairs, split_folders
 from vgae.data.packed import unpacked_name
 from vgae.data.reading import Reading
 from vgae.data.torch_files import read_integers
@@ -239,8 +240,7 @@ def _words(name: str) -> list[str]:
 
 def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and pairs of each file of a split."""
-    inside = folder / "split" if (folder / "split").is_dir() else folder
-    nested = [child for child in sorted(inside.iterdir()) if (child / "test.pt").is_file()]
+    nested = split_folders(folder)
     if len(nested) > 1:
         listed = ", ".join(child.name for child in nested)
         raise DataError("SPLIT_PARTS", f"it has several splits, {listed}; name one of them.")
@@ -257,7 +257,7 @@ def _files(folder: Path, graph: Graph) -> Iterator[tuple[str, np.ndarray]]:
         elif path.suffix.lower() == ".npy":
             yield path.stem, read_npy(path)
         else:
-            for kind, pairs in _ogb_pairs(read_integers(path), path).items():
+            for kind, pairs in ogb_pairs(read_integers(path), path).items():
                 yield f"{path.stem}{kind}", pairs
 
 
@@ -342,35 +342,3 @@ def _whole(text: str) -> str:
         return text
     value = float(text)
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else text
-
-
-def _ogb_pairs(content: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
-    """Return links and non-links of a dictionary of OGB, by the end of their name."""
-    if (edge := content.get("edge")) is not None:
-        found = {"": edge}
-        if (neg := content.get("edge_neg")) is not None:
-            found["_neg"] = neg
-        if any(pairs.ndim != 2 or pairs.shape[1] != 2 for pairs in found.values()):
-            raise DataError("SPLIT_PARTS", f"{path}: edge and edge_neg must have shape (P, 2).")
-        return {kind: pairs.T for kind, pairs in found.items()}
-    source, target = content.get("source_node"), content.get("target_node")
-    if source is None or target is None:
-        listed = printable(", ".join(content)) or "no integers"
-        raise DataError(
-            "SPLIT_PARTS",
-            f"{path}: it must hold edge, or source_node and target_node; found {listed}.",
-        )
-    neg = content.get("target_node_neg")
-    if (
-        source.ndim != 1
-        or source.shape != target.shape
-        or (neg is not None and (neg.ndim != 2 or len(neg) != len(source)))
-    ):
-        raise DataError(
-            "SPLIT_PARTS",
-            f"{path}: source_node and target_node must have shape (P,), target_node_neg (P, K).",
-        )
-    found = {"": np.stack([source, target])}
-    if neg is not None:
-        found["_neg"] = np.stack([np.broadcast_to(source[:, None], neg.shape), neg], axis=2)
-    return found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vgae.evaluation.calibration import Calibration
-from vgae.evaluation.hard_negatives import hard_negatives
+from vgae.evaluation.hard_negatives import Hard, Rule, hard_negatives
 from vgae.evaluation.link_values import ValueScores, value_scores
 from vgae.evaluation.metrics import (
     LinkIntervals,
@@ -75,6 +75,7 @@ class LinkEvaluation:
             :func:`vgae.evaluation.hard_negatives.hard_negatives`. In a large graph, of a sample of
             the links by the same rule, and at least 100.
         num_hard: Number of links that were ranked among hard non-links.
+        hard_rule: Rule of the hard non-links.
         given: Scores of the ranks of each link among its own non-links, if the split has those;
             ties get the mean of the best and the worst rank.
         recommended: Scores of the best targets of each node of the first side, in a two-sided
@@ -100,6 +101,7 @@ class LinkEvaluation:
     calibrated: Probabilities | None = None
     hard: RankScores | None = None
     num_hard: int = 0
+    hard_rule: Rule = "positive"
     given: RankScores | None = None
     recommended: RecommendationScores | None = None
     per_graph: GraphAverages | None = None
@@ -126,6 +128,8 @@ class LinkEvaluation:
         hard = self.hard and self.hard._asdict()
         if hard and self.num_hard < self.num_links:
             hard |= {"num_links": self.num_hard, "sampled_of": self.num_links}
+        if hard and self.hard_rule != "positive":
+            hard |= {"rule": self.hard_rule}
         return {
             **self.scores._asdict(),
             "num_links": self.num_links,
@@ -176,7 +180,7 @@ def evaluated_part(
     split: LinkSplit,
     part: LabelledPairs,
     balanced: Calibration | None = None,
-    hard: int = 0,
+    hard: Hard | None = None,
 ) -> LinkEvaluation:
     """Return the scores of one part of a split; ``balanced`` is a calibration at that prior."""
     logits, label = scorer.logits(part.edge_label_index), part.edge_label
@@ -197,6 +201,10 @@ def evaluated_part(
     ranked = part.pos[:, chosen.sort().values]
     ranks = _ranks(scorer, graph, ranked, ranges)
     hard_links = part.pos[:, chosen[: len(_drawn(len(pos), scored, _FEWEST_HARD))].sort().values]
+    hard, known = hard or Hard(), graph.links
+    if hard.rule == "heart":
+        earlier = [split.val.pos] * (part is split.test)
+        known = torch.cat([split.message_links, *earlier], dim=1)
     own = neg.view(len(pos), part.per_link) if part.per_link else None
     averages = None
     if isinstance(graph, GraphCollection):
@@ -212,8 +220,9 @@ def evaluated_part(
         rank_intervals=rank_intervals(ranks, len(pos)) if len(chosen) < len(pos) else None,
         sigmoid=Probabilities.of(logits.double().sigmoid(), label, weight),
         calibrated=balanced and Probabilities.of(balanced.probability(logits), label, weight),
-        hard=_hard_ranks(scorer, graph, split, hard_links, hard) if hard else None,
-        num_hard=hard_links.shape[1] if hard else 0,
+        hard=_hard_ranks(scorer, graph, split, hard_links, known, hard) if hard.per_link else None,
+        num_hard=hard_links.shape[1] if hard.per_link else 0,
+        hard_rule=hard.rule,
         given=None if own is None else rank_scores(ranks_among(pos, own)),
         recommended=_recommended(scorer, graph, part.pos, generator),
         per_graph=averages,
@@ -305,19 +314,19 @@ def _recommended(
 
 
 def _hard_ranks(
-    scorer: "PairScorer", graph: Graph, split: LinkSplit, links: Tensor, per_link: int
+    scorer: "PairScorer", graph: Graph, split: LinkSplit, links: Tensor, known: Tensor, hard: Hard
 ) -> RankScores:
-    """Rank links of shape ``(2, P)``, each among its own hard non-links."""
-    options: Any = {"per_link": per_link, "generator": stream(split.seed, "hard-negatives")}
-    negatives = torch.empty(2, links.shape[1], per_link, dtype=torch.int64)
+    """Rank links of shape ``(2, P)``, each among its own hard non-links, no links of ``known``."""
+    options: Any = {**hard._asdict(), "generator": stream(split.seed, "hard-negatives")}
+    negatives = torch.empty(2, links.shape[1], hard.per_link, dtype=torch.int64)
     ranges = _Ranges.of(split.grid)
     seen = split.message_links
-    for first, grid, places in ranges.split(links, graph.links, seen):
-        given = zip((links, graph.links, seen), places, strict=True)
-        own, known, train = (links[:, place] - first for links, place in given)
+    for first, grid, places in ranges.split(links, known, seen):
+        given = zip((links, known, seen), places, strict=True)
+        own, others, train = (links[:, place] - first for links, place in given)
         nodes = torch.arange(first, first + grid.num_nodes)
         x = graph.x if graph.x is None or len(ranges.grids) == 1 else feature_rows(graph.x, nodes)
-        found = hard_negatives(known, own, train, x, grid.num_nodes, grid=grid, **options)
+        found = hard_negatives(others, own, train, x, grid.num_nodes, grid=grid, **options)
         negatives[:, places[0]] = found + first
-    neg = scorer.logits(negatives.flatten(1)).view(links.shape[1], per_link)
+    neg = scorer.logits(negatives.flatten(1)).view(links.shape[1], hard.per_link)
     return rank_scores(ranks_among(scorer.logits(links), neg))

@@ -12,6 +12,7 @@ from torch import Tensor
 from vgae.decoders.joint import link_decoder
 from vgae.errors import DataError, LeakageError, UsageError
 from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
+from vgae.evaluation.hard_negatives import Hard
 from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part, with_likelihood
 from vgae.evaluation.metrics import LinkScores, link_scores
 from vgae.graphs.block_grid import BlockGrid
@@ -47,7 +48,7 @@ def evaluate(
     *,
     messages: Messages = ...,
     calibration: Calibration | None = ...,
-    hard: int = ...,
+    hard: int | str = ...,
     samples: int = ...,
     allow_seen: bool = ...,
 ) -> dict[str, LinkEvaluation]: ...
@@ -59,7 +60,7 @@ def evaluate(
     *,
     messages: Messages = ...,
     calibration: Calibration | None = ...,
-    hard: int = ...,
+    hard: int | str = ...,
     samples: int = ...,
     allow_seen: bool = ...,
 ) -> dict[str, "TypedEvaluation"]: ...
@@ -70,7 +71,7 @@ def evaluate(
     *,
     messages: Messages = "train",
     calibration: Calibration | None = None,
-    hard: int = 0,
+    hard: int | str = 0,
     samples: int = 0,
     allow_seen: bool = False,
 ) -> "dict[str, LinkEvaluation] | dict[str, TypedEvaluation]":
@@ -89,7 +90,9 @@ def evaluate(
             not comparable. Validation links are always scored over ``"train"``.
         calibration: Result of :func:`calibrate`, evaluated at the balanced prior.
         hard: Number of hard non-links to rank each link among, even; 0 omits these ranks, which
-            take seconds to minutes. Li et al. (2023) use 500.
+            take seconds to minutes. Li et al. (2023) use 500. ``"heart"`` stands for 500 by
+            HeaRT's own rule, and ``"heart:100"`` for 100; see
+            :func:`vgae.evaluation.hard_negatives.hard_negatives`.
         samples: Number of samples of the posterior for the estimate of log p(A | X); 0 omits it.
             With held-out graphs it is that of the graphs of the part, else that of all links of
             the graph; see :func:`vgae.evaluation.likelihood.graph_log_marginal`.
@@ -103,6 +106,7 @@ def evaluate(
         LeakageError: If the split does not belong to this graph, or leaks; ``SPLIT_SEEN`` if the
             model was trained on other links (:attr:`vgae.VAE.trained_on`).
     """
+    wanted = Hard.of(hard)
     if isinstance(graph, TypedGraph):
         from vgae.evaluation.typed import evaluate_typed
 
@@ -110,10 +114,10 @@ def evaluate(
             rule = "log p(A | X) is for graphs of one kind of links"
             raise UsageError("TYPED_GRAPH", f"{rule}; leave samples (--samples) out.")
         given: Any = {"messages": messages, "allow_seen": allow_seen}
-        return evaluate_typed(model, graph, split, calibration, hard, **given)
+        return evaluate_typed(model, graph, split, calibration, wanted.per_link, **given)
     evaluations, balanced = {}, calibration and replace(calibration, log_odds_shift=0.0)
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
-        evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, hard)
+        evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, wanted)
     if samples:
         return with_likelihood(evaluations, model, graph, split, samples)
     return evaluations

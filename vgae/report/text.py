@@ -88,14 +88,14 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     if not scores:
         return "no links were held out, so there is nothing to score"
     is_calibrated = all(row["calibrated"] for row in scores.values())
-    hard = all(row["hard"] for row in scores.values())
+    hard, first = all(row["hard"] for row in scores.values()), next(iter(scores.values()))
     probabilities = "calibrated" if is_calibrated else "sigmoid"
     lines = [["", "AUC", "95 %", "AP", "95 %", "Hits@50", "MRR", "hit@10"]]
     # Runs of earlier versions lack these entries.
     own = all(row.get("given") for row in scores.values())
     sided = all(row.get("recommended") for row in scores.values())
     lines[0] += [
-        *(["hard MRR"] if hard else []),
+        *(["HeaRT MRR" if "rule" in first["hard"] else "hard MRR"] if hard else []),
         *(["own MRR", "own hit@10"] if own else []),
         *(["recall@20", "NDCG@20"] if sided else []),
         "ECE",

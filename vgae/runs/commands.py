@@ -18,7 +18,7 @@ class EvaluationOptions:
 
     tasks: Sequence[str] = ("links",)
     messages: str = "train"
-    hard: int = 0
+    hard: int | str = 0
     samples: int | None = None
     allow_seen: bool = False
     readout: Readout = "moments"
