@@ -75,6 +75,11 @@ def test_rows_are_dropped_in_training_only(generator):
     assert torch.equal(*(walks(heads, None, adj_norm, generator)[0] for _ in range(2)))
 
 
+def test_the_first_coefficients():
+    assert Walks(5, 2, 4).coefficient.tolist() == [0, 0.25, 0.25, 0.25, 0.25]
+    assert Walks(5, 2, 3, 2.0).coefficient.tolist() == pytest.approx([0, 1.4, 0.98, 0.686])
+
+
 def test_a_walk_has_a_link():
     with pytest.raises(ValueError, match="walk_length must be at least 1, got 0"):
         Walks(5, 2, 0)

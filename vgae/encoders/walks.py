@@ -28,7 +28,8 @@ from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.partition import RowOperator
 
 _LENGTH = 2.0  # of the rows of W, at first, on average
-_LOGSTD = -1.0
+_DECAY = 0.7
+_LOGSTD = -3.0  # so that the noise does not hide what short rows say
 
 
 class Walks(nn.Module):
@@ -38,6 +39,8 @@ class Walks(nn.Module):
         in_channels: Columns of X; without features, the number of nodes.
         width: p, the number of latent dimensions.
         length: K, the number of links of the longest walks, at least 1.
+        gain: g of the initial coefficients :math:`a_k = 0.7^k g` from k = 1; with 0, the default,
+            they are 1 / K. :math:`a_0` is 0: at first, a node is where its neighbours are.
         dropout: Rate of the entries of X that are dropped in training, in ``[0, 1)``.
         generator: Source of the initial weights; torch's default if not given.
     """
@@ -47,6 +50,7 @@ class Walks(nn.Module):
         in_channels: int,
         width: int,
         length: int,
+        gain: float = 0.0,
         *,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
@@ -61,7 +65,9 @@ class Walks(nn.Module):
             weight.normal_(0, _LENGTH * width**-0.5, generator=generator)
         self.weight = nn.Parameter(weight)
         coefficient = torch.full((length + 1,), 1 / length)
-        coefficient[0] = 0  # at first, a node is where its neighbours are
+        if gain:
+            coefficient = gain * _DECAY ** torch.arange(length + 1.0)
+        coefficient[0] = 0
         self.coefficient = nn.Parameter(coefficient)
         self.logstd = nn.Parameter(torch.tensor(_LOGSTD))
 
