@@ -10,6 +10,7 @@ from vgae.recipes import (
     BEST,
     BEST_DENSE,
     BEST_LINKS,
+    BEST_LINKS_DENSE,
     BEST_TWO_SIDED,
     PAPER,
     RECIPES,
@@ -119,6 +120,27 @@ def test_paper_drops_sparse_features_that_are_a_target():
     assert for_graph(best, graph_with(measured)) is best
     own = for_graph(targets.override({"feature_dropout": 0.0}), graph_with(words))
     assert own.feature_dropout == 0
+
+
+def test_links_alone_have_one_recipe_for_few_links_and_one_for_many(caplog):
+    caplog.set_level("INFO")
+    nodes = torch.arange(30)
+    found = {}
+    for reach in (4, 5):  # links with as many nodes on either side
+        ends = [torch.stack([nodes, (nodes + k) % 30]) for k in range(1, reach + 1)]
+        graph = Graph.from_edges(torch.cat(ends, dim=1), num_nodes=30, sides="none")
+        found[reach] = for_graph(BEST, graph)
+    assert found == {4: BEST_LINKS, 5: BEST_LINKS_DENSE}
+    assert "no features and 10.0 links a node, so the settings are those of" in caplog.text
+
+
+def test_parts_of_the_latent_vectors_give_way_to_a_smaller_width():
+    for width in range(1, 40):
+        found = for_graph(BEST.override({"latent_channels": width}), graph_with(None))
+        assert found.walks + found.roles < width
+        assert found.repel <= max(found.roles / 2, 0)
+    kept = for_graph(BEST.override({"walks": 3}), graph_with(None))
+    assert (kept.walks, kept.roles) == (3, BEST_LINKS.roles)
 
 
 def test_what_was_changed_stays_changed():

@@ -25,7 +25,7 @@ ACTIVATIONS = {"relu": F.relu, "elu": F.elu}
 class GCNOptions(ConvolutionOptions, total=False):
     """Options of a two-layer encoder; :class:`GCNEncoder` documents them."""
 
-    walks: tuple[int, int]
+    walks: tuple[int, int] | tuple[int, int, float]
     roles: int
     content: tuple[int, float]
 
@@ -73,7 +73,8 @@ class GCNEncoder(ConvolutionalEncoder):
         positions: Number of latent dimensions, the first ones, that are positions of a node in its
             graph; see :mod:`vgae.encoders.positions`.
         walks: Number of latent dimensions, the first ones, that are a learned polynomial of the
-            messages, and its degree K; see :mod:`vgae.encoders.walks`.
+            messages, its degree K, and the gain of its initial coefficients unless they are equal;
+            see :mod:`vgae.encoders.walks`.
         roles: Number of latent dimensions, the last ones, that know a node by degrees alone; see
             :mod:`vgae.encoders.roles`. With roles, a node without features and neighbours has no
             row of :math:`W_0`: all such nodes are alike.
@@ -144,7 +145,7 @@ class GCNEncoder(ConvolutionalEncoder):
             "hidden_channels": recipe.hidden_channels,
             "activation": recipe.activation,
             "dropout": (recipe.feature_dropout, recipe.dropout),
-            "walks": (recipe.walks, recipe.walk_length),
+            "walks": (recipe.walks, recipe.walk_length, recipe.walk_gain),
             "roles": recipe.roles,
             "content": (recipe.content, recipe.content_norm),
         }

@@ -16,8 +16,11 @@ Sources: Katz (1953), `A New Status Index Derived from Sociometric Analysis
 `LightGCN <https://arxiv.org/abs/2002.02126>`_, equation 8.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from vgae.encoders._degrees import linked
 from vgae.encoders._features import Features, dropped, transformed
@@ -25,7 +28,8 @@ from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.partition import RowOperator
 
 _LENGTH = 2.0  # of the rows of W, at first, on average
-_LOGSTD = -1.0
+_DECAY = 0.7
+_LOGSTD = -3.0  # so that the noise does not hide what short rows say
 
 
 class Walks(nn.Module):
@@ -35,6 +39,8 @@ class Walks(nn.Module):
         in_channels: Columns of X; without features, the number of nodes.
         width: p, the number of latent dimensions.
         length: K, the number of links of the longest walks, at least 1.
+        gain: g of the initial coefficients :math:`a_k = 0.7^k g` from k = 1; with 0, the default,
+            they are 1 / K. :math:`a_0` is 0: at first, a node is where its neighbours are.
         dropout: Rate of the entries of X that are dropped in training, in ``[0, 1)``.
         generator: Source of the initial weights; torch's default if not given.
     """
@@ -44,6 +50,7 @@ class Walks(nn.Module):
         in_channels: int,
         width: int,
         length: int,
+        gain: float = 0.0,
         *,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
@@ -58,7 +65,9 @@ class Walks(nn.Module):
             weight.normal_(0, _LENGTH * width**-0.5, generator=generator)
         self.weight = nn.Parameter(weight)
         coefficient = torch.full((length + 1,), 1 / length)
-        coefficient[0] = 0  # at first, a node is where its neighbours are
+        if gain:
+            coefficient = gain * _DECAY ** torch.arange(length + 1.0)
+        coefficient[0] = 0
         self.coefficient = nn.Parameter(coefficient)
         self.logstd = nn.Parameter(torch.tensor(_LOGSTD))
 
@@ -87,9 +96,57 @@ class Walks(nn.Module):
         if self.training and self.dropout > 0:
             x, weight = dropped(x, self.dropout, weight, generator, rows)
         start = transformed(x, weight) * linked(adj_norm).to(weight.dtype)[:, None]
-        *first, last = self.coefficient.unbind()
-        total = last * start
-        for coefficient in reversed(first):  # Horner's scheme keeps no powers
-            total = torch.addcmul(adj_norm @ total, coefficient, start)
+        total = polynomial(adj_norm, self.coefficient, start)
         spread = self.logstd.clamp_max(0).expand_as(total)
         return torch.cat([total, mu], dim=1), *(torch.cat([spread, o], dim=1) for o in others)
+
+
+def polynomial(
+    adj_norm: SparseOperator | EdgeOperator | RowOperator, coefficient: Tensor, start: Tensor
+) -> Tensor:
+    r"""Return :math:`\sum_k a_k \hat A^k S` by Horner's scheme, which keeps no powers.
+
+    Args:
+        adj_norm: The messages.
+        coefficient: a, shape ``(K + 1,)``.
+        start: S, shape ``(N, p)``.
+    """
+    if not isinstance(adj_norm, EdgeOperator):
+        return _Polynomial.apply(adj_norm, coefficient, start)
+    *first, last = coefficient.unbind()
+    total = last * start
+    for number in reversed(first):
+        total = torch.addcmul(adj_norm @ total, number, start)
+    return total
+
+
+class _Polynomial(torch.autograd.Function):
+    """:func:`polynomial` of a constant matrix, in a third of the operations of autograd."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, adj_norm: SparseOperator | RowOperator, coefficient: Tensor, start: Tensor
+    ) -> Tensor:
+        ctx.adj_norm = adj_norm
+        ctx.save_for_backward(coefficient, start)
+        *first, last = coefficient.unbind()
+        total = last * start
+        for number in reversed(first):
+            total = (adj_norm @ total).addcmul_(number, start)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[None, Tensor, Tensor]:
+        adj_norm, (coefficient, start) = ctx.adj_norm, ctx.saved_tensors
+        if isinstance(adj_norm, SparseOperator):
+            adj_norm = SparseOperator(adj_norm.transpose, adj_norm.matrix)
+        grad, whole = grad_outputs[0].contiguous(), start.flatten()
+        result, products = torch.zeros_like(start), []
+        for power, number in enumerate(coefficient.unbind()):
+            grad = adj_norm @ grad if power else grad
+            result.addcmul_(number, grad)
+            products.append(torch.dot(grad.flatten(), whole))
+        return None, torch.stack(products), result

@@ -131,7 +131,7 @@ def unused_settings(recipe: Recipe, model: VAE, *, named: bool) -> list[str]:
     has = {name: getattr(model.decoder, name) for name in _SUMS if hasattr(model.decoder, name)}
     for part, kind in ((model.encoder, GraphEncoder), (model.decoder, GraphDecoder)):
         has |= part.config() if isinstance(part, kind) else {}
-    used = {"mask", "weighted", "batch_size"}
+    used = {"mask", "weighted", "batch_size"} | ({"walk_gain"} if has.get("walks") else set())
     used |= {"scale_features", "initial_logstd", *_SUMS} if named else set()
     used |= {field.name for field in fields(Training)}
     used |= {"content"} if has.get("content") else set()  # a number at most

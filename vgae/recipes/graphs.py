@@ -58,6 +58,8 @@ class Recipe(Training):
             messages; see :mod:`vgae.encoders.walks`. With ``positions`` and ``roles`` below
             ``latent_channels``.
         walk_length: Degree of this polynomial: the number of links of the longest walks.
+        walk_gain: Initial coefficients: 0 is an equal share of 1 for walks of every length, g
+            above 0 is :math:`0.7^k g` for those of k links.
         roles: Number of latent dimensions, the last ones, that know a node by degrees alone; see
             :mod:`vgae.encoders.roles`. Half of them should repel.
         content: Number of further latent dimensions, at most, that compare features and are not
@@ -96,6 +98,7 @@ class Recipe(Training):
     positions: int = 0
     walks: int = 0
     walk_length: int = 16
+    walk_gain: float = 0.0
     roles: int = 0
     content: int = 0
     content_norm: float = 10.0
@@ -121,6 +124,7 @@ class Recipe(Training):
         "positions": (0, MOST),
         "walks": (0, MOST),
         "walk_length": (1, 1000),
+        "walk_gain": (0, MOST),
         "roles": (0, MOST),
         "content": (0, MOST),
         "content_norm": (1e-9, MOST),
@@ -131,7 +135,7 @@ class Recipe(Training):
         {
             *("repel", "distance_weight", "reconstruct", "reconstruct_weight"),
             *("feature_likelihood", "weight_likelihood", "positions", "batch_size"),
-            *("walks", "walk_length", "roles", "content", "content_norm"),
+            *("walks", "walk_length", "walk_gain", "roles", "content", "content_norm"),
         }
     )
 
@@ -200,7 +204,15 @@ BEST_LINKS = replace(
     content=0,
 )
 """:data:`BEST` for graphs without features: fewer masks, as a node has nothing but its links;
-``feature_dropout`` drops whole nodes but for their degrees."""
+``feature_dropout`` drops whole nodes but for their degrees. Beside the convolution, half of the
+latent dimensions are walks, which compare nodes over more than four links, and eight are roles,
+which know hubs, leaves and nodes that lost their only link. ``docs/links_alone.md`` has the effect
+of each on validation links."""
+
+BEST_LINKS_DENSE = replace(BEST_LINKS, name="best-links-dense", walk_gain=4.0)
+""":data:`BEST_LINKS` for ten links a node and more: averages over many neighbours are short, so
+walks begin with larger coefficients, those of short walks above all; with small ones the posterior
+of the walks collapses to the prior, or takes hundreds of epochs to leave it."""
 
 BEST_TWO_SIDED = replace(
     BEST,
@@ -262,7 +274,7 @@ BEST_GRAPHS = replace(
 )
 """:data:`BEST` for collections of graphs."""
 
-_OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_TWO_SIDED, BEST_GRAPHS)
+_OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_LINKS_DENSE, BEST_TWO_SIDED, BEST_GRAPHS)
 _OF_PAPER = (PAPER_GRAPHS, PAPER_FEATURES)
 RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, *_OF_BEST, *_OF_PAPER)}
 VARIANTS = {
@@ -271,6 +283,7 @@ VARIANTS = {
 }
 """Names of the recipes that :func:`for_graph` may put in the place of a named one."""
 _DENSE = 0.25  # fraction of nonzero entries of a feature matrix
+_MANY_LINKS = 10  # of a node, on average
 
 
 def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
@@ -279,6 +292,7 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     ``paper`` and ``best`` become :data:`PAPER_GRAPHS` and :data:`BEST_GRAPHS` for collections of
     graphs. Otherwise ``paper`` becomes :data:`PAPER_FEATURES` if it reconstructs features of which
     less than a quarter are not zero. ``best`` becomes :data:`BEST_LINKS` without features, or
+    :data:`BEST_LINKS_DENSE` if nodes have at least ten links on average, or
     :data:`BEST_TWO_SIDED` if there are two sides too, and :data:`BEST_DENSE` if at least a quarter
     of the features' entries are not zero and they are no target. Changed fields keep their values.
     """
@@ -297,10 +311,11 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
             return recipe
         if given is BEST and (copied or sparse):
             return recipe
-        links = BEST_LINKS if graph.sides is None else BEST_TWO_SIDED
-        base = links if density is None else PAPER_FEATURES if given is PAPER else BEST_DENSE
-        reason = "no features" if density is None else f"features that are {density:.0%} dense"
-        reason += " and a target" * copied
+        if density is None:
+            base, reason = _of_links(graph)
+        else:
+            base = PAPER_FEATURES if given is PAPER else BEST_DENSE
+            reason = f"features that are {density:.0%} dense" + " and a target" * copied
     name = recipe.name
     log.info(
         "recipe %s: %s has %s, so the settings are those of %s", name, graph, reason, base.name
@@ -308,6 +323,15 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     before, chosen = asdict(given), recipe.chosen
     changed = {k: v for k, v in asdict(recipe).items() if k in chosen or v != before[k]}
     return _fitted(base, changed)
+
+
+def _of_links(graph: "Graph") -> tuple[Recipe, str]:
+    """Return the recipe for a graph without features, and why."""
+    if graph.sides is not None:
+        return BEST_TWO_SIDED, "no features"
+    degree = 2 * graph.num_links / max(graph.num_nodes, 1)
+    recipe = BEST_LINKS if degree < _MANY_LINKS else BEST_LINKS_DENSE
+    return recipe, f"no features and {degree:.1f} links a node"
 
 
 def _fitted(base: Recipe, changed: dict[str, Any]) -> Recipe:
