@@ -1,6 +1,6 @@
 r"""Content: latent dimensions that compare what the features of nodes and their neighbours say.
 
-.. math:: C = l \, \hat A \tilde X V, \quad
+.. math:: C = l \, \hat A^2 \tilde X V, \quad
     \tilde x_{if} = w_f x_{if} \Big/ \sqrt{\textstyle\sum_g w_g^2 x_{ig}^2}, \quad
     w_f = \log (N / N_f)
 
@@ -22,6 +22,8 @@ Spärck Jones (1972), `A Statistical Interpretation of Term Specificity
 Minimizing Contrastive Divergence <https://doi.org/10.1162/089976602760128018>`_, for the sum.
 """
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -36,8 +38,7 @@ from vgae.kernels.csr import gcn_norm
 from vgae.kernels.partition import RowOperator
 from vgae.runtime.mapped import row_blocks
 
-import os
-HOPS=int(os.environ.get('HOPS','1'))
+HOPS = 2  # as far as the two layers of the encoder see
 _LOGSTD = -3.0
 _MOST_ENTRIES = 1 << 27  # of C: in graphs of more nodes it has fewer columns
 _MOST_ROWS = 1 << 15  # nodes whose features V is computed from
@@ -116,7 +117,8 @@ def content_weights(
     values = normalize(sp.csr_array(own, dtype=np.float64) @ sp.diags_array(rarity))
     averaged = sp.csr_array(near[:, kept] @ values)
     width = min(width, len(rows))
-    *_, vectors = randomized_svd(averaged, width, n_iter=4, random_state=0)
+    options: Any = {"n_iter": 4, "random_state": 0}  # its stubs know "auto" alone
+    *_, vectors = randomized_svd(averaged, width, **options)
     return _named(rarity, vectors.T)
 
 

@@ -168,10 +168,10 @@ BEST = Recipe(
     activation="elu",
     scale_features=True,
     feature_dropout=0.8,
-    dropout=0.5,
+    dropout=0.2,
     self_loop_weight=6.0,
     latent_norm=6.0,
-    mask=0.7,
+    mask=0.4,
     degrees=True,
     initial_logstd=-2.0,
     logit_bias=True,
@@ -180,13 +180,14 @@ BEST = Recipe(
     keep="best",
     eval_every=10,
     content=512,
-    content_norm=11.0,
 )
 """The highest link-prediction scores: the paper's model and objective, trained on masked links,
 with normed messages and degrees as features. ``benchmarks/results/ablation.md`` has the effect of
 each setting on validation links. :func:`for_graph` replaces it for some graphs."""
 
-BEST_DENSE = replace(BEST, name="best-dense", feature_dropout=0.2, content=0)
+BEST_DENSE = replace(
+    BEST, name="best-dense", feature_dropout=0.2, dropout=0.5, mask=0.7, content=0
+)
 """:data:`BEST` for dense real-valued features."""
 
 BEST_LINKS = replace(
