@@ -193,10 +193,10 @@ BEST_DIRECTED = replace(
 links; ``feature_dropout`` drops whole nodes but for their degrees."""
 
 BEST_LINKS = replace(BEST_DIRECTED, name="best-links", walks=64, roles=8, repel=4)
-""":data:`BEST` for graphs without features, trained like :data:`BEST_DIRECTED`. Beside the convolution, half of the
-latent dimensions are walks, which compare nodes over more than four links, and eight are roles,
-which know hubs, leaves and nodes that lost their only link. ``docs/links_alone.md`` has the effect
-of each on validation links."""
+""":data:`BEST` for graphs without features, trained like :data:`BEST_DIRECTED`. Beside the
+convolution, half of the latent dimensions are walks, which compare nodes over more than four
+links, and eight are roles, which know hubs, leaves and nodes that lost their only link.
+``docs/links_alone.md`` has measurements on validation links."""
 
 BEST_LINKS_DENSE = replace(BEST_LINKS, name="best-links-dense", walk_gain=4.0)
 """:data:`BEST_LINKS` for ten links a node and more: averages over many neighbours are short, so
@@ -282,8 +282,9 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     graphs. Otherwise ``paper`` becomes :data:`PAPER_FEATURES` if it reconstructs features of which
     less than a quarter are not zero. ``best`` becomes :data:`BEST_LINKS` without features, or
     :data:`BEST_LINKS_DENSE` if nodes have at least ten links on average, :data:`BEST_DIRECTED` if
-    links have a direction, or :data:`BEST_TWO_SIDED` if there are two sides too, and :data:`BEST_DENSE` if at least a quarter
-    of the features' entries are not zero and they are no target. Changed fields keep their values.
+    links have a direction, or :data:`BEST_TWO_SIDED` if there are two sides too, and
+    :data:`BEST_DENSE` if at least a quarter of the features' entries are not zero and they are no
+    target. Changed fields keep their values.
     """
     if recipe.name not in VARIANTS:
         return recipe
