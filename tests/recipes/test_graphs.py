@@ -9,6 +9,7 @@ from vgae.graphs.graph import Graph
 from vgae.recipes import (
     BEST,
     BEST_DENSE,
+    BEST_DIRECTED,
     BEST_LINKS,
     BEST_LINKS_DENSE,
     BEST_TWO_SIDED,
@@ -102,6 +103,7 @@ def test_best_has_settings_of_its_own_for_some_graphs_and_says_so(caplog):
     assert for_graph(BEST, graph_with(None)) == BEST_LINKS
     sided = replace(graph_with(None), sides=torch.arange(graph_with(None).num_nodes) > 0)
     assert for_graph(BEST, sided) == BEST_TWO_SIDED
+    assert for_graph(BEST, replace(graph_with(None), directed=True)) == BEST_DIRECTED
     assert for_graph(BEST, replace(sided, x=graph_with(words).x)) is BEST
     assert for_graph(BEST_LINKS, graph_with(words)) is BEST_LINKS
     assert for_graph(PAPER, graph_with(None)) is PAPER

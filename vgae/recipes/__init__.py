@@ -2,6 +2,7 @@
 
 from vgae.recipes.graphs import BEST as BEST
 from vgae.recipes.graphs import BEST_DENSE as BEST_DENSE
+from vgae.recipes.graphs import BEST_DIRECTED as BEST_DIRECTED
 from vgae.recipes.graphs import BEST_GRAPHS as BEST_GRAPHS
 from vgae.recipes.graphs import BEST_LINKS as BEST_LINKS
 from vgae.recipes.graphs import BEST_LINKS_DENSE as BEST_LINKS_DENSE

@@ -190,25 +190,25 @@ BEST_DENSE = replace(
 )
 """:data:`BEST` for dense real-valued features."""
 
-BEST_LINKS = replace(
+BEST_DIRECTED = replace(
     BEST,
-    name="best-links",
+    name="best-directed",
     lr=0.01,
     feature_dropout=0.5,
     dropout=0.0,
     self_loop_weight=4.0,
     latent_norm=2.2,
     mask=0.1,
-    walks=64,
-    roles=8,
-    repel=4,
     content=0,
 )
-""":data:`BEST` for graphs without features: fewer masks, as a node has nothing but its links;
-``feature_dropout`` drops whole nodes but for their degrees. Beside the convolution, half of the
-latent dimensions are walks, which compare nodes over more than four links, and eight are roles,
-which know hubs, leaves and nodes that lost their only link. ``docs/links_alone.md`` has the effect
-of each on validation links."""
+""":data:`BEST` for directed graphs without features: fewer masks, as a node has nothing but its
+links; ``feature_dropout`` drops whole nodes but for their degrees."""
+
+BEST_LINKS = replace(BEST_DIRECTED, name="best-links", walks=64, roles=8, repel=4)
+""":data:`BEST` for graphs without features, trained like :data:`BEST_DIRECTED`. Beside the
+convolution, half of the latent dimensions are walks, which compare nodes over more than four
+links, and eight are roles, which know hubs, leaves and nodes that lost their only link.
+``docs/links_alone.md`` has measurements on validation links."""
 
 BEST_LINKS_DENSE = replace(BEST_LINKS, name="best-links-dense", walk_gain=4.0)
 """:data:`BEST_LINKS` for ten links a node and more: averages over many neighbours are short, so
@@ -275,7 +275,8 @@ BEST_GRAPHS = replace(
 )
 """:data:`BEST` for collections of graphs."""
 
-_OF_BEST = (BEST_DENSE, BEST_LINKS, BEST_LINKS_DENSE, BEST_TWO_SIDED, BEST_GRAPHS)
+_OF_LINKS = (BEST_LINKS, BEST_LINKS_DENSE, BEST_DIRECTED, BEST_TWO_SIDED)
+_OF_BEST = (BEST_DENSE, *_OF_LINKS, BEST_GRAPHS)
 _OF_PAPER = (PAPER_GRAPHS, PAPER_FEATURES)
 RECIPES = {recipe.name: recipe for recipe in (PAPER, BEST, *_OF_BEST, *_OF_PAPER)}
 VARIANTS = {
@@ -293,9 +294,10 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
     ``paper`` and ``best`` become :data:`PAPER_GRAPHS` and :data:`BEST_GRAPHS` for collections of
     graphs. Otherwise ``paper`` becomes :data:`PAPER_FEATURES` if it reconstructs features of which
     less than a quarter are not zero. ``best`` becomes :data:`BEST_LINKS` without features, or
-    :data:`BEST_LINKS_DENSE` if nodes have at least ten links on average, or
-    :data:`BEST_TWO_SIDED` if there are two sides too, and :data:`BEST_DENSE` if at least a quarter
-    of the features' entries are not zero and they are no target. Changed fields keep their values.
+    :data:`BEST_LINKS_DENSE` if nodes have at least ten links on average, :data:`BEST_DIRECTED` if
+    links have a direction, or :data:`BEST_TWO_SIDED` if there are two sides too, and
+    :data:`BEST_DENSE` if at least a quarter of the features' entries are not zero and they are no
+    target. Changed fields keep their values.
     """
     if recipe.name not in VARIANTS:
         return recipe
@@ -328,8 +330,8 @@ def for_graph(recipe: Recipe, graph: "Graph") -> Recipe:
 
 def _of_links(graph: "Graph") -> tuple[Recipe, str]:
     """Return the recipe for a graph without features, and why."""
-    if graph.sides is not None:
-        return BEST_TWO_SIDED, "no features"
+    if graph.directed or graph.sides is not None:
+        return BEST_TWO_SIDED if graph.sides is not None else BEST_DIRECTED, "no features"
     degree = 2 * graph.num_links / max(graph.num_nodes, 1)
     recipe = BEST_LINKS if degree < _MANY_LINKS else BEST_LINKS_DENSE
     return recipe, f"no features and {degree:.1f} links a node"
