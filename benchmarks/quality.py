@@ -39,7 +39,12 @@ from vgae.recipes.graphs import VARIANTS
 from vgae.runtime.atomic import replacing
 from vgae.runtime.streams import stream
 
-OURS = {"gae": ("gae", "paper"), "vgae": ("vgae", "paper"), "best": ("vgae", "best")}
+OURS = {
+    "gae": ("gae", "paper"),
+    "vgae": ("vgae", "paper"),
+    "best": ("vgae", "best"),
+    "ranks": ("vgae", "ranks"),
+}
 ROWS = (*OURS, *PEERS)
 NETWORKS = (*OURS, "gnae", "vgnae", "argva", "maskgae")  # that ensembles are made of
 

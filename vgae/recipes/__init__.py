@@ -10,6 +10,7 @@ from vgae.recipes.graphs import BEST_TWO_SIDED as BEST_TWO_SIDED
 from vgae.recipes.graphs import PAPER as PAPER
 from vgae.recipes.graphs import PAPER_FEATURES as PAPER_FEATURES
 from vgae.recipes.graphs import PAPER_GRAPHS as PAPER_GRAPHS
+from vgae.recipes.graphs import RANKS as RANKS
 from vgae.recipes.graphs import RECIPES as RECIPES
 from vgae.recipes.graphs import Recipe as Recipe
 from vgae.recipes.graphs import for_graph as for_graph

@@ -181,7 +181,7 @@ class GraphHealth:
     def _better(self, epochs: int) -> str:
         if epochs < _LEARNED:
             return f"train for more epochs: {_setting('epochs', 200)}"
-        if self.named and not self.recipe.name.startswith("best"):
+        if self.named and not self.recipe.name.startswith(("best", "ranks")):
             return f"try {_BEST}, which also uses the degrees"
         if self.graph.x is None:
             return "the links may have no pattern that an inner product can express; add features"
