@@ -13,7 +13,7 @@ from vgae.errors import UsageError
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import split_links
 from vgae.models.graphs import build_model
-from vgae.recipes import BEST, PAPER
+from vgae.recipes import BEST, PAPER, RANKS
 from vgae.runtime.devices import Compute
 from vgae.runtime.processes import Team
 from vgae.training import rows
@@ -42,6 +42,7 @@ SHORT = {"epochs": 6, "eval_every": 3}
 CASES = {
     "dense": ("vgae", replace(PAPER, pairs="sampled", **SHORT)),
     "sparse": ("vgae", replace(BEST, hidden_channels=8, latent_channels=8, **SHORT)),
+    "content": ("vgae", replace(RANKS, hidden_channels=8, latent_channels=8, content=6, **SHORT)),
     "none": ("vgae", replace(BEST, hidden_channels=8, latent_channels=8, **SHORT)),
     "weighted": ("gae", replace(BEST, weighted=True, hidden_channels=8, mask=0.5, **SHORT)),
     "linear": ("linear-vgae", replace(PAPER, positions=4, feature_dropout=0.3, **SHORT)),

@@ -4,9 +4,9 @@ r"""Content: latent dimensions that compare what the features of nodes and their
     \tilde x_{if} = w_f x_{if} \Big/ \sqrt{\textstyle\sum_g w_g^2 x_{ig}^2}, \quad
     w_f = \log (N / N_f)
 
-where :math:`N_f` nodes have feature f, and the columns of V are the first right singular vectors
-of :math:`\hat A \tilde X`. A rare feature that two nodes share says more than
-a common one; features that are no whole numbers are taken to be weighted already. The inner
+where :math:`N_f` nodes have feature f (w is 0 if none has), and the columns of V are the first
+right singular vectors of :math:`\hat A \tilde X`. A rare feature that two nodes share says more
+than a common one; features that are no whole numbers are taken to be weighted already. The inner
 product of two rows of C is nearly the cosine similarity of the features around two nodes, times
 :math:`l^2`.
 
@@ -32,6 +32,7 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 
 from vgae.encoders._features import Features, row_lengths, transformed
+from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.arrays import scipy_from_tensor
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.csr import gcn_norm
@@ -41,6 +42,7 @@ from vgae.runtime.mapped import row_blocks
 HOPS = 2  # as far as the two layers of the encoder see
 _LOGSTD = -3.0
 _MOST_ENTRIES = 1 << 27  # of C: in graphs of more nodes it has fewer columns
+_MOST_WEIGHTS = 1 << 24  # of V, whose singular vectors take minutes beyond
 _MOST_ROWS = 1 << 15  # nodes whose features V is computed from
 
 
@@ -93,7 +95,8 @@ def content_weights(
     r"""Return ``rarity`` and ``weight`` of :class:`Content`, float32.
 
     p is ``width``, or F if that is less, in which case V is the identity; graphs of more than
-    262,144 nodes have fewer columns. V is computed from the rows of at most 32,768 nodes.
+    262,144 nodes or 32,768 features have fewer columns. V is computed from the rows of at most
+    32,768 nodes, and ignores the weights of links.
 
     Args:
         x: Features, dense or sparse CSR, shape ``(N, F)``.
@@ -103,23 +106,45 @@ def content_weights(
     """
     num_nodes, num_features = x.shape
     rarity = _rarity(x)
-    width = min(width, max(_MOST_ENTRIES // max(num_nodes, 1), 16))
+    most = min(_MOST_ENTRIES // max(num_nodes, 1), _MOST_WEIGHTS // max(num_features, 1))
+    width = min(width, max(most, 16))
     if num_features <= width:
         return _named(rarity, np.eye(num_features))
     rows = np.arange(0, num_nodes, -(-num_nodes // _MOST_ROWS))
     adj_norm = gcn_norm(edge_index.cpu(), num_nodes, self_loop_weight=self_loop_weight)
     near = scipy_from_tensor(adj_norm)[rows]
     kept = np.unique(near.indices)  # the sampled nodes and their neighbours
-    if x.is_sparse_csr:
-        own = scipy_from_tensor(x)[kept]
-    else:
-        own = x[torch.from_numpy(kept)].float().numpy()
-    values = normalize(sp.csr_array(own, dtype=np.float64) @ sp.diags_array(rarity))
+    values = normalize(_rows(x, kept) @ sp.diags_array(rarity))
     averaged = sp.csr_array(near[:, kept] @ values)
     width = min(width, len(rows))
     options: Any = {"n_iter": 4, "random_state": 0}  # its stubs know "auto" alone
     *_, vectors = randomized_svd(averaged, width, **options)
     return _named(rarity, vectors.T)
+
+
+def trained_dimensions(encoder: Any, q: Any) -> Any:
+    """Return a posterior of an encoder without its dimensions of content, if it has any."""
+    content = getattr(encoder, "content", None)
+    if not isinstance(content, Content) or not isinstance(q, DiagGaussian | PointMass):
+        return q
+    mu = q.mu[:, content.width :]
+    return (
+        PointMass(mu)
+        if isinstance(q, PointMass)
+        else DiagGaussian(mu, q.logvar[:, content.width :])
+    )
+
+
+def _rows(x: Tensor, nodes: np.ndarray) -> sp.csr_array:
+    """Return rows of features in ascending order, float64; mapped ones are read in blocks."""
+    if x.is_sparse_csr:
+        return sp.csr_array(scipy_from_tensor(x)[nodes], dtype=np.float64)
+    blocks = []
+    for rows, block in row_blocks(x):
+        first, last = np.searchsorted(nodes, (rows.start, rows.stop))
+        own = block[torch.from_numpy(nodes[first:last] - rows.start)]
+        blocks.append(sp.csr_array(own.double().numpy()))
+    return sp.csr_array(sp.vstack(blocks))
 
 
 def _named(rarity: np.ndarray, vectors: np.ndarray) -> dict[str, Tensor]:
@@ -128,7 +153,7 @@ def _named(rarity: np.ndarray, vectors: np.ndarray) -> dict[str, Tensor]:
 
 
 def _rarity(x: Tensor) -> np.ndarray:
-    """Return w of each feature, at least 0, shape ``(F,)``; 1 if they are no whole numbers."""
+    """Return w of each feature, shape ``(F,)``: at least 0, or 0 and 1 if they are not whole."""
     if x.is_sparse_csr:
         values, columns = x.values(), x.col_indices().long()
         whole = bool((values == values.round()).all())
@@ -139,4 +164,4 @@ def _rarity(x: Tensor) -> np.ndarray:
             whole = whole and bool((block == block.round()).all())
             count += block.count_nonzero(dim=0)
     weight = (len(x) / count.clamp(min=1).double()).log() if whole else torch.ones(len(count))
-    return weight.cpu().double().numpy()
+    return (weight * (count > 0)).cpu().double().numpy()

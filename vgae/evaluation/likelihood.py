@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vgae.decoders import GraphDecoder
 from vgae.decoders.joint import link_decoder
+from vgae.encoders.content import trained_dimensions
 from vgae.errors import NumericalError, UsageError
 from vgae.evaluation.sampled import check_samples
 from vgae.gaussian import DiagGaussian
@@ -101,6 +102,9 @@ def graph_log_marginal(
     never decreases with K, and tends to log p(A | X). The more nodes a graph has, the more samples
     that takes. Graphs of a collection have estimates of their own from the same samples.
 
+    Latent dimensions of content (:mod:`vgae.encoders.content`), which are no variables of the
+    trained model, are left out.
+
     Samples of at most 2^22 numbers, and logits of 2^17 pairs, are held at once. The noise is drawn
     sample by sample, so that neither limit changes it.
 
@@ -132,6 +136,7 @@ def graph_log_marginal(
             "log p(A | X) needs a posterior with a density, such as that of vgae, and this model"
             f" has a {type(q).__name__}; leave samples (--samples) out.",
         )
+    q = trained_dimensions(model.encoder, q)
     batch, count = torch.zeros(graph.num_nodes, dtype=torch.int64), 1
     if isinstance(graph, GraphCollection):
         batch, count = graph.batch, graph.num_graphs

@@ -12,6 +12,8 @@ from vgae.decoders.joint import joined, link_decoder
 from vgae.encoders.base import GraphEncoder
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass
+from vgae.graphs.collection import GraphCollection
+from vgae.graphs.graph import Graph
 from vgae.models.registry import graph_model, name_of
 from vgae.recipes import Recipe
 from vgae.recipes.base import Training
@@ -62,6 +64,14 @@ def build_model(
     options = {**decoder_options}
     parts = options.pop("parts", {})
     return VAE(encoder, joined(model.decoder_class.from_recipe(recipe, **options), recipe, parts))
+
+
+def input_columns(graph: Graph) -> int:
+    """Return the columns of the features; without any, N for one graph and 0 for many.
+
+    A node of one graph has weights of its own then, which say nothing of those of another graph.
+    """
+    return graph.num_features or (0 if isinstance(graph, GraphCollection) else graph.num_nodes)
 
 
 def widths(name: str, recipe: Recipe) -> list[int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vgae.decoders.joint import link_decoder
 from vgae.encoders import feature_scale
+from vgae.encoders.content import trained_dimensions
 from vgae.evaluation.differences import auc_difference
 from vgae.evaluation.metrics import link_scores
 from vgae.evaluation.posterior import active_dimensions
@@ -82,6 +83,7 @@ class GraphHealth:
             q = result.model.encoder(*inputs)
             decoder = link_decoder(result.model)
             logits = decoder.logits(q.mu, pairs.to(q.mu.device)).cpu() if pairs.numel() else None
+        q = trained_dimensions(result.model.encoder, q)
         large = _unscaled(self.graph, self.recipe, named=self.named) and (
             _largest(cast(Tensor, self.graph.x)) >= _LARGE
         )

@@ -31,7 +31,7 @@ from vgae.models.embedding import (
     message_edges,
     tell_signs,
 )
-from vgae.models.graphs import build_model, graph_encoder, unused_settings, widths
+from vgae.models.graphs import build_model, graph_encoder, input_columns, unused_settings, widths
 from vgae.models.registry import AUTO, check_direction, graph_model, model_for
 from vgae.recipes import PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
@@ -271,7 +271,7 @@ def _plan(
     # Sampled pairs that the recipe does not name are a warning.
     changed = recipe.pairs == "auto" and plan.pairs == "sampled"
     log.log(logging.WARNING if changed else logging.INFO, "%s", plan)
-    if graph.x is None and _in_channels(graph) == 0:
+    if graph.x is None and input_columns(graph) == 0:
         log.info("no features: a node is known by its links alone")
     elif graph.x is None:
         log.info("no features: each node has weights of its own, without an N x N matrix")
@@ -280,7 +280,7 @@ def _plan(
 
 def _built(name: str, graph: Graph, split: LinkSplit, settings: Recipe, seed: int) -> VAE:
     """Build a named model for a graph, with fresh weights."""
-    in_channels = _in_channels(graph)
+    in_channels = input_columns(graph)
     if in_channels == 0:
         # Not every encoder can be built for no columns.
         plain = replace(settings, reconstruct="")
@@ -303,14 +303,6 @@ def _built(name: str, graph: Graph, split: LinkSplit, settings: Recipe, seed: in
         encoder.get_submodule("content").load_state_dict(content)
     encoder.feature_names = input_names(graph) if in_channels else ()
     return model
-
-
-def _in_channels(graph: Graph) -> int:
-    """Return the columns of the features; without any, N for one graph and 0 for many.
-
-    A node of one graph has weights of its own then, which say nothing of those of another graph.
-    """
-    return graph.num_features or (0 if isinstance(graph, GraphCollection) else graph.num_nodes)
 
 
 def _tell_unused(settings: Recipe, model: VAE, given: Recipe, *, named: bool) -> None:
