@@ -214,9 +214,9 @@ links, and eight are roles, which know hubs, leaves and nodes that lost their on
 ``docs/links_alone.md`` has measurements on validation links."""
 
 BEST_LINKS_DENSE = replace(BEST_LINKS, name="best-links-dense", walk_gain=4.0)
-""":data:`BEST_LINKS` for ten links a node and more: averages over many neighbours are short, so
-walks begin with larger coefficients, those of short walks above all; with small ones the posterior
-of the walks collapses to the prior, or takes hundreds of epochs to leave it."""
+""":data:`BEST_LINKS` for ten links a node and more: walks begin with larger coefficients, those of
+short walks above all. With equal small ones, walks of a dense graph stayed at zero for hundreds of
+epochs."""
 
 BEST_TWO_SIDED = replace(
     BEST,
