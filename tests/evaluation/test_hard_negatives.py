@@ -206,7 +206,9 @@ def test_number_and_rule_of_hard_non_links(hard, meant):
     assert Hard.of(hard) == meant
 
 
-@pytest.mark.parametrize("hard", [3, -2, 2.5, "hart", "heart:", "heart:3", "a:4", ":4", ""])
+@pytest.mark.parametrize(
+    "hard", [3, -2, 2.5, "hart", "heart:", "heart:3", "heart:0", "a:4", ":4", ""]
+)
 def test_another_number_of_hard_non_links_is_refused(hard):
     with pytest.raises(UsageError, match="heart or heart:100 for HeaRT's rule, got") as caught:
         Hard.of(hard)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from vgae import fit, split_links
 from vgae.errors import ResourceError
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
-from vgae.recipes import PAPER
+from vgae.recipes import PAPER, RANKS
 from vgae.runtime.devices import Compute
 from vgae.training.links import prepare
 from vgae.training.plan import _left_in_group, available_bytes, plan_training
@@ -52,6 +53,17 @@ def test_the_plan_of_many_graphs_has_the_pairs_within_graphs():
     assert "the graphs are too small to sample their pairs): 5,000,000,000" in str(
         plan(many, **room)
     )
+
+
+def test_the_plan_has_the_content_of_an_evaluation():
+    x = sp.csr_array(sp.eye_array(20_000, 600))
+    graph = Graph.from_edges(np.array([[0], [1]]), num_nodes=20_000, x=x)
+    without, some, more = (
+        plan(graph, replace(RANKS, content=width), max_bytes=2**40).num_bytes
+        for width in (0, 8, 512)
+    )
+    assert without == some  # less than a step of the training
+    assert more - without > 20_000 * 300 * 4
 
 
 def test_the_plan_of_gravity_is_not_that_of_products():

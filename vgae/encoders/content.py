@@ -106,9 +106,8 @@ def content_weights(
     """
     num_nodes, num_features = x.shape
     rarity = _rarity(x)
-    most = min(_MOST_ENTRIES // max(num_nodes, 1), _MOST_WEIGHTS // max(num_features, 1))
-    width = min(width, max(most, 16))
-    if num_features <= width:
+    width = most_columns(num_nodes, num_features, width)
+    if num_features == width:
         return _named(rarity, np.eye(num_features))
     rows = np.arange(0, num_nodes, -(-num_nodes // _MOST_ROWS))
     adj_norm = gcn_norm(edge_index.cpu(), num_nodes, self_loop_weight=self_loop_weight)
@@ -120,6 +119,12 @@ def content_weights(
     options: Any = {"n_iter": 4, "random_state": 0}  # its stubs know "auto" alone
     *_, vectors = randomized_svd(averaged, width, **options)
     return _named(rarity, vectors.T)
+
+
+def most_columns(num_nodes: int, num_features: int, width: int) -> int:
+    """Return the largest p of a graph with so many nodes and features."""
+    most = min(_MOST_ENTRIES // max(num_nodes, 1), _MOST_WEIGHTS // max(num_features, 1))
+    return min(width, max(most, 16), num_features)
 
 
 def trained_dimensions(encoder: Any, q: Any) -> Any:

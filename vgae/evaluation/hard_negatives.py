@@ -37,7 +37,8 @@ class Hard(NamedTuple):
         rule, colon, number = str(hard).rpartition(":")
         if str(hard) == "heart":
             return cls(_PER_LINK, "heart")
-        if number.isdecimal() and int(number) % 2 == 0 and (rule == "heart") == bool(colon):
+        even = number.isdecimal() and int(number) % 2 == 0 and (int(number) > 0 or not colon)
+        if even and (rule == "heart") == bool(colon):
             return cls(int(number), "heart" if colon else "positive")
         raise UsageError(
             "HARD",

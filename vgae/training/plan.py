@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import psutil
 import torch
 
+from vgae.encoders.content import most_columns
 from vgae.errors import ResourceError
 from vgae.graphs.block_grid import BlockGrid
 from vgae.graphs.graph import Graph
@@ -176,6 +177,8 @@ def _training_bytes(
     kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
     activations = nodes * (layers + 100 * recipe.degrees)
+    # The means of an evaluation, with their content before and after a product.
+    activations = max(activations, 12 * nodes * most_columns(nodes, ins[0], recipe.content))
     # Construction of a matrix: both directions, their order and copies; freed before training.
     making = (32 + 40 * is_masked) * num_entries
     if not is_masked and 4 * num_entries > _KEPT_BELOW:
