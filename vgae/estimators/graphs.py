@@ -64,7 +64,8 @@ class VGAEEmbedder(LatentTransformer):
         recipe: Name of the settings, such as ``"best"``; see :mod:`vgae.recipes`.
         model: ``"vgae"``, ``"gae"``, ``"linear-vgae"`` or ``"linear-gae"``.
         n_components: Width d of the latent vectors (``latent_channels``); that of the recipe by
-            default, like the next two.
+            default, like the next two. The recipe ``"ranks"`` adds up to 512 columns of content,
+            which ``settings={"content": 0}`` leaves out.
         max_epochs: Largest number of passes over the graph (``epochs``).
         learning_rate: Learning rate of the optimizer (``lr``).
         validation_fraction: Fraction of the links, in ``[0, 1)``, that is held out to choose the
