@@ -159,3 +159,22 @@ def started(folder):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
     )
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="absent on Windows")
+def test_signals_of_a_terminal_reach_no_process_of_a_fresh_interpreter(tmp_path):
+    """The first process of an interpreter starts another one beside it, which must not matter."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import signal\n"
+        "from vgae.runtime.workers import run_in_workers\n"
+        "def blocked(number, task):\n"
+        "    return sorted(int(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+        'if __name__ == "__main__":\n'
+        "    run_in_workers(blocked, [1, 2], 2, on_result=lambda index, found: print(found))\n"
+    )
+    words = [sys.executable, str(script)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=120, check=True)
+    numbers = sorted([signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+    assert done.stdout.splitlines() == [str([int(number) for number in numbers])] * 2

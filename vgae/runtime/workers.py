@@ -8,6 +8,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -157,6 +158,8 @@ def _signals_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # absent on Windows
         yield
         return
+    # Else it is started with the first process, and lets the signals through again.
+    resource_tracker.ensure_running()
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
