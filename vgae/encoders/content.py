@@ -133,11 +133,9 @@ def trained_dimensions(encoder: Any, q: Any) -> Any:
     if not isinstance(content, Content) or not isinstance(q, DiagGaussian | PointMass):
         return q
     mu = q.mu[:, content.width :]
-    return (
-        PointMass(mu)
-        if isinstance(q, PointMass)
-        else DiagGaussian(mu, q.logvar[:, content.width :])
-    )
+    if isinstance(q, PointMass):
+        return PointMass(mu)
+    return DiagGaussian(mu, q.logvar[:, content.width :])
 
 
 def _rows(x: Tensor, nodes: np.ndarray) -> sp.csr_array:

@@ -78,7 +78,6 @@ class GCNEncoder(ConvolutionalEncoder):
         roles: Number of latent dimensions, the last ones, that know a node by degrees alone; see
             :mod:`vgae.encoders.roles`. With roles, a node without features and neighbours has no
             row of :math:`W_0`: all such nodes are alike.
-
         content: Number of further latent dimensions, before all others, that compare features and
             are not trained, and the length of their messages; see :mod:`vgae.encoders.content`.
             They are zeros until their weights are set, and absent in training mode.
