@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from vgae.data.files import write_npz
 from vgae.data.reading import Reading
 from vgae.errors import ArtifactError
 from vgae.graphs.graph import Graph
@@ -119,8 +120,6 @@ def test_names_from_strangers_stay_text(tmp_path):
     graph = Graph.from_edges(
         edges, node_ids=names, y=[0] * 20 + [1] * 20, label_names=["<i>", "</title>"], name="<u>"
     )
-    from vgae.data.files import write_npz
-
     path = tmp_path / "graph.npz"
     write_npz(graph, path)
     run = train_run(str(path), tmp_path / "run", recipe=replace(PAPER, epochs=2))
@@ -146,6 +145,17 @@ def test_runs_that_held_nothing_out_have_pages_too(sbm_file, tmp_path, val, test
 def test_the_page_of_a_run_without_epochs_states_that_it_was_not_trained(sbm_file, tmp_path):
     run = train_run(str(sbm_file), tmp_path / "run", recipe=replace(PAPER, epochs=0))
     assert "The model was not trained" in words_of(graph_page(run, top_k=5))
+
+
+def test_the_latent_dimensions_of_a_page_include_content(tmp_path):
+    torch.manual_seed(0)
+    x = (torch.rand(40, 12) < 0.15).float()
+    links = torch.combinations(torch.arange(40))[torch.randperm(780)[:120]].T
+    graph = Graph.from_edges(links, x=x, num_nodes=40, sides="none")
+    recipe = RECIPES["ranks"].override({"latent_channels": 8, "epochs": 2})
+    write_npz(graph, tmp_path / "graph.npz")
+    run = train_run(str(tmp_path / "graph.npz"), tmp_path / "run", recipe=recipe)
+    assert "latent dimensions 20 recipe ranks" in words_of(graph_page(run, top_k=5))
 
 
 def test_the_page_has_what_the_health_check_found(graph_run):

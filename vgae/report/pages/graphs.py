@@ -13,6 +13,7 @@ from vgae.evaluation.simple_scores import path_name
 from vgae.graphs.canonical import link_positions
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
+from vgae.models.graphs import graph_encoder
 from vgae.models.registry import graph_model
 from vgae.prediction.link_table import LinkTable
 from vgae.recipes import RECIPES, Recipe
@@ -101,6 +102,7 @@ def _page(run: Run, top_k: int) -> str:
     calibration = calibration_at(run, "density")
     found, tested = best_links(run, calibration, top_k), evaluate_proposals(run, calibration)
     drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
+    encoder = graph_encoder(run.model)
     drawn |= {"colours": CLASS_COLOURS, "dark_colours": DARK_CLASS_COLOURS}
     collection, more = collection_section(run)
     charts |= more
@@ -120,7 +122,7 @@ def _page(run: Run, top_k: int) -> str:
             "of_side": " of its graph" * (collection is not None)
             or " of its side" * (graph.sides is not None),
             "are_reverses": _are_reverses(run),
-            "channels": recipe.latent_channels,
+            "channels": recipe.latent_channels + encoder.config().get("content", 0),
             "recipe": shown(recipe.name),
             "time": duration(metrics["seconds"]),
             "kept": f"{metrics['epoch']:,} of {metrics['epochs']:,}",
