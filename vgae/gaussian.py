@@ -110,7 +110,7 @@ class _SampleAndKl(torch.autograd.Function):
     def forward(ctx: Any, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         scaled = (0.5 * logvar).exp_().mul_(eps)
         excess = logvar.expm1()
-        kl = torch.addcmul(excess - logvar, mu, mu).sum() * 0.5
+        kl = torch.sub(excess, logvar).addcmul_(mu, mu).sum() * 0.5
         ctx.save_for_backward(mu, scaled, excess)
         return mu + scaled, kl
 
@@ -122,7 +122,7 @@ class _SampleAndKl(torch.autograd.Function):
         grad_z, grad_kl = grad_outputs
         mu, scaled, excess = ctx.saved_tensors
         # dz / dlogvar = sigma eps / 2, dKL / dlogvar = (sigma^2 - 1) / 2.
-        grad_logvar = torch.addcmul(grad_z * scaled, grad_kl, excess).mul_(0.5)
+        grad_logvar = (grad_z * scaled).addcmul_(grad_kl, excess).mul_(0.5)
         return torch.addcmul(grad_z, grad_kl, mu), grad_logvar, None
 
 

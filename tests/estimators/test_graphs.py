@@ -26,7 +26,7 @@ from vgae.prediction.links import predict_links
 from vgae.recipes import PAPER
 from vgae.training.links import fit
 
-SMALL = {"n_components": 4, "max_epochs": 5, "device": "cpu", "random_state": 0}
+SMALL = {"recipe": "paper", "n_components": 4, "max_epochs": 5, "device": "cpu", "random_state": 0}
 
 
 @pytest.fixture(scope="module")

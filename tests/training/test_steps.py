@@ -123,7 +123,7 @@ def graph():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "budget"), [("paper", 60), ("best", 150), ("best-dense", 150), ("best-links", 300)]
+    ("recipe", "budget"), [("paper", 60), ("best", 200), ("best-dense", 200), ("best-links", 330)]
 )
 def test_a_step_on_a_graph_keeps_its_budget_and_never_waits(graph, recipe, budget):
     pytest.importorskip("numba")

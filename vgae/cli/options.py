@@ -13,7 +13,7 @@ import typer
 from vgae.data.reading import Reading
 from vgae.errors import UsageError
 from vgae.models.registry import model_names
-from vgae.recipes import PAPER, RECIPES, Recipe
+from vgae.recipes import DEFAULT, PAPER, RECIPES, Recipe
 from vgae.recipes.images import IMAGE_RECIPES, KERAS2D, SMALL2D
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ TrainRecipe = Annotated[
     str | None,
     typer.Option(
         help=f"Named settings: {', '.join(RECIPES)}; for images {', '.join(IMAGE_RECIPES)}; see"
-        f" --set  [default: {PAPER.name}; {KERAS2D.name} or, for few images, {SMALL2D.name}]",
+        f" --set  [default: {DEFAULT.name}, of typed graphs {PAPER.name}; {KERAS2D.name} or,"
+        f" for few images, {SMALL2D.name}]",
         show_default=False,
     ),
 ]

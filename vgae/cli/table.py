@@ -11,7 +11,7 @@ from vgae.cli.console import print_json, print_table
 from vgae.cli.memory import MaxMemory
 from vgae.cli.memory import max_bytes as memory_bytes
 from vgae.errors import UsageError
-from vgae.recipes import RECIPES, recipe_named
+from vgae.recipes import DEFAULT, RECIPES, recipe_named
 
 if TYPE_CHECKING:
     from vgae.runs.trials import Trial
@@ -46,7 +46,7 @@ Resume = Annotated[
 def table(
     datasets: Names = "stdlib",
     models: Names = "gae,vgae",
-    recipe: RecipeName = "paper",
+    recipe: RecipeName = DEFAULT.name,
     set_: o.Set = [],
     epochs: o.Epochs = None,
     features: Features = "raw",

@@ -1,6 +1,7 @@
 """Graph convolution on the normalised adjacency, and the base class of encoders of such layers."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypedDict, cast
 
 import torch
@@ -185,45 +186,76 @@ class GraphConvolution(nn.Module):
             weight = rows.taken(weight)
         if self.training and self.dropout > 0:
             x, weight = dropped(x, self.dropout, weight, generator, rows)
-        h = transformed(x, weight)
-        if x is None and self.alone_alike:
-            h = h * linked(adj_norm).to(h.dtype)[:, None]
+        degrees = None
         if self.degree_weight is not None:
-            h = torch.addmm(h, self.degrees(adj_norm).to(h.dtype), self.degree_weight)
+            degrees = self.degrees(adj_norm).to(weight.dtype)
+        if x is None and self.alone_alike:
+            weight = weight * linked(adj_norm).to(weight.dtype)[:, None]
         if self.norm is None:
+            h = _messages(x, weight, degrees, self.degree_weight)
             h = h if isinstance(x, Propagated) else adj_norm @ h
-            return (h if self.bias is None else h + self.bias).chunk(self.heads, dim=-1)
-        first, *others = h.chunk(self.heads, dim=-1)
+            # In place, as the product is nobody else's.
+            h = h if self.bias is None else h.add_(self.bias)
+            return h.chunk(self.heads, dim=-1) if self.heads > 1 else (h,)
+        first, *others = self._heads(x, weight, degrees)
         biases = [None] * self.heads if self.bias is None else self.bias.chunk(self.heads)
-        mean = _Normed.apply(first if biases[0] is None else first + biases[0], self.norm)
-        mu, *others = (adj_norm @ torch.cat([mean, *others], dim=-1)).chunk(self.heads, dim=-1)
+        mean = _Normed.apply(first, biases[0], self.norm)
+        mu, *others = (adj_norm @ head for head in (mean, *others))
         # Log sigma is at most 0: with dropout, an unbounded one occasionally makes training
         # diverge.
-        shifted = (o if b is None else o + b for o, b in zip(others, biases[1:], strict=True))
-        return mu, *(F.hardtanh(o, -math.inf, 0.0) for o in shifted)
+        shifted = (o if b is None else o.add_(b) for o, b in zip(others, biases[1:], strict=True))
+        return mu, *(F.hardtanh(o, -math.inf, 0.0, inplace=True) for o in shifted)
+
+    def _heads(self, x: Features, weight: Tensor, degrees: Tensor | None) -> Sequence[Tensor]:
+        """Return the messages of each head.
+
+        A dense X is multiplied once for each: narrow results stay in the caches of a CPU.
+        """
+        own = self.degree_weight
+        if not isinstance(x, Tensor) or is_mapped(x):
+            return _messages(x, weight, degrees, own).chunk(self.heads, dim=-1)
+        parts = [None] * self.heads if own is None else own.chunk(self.heads, dim=-1)
+        pairs = zip(weight.chunk(self.heads, dim=-1), parts, strict=True)
+        return [_messages(x, part, degrees, of_degrees) for part, of_degrees in pairs]
+
+
+def _messages(
+    x: Features, weight: Tensor, degrees: Tensor | None, degree_weight: Tensor | None
+) -> Tensor:
+    """Return the product of X and weights, and that of the degrees and theirs, if any."""
+    h = transformed(x, weight)
+    if degrees is None or degree_weight is None:
+        return h
+    add = torch.addmm if x is None else Tensor.addmm_  # without features, h is the weight
+    return add(h, degrees, degree_weight)
 
 
 class _Normed(torch.autograd.Function):
-    """Rows scaled to a norm: ``apply(x, norm)``; torch's own takes twice as many operations."""
+    """Rows scaled to a norm, with a bias before: ``apply(x, bias, norm)``.
+
+    torch's own takes twice as many operations.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, norm: float) -> Tensor:
-        scale = norm / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(1e-12)
-        result = x * scale
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, norm: float) -> Tensor:
+        result = x.clone() if bias is None else x + bias
+        scale = norm / torch.linalg.vector_norm(result, dim=-1, keepdim=True).clamp_min_(1e-12)
+        result.mul_(scale)
         ctx.save_for_backward(result, scale)
-        ctx.norm = norm
+        ctx.norm, ctx.biased = norm, bias is not None
         return result
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[Tensor, None]:
+    ) -> tuple[Tensor, Tensor | None, None]:
         (grad,) = grad_outputs
         result, scale = ctx.saved_tensors
         # The part of the gradient along the row has no effect on it.
         along = torch.linalg.vecdot(grad, result).unsqueeze(-1)
-        return torch.addcmul(grad, along, result, value=-1 / ctx.norm**2).mul_(scale), None
+        grad = torch.addcmul(grad, along, result, value=-1 / ctx.norm**2).mul_(scale)
+        return grad, grad.sum(0) if ctx.biased else None, None
 
 
 class ConvolutionalEncoder(GraphEncoder):

@@ -82,9 +82,10 @@ def dropped(
 ) -> tuple[Features, Tensor]:
     """Drop entries of x; without features, rows of ``weight``.
 
-    The others are divided by ``1 - rate``. Of sparse features, only stored entries are drawn;
-    those of mapped features are drawn whenever a block of rows is read, from a seed drawn here.
-    If ``rows`` are divided among processes, all of them are drawn and the own ones are used.
+    The weight is divided by the fraction of the others. Of sparse features, only stored entries
+    are drawn; those of mapped features are drawn whenever a block of rows is read, from a seed
+    drawn here. If ``rows`` are divided among processes, all of them are drawn and the own ones
+    are used.
 
     Returns:
         Features and weight of the layer.
@@ -96,25 +97,42 @@ def dropped(
         raise ValueError("features cannot be dropped once they are averaged over the neighbours.")
     if x is None:
         return None, weight * kept(weight[:, :1], rate, generator, rows)
+    fraction = _kept_fraction(rate)
     if isinstance(x, Tensor) and x.layout == torch.sparse_csr:
         x = SparseOperator.scalable(x)
     if isinstance(x, SparseOperator):
-        return x.scaled(kept(x.matrix.values(), rate, generator, x.entries)), weight
+        drawn = _drawn(x.matrix.values(), fraction, generator, x.entries)
+        return x.thinned(drawn), weight / fraction
     if is_mapped(x):
         device = "cpu" if generator is None else generator.device
         seed = int(torch.randint(2**62, (), generator=generator, device=device))
         return Thinned(x, rate, seed, 0 if rows is None else rows.own.start), weight
-    return x * kept(x, rate, generator, rows), weight
+    return x * _drawn(x, fraction, generator, rows), weight / fraction
 
 
 def kept(
     like: Tensor, rate: float, generator: torch.Generator | None, rows: Rows | None = None
 ) -> Tensor:
-    """Draw dropout's factors: 0 with probability ``rate``, else ``1 / (1 - rate)``."""
+    """Draw dropout's factors: 0 with probability ``rate``, else the inverse of the fraction."""
+    fraction = _kept_fraction(rate)
+    return _drawn(like, fraction, generator, rows).div_(fraction)
+
+
+def _kept_fraction(rate: float) -> float:
+    """Return ``1 - rate`` as a multiple of 2^-16, which :func:`bernoulli` draws exactly."""
+    return max(round((1 - rate) * 2**16), 1) / 2**16
+
+
+def _drawn(
+    like: Tensor, fraction: float, generator: torch.Generator | None, rows: Rows | None = None
+) -> Tensor:
+    """Draw 1 with probability ``fraction``, else 0; own rows of what all processes draw."""
+    fill = bernoulli(fraction)
     if rows is not None:
-        return rows.drawn(like, bernoulli(1 - rate), generator).div_(1 - rate)
-    draw = torch.empty_like(like, requires_grad=False)
-    return draw.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+        return rows.drawn(like, fill, generator)
+    drawn = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+    fill(drawn, generator)
+    return drawn
 
 
 def transformed(x: Features, weight: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from vgae.encoders.walks import Walks
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Activation, Recipe
 
-ACTIVATIONS = {"relu": F.relu, "elu": F.elu}
+ACTIVATIONS = {"relu": F.relu_, "elu": F.elu_}  # in place: of what nobody else has
 
 
 class GCNOptions(ConvolutionOptions, total=False):

@@ -100,7 +100,8 @@ class RelationalConvolution(nn.Module):
         h = h.view(len(h), num_bases + 1, -1)
         mixed = torch.einsum("rb,nbc->rnc", self.coefficients, h[:, :-1])
         out = h[:, -1] + messages @ mixed.reshape(num_relations * len(h), -1)
-        return (out if self.bias is None else out + self.bias).chunk(self.heads, dim=-1)
+        out = out if self.bias is None else out + self.bias
+        return out.chunk(self.heads, dim=-1) if self.heads > 1 else (out,)
 
 
 class RGCNEncoder(GraphEncoder):

@@ -31,7 +31,7 @@ from vgae.models.embedding import embed
 from vgae.models.graph_vectors import Readout, graph_vectors
 from vgae.prediction.link_table import LinkTable
 from vgae.prediction.links import predict_links, score_links
-from vgae.recipes import Recipe, for_graph, recipe_named
+from vgae.recipes import DEFAULT, Recipe, for_graph, recipe_named
 from vgae.training.links import fit
 
 
@@ -53,15 +53,14 @@ class VGAEEmbedder(LatentTransformer):
     instead of each node, so that a classifier of graphs can follow in a pipeline; ``transform``
     then takes other graphs too, and cross-validation may divide a list of graphs.
 
-    The recipe ``"paper"`` does not scale features: put a ``MaxAbsScaler`` before large ones, or
-    use ``settings={"scale_features": True}``. A pipeline takes the graph as
-    ``pipeline.fit_transform(X, vgaeembedder__graph=A)`` or, with metadata routing, after
+    The recipe ``"paper"`` does not scale features, unlike the default. A pipeline takes the graph
+    as ``pipeline.fit_transform(X, vgaeembedder__graph=A)`` or, with metadata routing, after
     ``set_fit_request(graph=True)`` and ``set_transform_request(graph=True)``. Cross-validation, as
     in a ``GridSearchCV``, takes rows out of X and of an adjacency, and a part of the nodes is
     another graph: choose settings by the scores of :func:`vgae.evaluate` on held-out links.
 
     Args:
-        recipe: Name of the settings, such as ``"best"``; see :mod:`vgae.recipes`.
+        recipe: Name of the settings, such as ``"paper"``; see :mod:`vgae.recipes`.
         model: ``"vgae"``, ``"gae"``, ``"linear-vgae"`` or ``"linear-gae"``.
         n_components: Width d of the latent vectors (``latent_channels``); that of the recipe by
             default, like the next two. The recipe ``"ranks"`` adds up to 512 columns of content,
@@ -70,7 +69,8 @@ class VGAEEmbedder(LatentTransformer):
         learning_rate: Learning rate of the optimizer (``lr``).
         validation_fraction: Fraction of the links, in ``[0, 1)``, that is held out to choose the
             epoch if the recipe keeps the best epoch or stops early; other recipes train on all
-            links. The count is rounded down. With none, the last epoch is kept.
+            links. The count is rounded down. With none, or in a graph
+            in which almost all are linked, the last epoch is kept.
         n_neighbors: Largest number of rows that a row is linked to without a graph.
         level: ``"nodes"``, or ``"graphs"`` for a vector of each graph of many.
         readout: Vector of a graph from those of its nodes: ``"mean"``, ``"sum"``,
@@ -104,7 +104,7 @@ class VGAEEmbedder(LatentTransformer):
         (1797, 8)
     """
 
-    recipe: str = "paper"
+    recipe: str = DEFAULT.name
     _: KW_ONLY
     model: str = "vgae"
     validation_fraction: float = 0.05
@@ -176,10 +176,14 @@ class VGAEEmbedder(LatentTransformer):
         return recipe_named(self.recipe).override(self._changes())
 
     def _held_out(self, graph: Graph) -> float:
-        """Return the fraction of validation links; 0 if they choose no epoch, or would be none."""
+        """Return the fraction of validation links; 0 if they choose no epoch, or would be none.
+
+        So it is in a graph that has too few pairs without a link to compare them with.
+        """
         fraction, recipe = self._checked_fraction(), self._recipe()
         chosen = recipe.keep == "best" or recipe.patience > 0
-        return fraction if chosen and fraction * graph.num_links >= 1 else 0
+        others = graph.grid.num_pairs - graph.num_links
+        return fraction if chosen and 1 <= fraction * graph.num_links <= others else 0
 
     def _train(self, graph: Graph, split: LinkSplit, seed: int) -> Self:
         """Train a new model on the training links of a split, and embed over all links."""

@@ -46,7 +46,9 @@ _PAIRS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 26}
 _EXACT_UP_TO = {"cpu": 1024, "cuda": 16384}
 # Multiplications of Gram matrices for which a message between processes pays; about 1 ms.
 _FEWEST_PRODUCTS = 1 << 24
-_ROWS_AT_ONCE = 1 << 12  # that stay in the cache
+# Columns up to which compiled code is faster than torch's products of blocks.
+_WIDEST_COMPILED = 32
+_ROWS_AT_ONCE = 1 << 10  # that stay in the cache
 Moments = tuple[Tensor, Tensor]
 # On a CPU a number; on a GPU a tensor of shape (), so that the host need not wait for it.
 Scalar = float | Tensor
@@ -103,7 +105,7 @@ def sweep(
     # The first block also follows the last one.
     order = torch.cat([order, order[:block]])[mine.start * block : (mine.stop + 1) * block]
     blocks = z.index_select(0, order).view(len(mine) + 1, block, width)
-    compiled = is_compiled(num_nodes, block, z.device, z.dtype)
+    compiled = is_compiled(num_nodes, (block, width), z.device, z.dtype)
     if signature is None:
         drawn = draw(blocks, None, compiled=compiled, step=step)
     else:
@@ -155,7 +157,7 @@ def _rectangle(
         orders.append(order)
     if not mine:
         return exact
-    compiled = is_compiled(max(sizes), block, z.device, z.dtype)
+    compiled = is_compiled(max(sizes), (block, z.shape[1]), z.device, z.dtype)
     drawn = draw(*blocks, compiled=compiled, step=step)
     weight = sizes[0] * sizes[1] / (num_blocks * block**2)
     for order, grad, target in zip(
@@ -207,11 +209,15 @@ def sampled_blocks(
 
 
 def is_compiled(
-    num_nodes: int, block: int, device: torch.device, dtype: torch.dtype = torch.float32
+    num_nodes: int,
+    shape: tuple[int, int],
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> bool:
-    """Return whether compiled code sums the blocks, which needs no logits in memory."""
-    fits = num_nodes >= FEWEST_COMPILED and block % 4 == 0 and dtype == torch.float32
-    return fits and works("compiled", device)
+    """Return whether compiled code sums the blocks of this shape, faster than torch."""
+    block, width = shape
+    fits = num_nodes >= FEWEST_COMPILED and block % 4 == 0 and width <= _WIDEST_COMPILED
+    return fits and dtype == torch.float32 and works("compiled", device)
 
 
 def _residuals(
@@ -225,9 +231,10 @@ def _residuals(
     """Sum softplus minus the quadratic in plain torch."""
     intercept, slope = line
     if columns is None:
-        rows, columns, grad = blocks[:-1], blocks[1:], torch.zeros_like(blocks)
+        rows, columns, grad, beta = blocks[:-1], blocks[1:], torch.empty_like(blocks), 1
+        grad[0] = 0
     else:
-        rows, grad = blocks, blocks.new_zeros(2 * len(blocks), *blocks.shape[1:])
+        rows, grad, beta = blocks, blocks.new_empty(2 * len(blocks), *blocks.shape[1:]), 0
     num_pairs, block = rows.shape[:2]
     grad_rows, grad_columns = grad[:num_pairs], grad[-num_pairs:]
     total, slopes = blocks.new_zeros(2, dtype=torch.float64)
@@ -243,8 +250,9 @@ def _residuals(
         torch.sigmoid(s, out=p)
         torch.mul(s, -slope, out=residual).add_(p).sub_(intercept)
         if wanted.grad_z:
-            grad_rows[first:last].baddbmm_(residual, column)
-            grad_columns[first:last].baddbmm_(residual.mT, row)
+            # A block of columns is written before it is one of rows, which are added.
+            torch.bmm(residual.mT, row, out=grad_columns[first:last])
+            grad_rows[first:last].baddbmm_(residual, column, beta=beta)
         if wanted.grad_bias:
             slopes += residual.sum(dtype=torch.float64)
         if wanted.value:

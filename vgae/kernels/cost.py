@@ -100,7 +100,8 @@ def pairs_cost(
         sizes = (num_nodes,) if num_columns is None else (num_nodes, num_columns)
         num_blocks, block, step = sampled_blocks(sizes, pairs_per_node, kind)
         num_pairs = num_blocks * block**2
-        how = "compiled" if is_compiled(max(sizes), block, torch.device(device)) else "tiled"
+        shape = block, latent_channels
+        how = "compiled" if is_compiled(max(sizes), shape, torch.device(device)) else "tiled"
         # Each pair has a gradient in both directions, and no symmetry saves half of them.
         seconds = _seconds(how, kind, latent_channels, 2 * num_pairs)
         # Blocks, their gradient, that of z and temporaries of these; three buffers of a step.

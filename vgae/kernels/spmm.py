@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,6 +60,21 @@ class SparseOperator(NamedTuple):
         values = self.matrix.values() * factors
         transpose = _with_values(self.transpose, values[self.order])
         return self._replace(matrix=_with_values(self.matrix, values), transpose=transpose)
+
+    def thinned(self, kept: Tensor) -> "SparseOperator":
+        """Return the matrix without some entries: ``kept`` is 1 or 0 for each, shape ``(nnz,)``.
+
+        On a CPU the others are not stored either; elsewhere, where their number is not known
+        without waiting, they are zeros.
+
+        Raises:
+            ValueError: If :meth:`scalable` did not make the operator.
+        """
+        if self.order is None or kept.device.type != "cpu":
+            return self.scaled(kept)
+        parts = (self.matrix, kept), (self.transpose, kept.index_select(0, self.order))
+        matrix, transpose = (_stored(*part) for part in parts)
+        return self._replace(matrix=matrix, transpose=transpose, order=None)
 
     def diagonal(self) -> Tensor:
         """Return the entries on the diagonal of a square matrix, shape ``(n,)``."""
@@ -119,8 +135,21 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
     return csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, tuple(matrix.shape))
 
 
-def product(matrix: Tensor, dense: Tensor) -> Tensor:
+def _stored(matrix: Tensor, kept: Tensor) -> Tensor:
+    """Return a matrix on a CPU without the entries for which ``kept`` is 0."""
+    places = np.flatnonzero(kept.numpy() != 0)  # of truth values, it is several times faster
+    crow = torch.from_numpy(np.searchsorted(places, matrix.crow_indices().numpy()))
+    places = torch.from_numpy(places)
+    col, values = (t.index_select(0, places) for t in (matrix.col_indices(), matrix.values()))
+    return csr_tensor(crow.to(col.dtype), col, values, tuple(matrix.shape))
+
+
+def product(
+    matrix: Tensor, dense: Tensor, onto: Tensor | None = None, beta: float = 1.0
+) -> Tensor:
     """Return ``matrix @ dense`` for a sparse CSR matrix of the same dtype, without gradients.
+
+    With ``onto``, ``beta`` times it is added, and the result is written there.
 
     On a GPU, the result has the same bits each time if Triton works and the dtype is float32, or
     if torch's flag for deterministic algorithms is set; the flag does not affect cuSPARSE.
@@ -130,10 +159,17 @@ def product(matrix: Tensor, dense: Tensor) -> Tensor:
     col = matrix.col_indices()
     kernels = sparse_kernels(max(matrix.shape), dense, col) if fits else None
     if kernels is not None:
-        return kernels.csr_product(matrix.crow_indices(), col, matrix.values(), dense)
-    if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
-        return added_in_order(matrix, dense)
-    return matrix @ dense
+        found = kernels.csr_product(matrix.crow_indices(), col, matrix.values(), dense)
+    elif dense.is_cuda and torch.are_deterministic_algorithms_enabled():
+        found = added_in_order(matrix, dense)
+    elif dense.is_cuda or not fits:
+        found = matrix @ dense
+    else:
+        # torch's own product adds to zeros, and copies the result.
+        if onto is None:
+            onto, beta = dense.new_empty(len(matrix), dense.shape[1], requires_grad=False), 0
+        return torch.addmm(onto, matrix, dense, beta=beta, out=onto)
+    return found if onto is None else onto.mul_(beta).add_(found)
 
 
 def added_in_order(matrix: Tensor, dense: Tensor) -> Tensor:

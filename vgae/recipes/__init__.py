@@ -7,6 +7,7 @@ from vgae.recipes.graphs import BEST_GRAPHS as BEST_GRAPHS
 from vgae.recipes.graphs import BEST_LINKS as BEST_LINKS
 from vgae.recipes.graphs import BEST_LINKS_DENSE as BEST_LINKS_DENSE
 from vgae.recipes.graphs import BEST_TWO_SIDED as BEST_TWO_SIDED
+from vgae.recipes.graphs import DEFAULT as DEFAULT
 from vgae.recipes.graphs import PAPER as PAPER
 from vgae.recipes.graphs import PAPER_FEATURES as PAPER_FEATURES
 from vgae.recipes.graphs import PAPER_GRAPHS as PAPER_GRAPHS

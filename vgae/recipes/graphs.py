@@ -184,6 +184,10 @@ BEST = Recipe(
 with normed messages and degrees as features. ``benchmarks/results/ablation.md`` has the effect of
 each setting on validation links. :func:`for_graph` replaces it for some graphs."""
 
+DEFAULT = BEST
+"""The recipe of named models of graphs unless another one is given; a typed graph and a model of
+your own have :data:`PAPER`."""
+
 RANKS = replace(BEST, name="ranks", dropout=0.2, mask=0.4, content=512)
 """:data:`BEST` for ranks: finding the next partner of a node among all others, and telling links
 from non-links that look like them. Up to 512 latent dimensions of content, which are not trained,

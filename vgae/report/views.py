@@ -11,7 +11,7 @@ import torch
 
 from vgae.errors import printable
 from vgae.graphs.collection import GraphCollection
-from vgae.recipes import RECIPES
+from vgae.recipes import DEFAULT, RECIPES
 from vgae.report.text import (
     feature_scores_text,
     graph_line,
@@ -86,8 +86,9 @@ class _GraphView(RunView):
         table = f"vgae table --datasets {table} --seeds 3"
         if source.features == "none":
             table += " --features none"
-        if run.config["recipe"].get("name") in RECIPES and run.config["recipe"]["name"] != "paper":
-            table += f" --recipe {run.config['recipe']['name']}"
+        name = run.config["recipe"].get("name")
+        if name in RECIPES and name != DEFAULT.name:
+            table += f" --recipe {name}"
         table += _split_words(source, run.folder)
         if run.graph.directed:
             table += " --models source-target-gae,source-target-vgae"

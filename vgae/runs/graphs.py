@@ -22,7 +22,7 @@ from vgae.models.embedding import embed
 from vgae.models.pretrained import from_pretrained, load_feature_encoder, save_pretrained
 from vgae.models.registry import AUTO, model_for
 from vgae.prediction.export import node_labels, read_embeddings, write_embeddings
-from vgae.recipes import PAPER, Recipe, recipe_named
+from vgae.recipes import DEFAULT, Recipe, recipe_named
 from vgae.runs.collections import (
     embedded_graphs,
     evaluate_graph_vectors,
@@ -167,8 +167,8 @@ class GraphRuns(RunKind[Run]):
         return True
 
     def named_recipe(self, name: str | None, source: str, *, progress: bool | None) -> Recipe:  # noqa: ARG002
-        """Return a recipe by name, by default :data:`vgae.recipes.PAPER`."""
-        return recipe_named(name or PAPER.name)
+        """Return a recipe by name, by default :data:`vgae.recipes.DEFAULT`."""
+        return recipe_named(name or DEFAULT.name)
 
     def open(self, source: GraphSource, *, progress: bool | None = None) -> Graph:
         """Return the graph."""
@@ -241,7 +241,7 @@ class GraphRuns(RunKind[Run]):
         self, data: SplitGraph, *, model: Any, recipe: Any, seed: int, device: Compute
     ) -> PreparedTraining:
         """Return the training."""
-        return prepare(*data, model=model, recipe=recipe or PAPER, seed=seed, device=device)
+        return prepare(*data, model=model, recipe=recipe, seed=seed, device=device)
 
     def describe(
         self, source: GraphSource, data: SplitGraph, model: str, prepared: PreparedTraining

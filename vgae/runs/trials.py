@@ -17,7 +17,7 @@ from vgae.evaluation.links import evaluate_links
 from vgae.evaluation.metrics import LinkScores
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import By, LinkSplit, split_links
-from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.recipes import DEFAULT, Recipe, for_graph
 from vgae.runs.opening import open_like, split_config
 from vgae.runtime.devices import Compute
 from vgae.runtime.workers import run_in_workers
@@ -103,7 +103,7 @@ class TableSettings:
     """
 
     num_seeds: int = 10
-    recipe: Recipe = PAPER
+    recipe: Recipe = DEFAULT
     features: Features = "raw"
     split: str | os.PathLike[str] | None = None
     split_by: By = "links"

@@ -33,7 +33,7 @@ from vgae.models.embedding import (
 )
 from vgae.models.graphs import build_model, graph_encoder, input_columns, unused_settings, widths
 from vgae.models.registry import AUTO, check_direction, graph_model, model_for
-from vgae.recipes import PAPER, Recipe, for_graph
+from vgae.recipes import DEFAULT, PAPER, Recipe, for_graph
 from vgae.runtime.devices import Compute
 from vgae.runtime.streams import checked_seed, stream
 from vgae.training.content import content_for
@@ -67,7 +67,7 @@ def fit(
     split: LinkSplit | TypedSplit,
     *,
     model: str | VAE = AUTO,
-    recipe: Recipe = PAPER,
+    recipe: Recipe | None = None,
     seed: int = 0,
     device: str | Compute = "auto",
     on_row: OnRow | None = None,
@@ -96,7 +96,8 @@ def fit(
             the links that are not masked, and the decoder must be an
             :class:`~vgae.InnerProductDecoder`. In a weighted graph the encoder gets
             ``edge_weight`` too. It is called once before, in evaluation mode.
-        recipe: Settings, such as :data:`vgae.recipes.PAPER`.
+        recipe: Settings, by default :data:`vgae.recipes.BEST`; :data:`vgae.recipes.PAPER` for a
+            typed graph, and for a model of your own.
         seed: Seed of the initial weights, noise, masks, dropout and sampled pairs. During the
             training it also seeds torch's own generators, for parts of a model that draw from
             them; those are reproducible unless ``on_row`` or another thread draws too.
@@ -128,16 +129,18 @@ def prepare(
     split: LinkSplit | TypedSplit,
     *,
     model: str | VAE = AUTO,
-    recipe: Recipe = PAPER,
+    recipe: Recipe | None = None,
     seed: int = 0,
     device: str | Compute = "auto",
 ) -> PreparedTraining:
     """Build the model and the data of a training; arguments and errors as for :func:`fit`."""
     if isinstance(graph, TypedGraph):
-        given: Any = {"model": model, "recipe": recipe, "seed": seed, "device": device}
+        given: Any = {"model": model, "seed": seed, "device": device}
+        given["recipe"] = recipe or PAPER
         return prepare_typed(graph, cast(TypedSplit, split), **given)
     check_kinds(graph, split)
     split = cast(LinkSplit, split)
+    recipe = (DEFAULT if isinstance(model, str) else PAPER) if recipe is None else recipe
     if not isinstance(recipe, Recipe):
         raise UsageError("RECIPE", f"recipe must be one of vgae.recipes, got {recipe!r:.60}.")
     _check(model, graph)

@@ -16,7 +16,7 @@ from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.models.graphs import graph_encoder
 from vgae.models.registry import graph_model
 from vgae.prediction.link_table import LinkTable
-from vgae.recipes import RECIPES, Recipe
+from vgae.recipes import DEFAULT, RECIPES, Recipe
 from vgae.report.figures.graphs import write_figures
 from vgae.report.figures.link_panels import scored_test_pairs
 from vgae.report.figures.style import CLASS_COLOURS, DARK_CLASS_COLOURS
@@ -264,7 +264,7 @@ def command(run: Run) -> str:
     source = shown_source(config["graph"]["source"])
     words = ["vgae", "train", source, "--model", config["model"]]
     # Recipe 'best' chooses a variant from the data; the command names the variant.
-    name = recipe.name if recipe.name in RECIPES else "paper"
+    name = recipe.name if recipe.name in RECIPES else DEFAULT.name
     words += ["--recipe", name, "--seed", str(config["seed"])]
     given = {
         "--features": (shown_source(config["graph"]["features"]), "raw"),
