@@ -52,7 +52,7 @@ def vgae(*arguments):
 def folder(sbm_file, tmp_path_factory):
     """A trained run, made by the command itself in a folder of its own."""
     cwd = tmp_path_factory.mktemp("cli")
-    result = started("train", sbm_file, "--epochs", 10, cwd=cwd)
+    result = started("train", sbm_file, "--recipe", "paper", "--epochs", 10, cwd=cwd)
     assert result.returncode == 0, result.stderr
     # What it is about to do, and nothing else.
     assert result.stderr.startswith("pairs exact (within 1 s): 14,400 an epoch of about ")

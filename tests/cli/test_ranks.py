@@ -16,7 +16,7 @@ def no_figures(rank):
 def test_the_first_process_writes_and_speaks(together, sbm_file, tmp_path):
     run, more = tmp_path / "run", tmp_path / "more"
     more.mkdir()
-    arguments = ["train", sbm_file, *EPOCHS, "-o", run, "--json"]
+    arguments = ["train", sbm_file, *EPOCHS, "--recipe", "paper", "-o", run, "--json"]
     trained = together.command(2, arguments, tmp_path, no_figures)
     assert trained.wait() == [0, 0], trained.err()
     out, err = trained.out(), trained.err()

@@ -256,7 +256,7 @@ def test_whole_graphs_of_a_collection_are_held_out(tmp_path, command):
     assert status == 0, err
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert (config["split"]["by"], config["recipe"]["batch_size"]) == ("graphs", 4)
-    assert (config["recipe"]["name"], config["in_channels"]) == ("paper-graphs", 0)
+    assert (config["recipe"]["name"], config["in_channels"]) == ("best-graphs", 0)
     split = LinkSplit.load(tmp_path / "run/split.npz")
     assert split.graph_part.bincount().tolist() == [8, 2, 2]
     again = ("--resume", tmp_path / "run", "--json")

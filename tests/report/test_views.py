@@ -39,7 +39,7 @@ def test_the_next_table_has_the_features_and_the_recipe(graph_run):
     source = graph_run.config["graph"]
     reading = {"header": True, "encode": {"a b": "hash"}}
     changed = {"graph": source | {"features": "people.csv", "reading": reading}}
-    recipe = {"recipe": graph_run.config["recipe"] | {"name": "best"}}
+    recipe = {"recipe": graph_run.config["recipe"] | {"name": "paper"}}
     run = replace(graph_run, config=graph_run.config | changed | recipe)
     vars(run)["graph"] = graph_run.graph
     lines = [*GRAPHS.commands(run)]
@@ -47,7 +47,7 @@ def test_the_next_table_has_the_features_and_the_recipe(graph_run):
     assert "--header --encode 'a b=hash' --features people.csv -o " in convert
     assert convert.rpartition(" ")[2] != source["source"]  # which is not written over
     table = lines[-1]
-    assert f"--datasets {convert.rpartition(' ')[2]} --seeds 3 --recipe best" in table
+    assert f"--datasets {convert.rpartition(' ')[2]} --seeds 3 --recipe paper" in table
     without = replace(run, config=run.config | {"graph": source | {"features": "none"}})
     vars(without)["graph"] = graph_run.graph
     assert "--features none" in [*GRAPHS.commands(without)][-1]
