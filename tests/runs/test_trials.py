@@ -72,7 +72,7 @@ def test_a_worker_trains_as_this_process_and_returns_its_messages(task, worker, 
     assert trial.split == split_links(opened.graph, seed=3).digest
     name, level, text = messages[0]
     assert (name, level) == ("vgae.training.links", logging.INFO)
-    assert text.startswith("pairs sampled")
+    assert text.startswith("pairs exact")
 
 
 def test_a_graph_that_changes_meanwhile_is_refused(task, worker):
