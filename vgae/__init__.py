@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
+    from vgae.evaluation.clusters import Clusters as Clusters
+    from vgae.evaluation.clusters import cluster as cluster
     from vgae.evaluation.features import evaluate_features as evaluate_features
     from vgae.evaluation.images import evaluate_images as evaluate_images
     from vgae.evaluation.links import calibrate as calibrate
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 _HOME = {
     "VAE": "vgae.vae",
     "BernoulliDecoder": "vgae.decoders",
+    "Clusters": "vgae.evaluation.clusters",
     "ConvEncoder": "vgae.encoders",
     "DistMultDecoder": "vgae.decoders",
     "DiagGaussian": "vgae.gaussian",
@@ -79,6 +82,7 @@ _HOME = {
     "TypedSplit": "vgae.graphs.typed_split",
     "VGAEEmbedder": "vgae.estimators",
     "calibrate": "vgae.evaluation.links",
+    "cluster": "vgae.evaluation.clusters",
     "embed": "vgae.models.embedding",
     "embed_images": "vgae.models.embedding",
     "epochs": "vgae.training.loop",
