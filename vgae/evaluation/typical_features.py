@@ -101,7 +101,7 @@ def contrast(x: Tensor, labels: np.ndarray, missing: Tensor | None = None) -> Co
     for a single cluster; a mean over no known entries is NaN.
     """
     sizes = np.bincount(labels)
-    members = sp.csr_array((np.ones(len(labels)), (labels, np.arange(len(labels)))))
+    members = _indicator(labels)
     known = np.repeat(sizes[:, None].astype(float), x.shape[1], axis=1)
     if missing is not None:
         known -= (members @ scipy_csr(missing)).toarray()
@@ -123,6 +123,11 @@ def contrast(x: Tensor, labels: np.ndarray, missing: Tensor | None = None) -> Co
         variance[~(variance > _EXACT * square)] = np.nan
         correlation = (mean - elsewhere) * np.sqrt(p * (1 - p) / variance)
     return Contrast(np.nan_to_num(correlation).clip(-1, 1), mean + shift, elsewhere + shift)
+
+
+def _indicator(labels: np.ndarray) -> Any:
+    """Return the matrix of ones where node n is in cluster k, sparse, shape ``(k, N)``."""
+    return sp.csr_array((np.ones(len(labels)), (labels, np.arange(len(labels)))))
 
 
 def _blocks(x: Tensor, shift: np.ndarray) -> Iterator[tuple[slice, Any]]:
