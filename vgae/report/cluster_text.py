@@ -47,12 +47,17 @@ def explained(table: ClusterTable) -> list[str]:
         )
     else:
         lines.append("There are no features that could be typical.")
-    if (found := table.agreement) is not None:
-        lines.append(
-            f"Agreement with the known classes of {found.num_nodes:,} nodes: ARI {found.ari:.3f},"
-            f" NMI {found.nmi:.3f}; 1 is perfect, 0 is chance."
-        )
-    return lines
+    return [*lines, agreement] if (agreement := agreement_text(table)) else lines
+
+
+def agreement_text(table: ClusterTable) -> str:
+    """Return the agreement of clusters with known classes; empty without."""
+    if (found := table.agreement) is None:
+        return ""
+    return (
+        f"Agreement with the known classes of {found.num_nodes:,} nodes: ARI {found.ari:.3f}, NMI"
+        f" {found.nmi:.3f}; 1 is perfect, 0 is chance."
+    )
 
 
 def chosen_text(clusters: Clusters) -> str:
