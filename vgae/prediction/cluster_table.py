@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from vgae.errors import UsageError
+from vgae.errors import DataError
 from vgae.evaluation.clusters import Clusters
 from vgae.evaluation.typical_features import TypicalFeature, typical_features
 from vgae.graphs.arrays import dense_array
@@ -136,14 +136,14 @@ def describe_clusters(
         A table, ``.save(path)`` of which writes the cluster of each node.
 
     Raises:
-        UsageError: ``CLUSTERS`` if clusters, graph and embedding are not of the same nodes.
+        DataError: ``EMBEDDING_SHAPE`` if clusters, graph and embedding are not of the same nodes.
     """
     mu = dense_array(getattr(embedding, "mu", embedding), "embedding", "EMBEDDING_SHAPE")
     labels, count = clusters.labels, len(clusters.labels)
     ids = range(count) if graph is None else graph.ids
     if len(ids) != count or len(mu) != count:
-        raise UsageError(
-            "CLUSTERS",
+        raise DataError(
+            "EMBEDDING_SHAPE",
             f"clusters are of {count} nodes, the graph has {len(ids)} and the embedding"
             f" {len(mu)}; pass those that were clustered.",
         )

@@ -164,14 +164,12 @@ def _clusters(run: Run, width: float) -> Layout:
     assert clusters is not None  # drawable
     method, plane = next(projections(mu))
     figure, axes = _axes(width, 0.85 * width)
-    draw_classes(axes, plane, clusters.labels, _dot_size(len(plane), width), counted=False)
+    look: dict[str, Any] = {"name_of": "cluster {}".format, "counted": False}
+    draw_classes(axes, plane, clusters.labels, _dot_size(len(plane), width), **look)
     _add_legend(figure, axes, None)
     axes.set_axis_off()
     what = "density of " if len(plane) > MOST_DOTS else ""
-    text = (
-        f"{what}{len(plane):,} nodes in {chosen_text(clusters)}, {mu.shape[1]} latent dimensions"
-    )
-    return Layout(figure, f"{text}, {method}")
+    return Layout(figure, f"{what}{len(plane):,} nodes in {chosen_text(clusters)}, {method}")
 
 
 def _latent_plane(run: ImageRun, width: float) -> Layout:
