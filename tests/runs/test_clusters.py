@@ -178,7 +178,7 @@ def test_clusters_of_another_run_are_refused(run, tmp_path):
 def test_a_run_that_was_replaced_meanwhile_gets_no_clusters(run):
     config = read_json(run.folder / "config.json")
     write_json(run.folder / "config.json", config | {"seed": 7})
-    with pytest.raises(ArtifactError, match="config.json is not the file that belongs"):
+    with pytest.raises(ArtifactError, match=r"config\.json is not the file that belongs"):
         vgae.cluster_run(run, k=4)
     assert not (run.folder / CLUSTERS).exists()
 
