@@ -9,7 +9,7 @@ import torch
 
 import vgae
 from vgae.data.files import write_npz
-from vgae.errors import ArtifactError, UsageError
+from vgae.errors import ArtifactError, DataError, UsageError
 from vgae.models.files import read_json, write_json
 from vgae.prediction.links import predict_links
 from vgae.recipes import PAPER
@@ -227,6 +227,16 @@ def test_test_images_have_clusters_compared_with_their_labels(tmp_path):
     assert table.agreement.num_nodes == len(table)
     assert not table.has_features
     assert stored_table(vgae.load_run(run.folder)).to_dict() == table.to_dict()
+
+
+def test_without_test_images_there_is_nothing_to_cluster(tmp_path):
+    images = np.random.default_rng(0).random((12, 1, 4, 4), dtype=np.float32)
+    np.savez(tmp_path / "few.npz", train=images, val=images[:2], test=images[:0])
+    recipe = ImageRecipe(name="short", hidden_channels=(8,), latent_channels=2, epochs=1)
+    path = str(tmp_path / "few.npz")
+    run = train_image_run(path, tmp_path / "run", recipe=recipe, num_samples=2, progress=False)
+    with pytest.raises(DataError, match="few has no test images to cluster"):
+        vgae.cluster_run(run, k=2)
 
 
 def test_a_run_of_the_first_version_gets_clusters(tmp_path):

@@ -21,8 +21,8 @@ def clusters_text(table: ClusterTable) -> str:
     """Return a table of the clusters, how they were found, and their agreement with classes."""
     lines = [["cluster", "nodes", "confidence", "typical nodes", "typical features"]]
     for number, profile in enumerate(table.profiles[:_SHOWN]):
-        nodes = ", ".join(_short(node) for node in profile.nodes[:_NAMED])
-        features = ", ".join(map(feature_text, profile.features[:_NAMED]))
+        nodes = "; ".join(_short(node) for node in profile.nodes[:_NAMED])
+        features = "; ".join(map(feature_text, profile.features[:_NAMED]))
         counts = f"{profile.size:,}", f"{profile.confidence:.2f}"
         lines.append([f"{number}", *counts, nodes, features])
     if not table.has_features:

@@ -190,6 +190,7 @@ class _ImageView(RunView):
             f"vgae sample {folder}": "new images",
             f"vgae reconstruct {folder}": "test images, encoded and decoded",
             f"vgae evaluate {folder} --samples 500": "a closer estimate of log p(x)",
+            f"vgae clusters {folder}": "clusters of the test images",
         }
         if run.recipe.latent_channels == 2:
             commands[f"vgae decode {folder} --z 0,0"] = "the image at a point of the plane"
@@ -230,6 +231,7 @@ class _TypedView(RunView):
         return {
             f"vgae predict {folder} --relation {relation}": "proposed links",
             f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+            f"vgae clusters {folder}": "communities of the nodes and their typical features",
         }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgae.errors import ArtifactError, ResourceError
+from vgae.errors import ArtifactError, DataError, ResourceError
 from vgae.evaluation.clusters import Clusters, Method, cluster
 from vgae.graphs.graph import Graph, NodeId
 from vgae.graphs.typed import TypedGraph
@@ -63,6 +63,7 @@ def cluster_run(
 
     Raises:
         ArtifactError: If a file of the run is damaged, or of another run; then nothing is written.
+        DataError: ``NO_IMAGES`` without test images.
         VgaeError: The errors of :func:`vgae.cluster`.
     """
     items = _items(run, graph)
@@ -146,6 +147,8 @@ def with_clusters_of_ends(run: FinishedRun, table: LinkTable) -> LinkTable:
 
 def _items(run: Any, graph: Graph | None) -> _Items:
     if isinstance(run, ImageRun):
+        if not len(run.images.test):
+            raise DataError("NO_IMAGES", f"{run.images.name} has no test images to cluster.")
         found = kind_of(run.config).embed(run, EmbeddingOptions())
         return _Items(found.q, None, run.images.y_test)
     known = run.graph if graph is None else graph

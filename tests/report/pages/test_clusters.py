@@ -32,7 +32,7 @@ def test_the_section_has_a_row_for_each_cluster_and_each_feature(clustered):
     rows = content["table"].rows
     assert [row[0][1] for row in rows] == [0, 1, 2, 3]
     assert [row[-2][1] for row in rows] == table.clusters.sizes.tolist()
-    assert rows[0][1] == ", ".join(table.profiles[0].nodes)
+    assert rows[0][1] == "; ".join(table.profiles[0].nodes)
     features = [(n, f.name) for n, p in enumerate(table.profiles) for f in p.features]
     assert [(row[0][1], row[1]) for row in content["features"].rows] == features
     assert "4 clusters by k-means" in content["chosen"]

@@ -46,8 +46,8 @@ def cluster_section(table: ClusterTable, drawn: Mapping[str, Any]) -> dict[str, 
     for number, profile in enumerate(table.profiles[:_ROWS]):
         cluster = (f"{number}", number)
         features = [shown(feature.name) for feature in profile.features]
-        row: list[Cell] = [cluster, ", ".join(map(shown, profile.nodes))]
-        row += [", ".join(features)] if table.has_features else []
+        row: list[Cell] = [cluster, "; ".join(map(shown, profile.nodes))]
+        row += ["; ".join(features)] if table.has_features else []
         row += [(f"{profile.size:,}", profile.size), _number(profile.confidence)]
         rows.append(row)
         for name, feature in zip(features, profile.features, strict=True):
