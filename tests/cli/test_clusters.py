@@ -31,7 +31,7 @@ def rows(path):
 
 
 def test_a_table_of_clusters_is_printed_and_one_of_nodes_written(run, command):
-    status, out, err = command("clusters", run, "-k", 4)
+    status, out, err = command("clusters", run, "-k", 4, "--method", "kmeans")
     assert (status, err) == (0, "")
     lines = out.split("\n")
     head = ["cluster", "nodes", "confidence", "typical nodes", "typical features"]

@@ -10,7 +10,7 @@ from vgae.evaluation.clusters import Clusters
 
 LABELS = np.array([0, 0, 0, 1, 1])
 CLUSTERS = Clusters(LABELS, np.array([1, 0.5, 0.6, 1, 0.5]), "kmeans", {2: 0.5, 3: 0.25})
-MU = np.array([[0, 0], [0, 1], [0, 3], [9, 0], [9, 2]], dtype=np.float32)
+MU = np.array([[1, 0], [3, 4], [0, 5], [-1, 1], [-1, -1]], dtype=np.float32)
 NAMES = ["Müller, Jo", "李雷", "=1+1", "a\tb", '"q"']
 
 
@@ -19,12 +19,15 @@ def graph(**more):
 
 
 def test_a_profile_has_size_confidence_and_the_nodes_nearest_to_the_centre():
-    """The centre of the first is at height 4/3, that of the second between its two nodes."""
+    """Of length 1, the first are (1, 0), (0.6, 0.8), (0, 1): the second is near the middle.
+
+    Their centre is (0.53, 0.6); the distances are 0.76, 0.21, 0.67.
+    """
     table = describe_clusters(CLUSTERS, graph(), MU, num_nodes=2)
     first, second = table.profiles
     assert (first.size, second.size) == (3, 2)
     assert first.confidence == pytest.approx(0.7)
-    assert first.nodes == ("李雷", "Müller, Jo")
+    assert first.nodes == ("李雷", "=1+1")
     assert second.nodes == ("a\tb", '"q"')  # equally near: in the order of the nodes
     assert (table.has_features, table.agreement) == (False, None)
     assert repr(table) == "ClusterTable(5 nodes in 2 clusters)"

@@ -4,7 +4,7 @@ import pytest
 from vgae.evaluation.clusters import Clusters
 from vgae.evaluation.typical_features import TypicalFeature
 from vgae.prediction.cluster_table import Agreement, ClusterTable, Profile
-from vgae.report.cluster_text import chosen_text, clusters_text
+from vgae.report.cluster_text import chosen_text, clusters_text, reason_text
 
 FEATURES = tuple(TypicalFeature(f"f{k}", 0.9 - k / 10, 0.5, 0.1) for k in range(5))
 
@@ -41,6 +41,22 @@ def test_many_clusters_are_counted():
     lines = clusters_text(table(27)).split("\n")
     assert lines[21] == "and 7 smaller clusters"
     assert lines[20].split()[0] == "19"
+
+
+@pytest.mark.parametrize(
+    ("method", "scores", "text"),
+    [
+        ("kmeans", {}, "No other number was compared."),
+        ("kmeans", {2: 0.25, 3: 0.5}, "Of 2 to 3 clusters, this number has the largest mean"),
+        ("mixture", {1.0: 99.0, 2.0: -1234.5}, "the smallest BIC, -1,234"),
+        ("louvain", {1.0: 0.5}, "at resolution 1 have a modularity of 0.500."),
+        ("leiden", {1.0: 0.5}, "at resolution 1 have a modularity of 0.500."),
+    ],
+)
+def test_the_number_has_a_reason(method, scores, text):
+    clusters = Clusters(np.array([0, 0, 1]), np.ones(3), method, scores)
+    assert text in reason_text(clusters)
+    assert chosen_text(clusters).startswith("2 clusters by ")
 
 
 @pytest.mark.parametrize(("k", "text"), [(1, "1 cluster by"), (3, "3 clusters by")])

@@ -36,8 +36,8 @@ def clusters(
     method: Annotated[
         str,
         typer.Option(
-            help="'kmeans' or 'mixture' (of Gaussians) of the embedding, 'louvain' or 'leiden' of"
-            " the links, or 'auto'."
+            help="'kmeans', 'mixture' (of Gaussians), 'louvain' or 'leiden' (communities of the"
+            " nearest neighbours and links), or 'auto'."
         ),
     ] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,

@@ -26,8 +26,8 @@ class Profile(NamedTuple):
     Attributes:
         size: Number of its nodes.
         confidence: Mean confidence of its nodes, in [0, 1].
-        nodes: Names of its most typical nodes, those nearest to its centre, the mean of its
-            vectors, by Euclidean distance.
+        nodes: Names of its most typical nodes, those nearest to its centre, by Euclidean distance.
+            As in :func:`vgae.cluster`, vectors have length 1, unless they have one column.
         features: Its most typical features; see :mod:`vgae.evaluation.typical_features`.
     """
 
@@ -102,7 +102,7 @@ class ClusterTable:
         return {
             "method": self.clusters.method,
             "k": self.clusters.k,
-            "scores": [[number, score] for number, score in self.clusters.scores.items()],
+            "scores": [[int(n) if n % 1 == 0 else n, s] for n, s in self.clusters.scores.items()],
             **agreement,
             "clusters": rows,
         }
@@ -165,6 +165,9 @@ def describe_clusters(
 
 def _nearest(mu: np.ndarray, labels: np.ndarray, most: int) -> list[list[int]]:
     """Return the nodes nearest to the mean of each cluster, the nearest first."""
+    if mu.shape[1] > 1:
+        length = np.linalg.norm(mu, axis=1, keepdims=True)
+        mu = mu / np.where(length > 0, length, 1.0)
     order = np.argsort(labels, kind="stable")
     found = []
     for nodes in np.split(order, np.cumsum(np.bincount(labels))[:-1]):

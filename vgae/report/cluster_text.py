@@ -39,7 +39,7 @@ def feature_text(feature: TypicalFeature) -> str:
 
 def explained(table: ClusterTable) -> list[str]:
     """Return how clusters were found, what is shown, and the agreement with classes."""
-    lines = [f"{chosen_text(table.clusters)}."]
+    lines = [f"{chosen_text(table.clusters)}. {reason_text(table.clusters)}"]
     if table.has_features:
         lines.append(
             "typical features: correlation of the feature with membership in the cluster, largest"
@@ -61,9 +61,22 @@ def agreement_text(table: ClusterTable) -> str:
 
 
 def chosen_text(clusters: Clusters) -> str:
-    """Return the number of clusters, their method, and how the number was chosen."""
+    """Return the number of clusters and their method."""
     many = "cluster" if clusters.k == 1 else "clusters"
     return f"{clusters.k:,} {many} by {_METHODS[clusters.method]}"
+
+
+def reason_text(clusters: Clusters) -> str:
+    """Return what the number of clusters was compared by."""
+    if not (scores := clusters.scores):
+        return "No other number was compared."
+    if clusters.method in ("louvain", "leiden"):
+        ((resolution, modularity),) = scores.items()
+        return f"Communities at resolution {resolution:g} have a modularity of {modularity:.3f}."
+    best = f"the largest mean silhouette, {max(scores.values()):.3f}"
+    if clusters.method == "mixture":
+        best = f"the smallest BIC, {min(scores.values()):,.0f}"
+    return f"Of {min(scores):g} to {max(scores):g} clusters, this number has {best}."
 
 
 def _short(name: object) -> str:

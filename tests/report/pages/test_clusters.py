@@ -17,7 +17,7 @@ def clustered(graph_run, tmp_path_factory):
     shutil.copytree(graph_run.folder, folder)
     run = vgae.load_run(folder)
     vars(run)["graph"] = graph_run.graph
-    return run, cluster_run(run, k=4)
+    return run, cluster_run(run, k=4, method="kmeans")
 
 
 def drawn(table):

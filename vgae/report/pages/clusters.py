@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vgae.prediction.cluster_table import ClusterTable
-from vgae.report.cluster_text import agreement_text, chosen_text
+from vgae.report.cluster_text import agreement_text, chosen_text, reason_text
 from vgae.report.figures.graphs import clusters_figure
 from vgae.report.pages.frame import (
     Cell,
@@ -56,7 +56,7 @@ def cluster_section(table: ClusterTable, drawn: Mapping[str, Any]) -> dict[str, 
     columns += [Column("typical features")] if table.has_features else []
     columns += [numeric("nodes"), numeric("confidence", "mean")]
     return {
-        "chosen": f"These are {chosen_text(table.clusters)}.",
+        "chosen": f"These are {chosen_text(table.clusters)}. {reason_text(table.clusters)}",
         "agreement": agreement_text(table),
         "table": Table("Clusters, the largest first", columns, rows, sortable=True),
         "num_left_out": len(table.profiles) - len(rows),
