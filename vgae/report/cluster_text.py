@@ -42,7 +42,7 @@ def explained(table: ClusterTable) -> list[str]:
     lines = [f"{chosen_text(table.clusters)}. {reason_text(table.clusters)}"]
     if table.has_features:
         lines.append(
-            "typical features: correlation of the feature with membership in the cluster, largest"
+            "Typical features: correlation of the feature with membership in the cluster, largest"
             " first."
         )
     else:
