@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
+    from vgae.evaluation.clusters import Clusters as Clusters
+    from vgae.evaluation.clusters import cluster as cluster
     from vgae.evaluation.features import evaluate_features as evaluate_features
     from vgae.evaluation.images import evaluate_images as evaluate_images
     from vgae.evaluation.links import calibrate as calibrate
@@ -45,10 +47,13 @@ if TYPE_CHECKING:
     from vgae.models.graph_vectors import graph_vectors as graph_vectors
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
+    from vgae.prediction.cluster_table import ClusterTable as ClusterTable
+    from vgae.prediction.cluster_table import describe_clusters as describe_clusters
     from vgae.prediction.features import impute_features as impute_features
     from vgae.prediction.link_table import LinkTable as LinkTable
     from vgae.prediction.links import predict_links as predict_links
     from vgae.prediction.links import score_links as score_links
+    from vgae.runs.clusters import cluster_run as cluster_run
     from vgae.runs.lifecycle import load_run as load_run
     from vgae.training.images import fit_images as fit_images
     from vgae.training.links import fit as fit
@@ -58,6 +63,8 @@ if TYPE_CHECKING:
 _HOME = {
     "VAE": "vgae.vae",
     "BernoulliDecoder": "vgae.decoders",
+    "Clusters": "vgae.evaluation.clusters",
+    "ClusterTable": "vgae.prediction.cluster_table",
     "ConvEncoder": "vgae.encoders",
     "DistMultDecoder": "vgae.decoders",
     "DiagGaussian": "vgae.gaussian",
@@ -79,6 +86,9 @@ _HOME = {
     "TypedSplit": "vgae.graphs.typed_split",
     "VGAEEmbedder": "vgae.estimators",
     "calibrate": "vgae.evaluation.links",
+    "cluster": "vgae.evaluation.clusters",
+    "cluster_run": "vgae.runs.clusters",
+    "describe_clusters": "vgae.prediction.cluster_table",
     "embed": "vgae.models.embedding",
     "embed_images": "vgae.models.embedding",
     "epochs": "vgae.training.loop",

@@ -417,3 +417,16 @@ def test_graphs_have_named_labels_and_further_columns(tmp_path):
     assert [row["label"] for row in rows] == ["tree", "rings", ""]
     assert [row["anomaly"] for row in rows] == ["0.5", "", "2.0"]
     assert [float(row["z_0"]) for row in rows] == [0, 1, 2]
+
+
+def test_further_columns_go_into_networkx_anndata_and_the_projector(graph, q_of_graph, tmp_path):
+    count = graph.num_nodes
+    more = {"cluster": np.arange(count) % 2, "sure": np.full(count, np.nan)}
+    nodes = networkx_with_embeddings(graph, q_of_graph, more=more).nodes
+    assert [nodes[name]["cluster"] for name in graph.ids] == more["cluster"].tolist()
+    obs = to_anndata_dict(graph, q_of_graph, more={"cluster": more["cluster"].astype(str)})["obs"]
+    assert obs["cluster"].tolist() == more["cluster"].astype(str).tolist()
+    write_projector(tmp_path, graph.ids, q_of_graph, more=more)
+    lines = (tmp_path / "metadata.tsv").read_text().split("\n")
+    assert lines[0] == "name\tcluster\tsure"
+    assert lines[2].endswith("\t1\t")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vgae.errors import ResourceError
-from vgae.runtime.atomic import exhausted, replacing, writing
+from vgae.runtime.atomic import check_writable, exhausted, replacing, writing
 
 
 @pytest.fixture
@@ -159,3 +159,20 @@ def test_too_many_open_files_are_found_wherever_they_were_noticed():
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "other")
     assert exhausted(caught.value) is caught.value
     assert exhausted(ValueError("another")) is None
+
+
+def test_a_place_that_can_be_written_stays_as_it_is(tmp_path):
+    check_writable(tmp_path / "new" / "folder" / "x.csv")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "x.csv").write_text("kept")
+    check_writable(tmp_path / "x.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+    assert (tmp_path / "x.csv").read_text() == "kept"
+
+
+def test_a_folder_and_a_file_in_place_of_a_folder_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "x.csv"):
+        with pytest.raises(ResourceError, match="cannot be written") as caught:
+            check_writable(path)
+        assert caught.value.code == "CANNOT_WRITE"

@@ -1,12 +1,19 @@
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from vgae.errors import UsageError
-from vgae.runtime.tables import checked_suffix, exact_values, optional_module, write_table
+from vgae.errors import ResourceError, UsageError
+from vgae.runtime.tables import (
+    check_table,
+    checked_suffix,
+    exact_values,
+    optional_module,
+    write_table,
+)
 
 NAMES = [
     "plain",
@@ -217,3 +224,15 @@ def test_a_missing_package_is_an_error_that_says_what_to_install():
     ) as error:
         optional_module("no_such_package.part", "parquet")
     assert error.value.code == "MISSING_PACKAGE"
+
+
+def test_a_table_is_checked_before_the_work(tmp_path, monkeypatch):
+    check_table(tmp_path / "x.csv")
+    with pytest.raises(UsageError, match="must end in one of"):
+        check_table(tmp_path / "x.xls")
+    with pytest.raises(ResourceError, match="cannot be written"):
+        check_table("/dev/null/x.csv")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match=r"vgae\[parquet\]"):
+        check_table(tmp_path / "x.parquet")
+    assert not list(tmp_path.iterdir())

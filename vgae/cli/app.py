@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vgae.cli.clusters import clusters
 from vgae.cli.console import described, print_calibration, print_json
 from vgae.cli.datasets import datasets_app
 from vgae.cli.figure import figure
@@ -47,7 +48,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = (train, *LINK_COMMANDS, impute, *IMAGE_COMMANDS, figure, table, *REPORT_COMMANDS)
+COMMANDS = (
+    *(train, *LINK_COMMANDS, clusters, impute),
+    *(*IMAGE_COMMANDS, figure, table, *REPORT_COMMANDS),
+)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(datasets_app, name="datasets")
@@ -223,6 +227,7 @@ def embed(
 ) -> None:
     """Write the embedding of every node or graph with its name, or of test images."""
     from vgae.prediction.export import write_embeddings
+    from vgae.runs.clusters import with_clusters
     from vgae.runs.commands import EmbeddingOptions
     from vgae.runs.digests import rewriting, store_digests
     from vgae.runs.kind import kind_of
@@ -251,6 +256,8 @@ def embed(
     loaded = kind.load(run)
     given: Any = (other, features, messages, reading, graphs, readout)
     found = kind.embed(loaded, EmbeddingOptions(*given))
+    if other is None and not graphs and not is_stored:
+        found = with_clusters(loaded, found)
     with rewriting(run, loaded.metrics) if is_stored else nullcontext():
         write_embeddings(path, found.ids, found.q, labels=found.labels, more=found.more)
         if is_stored:

@@ -20,8 +20,8 @@ def figure(
     kind: Annotated[
         str,
         typer.Argument(
-            help="Graphs: roc, pr, reliability, histogram, curves, embedding; images: curves,"
-            " embedding, reconstructions, manifold."
+            help="Graphs: roc, pr, reliability, histogram, curves, embedding, clusters; images:"
+            " curves, embedding, reconstructions, manifold."
         ),
     ],
     out: Annotated[

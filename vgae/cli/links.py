@@ -174,6 +174,7 @@ def predict(
     from vgae.evaluation.typed import of_relation
     from vgae.prediction.links import predict_links, score_links
     from vgae.runs.calibrations import calibration_at, with_intervals
+    from vgae.runs.clusters import with_clusters_of_ends
     from vgae.runs.graphs import GRAPHS
     from vgae.runs.kind import kind_of
     from vgae.runs.opening import open_like
@@ -223,6 +224,8 @@ def predict(
     else:
         given = _named_pairs(pairs, reading)
         table = score_links(model, scored, given, calibration=calibration, **sampled)
+    if graph is None and kind_of(run) is GRAPHS:
+        table = with_clusters_of_ends(loaded, table)
     path = out or run / "links.csv"
     table.save(path)
     if as_json:

@@ -61,8 +61,8 @@ def write_embeddings(
         q: Posterior, as returned by :func:`vgae.embed` or :func:`vgae.graph_vectors`.
         labels: Labels, such as :func:`node_labels`, None where unknown; only tables and the
             projector have them.
-        more: Further columns of tables, and arrays of ``.npz``, by name, of length N; NaN is an
-            empty cell.
+        more: Further columns of tables and of the projector, and arrays of ``.npz``, by name, of
+            length N, such as ``{"cluster": clusters.labels}``; NaN is an empty cell.
 
     Raises:
         UsageError: If the suffix is unknown, or a package that the format needs is missing.
@@ -73,9 +73,9 @@ def write_embeddings(
     _check_lengths(q, ids, labels)
     arrays = _arrays(q)
     if suffix == ".projector":
-        write_projector(path, ids, q, labels=labels)
+        write_projector(path, ids, q, labels=labels, more=more)
     elif suffix == ".npz":
-        write_arrays(path, {"ids": _id_array(ids), **more, **arrays})
+        write_arrays(path, {"ids": id_array(ids), **more, **arrays})
     elif suffix == ".npy":
         with replacing(path) as temporary:
             np.save(temporary, arrays["mu"], allow_pickle=False)
@@ -105,7 +105,7 @@ def read_embeddings(path: str | os.PathLike[str], ids: Sequence[NodeId]) -> Post
     path = Path(path)
     try:
         arrays = read_arrays(path)
-        names, stored = _id_array(ids), arrays["ids"]
+        names, stored = id_array(ids), arrays["ids"]
         if stored.dtype.kind != names.dtype.kind or not np.array_equal(stored, names):
             raise ValueError(f"its ids are not the names of the {len(ids)} nodes")
         tensors = {n: _matrix(n, arrays[n], len(ids)) for n in ("mu", "logvar") if n in arrays}
@@ -136,13 +136,19 @@ def _matrix(name: str, array: np.ndarray, num_nodes: int) -> torch.Tensor:
 
 
 def write_projector(
-    folder: str | os.PathLike[str], ids: Sequence[NodeId], q: Posterior, *, labels: Labels = None
+    folder: str | os.PathLike[str],
+    ids: Sequence[NodeId],
+    q: Posterior,
+    *,
+    labels: Labels = None,
+    more: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> None:
     """Write a folder for the projector of ``tensorboard --logdir FOLDER``.
 
     ``vectors.tsv`` has ``mu``, one line per node. ``metadata.tsv`` has names or, with a header,
-    names and labels; :func:`node_from_word2vec` decodes them. TensorBoard looks for
-    ``projector_config.pbtxt``, which is therefore removed first and written last.
+    names, labels and further columns; :func:`node_from_word2vec` decodes names and labels.
+    TensorBoard looks for ``projector_config.pbtxt``, which is therefore removed first and written
+    last.
 
     Arguments are those of :func:`write_embeddings`; ``folder`` is created if missing.
     """
@@ -151,35 +157,51 @@ def write_projector(
     config = folder / "projector_config.pbtxt"
     config.unlink(missing_ok=True)
     _write_lines(folder / "vectors.tsv", _number_lines(_arrays(q)["mu"], "\t"))
-    metadata = [_metadata_cell(node) for node in ids]
-    if labels is not None:
+    metadata: Iterable[str] = [_metadata_cell(node) for node in ids]
+    columns: dict[str, Any] = {} if labels is None else {"label": labels}
+    columns |= {name: _without_nan(column) for name, column in more.items()}
+    if columns:
         # TensorBoard takes a first line with a tab as the header.
-        cells = ("" if label is None else _metadata_cell(label) for label in labels)
-        rows = zip(["name", *metadata], ["label", *cells], strict=True)
+        cells = [
+            [name, *("" if value is None else _metadata_cell(value) for value in column)]
+            for name, column in columns.items()
+        ]
+        rows = zip(["name", *metadata], *cells, strict=True)
         metadata = map("\t".join, rows)
     _write_lines(folder / "metadata.tsv", metadata)
     _write_lines(config, [f"embeddings {{ {_PROJECTOR_FILES} }}"])
 
 
-def networkx_with_embeddings(graph: Graph, q: Posterior) -> "nx.Graph":
+def networkx_with_embeddings(
+    graph: Graph, q: Posterior, *, more: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> "nx.Graph":
     """Return :meth:`vgae.Graph.to_networkx` with the posterior as attributes of the nodes.
 
     They are ``mu`` and, unless the posterior is a point mass, ``logvar`` (log sigma squared), as
-    lists of d numbers.
+    lists of d numbers; and those of ``more``, arrays of length N by name, such as
+    ``{"cluster": clusters.labels}``.
     """
     import networkx as nx
 
     _check_lengths(q, graph.ids)
     result = graph.to_networkx()
-    for name, array in _arrays(q).items():
+    for name, array in {**_arrays(q), **more}.items():
         nx.set_node_attributes(result, dict(zip(graph.ids, array.tolist(), strict=True)), name)
     return result
 
 
-def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
+def to_anndata_dict(
+    graph: Graph, q: Posterior, *, more: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> dict[str, Any]:
     """Return the arguments of ``anndata.AnnData`` for an embedded graph, nodes as observations.
 
     They are copies, since programs such as scanpy modify an ``AnnData`` in place.
+
+    Args:
+        graph: The graph.
+        q: Its posterior.
+        more: Further columns of ``obs`` by name, of length N. Programs colour text by category,
+            so clusters are ``{"cluster": clusters.labels.astype(str)}``.
 
     Returns:
         ``X``: features (N, F), sparse if sparse in the graph. ``obs``: ``obs_names`` and, if the
@@ -196,10 +218,11 @@ def to_anndata_dict(graph: Graph, q: Posterior) -> dict[str, Any]:
     if graph.sides is not None:
         names = graph.side_names or ("first", "second")
         obs["side"] = [names[side] for side in graph.sides.tolist()]
+    copies = {name: np.array(column) for name, column in more.items()}
     obsm_names = {"mu": "X_vgae", "logvar": "vgae_logvar"}
     return {
         "X": _feature_matrix(graph),
-        "obs": obs if labels is None else {**obs, "label": labels},
+        "obs": {**obs, **({} if labels is None else {"label": labels}), **copies},
         "var": {"var_names": list(features)},
         "obsm": {obsm_names[name]: array.copy() for name, array in _arrays(q).items()},
         # Not a csr_array, which anndata takes only since version 0.11.
@@ -259,7 +282,7 @@ def _arrays(q: Posterior) -> dict[str, np.ndarray]:
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
-def _id_array(ids: Sequence[NodeId]) -> np.ndarray:
+def id_array(ids: Sequence[NodeId]) -> np.ndarray:
     """Return integers as int64 and other names as text, not as objects."""
     array = np.array(ids)
     return array if array.dtype == np.int64 else np.array([str(node) for node in ids])

@@ -22,6 +22,7 @@ from vgae.report.text import (
     typed_scores_text,
 )
 from vgae.report.view import RunView, SharedLayout
+from vgae.runs.clusters import CLUSTERS
 from vgae.runs.folder import is_named
 from vgae.runs.graphs import GraphSource, Run
 from vgae.runs.images import ImageRun
@@ -63,6 +64,7 @@ class _GraphView(RunView):
             f"vgae report {folder}": "a page about the run, for a browser",
             f"vgae predict {folder}": "proposed links",
             f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+            f"vgae clusters {folder}": "communities of the nodes and their typical features",
             **_imputing(run, folder),
         }
         if isinstance(run.graph, GraphCollection):
@@ -111,6 +113,7 @@ class _GraphView(RunView):
 
     def drawable(self, run: Run) -> list[str]:
         names = [*(["curves"] if run.history else []), "embedding"]
+        names += ["clusters"] if (run.folder / CLUSTERS).is_file() else []
         tested = run.split.test.pos.shape[1] and run.split.test.neg.shape[1]
         return names + (["roc", "pr", "reliability", "histogram"] if tested else [])
 
@@ -188,6 +191,7 @@ class _ImageView(RunView):
             f"vgae sample {folder}": "new images",
             f"vgae reconstruct {folder}": "test images, encoded and decoded",
             f"vgae evaluate {folder} --samples 500": "a closer estimate of log p(x)",
+            f"vgae clusters {folder}": "clusters of the test images",
         }
         if run.recipe.latent_channels == 2:
             commands[f"vgae decode {folder} --z 0,0"] = "the image at a point of the plane"
@@ -228,6 +232,7 @@ class _TypedView(RunView):
         return {
             f"vgae predict {folder} --relation {relation}": "proposed links",
             f"vgae embed {folder} -o embeddings.csv": "the embeddings, for a spreadsheet",
+            f"vgae clusters {folder}": "communities of the nodes and their typical features",
         }
 
 

@@ -15,6 +15,7 @@ from vgae.runtime.reading import read_regular
 T = TypeVar("T")
 _REMEDIES = {
     "embeddings.npz": "write it again with 'vgae embed {folder}'",
+    "clusters.npz": "write it again with 'vgae clusters {folder}'",
     "model/calibration.json": "fit it again with 'vgae calibrate {folder}'",
 }
 _PATIENCE, _ROUNDS = 0.1, 5  # seconds; a process may be between the writes of two files

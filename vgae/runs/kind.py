@@ -33,6 +33,8 @@ FILES = {
     "model/model.safetensors": "weights of the model",
     "checkpoints/best.safetensors": "weights of the best epoch",
     "checkpoints/last.safetensors": "weights of the last epoch",
+    "clusters.csv": "cluster and confidence of each node",
+    "clusters.npz": "the same, for pages and exports",
     "embeddings.npz": "posteriors",
     "figures/training.png": "figure: training curves",
 }

@@ -71,6 +71,21 @@ def _too_many_files(error: BaseException, path: object) -> str:
     )
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise ``ResourceError`` if a file cannot be written, before the work for it begins.
+
+    A temporary file is made and removed in its folder, or in the nearest one that exists.
+    """
+    path = Path(path)
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        place = next(place for place in path.absolute().parents if place.exists())
+        probe = place / f".tmp-{uuid.uuid4().hex}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path for the caller to write; on success it replaces ``path``.

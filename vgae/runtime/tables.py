@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vgae.errors import UsageError
-from vgae.runtime.atomic import replacing
+from vgae.runtime.atomic import check_writable, replacing
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
@@ -54,6 +54,18 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Column]) -> 
             _write_json(temporary, columns)
         else:
             _write_csv(temporary, columns)
+
+
+def check_table(path: str | os.PathLike[str]) -> None:
+    """Raise the error that :func:`write_table` would raise, before the work for a table begins.
+
+    Raises:
+        UsageError: ``EXPORT_FORMAT``; ``MISSING_PACKAGE`` without pyarrow.
+        ResourceError: If the file cannot be written.
+    """
+    if checked_suffix(Path(path), FORMATS) == ".parquet":
+        optional_module("pyarrow", "parquet")
+    check_writable(path)
 
 
 def checked_suffix(path: Path, formats: Sequence[str]) -> str:

@@ -5,7 +5,12 @@ import pytest
 
 from vgae.graphs.graph import Graph
 from vgae.recipes import PAPER
-from vgae.report.figures.graphs import embedding_figure, links_figure, training_figure
+from vgae.report.figures.graphs import (
+    clusters_figure,
+    embedding_figure,
+    links_figure,
+    training_figure,
+)
 from vgae.runs.graphs import train_run
 from vgae.training.history import HistoryRow
 
@@ -99,3 +104,11 @@ def test_links_are_drawn_from_the_test_pairs_and_the_threshold_lies_on_both_curv
         "calibrated",
     ]
     assert f"{run.metrics['test']['calibrated']['ece']:.3f}" in labels_of(calibration)[1]
+
+
+def test_clusters_have_their_names_and_sizes_in_the_legend():
+    plane, labels = np.random.default_rng(0).random((6, 2)), np.array([0, 0, 0, 1, 1, 2])
+    figure = clusters_figure(plane, labels, ["a", "b", "$c_"], "a title")
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert texts == ["a (3)", "b (2)", "$c_ (1)"]
+    assert figure.axes[0].get_title(loc="left") == "a title"

@@ -214,7 +214,7 @@ def test_the_user_keeps_their_settings_and_they_change_no_figure(run, tmp_path):
 def test_the_kinds_of_a_run_are_those_that_it_has_data_for(run, image_run):
     assert GRAPHS.drawable(run) == GRAPH_KINDS
     assert IMAGES.drawable(image_run) == IMAGE_KINDS
-    assert set(figure_kinds()) == {*GRAPH_KINDS, *IMAGE_KINDS}
+    assert set(figure_kinds()) == {*GRAPH_KINDS, *IMAGE_KINDS, "clusters"}
     untested = run.split.test._replace(pos=run.split.test.pos[:, :0])
     bare = replace(run, split=replace(run.split, test=untested), history=[])
     assert GRAPHS.drawable(bare) == ["embedding"]

@@ -2,8 +2,11 @@ from dataclasses import replace
 
 import pytest
 
+from vgae.errors import UsageError
 from vgae.recipes import PAPER
+from vgae.report.figures.paper import paper_figure
 from vgae.report.figures.paper_layouts import OF_GRAPHS, compared
+from vgae.runs.clusters import cluster_run
 from vgae.runs.graphs import train_run
 
 
@@ -29,3 +32,13 @@ def test_without_validation_links_there_are_no_axes_for_them(run):
     )
     assert [len(with_scores.axes), len(without.axes)] == [2, 1]
     assert without.axes[0].get_xlabel() == "epoch"
+
+
+def test_nodes_are_coloured_by_the_stored_clusters(run):
+    with pytest.raises(UsageError, match="nothing for 'clusters'"):
+        paper_figure("clusters", run)
+    cluster_run(run, k=3, method="kmeans")
+    drawn = paper_figure("clusters", run)
+    assert drawn.caption.startswith("120 nodes in 3 clusters by k-means")
+    names = [text.get_text() for text in drawn.figure.legends[0].get_texts()]
+    assert names == ["cluster 0", "cluster 1", "cluster 2"]

@@ -21,6 +21,7 @@ from vgae.report.pages.frame import (
     rounded,
     shown,
     thinned,
+    unpacked,
     write_page,
 )
 
@@ -141,6 +142,7 @@ def test_packed_arrays_come_back(dtype):
     made = packed(array)
     back = np.frombuffer(base64.b64decode(made["base64"]), f"<{made['type']}")
     np.testing.assert_array_equal(back, array.ravel())
+    np.testing.assert_array_equal(unpacked(made), array.ravel())
 
 
 def test_arrays_of_other_types_are_not_packed():

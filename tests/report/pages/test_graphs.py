@@ -51,6 +51,11 @@ def html(graph_run):
         return graph_page(graph_run, top_k=20)
 
 
+def test_a_run_without_clusters_has_no_section_on_them(html):
+    assert 'id="clusters"' not in html
+    assert '<option value="cluster">' not in html
+
+
 def data_of(html):
     return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
 

@@ -110,6 +110,27 @@ def embedding_figure(graph: Graph, embedding: np.ndarray) -> Figure:
     return figure
 
 
+def clusters_figure(
+    plane: np.ndarray, labels: np.ndarray, names: Sequence[str], title: str
+) -> Figure:
+    """Draw nodes in the plane, coloured by cluster.
+
+    Args:
+        plane: Positions, shape ``(n, 2)``.
+        labels: Cluster of each node, from 0, shape ``(n,)``.
+        names: Name of each cluster.
+        title: Title.
+    """
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots()
+    size = float(np.clip(8000 / len(plane), 1, 22))
+    draw_classes(axes, plane, labels, size, name_of=names.__getitem__)
+    legend(axes, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes.set_axis_off()
+    titled(axes, title)
+    return figure
+
+
 def links_figure(run: Run) -> Figure:
     """Draw ROC, precision and recall, and reliability of the test links and non-links."""
     test = scored_test_pairs(run)

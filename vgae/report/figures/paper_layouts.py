@@ -13,6 +13,8 @@ from matplotlib.lines import Line2D
 
 from vgae.errors import printable
 from vgae.evaluation.metrics import link_scores
+from vgae.models.embedding import embed
+from vgae.report.cluster_text import chosen_text
 from vgae.report.figures.graphs import draw_nodes, draw_unlabelled
 from vgae.report.figures.images import (
     manifold_sheet,
@@ -27,10 +29,11 @@ from vgae.report.figures.link_panels import (
     draw_roc,
     scored_test_pairs,
 )
-from vgae.report.figures.points import MOST_DOTS, projections
+from vgae.report.figures.points import MOST_DOTS, draw_classes, projections
 from vgae.report.figures.sheets import draw_sheet
 from vgae.report.figures.style import TEXT, cut, finish_legend
 from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
+from vgae.runs.clusters import stored_clusters
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
 
@@ -155,6 +158,20 @@ def _embedding(run: Run, width: float) -> Layout:
     return Layout(figure, text)
 
 
+def _clusters(run: Run, width: float) -> Layout:
+    mu = embed(run, run.graph).mu.numpy()
+    clusters = stored_clusters(run, run.graph.ids)
+    assert clusters is not None  # drawable
+    method, plane = next(projections(mu))
+    figure, axes = _axes(width, 0.85 * width)
+    look: dict[str, Any] = {"name_of": "cluster {}".format, "counted": False}
+    draw_classes(axes, plane, clusters.labels, _dot_size(len(plane), width), **look)
+    _add_legend(figure, axes, None)
+    axes.set_axis_off()
+    what = "density of " if len(plane) > MOST_DOTS else ""
+    return Layout(figure, f"{what}{len(plane):,} nodes in {chosen_text(clusters)}, {method}")
+
+
 def _latent_plane(run: ImageRun, width: float) -> Layout:
     q, labels = thinned_posteriors(run.model, run.images.test, run.images.y_test)
     figure, axes = _axes(width, 0.85 * width)
@@ -253,6 +270,7 @@ OF_GRAPHS: dict[str, Callable[[Run, float], Layout]] = {
     "histogram": _histogram,
     "curves": _curves,
     "embedding": _embedding,
+    "clusters": _clusters,
 }
 OF_IMAGES: dict[str, Callable[[ImageRun, float], Layout]] = {
     "curves": _image_curves,

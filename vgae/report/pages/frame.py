@@ -165,6 +165,11 @@ def packed(array: np.ndarray) -> dict[str, str]:
     return {"type": kinds[array.dtype.kind], "base64": base64.b64encode(little.tobytes()).decode()}
 
 
+def unpacked(data: Mapping[str, str]) -> np.ndarray:
+    """Return the array of :func:`packed`."""
+    return np.frombuffer(base64.b64decode(data["base64"]), f"<{data['type']}")
+
+
 def shown(name: object) -> str:
     """Return a name as pages show it: cut to 80 characters, invisible ones escaped."""
     return cut(printable(str(name)[: _LONGEST + 1]), _LONGEST)

@@ -21,6 +21,7 @@ from vgae.report.figures.graphs import write_figures
 from vgae.report.figures.link_panels import scored_test_pairs
 from vgae.report.figures.style import CLASS_COLOURS, DARK_CLASS_COLOURS
 from vgae.report.pages import scores
+from vgae.report.pages.clusters import cluster_section
 from vgae.report.pages.collections import collection_section
 from vgae.report.pages.frame import render, shown
 from vgae.report.pages.proposals import (
@@ -41,6 +42,7 @@ from vgae.report.pages.repeating import (
 )
 from vgae.report.text import calibration_error, feature_scores_text, kind_text
 from vgae.runs.calibrations import calibration_at
+from vgae.runs.clusters import stored_table
 from vgae.runs.folder import shown_source, stored_recipe, understood
 from vgae.runs.graphs import GRAPHS, Run
 
@@ -101,7 +103,9 @@ def _page(run: Run, top_k: int) -> str:
     log.info("scoring all pairs")
     calibration = calibration_at(run, "density")
     found, tested = best_links(run, calibration, top_k), evaluate_proposals(run, calibration)
-    drawn = map_data(run, calibration, int(found.source[0]) if len(found) else 0)
+    first, clusters = int(found.source[0]) if len(found) else 0, stored_table(run)
+    labels = None if clusters is None else clusters.clusters.labels
+    drawn = map_data(run, calibration, first, labels)
     encoder = graph_encoder(run.model)
     drawn |= {"colours": CLASS_COLOURS, "dark_colours": DARK_CLASS_COLOURS}
     collection, more = collection_section(run)
@@ -109,6 +113,7 @@ def _page(run: Run, top_k: int) -> str:
     return render(
         "graph.html.j2",
         {
+            "clusters": None if clusters is None else cluster_section(clusters, drawn),
             "collection": collection,
             "title": f"{printable(graph.name)} · {run.config['model']} · vgae",
             "name": shown(graph.name),

@@ -18,6 +18,7 @@ from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.prediction.link_table import LinkTable
 from vgae.prediction.links import predict_links
+from vgae.report.pages.clusters import cluster_colours
 from vgae.report.pages.frame import Cell, Column, Table, numeric, packed, shown
 from vgae.report.pages.maps import maps
 from vgae.runs.graphs import Run
@@ -167,10 +168,13 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %" if value >= 0.001 else "< 0.1 %"
 
 
-def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str, Any]:
+def map_data(
+    run: Run, calibration: Calibration | None, first: int, clusters: np.ndarray | None = None
+) -> dict[str, Any]:
     """Return the data of the map of the nodes, for ``graph.js``; ``first`` is selected at first.
 
-    The model receives all links, as it proposes new ones. The map of a very large graph has nodes
+    ``clusters`` has the cluster of each node, if there are some; they may be the colours. The
+    model receives all links, as it proposes new ones. The map of a very large graph has nodes
     that are drawn at random, their best partners and linked nodes, and the links among all these.
     """
     graph = run.graph
@@ -201,6 +205,7 @@ def map_data(run: Run, calibration: Calibration | None, first: int) -> dict[str,
         "directed": graph.directed,
         **_labels(graph, nodes),
         **_sides(graph, nodes),
+        **({} if clusters is None else cluster_colours(clusters, nodes.numpy())),
     }
     if isinstance(q, DiagGaussian) and not isinstance(q, PointMass):
         deviation = (0.5 * q.logvar[nodes]).exp().mean(dim=1)

@@ -6,6 +6,7 @@
   const $ = (id) => document.getElementById(id);
   const degree = unpack(graph.degree);
   const label = graph.label ? unpack(graph.label) : null;
+  const cluster = graph.cluster ? unpack(graph.cluster) : null;
   const side = graph.side ? unpack(graph.side) : null;
   const uncertainty = graph.uncertainty ? unpack(graph.uncertainty) : null;
   const planes = Object.fromEntries(Object.entries(graph.planes).map(([name, flat]) => {
@@ -64,6 +65,7 @@
   // Return the class of each node and the names of the classes, if they are what is coloured.
   function classes() {
     if ($("tint").value === "side") return [side, graph.side_names];
+    if ($("tint").value === "cluster") return [cluster, graph.cluster_names];
     return $("tint").value === "label" ? [label, graph.label_names] : null;
   }
 
@@ -148,7 +150,7 @@
   function point(i, px, py) {
     tip.hidden = i < 0;
     if (i < 0) return;
-    const rest = [side && graph.side_names[side[i]], label && graph.label_names[label[i]], links(degree[i])].filter(Boolean);
+    const rest = [side && graph.side_names[side[i]], label && graph.label_names[label[i]], cluster && graph.cluster_names[cluster[i]], links(degree[i])].filter(Boolean);
     tip.replaceChildren(element("bdi", {}, names[i]), element("span", {}, rest.join(" · ")));
     tip.style.left = `${Math.min(px + 14, $("map").clientWidth - 190)}px`;
     tip.style.top = `${$("map").offsetTop + py + 14}px`;
@@ -190,6 +192,7 @@
   function panel() {
     const place = $("panel"), node = chosen;
     const facts = [links(degree[node])];
+    if (cluster) facts.unshift(graph.cluster_names[cluster[node]]);
     if (label) facts.unshift(graph.label_names[label[node]]);
     if (side) facts.unshift(graph.side_names[side[node]]);
     const ways = graph.directed
