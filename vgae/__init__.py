@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from vgae.prediction.links import score_links as score_links
     from vgae.runs.clusters import cluster_run as cluster_run
     from vgae.runs.lifecycle import load_run as load_run
+    from vgae.training.folds import cross_fit as cross_fit
     from vgae.training.images import fit_images as fit_images
     from vgae.training.links import fit as fit
     from vgae.training.loop import epochs as epochs
@@ -88,6 +89,7 @@ _HOME = {
     "calibrate": "vgae.evaluation.links",
     "cluster": "vgae.evaluation.clusters",
     "cluster_run": "vgae.runs.clusters",
+    "cross_fit": "vgae.training.folds",
     "describe_clusters": "vgae.prediction.cluster_table",
     "embed": "vgae.models.embedding",
     "embed_images": "vgae.models.embedding",

@@ -126,7 +126,9 @@ def test_samples_of_the_posterior_give_intervals_and_likelihoods(command, run):
     assert "that the pair is linked, in a graph as dense as this one" in out
     head = (run / "sampled.csv").read_text().splitlines()[0].split(",")
     assert head[3:6] == ["probability", "probability_low", "probability_high"]
-    status, _, err = command("predict", run, "--interval", "0.9")
+    pairs = run / "pairs.csv"
+    pairs.write_text("source,target\n0,1\n")
+    status, _, err = command("predict", run, "--pairs", pairs, "--interval", "0.9")
     said = "error[INTERVAL]: without --samples there is no --interval; leave that out.\n"
     assert (status, err) == (2, said)
 

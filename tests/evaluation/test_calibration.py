@@ -16,7 +16,7 @@ from vgae.evaluation.calibration import Calibration, fit_calibration, load_calib
 from vgae.evaluation.reliability import reliability
 from vgae.models.files import write_json
 
-METHODS = ("platt", "isotonic", "temperature")
+METHODS = ("platt", "isotonic", "temperature", "spline")
 
 
 def balanced_pairs(slope, intercept, num, seed=0):
@@ -284,7 +284,10 @@ LINE = {"slope": 1.0, "intercept": 0.0}
         ({}, "missing or unknown keys f1, format"),
         (PLATT | {"extra": 1}, "unknown keys extra"),
         (PLATT | {"format": "vgae-calibration-0"}, "format must be vgae-calibration-1"),
-        (PLATT | {"method": "beta"}, "method must be one of platt, isotonic, temperature, got"),
+        (
+            PLATT | {"method": "beta"},
+            "method must be one of platt, isotonic, temperature, spline, got",
+        ),
         (PLATT | {"method": ["platt"]}, "method must be one of"),
         (PLATT | {"prior": "none"}, "prior must be one of balanced, density, graph, got 'none'"),
         (PLATT | {"goal": 1}, "goal must be text"),
@@ -321,7 +324,11 @@ def test_a_corrupt_calibration_is_refused_in_one_line(content, reason):
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ({"method": "beta"}, "CALIBRATION_METHOD", "platt, isotonic, temperature, got 'beta'"),
+        (
+            {"method": "beta"},
+            "CALIBRATION_METHOD",
+            "platt, isotonic, temperature, spline, got 'beta'",
+        ),
         ({"prior": "none"}, "CALIBRATION_PRIOR", "balanced, density, graph, got 'none'"),
         ({"prior": "density"}, "CALIBRATION_DENSITY", "needs the fraction of pairs"),
         ({"prior": "density", "density": 1.0}, "CALIBRATION_DENSITY", "got 1.0"),

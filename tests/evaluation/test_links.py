@@ -221,7 +221,7 @@ def test_the_prior_of_the_graph_is_its_density(sbm, trained):
         calibrate(model, sbm, split, prior="balanced"),
         calibrate(model, sbm, split),
     )
-    assert (balanced.method, density.method) == ("platt", "isotonic")
+    assert (balanced.method, density.method) == ("platt", "spline")
     unknown = 120 * 119 / 2 - split.train.shape[1]
     share = (sbm.num_links - split.train.shape[1]) / unknown
     assert balanced.log_odds_shift == 0
@@ -288,7 +288,7 @@ def test_a_result_is_taken_and_an_unknown_model_is_told(sbm, trained, caplog):
     assert (
         evaluate(result, sbm, split)["test"].scores == evaluate_links(result, sbm, split)["test"]
     )
-    assert calibrate(result, sbm, split).method == "isotonic"
+    assert calibrate(result, sbm, split).method == "spline"
     caplog.set_level(logging.INFO)
     evaluate_links(model, sbm, split)
     assert "it is not known" not in caplog.text

@@ -69,6 +69,31 @@ def test_samples_rank_by_mean_probability_with_intervals(sbm, fitted, tmp_path):
     assert head == ",".join([*names, "rank"])
 
 
+def test_proposals_say_how_many_come_true_and_count_a_pair_once(sbm, fitted):
+    model, calibration = fitted
+    calibration = replace(calibration, intervals=None)
+    best = vgae.predict_links(model, sbm, 40, per_node=False, calibration=calibration)
+    assert best.come_true.num_pairs == 40
+    assert best.come_true.expected == pytest.approx(float(best.probability.sum()))
+    assert best.come_true.low <= best.come_true.expected <= best.come_true.high
+    narrow = vgae.predict_links(
+        model, sbm, 40, per_node=False, calibration=calibration, interval=0.5
+    )
+    assert narrow.come_true.level == 0.5
+    assert best.come_true.low <= narrow.come_true.low <= narrow.come_true.high
+    assert narrow.come_true.high - narrow.come_true.low < best.come_true.high - best.come_true.low
+    partners = vgae.predict_links(model, sbm, 2, calibration=calibration)
+    pairs = {frozenset(pair) for pair in partners.names()}
+    assert partners.come_true.num_pairs == len(pairs) < len(partners)
+    at_graph = calibration.for_graph(sbm)
+    for table in (
+        vgae.predict_links(model, sbm, 2, calibration=at_graph),
+        vgae.predict_links(model, sbm, 2),
+        vgae.score_links(model, sbm, best.names(), calibration=calibration),
+    ):
+        assert table.come_true is None
+
+
 def test_probabilities_at_another_prior_keep_their_order_and_name(sbm, fitted):
     balanced = replace(fitted[1], prior="balanced", log_odds_shift=0.0)
     options = {"samples": 10, "calibration": balanced}

@@ -137,7 +137,8 @@ def calibrate(
     method: Annotated[
         str | None,
         typer.Option(
-            help="'platt', 'isotonic' or 'temperature'  [default: isotonic; platt for balanced]",
+            help="'spline', 'isotonic', 'platt' or 'temperature'  [default: spline; platt for"
+            " balanced]",
             show_default=False,
         ),
     ] = None,
@@ -160,16 +161,29 @@ def calibrate(
             " itself for all but very large graphs.",
         ),
     ] = False,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=5,
+            help="Also fit to so many fifths of the training links, for each of which a model is"
+            " trained without it; 'vgae predict --overall' does so itself where it is quick.",
+        ),
+    ] = 0,
     allow_seen: AllowSeen = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Fit probabilities to the validation pairs of a run; evaluate and store them."""
+    from vgae.evaluation.calibration import check_spline
     from vgae.evaluation.links import calibrate as calibrate_model
-    from vgae.runs.calibrations import recalibrate
+    from vgae.runs.calibrations import folds_of_run, recalibrate
     from vgae.runs.graphs import GRAPHS
 
     announce(quiet=quiet or as_json)
+    if folds:
+        check_spline(method or "spline")
+    progress = False if quiet else None
     unchecked = ["model/calibration.json", *(["split.npz"] if allow_seen else [])]
     loaded = GRAPHS.load(run, unchecked=unchecked)
     calibration = calibrate_model(
@@ -180,6 +194,7 @@ def calibrate(
         prior=prior,  # pyright: ignore[reportArgumentType]
         goal=goal,
         intervals=intervals,
+        folds=folds_of_run(loaded, folds, progress=progress) if folds else None,
         allow_seen=allow_seen,
     )
     draw_figures(recalibrate(loaded, calibration))

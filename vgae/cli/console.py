@@ -42,9 +42,11 @@ def print_calibration(calibration: "Calibration") -> None:
         "platt": f"log odds = {c.slope:.4g} * logit {c.intercept:+.4g}",
         "temperature": f"log odds = {c.slope:.4g} * logit",
         "isotonic": f"a rising line through {len(c.x)} points",
+        "spline": f"log odds on a rising line through {len(c.x)} points",
     }[c.method]
+    folds = f" and {c.folds} fifths of the training links" * (c.folds > 0)
     typer.echo(
-        f"{c.method}: {rule}, fitted on validation pairs; prior {c.prior}"
+        f"{c.method}: {rule}, fitted on validation pairs{folds}; prior {c.prior}"
         f" ({c.log_odds_shift:+.4g})\n"
         f"threshold {c.threshold:.4g} for {c.goal}: precision {per_cent(c.precision)}, recall"
         f" {per_cent(c.recall)}, F1 {per_cent(c.f1)} on validation pairs"

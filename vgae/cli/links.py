@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vgae.cli.console import print_columns, print_json
+from vgae.cli.console import print_json
+from vgae.cli.link_lines import numbers_true, print_links
 from vgae.cli.memory import with_limit
 from vgae.cli.options import (
     READING,
@@ -25,16 +26,14 @@ from vgae.cli.options import (
     with_reading,
 )
 from vgae.data.reading import Reading
-from vgae.errors import DataError, UsageError, did_you_mean, printable
+from vgae.errors import DataError, UsageError, did_you_mean
 from vgae.report.text import graph_line
 
 if TYPE_CHECKING:
     from vgae.graphs.graph import Graph
-    from vgae.prediction.link_table import LinkTable
 
 log = logging.getLogger(__name__)
 
-_SHOWN = 10  # links
 _NODES = ("nodes", "nodes_file")
 _ENDS = ("from_", "from_file", "to", "to_file")
 _OF_PROPOSALS = (
@@ -128,8 +127,12 @@ _Samples = Annotated[
     ),
 ]
 _Interval = Annotated[
-    float,
-    typer.Option(help="Probability of the intervals, with --samples or of predicted weights."),
+    float | None,
+    typer.Option(
+        help="Probability of the intervals of probabilities, with --samples, of predicted weights,"
+        " and of the number of links that come true  [default: 0.8; 0.95 for the number]",
+        show_default=False,
+    ),
 ]
 _Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples.")]
 
@@ -156,7 +159,7 @@ def predict(
     exact: _Exact = False,
     prior: _Prior = None,
     samples: _Samples = 0,
-    interval: _Interval = 0.8,
+    interval: _Interval = None,
     seed: _Seed = 0,
     features: GraphFeatures = "raw",
     allow_seen: AllowSeen = False,
@@ -171,9 +174,10 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Propose missing links, or score given pairs, with probabilities."""
+    from vgae.cli.train import draw_figures
     from vgae.evaluation.typed import of_relation
     from vgae.prediction.links import predict_links, score_links
-    from vgae.runs.calibrations import calibration_at, with_intervals
+    from vgae.runs.calibrations import calibration_at, with_folds, with_intervals
     from vgae.runs.clusters import with_clusters_of_ends
     from vgae.runs.graphs import GRAPHS
     from vgae.runs.kind import kind_of
@@ -198,10 +202,14 @@ def predict(
         scored = loaded.graph if graph is None else open_like(loaded.config, graph, **other)
         loaded = with_intervals(loaded, allow_seen=allow_seen) if samples else loaded
         prior = prior or ("graph" if samples else "density")
+        if overall and graph is None and prior == "density" and not (samples or allow_seen):
+            before, loaded = loaded.metrics, with_folds(loaded, progress=progress)
+            if loaded.metrics is not before:  # another calibration is stored
+                draw_figures(loaded)
         calibration = calibration_at(loaded, prior, allow_seen=allow_seen)  # pyright: ignore[reportArgumentType]
     model, scored = of_relation(loaded, scored, relation)
     has_weights = "weights" in getattr(loaded.model.decoder, "parts", {})
-    if not samples and not has_weights:
+    if pairs is not None and not samples and not has_weights:
         refuse_options(context, ["interval"], "INTERVAL", "without --samples there is no")
     sampled: Any = {"samples": samples, "interval": interval, "seed": seed}
     if pairs is None:
@@ -230,7 +238,7 @@ def predict(
     table.save(path)
     if as_json:
         recall = {} if table.recall is None else {"recall": round(table.recall, 4)}
-        print_json({"path": str(path), "links": len(table), **recall})
+        print_json({"path": str(path), "links": len(table), **recall, **numbers_true(table)})
     else:
         print_links(table, path, proposed=pairs is None)
 
@@ -350,49 +358,6 @@ def _named_pairs(path: Path, reading: Reading) -> list[list[Any]]:
 
     given = read_edges(path, replace(reading, weight=reading.weight or "none"))
     return [[given.names[u], given.names[v]] for u, v in given.edges.T.tolist()]
-
-
-def _best_rows(table: "LinkTable") -> list[int]:
-    """Return the rows with the highest scores; a pair that both ends propose counts once."""
-    rows: dict[Any, int] = {}
-    pair = tuple if table.directed else frozenset
-    source, target = table.source.tolist(), table.target.tolist()
-    best = table.score if table.low is None or table.probability is None else table.probability
-    for row in best.argsort(descending=True, stable=True)[: 2 * _SHOWN].tolist():
-        rows.setdefault(pair((source[row], target[row])), row)
-    return list(rows.values())[:_SHOWN]
-
-
-def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
-    """Print the best proposed links, or the first given pairs, and the path of the table."""
-    rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
-    ends = ["from", "to"] if table.directed else ["", ""]
-    lines = [[*ends, "score", table.probability_name.replace("_", " ")]]
-    if table.interval is not None:
-        lines[0].append(f"{100 * table.interval:g} % interval{' (raw)' if table.raw else ''}")
-    lines[0] += [name.replace("_", " ") for name in table.further]
-    for row in rows:
-        names = [_shown(table.ids[int(end[row])]) for end in (table.source, table.target)]
-        probability = "" if table.probability is None else f"{table.probability[row]:.3f}"
-        lines.append([*names, f"{table.score[row]:.3f}", probability])
-        if table.low is not None and table.high is not None:
-            lines[-1].append(f"{table.low[row]:.3f} - {table.high[row]:.3f}")
-        lines[-1] += [f"{column[row]:.4g}" for column in table.further.values()]
-    print_columns(lines, right=range(2, len(lines[0])))
-    what = "scores" if table.low is None else "probabilities"
-    rest = f"links; those shown have the highest {what}" if proposed else "pairs"
-    typer.echo(f"\n{path}: {len(table):,} {rest}")
-    if table.recall is not None:
-        found = f"about {100 * table.recall:.1f} % of the exact best partners"
-        typer.echo(f"approximate: {found} are found, measured on a sample of nodes; see --exact")
-    if table.interval is not None:
-        typer.echo(f"{table.probability_name.replace('_', ' ')}: {table.meaning}")
-
-
-def _shown(name: Any) -> str:
-    """Return a name with control characters escaped, cut if too long."""
-    text = printable(str(name))
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 COMMANDS = (predict, convert)

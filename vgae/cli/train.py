@@ -10,7 +10,7 @@ import typer
 
 from vgae.cli import options as o
 from vgae.cli.console import print_json
-from vgae.cli.links import print_links
+from vgae.cli.link_lines import print_links
 from vgae.cli.memory import MaxMemory, with_limit
 from vgae.cli.memory import max_bytes as memory_bytes
 from vgae.cli.report import written_page
@@ -245,8 +245,10 @@ def show_run(
     """Draw the figures of a run after its training, and print its scores and proposals."""
     from vgae.report.view import view_of
 
+    proposed = None
+    if propose is not None:
+        run, proposed = _proposed(run, propose)
     draw_figures(run)
-    proposed = None if propose is None else _proposed(run, propose)
     paths = {"links": run.folder / "links.csv", "nodes": run.folder / "nodes.csv"}
     html = written_page(run) if page else None
     if as_json:
@@ -263,18 +265,22 @@ def show_run(
         typer.echo(f"\n{html}")
 
 
-def _proposed(run: Any, count: int) -> "LinkTable":
-    """Write the best pairs of a run on a graph, and its nodes with their embedding."""
+def _proposed(run: Any, count: int) -> "tuple[Any, LinkTable]":
+    """Write the best pairs of a run on a graph, and its nodes with their embedding.
+
+    Return the run, of which the calibration may be a better one, and the pairs.
+    """
     from vgae.prediction.links import predict_links
-    from vgae.runs.calibrations import calibration_at
+    from vgae.runs.calibrations import calibration_at, with_folds
     from vgae.runs.nodes import node_columns
     from vgae.runtime.tables import write_table
 
+    run = with_folds(run)
     calibration = calibration_at(run, "density")
     table = predict_links(run, run.graph, count, per_node=False, calibration=calibration)
     table.save(run.folder / "links.csv")
     write_table(run.folder / "nodes.csv", node_columns(run))
-    return table
+    return run, table
 
 
 def draw_figures(run: "FinishedRun") -> None:

@@ -230,7 +230,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     Args:
         embedder: A :class:`VGAEEmbedder`, which is not modified; one with default parameters by
             default. The links held out here also choose its epoch.
-        calibration: Method of :func:`vgae.calibrate`: ``"platt"``, ``"isotonic"`` or
+        calibration: Method of :func:`vgae.calibrate`: ``"platt"``, ``"isotonic"``, ``"spline"`` or
             ``"temperature"``; its default for the prior if not given.
         prior: Fraction of links that probabilities and threshold refer to: ``"density"``, that
             among all pairs that are not training links, or ``"balanced"``, one half. Most pairs

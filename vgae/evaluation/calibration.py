@@ -9,11 +9,13 @@ validation pairs and shifted to the wanted fraction of links pi:
 In the fit, links and non-links have equal weight. Only a line with an intercept (Platt) is fitted
 with non-links weighted by (1 - pi) / pi, and then shifted back: the best line depends on the
 logits at which links and non-links meet, and these are higher the rarer links are. The steps of an
-isotonic f do not depend on the weights.
+isotonic f do not depend on the weights. A spline (:mod:`vgae.evaluation.spline`) is fitted to
+links beside all pairs, as they are, so that it holds for the few best of all pairs too.
 """
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -30,12 +32,13 @@ from torch import Tensor
 from vgae.errors import ArtifactError, DataError, UsageError
 from vgae.evaluation.intervals import Intervals
 from vgae.evaluation.metrics import finite_array, labelled_scores
+from vgae.evaluation.spline import Held, fit_points, on_line
 from vgae.graphs.graph import Graph
 from vgae.models.files import read_json
 
 log = logging.getLogger(__name__)
 
-Method = Literal["platt", "isotonic", "temperature"]
+Method = Literal["platt", "isotonic", "temperature", "spline"]
 Prior = Literal["balanced", "density", "graph"]
 
 _FORMAT = "vgae-calibration-1"
@@ -48,7 +51,8 @@ class Calibration:
 
     Attributes:
         method: ``"platt"``: f(s) = slope * s + intercept; ``"temperature"``: the same with
-            intercept 0; ``"isotonic"``: log odds of the line through the points (x, y).
+            intercept 0; ``"isotonic"``: log odds of the line through the points (x, y);
+            ``"spline"``: line through the points (x, log odds of y), which goes on at its ends.
         prior: Fraction of links that probabilities refer to: one half (``"balanced"``), that of
             held-out links among all pairs but the training links (``"density"``), or that of all
             links among all pairs (``"graph"``).
@@ -61,10 +65,13 @@ class Calibration:
         f1: Harmonic mean of the two.
         slope: Slope of platt and temperature, at least 0.
         intercept: Intercept of platt.
-        x: Logits of isotonic, strictly increasing.
+        x: Logits of isotonic and spline, strictly increasing.
         y: Their probabilities for as many links as non-links, non-decreasing, in (0, 1).
         intervals: What the intervals of probabilities over samples are of; ``None`` if they were
             not fitted.
+        error: Standard errors of the log odds at the points of a spline.
+        folds: Number of folds of the training links that a spline was fitted to beside the
+            validation links; 0 for the validation links alone.
     """
 
     method: Method
@@ -80,6 +87,8 @@ class Calibration:
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
     intervals: Intervals | None = None
+    error: tuple[float, ...] = ()
+    folds: int = 0
 
     def probability(self, logits: Tensor) -> Tensor:
         """Return the probability that each pair is a link, non-decreasing in the logit.
@@ -90,9 +99,17 @@ class Calibration:
         values = finite_array(logits)
         if self.method == "isotonic":
             log_odds = logit(np.interp(values, self.x, self.y))
+        elif self.method == "spline":
+            log_odds = on_line(values, np.array(self.x), logit(self.y))
         else:
             log_odds = self.slope * values + self.intercept
         return torch.as_tensor(expit(log_odds + self.log_odds_shift))
+
+    def standard_error(self, logits: Tensor) -> Tensor:
+        """Return the standard error of the log odds of each pair; NaN but for a spline."""
+        if self.method != "spline":
+            return torch.full(logits.shape, math.nan, dtype=torch.float64)
+        return torch.as_tensor(np.interp(finite_array(logits), self.x, self.error))
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return whether each pair reaches the threshold, bool on the CPU, same shape."""
@@ -103,17 +120,22 @@ class Calibration:
 
         The threshold and its scores are of the prior before.
         """
-        shift = float(logit(graph.num_links / graph.grid.num_pairs))
-        return replace(self, prior="graph", log_odds_shift=shift)
+        return self.at("graph", graph.num_links / graph.grid.num_pairs)
+
+    def at(self, prior: Prior, density: float) -> "Calibration":
+        """Return the calibration at another prior; the threshold is of the prior before."""
+        return replace(self, prior=prior, log_odds_shift=float(logit(density)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; :meth:`from_dict` reads them."""
         line = {"slope": self.slope, "intercept": self.intercept}
         points = {"x": list(self.x), "y": list(self.y)}
+        spline = {**points, "error": list(self.error), "folds": self.folds}
+        parameters = {"isotonic": points, "spline": spline}.get(self.method, line)
         return {
             "format": _FORMAT,
             **{name: getattr(self, name) for name in ("method", "prior", "goal", *_NUMBERS)},
-            "parameters": points if self.method == "isotonic" else line,
+            "parameters": parameters,
             **({"intervals": self.intervals.to_dict()} if self.intervals else {}),
         }
 
@@ -139,6 +161,8 @@ def fit_calibration(
     prior: Prior = "balanced",
     density: float | None = None,
     goal: str = "f1",
+    weight: Tensor | None = None,
+    held: Sequence[Held] | None = None,
 ) -> Calibration:
     r"""Fit probabilities to validation pairs, and choose the best threshold for a goal.
 
@@ -156,11 +180,16 @@ def fit_calibration(
     Args:
         logits: Logits of validation pairs, not of the test pairs, shape ``(P,)``.
         edge_label: 1 for a link, 0 for a non-link, shape ``(P,)``, in any proportion.
-        method: Platt has two parameters, temperature one, isotonic up to one per pair.
+        method: Platt has two parameters, temperature one, isotonic up to one per pair, a spline
+            about one for each doubling of the number of links.
         prior: Fraction of links that probabilities, precision and F1 refer to.
         density: That fraction, in (0, 1); not used by ``prior="balanced"``.
         goal: ``"f1"`` for the highest F1, or ``"precision=0.9"`` for the highest recall at
             that precision.
+        weight: Number of pairs that each pair stands for, shape ``(P,)``; of those with the label
+            1 it is 1. By default, 1 for all. It has no meaning but for a spline.
+        held: Links that a spline is fitted to; by default those with the label 1. The knots are
+            chosen by the last ones.
 
     Raises:
         DataError: If the shapes differ, or a class has fewer than 2 pairs.
@@ -179,17 +208,24 @@ def fit_calibration(
         got = f"got {num_links} and {num_non_links}"
         raise DataError("TOO_FEW_PAIRS", f"{rule}, {got}; hold more links out for validation.")
     # Both classes have the same total weight.
-    weight = np.where(labels == 1, 1.0, num_links / num_non_links)
-    prior_weight = weight * np.where(labels == 1, 1.0, (1 - fraction) / fraction)
+    counts = np.ones(len(labels)) if weight is None else weight.numpy()
+    balance = num_links / counts[labels == 0].sum()
+    weights = np.where(labels == 1, 1.0, balance * counts)
+    prior_weight = weights * np.where(labels == 1, 1.0, (1 - fraction) / fraction)
     shift = math.log(fraction / (1 - fraction))
-    if method == "isotonic":
+    parameters: dict[str, Any]
+    if method == "spline":
+        parameters = fit_points(
+            values[labels == 1], values[labels == 0], counts[labels == 0], held
+        )
+    elif method == "isotonic":
         edge = 1 / (2 * len(values))
         steps = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
-        steps.fit(values, labels, weight)
+        steps.fit(values, labels, weights)
         x, y = steps.X_thresholds_.tolist(), steps.y_thresholds_.tolist()
-        parameters: dict[str, Any] = {"x": tuple(x), "y": tuple(y)}
+        parameters = {"x": tuple(x), "y": tuple(y)}
     elif method == "temperature":
-        parameters = _linear(values, labels, weight, has_intercept=False)
+        parameters = _linear(values, labels, weights, has_intercept=False)
     else:
         parameters = _linear(values, labels, prior_weight, has_intercept=True)
         if parameters["slope"] > 0:  # otherwise the intercept is 0 for any prior
@@ -202,6 +238,13 @@ def fit_calibration(
             " probability; FitResult.health, which vgae train prints, has the setting to change"
         )
     return replace(draft, **_threshold(probability, labels, prior_weight, least_precision))
+
+
+def check_spline(method: str) -> None:
+    """Raise ``UsageError`` if links of folds are for a calibration by another method."""
+    if method != "spline":
+        rule = "folds (--folds) are for the method 'spline'"
+        raise UsageError("FOLDS", f"{rule}, got {method!r}; leave one of them out.")
 
 
 def load_calibration(folder: Path) -> Calibration | None:
@@ -298,12 +341,18 @@ def _read(content: Any) -> Calibration:
     if isinstance(content, dict) and "intervals" in content:
         fitted_intervals, names = Intervals.from_dict(content["intervals"]), {*names, "intervals"}
     head = _exactly(content, names)
-    isotonic = head["method"] == "isotonic"
-    parameters = _exactly(head["parameters"], {"x", "y"} if isotonic else {"slope", "intercept"})
+    wanted = {"isotonic": {"x", "y"}, "spline": {"x", "y", "error", "folds"}}
+    named = wanted.get(str(head["method"]), {"slope", "intercept"})
     fitted: dict[str, Any] = {
-        name: tuple(_number(name, v) for v in value) if isotonic else _number(name, value)
-        for name, value in parameters.items()
+        name: tuple(_number(name, v) for v in value)
+        if name in ("x", "y", "error")
+        else _number(name, value)
+        for name, value in _exactly(head["parameters"], named).items()
     }
+    if "folds" in fitted and type(head["parameters"]["folds"]) is not int:
+        raise ValueError("folds must be an integer")
+    if "folds" in fitted:
+        fitted["folds"] = head["parameters"]["folds"]
     numbers = {name: _number(name, head[name]) for name in _NUMBERS}
     fitted["intervals"] = fitted_intervals
     c = Calibration(head["method"], head["prior"], goal=head["goal"], **numbers, **fitted)
@@ -318,7 +367,9 @@ def _read(content: Any) -> Calibration:
         ),
         "slope must not be negative": c.slope >= 0,
         "temperature has no intercept": c.method != "temperature" or c.intercept == 0,
-        "x and y must be equally long": len(c.x) == len(c.y) and bool(c.x) == isotonic,
+        "x and y must be equally long": len(c.x) == len(c.y) and bool(c.x) == ("x" in named),
+        "a spline has errors": (len(c.error) == len(c.x)) if "error" in named else not c.error,
+        "error must not be negative": all(value >= 0 for value in c.error),
         "x must rise": all(a < b for a, b in pairwise(c.x)),
         "y must never fall": all(a <= b for a, b in pairwise(c.y)),
         "y must lie in (0, 1)": all(0 < value < 1 for value in c.y),

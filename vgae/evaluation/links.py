@@ -11,20 +11,24 @@ from torch import Tensor
 
 from vgae.decoders.joint import link_decoder
 from vgae.errors import DataError, LeakageError, UsageError
-from vgae.evaluation.calibration import Calibration, Method, Prior, fit_calibration
+from vgae.evaluation.calibration import (
+    Calibration,
+    Method,
+    Prior,
+    check_spline,
+    fit_calibration,
+)
+from vgae.evaluation.folds import FoldLinks
 from vgae.evaluation.hard_negatives import Hard
+from vgae.evaluation.held_pairs import drawn_pairs, held_pairs, link_fraction
 from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part, with_likelihood
 from vgae.evaluation.metrics import LinkScores, link_scores
-from vgae.graphs.block_grid import BlockGrid
-from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph
-from vgae.graphs.non_links import sample_non_links
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit
 from vgae.models.embedding import Trained, embed, evaluating, model_of, parameter_like
 from vgae.models.registry import check_direction
-from vgae.runtime.streams import stream
 from vgae.vae import VAE
 
 if TYPE_CHECKING:
@@ -34,7 +38,6 @@ log = logging.getLogger(__name__)
 
 Messages = Literal["train", "train+val"]
 _PAIRS_AT_ONCE = 2**17  # some 200 MB at 128 dimensions
-_NON_LINKS = 1_000_000  # enough to count those above a threshold that few reach
 # Nanoseconds per pair, (a, b) of a + b d, on one core at d = 16 to 128: for inner products, and
 # for a decoder of the same arithmetic that is called with pairs.
 _PRODUCT, _DECODER = (2.0, 0.05), (25.0, 6.5)
@@ -147,17 +150,19 @@ def calibrate(
     prior: Prior | None = None,
     goal: str = "f1",
     intervals: bool = False,
+    folds: FoldLinks | None = None,
     allow_seen: bool = False,
 ) -> Calibration:
     """Fit probabilities to the validation pairs of a split; the test pairs are not used.
 
-    For a prior other than ``"balanced"`` more non-links are drawn, as one stands for hundreds.
+    For a prior other than ``"balanced"`` all pairs that are not known as links are counted: the
+    few best of them, which are proposed, are rare among non-links that are drawn.
 
     Args:
         model: A trained model, or the result of :func:`vgae.fit` or :func:`vgae.load_run`.
         graph: Nodes and features.
         split: Split that the model was trained on; it is audited.
-        method: Method of :func:`vgae.evaluation.calibration.fit_calibration`: ``"isotonic"``, as
+        method: Method of :func:`vgae.evaluation.calibration.fit_calibration`: ``"spline"``, as
             no line fits the few links among the best of all pairs; ``"platt"`` for ``"balanced"``.
         prior: ``"density"``: the fraction of links among all pairs that are not training links.
             New links have it if as many are missing as were held out. In a split by whole graphs,
@@ -169,6 +174,8 @@ def calibrate(
         intervals: Whether the intervals of :func:`vgae.predict_links` with ``samples`` are fitted
             too, which takes seconds to minutes; see
             :func:`vgae.evaluation.sampled.fit_intervals`.
+        folds: Result of :func:`vgae.cross_fit`: training links that a spline is fitted to beside
+            the validation links.
         allow_seen: As for :func:`evaluate`.
 
     Raises:
@@ -183,36 +190,26 @@ def calibrate(
         raise DataError("TOO_FEW_PAIRS", f"{rule}; split with a higher val.")
     scorer = scorer_of(model, graph, split.message_edge_index)
     prior = prior or ("graph" if intervals else "density")
-    pairs, messages = split.val, split.message_links
-    unknown, hidden = graph.grid.num_pairs - messages.shape[1], graph.num_links - messages.shape[1]
-    if prior != "balanced":
-        known = torch.cat([messages, split.val.pos], dim=1)
-        count = min(_NON_LINKS, unknown - split.val.pos.shape[1])
-        generator = stream(split.seed, "calibration")
-        others = sample_non_links(known, graph.grid, count, generator)
-        if isinstance(graph, GraphCollection) and split.graph_part is not None:
-            # New graphs are like those that the model has not seen.
-            unseen, of_graph = split.graph_part == 1, graph.batch
-            others = others[:, unseen[of_graph[others[0]]]]
-            cells = BlockGrid(graph.sizes[unseen]).num_pairs
-            unknown, hidden = cells - int(unseen[of_graph[messages[0]]].sum()), num_val
-        pairs = LabelledPairs(split.val.pos, others)
-    if prior == "graph":
-        hidden, unknown = graph.num_links, graph.grid.num_pairs
+    method = method or ("platt" if prior == "balanced" and folds is None else "spline")
+    if folds is not None:
+        check_spline(method)
     fitted = None
     if intervals:
         from vgae.evaluation.sampled import fit_intervals
 
         fitted = fit_intervals(scorer, graph, split)
-    found = fit_calibration(
-        scorer.logits(pairs.edge_label_index),
-        pairs.edge_label,
-        method=method or ("platt" if prior == "balanced" else "isotonic"),
-        prior=prior,
-        density=hidden / unknown,
-        goal=goal,
-    )
-    return replace(found, intervals=fitted)
+    options: Any = {"method": method, "prior": prior, "goal": goal}
+    options["density"] = link_fraction(graph, split, prior)
+    if method == "spline":
+        pairs = held_pairs(scorer, graph, split, folds)
+        options |= {"weight": pairs.weight, "held": pairs.held}
+        found = fit_calibration(pairs.logits, pairs.edge_label, **options)
+    else:
+        few = split.val if prior == "balanced" else drawn_pairs(graph, split)
+        logits = scorer.logits(few.edge_label_index)
+        found = fit_calibration(logits, few.edge_label, **options)
+    used = folds.num_folds if folds and method == "spline" else 0
+    return replace(found, intervals=fitted, folds=used)
 
 
 def check_unseen(model: VAE | Trained, split: LinkSplit, *, allow_seen: bool = False) -> None:

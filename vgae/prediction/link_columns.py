@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vgae.errors import UsageError
 from vgae.evaluation.calibration import Calibration
+from vgae.evaluation.expected import LEVEL, ExpectedTrue, expected_true
 from vgae.evaluation.links import PairScorer, calibrate
 from vgae.evaluation.sampled import (
     MOST_FITTED,
@@ -62,9 +63,12 @@ class Sampling(NamedTuple):
         return 2 * (self.k or 0) + 10
 
 
-def sampling_of(samples: int, interval: float, seed: int, k: int | None = None) -> Sampling | None:
+def sampling_of(
+    samples: int, interval: float | None, seed: int, k: int | None = None
+) -> Sampling | None:
     """Return the sampling that is asked for; ``None`` for 0 samples."""
-    return Sampling(check_samples(samples), interval, seed, k) if samples else None
+    level = PairScorer.interval if interval is None else interval
+    return Sampling(check_samples(samples), level, seed, k) if samples else None
 
 
 def calibration_of(
@@ -116,6 +120,7 @@ def link_table(
     ranked: Ranked,
     calibration: Calibration | None = None,
     sampling: Sampling | None = None,
+    level: float | None = None,
 ) -> LinkTable:
     """Return the table of ranked pairs, with all columns that the model has.
 
@@ -128,6 +133,7 @@ def link_table(
         ranked: The pairs; those of a node are together, and begin with rank 1.
         calibration: Calibration of the probabilities, if any; see :func:`calibration_of`.
         sampling: Samples that probabilities are averaged over; none for those of the means.
+        level: Probability of the interval of the number of proposals that come true.
 
     Raises:
         UsageError: ``CALIBRATION`` if there are samples and no calibration; see
@@ -137,6 +143,8 @@ def link_table(
     own: dict[str, Any] = {}
     if sampling is None:
         probability = calibration and scorer.probability(stored, calibration)
+        if calibration is not None and ranked.known is None:
+            own = {"come_true": _come_true(scorer, graph, stored, calibration, level or LEVEL)}
     else:
         averaged, ranked = _averaged(scorer, stored, ranked, calibration, sampling)
         probability, stored = averaged.pop("probability"), stored_pairs(graph, ranked.pairs)
@@ -155,6 +163,17 @@ def link_table(
         graphs=_graphs_of(graph, pairs[0]),
         **own,
     )
+
+
+def _come_true(
+    scorer: PairScorer, graph: Graph, stored: Tensor, calibration: Calibration, level: float
+) -> ExpectedTrue | None:
+    """Return how many of the proposed pairs come true; one that both ends propose counts once."""
+    if calibration.prior != "density" or not stored.shape[1]:
+        return None
+    number = graph.grid.numbers(graph.grid.ordered(stored)).numpy()
+    once = torch.from_numpy(np.unique(number, return_index=True)[1])
+    return expected_true(calibration, scorer.logits(stored[:, once]), level)
 
 
 def _averaged(

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from vgae.evaluation.calibration import Prior
+from vgae.evaluation.expected import ExpectedTrue
 from vgae.graphs.canonical import NodeId
 from vgae.runtime.tables import optional_module, write_table
 
@@ -55,6 +56,9 @@ class LinkTable:
             :meth:`columns` and files it is the first column, ``graph``.
         recall: Fraction of the exact best partners that an approximate search found for a sample
             of nodes, in [0, 1]; ``None`` for an exact search and for given pairs.
+        come_true: How many of the proposed pairs are links that are missing from the graph, if as
+            many are missing as were held out, with an interval. ``None`` for given pairs, with
+            samples, without a calibration by a spline, and at another prior than ``"density"``.
     """
 
     source: Tensor
@@ -73,6 +77,7 @@ class LinkTable:
     further: Mapping[str, Tensor] = field(default_factory=dict)
     graphs: Sequence[NodeId] | None = None
     recall: float | None = None
+    come_true: ExpectedTrue | None = None
 
     def __len__(self) -> int:
         return len(self.source)

@@ -63,7 +63,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     relation: str | None = None,
     calibration: Calibration | None = None,
     samples: int = 0,
-    interval: float = PairScorer.interval,
+    interval: float | None = None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> LinkTable:
@@ -106,8 +106,10 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         samples: Number of samples of the posterior that probabilities are averaged over, such as
             100, with credible intervals; 0 for the posterior means alone. The 2 k + 10 best by the
             logit at the means are then ranked by mean probability, equal ones in their order.
-        interval: Probability of the equal-tailed intervals, from 0.02 to 0.98, and of those of
-            predicted weights; see :func:`vgae.prediction.weights.value_columns`.
+        interval: Probability of the equal-tailed intervals, from 0.02 to 0.98: by default 0.8
+            with samples and for predicted weights, see
+            :func:`vgae.prediction.weights.value_columns`, and 0.95 for
+            :attr:`LinkTable.come_true`, the number of proposals that come true.
         seed: Seed of the samples.
         progress: Whether to show progress on stderr; see :func:`vgae.fit`.
 
@@ -161,7 +163,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     pairs = torch.cat([part.pairs for part in parts], dim=1)
     score = torch.cat([part.score for part in parts])
     calibration = calibration_of(model, scorer, graph, calibration, sampling=bool(sampling))
-    table = link_table(scorer, graph, Ranked(pairs, score, rank), calibration, sampling)
+    table = link_table(scorer, graph, Ranked(pairs, score, rank), calibration, sampling, interval)
     return replace(table, recall=least_recall(parts))
 
 
@@ -173,7 +175,7 @@ def score_links(
     relation: str | None = None,
     calibration: Calibration | None = None,
     samples: int = 0,
-    interval: float = PairScorer.interval,
+    interval: float | None = None,
     seed: int = 0,
 ) -> LinkTable:
     """Score given pairs, one row each in their order, and mark those that are links of the graph.
@@ -207,9 +209,9 @@ def score_links(
     return link_table(scorer, graph, ranked, calibration, sampling)
 
 
-def _scorer(model: VAE | Trained | PairScorer, graph: Graph, interval: float) -> PairScorer:
+def _scorer(model: VAE | Trained | PairScorer, graph: Graph, interval: float | None) -> PairScorer:
     """Return the scorer of a model, or raise an error if its embedding cannot be used."""
-    level = checked_level(interval)
+    level = checked_level(PairScorer.interval if interval is None else interval)
     scorer = copy(model) if isinstance(model, PairScorer) else PairScorer(model, graph)
     scorer.interval = level
     if len(scorer.z) != graph.num_nodes:

@@ -16,6 +16,7 @@ from vgae.runtime.draws import normal, rows_of_draw
 StreamName = (
     Literal["init", "split", "noise", "evaluation", "sample", "pairs", "mask", "dropout"]
     | Literal["hard-negatives", "calibration", "batches", "binarize", "torch", "parts", "ranked"]
+    | Literal["folds"]
 )
 
 
@@ -33,8 +34,9 @@ def stream(seed: int, name: StreamName, device: torch.device | str = "cpu") -> t
             ``"dropout"``, ``"hard-negatives"`` (order of equals), ``"calibration"`` (non-links
             beyond those of the split), ``"batches"`` (order of the images), ``"binarize"``
             (pixels drawn by their grey value), ``"ranked"`` (links and nodes that stand for all in
-            the evaluation of a large graph), ``"parts"`` (weights of decoders of further
-            targets, and held-out entries of features) or ``"torch"`` (:func:`seeded_torch`).
+            the evaluation of a large graph), ``"folds"`` (parts of the training links),
+            ``"parts"`` (weights of decoders of further targets, and held-out entries of features)
+            or ``"torch"`` (:func:`seeded_torch`).
         device: Device of the generator.
 
     Raises:

@@ -32,6 +32,7 @@ from vgae.report.pages.proposals import (
     map_data,
     probability_cell,
     proposal_table,
+    true_sentence,
 )
 from vgae.report.pages.repeating import (
     all_settings,
@@ -135,9 +136,11 @@ def _page(run: Run, top_k: int) -> str:
             "scores": scores.score_rows(metrics),
             "features": feature_scores_text(metrics.get("features", {})),
             "proposals": proposal_table(found, graph),
+            "come_true": true_sentence(found),
             "tested": evaluation_rows(tested),
             "evaluation": evaluation_sentence(tested) if tested else "",
             "has_probabilities": calibration is not None,
+            "folds": calibration is not None and calibration.folds,
             "rate": link_rate(run),
             "num_others": len(scored.label) - run.split.test.pos.shape[1],
             "num_val": f"{run.split.val.pos.shape[1]:,}",

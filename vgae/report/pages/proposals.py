@@ -58,8 +58,8 @@ class TopPairs(NamedTuple):
 def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPairs]:
     """Propose links from the training links, and count the held-out links among them.
 
-    A calibration is fitted to random pairs, which the best of all pairs are not: the model is
-    most overconfident there, and these counts show by how much.
+    The counts show whether the probabilities hold for the best of all pairs, which few held-out
+    links that a calibration is fitted to are among.
     """
     graph, train = run.graph, run.split.message_links
     if graph.num_links == train.shape[1]:
@@ -77,6 +77,18 @@ def evaluate_proposals(run: Run, calibration: Calibration | None) -> list[TopPai
         mean = None if best is None else float(best[:count].mean())
         rows.append(TopPairs(count, int(is_link[:count].sum()), mean))
     return rows
+
+
+def true_sentence(found: LinkTable) -> str:
+    """Return how many of the proposed links come true; empty without standard errors."""
+    if found.come_true is None:
+        return ""
+    expected, low, high, num_pairs, level = found.come_true
+    return (
+        f"Of these {num_pairs:,} pairs, about {expected:.1f} are missing links, with a"
+        f" {100 * level:g} % interval of {low:,} to {high:,}, if as many are missing as were held"
+        " out."
+    )
 
 
 def evaluation_rows(tested: Sequence[TopPairs]) -> list[list[str]]:
