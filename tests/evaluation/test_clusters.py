@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
@@ -91,17 +92,21 @@ def test_mixture_without_noise_has_the_likelihood_of_one_gaussian():
     assert found.bic == pytest.approx(deviance + 6 * np.log(500))
 
 
-def test_links_decide_where_vectors_do_not():
-    graph = ring_of_cliques(5, 12)
-    x = np.ones((60, 3))
-    found = vgae.cluster(x, k=5, method="louvain", graph=graph)
-    # Neighbours among equal vectors are arbitrary, and links are few beside them.
-    alone = _communities.communities(
-        np.eye(60), vgae.evaluation.clusters._adjacency(graph), None, "louvain", 0
-    )
-    assert found.k == 5
-    assert set(found.scores) == {1.0}
-    assert 0 < alone.scores[1.0] < 1
+def test_links_alone_decide_between_a_few_nodes():
+    graph = vgae.Graph.from_edges(np.array([[0, 2], [1, 3]]), num_nodes=4)
+    found = vgae.cluster(np.ones((4, 2)), method="louvain", graph=graph)
+    assert found.labels.tolist() == [0, 0, 1, 1]
+    assert found.confidence.tolist() == [1, 1, 1, 1]
+    assert found.scores == {1.0: 0.5}  # the modularity of two equal cliques
+
+
+def test_weights_count_directions_of_neighbours_and_links():
+    x = np.array([[0.0], [1.0], [3.0], [3.5], [10.0]])
+    links = sp.csr_array((np.ones(2), ([1, 2], [2, 1])), shape=(5, 5))
+    weights = np.zeros((5, 5))
+    for u, v, weight in ((0, 1, 2), (2, 3, 2), (3, 4, 1), (1, 2, 1)):
+        weights[[u, v], [v, u]] = weight
+    np.testing.assert_array_equal(_communities._neighbour_graph(x, links).toarray(), weights)
 
 
 @pytest.mark.parametrize("k", [2, 3, 6, 9])

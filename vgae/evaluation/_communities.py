@@ -1,5 +1,6 @@
 """Communities of the neighbour graph of vectors, by the Louvain or the Leiden method."""
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from vgae.errors import UsageError
 NEIGHBOURS = 30
 MOST_NODES = 20_000  # whose neighbour graph is built; more are grouped first
 _GROUPS = 5_000
+_LOWEST, _BISECTIONS = 0.02, 8  # of the resolution for fewer communities
 _SWEEPS = 20  # of moves of all nodes, at most
 
 
@@ -47,9 +49,10 @@ def communities(
     .. math:: Q_\gamma = \frac{1}{2m} \sum_{ij} \Big(w_{ij} - \gamma \frac{d_i d_j}{2m}\Big)
         [c_i = c_j]
 
-    with :math:`\gamma = 1`. For a given k, pairs of communities are merged by the largest gain of
-    :math:`Q_1` until k are left, of those of resolution 10, 100 and so on if there are too few;
-    then single nodes move to the community of the largest gain until none does.
+    with :math:`\gamma = 1`. If that has more than k communities, a bisection looks for a smaller
+    :math:`\gamma` with k; of the last ones with more, pairs of the largest gain of :math:`Q_1` are
+    merged. If it has fewer, communities of resolution 10, 100 and so on are merged alike, and
+    single nodes then move to the community of the largest gain until none does.
 
     Of more than 20,000 nodes, 5,000 groups are made by mini-batch k-means; the graph is then that
     of their centres, with the mean number of links between them.
@@ -83,7 +86,9 @@ def communities(
     labels = find(graph, 1.0, random_state)
     scores = {1.0: _modularity(graph, labels)}
     found = labels.max() + 1
-    if k is not None and found != k:
+    if k is not None and found > k:
+        labels = _merged(graph, _coarser(graph, labels, k, find, random_state), k)
+    elif k is not None and found < k:
         k, resolution = min(k, len(x)), 1.0
         while labels.max() + 1 < k:
             resolution *= 10
@@ -135,6 +140,27 @@ def _leiden(graph: Any, resolution: float, random_state: int) -> np.ndarray:
         seed=random_state % 2**31,
     )
     return np.asarray(found.membership, np.int64)
+
+
+def _coarser(
+    graph: Any,
+    labels: np.ndarray,
+    k: int,
+    find: Callable[[Any, float, int], np.ndarray],
+    random_state: int,
+) -> np.ndarray:
+    """Return communities of a resolution below 1, at least k but few more."""
+    low, high = _LOWEST, 1.0
+    for _ in range(_BISECTIONS):
+        resolution = (low * high) ** 0.5
+        found = find(graph, resolution, random_state)
+        if found.max() + 1 < k:
+            low = resolution
+            continue
+        labels, high = found, resolution
+        if found.max() + 1 == k:
+            break
+    return labels
 
 
 def _between(graph: Any, labels: np.ndarray) -> np.ndarray:
