@@ -34,7 +34,7 @@ from sklearn.preprocessing import StandardScaler
 import vgae
 
 DATASETS = ("cora", "citeseer", "digits", "wine", "breast_cancer")
-METHODS = ("auto", "kmeans", "mixture", "louvain")
+METHODS = ("auto", "kmeans", "mixture", "louvain")  # those that auto takes are not repeated
 
 
 def neighbour_graph(
@@ -112,8 +112,11 @@ def rows_of(graph: vgae.Graph, seed: int, folder: Path) -> list[dict[str, Any]]:
     }
     used: dict[str, str] = {}
     for method in METHODS:
-        for given in (k, None):
-            name = f"vgae.cluster {method}, " + ("k given" if given else "k chosen")
+        for given in (k, None) if method != "mixture" else (k,):
+            end = "k given" if given else "k chosen"
+            if used.get(f"vgae.cluster auto, {end}") == method:
+                continue  # the same clusters
+            name = f"vgae.cluster {method}, {end}"
             clusters = vgae.cluster(q, k=given, method=method, graph=graph, seed=seed)
             found[name], used[name] = clusters.labels, clusters.method
     return [
