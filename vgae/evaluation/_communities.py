@@ -1,5 +1,6 @@
 """Communities of the neighbour graph of vectors, by the Louvain or the Leiden method."""
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,8 @@ from vgae.errors import UsageError
 NEIGHBOURS = 30
 MOST_NODES = 20_000  # whose neighbour graph is built; more are grouped first
 _GROUPS = 5_000
-_FINE = 10.0  # resolution of the communities that are merged to more clusters than modularity has
+_LOWEST, _BISECTIONS = 0.02, 8  # of the resolution for fewer communities
+_SWEEPS = 20  # of moves of all nodes, at most
 
 
 class Communities(NamedTuple):
@@ -47,20 +49,18 @@ def communities(
     .. math:: Q_\gamma = \frac{1}{2m} \sum_{ij} \Big(w_{ij} - \gamma \frac{d_i d_j}{2m}\Big)
         [c_i = c_j]
 
-    with :math:`\gamma = 1`. Of too many communities, those of the largest
-    :math:`w_{AB} / (d_A d_B)` are merged until k are left, which are the pairs that a falling
-    resolution merges first. If they are too few, communities of resolution 10 are merged instead,
-    by the largest gain of :math:`Q_1`.
+    with :math:`\gamma = 1`. If that has more than k communities, a bisection looks for a smaller
+    :math:`\gamma` with k; of the last ones with more, pairs of the largest gain of :math:`Q_1` are
+    merged. If it has fewer, communities of resolution 10, 100 and so on are merged alike, and
+    single nodes then move to the community of the largest gain until none does.
 
     Of more than 20,000 nodes, 5,000 groups are made by mini-batch k-means; the graph is then that
     of their centres, with the mean number of links between them.
 
     Source: Blondel et al. (2008), `Fast unfolding of communities in large networks
     <https://arxiv.org/abs/0803.0476>`_; Traag et al. (2019), `From Louvain to Leiden
-    <https://arxiv.org/abs/1810.08473>`_; Bonald et al. (2018), `Hierarchical Graph Clustering
-    using Node Pair Sampling <https://arxiv.org/abs/1806.01664>`_ (the merges by ratio); Clauset
-    et al. (2004), `Finding community structure in very large networks
-    <https://arxiv.org/abs/cond-mat/0408187>`_ (the merges by gain).
+    <https://arxiv.org/abs/1810.08473>`_; Clauset et al. (2004), `Finding community structure in
+    very large networks <https://arxiv.org/abs/cond-mat/0408187>`_ (the merges).
 
     Args:
         x: Vectors, shape ``(N, d)``.
@@ -73,8 +73,8 @@ def communities(
         UsageError: ``MISSING_PACKAGE`` if the Leiden method is not installed.
     """
     groups = None
-    if len(x) > MOST_NODES:
-        model = MiniBatchKMeans(_GROUPS, random_state=random_state)
+    if len(x) > max(MOST_NODES, 2 * (k or 1)):
+        model = MiniBatchKMeans(max(_GROUPS, 2 * (k or 1)), random_state=random_state)
         _, groups = np.unique(model.fit_predict(x), return_inverse=True)
         of_group = sp.csr_array((np.ones(len(x)), groups, np.arange(len(x) + 1)))
         size = of_group.sum(axis=0)
@@ -87,11 +87,13 @@ def communities(
     scores = {1.0: _modularity(graph, labels)}
     found = labels.max() + 1
     if k is not None and found > k:
-        labels = _merged(graph, labels, k, by_gain=False)
+        labels = _merged(graph, _coarser(graph, labels, k, find, random_state), k)
     elif k is not None and found < k:
-        fine = find(graph, _FINE, random_state)
-        fine = fine if fine.max() + 1 >= k else np.arange(len(x))
-        labels = _merged(graph, fine, k, by_gain=True)
+        k, resolution = min(k, len(x)), 1.0
+        while labels.max() + 1 < k:
+            resolution *= 10
+            labels = find(graph, resolution, random_state)
+        labels = _with_moves(graph, _merged(graph, labels, k), random_state)
     own = sp.csr_array((np.ones(len(x)), labels, np.arange(len(x) + 1)))
     inside = (graph @ own)[np.arange(len(x)), labels]
     confidence = inside / np.maximum(graph.sum(axis=1), 1e-300)
@@ -140,6 +142,27 @@ def _leiden(graph: Any, resolution: float, random_state: int) -> np.ndarray:
     return np.asarray(found.membership, np.int64)
 
 
+def _coarser(
+    graph: Any,
+    labels: np.ndarray,
+    k: int,
+    find: Callable[[Any, float, int], np.ndarray],
+    random_state: int,
+) -> np.ndarray:
+    """Return communities of a resolution below 1, at least k but few more."""
+    low, high = _LOWEST, 1.0
+    for _ in range(_BISECTIONS):
+        resolution = (low * high) ** 0.5
+        found = find(graph, resolution, random_state)
+        if found.max() + 1 < k:
+            low = resolution
+            continue
+        labels, high = found, resolution
+        if found.max() + 1 == k:
+            break
+    return labels
+
+
 def _between(graph: Any, labels: np.ndarray) -> np.ndarray:
     """Return the weight between communities, shape ``(c, c)``; that within counts twice."""
     of = sp.csr_array((np.ones(len(labels)), labels, np.arange(len(labels) + 1)))
@@ -152,16 +175,44 @@ def _modularity(graph: Any, labels: np.ndarray) -> float:
     return float((np.trace(between) - (between.sum(axis=1) ** 2).sum() / total) / total)
 
 
-def _merged(graph: Any, labels: np.ndarray, k: int, *, by_gain: bool) -> np.ndarray:
+def _with_moves(graph: Any, labels: np.ndarray, random_state: int) -> np.ndarray:
+    """Move single nodes to the community of the largest gain; no community becomes empty."""
+    labels = labels.astype(np.int64)
+    degree = graph.sum(axis=1)
+    total = max(degree.sum(), 1e-300)
+    size = np.bincount(labels)
+    volume = np.bincount(labels, degree)
+    order = np.random.default_rng(random_state).permutation(len(labels))
+    for _ in range(_SWEEPS):
+        before = labels.copy()
+        for node in order:
+            own = labels[node]
+            if size[own] == 1:
+                continue
+            part = slice(graph.indptr[node], graph.indptr[node + 1])
+            weight = np.bincount(labels[graph.indices[part]], graph.data[part], len(size))
+            volume[own] -= degree[node]
+            gain = weight - degree[node] * volume / total
+            best = gain.argmax() if gain.max() > gain[own] + 1e-9 else own
+            volume[best] += degree[node]
+            size[own] -= 1
+            size[best] += 1
+            labels[node] = best
+        if (labels == before).all():
+            break
+    return labels
+
+
+def _merged(graph: Any, labels: np.ndarray, k: int) -> np.ndarray:
     """Merge pairs of communities until k are left; see :func:`communities`."""
     weight = _between(graph, labels)
     number = np.arange(len(weight))
     while len(weight) > k:
         degree = weight.sum(axis=1)
         chance = np.outer(degree, degree) / max(degree.sum(), 1e-300)
-        value = weight - chance if by_gain else weight / np.maximum(chance, 1e-300)
-        np.fill_diagonal(value, -np.inf)
-        a, b = sorted(np.unravel_index(value.argmax(), value.shape))
+        gain = weight - chance
+        np.fill_diagonal(gain, -np.inf)
+        a, b = sorted(np.unravel_index(gain.argmax(), gain.shape))
         weight[a] += weight[b]
         weight[:, a] += weight[:, b]
         weight = np.delete(np.delete(weight, b, axis=0), b, axis=1)

@@ -1,4 +1,4 @@
-"""Gaussian mixture of vectors that have a variance each, by expectation maximisation."""
+"""K-means, and Gaussian mixtures of vectors that have a variance each."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 
 _STEPS = 200
-_TOLERANCE = 1e-5  # nats a vector
+_TOLERANCE = 1e-6  # nats a vector
 _FLOOR = 1e-3  # least variance of a component, relative to that of all vectors in its dimension
 
 
@@ -28,6 +28,24 @@ class Mixture(NamedTuple):
     variances: np.ndarray
     responsibilities: np.ndarray
     bic: float
+
+
+def distinct_rows(x: np.ndarray) -> int:
+    """Return the number of different vectors."""
+    return len(np.unique(x, axis=0))
+
+
+def k_means(
+    x: np.ndarray,
+    k: int,
+    random_state: int,
+    *,
+    starts: int = 10,
+    weight: np.ndarray | None = None,
+) -> Any:
+    """Return scikit-learn's fitted k-means, the best of some starts."""
+    n_init: Any = starts  # scikit-learn annotates "auto" only
+    return KMeans(k, n_init=n_init, random_state=random_state).fit(x, sample_weight=weight)
 
 
 def fit_mixture(x: np.ndarray, noise: np.ndarray, k: int, random_state: int) -> Mixture:
@@ -55,13 +73,14 @@ def fit_mixture(x: np.ndarray, noise: np.ndarray, k: int, random_state: int) -> 
     n, d = x.shape
     scale = x.var(axis=0) + noise.mean(axis=0)
     floor = _FLOOR * np.where(scale > 0, scale, 1.0)
-    # Each vector is weighted by its precision, so that uncertain ones do not become centres.
+    # Certain vectors decide where the components begin.
     certain = 1 / (1 + noise.mean(axis=1) / floor.mean())
-    starts: Any = 3  # scikit-learn annotates "auto" only
-    k_means = KMeans(k, n_init=starts, random_state=random_state)
-    r = np.eye(k)[k_means.fit_predict(x, sample_weight=certain)]
-    means = np.stack([np.average(x, axis=0, weights=r[:, j] * certain + 1e-300) for j in range(k)])
-    variances = np.maximum(np.tile(x.var(axis=0), (k, 1)), floor)
+    start = np.eye(k)[k_means(x, k, random_state, starts=3, weight=certain).labels_]
+    start *= certain[:, None]
+    mass = np.maximum(start.sum(axis=0), 1e-300)[:, None]
+    means = start.T @ x / mass
+    variances = np.maximum(start.T @ (x * x - noise) / mass - means**2, floor)
+    r = start
     weights, before, likelihood = np.full(k, 1 / k), -math.inf, -math.inf
     for _ in range(_STEPS):
         log_p: Any = np.stack(

@@ -9,14 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
 from vgae.errors import DataError, NumericalError, UsageError, check_choice
 from vgae.evaluation._communities import communities
-from vgae.evaluation._mixture import fit_mixture
+from vgae.evaluation._mixture import distinct_rows, fit_mixture, k_means
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.graph import Graph
@@ -174,18 +173,16 @@ def _k_means(
     x: np.ndarray, k: int | None, random_state: int
 ) -> tuple[np.ndarray, np.ndarray, dict[float, float]]:
     """Return labels, simplified silhouettes, and silhouettes by number of clusters."""
-    distinct = len(np.unique(x, axis=0))
+    distinct = distinct_rows(x)
     scores: dict[float, float] = {}
     if k is None:
         sample = _sample(x, random_state)
         for count in range(2, min(_MOST, distinct - 1, len(sample) - 1) + 1):
-            labels = KMeans(count, n_init=_starts(3), random_state=random_state).fit_predict(
-                sample
-            )
+            labels = k_means(sample, count, random_state, starts=3).labels_
             if 1 < len(np.unique(labels)) < len(sample):
                 scores[count] = float(silhouette_score(sample, labels))
         k = int(max(scores, key=lambda count: scores[count], default=1))
-    model = KMeans(min(k, distinct), n_init=_starts(10), random_state=random_state).fit(x)
+    model = k_means(x, min(k, distinct), random_state)
     if len(model.cluster_centers_) == 1:
         return np.zeros(len(x), np.int64), np.ones(len(x)), scores
     near, other = np.partition(model.transform(x), 1, axis=1)[:, :2].T
@@ -196,7 +193,7 @@ def _mixture(
     x: np.ndarray, variance: np.ndarray, k: int | None, random_state: int
 ) -> tuple[np.ndarray, np.ndarray, dict[float, float]]:
     """Return labels, probabilities, and BIC by number of clusters."""
-    distinct = len(np.unique(x, axis=0))
+    distinct = distinct_rows(x)
     with np.errstate(invalid="ignore"):  # the ratio of explained variance, of equal vectors
         axes: Any = PCA(min(_DIMENSIONS, *x.shape), random_state=random_state).fit(x)
     # Variances of the components; their covariances are left out.
@@ -219,11 +216,6 @@ def _sample(x: np.ndarray, random_state: int) -> np.ndarray:
     if len(x) <= _SAMPLE:
         return x
     return x[np.random.default_rng(random_state).choice(len(x), _SAMPLE, replace=False)]
-
-
-def _starts(count: int) -> Any:
-    """Return a number of starts of k-means."""
-    return count  # scikit-learn annotates "auto" only
 
 
 def _by_size(labels: np.ndarray) -> np.ndarray:
