@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -153,6 +153,8 @@ def link_table(
     further: dict[str, Tensor] = {}
     for columns in FURTHER:
         further |= columns(scorer, stored)
+    if own.get("come_true") and bool((ranked.rank.diff() == 1).all()):  # one list of pairs
+        further["expected_true"] = cast(Tensor, probability).cumsum(0)
     pairs, score, rank, known = ranked
     return LinkTable(
         *(pairs[0], pairs[1], score, probability, rank, graph.ids),

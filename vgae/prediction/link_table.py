@@ -51,7 +51,8 @@ class LinkTable:
         raw: Whether the interval is that of the raw posterior, which is too narrow, as none was
             fitted; see :func:`vgae.calibrate`.
         further: Further columns by name, arrays of length P; see
-            :mod:`vgae.prediction.link_columns`.
+            :mod:`vgae.prediction.link_columns`. Proposals in one list have ``expected_true``: how
+            many of the pairs up to a row come true.
         graphs: Name of the graph of each pair in a collection; ``None`` otherwise. In
             :meth:`columns` and files it is the first column, ``graph``.
         recall: Fraction of the exact best partners that an approximate search found for a sample
