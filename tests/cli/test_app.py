@@ -133,6 +133,15 @@ def test_wrong_options_are_refused_before_folds_are_trained(folder, monkeypatch,
     assert (folder / "metrics.json").read_bytes() == before
 
 
+def test_calibrate_mends_a_damaged_calibration(folder):
+    path = folder / "model" / "calibration.json"
+    before = path.read_bytes()
+    path.write_bytes(before[:100])
+    assert "fit it again with 'vgae calibrate" in vgae("predict", folder).stderr
+    assert vgae("calibrate", folder, "-q").returncode == 0
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("messages", ["train", "all"])
 def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
     out = tmp_path / "e.npz"
