@@ -15,6 +15,7 @@ import pytest
 from vgae import __version__
 from vgae.cli.app import main
 from vgae.errors import DataError
+from vgae.runs import calibrations
 
 
 class Result(NamedTuple):
@@ -105,6 +106,40 @@ def test_calibrate_stores_probabilities_and_a_threshold_for_a_goal(folder):
     assert metrics["test"] == json.loads(vgae("evaluate", folder, "--json").stdout)["test"]
     assert vgae("calibrate", folder, "-q").stderr == ""
     assert (folder / "model" / "calibration.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("calibrate", "{run}", "--folds", 2, "--prior", "dense"), "CALIBRATION_PRIOR"),
+        (("calibrate", "{run}", "--folds", 2, "--goal", "f2"), "CALIBRATION_GOAL"),
+        (("calibrate", "{run}", "--folds", 2, "--goal", "precision=1"), "GOAL_UNREACHABLE"),
+        (("predict", "{run}", "--overall", "-o", "links.txt"), "EXPORT_FORMAT"),
+        (("predict", "{run}", "--overall", "-o", "{run}"), "EXPORT_FORMAT"),
+        (("predict", "{run}", "--overall", "--metric", "dot"), "METRIC"),
+        (("predict", "{run}", "--overall", "--interval", 1), "INTERVAL"),
+        (("predict", "{run}", "--overall", "--to", "nobody"), "UNKNOWN_NODE"),
+    ],
+)
+def test_wrong_options_are_refused_before_folds_are_trained(folder, monkeypatch, words, code):
+    def trained(*args, **options):
+        raise AssertionError("a fold is trained")
+
+    monkeypatch.setattr(calibrations, "cross_fit", trained)
+    before = (folder / "metrics.json").read_bytes()
+    result = vgae(*(folder if word == "{run}" else word for word in words))
+    assert f"error[{code}]" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert (folder / "metrics.json").read_bytes() == before
+
+
+def test_calibrate_mends_a_damaged_calibration(folder):
+    path = folder / "model" / "calibration.json"
+    before = path.read_bytes()
+    path.write_bytes(before[:100])
+    assert "fit it again with 'vgae calibrate" in vgae("predict", folder).stderr
+    assert vgae("calibrate", folder, "-q").returncode == 0
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("messages", ["train", "all"])

@@ -273,6 +273,8 @@ def test_a_damaged_file_is_one_error(tmp_path):
 
 
 PLATT = fit_calibration(LOGITS, LABELS).to_dict()
+POINTS = {"x": [0, 1], "y": [0.4, 0.6], "error": [0.1, 0.1], "folds": 0}
+SPLINE = PLATT | {"method": "spline", "parameters": POINTS}
 ISOTONIC = fit_calibration(LOGITS, LABELS, method="isotonic").to_dict()
 LINE = {"slope": 1.0, "intercept": 0.0}
 
@@ -306,6 +308,8 @@ LINE = {"slope": 1.0, "intercept": 0.0}
             "temperature has no intercept",
         ),
         (PLATT | {"method": "isotonic"}, "missing or unknown keys intercept, slope, x, y"),
+        (SPLINE | {"parameters": POINTS | {"folds": -1}}, "folds must not be negative"),
+        (SPLINE | {"parameters": POINTS | {"error": [-1.0, 0.1]}}, "must not be negative"),
         (ISOTONIC | {"parameters": {"x": 1, "y": [0.5]}}, "not iterable"),
         (ISOTONIC | {"parameters": {"x": [], "y": []}}, "x and y must be equally long"),
         (ISOTONIC | {"parameters": {"x": [0, 1], "y": [0.5]}}, "x and y must be equally long"),

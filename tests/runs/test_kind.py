@@ -146,7 +146,7 @@ class VectorRuns(RunKind):
         with evaluating(model):
             return round(-float(model.decoder.log_prob(model.encoder(x).mu, x).mean()), 6)
 
-    def load_parts(self, folder):
+    def load_parts(self, folder, unchecked):
         return {"model": read_model(folder / "model", build)}
 
     def evaluate(self, run, options):

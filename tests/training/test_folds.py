@@ -17,6 +17,7 @@ from vgae.errors import DataError, UsageError
 from vgae.graphs.canonical import link_positions
 from vgae.recipes import PAPER
 from vgae.training.folds import PARTS, folds_of
+from vgae.training.links import prepare
 
 SHORT = PAPER.override({"epochs": 3})
 
@@ -70,6 +71,19 @@ def test_links_of_weights_and_of_two_sides_are_divided(sbm):
     for graph in (weighted, two_sided):
         found = cross_fit(graph, split_links(graph), folds=1, recipe=SHORT, progress=False)
         assert found.above.isfinite().all()
+
+
+def test_the_settings_are_by_default_those_of_a_training(sbm, monkeypatch):
+    seen = []
+
+    def prepared(graph, split, **options):
+        seen.append(prepare(graph, split, **options).recipe)
+        return prepare(graph, split, **{**options, "recipe": SHORT})
+
+    monkeypatch.setattr("vgae.training.folds.prepare", prepared)
+    split = split_links(sbm)
+    cross_fit(sbm, split, folds=1, progress=False)
+    assert seen == [prepare(sbm, split).recipe]
 
 
 @pytest.mark.row("R34")

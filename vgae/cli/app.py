@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -179,6 +180,7 @@ def calibrate(
     from vgae.evaluation.links import calibrate as calibrate_model
     from vgae.runs.calibrations import folds_of_run, recalibrate
     from vgae.runs.graphs import GRAPHS
+    from vgae.runtime.atomic import check_writable
 
     announce(quiet=quiet or as_json)
     if folds:
@@ -186,17 +188,14 @@ def calibrate(
     progress = False if quiet else None
     unchecked = ["model/calibration.json", *(["split.npz"] if allow_seen else [])]
     loaded = GRAPHS.load(run, unchecked=unchecked)
-    calibration = calibrate_model(
-        loaded.model,
-        loaded.graph,
-        loaded.split,
-        method=method,  # pyright: ignore[reportArgumentType]
-        prior=prior,  # pyright: ignore[reportArgumentType]
-        goal=goal,
-        intervals=intervals,
-        folds=folds_of_run(loaded, folds, progress=progress) if folds else None,
-        allow_seen=allow_seen,
-    )
+    how: Any = {"method": method, "prior": prior, "goal": goal, "allow_seen": allow_seen}
+    fit = partial(calibrate_model, loaded.model, loaded.graph, loaded.split, **how)
+    found = None
+    if folds:
+        check_writable(loaded.folder / "model" / "calibration.json")
+        fit()  # what is wrong is refused before the trainings
+        found = folds_of_run(loaded, folds, progress=progress)
+    calibration = fit(intervals=intervals, folds=found)
     draw_figures(recalibrate(loaded, calibration))
     if as_json:
         print_json(calibration.to_dict())

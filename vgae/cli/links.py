@@ -26,7 +26,7 @@ from vgae.cli.options import (
     with_reading,
 )
 from vgae.data.reading import Reading
-from vgae.errors import DataError, UsageError, did_you_mean
+from vgae.errors import DataError, UsageError, check_choice, did_you_mean
 from vgae.report.text import graph_line
 
 if TYPE_CHECKING:
@@ -176,13 +176,17 @@ def predict(
     """Propose missing links, or score given pairs, with probabilities."""
     from vgae.cli.train import draw_figures
     from vgae.evaluation.typed import of_relation
+    from vgae.prediction.ends import searches
     from vgae.prediction.links import predict_links, score_links
+    from vgae.prediction.searches import Metric
+    from vgae.prediction.weights import checked_level
     from vgae.runs.calibrations import calibration_at, with_folds, with_intervals
     from vgae.runs.clusters import with_clusters_of_ends
     from vgae.runs.graphs import GRAPHS
     from vgae.runs.kind import kind_of
     from vgae.runs.opening import open_like
     from vgae.runs.typed import TYPED
+    from vgae.runtime.tables import check_table
 
     _check_given(context)
     announce(quiet=quiet or as_json)
@@ -191,7 +195,9 @@ def predict(
     if pairs is None:  # else the options are for that file
         other["reading"] = reading
     unchecked = ["split.npz"] if allow_seen else []
-    if kind_of(run) is TYPED:
+    is_typed, path = kind_of(run) is TYPED, out or run / "links.csv"
+    check_table(path)
+    if is_typed:
         why = "a run on a typed graph has no"
         refuse_options(context, ["graph", "features", "prior", "samples"], "TYPED_GRAPH", why)
         loaded, calibration = TYPED.load(run, unchecked=unchecked), None
@@ -203,6 +209,11 @@ def predict(
         loaded = with_intervals(loaded, allow_seen=allow_seen) if samples else loaded
         prior = prior or ("graph" if samples else "density")
         if overall and graph is None and prior == "density" and not (samples or allow_seen):
+            # What is wrong is refused before the trainings.
+            check_choice("metric", metric, Metric)
+            checked_level(0.8 if interval is None else interval)
+            ends = (_side_or_nodes(*of, scored) for of in ((from_, from_file), (to, to_file)))
+            searches(scored, None, *ends, per_node=False)
             before, loaded = loaded.metrics, with_folds(loaded, progress=progress)
             if loaded.metrics is not before:  # another calibration is stored
                 draw_figures(loaded)
@@ -234,7 +245,6 @@ def predict(
         table = score_links(model, scored, given, calibration=calibration, **sampled)
     if graph is None and kind_of(run) is GRAPHS:
         table = with_clusters_of_ends(loaded, table)
-    path = out or run / "links.csv"
     table.save(path)
     if as_json:
         recall = {} if table.recall is None else {"recall": round(table.recall, 4)}

@@ -369,7 +369,7 @@ def _read(content: Any) -> Calibration:
         "temperature has no intercept": c.method != "temperature" or c.intercept == 0,
         "x and y must be equally long": len(c.x) == len(c.y) and bool(c.x) == ("x" in named),
         "a spline has errors": (len(c.error) == len(c.x)) if "error" in named else not c.error,
-        "error must not be negative": all(value >= 0 for value in c.error),
+        "error and folds must not be negative": all(value >= 0 for value in (*c.error, c.folds)),
         "x must rise": all(a < b for a, b in pairwise(c.x)),
         "y must never fall": all(a <= b for a, b in pairwise(c.y)),
         "y must lie in (0, 1)": all(0 < value < 1 for value in c.y),

@@ -297,12 +297,13 @@ class GraphRuns(RunKind[Run]):
             **feature_scores(self, folder, config, SplitModel(result.model, split)),
         }
 
-    def load_parts(self, folder: Path) -> dict[str, Any]:
-        """Return split, model, calibration and encoder of the features."""
+    def load_parts(self, folder: Path, unchecked: Collection[str]) -> dict[str, Any]:
+        """Return split, model, calibration unless unchecked, and encoder of the features."""
+        is_wanted = "model/calibration.json" not in unchecked
         return {
             "split": LinkSplit.load(folder / "split.npz"),
             "model": from_pretrained(folder / "model"),
-            "calibration": load_calibration(folder / "model"),
+            "calibration": load_calibration(folder / "model") if is_wanted else None,
             "feature_encoder": load_feature_encoder(folder / "model"),
         }
 
@@ -337,8 +338,7 @@ class GraphRuns(RunKind[Run]):
                 allow_seen=options.allow_seen,
             )
             found |= {part: score.to_dict() for part, score in scores.items()}
-            own = SplitModel(run.model, run.split)
-            found |= feature_scores(self, run.folder, run.config, own)
+            found |= feature_scores(self, run.folder, run.config, SplitModel(run.model, run.split))
         if {"classes", "clusters"} & {*options.tasks}:
             found |= evaluate_embedding(embed(run.model, run.graph).mu, run.graph, options.tasks)
         if "graphs" in options.tasks:

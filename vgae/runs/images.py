@@ -148,7 +148,7 @@ class ImageRuns(RunKind[ImageRun]):
         write_embeddings(folder / "embeddings.npz", range(len(test)), q)
         return {"test": scores}
 
-    def load_parts(self, folder: Path) -> dict[str, Any]:
+    def load_parts(self, folder: Path, unchecked: Collection[str]) -> dict[str, Any]:  # noqa: ARG002
         """Return the model."""
         return {"model": load_image_model(folder / "model")}
 

@@ -220,7 +220,7 @@ class RunKind(ABC, Generic[R]):
         """Write model and embeddings; return the entries of ``metrics.json`` of this kind."""
 
     @abstractmethod
-    def load_parts(self, folder: Path) -> dict[str, Any]:
+    def load_parts(self, folder: Path, unchecked: Collection[str]) -> dict[str, Any]:
         """Return the model of a run, and the attributes that only this kind has."""
 
     def attach(self, run: R, data: Any) -> None:
@@ -261,7 +261,7 @@ class RunKind(ABC, Generic[R]):
             config=config,
             history=read_history(folder),
             metrics=metrics,
-            **self.load_parts(folder),
+            **self.load_parts(folder, unchecked),
         )
         self.check_run(loaded, unchecked)
         return loaded

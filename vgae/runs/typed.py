@@ -214,7 +214,7 @@ class TypedRuns(RunKind[TypedRun]):
             **{part: score.to_dict() for part, score in scores.items()},
         }
 
-    def load_parts(self, folder: Path) -> dict[str, Any]:
+    def load_parts(self, folder: Path, unchecked: Collection[str]) -> dict[str, Any]:  # noqa: ARG002
         """Return split and model."""
         split = TypedSplit.load(folder / "split.npz")
         return {"split": split, "model": from_pretrained(folder / "model")}

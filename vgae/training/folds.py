@@ -19,7 +19,7 @@ from vgae.graphs.graph import Graph
 from vgae.graphs.pairs import LabelledPairs
 from vgae.graphs.split import LinkSplit, check_kinds
 from vgae.models.registry import AUTO
-from vgae.recipes import PAPER, Recipe
+from vgae.recipes import Recipe
 from vgae.runtime.devices import Compute
 from vgae.runtime.progress import showing
 from vgae.runtime.streams import stream
@@ -51,7 +51,7 @@ def cross_fit(
     *,
     folds: int = FOLDS,
     model: str = AUTO,
-    recipe: Recipe = PAPER,
+    recipe: Recipe | None = None,
     seed: int = 0,
     device: str | Compute = "auto",
     progress: bool | None = None,
@@ -66,7 +66,7 @@ def cross_fit(
         split: Split whose training links are divided.
         folds: Number of fifths, 1 to 5; each takes about as long as the training itself.
         model: Name of the model, as for :func:`vgae.fit`.
-        recipe: Settings of the training.
+        recipe: Settings of the training; by default those of :func:`vgae.fit`.
         seed: Seed of the training.
         device: As for :func:`vgae.fit`.
         progress: Whether to show the number of folds done on stderr.

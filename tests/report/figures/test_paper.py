@@ -225,6 +225,7 @@ def test_the_kinds_of_a_run_are_those_that_it_has_data_for(run, image_run):
     [
         ("rok", {}, "no figure 'rok'; there are roc, pr"),
         ("manifold", {}, "a graph and has nothing for 'manifold'; it has curves, embedding, roc"),
+        ("clusters", {}, "histogram; 'vgae clusters .*' finds clusters"),
         ("roc", {"width": 0.5}, "from 1.5 to 20 inches, got 0.5"),
         ("roc", {"width": float("nan")}, "from 1.5 to 20"),
         ("roc", {"labels": ["a", "b"]}, "a label for each run, got 2"),

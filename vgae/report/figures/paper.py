@@ -20,6 +20,7 @@ from vgae.errors import UsageError, did_you_mean, printable
 from vgae.report.figures.paper_layouts import LINE
 from vgae.report.figures.style import TEXT
 from vgae.report.view import view_of
+from vgae.runs.graphs import Run
 from vgae.runs.kind import FinishedRun, kind_of, kinds
 from vgae.runtime.atomic import replacing
 
@@ -105,10 +106,12 @@ def check_kind(kind: str, runs: Sequence[FinishedRun]) -> None:
     for run, view in zip(runs, views, strict=True):
         fitting = view.drawable(run)
         if kind not in fitting:
+            first = f"; 'vgae clusters {run.folder}' finds clusters"
             raise UsageError(
                 "FIGURE",
                 f"{run.folder} is a run on {kind_of(run.config).title} and has nothing for"
-                f" {kind!r}; it has {', '.join(fitting) or 'nothing to draw'}.",
+                f" {kind!r}; it has {', '.join(fitting) or 'nothing to draw'}"
+                f"{first if kind == 'clusters' and isinstance(run, Run) else ''}.",
             )
 
 
