@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -56,8 +57,9 @@ class DrawsOfTheCPU(TorchDispatchMode):
 
 
 @pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
-def gpu(request):
-    """A GPU that draws the numbers of the CPU."""
+def gpu(request, monkeypatch):
+    """A GPU that draws the numbers of the CPU, which draws dropout as a GPU does."""
+    monkeypatch.setattr("vgae.encoders._features.bernoulli", bernoulli_of_torch)
     with pretended_gpu() if request.param == "pretended" else DrawsOfTheCPU():
         yield request.param
 
@@ -80,6 +82,11 @@ def split(sbm):
 @pytest.fixture(scope="module")
 def digits():
     return vgae.load_images("digits")
+
+
+@cache
+def bernoulli_of_torch(p):
+    return lambda tensor, generator: tensor.bernoulli_(p, generator=generator)
 
 
 def losses(result):
@@ -330,7 +337,7 @@ def test_a_model_of_images_is_used_as_on_the_cpu(gpu, digits):
 
 
 def test_the_estimators_give_arrays(gpu, sbm, digits):
-    z = VGAEEmbedder(device=PLAIN, max_epochs=3).fit_transform(sbm)
+    z = VGAEEmbedder("paper", device=PLAIN, max_epochs=3).fit_transform(sbm)
     assert z.shape == (120, 16)
     vae = ImageVAE(device=PLAIN, n_components=2, max_epochs=1)
     assert vae.fit_transform(digits.test.flatten(1).numpy()).shape == (len(digits.test), 2)

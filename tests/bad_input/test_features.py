@@ -123,7 +123,7 @@ def test_without_features_nodes_have_weights_of_their_own_and_that_is_said(train
 def test_what_stands_in_for_features_is_far_smaller_than_an_identity(refused):
     """Of 20,000 nodes it would take 1,600 MB; torch alone takes 140."""
     ring = "".join(f"{k},{(k + 1) % 20_000}\n" for k in range(20_000))
-    line = "train g.csv --pairs sampled --max-memory 1"
+    line = "train g.csv --recipe paper --pairs sampled --max-memory 1"
     message = refused({"g.csv": ring}, line, "MEMORY", "hidden_channels", "--max-memory", status=5)
     found = re.search(r"takes about (\d+) MB, and 1 MB", message)
     assert int(found[1]) < 400
@@ -200,7 +200,7 @@ def test_features_of_a_wild_scale_train_or_stop_at_the_first_loss_that_is_not_fi
 ):
     write({"g.csv": RING, "x.npy": X * 1e30})
     words = ["train", "g.csv", "--features", "x.npy", "--epochs", "3", "-o", "run", "--quiet"]
-    status, out, err = command(*words)
+    status, out, err = command(*words, "--recipe", "paper")
     assert (status, out) == (6, "")
     assert err.startswith("error[DIVERGED]: the loss is ")
     assert "in epoch 1; scale the features: --set scale_features=true" in err

@@ -223,7 +223,7 @@ def test_edges_of_weight_zero_are_left_out_where_that_is_asked_for(converted, fi
 def test_one_node_is_embedded(accepted, known_run, tmp_path):
     files = {"one.mtx": mtx(1), "x.npy": np.ones((1, 2))}
     out = accepted(files, f"embed {known_run} one.mtx --features x.npy -o one.csv").out
-    assert "1 nodes, 16 dimensions" in out
+    assert "1 nodes, 128 dimensions" in out
     values = (tmp_path / "one.csv").read_text().splitlines()[1].split(",")[1:]
     assert np.isfinite(np.array(values, float)).all()
 

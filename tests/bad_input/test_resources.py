@@ -146,6 +146,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_the_checkpoint_before_stays(
     monkeypatch.setattr(vgae.training.checkpoint, "SECONDS", 0)
     run = tmp_path / "run"
     words = ["--set", "optimizer=rmsprop", "--set", f"lr={lr}", "--epochs", "500"]
+    words += ["--recipe", "paper"]
     status, _, err = command("train", sbm_file, *words, "-o", run, "-q")
     line = one_line(err, "DIVERGED")
     assert f"try a smaller lr (now {float(lr)})" in line
