@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vgae.kernels._all_pairs import Sweep, Wanted, plus
+from vgae.kernels._all_pairs import Sweep, Wanted
 from vgae.kernels._available import sparse_kernels
 from vgae.kernels.csr import csr_tensor
 from vgae.kernels.patterns import EdgePattern, PairPattern
@@ -27,7 +27,6 @@ def sweep(
     wanted: Wanted,
     w: Tensor | None = None,
     signature: Tensor | None = None,
-    onto: tuple[Sweep, float] | None = None,
 ) -> Sweep:
     r"""Pass once over the entries of a sparse matrix; unwanted results have any value.
 
@@ -47,15 +46,12 @@ def sweep(
         wanted: Results to compute.
         w: Vectors of the columns, if those are not the rows, shape ``(m, d)``.
         signature: Factors of the dimensions of ``z``, shape ``(d,)``.
-        onto: Another sweep and a factor, whose product is added; its tensors may be overwritten.
     """
     x, y = z if signature is None else z * signature, z if w is None else w
     col = (pattern.pattern if isinstance(pattern, PatternShare) else pattern).col
     is_wide = z.is_cuda and z.shape[1] > _WIDEST
     kernels = None if is_wide else sparse_kernels(max(len(x), len(y)), z, col)
     rows, pairs = _torch_rows, _torch_pairs
-    if onto and kernels is None and isinstance(pattern, EdgePattern) and signature is None:
-        return _torch_rows(x, y, bias, (pattern.crow, pattern.col), weight, beta, wanted, onto)
     if kernels is not None:
         rows = partial(_kernel_rows, kernels)
         pairs = partial(_kernel_pairs, kernels)
@@ -66,8 +62,7 @@ def sweep(
     else:
         found = rows(x, y, bias, (pattern.crow, pattern.col), weight, beta, wanted)
     grad_z = found.grad_z if signature is None else found.grad_z * signature
-    found = found._replace(grad_z=grad_z)
-    return found if onto is None else plus(found, *onto, wanted)
+    return found._replace(grad_z=grad_z)
 
 
 def _share(
@@ -149,19 +144,14 @@ def _torch_rows(
     weight: Tensor,
     beta: float,
     wanted: Wanted,
-    onto: tuple[Sweep, float] | None = None,
 ) -> Sweep:
-    """Do the same as :func:`_kernel_rows` in plain torch, and add another sweep."""
+    """Do the same as :func:`_kernel_rows` in plain torch."""
     shape = len(x), len(y)
     found, slope = _torch_values(x, y, bias, places, weight, beta, wanted)
-    other, factor = onto or (None, 1.0)
-    if other is not None:
-        found = plus(found, other, factor, wanted._replace(grad_z=False))
     if not wanted.grad_z:
         return found
     # Of a symmetric pattern, s_ij and s_ji both contain z_i, hence the factor two.
-    matrix = csr_tensor(*places, slope.mul_(-2), shape)
-    return found._replace(grad_z=product(matrix, y, other and other.grad_z, factor))
+    return found._replace(grad_z=product(csr_tensor(*places, slope.mul_(-2), shape), y))
 
 
 def _torch_pairs(

@@ -139,13 +139,15 @@ def pair_loss(
     places = pattern if given.team.size == 1 else shares.PatternShare.of(pattern, given.team)
 
     def found(wanted: Wanted) -> Sweep:
-        # The entries are among all pairs, too; there they are taken out again. In float64: the
-        # difference keeps the accuracy of the sum over all pairs.
-        others = (sweep(given.z, given.bias, wanted), non_edge_weight) if non_edge_weight else None
-        return _edges.sweep(
+        # The entries are among all pairs, too; there they are taken out again.
+        entries = _edges.sweep(
             *(given.z, given.bias, places, weight.to(given.z.dtype), non_edge_weight, wanted),
-            *(given.w, given.signature, others),
+            *(given.w, given.signature),
         )
+        if not non_edge_weight:
+            return entries
+        # In float64: the difference keeps the accuracy of the sum over all pairs.
+        return plus(entries, sweep(given.z, given.bias, wanted), non_edge_weight, wanted)
 
     return given.attached(found)
 

@@ -144,12 +144,8 @@ def _stored(matrix: Tensor, kept: Tensor) -> Tensor:
     return csr_tensor(crow.to(col.dtype), col, values, tuple(matrix.shape))
 
 
-def product(
-    matrix: Tensor, dense: Tensor, onto: Tensor | None = None, beta: float = 1.0
-) -> Tensor:
+def product(matrix: Tensor, dense: Tensor) -> Tensor:
     """Return ``matrix @ dense`` for a sparse CSR matrix of the same dtype, without gradients.
-
-    With ``onto``, ``beta`` times it is added, and the result is written there.
 
     On a GPU, the result has the same bits each time if Triton works and the dtype is float32, or
     if torch's flag for deterministic algorithms is set; the flag does not affect cuSPARSE.
@@ -159,17 +155,14 @@ def product(
     col = matrix.col_indices()
     kernels = sparse_kernels(max(matrix.shape), dense, col) if fits else None
     if kernels is not None:
-        found = kernels.csr_product(matrix.crow_indices(), col, matrix.values(), dense)
-    elif dense.is_cuda and torch.are_deterministic_algorithms_enabled():
-        found = added_in_order(matrix, dense)
-    elif dense.is_cuda or not fits:
-        found = matrix @ dense
-    else:
-        # torch's own product adds to zeros, and copies the result.
-        if onto is None:
-            onto, beta = dense.new_empty(len(matrix), dense.shape[1], requires_grad=False), 0
-        return torch.addmm(onto, matrix, dense, beta=beta, out=onto)
-    return found if onto is None else onto.mul_(beta).add_(found)
+        return kernels.csr_product(matrix.crow_indices(), col, matrix.values(), dense)
+    if dense.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return added_in_order(matrix, dense)
+    if dense.is_cuda or not fits:
+        return matrix @ dense
+    # torch's own product adds to zeros, and copies the result.
+    found = dense.new_empty(len(matrix), dense.shape[1], requires_grad=False)
+    return torch.addmm(found, matrix, dense, beta=0, out=found)
 
 
 def added_in_order(matrix: Tensor, dense: Tensor) -> Tensor:
