@@ -168,13 +168,13 @@ def _training_bytes(
     elif is_mapped(x):
         features = (2 + drops) * BLOCK
     else:
-        features = (4 + 8 * drops) * x.numel()  # averaged over the neighbours, or with dropout
+        features = (8 if drops else 4) * x.numel()  # with dropout, or averaged over neighbours
     num_entries, is_masked = entries + nodes, recipe.mask > 0
     work = entry_bytes(nodes, torch.device("cpu"))
     # The sorted entries, the normalised adjacency, and the weights; with masks, also the edges and
     # their links, and each of these again for an epoch.
     matrices = (16 + 46 * is_masked + work) * num_entries
-    kept = 28 + 8 * (recipe.dropout > 0) + 8 * (recipe.latent_norm > 0)
+    kept = 28 + 4 * (recipe.dropout > 0) + 4 * (recipe.latent_norm > 0)
     layers = sum(w * (kept if 4 * nodes * w < _KEPT_BELOW else _GIVEN_BACK) for w in widths)
     activations = nodes * (layers + 100 * recipe.degrees)
     # The means of an evaluation, with their content before and after a product.
