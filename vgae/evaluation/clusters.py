@@ -123,8 +123,7 @@ def cluster(
     random_state = int(torch.randint(2**31, (), generator=stream(seed, "init")))
     links = None if graph is None else _adjacency(graph)
     used = _best_method(links) if method == "auto" else method
-    length = np.linalg.norm(mu, axis=1, keepdims=True) if mu.shape[1] > 1 else np.ones((1, 1))
-    length = np.where(length > 0, length, 1.0)
+    length = lengths(mu)
     x = mu / length
     if used == "kmeans":
         labels, confidence, scores = _k_means(x, k, random_state)
@@ -133,6 +132,12 @@ def cluster(
     else:
         labels, confidence, scores = communities(x, links, k, used, random_state)
     return Clusters(_by_size(labels), np.clip(confidence, 0, 1), used, scores)
+
+
+def lengths(mu: np.ndarray) -> np.ndarray:
+    """Return what vectors are divided by: their lengths, or 1 for zeros and for one column."""
+    length = np.linalg.norm(mu, axis=1, keepdims=True)
+    return np.where((length > 0) & (mu.shape[1] > 1), length, 1.0)
 
 
 def _checked(embedding: Any) -> tuple[np.ndarray, np.ndarray]:

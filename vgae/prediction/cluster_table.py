@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from vgae.errors import DataError
-from vgae.evaluation.clusters import Clusters
+from vgae.evaluation.clusters import Clusters, lengths
 from vgae.evaluation.typical_features import TypicalFeature, typical_features
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.graph import Graph, NodeId
@@ -165,9 +165,7 @@ def describe_clusters(
 
 def _nearest(mu: np.ndarray, labels: np.ndarray, most: int) -> list[list[int]]:
     """Return the nodes nearest to the mean of each cluster, the nearest first."""
-    if mu.shape[1] > 1:
-        length = np.linalg.norm(mu, axis=1, keepdims=True)
-        mu = mu / np.where(length > 0, length, 1.0)
+    mu = mu / lengths(mu)
     order = np.argsort(labels, kind="stable")
     found = []
     for nodes in np.split(order, np.cumsum(np.bincount(labels))[:-1]):

@@ -188,6 +188,7 @@ DEFAULT = BEST
 """The recipe of named models of graphs unless another one is given; a typed graph and a model of
 your own have :data:`PAPER`."""
 
+# What BEST had when the settings of these recipes were chosen.
 _SLOWER: dict[str, Any] = {"lr": 0.02, "epochs": 500}
 
 RANKS = replace(BEST, name="ranks", **_SLOWER, dropout=0.2, mask=0.4, content=512)

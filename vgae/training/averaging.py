@@ -48,12 +48,16 @@ class AveragedWeights(nn.Module):
 
         It never waits for the device and may be recorded as part of a CUDA graph.
         """
-        weight = 9 / (self.n_averaged + 9)  # 1 at the first update
+        weight = 9 / (self.n_averaged + 9)
+        old = self.n_averaged.clamp(max=1.0)  # 0 at the first update, then 1
         for means, new in _alike(self.module, model):
             if not (means[0].is_floating_point() or means[0].is_complex()):
                 torch._foreach_copy_(means, new)
                 continue
-            torch._foreach_lerp_(means, new, [weight.to(means[0])] * len(means))
+            torch._foreach_mul_(means, old.to(means[0]))
+            changes = torch._foreach_sub(new, means)
+            torch._foreach_mul_(changes, weight.to(means[0]))
+            torch._foreach_add_(means, changes)
         self.n_averaged += 1
 
 
