@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from _pytest.mark.expression import Expression
@@ -160,3 +161,20 @@ def command(capsys):
         return status, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def workers_of():
+    """Return a function: the spawned workers of a process, in the order of their start."""
+
+    def is_worker(process):
+        try:
+            return "spawn_main" in str(process.cmdline())
+        except psutil.NoSuchProcess:  # another child, which has ended
+            return False
+
+    def workers_of(pid=None):
+        found = [process for process in psutil.Process(pid).children() if is_worker(process)]
+        return sorted(found, key=psutil.Process.create_time)
+
+    return workers_of

@@ -36,11 +36,6 @@ def wait_for_rows(path, process, number=1):
         time.sleep(0.01)
 
 
-def workers_of(process):
-    found = psutil.Process(process.pid).children()
-    return [worker for worker in found if "spawn_main" in str(worker.cmdline())]
-
-
 def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path, command):
     out = tmp_path / "table.json"
     words = ("--datasets", sbm_file, "--models", "gae,linear-vgae,gae", "--seeds", 2)
@@ -81,7 +76,9 @@ def test_a_wrong_name_leaves_an_old_table_as_it_was(tmp_path, command):
 
 
 @pytest.mark.slow
-def test_text_and_json_do_not_depend_on_processes_nor_on_one_that_is_killed(sbm_file, tmp_path):
+def test_text_and_json_do_not_depend_on_processes_nor_on_one_that_is_killed(
+    sbm_file, tmp_path, workers_of
+):
     words = ("--datasets", f"{sbm_file},stdlib", "--seeds", 3, "--epochs", 100)
     one, two = tmp_path / "1.json", tmp_path / "2.json"
     process = started(*words, "--jobs", 1, "-o", one)
@@ -89,7 +86,7 @@ def test_text_and_json_do_not_depend_on_processes_nor_on_one_that_is_killed(sbm_
     assert process.returncode == 0, err
     process = started(*words, "--jobs", 2, "-o", two)
     wait_for_rows(two, process)
-    workers_of(process)[-1].kill()
+    workers_of(process.pid)[-1].kill()
     shown, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert len(re.findall(r"the process of \w+ v?gae seed \d was ended by SIGKILL", err)) == 1
@@ -99,12 +96,12 @@ def test_text_and_json_do_not_depend_on_processes_nor_on_one_that_is_killed(sbm_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_process_outlives_the_command(number, sbm_file, tmp_path):
+def test_no_process_outlives_the_command(number, sbm_file, tmp_path, workers_of):
     out = tmp_path / "table.json"
     words = ("--datasets", sbm_file, "--epochs", 100, "--seeds", 1000, "--jobs", 2)
     process = started(*words, "-o", out)
     wait_for_rows(out, process)
-    workers = workers_of(process)
+    workers = workers_of(process.pid)
     assert len(workers) == 2
     (os.kill if number == signal.SIGKILL else os.killpg)(process.pid, number)
     _, err = process.communicate(timeout=60)

@@ -63,13 +63,25 @@ SCALED = VGAEEmbedder(max_epochs=2, device="cpu", settings={"scale_features": Tr
 
 EXCEPTIONS = {
     "check_methods_subset_invariance": "a row is linked to its nearest among the rows given",
-    "check_methods_sample_order_invariance": "equal but for the rounding of float32 sums",
 }
+# Equal but for the rounding of float32 sums, which is the same on some processors and not on others.
+ROUNDED = "check_methods_sample_order_invariance"
 
 
 @checks.parametrize_with_checks([SCALED], expected_failed_checks=lambda _: EXCEPTIONS)
 def test_it_keeps_the_conventions_of_scikit_learn(estimator, check):
-    check(estimator)
+    if check.func.__name__ == ROUNDED:
+        order_changes_nothing_but_rounding(estimator)
+    else:
+        check(estimator)
+
+
+def order_changes_nothing_but_rounding(estimator):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    order = np.random.default_rng(1).permutation(len(x))
+    embedder = clone(estimator).set_params(random_state=0).fit(x)
+    found = embedder.transform(x[order])
+    np.testing.assert_allclose(found, embedder.transform(x)[order], rtol=1e-4, atol=1e-5)
 
 
 # The others predict for rows like those that they fit, or want labels to be learned from.

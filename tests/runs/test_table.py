@@ -1,7 +1,6 @@
 import json
 from dataclasses import replace
 
-import psutil
 import pytest
 
 from vgae.data.files import read_graph, write_npz
@@ -154,7 +153,9 @@ def test_whole_graphs_are_held_out(tmp_path):
 
 
 @pytest.mark.row("R01")
-def test_a_worker_that_is_killed_in_a_trial_changes_nothing(sbm_file, tmp_path, caplog):
+def test_a_worker_that_is_killed_in_a_trial_changes_nothing(
+    sbm_file, tmp_path, caplog, workers_of
+):
     """Its trial is repeated; the file is that of one process, byte for byte."""
     one, two = tmp_path / "1.json", tmp_path / "2.json"
     options = {"num_seeds": 3, "recipe": replace(PAPER, epochs=50)}
@@ -163,10 +164,8 @@ def test_a_worker_that_is_killed_in_a_trial_changes_nothing(sbm_file, tmp_path, 
 
     def kill(trial):
         """Kill the other one of two processes, which were started for seeds 0 and 1."""
-        found = psutil.Process().children()
-        found = [process for process in found if "spawn_main" in str(process.cmdline())]
         if not killed:
-            killed.append(sorted(found, key=psutil.Process.create_time)[1 - trial.seed])
+            killed.append(workers_of()[1 - trial.seed])
             killed[0].kill()
 
     found = run_table([str(sbm_file)], ["vgae"], jobs=2, out=two, on_trial=kill, **options)
