@@ -64,7 +64,7 @@ SCALED = VGAEEmbedder(max_epochs=2, device="cpu", settings={"scale_features": Tr
 EXCEPTIONS = {
     "check_methods_subset_invariance": "a row is linked to its nearest among the rows given",
 }
-# Equal but for the rounding of float32 sums, which is the same on some processors and not on others.
+# Equal but for the rounding of float32 sums, and on some processors exactly.
 ROUNDED = "check_methods_sample_order_invariance"
 
 
