@@ -535,3 +535,22 @@ def test_vectors_of_many_graphs_have_a_row_each(readout, times):
 def test_vectors_of_graphs_need_many(X, A):
     with pytest.raises(UsageError, match="level='graphs' needs many graphs"):
         VGAEEmbedder(level="graphs").fit(X, graph=A)
+
+
+@pytest.mark.parametrize("verbose", [False, 0, True, 1])
+def test_progress_is_shown_only_if_it_is_wanted(sbm, capfd, verbose):
+    options = {"max_epochs": 2, "recipe": "paper", "random_state": 0}
+    VGAEEmbedder(**options, verbose=verbose).fit(sbm)
+    assert ("2/2" in capfd.readouterr().err) == bool(verbose)
+    predictor = LinkPredictor(VGAEEmbedder(**options), verbose=verbose, validation_fraction=0.2)
+    predictor.fit(sbm)
+    assert ("2/2" in capfd.readouterr().err) == bool(verbose)
+    assert predictor.embedder.verbose is False  # as it was given
+    predictor.predict_links(3)
+    assert ("/" in capfd.readouterr().err) == bool(verbose)
+
+
+@pytest.mark.parametrize("estimator", [VGAEEmbedder, LinkPredictor])
+def test_verbose_is_true_or_false(sbm, estimator):
+    with pytest.raises(UsageError, match="verbose must be True or False or an integer"):
+        estimator(verbose="yes").fit(sbm)

@@ -306,3 +306,9 @@ def test_on_a_gpu_it_gives_arrays_too(bars):
     assert vae.inverse_transform(z).shape == bars.shape
     assert vae.sample(2).shape == (2, 36)
     assert np.isfinite(vae.score(bars))
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_progress_is_shown_only_if_it_is_wanted(bars, capfd, verbose):
+    ImageVAE(**SMALL, verbose=verbose).fit(bars)
+    assert ("4/4" in capfd.readouterr().err) == verbose

@@ -31,6 +31,10 @@ def test_a_profile_has_size_confidence_and_the_nodes_nearest_to_the_centre():
     assert second.nodes == ("a\tb", '"q"')  # equally near: in the order of the nodes
     assert (table.has_features, table.agreement) == (False, None)
     assert repr(table) == "ClusterTable(5 nodes in 2 clusters)"
+    page = table._repr_html_()
+    assert "李雷, =1+1" in page
+    assert "5 nodes in 2 clusters, kmeans" in page
+    assert "typical features" not in page
 
 
 def test_features_are_those_of_the_graph_and_classes_give_the_agreement():
@@ -46,6 +50,9 @@ def test_features_are_those_of_the_graph_and_classes_give_the_agreement():
     profiles = describe_clusters(many, large, MU.repeat(8, axis=0)).profiles
     assert [[f.name for f in p.features] for p in profiles] == [[], ["g"]]
     assert table.agreement == (1.0, 1.0, 4)  # a node is of unknown class
+    page = table._repr_html_()
+    assert "typical features" in page
+    assert "classes of 4 nodes: ARI 1.000, NMI 1.000." in page
     assert describe_clusters(CLUSTERS, graph(y=[0, 0, 0, 0, -1]), MU).agreement is None
 
 

@@ -28,6 +28,18 @@ def run(sbm_file, tmp_path):
     return train_run(str(sbm_file), tmp_path / "run", recipe=SHORT, seed=5)
 
 
+def test_a_run_is_shown_with_its_folder_and_scores(run):
+    auc = run.metrics["test"]["auc"]
+    assert repr(run).startswith(f"Run({str(run.folder)!r}, vgae, val AUC ")
+    assert f", test AUC {auc:.4g}, test AP " in repr(run)
+    assert len(repr(run)) < 300
+    assert f">{auc:.4g}</td>" in run._repr_html_()
+    strange = {"test": {"auc": "<b>"}, "val": [], "health": ["<b>"]}
+    odd = replace(run, metrics=strange, config={"model": "<i>", "recipe": 3})
+    assert "&lt;b&gt;" in odd._repr_html_()
+    assert "<i>" not in odd._repr_html_()
+
+
 def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
     written = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
     assert written == {

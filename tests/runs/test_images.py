@@ -63,6 +63,9 @@ def test_a_run_comes_back_with_the_images_as_they_were_drawn(run):
     assert torch.equal(loaded.images.test, run.images.test)
     assert IMAGES.evaluate(loaded, EvaluationOptions(samples=3)) == {"test": run.metrics["test"]}
     assert repr(loaded).endswith("/run', short)")
+    page = loaded._repr_html_()
+    assert "test ELBO" in page
+    assert f" of {len(run.history)} kept</td>" in page
 
 
 def test_images_that_changed_are_named(run, source, tmp_path, resign):

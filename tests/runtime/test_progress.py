@@ -179,3 +179,43 @@ def test_work_goes_on_if_stderr_can_no_longer_be_written(wanted, clock, monkeypa
             clock.now += 1
             show(done)
     assert show.done == 100
+
+
+IN_A_CELL = """
+import sys
+if {blocked}:
+    sys.modules["ipywidgets"] = None
+from vgae.runtime import progress
+progress._SHORT = 0.0
+for wanted in (None, True):
+    with progress.showing(40, "epochs", wanted=wanted) as show:
+        for done in range(1, 41):
+            show(done, lambda: "<b>loss</b>")
+with progress.showing(9, "epochs", wanted=False) as show:
+    show(9)
+progress._SHORT = 60.0
+with progress.showing(9, "epochs") as show:
+    show(9)
+try:
+    with progress.showing(9, "epochs", wanted=True) as show:
+        show(3)
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    pass
+"""
+
+
+@pytest.mark.parametrize("blocked", [True, False], ids=["without ipywidgets", "with ipywidgets"])
+def test_a_notebook_gets_one_bar_that_is_replaced_and_no_warning(blocked):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    cell = nbformat.v4.new_code_cell(IN_A_CELL.format(blocked=blocked))
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
+    assert [output.output_type for output in cell.outputs] == ["display_data"] * 3
+    shown = [output.data["text/html"] for output in cell.outputs]
+    for page in shown[:2]:
+        assert page.startswith('<div><progress value="40" max="40"></progress> 40/40 ')
+        assert page.endswith(" &lt;b&gt;loss&lt;/b&gt;</div>")
+        assert len(page) < 200
+    assert 'value="3" max="9"' in shown[2]
+    assert cell.outputs[0].data["text/plain"].startswith("40/40 ")

@@ -66,3 +66,14 @@ def test_a_loss_that_is_not_finite_is_told_even_if_the_validation_fails(sbm):
         trainer = Trainer(prepared.model, fails, prepared.recipe, None, "")
         with pytest.raises(error, match=r"the loss is inf in epoch 1|without a scale"):
             trainer.step(Epoch(1, *torch.full((3,), loss)))
+
+
+def test_a_result_is_shown_with_its_epochs_and_scores(sbm):
+    result = prepare(sbm, split_links(sbm), recipe=replace(PAPER, epochs=3)).train(progress=False)
+    page = result._repr_html_()
+    assert "Training of a model with GCNEncoder" in page
+    assert ">3</td>" in page
+    assert f">{result.history[result.best_epoch - 1].val_auc:.4g}</td>" in page
+    bare = replace(result, history=[], plan=None, best_epoch=0, health=("<i>tip</i>",))
+    assert "&lt;i&gt;tip&lt;/i&gt;" in bare._repr_html_()
+    assert "loss" not in bare._repr_html_()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, check_choice
 from vgae.graphs.arrays import dense_array, label_tensor, sha256
+from vgae.runtime.preview import Preview
 from vgae.runtime.streams import stream
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,13 @@ class Images:
     def __repr__(self) -> str:
         counts = " + ".join(str(len(part)) for part in (self.train, self.val, self.test))
         return f"Images({self.name!r}, {counts} of {_times(self.shape)})"
+
+    def _repr_html_(self) -> str:
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        rows = [(name, len(part)) for name, part in parts.items()]
+        return Preview(
+            f"Images {self.name}, {_times(self.shape)}", rows, ["part", "images"]
+        ).html()
 
 
 def binarised(pixels: Tensor, generator: torch.Generator) -> Tensor:

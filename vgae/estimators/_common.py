@@ -19,6 +19,7 @@ RandomState = int | np.random.RandomState | None
 # Types of parameters, by their names in messages.
 INTEGER, NUMBER, TEXT = {"an integer": Integral}, {"a number": Real}, {"a string": str}
 NOTHING = {"None": type(None)}
+SWITCH = {"True or False": bool, **INTEGER}
 Types = Mapping[str, Mapping[str, type]]
 
 
@@ -31,7 +32,9 @@ def check_types(estimator: Any, types: Types) -> None:
     """
     for name, allowed in types.items():
         value = getattr(estimator, name)
-        if isinstance(value, bool) or not isinstance(value, tuple(allowed.values())):
+        classes = tuple(allowed.values())
+        # True is an integer, but no number of components.
+        if not isinstance(value, classes) or (isinstance(value, bool) and bool not in classes):
             rule = f"{name} must be {' or '.join(allowed)}"
             raise UsageError("PARAMETER", f"{rule}, got {value!r:.60}.")
 
@@ -47,6 +50,7 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     device: str = "auto"
     random_state: RandomState = None
     settings: Mapping[str, Any] | None = None
+    verbose: bool | int = False
 
     _fields: ClassVar[dict[str, str]] = {
         "n_components": "latent_channels",
@@ -63,6 +67,7 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         "device": {**TEXT, "a Compute": Compute},
         "random_state": {**INTEGER, "a RandomState": np.random.RandomState, **NOTHING},
         "settings": {"a dictionary": Mapping, **NOTHING},
+        "verbose": SWITCH,
     }
 
     def _changes(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from vgae.errors import DataError, UsageError, check_choice
 from vgae.estimators._common import (
     INTEGER,
     NUMBER,
+    SWITCH,
     TEXT,
     LatentTransformer,
     RandomState,
@@ -84,6 +85,8 @@ class VGAEEmbedder(LatentTransformer):
             ``RandomState`` gives another one each time.
         settings: Other fields of :class:`~vgae.recipes.Recipe` and their values, such as
             ``{"hidden_channels": 64}``. The parameters above take precedence.
+        verbose: Whether to show the progress of the training, as :func:`vgae.fit` does with
+            ``progress=True``.
 
     Attributes:
         model_: Trained :class:`~vgae.VAE`, on its training device.
@@ -188,7 +191,8 @@ class VGAEEmbedder(LatentTransformer):
     def _train(self, graph: Graph, split: LinkSplit, seed: int) -> Self:
         """Train a new model on the training links of a split, and embed over all links."""
         recipe = for_graph(self._recipe(), graph)
-        options: Any = {"model": self.model, "device": self.device, "progress": False}
+        options: Any = {"model": self.model, "device": self.device}
+        options["progress"] = bool(self.verbose)
         result = fit(graph, split, recipe=recipe, seed=seed, **options)
         self._fitted(result, recipe, seed)
         self.graph_, self.embedding_ = graph, self._embedded(graph)
@@ -240,6 +244,8 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         validation_fraction: Fraction of the links that is held out, in ``(0, 1)``.
         random_state: Seed of the held-out links and, unless it has one, of the embedder; as for
             :class:`VGAEEmbedder`.
+        verbose: Whether to show the progress of the training, also if the embedder does not, and
+            of a long search for links.
 
     Attributes:
         embedder_: Fitted :class:`VGAEEmbedder`.
@@ -262,9 +268,11 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
     goal: str = "f1"
     validation_fraction: float = 0.05
     random_state: RandomState = None
+    verbose: bool | int = False
 
     _types: ClassVar = {
         "goal": TEXT,
+        "verbose": SWITCH,
         "validation_fraction": NUMBER,
         "random_state": LatentTransformer._types["random_state"],
     }
@@ -338,7 +346,7 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
         ``k`` and ``options``, such as ``per_node=False``, are those of :func:`vgae.predict_links`.
         """
         check_is_fitted(self, "calibration_")
-        options["calibration"] = self.calibration_
+        options = {"progress": bool(self.verbose), **options, "calibration": self.calibration_}
         return predict_links(self.embedder_.model_, self.graph_, k, **options)
 
     def __sklearn_tags__(self) -> Tags:
@@ -354,6 +362,8 @@ class LinkPredictor(ClassifierMixin, BaseEstimator):
             got = f"got {type(given).__name__}"
             raise UsageError("EMBEDDER", f"embedder must be a VGAEEmbedder, {got}.")
         copy: Any = clone(given)
+        if self.verbose:
+            copy.set_params(verbose=self.verbose)
         return copy if copy.random_state is not None else copy.set_params(random_state=seed)
 
     def _scored(self, pairs: Any) -> LinkTable:

@@ -47,6 +47,8 @@ class ImageVAE(LatentTransformer):
             :meth:`sample`; ``None`` or a ``RandomState`` gives another one each time.
         settings: Other fields of :class:`~vgae.recipes.images.ImageRecipe` and their values, such
             as ``{"hidden_channels": (64,)}``. The parameters above take precedence.
+        verbose: Whether to show the progress of the training, as :func:`vgae.fit_images` does with
+            ``progress=True``.
 
     Attributes:
         model_: Trained :class:`~vgae.VAE`, on its training device.
@@ -95,7 +97,8 @@ class ImageVAE(LatentTransformer):
         shape = _image_shape(self.shape, X.shape[1])
         seed = seed_from(self.random_state)
         images = _parts(_pixels(X, shape), self._checked_fraction(), seed)
-        result = fit_images(images, recipe=recipe, seed=seed, device=self.device, progress=False)
+        how: Any = {"device": self.device, "progress": bool(self.verbose)}
+        result = fit_images(images, recipe=recipe, seed=seed, **how)
         self.shape_ = shape
         return self._fitted(result, recipe, seed)
 

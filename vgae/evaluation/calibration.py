@@ -16,7 +16,7 @@ links beside all pairs, as they are, so that it holds for the few best of all pa
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -84,10 +84,10 @@ class Calibration:
     f1: float
     slope: float = 1.0
     intercept: float = 0.0
-    x: tuple[float, ...] = ()
-    y: tuple[float, ...] = ()
+    x: tuple[float, ...] = field(default=(), repr=False)
+    y: tuple[float, ...] = field(default=(), repr=False)
     intervals: Intervals | None = None
-    error: tuple[float, ...] = ()
+    error: tuple[float, ...] = field(default=(), repr=False)
     folds: int = 0
 
     def probability(self, logits: Tensor) -> Tensor:

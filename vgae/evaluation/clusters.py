@@ -16,6 +16,7 @@ from sklearn.metrics import silhouette_score
 from vgae.errors import DataError, NumericalError, UsageError, check_choice
 from vgae.evaluation._communities import communities
 from vgae.evaluation._mixture import distinct_rows, fit_mixture, k_means
+from vgae.evaluation.shown import clusters_preview
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.graph import Graph
@@ -31,7 +32,7 @@ _DIMENSIONS = 8  # principal components that a mixture gets
 _FEW_LINKS = 5  # a neighbour graph has no node with fewer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Clusters:
     """Clusters of nodes, from :func:`cluster`.
 
@@ -59,6 +60,13 @@ class Clusters:
     def sizes(self) -> np.ndarray:
         """Number of nodes of each cluster, falling, int64, shape ``(k,)``."""
         return np.bincount(self.labels)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{size}" for size in self.sizes[:10]) + ", ..." * (self.k > 10)
+        return f"Clusters({self.method!r}, {len(self.labels)} nodes in {self.k}: {sizes})"
+
+    def _repr_html_(self) -> str:
+        return clusters_preview(self).html()
 
 
 def cluster(

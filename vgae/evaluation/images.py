@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vgae.errors import DataError, NumericalError, UsageError
 from vgae.evaluation.posterior import active_dimensions
+from vgae.evaluation.shown import image_evaluation_preview
 from vgae.gaussian import DiagGaussian
 from vgae.models.embedding import evaluating, parameter_like
 from vgae.runtime.progress import showing
@@ -68,6 +69,9 @@ class ImageEvaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        return image_evaluation_preview(self.to_dict()).html()
 
 
 def evaluate_images(

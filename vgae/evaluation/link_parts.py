@@ -25,6 +25,7 @@ from vgae.evaluation.per_graph import GraphAverages, averages_per_graph
 from vgae.evaluation.ranking import RankIntervals, link_ranks, rank_intervals
 from vgae.evaluation.recommendation import RecommendationScores, recommendation_scores
 from vgae.evaluation.reliability import Probabilities, balancing_weight
+from vgae.evaluation.shown import Evaluations, evaluation_text, link_evaluation_preview
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.collection_parts import feature_rows
 from vgae.graphs.graph import Graph
@@ -48,7 +49,7 @@ _FEWEST, _FEWEST_SLOW = 1000, 200
 _FEWEST_HARD = 100  # hard non-links of a link of a large graph take a second
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinkEvaluation:
     """Scores of one part of a split; see :func:`evaluate`.
 
@@ -148,6 +149,12 @@ class LinkEvaluation:
             "calibrated": self.calibrated and self.calibrated.to_dict(),
         }
 
+    def __repr__(self) -> str:
+        return evaluation_text(self)
+
+    def _repr_html_(self) -> str:
+        return link_evaluation_preview(self).html()
+
 
 def with_likelihood(
     evaluations: dict[str, LinkEvaluation],
@@ -163,7 +170,7 @@ def with_likelihood(
     options: Any = {"num_samples": num_samples, "seed": split.seed}
     if part_of is None:
         whole = graph_log_marginal(model, graph, **options)
-        return {name: replace(found, likelihood=whole) for name, found in evaluations.items()}
+        return Evaluations({k: replace(e, likelihood=whole) for k, e in evaluations.items()})
     likelihoods = {
         name: graph_log_marginal(
             model, cast(GraphCollection, graph).select(part_of == number), **options
@@ -171,7 +178,8 @@ def with_likelihood(
         for number, name in enumerate(("val", "test"), 1)
         if name in evaluations
     }
-    return {k: replace(found, likelihood=likelihoods[k]) for k, found in evaluations.items()}
+    found = {k: replace(found, likelihood=likelihoods[k]) for k, found in evaluations.items()}
+    return Evaluations(found)
 
 
 def evaluated_part(

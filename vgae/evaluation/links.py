@@ -23,6 +23,7 @@ from vgae.evaluation.hard_negatives import Hard
 from vgae.evaluation.held_pairs import drawn_pairs, held_pairs, link_fraction
 from vgae.evaluation.link_parts import LinkEvaluation, evaluated_part, with_likelihood
 from vgae.evaluation.metrics import LinkScores, link_scores
+from vgae.evaluation.shown import Evaluations
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import LabelledPairs, LinkSplit, check_kinds
 from vgae.graphs.typed import TypedGraph
@@ -118,7 +119,8 @@ def evaluate(
             raise UsageError("TYPED_GRAPH", f"{rule}; leave samples (--samples) out.")
         given: Any = {"messages": messages, "allow_seen": allow_seen}
         return evaluate_typed(model, graph, split, calibration, wanted.per_link, **given)
-    evaluations, balanced = {}, calibration and replace(calibration, log_odds_shift=0.0)
+    evaluations: dict[str, LinkEvaluation] = Evaluations()
+    balanced = calibration and replace(calibration, log_odds_shift=0.0)
     for name, part, scorer in _scored_parts(model, graph, split, messages, allow_seen=allow_seen):
         evaluations[name] = evaluated_part(scorer, graph, split, part, balanced, wanted)
     if samples:

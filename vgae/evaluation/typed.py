@@ -15,6 +15,7 @@ from vgae.evaluation.links import (
     check_unseen,
     evaluated_part,
 )
+from vgae.evaluation.shown import Evaluations, typed_evaluation_preview
 from vgae.graphs.graph import Graph
 from vgae.graphs.typed import TypedGraph
 from vgae.graphs.typed_split import TypedSplit, check_typed
@@ -23,7 +24,7 @@ from vgae.models.typed import messages as messages_of
 from vgae.vae import VAE
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TypedEvaluation:
     """Scores of one part of the split of a typed graph.
 
@@ -48,6 +49,13 @@ class TypedEvaluation:
         """Return plain values for JSON."""
         own = {name: score.to_dict() for name, score in self.relations.items()}
         return {"auc": self.auc, "ap": self.ap, "relations": own}
+
+    def __repr__(self) -> str:
+        scores = f"auc={self.auc:.4f}, ap={self.ap:.4f}"
+        return f"TypedEvaluation({scores}, {len(self.relations)} relations)"
+
+    def _repr_html_(self) -> str:
+        return typed_evaluation_preview(self.relations).html()
 
 
 def _mean(values: Any) -> float:
@@ -124,7 +132,7 @@ def evaluate_typed(
     split.audit(graph)
     check_unseen(model, cast(Any, split), allow_seen=allow_seen)
     check_choice("messages", messages, Messages)
-    first, found = next(iter(graph.relations)), {}
+    first, found = next(iter(graph.relations)), Evaluations()
     for name in ("val", "test"):
         parts = {r: getattr(part, name) for r, part in split.parts.items()}
         parts = {r: part for r, part in parts.items() if part.pos.shape[1]}

@@ -12,6 +12,7 @@ from vgae.graphs.canonical import NodeId, known_positions, num_components
 from vgae.graphs.grid import DirectedGrid, Grid, TwoSidedGrid
 from vgae.graphs.kept import kept_while_used
 from vgae.graphs.link_values import stored_values
+from vgae.graphs.previews import graph_preview
 
 
 class OfNodes:
@@ -194,3 +195,6 @@ class Derived(OfNodes):
         if self.sides is not None:
             kind = ", two sides of {} and {}".format(*self._side_sizes())
         return f"Graph({self.name!r}, {counts}{kind})"
+
+    def _repr_html_(self) -> str:
+        return graph_preview(self).html()

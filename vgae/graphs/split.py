@@ -28,7 +28,7 @@ from vgae.graphs.pairs import (
     given_part,
     reading_split,
 )
-from vgae.graphs.split_files import described, fields_from, split_arrays, split_parts
+from vgae.graphs.split_files import described, fields_from, split_arrays, split_html, split_parts
 from vgae.graphs.split_pyg import from_data, to_data
 from vgae.graphs.whole_graphs import (
     HIDE,
@@ -311,7 +311,7 @@ class LinkSplit:
         return cls(**fields_from(content))
 
     _parts = split_parts
-    __repr__ = described
+    __repr__, _repr_html_ = described, split_html
 
 
 def check_kinds(graph: Any, split: Any) -> None:

@@ -11,6 +11,7 @@ from vgae.errors import check_choice
 from vgae.graphs.defaults import Task
 from vgae.graphs.grid import grid_from
 from vgae.graphs.pairs import LabelledPairs
+from vgae.graphs.previews import split_preview
 
 if TYPE_CHECKING:
     from vgae.graphs.split import LinkSplit
@@ -84,3 +85,8 @@ def described(self: "LinkSplit") -> str:
         f"LinkSplit(seed={self.seed}: {train} links to train on{graphs[0]}, {val} for validation"
         f" with {val_neg} non-links{graphs[1]}, {test} for test with {test_neg}{graphs[2]})"
     )
+
+
+def split_html(self: "LinkSplit") -> str:
+    """Return the same as a table in HTML."""
+    return split_preview(self).html()

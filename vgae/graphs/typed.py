@@ -16,6 +16,7 @@ from vgae.graphs.canonical import NodeId, check_lengths, node_names
 from vgae.graphs.defaults import Directed, Merge
 from vgae.graphs.derived import OfNodes
 from vgae.graphs.graph import Graph
+from vgae.graphs.previews import typed_graph_preview
 from vgae.graphs.relations import Relation, distinct_relations, relation_of
 
 if TYPE_CHECKING:
@@ -309,3 +310,6 @@ class TypedGraph(OfNodes):
             f" type{'s' * (types > 1)}, {self.num_links} links of {len(self.relations)}"
             f" relation{'s' * (len(self.relations) > 1)}, {self.num_features} features)"
         )
+
+    def _repr_html_(self) -> str:
+        return typed_graph_preview(self).html()

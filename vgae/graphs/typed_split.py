@@ -18,6 +18,7 @@ from vgae.graphs.arrays import sha256
 from vgae.graphs.audit import Check
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION, Task
 from vgae.graphs.pairs import LabelledPairs, reading_split
+from vgae.graphs.previews import typed_split_preview
 from vgae.graphs.relations import Relation, link_codes
 from vgae.graphs.split import LinkSplit, split_links
 from vgae.graphs.typed import TypedGraph
@@ -135,6 +136,9 @@ class TypedSplit:
             f"TypedSplit(seed={self.seed}, {len(self.parts)} relations: {train} links to train on,"
             f" {val} for validation, {test} for test)"
         )
+
+    def _repr_html_(self) -> str:
+        return typed_split_preview(self.parts, self.seed).html()
 
 
 def split_relations(

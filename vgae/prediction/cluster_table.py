@@ -14,6 +14,7 @@ from vgae.evaluation.typical_features import TypicalFeature, typical_features
 from vgae.graphs.arrays import dense_array
 from vgae.graphs.graph import Graph, NodeId
 from vgae.graphs.typed import TypedGraph
+from vgae.runtime.preview import Preview
 from vgae.runtime.tables import optional_module, write_table
 
 if TYPE_CHECKING:
@@ -74,6 +75,29 @@ class ClusterTable:
 
     def __repr__(self) -> str:
         return f"ClusterTable({len(self)} nodes in {self.clusters.k} clusters)"
+
+    def _repr_html_(self) -> str:
+        return self._preview().html()
+
+    def _preview(self) -> Preview:
+        """Return size, confidence, typical nodes and features of each cluster."""
+        profiles = self.profiles
+        columns: dict[str, Any] = {
+            "cluster": range(len(profiles)),
+            "nodes": [profile.size for profile in profiles],
+            "mean confidence": [profile.confidence for profile in profiles],
+            "typical nodes": [", ".join(map(str, profile.nodes)) for profile in profiles],
+        }
+        if self.has_features:
+            names = ([str(feature.name) for feature in p.features] for p in profiles)
+            columns["typical features"] = [", ".join(found) for found in names]
+        notes = []
+        if self.agreement is not None:
+            ari, nmi, count = self.agreement
+            scores = f"ARI {ari:.3f}, NMI {nmi:.3f}"
+            notes = [f"Agreement with the known classes of {count:,} nodes: {scores}."]
+        title = f"{len(self):,} nodes in {self.clusters.k} clusters, {self.clusters.method}"
+        return Preview.of_columns(title, columns, len(profiles), notes)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns ``id``, ``cluster`` and ``confidence``, one row per node."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from vgae.evaluation.features import SAMPLES, predict_entries
 from vgae.graphs.graph import Graph, NodeId
 from vgae.graphs.missing import entries_of
 from vgae.models.embedding import Trained
+from vgae.runtime.preview import MOST_ROWS, Preview
 from vgae.runtime.tables import FORMATS, checked_suffix, write_table
 from vgae.vae import VAE
 
@@ -48,6 +49,11 @@ class ImputedFeatures:
 
     def __repr__(self) -> str:
         return f"ImputedFeatures({len(self)} entries)"
+
+    def _repr_html_(self) -> str:
+        parts = {k: getattr(self, k)[:MOST_ROWS] for k in ("rows", "columns", "mean", "std")}
+        columns = replace(self, **parts).to_dict()
+        return Preview.of_columns("Predicted features", columns, len(self)).html()
 
     def to_dict(self) -> dict[str, list[object]]:
         """Return the columns ``id``, ``feature``, ``mean`` and ``std`` as lists."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from vgae.evaluation.calibration import Prior
 from vgae.evaluation.expected import ExpectedTrue
 from vgae.graphs.canonical import NodeId
+from vgae.runtime.preview import MOST_ROWS, Preview
 from vgae.runtime.tables import optional_module, write_table
 
 if TYPE_CHECKING:
@@ -84,7 +85,21 @@ class LinkTable:
         return len(self.source)
 
     def __repr__(self) -> str:
-        return f"LinkTable({len(self)} links)"
+        return self._preview(f"LinkTable({len(self)} links)").text()
+
+    def _repr_html_(self) -> str:
+        meaning = [] if self.probability is None else [f"{self.probability_name}: {self.meaning}."]
+        return self._preview(f"{len(self):,} pairs of nodes", meaning).html()
+
+    def _preview(self, title: str, notes: Sequence[str] = ()) -> Preview:
+        """Return the first rows."""
+        k, tensors = MOST_ROWS, ("source", "target", "score", "rank")
+        given = ("probability", "known", "low", "high", "graphs")
+        names = [*tensors, *(name for name in given if getattr(self, name) is not None)]
+        parts: dict[str, Any] = {name: getattr(self, name)[:k] for name in names}
+        further = {name: column[:k] for name, column in self.further.items()}
+        first = replace(self, **parts, further=further)
+        return Preview.of_columns(title, first.columns(), len(self), notes)
 
     @property
     def probability_name(self) -> str:

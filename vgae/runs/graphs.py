@@ -93,9 +93,6 @@ class Run(FinishedRun):
     calibration: Calibration | None = None
     feature_encoder: TableEncoder | None = None
 
-    def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, {self.config['model']}, {self.metrics})"
-
     @cached_property
     def graph(self) -> Graph:
         """The graph, read again from its source.

@@ -19,6 +19,7 @@ from vgae.runs.digests import check_digests, settled
 from vgae.runs.folder import is_named, read_config, read_history, read_paths
 from vgae.runs.lock import holder_of
 from vgae.runtime.devices import Compute
+from vgae.runtime.preview import Preview
 from vgae.training.history import HistoryRow
 from vgae.training.prepared import PreparedTraining
 from vgae.training.trainer import FitResult
@@ -39,6 +40,8 @@ FILES = {
     "figures/training.png": "figure: training curves",
 }
 """Files of a run folder of any kind, and their descriptions."""
+
+_SCORES = {"AUC": "auc", "AP": "ap", "ELBO": "elbo", "log p(x)": "log_marginal"}
 
 
 def files_with(more: Mapping[str, str]) -> dict[str, str]:
@@ -70,6 +73,34 @@ class FinishedRun:
     model: VAE
     history: list[HistoryRow]
     metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        scores = "".join(f", {part} {key} {value:.4g}" for part, key, value in self._scores())
+        return f"{name}({str(self.folder)!r}, {self.config['model']}{scores})"
+
+    def _repr_html_(self) -> str:
+        recipe = self.config.get("recipe")
+        facts = {
+            "folder": str(self.folder),
+            "model": self.config["model"],
+            "recipe": recipe.get("name") if isinstance(recipe, dict) else None,
+            "seed": self.config.get("seed"),
+            "epochs": f"{self.metrics.get('epoch')} of {len(self.history)} kept",
+            **{f"{part} {key}": value for part, key, value in self._scores()},
+        }
+        health = self.metrics.get("health", ())
+        return Preview.of_facts(type(self).__name__, facts, [*map(str, health)]).html()
+
+    def _scores(self) -> list[tuple[str, str, float]]:
+        """Return part, name and value of the main scores."""
+        found = []
+        for part in ("val", "test"):
+            scores = self.metrics.get(part)
+            if isinstance(scores, dict):
+                named = ((name, scores.get(key)) for name, key in _SCORES.items())
+                found += [(part, name, v) for name, v in named if isinstance(v, float)]
+        return found
 
 
 R = TypeVar("R", bound=FinishedRun)

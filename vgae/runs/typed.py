@@ -57,9 +57,6 @@ class TypedRun(FinishedRun):
 
     split: TypedSplit
 
-    def __repr__(self) -> str:
-        return f"TypedRun({str(self.folder)!r}, {self.config['model']})"
-
     @cached_property
     def graph(self) -> TypedGraph:
         """The graph, read again from its source.

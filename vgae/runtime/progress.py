@@ -1,10 +1,12 @@
 """Progress on stderr: count, rate, remaining time and a text.
 
-A terminal gets one line that is redrawn. A file or a pipe gets a plain line every ten seconds,
-the first after five, so short work writes none. Work goes on if stderr can no longer be written,
-as after the terminal was closed.
+A terminal gets one line that is redrawn. A notebook gets a bar in the output of its cell, which
+needs neither ipywidgets nor a script, and is stored as one short line. A file or a pipe gets a
+plain line every ten seconds, the first after five, so short work writes none. Work goes on if
+stderr can no longer be written, as after the terminal was closed.
 """
 
+import html
 import os
 import sys
 import time
@@ -17,6 +19,7 @@ from vgae.errors import printable
 _FIRST, _BETWEEN = 5.0, 10.0  # seconds before a plain line
 _REDRAWN = 4  # times a second
 _WITH_BAR = 60  # columns of the narrowest terminal with a bar
+_SHORT = 0.5  # seconds of work that leaves no bar in a notebook
 
 Text = Callable[[], str]
 
@@ -89,11 +92,16 @@ def showing(total: int, unit: str, *, wanted: bool | None = None) -> Iterator[Pa
     Args:
         total: Total count.
         unit: Unit of the count, in the plural; ``"bytes"`` are shown in MB.
-        wanted: ``False`` shows nothing, ``True`` a redrawn line; by default stderr decides.
+        wanted: ``False`` shows nothing, ``True`` a redrawn line, also of short work; by default
+            stderr decides. A notebook gets its bar in both cases.
     """
     pace = Pace(max(total, 1), unit)
     if wanted is False or total < 1 or sys.stderr is None:
         yield pace
+    elif in_notebook():
+        bar = _Cell(pace, after=0.0 if wanted else _SHORT)
+        yield bar
+        bar.end()
     elif wanted or (sys.stderr.isatty() and os.environ.get("TERM") != "dumb"):
         with _drawn(pace):
             yield pace
@@ -161,6 +169,45 @@ class _Lines(Pace):
         stream = _Stream(sys.stderr)
         stream.write(", ".join(filter(None, parts)) + "\n")
         stream.flush()
+
+
+class _Cell(Pace):
+    """Progress as a bar in the output of a cell, which is replaced until the work has ended."""
+
+    def __init__(self, pace: Pace, *, after: float) -> None:
+        super().__init__(pace.total, pace.unit, clock=pace.clock)
+        self.due = self.start + after
+        self.handle: Any = None
+
+    def __call__(self, done: int, text: Text | None = None) -> None:
+        super().__call__(done, text)
+        if self.seen >= self.due:
+            self._show()
+            self.due = self.seen + 1 / _REDRAWN
+
+    def end(self) -> None:
+        """Show the final state, if any was shown before."""
+        if self.handle is not None:
+            self._show()
+
+    def _show(self) -> None:
+        from IPython.display import display
+
+        words = (self.counts(), self.rate(), self.time(), self.message())
+        line = " ".join(filter(None, words))
+        bar = f'<progress value="{self.done}" max="{self.total}"></progress>'
+        # A front end that shows no HTML gets the text alone.
+        state = {"text/plain": line, "text/html": f"<div>{bar} {html.escape(line)}</div>"}
+        if self.handle is None:
+            self.handle = display(state, raw=True, display_id=True)
+        else:
+            self.handle.update(state, raw=True)
+
+
+def in_notebook() -> bool:
+    """Return whether the code runs in the kernel of a notebook, not in a terminal."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 class _Stream:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vgae.errors import NumericalError
 from vgae.models.embedding import evaluating
 from vgae.recipes.base import Training
+from vgae.runtime.preview import Preview
 from vgae.runtime.processes import ALONE, Team
 from vgae.training.averaging import AveragedWeights
 from vgae.training.cuda_graph import Replayed
@@ -58,6 +59,19 @@ class FitResult:
     def __repr__(self) -> str:
         last = self.history[-1] if self.history else None
         return f"FitResult(best_epoch={self.best_epoch}, last={last}, {self.seconds:.1f} s)"
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, Any] = {"epochs": len(self.history), "best epoch": self.best_epoch}
+        facts["seconds"] = f"{self.seconds:.1f}"
+        for row in self.history[-1:]:
+            facts |= {"loss of the last epoch": row.loss, "its KL, in nats": row.kl}
+        for row in self.history[: self.best_epoch][-1:]:
+            scores = {"AUC": row.val_auc, "AP": row.val_ap, "ELBO": row.val_elbo}
+            facts |= {f"validation {name} of the best epoch": v for name, v in scores.items()}
+        if self.plan is not None:
+            facts["sum over pairs"] = f"{self.plan.pairs} ({self.plan.why})"
+        encoder = type(getattr(self.model, "encoder", self.model)).__name__
+        return Preview.of_facts(f"Training of a model with {encoder}", facts, self.health).html()
 
 
 class Trainer:
