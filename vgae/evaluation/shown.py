@@ -15,7 +15,8 @@ class Evaluations(dict[str, E]):
         rows = {name: shown(evaluation) for name, evaluation in self.items()}
         header = {"part": None} | {key: None for row in rows.values() for key in row}
         cells = [[name, *map(row.get, [*header][1:])] for name, row in rows.items()]
-        return Preview("Scores of the held-out links", cells, [*header]).html()
+        notes = [] if self else ["No links were held out, so there is nothing to score."]
+        return Preview("Scores of the held-out links", cells, [*header], notes=notes).html()
 
 
 def shown(evaluation: Any) -> dict[str, Any]:
