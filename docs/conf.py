@@ -26,7 +26,7 @@ extensions = [
     "sphinx_llm.txt",
 ]
 exclude_patterns = ["_build"]
-# Names that are public in two places lead to one; tables in included files have levels of their own.
+# Names that are public in two places; levels of headings of the files that pages include.
 suppress_warnings = ["ref.python", "myst.header"]
 templates_path = ["_templates"]
 
