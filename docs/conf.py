@@ -50,6 +50,7 @@ llms_txt_suppress_unknown_node_warnings = ["abbreviation", "caption"]
 
 html_theme = "furo"
 html_title = f"vgae {version}"
+html_show_copyright = False
 
 
 def resolve(app: Any, env: Any, node: Any, contnode: Any) -> Any:
