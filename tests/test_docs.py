@@ -23,10 +23,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 
 
-BLOCK = re.compile(r"^```(python|bash|console)?\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 PYTHON = {
     name: [b for kind, b in BLOCK.findall(t) if kind == "python"] for name, t in TEXTS.items()
 }
+SHELL = ("", "bash", "console")
 
 # What stands for what on the pages: small graphs for large ones, a run for RUN.
 STAND_INS = {
@@ -51,7 +52,7 @@ ELSEWHERE = re.compile(r"pyg:|ogb|heart|pubmed")
 
 def commands(text):
     """Return the command lines of a page, without comments."""
-    blocks = "\n".join(block for kind, block in BLOCK.findall(text) if kind != "python")
+    blocks = "\n".join(block for kind, block in BLOCK.findall(text) if kind in SHELL)
     lines = blocks.replace("\\\n", " ").splitlines()
     found = [line.removeprefix("$ ").split(" #")[0] for line in lines]
     return [line.strip() for line in found if line.startswith("vgae ")]
