@@ -6,13 +6,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Nothing but what a lock knows, byte for byte.
 LOCKED := $(PIP) --require-hashes --no-deps
 
-.PHONY: demo test test-all kills audit lint format bench gpu clean
+.PHONY: demo test test-all docs kills audit lint format bench gpu clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      train on the embedded graph, and write a page about it"
 	@echo "make test      suite, lint, types and import contracts"
 	@echo "make test-all  the same with the slow tests and the audit"
+	@echo "make docs      build the site in docs/_build/html"
 	@echo "make kills     kill runs 1,000 times, and see whether anything is lost"
 	@echo "make audit     ask for known vulnerabilities of what is pinned"
 	@echo "make format    lay out the code"
@@ -53,6 +54,11 @@ test: $(VENV)/.stamp-dev lint
 test-all: $(VENV)/.stamp-dev lint audit
 	$(PYTEST) --hypothesis-profile=thorough
 
+# Every warning is an error: a link that leads nowhere, a page that no other one names.
+docs: $(VENV)/.stamp-dev
+	$(BIN)/sphinx-build -q -W --keep-going -E -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 # Half an hour. The second one must lose some, or the first would prove nothing.
 kills: $(VENV)/.stamp-dev
 	$(BIN)/python tests/faults/kill_loop.py --kills 1000 > benchmarks/results/kills.json
@@ -79,4 +85,4 @@ gpu: $(VENV)/.stamp-dev
 	$(BIN)/python benchmarks/gpu.py $(GPU)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist docs/_build docs/api

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from _pytest.mark.expression import Expression
 from hypothesis import settings
 
 from vgae.graphs.graph import Graph
+from vgae.recipes import for_graph
 
 # make test-all runs as many of each property: --hypothesis-profile=thorough
 # No test asserts on time: a machine may be busy.
@@ -161,6 +163,17 @@ def command(capsys):
         return status, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def few_epochs(monkeypatch):
+    """Train named models for ten epochs at most, to try what examples and documents say."""
+
+    def for_few(recipe, graph):
+        found = for_graph(recipe, graph)
+        return replace(found, epochs=min(found.epochs, 10))
+
+    monkeypatch.setattr("vgae.training.links.for_graph", for_few)
 
 
 @pytest.fixture

@@ -28,7 +28,13 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("example", OTHERS, ids=lambda path: path.stem)
-def test_each_example_runs(example, run):
+def test_each_example_runs(example, run, few_epochs):
+    assert run(example).strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", OTHERS, ids=lambda path: path.stem)
+def test_each_example_runs_as_it_is(example, run):
     assert run(example).strip()
 
 

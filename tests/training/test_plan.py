@@ -180,7 +180,7 @@ print(json.dumps([plan.num_bytes, status("VmHWM") - before]))
     [
         ("paper", 20_000, 40_000, 0, "exact", None),
         ("paper", 100_000, 500_000, 0, "sampled", None),
-        ("paper", 60_000, 600_000, 64, "auto", None),
+        pytest.param(("paper", 60_000, 600_000, 64, "auto", None), marks=pytest.mark.slow),
         ("best", 20_000, 40_000, 0, "sampled", None),
         ("best", 20_000, 200_000, 300, "sampled", None),
         # Arrays that glibc gives back.

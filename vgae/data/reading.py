@@ -55,7 +55,8 @@ class Reading:
             ``"columns"``, of which a name in both is two nodes, ``source:NAME`` and
             ``target:NAME``; ``"none"``; an attribute of nodes that has their side, in files with
             attributes. ``"auto"`` takes those that the file states, columns with names such as
-            ``user_id`` and ``item_id``, and what :func:`vgae.graphs.sides.detected` finds.
+            ``user_id`` and ``item_id``, and what
+            :func:`vgae.graphs.side_detection.detected` finds.
         two_sided: The same as ``sides="columns"``.
         directed: As for :meth:`vgae.Graph.from_edges`.
         merge: As for :meth:`vgae.Graph.from_edges`.

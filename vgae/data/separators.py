@@ -82,7 +82,7 @@ class Fit:
 
 
 def detected(sample: list[tuple[int, str]], path: Path, signs: str) -> str:
-    """Return the separator of the first lines; see :func:`open_table`."""
+    """Return the separator of the first lines; see :func:`vgae.data.dialects.open_table`."""
     fits = {separator: Fit(sample, separator, path, signs) for separator in SEPARATORS}
     ranks: Mapping[str, tuple[bool, bool, int]] = {s: fit.rank() for s, fit in fits.items()}
     if any(ranks[s][1] and fits[s].has_decimal_commas() for s in SEPARATORS if s != ","):

@@ -108,7 +108,7 @@ class JointDecoder(GraphDecoder):
     :math:`c_k` the cost of the trivial prediction of a target (:meth:`PartDecoder.trivial_nats`),
     such as the mean of each column of features: a target that is not learned counts as much as
     links that are not. Everything about links, such as ``logits``, ``factors`` or ``bias``, is
-    that of :attr:`links`.
+    that of its decoder of links.
 
     Args:
         links: Decoder of the links.

@@ -244,7 +244,7 @@ class RGCNEncoder(GraphEncoder):
         Args:
             x: Node features, shape ``(N, in_channels)``: dense, sparse CSR, or ``None`` (the
                 identity, which is never built).
-            messages: Edges of each kind of messages in the order of :attr:`messages`; or the
+            messages: Edges of each kind of messages in the order of ``messages``; or the
                 result of :meth:`prepare`.
 
         Returns:

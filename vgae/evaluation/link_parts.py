@@ -51,7 +51,7 @@ _FEWEST_HARD = 100  # hard non-links of a link of a large graph take a second
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinkEvaluation:
-    """Scores of one part of a split; see :func:`evaluate`.
+    """Scores of one part of a split; see :func:`vgae.evaluate`.
 
     Attributes:
         scores: AUC and AP of the links against the non-links of the part. The AP falls with the
@@ -69,7 +69,7 @@ class LinkEvaluation:
             of all links are more than 250 million, so many links are ranked as have that many, and
             at least 1,000, or 200 if the decoder has no inner products.
         rank_intervals: 95 % intervals of the scores of the ranks of all links, if a sample was
-            ranked; see :func:`vgae.evaluation.metrics.rank_intervals`.
+            ranked; see :func:`vgae.evaluation.ranking.rank_intervals`.
         sigmoid: Scores of the sigmoid of the logits.
         calibrated: Scores of calibrated probabilities, with a calibration.
         hard: Scores of the ranks among hard non-links; see

@@ -126,7 +126,7 @@ def _value(text: str | None, kind: Kind) -> float:
 
 
 def kind_of(cells: Cells) -> Kind:
-    """Return the kind of a column; for the rules see :meth:`TableEncoder.fit`.
+    """Return the kind of a column, by the rules of :meth:`vgae.graphs.encoding.TableEncoder.fit`.
 
     Raises:
         Refused: If it is free text, an identifier, or not surely of one kind.

@@ -131,7 +131,7 @@ class Graph(Derived):
             sides: Sides of the nodes: ``"columns"``, the rows of ``edges``, of which a name in
                 both is two nodes; one of two labels for each node, or booleans, True for the
                 second side, also as a series; ``"none"``. ``"auto"`` detects and announces two
-                sides: see :func:`vgae.graphs.sides.detected`.
+                sides: see :func:`vgae.graphs.side_detection.detected`.
             side_names: Names of the two sides.
             signed: Whether weights may be negative: ``link_weight`` has their magnitudes, which
                 messages use, and ``link_sign`` their signs.

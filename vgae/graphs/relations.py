@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Relation(Graph):
-    """Links of one relation: a graph on all nodes of a :class:`TypedGraph`, without features.
+    """Links of one relation: a graph on all nodes of a :class:`vgae.TypedGraph`, without features.
 
     Attributes:
         members: Whether each node may have links of the relation, bool, shape ``(N,)``; ``None``

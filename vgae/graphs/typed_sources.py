@@ -31,7 +31,7 @@ _TAKEN = {"edge_index", "edge_weight", "x", "y", "num_nodes"}
 def of_graphs(
     graphs: Mapping[str, Graph], x: Any = None, node_type: Sequence[str] | None = None
 ) -> Parts:
-    """Return the parts of graphs on the same nodes; see :meth:`TypedGraph.from_graphs`."""
+    """Return the parts of graphs on the same nodes; see :meth:`vgae.TypedGraph.from_graphs`."""
     if not isinstance(graphs, Mapping):
         rule = f"graphs must be a dict of a graph for each relation, got {type(graphs).__name__}"
         raise UsageError("ARGUMENTS", f"{rule}.")
@@ -115,7 +115,7 @@ def of_frames(
     encode: Any,
     options: Mapping[str, Any],
 ) -> Parts:
-    """Return the parts of data frames; see :meth:`TypedGraph.from_pandas`.
+    """Return the parts of data frames; see :meth:`vgae.TypedGraph.from_pandas`.
 
     ``columns`` has the columns ``relation``, ``source``, ``target``, ``weight``, ``node_type``.
     """
@@ -246,7 +246,7 @@ def _detected(
 
 
 def of_pyg(data: "HeteroData") -> Parts:
-    """Return the parts of a PyG ``HeteroData``; see :meth:`TypedGraph.from_pyg`."""
+    """Return the parts of a PyG ``HeteroData``; see :meth:`vgae.TypedGraph.from_pyg`."""
     if not hasattr(data, "node_types"):
         raise UsageError(
             "ARGUMENTS",
@@ -341,7 +341,7 @@ def _hetero_labels(
 
 
 def to_pyg(graph: "TypedGraph") -> "HeteroData":
-    """Return a typed graph as a PyG ``HeteroData``; see :meth:`TypedGraph.to_pyg`."""
+    """Return a typed graph as a PyG ``HeteroData``; see :meth:`vgae.TypedGraph.to_pyg`."""
     from torch_geometric.data import HeteroData
 
     data, names, kind = HeteroData(), graph.node_type_names, graph.node_type

@@ -222,7 +222,7 @@ def _scores(scorer: PairScorer, metric: Metric, search: Search) -> Any:
 
 
 class _Decoded:
-    """Scores of a decoder that has no inner products; see :class:`Grouped`."""
+    """Scores of a decoder without inner products; see :mod:`vgae.prediction.grouped_search`."""
 
     def __init__(self, scorer: PairScorer, search: Search) -> None:
         self.scorer, self.reverse = scorer, search.reverse

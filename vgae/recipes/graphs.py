@@ -71,7 +71,7 @@ class Recipe(Training):
             ``features``; see :class:`vgae.decoders.JointDecoder`.
         reconstruct_weight: Weight of their log-likelihoods.
         feature_likelihood: Distribution of the features given the latent vectors; see
-            :class:`vgae.decoders.FeatureDecoder`.
+            :class:`vgae.decoders.features.FeatureDecoder`.
         weight_likelihood: Distribution of the weights of links, if they are a target.
     """
 

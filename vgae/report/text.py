@@ -84,7 +84,7 @@ def graph_line(graph: Mapping[str, Any]) -> str:
 
 
 def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the scores on links, given :meth:`LinkEvaluation.to_dict` of each part of a split."""
+    """Return the scores on links, given ``LinkEvaluation.to_dict()`` of each part of a split."""
     if not scores:
         return "no links were held out, so there is nothing to score"
     is_calibrated = all(row["calibrated"] for row in scores.values())
@@ -207,7 +207,7 @@ def feature_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the scores of held-out features, a line each part of a split; empty without.
 
     Args:
-        scores: :meth:`FeatureScores.to_dict` of each part.
+        scores: :meth:`vgae.evaluation.features.FeatureScores.to_dict` of each part.
     """
     lines = []
     for part, row in scores.items():
@@ -307,7 +307,7 @@ def _graph_tasks_text(found: Mapping[str, Any]) -> str:
 
 
 def image_scores_text(scores: Mapping[str, Any] | None) -> str:
-    """Return the scores on test images, given :meth:`ImageEvaluation.to_dict`."""
+    """Return the scores on test images, given ``ImageEvaluation.to_dict()``."""
     if scores is None:
         return "no images were held out for test, so there is nothing to score"
 
