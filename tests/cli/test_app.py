@@ -170,7 +170,7 @@ def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
         (["train", "--pairs", "some"], 2, "error[RECIPE]: pairs must be one of"),
         (["train", "--max-memory", "inf"], 2, "error[MAX_MEMORY]"),
         (["train", "--max-memory", "5"], 5, "error[MEMORY]: training on 641 nodes"),
-        (["train", "--seed", "-1"], 2, "Invalid value for '--seed'"),
+        (["train", "--seed", "-1"], 2, "invalid value for '--seed'"),
         (["train", "--seed", str(2**70)], 2, "error[SEED_RANGE]"),
         (["evaluate", "."], 4, "error[NOT_A_RUN]"),
         (["evaluate", ".", "--tasks", "links,poems"], 2, "error[TASKS]"),
@@ -179,8 +179,8 @@ def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
         (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["table", "-o", "/dev/null/table.json"], 5, "error[CANNOT_WRITE]"),
         (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),
-        (["table", "--seeds", "0"], 2, "Invalid value for '--seeds'"),
-        (["table", "--jobs", "0"], 2, "Invalid value for '--jobs'"),
+        (["table", "--seeds", "0"], 2, "invalid value for '--seeds'"),
+        (["table", "--jobs", "0"], 2, "invalid value for '--jobs'"),
         (["table", "-o", "t.json", "--models", ","], 2, "error[TABLE]"),
         (
             ["table", "-o", "t.json", "--split-by", "nodes"],
@@ -200,7 +200,7 @@ def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
         ),
         (["table", "--resume", "t.json", "-o", "u.json"], 2, "error[RESUME]"),
         (["datasets", "fetch", "mnost"], 3, "error[UNKNOWN_DATASET]"),
-        (["fly"], 2, "No such command 'fly'"),
+        (["fly"], 2, "no such command 'fly'"),
     ],
 )
 def test_every_fault_is_one_line_and_a_documented_exit_status(

@@ -9,7 +9,7 @@ from vgae.errors import UsageError
 from vgae.report.text import columns
 from vgae.runs.kind import FinishedRun, RunKind, kind_of
 
-Layout = Callable[[Any, float], Any]
+Layout = Callable[..., Any]  # of a run and a width
 SharedLayout = Callable[[Sequence[Any], Sequence[str], float], Any]
 
 

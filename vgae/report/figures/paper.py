@@ -121,6 +121,7 @@ def paper_figure(
     labels: Sequence[str] | None = None,
     title: str | None = None,
     width: float = COLUMN,
+    color: str | None = None,
 ) -> PaperFigure:
     """Draw one figure of a run, or of several runs in the same axes.
 
@@ -130,6 +131,9 @@ def paper_figure(
         labels: Names of the runs in a legend; by default, the names of their folders.
         title: Title, which is not typeset; papers have a caption instead.
         width: Width in inches, from 1.5 to 20.
+        color: Column that the nodes of ``"embedding"`` are coloured by: a column of the table of
+            nodes, a feature, ``"label"`` or ``"degree"``; see
+            :func:`vgae.report.node_columns.node_column`.
 
     Raises:
         UsageError: If the kind does not fit a run, or an option is out of range.
@@ -137,6 +141,10 @@ def paper_figure(
     if not runs:
         raise UsageError("FIGURE", "a figure is of a run, and none is given.")
     check_kind(kind, runs)
+    how = {} if color is None else {"color": color}
+    if how and not (kind == "embedding" and isinstance(runs[0], Run)):
+        rule = "color (--color) is for the figure 'embedding' of a run on a graph"
+        raise UsageError("FIGURE", f"{rule}, not for {kind!r} of {runs[0].folder}; leave it out.")
     if not 1.5 <= width <= 20:
         raise UsageError("WIDTH", f"the width must be from 1.5 to 20 inches, got {width}.")
     if labels is not None and len(labels) != len(runs):
@@ -145,7 +153,7 @@ def paper_figure(
         if kind in (shared := view_of(runs[0].config).shared_figures()):
             drawn = shared[kind](runs, labels or [run.folder.name for run in runs], width)
         else:
-            drawn = view_of(runs[0].config).figures()[kind](runs[0], width)
+            drawn = view_of(runs[0].config).figures()[kind](runs[0], width, **how)
         if title is not None:
             _add_title(drawn.figure, title)
         # Axes of one scale get their limits, and so their tick labels, when they are drawn; the
