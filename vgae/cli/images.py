@@ -152,6 +152,7 @@ def _write_pairs(path: Path, originals: "Tensor", decoded: "Tensor", name: str) 
     """Draw rows of images, each above the row of their reconstructions."""
     import torch
 
+    from vgae.report.figures.fonts import use_fonts
     from vgae.report.figures.sheets import DPI, sheet, sheets_figure
 
     columns = min(_IN_ROW, len(originals))
@@ -160,7 +161,7 @@ def _write_pairs(path: Path, originals: "Tensor", decoded: "Tensor", name: str) 
     sheets = [[sheet(torch.cat(pair), columns)] for pair in zip(*rows, strict=True)]
     title = f"Images of {printable(name)}, above their reconstructions"
     figure = sheets_figure(title, sheets, row_labels=("image", "decoded"))
-    figure.savefig(path, dpi=DPI)
+    use_fonts(figure).savefig(path, dpi=DPI)
 
 
 COMMANDS: Sequence[Any] = (sample, reconstruct, decode)

@@ -20,7 +20,7 @@ class NodeClasses(NamedTuple):
 
     Attributes:
         code: Number of the class of each node, from 0, or -1 if unknown, int32, ``(N,)``.
-        names: Name of each class; numbers in names are sorted by their value.
+        names: Name of each class.
     """
 
     code: np.ndarray
@@ -40,10 +40,12 @@ class NodeValues(NamedTuple):
 
 
 def label_classes(graph: Graph) -> NodeClasses:
-    """Return the labels of a graph that has some, in the order of their names."""
-    label = np.asarray(graph.y)
-    present = np.unique(label[label >= 0])
-    return _classes(label, {int(v): _name(graph, int(v)) for v in present})
+    """Return the labels of a graph that has some, in the order of their numbers."""
+    label, names = np.asarray(graph.y), graph.label_names
+    present = np.unique(label[label >= 0]).tolist()
+    code = np.where(label >= 0, np.searchsorted(present, label), _UNKNOWN)
+    shown = [printable(names[k]) if names else f"class {k}" for k in present]
+    return NodeClasses(code.astype(np.int32), shown)
 
 
 def column_names(graph: Graph) -> list[str]:
@@ -77,23 +79,10 @@ def node_column(graph: Graph, name: str) -> NodeClasses | NodeValues:
     raise UsageError("FIGURE", what + did_you_mean(name, known))
 
 
-def natural(text: str) -> list[tuple[bool, int, str]]:
-    """Return the key that sorts ``"cluster 10"`` behind ``"cluster 9"``."""
+def _natural(text: str) -> list[tuple[bool, int, str]]:
+    """Return the key that sorts ``"10"`` behind ``"9"``."""
     parts = re.findall(r"[0-9]+|[^0-9]+", text.casefold())
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
-
-
-def _name(graph: Graph, label: int) -> str:
-    return printable(graph.label_names[label]) if graph.label_names else str(label)
-
-
-def _classes(label: np.ndarray, names: dict[int, str]) -> NodeClasses:
-    """Return classes in the order of their names, given the name of each number."""
-    order = sorted(names, key=lambda value: (natural(names[value]), value))
-    code = np.full(len(label), _UNKNOWN, dtype=np.int32)
-    for rank, value in enumerate(order):
-        code[label == value] = rank
-    return NodeClasses(code, [names[value] for value in order])
 
 
 def _blocks(graph: Graph) -> dict[str, tuple[slice, str]]:
@@ -118,14 +107,7 @@ def _decoded(graph: Graph, name: str, block: slice, kind: str) -> NodeClasses | 
     if graph.missing is not None:
         x = np.where(_dense(graph.missing, block) > 0, np.nan, x)
     if kind == "category":
-        names = [one.removeprefix(f"{name}=") for one in graph.feature_names[block]]
-        known = np.nan_to_num(x).max(axis=1) > 0
-        code = np.where(known, np.nan_to_num(x).argmax(axis=1), _UNKNOWN)
-        shown = {k: printable(text) for k, text in enumerate(names)}
-        if names[-1] == "missing":  # of the encoder, or a category of that name
-            code, shown = np.where(code == len(names) - 1, _UNKNOWN, code), shown
-            del shown[len(names) - 1]
-        return _classes(code, shown)
+        return _categories(x, name, graph.feature_names[block])
     value = x[:, 0]
     if x.shape[1] > 1:
         value = np.where(x[:, 1] > 0, np.nan, value)
@@ -138,6 +120,19 @@ def _decoded(graph: Graph, name: str, block: slice, kind: str) -> NodeClasses | 
     if len(present) == 2 and present.tolist() == [0, 1]:
         return NodeClasses(np.nan_to_num(value, nan=_UNKNOWN).astype(np.int32), ["0", "1"])
     return NodeValues(value)
+
+
+def _categories(x: np.ndarray, column: str, features: Sequence[str]) -> NodeClasses:
+    """Return the categories of zeros and ones, in the order of their names."""
+    texts = [printable(one.removeprefix(f"{column}=")) for one in features]
+    x = np.nan_to_num(x)
+    found = np.where(x.max(axis=1) > 0, x.argmax(axis=1), _UNKNOWN)
+    # The encoder marks missing cells at the end.
+    order = sorted(range(len(texts) - (texts[-1] == "missing")), key=lambda k: _natural(texts[k]))
+    code = np.full(len(x), _UNKNOWN, dtype=np.int32)
+    for rank, k in enumerate(order):
+        code[found == k] = rank
+    return NodeClasses(code, [texts[k] for k in order])
 
 
 def _dense(x: torch.Tensor | None, block: slice) -> np.ndarray:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
 from vgae.errors import printable
+from vgae.report.figures.fonts import use_fonts
 from vgae.runtime.atomic import replacing
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def save_figures(
     paths = [folder / name for name in figures]
     log.info("drawing %s", ", ".join(figures))
     for path in paths:
-        figure = figures[path.name]()
+        figure = use_fonts(figures[path.name]())
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=dpi)
     return paths
