@@ -22,6 +22,7 @@ _MOST = 5  # further fonts of a figure
 # Fonts of bitmaps, which matplotlib cannot draw, and those with a box for each character.
 _LEFT_OUT = "emoji", "color", "last resort", "lastresort"
 
+
 def use_fonts(figure: Figure) -> Figure:
     """Give the texts of a figure fonts that have their characters, as far as there are some.
 
@@ -50,7 +51,12 @@ def use_fonts(figure: Figure) -> Figure:
 
 def missing_characters(figure: Figure) -> set[str]:
     """Return the characters in the texts of a figure that its fonts lack."""
-    used = {c for text in _texts(figure) for c in text.get_text() if ord(c) >= _PLAIN and not c.isspace()}
+    used = {
+        c
+        for text in _texts(figure)
+        for c in text.get_text()
+        if ord(c) >= _PLAIN and not c.isspace()
+    }
     if not used:
         return set()
     usual = get_font(findfont(FontProperties()))

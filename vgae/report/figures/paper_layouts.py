@@ -163,9 +163,7 @@ def _embedding(run: Run, width: float, color: str | None = None) -> Layout:
     return Layout(figure, text + (f", coloured by {printable(color)}" if color else ""))
 
 
-def _draw_column(
-    figure: Figure, axes: Axes, plane: np.ndarray, graph: Graph, name: str
-) -> None:
+def _draw_column(figure: Figure, axes: Axes, plane: np.ndarray, graph: Graph, name: str) -> None:
     """Draw nodes in the colours of a column, with its legend or scale."""
     column = node_column(graph, name)
     size = _dot_size(len(plane), figure.get_figwidth())

@@ -128,7 +128,9 @@ def draw_classes(
         _draw_class_density(axes, points, labels, name_of, counted=counted)
         return
     present = np.unique(labels)
-    for rank, label in enumerate([*present[present >= 0].tolist(), *present[present < 0].tolist()]):
+    for rank, label in enumerate(
+        [*present[present >= 0].tolist(), *present[present < 0].tolist()]
+    ):
         dots = points[labels == label]
         colour, marker, width = CLASS_COLOURS[rank % 10], _MARKERS[rank // 10 % 5], 0.0
         if label < 0:
