@@ -167,7 +167,7 @@ def test_another_graph_is_embedded_and_predicted_with_the_same_features(
         (["predict", "{run}", "--pairs", "nowhere.csv"], 3, "error[CANNOT_READ]"),
         (["predict", "{run}", "--metric", "l2"], 2, "error[METRIC]"),
         (["predict", "{run}", "--prior", "high"], 2, "error[CALIBRATION_PRIOR]"),
-        (["predict", "{run}", "-k", "0"], 2, "Invalid value for '--top-k'"),
+        (["predict", "{run}", "-k", "0"], 2, "invalid value for '--top-k'"),
         (["predict", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),
         (["predict", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["embed", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),

@@ -102,7 +102,7 @@ def load_planetoid(
         # The conversion only saves time: a folder that cannot be written is not an error.
         with suppress(ResourceError):
             write_npz(graph, converted)
-    return graph if graph.y is None else replace(graph, label_names=_CLASSES[known.name])
+    return graph if graph.y is None else replace(graph, label_names=_CLASSES.get(known.name, ()))
 
 
 def public_split(graph: Graph) -> NodeSplit | None:

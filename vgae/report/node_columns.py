@@ -140,10 +140,6 @@ def _dense(x: torch.Tensor | None, block: slice) -> np.ndarray:
     assert x is not None
     if x.layout == torch.strided:
         return x[:, block].double().numpy()
-    if x.dtype == torch.bool:  # pattern of missing entries
-        x = torch.sparse_csr_tensor(
-            x.crow_indices(), x.col_indices(), torch.ones(len(x.values())), x.shape
-        )
     return np.asarray(scipy_from_tensor(x).tocsc()[:, block].toarray(), dtype=float)
 
 

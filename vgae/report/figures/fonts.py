@@ -51,12 +51,8 @@ def use_fonts(figure: Figure) -> Figure:
 
 def missing_characters(figure: Figure) -> set[str]:
     """Return the characters in the texts of a figure that its fonts lack."""
-    used = {
-        c
-        for text in _texts(figure)
-        for c in text.get_text()
-        if ord(c) >= _PLAIN and not c.isspace()
-    }
+    shown = {*"".join(text.get_text() for text in _texts(figure))}
+    used = {c for c in shown if ord(c) >= _PLAIN and not c.isspace()}
     if not used:
         return set()
     usual = get_font(findfont(FontProperties()))
@@ -98,4 +94,4 @@ def _covered(entry: FontEntry, characters: set[str]) -> set[str]:
 
 
 def _texts(figure: Figure) -> list[Any]:
-    return figure.findobj(Text)  # pyright: ignore[reportArgumentType]
+    return figure.findobj(Text)
