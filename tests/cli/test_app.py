@@ -57,7 +57,10 @@ def folder(sbm_file, tmp_path_factory):
     assert result.returncode == 0, result.stderr
     # What it is about to do, and nothing else.
     assert result.stderr.startswith("pairs exact (within 1 s): 14,400 an epoch of about ")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.splitlines()[1:3] == [
+        "scoring the held-out data, writing model and embeddings",
+        "drawing training.png, embedding.png, links.png",  # perhaps slow t-SNE follows
+    ]
     for words in ("nothing leaks", "validation", "test", "Written to runs/sbm-vgae-1", "Try next"):
         assert words in result.stdout
     return cwd / "runs" / "sbm-vgae-1"
@@ -254,3 +257,20 @@ def test_a_closed_pipe_is_no_error(tmp_path):
     env = {**os.environ, "VGAE_DATA": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     result = subprocess.run(command, shell=True, capture_output=True, text=True, env=env)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["impute", "nowhere", "-o"],
+        ["convert", "nowhere.csv", "-o"],
+        ["datasets", "make", "-o"],
+        ["train", "nowhere.csv", "-o"],
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(words, command):
+    suffix = ".csv" if words[0] == "impute" else ".npz"
+    status, out, err = command(*words, f"/dev/null/x{suffix}")
+    assert (status, out) == (5, "")
+    assert err.startswith("error[CANNOT_WRITE]: /dev/null/x")
+    assert err.count("\n") == 1
