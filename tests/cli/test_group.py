@@ -3,6 +3,7 @@ import re
 import pytest
 
 
+@pytest.mark.row("R35")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
