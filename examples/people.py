@@ -30,7 +30,7 @@ split = vgae.split_links(graph)
 model = vgae.fit(graph, split).model
 z = pd.DataFrame(vgae.embed(model, graph).mu.numpy(), index=graph.ids).add_prefix("z_")
 print(people.join(z, on="name"))
-print(vgae.predict_links(model, graph, 10, per_node=False).to_pandas())
+print(vgae.predict_links(model, graph, 10, overall=True).to_pandas())
 
 later = vgae.read_graph("friends.csv", features="people.csv", encode=graph.feature_encoder)
 print(tuple(vgae.embed(model, later).mu.shape))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Independent, Normal, kl_divergence
 
+from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 
 numbers = st.floats(-5, 5, width=32)
@@ -120,3 +121,27 @@ def test_a_variance_that_is_shared_gets_the_sum_of_the_gradients(shape):
     found, expected = loss(shared), loss(shared.expand(50, 3).contiguous())
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(*(torch.autograd.grad(x, shared)[0] for x in (found, expected)))
+
+
+@pytest.mark.parametrize(
+    "use", [torch.nn.Linear(2, 1), torch.relu, lambda q: torch.ones(3, 3) @ q, lambda q: q[0]]
+)
+@pytest.mark.parametrize("kind", [DiagGaussian, PointMass])
+def test_a_posterior_given_to_a_layer_names_its_mean_and_sample(use, kind):
+    q = kind.from_heads(*[torch.zeros(3, 2)] * kind.num_heads)
+    with pytest.raises(UsageError, match=r"give a layer its mean, q\.mu, or a sample, q\.rsample"):
+        use(q)
+
+
+def test_a_posterior_has_the_names_of_torch_distributions(generator):
+    mu, logstd = torch.randn(5, 2, requires_grad=True), torch.randn(5, 2)
+    q, same = DiagGaussian.from_heads(mu, logstd), torch.distributions.Normal(mu, logstd.exp())
+    torch.testing.assert_close(q.mean, same.mean)
+    torch.testing.assert_close(q.stddev, same.stddev)
+    state = generator.get_state()
+    drawn = q.sample(generator)
+    assert not drawn.requires_grad
+    generator.set_state(state)
+    assert torch.equal(drawn, q.rsample(generator))
+    assert PointMass(mu).stddev.count_nonzero() == 0
+    assert torch.equal(PointMass(mu).sample(), mu)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vgae.data.images import Images as Images
     from vgae.data.named import load_dataset as load_dataset
     from vgae.data.named_images import load_images as load_images
+    from vgae.data.planetoid import public_split as public_split
     from vgae.data.splits import read_split as read_split
     from vgae.decoders import BernoulliDecoder as BernoulliDecoder
     from vgae.decoders import DistMultDecoder as DistMultDecoder
@@ -106,6 +107,7 @@ _HOME = {
     "load_images": "vgae.data.named_images",
     "load_run": "vgae.runs.lifecycle",
     "predict_links": "vgae.prediction.links",
+    "public_split": "vgae.data.planetoid",
     "read_graph": "vgae.data.files",
     "read_split": "vgae.data.splits",
     "save_pretrained": "vgae.models.pretrained",

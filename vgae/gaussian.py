@@ -1,6 +1,7 @@
 """Approximate posteriors, the results of encoders."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -14,13 +15,35 @@ from vgae.errors import UsageError
 class _Whole:
     """Base of posteriors, which other libraries take for tensors or pairs of tensors."""
 
+    mu: Tensor
+    rsample: Callable[..., Tensor]
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean ``mu``, by its name in ``torch.distributions``."""
+        return self.mu
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Return :meth:`rsample` without gradients."""
+        with torch.no_grad():
+            return self.rsample(generator)
+
     def __getitem__(self, index: object) -> NoReturn:
         """Raise ``UsageError``: a posterior can be neither unpacked nor indexed."""
+        self._refuse()
+
+    @classmethod
+    def __torch_function__(cls, *_: object, **__: object) -> NoReturn:
+        """Raise ``UsageError``: a posterior is no argument of functions and layers of torch."""
+        cls._refuse()
+
+    @classmethod
+    def _refuse(cls) -> NoReturn:
         raise UsageError(
             "POSTERIOR",
-            f"a {type(self).__name__} is neither a tensor nor (mu, logstd): take q.mu, or for"
-            " torch_geometric.nn.VGAE and GAE wrap the encoder: VGAE(PyGEncoder(encoder)), from"
-            " vgae.encoders.",
+            f"a {cls.__name__} is neither a tensor nor (mu, logstd): give a layer its mean, q.mu,"
+            " or a sample, q.rsample(); for torch_geometric.nn.VGAE and GAE wrap the encoder:"
+            " VGAE(PyGEncoder(encoder)), from vgae.encoders.",
         )
 
 
@@ -55,7 +78,12 @@ class DiagGaussian(_Whole):
         Returns:
             One sample per latent vector, shape ``(*, d)``.
         """
-        return self.mu + self._noise(generator) * (0.5 * self.logvar).exp()
+        return self.mu + self._noise(generator) * self.stddev
+
+    @property
+    def stddev(self) -> Tensor:
+        r"""The standard deviation :math:`\sigma`, shape ``(*, d)``."""
+        return (0.5 * self.logvar).exp()
 
     def rsample_with_kl(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Return a sample as :meth:`rsample`, and the sum of :meth:`kl`, shape ``()``.
@@ -142,6 +170,11 @@ class PointMass(_Whole):
     def from_heads(cls, mu: Tensor) -> Self:
         """Build from the only head of an encoder."""
         return cls(mu)
+
+    @property
+    def stddev(self) -> Tensor:
+        """Zeros, shape ``(*, d)``."""
+        return torch.zeros_like(self.mu)
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:  # noqa: ARG002
         """Return the point itself, shape ``(*, d)``; the generator is not used."""

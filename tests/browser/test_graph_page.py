@@ -328,6 +328,51 @@ def test_nothing_sticks_out_of_the_window(page):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_no_frame_shows_an_empty_map(opened, page_path):
+    """A new size clears the canvas, and the dots were drawn a frame later."""
+    page = opened(page_path)
+    painted = page.evaluate("""async () => {
+        const map = document.getElementById("map"), canvas = map.querySelector("canvas");
+        map.style.height = "300px";
+        await new Promise((done) => new ResizeObserver(done).observe(map));
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return [canvas.height / devicePixelRatio, data.some((value) => value > 0)];
+    }""")
+    assert painted == [298, True]  # less the border
+    assert page.complaints == []
+
+
+def test_the_map_is_coloured_by_a_column(opened, page_path, tmp_path):
+    html = page_path.read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+    count = len(data["graph"]["names"])
+    age = np.linspace(20, 80, count).astype(np.float32)
+    age[1] = np.nan
+    city = (np.arange(count) % 3).astype(np.int32)
+    data["graph"]["columns"] = [
+        {"name": "age", "value": packed(age), "ends": ["20", "80"], "is_date": False},
+        {
+            "name": "city",
+            "code": packed(city),
+            "names": ["Bern", "Ulm", "unknown"],
+            "unknown": True,
+        },
+    ]
+    head, rest = html.split('id="data">', 1)
+    html = f'{head}id="data">{json_markup(data)}{rest[rest.index("</script>") :]}'
+    options = "".join(f'<option value="column-{k}">{k}</option>' for k in range(2))
+    html = html.replace('<select id="tint">', f'<select id="tint">{options}')
+    (tmp_path / "columns.html").write_text(html)
+    page = opened(tmp_path / "columns.html")
+    page.select_option("#tint", "column-0")
+    assert page.locator("#legend").inner_text().split() == ["20", "80"]
+    page.select_option("#tint", "column-1")
+    assert page.locator("#legend button").all_inner_texts() == ["Bern", "Ulm", "?"]
+    kinds = page.locator("#legend .dot").evaluate_all("dots => dots.map((dot) => dot.className)")
+    assert kinds == ["dot shape-0", "dot shape-0", "dot shape-4"]
+    assert page.complaints == []
+
+
 def test_a_map_of_twenty_thousand_nodes_answers(opened, page_path, tmp_path):
     """The same page with the data of a large graph; it must be far from freezing."""
     html = page_path.read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 SHORT = ("--epochs", "2", "--set", "hidden_channels=16", "--quiet")
 
@@ -110,7 +111,7 @@ def test_what_is_for_graphs_is_refused(arguments, words, tmp_path, command):
 def test_another_kind_of_file_is_not_written(run, tmp_path, command):
     status, _, err = command("sample", run, "-o", tmp_path / "samples.gif")
     assert status == 2
-    assert "must end in .png or .npy" in err
+    assert "must end in one of .png, .npy" in err
 
 
 @pytest.mark.row("R23")
@@ -140,3 +141,25 @@ def test_a_command_for_graphs_names_the_kind_of_the_run(words, run, command):
     status, _, err = command(*(word.format(run=run) for word in words))
     said = f"{run} is a run on images, not on a graph; give the folder of one on a graph."
     assert (status, err) == (4, f"error[RUN_KIND]: {said}\n")
+
+
+def test_sheets_are_large_enough_to_be_seen_and_rows_are_labelled(run, tmp_path, command):
+    path = tmp_path / "one.png"
+    out = command("decode", run, "--z", "0,0", "-o", path)[1]
+    assert out.strip() == f"{path}: 1 image"
+    assert min(imread(path).shape[:2]) >= 480
+    path = tmp_path / "pairs.png"
+    assert command("reconstruct", run, "-n", 13, "-o", path)[0] == 0
+    labelled = imread(path)
+    assert labelled.shape[1] > 10 * 56
+    assert labelled.shape[0] > 4 * 56  # two rows of images, two of reconstructions
+    margin = labelled[:, :100, :3]
+    assert margin.min() < 0.5  # letters
+
+
+@pytest.mark.parametrize("words", [("sample",), ("reconstruct",), ("decode", "--z", "0,0")])
+def test_images_that_cannot_be_written_are_refused_first(run, words, command, monkeypatch):
+    monkeypatch.setattr("vgae.runs.kind.RunKind.load", None)  # never called
+    status, _, err = command(words[0], run, *words[1:], "-o", "/dev/null/x.png")
+    assert (status, err.count("\n")) == (5, 1)
+    assert err.startswith("error[CANNOT_WRITE]: /dev/null/x.png cannot be written")

@@ -1,6 +1,7 @@
 """Lines of the terminal on proposed links."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,6 +29,25 @@ def test_the_number_that_comes_true_is_a_line_and_entries_of_json(capsys, tmp_pa
         "expected_true_high": 2,
         "expected_true_interval": 0.95,
     }
+
+
+def test_scores_and_equal_probabilities_are_explained(capsys, tmp_path):
+    found = replace(table(None), probability=torch.tensor([0.5, 0.2501, 0.2502]).double())
+    print_links(found, tmp_path / "links.csv", proposed=True)
+    score, probability = capsys.readouterr().out.splitlines()[-2:]
+    assert score.startswith("score: logit of the model, which only ranks pairs")
+    assert probability == (
+        "probability: that the pair is a missing link, if as many are missing as were held out; 2"
+        " of those shown have the same one to three digits, and the score ranks them"
+    )
+    print_links(
+        replace(found, probability=None), tmp_path / "l.csv", proposed=True, metric="cosine"
+    )
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == (
+        "score: cosine of the vectors of both nodes, from -1 to 1; no probabilities, as the run"
+        " has no calibration"
+    )
 
 
 @pytest.mark.parametrize("proposed", [True, False])

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from vgae import Graph, load_run
+from vgae import Graph, load_run, predict_links
 from vgae.cli.app import main
 from vgae.data.files import read_graph, write_npz
 
@@ -167,7 +167,7 @@ def test_another_graph_is_embedded_and_predicted_with_the_same_features(
         (["predict", "{run}", "--pairs", "nowhere.csv"], 3, "error[CANNOT_READ]"),
         (["predict", "{run}", "--metric", "l2"], 2, "error[METRIC]"),
         (["predict", "{run}", "--prior", "high"], 2, "error[CALIBRATION_PRIOR]"),
-        (["predict", "{run}", "-k", "0"], 2, "Invalid value for '--top-k'"),
+        (["predict", "{run}", "-k", "0"], 2, "invalid value for '--top-k'"),
         (["predict", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),
         (["predict", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["embed", "{run}", "-o", "x.docx"], 2, "error[EXPORT_FORMAT]"),
@@ -335,3 +335,31 @@ def test_many_graphs_are_converted_with_their_labels_and_announced(command, tmp_
     assert graphs.graph_y.tolist() == [1, 0]
     assert json.loads(command("convert", out, "-o", out, "--json")[1])["num_graphs"] == 2
     assert command("convert", path, "--graph-labels", labels, "-o", out)[0] == 2
+
+
+def test_options_of_collections_are_refused_before_the_trainings(run, command, monkeypatch):
+    monkeypatch.setattr("vgae.runs.calibrations.with_folds", None)  # never called
+    status, _, err = command("predict", run, "--overall", "--within", "x")
+    assert status == 2
+    assert "error[COLLECTION]" in err
+
+
+@pytest.mark.parametrize("words", [("embed", ".csv"), ("report", ".html"), ("figure", ".pdf")])
+def test_results_that_cannot_be_written_are_refused_before_the_run_is_read(
+    run, words, command, monkeypatch
+):
+    monkeypatch.setattr("vgae.runs.graphs.GRAPHS.load", None)  # never called
+    kind = ["roc"] if words[0] == "figure" else []
+    status, _, err = command(words[0], run, *kind, "-o", f"/dev/null/x{words[1]}")
+    assert status == 5
+    assert err.startswith("error[CANNOT_WRITE]: /dev/null/x")
+
+
+def test_the_best_pairs_have_one_name_in_python_and_on_the_command_line(run):
+    loaded = load_run(run)
+    tables = [
+        predict_links(loaded, loaded.graph, 5, **{name: value}).names()
+        for name, value in (("overall", True), ("per_node", False))
+    ]
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 5

@@ -691,3 +691,13 @@ def test_a_folder_that_cannot_be_written_stops_nobody(toy_catalogue, tmp_path, m
 def test_a_set_of_another_kind_is_refused():
     with pytest.raises(DataError, match="of kind embedded, not planetoid"):
         load_planetoid("stdlib")
+
+
+@pytest.mark.parametrize(
+    ("name", "largest"), [("cora", "neural networks"), ("citeseer", "DB"), ("pubmed", "type 2")]
+)
+def test_classes_have_the_names_of_their_authors(published, name, largest):
+    graph = published(name)
+    counts = graph.y[graph.y >= 0].bincount()
+    assert len(counts) == len(graph.label_names)
+    assert graph.label_names[int(counts.argmax())] == largest

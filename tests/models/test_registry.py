@@ -241,3 +241,8 @@ def test_a_decoder_of_direction_in_a_model_of_ones_own_is_refused_without_direct
     model = VAE(GCNEncoder(6, 5, 4), SourceTargetDecoder())
     with pytest.raises(UsageError, match="SourceTargetDecoder predicts the direction"):
         fit(graph, split_links(graph, val=0, test=0), model=model)
+
+
+def test_the_name_of_a_recipe_is_told_from_a_model():
+    with pytest.raises(UsageError, match=r"no model 'best'; .* best is a recipe: --recipe best"):
+        graph_model("best")

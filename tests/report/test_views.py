@@ -77,3 +77,10 @@ def test_figures_are_those_that_can_be_drawn(graph_run, image_run):
     named = {*GRAPHS.figures(), *GRAPHS.shared_figures()}
     assert {*GRAPHS.drawable(graph_run)} == named - {"clusters"}  # the run has none yet
     assert {*IMAGES.drawable(image_run)} <= {*IMAGES.figures()}
+
+
+def test_the_next_table_has_the_changed_settings(graph_run):
+    (table,) = (c for c in GRAPHS.commands(graph_run) if c.startswith("vgae table"))
+    assert table.endswith("--seeds 3 --recipe paper --set epochs=60")
+    lines = GRAPHS.text(graph_run).split("Try next:\n")[1].splitlines()
+    assert f"  {table}  # mean and deviation of GAE and VGAE" in lines

@@ -14,6 +14,7 @@ from vgae.cli.clusters import clusters
 from vgae.cli.console import described, print_calibration, print_json
 from vgae.cli.datasets import datasets_app
 from vgae.cli.figure import figure
+from vgae.cli.group import Commands
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
 from vgae.cli.impute import impute
 from vgae.cli.links import COMMANDS as LINK_COMMANDS
@@ -42,6 +43,7 @@ from vgae.runtime.signals import exit_on_signals
 from vgae.version import __version__
 
 app = typer.Typer(
+    cls=Commands,
     help="Variational graph auto-encoders: train on a graph, predict its missing links, take"
     " embeddings out.",
     no_args_is_help=True,
@@ -106,7 +108,7 @@ def evaluate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score a run on its held-out data; evaluate embeddings on classes and clusters."""
+    """Score a run on held-out data, classes and clusters."""
     from vgae.evaluation.hard_negatives import Hard
     from vgae.report.view import view_of
     from vgae.runs.commands import EvaluationOptions
@@ -175,7 +177,7 @@ def calibrate(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Fit probabilities to the validation pairs of a run; evaluate and store them."""
+    """Fit probabilities to validation pairs; evaluate and store."""
     from vgae.evaluation.calibration import check_spline
     from vgae.evaluation.links import calibrate as calibrate_model
     from vgae.runs.calibrations import folds_of_run, recalibrate
@@ -239,12 +241,13 @@ def embed(
     ] = "train",
     as_json: Json = False,
 ) -> None:
-    """Write the embedding of every node or graph with its name, or of test images."""
-    from vgae.prediction.export import write_embeddings
+    """Write the embedding of each node, graph or test image."""
+    from vgae.prediction.export import FORMATS, write_embeddings
     from vgae.runs.clusters import with_clusters
     from vgae.runs.commands import EmbeddingOptions
     from vgae.runs.digests import rewriting, store_digests
     from vgae.runs.kind import kind_of
+    from vgae.runtime.tables import check_table
 
     announce(quiet=as_json)
     kind, own = kind_of(run), run / "embeddings.npz"
@@ -267,6 +270,7 @@ def embed(
             " show;"
             " choose another --out.",
         )
+    check_table(path, FORMATS)
     loaded = kind.load(run)
     given: Any = (other, features, messages, reading, graphs, readout)
     found = kind.embed(loaded, EmbeddingOptions(*given))

@@ -54,7 +54,7 @@ def clusters(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Find communities of nodes (clusters), with their typical nodes and features."""
+    """Find communities of nodes, and what is typical of each."""
     from vgae.report.cluster_text import clusters_text
     from vgae.runs.clusters import cluster_run
     from vgae.runs.kind import kind_of

@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from vgae.cli.console import print_columns, print_json
+from vgae.cli.group import Commands
 from vgae.cli.options import Json, Quiet
 
-datasets_app = typer.Typer(help="List, verify, fetch or make data sets.", no_args_is_help=True)
+datasets_app = typer.Typer(
+    cls=Commands, help="List, verify, fetch or make data sets.", no_args_is_help=True
+)
 
 
 @datasets_app.command("list")
@@ -41,7 +44,7 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets; all if not given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check the files that are present against their SHA-256; exit status 3 if one is damaged."""
+    """Check present files against their SHA-256. Status 3: damaged."""
     from vgae.data.catalog import catalogue, entry
     from vgae.data.catalog import verify as verify_entry
 
@@ -99,10 +102,14 @@ def make(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Make a graph with communities, power-law degrees and features, of any size."""
+    """Make a graph of any size, with communities and features."""
     from vgae.data.planted_files import write_planted
     from vgae.graphs.planted import PlantedGraph
+    from vgae.runtime.atomic import check_writable
 
+    for path in (out, features_file):
+        if path is not None:
+            check_writable(path)
     values = links, nodes or 0, communities, features, exponent, mixing, seed
     planted = PlantedGraph(*values, sparse=sparse_features)
     written = write_planted(planted, out, features_file, progress=False if quiet else None)

@@ -1,7 +1,7 @@
 """The command figure: a figure of one or several runs for a paper."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,11 +44,21 @@ def figure(
     title: Annotated[
         str | None, typer.Option(help="Title of the figure  [default: none]", show_default=False)
     ] = None,
+    color: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Colours of embedding: a column of the table of nodes, a feature, label, degree"
+            "  [default: label, else degree]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a figure for a paper: column width, vector graphics, font size 8 points."""
+    """Draw a figure for a paper: vector graphics, column width."""
     from vgae.report.figures.paper import check_kind, check_suffix, paper_figure
     from vgae.runs.lifecycle import load_run
+    from vgae.runtime.atomic import check_writable
 
     path = out or runs[0] / "figures" / f"{kind}.pdf"
     check_suffix(path)
@@ -59,7 +69,9 @@ def figure(
         )
     # Before any run is opened: the kind may be missing, and a folder in its place.
     check_kind(kind, [])
-    drawn = paper_figure(kind, *map(load_run, runs), labels=names, title=title, width=width)
+    check_writable(path)
+    look: Any = {"labels": names, "title": title, "width": width, "color": color}
+    drawn = paper_figure(kind, *map(load_run, runs), **look)
     drawn.save(path, dpi=dpi)
     if as_json:
         print_json({"path": str(path), "kind": kind, "caption": drawn.caption})

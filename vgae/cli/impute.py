@@ -47,14 +47,17 @@ def impute(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Predict missing features, with their mean and standard deviation."""
+    """Predict missing features, with mean and deviation."""
     from vgae.prediction.features import impute_features
     from vgae.runs.graphs import GRAPHS
     from vgae.runs.opening import open_like
+    from vgae.runtime.tables import check_table
 
     if graph is None:
         refuse_options(context, ["features", *READING], "FEATURES", "without another GRAPH no")
     announce(quiet=quiet or as_json)
+    path = out or run / "features.csv"
+    check_table(path)
     loaded = GRAPHS.load(run)
     scored = loaded.graph
     if graph is not None:
@@ -62,7 +65,6 @@ def impute(
         other |= {"progress": False if quiet else None, "encoder": loaded.feature_encoder}
         scored = open_like(loaded.config, graph, **other)
     found = impute_features(loaded, scored, entries=entries, samples=samples)  # pyright: ignore
-    path = out or run / "features.csv"
     found.save(path)
     if as_json:
         print_json({"path": str(path), "entries": len(found)})

@@ -1,5 +1,6 @@
 """Lines of the terminal on proposed links."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,9 @@ def _best_rows(table: "LinkTable") -> list[int]:
     return list(rows.values())[:_SHOWN]
 
 
-def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
+def print_links(
+    table: "LinkTable", path: Path, *, proposed: bool, metric: str = "inner_product"
+) -> None:
     """Print the best proposed links, or the first given pairs, and the path of the table."""
     rows = _best_rows(table) if proposed else range(min(len(table), _SHOWN))
     ends = ["from", "to"] if table.directed else ["", ""]
@@ -45,13 +48,32 @@ def print_links(table: "LinkTable", path: Path, *, proposed: bool) -> None:
     what = "scores" if table.low is None else "probabilities"
     rest = f"links; those shown have the highest {what}" if proposed else "pairs"
     typer.echo(f"\n{path}: {len(table):,} {rest}")
+    typer.echo(columns_text(table, [line[3] for line in lines[1:]], metric))
     if table.recall is not None:
         found = f"about {100 * table.recall:.1f} % of the exact best partners"
         typer.echo(f"approximate: {found} are found, measured on a sample of nodes; see --exact")
-    if table.interval is not None:
-        typer.echo(f"{table.probability_name.replace('_', ' ')}: {table.meaning}")
     if table.come_true is not None:
         typer.echo(true_text(table.come_true))
+
+
+def columns_text(table: "LinkTable", probabilities: Sequence[str], metric: str) -> str:
+    """Return what scores and probabilities are, and how many of the shown pairs share one.
+
+    Args:
+        table: The links.
+        probabilities: The probabilities that are shown, as text.
+        metric: Score that the links were ranked by.
+    """
+    text = "score: logit of the model, which only ranks pairs; its size has no meaning of its own"
+    if metric == "cosine":
+        text = "score: cosine of the vectors of both nodes, from -1 to 1"
+    if table.probability is None:
+        return f"{text}; no probabilities, as the run has no calibration"
+    text += f"\n{table.probability_name.replace('_', ' ')}: {table.meaning}"
+    most = max(map(probabilities.count, probabilities), default=0)
+    ranked = "" if table.low is not None else ", and the score ranks them"
+    shared = f"; {most} of those shown have the same one to three digits{ranked}"
+    return text + shared * (most > 1)
 
 
 def true_text(found: "ExpectedTrue") -> str:

@@ -173,11 +173,11 @@ def predict(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Propose missing links, or score given pairs, with probabilities."""
+    """Propose missing links, or score pairs, with probabilities."""
     from vgae.cli.train import draw_figures
     from vgae.evaluation.typed import of_relation
     from vgae.prediction.ends import searches
-    from vgae.prediction.links import predict_links, score_links
+    from vgae.prediction.links import check_collection, predict_links, score_links
     from vgae.prediction.searches import Metric
     from vgae.prediction.weights import checked_level
     from vgae.runs.calibrations import calibration_at, with_folds, with_intervals
@@ -214,6 +214,7 @@ def predict(
             checked_level(0.8 if interval is None else interval)
             ends = (_side_or_nodes(*of, scored) for of in ((from_, from_file), (to, to_file)))
             searches(scored, None, *ends, per_node=False)
+            check_collection(scored, per_graph=per_graph, within=within or None)
             before, loaded = loaded.metrics, with_folds(loaded, progress=progress)
             if loaded.metrics is not before:  # another calibration is stored
                 draw_figures(loaded)
@@ -250,7 +251,7 @@ def predict(
         recall = {} if table.recall is None else {"recall": round(table.recall, 4)}
         print_json({"path": str(path), "links": len(table), **recall, **numbers_true(table)})
     else:
-        print_links(table, path, proposed=pairs is None)
+        print_links(table, path, proposed=pairs is None, metric=metric)
 
 
 def _check_given(context: typer.Context) -> None:
@@ -279,14 +280,16 @@ def convert(
     features: GraphFeatures = "raw",
     as_json: Json = False,
 ) -> None:
-    """Read a graph with the given options, and write it as .npz, which every command takes."""
+    """Read a graph, and write it as .npz, which every command takes."""
     from vgae.data.files import write_npz
     from vgae.runs.opening import open_graph
+    from vgae.runtime.atomic import check_writable
 
     announce(quiet=as_json)
-    read = open_graph(graph, features, reading)
     if out.suffix != ".npz":
         raise UsageError("EXPORT_FORMAT", f"--out must end in .npz, got {out}.")
+    check_writable(out)
+    read = open_graph(graph, features, reading)
     write_npz(read, out)
     if as_json:
         print_json({"path": str(out), **read.summary()})

@@ -41,9 +41,10 @@ def report(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write a page about a run, or one that compares several, as self-contained HTML."""
+    """Write a page about a run, or one that compares several."""
     from vgae.report.pages.frame import plotly_js, write_page
     from vgae.runs.kind import kind_of
+    from vgae.runtime.atomic import check_writable
 
     several = len(runs) > 1
     path = out or (_beside(runs) if several else runs[0] / "report.html")
@@ -54,6 +55,7 @@ def report(
     if several:
         refuse_options(context, ["top_k"], "TOP_K", "a page that compares runs has no")
     announce(quiet=quiet or as_json)
+    check_writable(path)
     plotly_js()  # raises before any work if plotly is missing
     size = write_page(path, _page(runs, path, top_k))
     if as_json:

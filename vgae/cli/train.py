@@ -89,7 +89,7 @@ def train(
     quiet: o.Quiet = False,
     as_json: o.Json = False,
 ) -> None:
-    """Train on a graph or on images, score the held-out data, write a run folder."""
+    """Train on a graph or on images; write scores and a run folder."""
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs, reconstruct=reconstruct)
     max_bytes = memory_bytes(max_memory)
     o.announce(quiet=quiet)
@@ -97,6 +97,7 @@ def train(
     from vgae.runs.kind import kind_for, kind_of
     from vgae.runs.lifecycle import resume as resume_run
     from vgae.runs.lifecycle import train as train_run
+    from vgae.runtime.atomic import check_writable
     from vgae.runtime.devices import Compute
 
     if page:
@@ -126,6 +127,7 @@ def train(
     values = {n: reading if n == "reading" else context.params[n] for n in names}
     values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
     output = Output(place, overwrite, tensorboard, numbered=not (out or resume))
+    check_writable(Path(place) / "config.json")
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)
     show_run(run, as_json=as_json, propose=propose, page=page)
@@ -277,7 +279,7 @@ def _proposed(run: Any, count: int) -> "tuple[Any, LinkTable]":
 
     run = with_folds(run)
     calibration = calibration_at(run, "density")
-    table = predict_links(run, run.graph, count, per_node=False, calibration=calibration)
+    table = predict_links(run, run.graph, count, overall=True, calibration=calibration)
     table.save(run.folder / "links.csv")
     write_table(run.folder / "nodes.csv", node_columns(run))
     return run, table

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from vgae.errors import UsageError, check_choice, did_you_mean
+from vgae.recipes import RECIPES
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,8 @@ def graph_model(name: str) -> GraphModel:
             raise UsageError("MODEL", f"model {name!r}: {entry.value} must be a GraphModel.")
         return found
     what = f"no model {name!r}; there are {', '.join(model_names())}."
+    if name in RECIPES:
+        what += f" {name} is a recipe: --recipe {name} (Python: vgae.recipes.RECIPES[{name!r}])."
     raise UsageError("MODEL", what + did_you_mean(name, model_names()))
 
 

@@ -53,6 +53,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     k: int = 10,
     *,
     per_node: bool = True,
+    overall: bool = False,
     per_graph: bool = False,
     within: Names = None,
     metric: Metric = "inner_product",
@@ -69,7 +70,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
 ) -> LinkTable:
     """Propose the unlinked pairs of the highest scores.
 
-    By default the k best partners of each node; ``per_node=False`` gives the k best pairs of the
+    By default the k best partners of each node; ``overall=True`` gives the k best pairs of the
     graph, which tend to lie among few nodes of long vectors. Equal scores are in the order of the
     nodes. The search is exact up to some 10 seconds on one core, as for 60,000 nodes of 16 latent
     dimensions. FAISS, if installed, does large searches on a CPU, exactly too. A longer search is
@@ -86,6 +87,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         graph: Nodes, features, and the links that are excluded.
         k: Number of partners of a node, or of pairs; there are fewer rows if fewer are left.
         per_node: Whether each node gets its own k partners.
+        overall: The same as ``per_node=False``, by the name of the command line (``--overall``).
         per_graph: Whether each graph of a collection gets its own k pairs, in place of each node.
         within: Names of the graphs of a collection to propose links in; all by default.
         metric: ``"inner_product"`` ranks by the logits of the decoder, ``"cosine"`` by the cosine
@@ -121,7 +123,7 @@ def predict_links(  # noqa: PLR0913 - each is given by name
         NumericalError: If an embedding or a logit is not finite.
     """
     model, graph = of_relation(model, graph, relation)
-    k = operator.index(k)
+    k, per_node = operator.index(k), per_node and not overall
     if k < 1:
         raise UsageError("TOP_K", f"k must be at least 1, got {k}.")
     check_choice("metric", metric, Metric)
@@ -129,12 +131,10 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     if sampling and metric == "cosine":
         rule = "samples (--samples) rank by mean probability; leave metric (--metric) out"
         raise UsageError("METRIC", f"{rule}, or the samples.")
+    check_collection(graph, per_graph=per_graph, within=within)
     if isinstance(graph, GraphCollection):
         per: Per = "graph" if per_graph else "node" if per_node else "all"
         find = partial(found_within, per=per)
-    elif per_graph or within is not None:
-        rule = "per_graph (--per-graph) and within (--within) are for collections of graphs"
-        raise UsageError("COLLECTION", f"{rule}, and {graph.name} is one graph; leave them out.")
     else:
         find = partners_found if per_node else pairs_found
     wanted = searches(graph, nodes, sources, targets, per_node=per_node and not per_graph)
@@ -165,6 +165,13 @@ def predict_links(  # noqa: PLR0913 - each is given by name
     calibration = calibration_of(model, scorer, graph, calibration, sampling=bool(sampling))
     table = link_table(scorer, graph, Ranked(pairs, score, rank), calibration, sampling, interval)
     return replace(table, recall=least_recall(parts))
+
+
+def check_collection(graph: Graph, *, per_graph: bool, within: Names) -> None:
+    """Raise ``UsageError`` if options of collections are given for another graph."""
+    if (per_graph or within is not None) and not isinstance(graph, GraphCollection):
+        rule = "per_graph (--per-graph) and within (--within) are for collections of graphs"
+        raise UsageError("COLLECTION", f"{rule}, and {graph.name} is one graph; leave them out.")
 
 
 def score_links(

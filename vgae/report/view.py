@@ -9,8 +9,9 @@ from vgae.errors import UsageError
 from vgae.report.text import columns
 from vgae.runs.kind import FinishedRun, RunKind, kind_of
 
-Layout = Callable[[Any, float], Any]
+Layout = Callable[..., Any]  # of a run and a width
 SharedLayout = Callable[[Sequence[Any], Sequence[str], float], Any]
+_ALIGNED = 48  # letters of a command whose description is in a column with others
 
 
 class RunView:
@@ -41,8 +42,10 @@ class RunView:
         written = [[f"  {name}", text] for name, text in files if (run.folder / name).is_file()]
         text = f"{self.summary(run)}\n\nWritten to {run.folder}:\n{columns(written)}"
         if commands := self.commands(run):
-            lines = [[f"  {command}", f"# {what}"] for command, what in commands.items()]
-            text += f"\n\nTry next:\n{columns(lines)}"
+            # A long command does not push the descriptions of the others to the right.
+            width = max([len(name) for name in commands if len(name) <= _ALIGNED], default=0)
+            lines = [f"  {name:{width}}  # {what}" for name, what in commands.items()]
+            text += "\n\nTry next:\n" + "\n".join(lines)
         return text
 
     def draw(self, run: Any) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from vgae.errors import printable
 from vgae.graphs.collection import GraphCollection
-from vgae.recipes import DEFAULT, RECIPES
+from vgae.recipes import DEFAULT, RECIPES, Recipe
 from vgae.report.text import (
     feature_scores_text,
     graph_line,
@@ -23,7 +23,7 @@ from vgae.report.text import (
 )
 from vgae.report.view import RunView, SharedLayout
 from vgae.runs.clusters import CLUSTERS
-from vgae.runs.folder import is_named
+from vgae.runs.folder import is_named, stored_recipe
 from vgae.runs.graphs import GraphSource, Run
 from vgae.runs.images import ImageRun
 from vgae.runs.kind import kind_of
@@ -59,7 +59,9 @@ class _GraphView(RunView):
         return "\n".join([*texts, tasks_text(tasks)] if tasks else texts)
 
     def commands(self, run: Run) -> Mapping[str, str]:
-        folder = shlex.quote(str(run.folder))
+        from vgae.report.pages.repeating import shell_command
+
+        folder, recipe = shlex.quote(str(run.folder)), stored_recipe(Recipe, run.config)
         commands = {
             f"vgae report {folder}": "a page about the run, for a browser",
             f"vgae predict {folder}": "proposed links",
@@ -91,6 +93,8 @@ class _GraphView(RunView):
         name = run.config["recipe"].get("name")
         if name in RECIPES and name != DEFAULT.name:
             table += f" --recipe {name}"
+        if changes := shell_command([], recipe, RECIPES.get(name, DEFAULT)):
+            table += f" {changes}"
         table += _split_words(source, run.folder)
         if run.graph.directed:
             table += " --models source-target-gae,source-target-vgae"

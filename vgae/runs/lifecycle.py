@@ -1,5 +1,6 @@
 """Train, resume and load runs of every kind."""
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ from vgae.runtime.streams import checked_seed
 from vgae.training.prepared import PreparedTraining
 from vgae.training.tensorboard import check_tensorboard
 from vgae.training.trainer import FitResult
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=FinishedRun)
 
@@ -92,7 +95,7 @@ def train(
         **({"processes": team().size} if team().size > 1 else {}),
         "versions": versions(),
     }
-    log = {"tensorboard": output.tensorboard, "progress": progress}
+    shown = {"tensorboard": output.tensorboard, "progress": progress}
     if output.numbered:
         place = f"{output.folder}-{kind.label(model, prepared.recipe)}"
         output = replace(output, folder=place)
@@ -106,7 +109,7 @@ def train(
             write_json(path / "config.json", config)
             return str(path)
 
-        return _trained(kind, Path(team().led(begin)), config, data, prepared, **log)
+        return _trained(kind, Path(team().led(begin)), config, data, prepared, **shown)
 
 
 def resume(
@@ -142,7 +145,7 @@ def resume(
         ResourceError: If another process is training in it.
     """
     folder, compute, us = Path(folder), Compute.of(device), team()
-    log = {"tensorboard": tensorboard, "progress": progress}
+    shown = {"tensorboard": tensorboard, "progress": progress}
     kind = kind_of(folder)  # before the lock, which would be written in any folder
     with ExitStack() as held:
         us.led(lambda: held.enter_context(locked(folder)))
@@ -162,7 +165,7 @@ def resume(
         us.led(partial(store_recipe, folder, config, recipe))
         if paths:
             us.led(lambda: write_paths(folder, {**read_paths(folder), **paths}))
-        return _trained(kind, folder, config, data, prepared, **log)
+        return _trained(kind, folder, config, data, prepared, **shown)
 
 
 def load_run(folder: str | os.PathLike[str]) -> Any:
@@ -229,6 +232,7 @@ def _write_result(
     progress: bool | None,
 ) -> None:
     """Write weights, embeddings and scores."""
+    log.info("scoring the held-out data, writing model and embeddings")
     (folder / "checkpoints").mkdir(exist_ok=True)
     # A process that was killed during the write may have left half of a model.
     shutil.rmtree(folder / "model", ignore_errors=True)

@@ -56,16 +56,21 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Column]) -> 
             _write_csv(temporary, columns)
 
 
-def check_table(path: str | os.PathLike[str]) -> None:
+def check_table(path: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> None:
     """Raise the error that :func:`write_table` would raise, before the work for a table begins.
+
+    Args:
+        path: The file, or the folder ``.projector``.
+        formats: Suffixes, where others than those of tables are written too.
 
     Raises:
         UsageError: ``EXPORT_FORMAT``; ``MISSING_PACKAGE`` without pyarrow.
         ResourceError: If the file cannot be written.
     """
-    if checked_suffix(Path(path), FORMATS) == ".parquet":
+    suffix = checked_suffix(Path(path), formats)
+    if suffix == ".parquet":
         optional_module("pyarrow", "parquet")
-    check_writable(path)
+    check_writable(Path(path) / "vectors.tsv" if suffix == ".projector" else path)
 
 
 def checked_suffix(path: Path, formats: Sequence[str]) -> str:

@@ -36,9 +36,9 @@ def test_a_latent_plane_is_shown_as_it_is_and_coloured_by_label(generator):
     labels[:2] = -1
     axes = latent_figure(pixel_model(), pixels, labels, name=r"$\bad{$").axes[0]
     assert r"$\bad{$: 30 posterior means, the latent plane itself" in axes.get_title(loc="left")
-    assert labels_of(axes) == ["unknown (2)", "4 (9)", "5 (9)", "6 (10)"]
+    assert labels_of(axes) == ["4 (9)", "5 (9)", "6 (10)", "unknown (2)"]
     mu = pixels[:, 0, 0, :2]
-    for label, dots in zip([-1, 4, 5, 6], axes.collections, strict=True):
+    for label, dots in zip([4, 5, 6, -1], axes.collections, strict=True):
         np.testing.assert_allclose(dots.get_offsets(), mu[labels == label], rtol=1e-6)
     assert len({to_hex(dots.get_facecolor()[0]) for dots in axes.collections}) == 4
     middles = {text.get_text(): text.get_position() for text in axes.texts}

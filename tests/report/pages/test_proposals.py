@@ -208,6 +208,23 @@ def test_classes_are_in_the_order_of_their_labels(graph_run, calibration):
     assert unpacked(data["label"]).tolist() == [1] * 60 + [2] * 20 + [0] * 40
 
 
+def test_few_features_are_columns_of_the_map(graph_run, calibration):
+    x = torch.rand(120, 3)
+    x[:, 1] = (x[:, 1] > 0.5).float()
+    graph = replace(graph_run.graph, feature_names=("age", "<b>", "height"))
+    columns = proposals._columns(replace(graph, x=x), torch.tensor([3, 1]))
+    age, flag, height = columns
+    assert (age["name"], age["is_date"]) == ("age", False)
+    np.testing.assert_allclose(unpacked(age["value"]), x[[3, 1], 0])
+    assert [float(end) for end in age["ends"]] == sorted(map(float, age["ends"]))
+    assert (flag["names"], flag["unknown"]) == (["0", "1"], False)
+    assert unpacked(flag["code"]).tolist() == x[[3, 1], 1].tolist()
+    assert height["name"] == "height"
+    many = replace(graph, x=torch.rand(120, 31), feature_names=tuple(map(str, range(31))))
+    assert proposals._columns(many, torch.tensor([3, 1])) == []
+    assert map_data(graph_run, calibration, 0)["columns"] == []
+
+
 def test_a_model_without_spread_has_no_uncertainty(graph_run, calibration, monkeypatch):
     monkeypatch.setattr(links, "embed", lambda *given: PointMass(embed(*given).mu))
     assert "uncertainty" not in map_data(graph_run, calibration, 0)

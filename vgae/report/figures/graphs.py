@@ -36,6 +36,7 @@ from vgae.report.figures.points import (
 )
 from vgae.report.figures.style import legend, save_figures, titled
 from vgae.report.figures.training_panels import draw_loss, draw_parts, draw_scores
+from vgae.report.node_columns import NodeClasses, NodeValues, label_classes
 from vgae.runs.collections import embedded_graphs
 from vgae.runs.graphs import Run
 from vgae.training.history import HistoryRow
@@ -154,16 +155,23 @@ def draw_nodes(
     axes: Axes, plane: np.ndarray, graph: Graph, size: float, *, counted: bool = True
 ) -> None:
     """Draw the nodes of a graph with labels in the colours of these."""
-    names = graph.label_names
-    draw_classes(
-        axes,
-        plane,
-        np.asarray(graph.y),
-        size,
-        name_of=lambda label: names[label] if names else str(label),
-        largest_first=True,
-        counted=counted,
-    )
+    draw_column(axes, plane, label_classes(graph), size, counted=counted)
+
+
+def draw_column(
+    axes: Axes,
+    plane: np.ndarray,
+    column: NodeClasses | NodeValues,
+    size: float,
+    *,
+    counted: bool = True,
+) -> ScalarMappable | None:
+    """Draw nodes in the colours of a column; return the scale of its values, if it has some."""
+    if isinstance(column, NodeClasses):
+        look: Any = {"name_of": column.names.__getitem__, "counted": counted}
+        draw_classes(axes, plane, column.code, size, **look)
+        return None
+    return draw_values(axes, plane, column.value, size)
 
 
 def draw_unlabelled(

@@ -1,12 +1,8 @@
 """Figures for papers: one panel of the figures of a run, in the width of a column."""
 
 import io
-import logging
 import os
-import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,14 +13,13 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from vgae.errors import UsageError, did_you_mean, printable
+from vgae.report.figures.fonts import use_fonts
 from vgae.report.figures.paper_layouts import LINE
 from vgae.report.figures.style import TEXT
 from vgae.report.view import view_of
 from vgae.runs.graphs import Run
 from vgae.runs.kind import FinishedRun, kind_of, kinds
 from vgae.runtime.atomic import replacing
-
-log = logging.getLogger(__name__)
 
 COLUMN = 3.3  # inches, in a page with two columns
 SUFFIXES = (".pdf", ".png", ".svg")
@@ -43,7 +38,6 @@ _STYLE = {
 }
 # Replace the matplotlib settings of the user for a while.
 _paper_style = partial(matplotlib.style.context, ["default", _STYLE])
-_MISSING = "Glyph .* missing from"
 # Dates would make the bytes of each file differ.
 _NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
@@ -70,8 +64,7 @@ class PaperFigure:
         check_suffix(path)
         kind = path.suffix[1:].lower()
         content = io.BytesIO()
-        with _paper_style(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", _MISSING)  # logged by paper_figure
+        with _paper_style():
             self.figure.savefig(content, format=kind, dpi=dpi, metadata=_NO_DATE.get(kind))
         with replacing(path) as temporary:
             temporary.write_bytes(content.getvalue())
@@ -121,6 +114,7 @@ def paper_figure(
     labels: Sequence[str] | None = None,
     title: str | None = None,
     width: float = COLUMN,
+    color: str | None = None,
 ) -> PaperFigure:
     """Draw one figure of a run, or of several runs in the same axes.
 
@@ -130,6 +124,9 @@ def paper_figure(
         labels: Names of the runs in a legend; by default, the names of their folders.
         title: Title, which is not typeset; papers have a caption instead.
         width: Width in inches, from 1.5 to 20.
+        color: Column that the nodes of ``"embedding"`` are coloured by: a column of the table of
+            nodes, a feature, ``"label"`` or ``"degree"``; see
+            :func:`vgae.report.node_columns.node_column`.
 
     Raises:
         UsageError: If the kind does not fit a run, or an option is out of range.
@@ -137,17 +134,24 @@ def paper_figure(
     if not runs:
         raise UsageError("FIGURE", "a figure is of a run, and none is given.")
     check_kind(kind, runs)
+    how = {} if color is None else {"color": color}
+    if how and not (kind == "embedding" and isinstance(runs[0], Run)):
+        rule = "color (--color) is for the figure 'embedding' of a run on a graph"
+        raise UsageError("FIGURE", f"{rule}, not for {kind!r} of {runs[0].folder}; leave it out.")
     if not 1.5 <= width <= 20:
         raise UsageError("WIDTH", f"the width must be from 1.5 to 20 inches, got {width}.")
     if labels is not None and len(labels) != len(runs):
         raise UsageError("LABELS", f"there must be a label for each run, got {len(labels)}.")
-    with _paper_style(), _missing_glyphs_logged():
-        if kind in (shared := view_of(runs[0].config).shared_figures()):
+
+    view = view_of(runs[0].config)
+    with _paper_style():
+        if kind in (shared := view.shared_figures()):
             drawn = shared[kind](runs, labels or [run.folder.name for run in runs], width)
         else:
-            drawn = view_of(runs[0].config).figures()[kind](runs[0], width)
+            drawn = view.figures()[kind](runs[0], width, **how)
         if title is not None:
             _add_title(drawn.figure, title)
+        use_fonts(drawn.figure)
         # Axes of one scale get their limits, and so their tick labels, when they are drawn; the
         # layout leaves space for them when the figure is drawn again.
         drawn.figure.draw_without_rendering()
@@ -167,20 +171,3 @@ def _add_title(figure: Figure, title: str) -> None:
         x, y, wide, high = axes.get_position().bounds
         axes.set_position((x, y * before / height, wide, high * before / height))
     figure.suptitle(printable(title), y=1 - (LINE / 2 + 0.03) / height, va="center", **look)
-
-
-@contextmanager
-def _missing_glyphs_logged() -> Iterator[None]:
-    """Log once how many characters are missing from the font; they are drawn as boxes."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    # Matplotlib warns whenever it measures such a character.
-    missing = {str(w.message) for w in caught if re.match(_MISSING, str(w.message))}
-    for other in caught:
-        if str(other.message) not in missing:
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    if missing:
-        log.warning(
-            "%d characters of names are not in the font, and are drawn as boxes", len(missing)
-        )

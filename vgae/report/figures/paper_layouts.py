@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vgae.errors import printable
 from vgae.evaluation.metrics import link_scores
+from vgae.graphs.graph import Graph
 from vgae.models.embedding import embed
 from vgae.report.cluster_text import chosen_text
-from vgae.report.figures.graphs import draw_nodes, draw_unlabelled
+from vgae.report.figures.graphs import draw_column, draw_nodes, draw_unlabelled
 from vgae.report.figures.images import (
     manifold_sheet,
     name_manifold_axes,
@@ -33,6 +35,7 @@ from vgae.report.figures.points import MOST_DOTS, draw_classes, projections
 from vgae.report.figures.sheets import draw_sheet
 from vgae.report.figures.style import TEXT, cut, finish_legend
 from vgae.report.figures.training_panels import draw_elbo, draw_loss, draw_scores
+from vgae.report.node_columns import NodeClasses, node_column
 from vgae.runs.clusters import stored_clusters
 from vgae.runs.graphs import Run
 from vgae.runs.images import ImageRun
@@ -141,12 +144,14 @@ def _image_curves(run: ImageRun, width: float) -> Layout:
     return Layout(figure, f"negative {what}, {len(run.history):,} epochs")
 
 
-def _embedding(run: Run, width: float) -> Layout:
+def _embedding(run: Run, width: float, color: str | None = None) -> Layout:
     embedding = run.embedding.numpy()
     method, plane = next(projections(embedding))
     figure, axes = _axes(width, 0.85 * width)
     size = _dot_size(len(plane), width)
-    if run.graph.y is None:
+    if color is not None:
+        _draw_column(figure, axes, plane, run.graph, color)
+    elif run.graph.y is None:
         dots, label = draw_unlabelled(axes, plane, run.graph, size)
         figure.colorbar(dots, shrink=0.8).set_label(label, fontsize=TEXT)
     else:
@@ -155,7 +160,21 @@ def _embedding(run: Run, width: float) -> Layout:
     axes.set_axis_off()
     what = "density of " if len(plane) > MOST_DOTS else ""
     text = f"{what}{len(plane):,} nodes, {embedding.shape[1]} latent dimensions, {method}"
-    return Layout(figure, text)
+    return Layout(figure, text + (f", coloured by {printable(color)}" if color else ""))
+
+
+def _draw_column(figure: Figure, axes: Axes, plane: np.ndarray, graph: Graph, name: str) -> None:
+    """Draw nodes in the colours of a column, with its legend or scale."""
+    column = node_column(graph, name)
+    size = _dot_size(len(plane), figure.get_figwidth())
+    scale = draw_column(axes, plane, column, size, counted=False)
+    if scale is None or isinstance(column, NodeClasses):
+        _add_legend(figure, axes, None)
+        return
+    ticks = AutoDateLocator(maxticks=6) if column.is_date else None
+    look: Any = {"format": ConciseDateFormatter(ticks)} if ticks else {}
+    bar = figure.colorbar(scale, shrink=0.8, ticks=ticks, **look)
+    bar.set_label(cut(printable(name), _NAME), fontsize=TEXT, parse_math=False)
 
 
 def _clusters(run: Run, width: float) -> Layout:
@@ -265,7 +284,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
     ]
 
 
-OF_GRAPHS: dict[str, Callable[[Run, float], Layout]] = {
+OF_GRAPHS: dict[str, Callable[..., Layout]] = {
     "reliability": _reliability,
     "histogram": _histogram,
     "curves": _curves,

@@ -1,10 +1,15 @@
 """Points in the plane: projections of embeddings, and their colours."""
 
+import io
+import logging
 import math
+import re
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm, to_rgb
@@ -12,6 +17,9 @@ from matplotlib.image import AxesImage
 
 from vgae.errors import printable
 from vgae.report.figures.style import CLASS_COLOURS
+from vgae.runtime.progress import showing
+
+log = logging.getLogger(__name__)
 
 UNPROJECTED = "no projection"
 OVERFLOWED = "no projection: the values are too large"
@@ -19,7 +27,7 @@ COLLAPSED = "no projection: all vectors are equal"
 _LARGEST = 1e8  # value of a vector; the covariances of larger ones overflow in float32
 _TSNE_NODES = 5000  # t-SNE takes seconds up to here and minutes beyond
 _VECTORS = 2000  # more points are an image within a vector figure, which keeps the file small
-_MARKERS = "os^Dv"
+_MARKERS = "osD^P"  # as on pages
 MOST_DOTS = 50_000  # more hide each other, and are drawn as a map of their density
 _CELL_POINTS = 6  # of a cell of such a map, on average
 _MOST_CELLS = 480, 360
@@ -44,21 +52,48 @@ def projections(embedding: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         yield UNPROJECTED if spread or len(embedding) < 2 else COLLAPSED, padded[:, :2]
         return
     if len(embedding) <= _TSNE_NODES:
-        from sklearn.manifold import TSNE
-
-        perplexity = min(30, (len(embedding) - 1) / 3)
-        method = TSNE(perplexity=perplexity, random_state=0)
-        yield "t-SNE", method.fit_transform(embedding)
+        yield "t-SNE", _tsne(embedding)
     from sklearn.decomposition import PCA
 
     yield "PCA", PCA(2, random_state=0).fit_transform(embedding)
 
 
+def _tsne(embedding: np.ndarray) -> np.ndarray:
+    """Return t-SNE in the plane, with progress on stderr if messages of the package are shown."""
+    from sklearn.manifold import TSNE
+
+    perplexity, steps = min(30, (len(embedding) - 1) / 3), 1000
+    method = TSNE(perplexity=perplexity, max_iter=steps, random_state=0, verbose=2)
+    wanted = None if log.isEnabledFor(logging.INFO) else False
+    with showing(steps, "steps", wanted=wanted) as show:
+        show(0, lambda: f"t-SNE of {len(embedding):,} vectors")
+        with redirect_stdout(_Steps(show)):  # scikit-learn prints every fiftieth step
+            return method.fit_transform(embedding)
+
+
+class _Steps(io.TextIOBase):
+    """Stream that takes the number of the step from what t-SNE prints."""
+
+    def __init__(self, show: Callable[[int], None]) -> None:
+        self.show = show
+
+    def write(self, text: str) -> int:
+        if found := re.search(r"Iteration (\d+)", text):
+            self.show(int(found[1]))
+        return len(text)
+
+
 def draw_values(
     axes: Axes, points: np.ndarray, values: np.ndarray | None, size: float
 ) -> PathCollection:
-    """Draw points coloured by a value, or in one colour; return them for a colour bar."""
-    look = {"color": CLASS_COLOURS[0]} if values is None else {"c": values, "cmap": "cividis"}
+    """Draw points coloured by a value, grey if it is NaN, or in one colour.
+
+    Return them for a colour bar.
+    """
+    look: dict[str, Any] = {"color": CLASS_COLOURS[0]}
+    if values is not None:
+        cmap = colormaps["cividis"].with_extremes(bad=_OTHERS)
+        look = {"c": np.ma.masked_invalid(values), "cmap": cmap, "plotnonfinite": True}
     return axes.scatter(*points.T, s=size, linewidths=0, rasterized=len(points) > _VECTORS, **look)
 
 
@@ -76,14 +111,13 @@ def draw_classes(
     size: float,
     *,
     name_of: Callable[[int], str] = str,
-    largest_first: bool = False,
     counted: bool = True,
 ) -> None:
     """Draw points in the colour and marker of their label, named for a legend.
 
     Points have shape ``(n, 2)`` and a size in square points. Labels are integers of shape
-    ``(n,)``, negative where unknown. Small classes are drawn on top of large ones if
-    ``largest_first``, else in the order of their numbers. Names end with the number of points if
+    ``(n,)``, negative where unknown. Colours and legend are in the order of their numbers, unknown
+    ones last; small classes are drawn on top of large ones. Names end with the number of points if
     ``counted``.
 
     More than 50,000 points are drawn as a map of their density: a cell of a grid has the mean
@@ -93,16 +127,15 @@ def draw_classes(
     if len(points) > MOST_DOTS:
         _draw_class_density(axes, points, labels, name_of, counted=counted)
         return
-    present, counts = np.unique(labels, return_counts=True)
-    order = np.argsort(-counts, kind="stable") if largest_first else np.arange(len(present))
-    rank = 0
-    for label in present[order].tolist():
+    present = np.unique(labels)
+    for rank, label in enumerate(
+        [*present[present >= 0].tolist(), *present[present < 0].tolist()]
+    ):
         dots = points[labels == label]
         colour, marker, width = CLASS_COLOURS[rank % 10], _MARKERS[rank // 10 % 5], 0.0
         if label < 0:
             # A cross needs a line width, which would give the other markers an edge.
             colour, marker, width = "black", "x", 0.5
-        rank += label >= 0
         name = printable(name_of(label)) if label >= 0 else "unknown"
         axes.scatter(
             *dots.T,
@@ -111,6 +144,7 @@ def draw_classes(
             marker=marker,
             linewidths=width,
             label=f"{name} ({len(dots):,})" if counted else name,
+            zorder=2 - len(dots) / len(points),
             rasterized=len(points) > _VECTORS,
         )
 
@@ -163,7 +197,7 @@ def _draw_class_density(
 ) -> None:
     """Draw the density of points in the mean colour of their classes, named for a legend."""
     present, counts = np.unique(labels[labels >= 0], return_counts=True)
-    largest = present[np.argsort(-counts, kind="stable")][:_CLASSES]
+    largest = np.sort(present[np.argsort(-counts, kind="stable")][:_CLASSES])
     colours = [*CLASS_COLOURS[: len(largest)], _OTHERS]
     number = np.full(len(labels), len(largest))
     for rank, label in enumerate(largest):

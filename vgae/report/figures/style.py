@@ -1,5 +1,6 @@
 """Colours, lines, titles, legends and files of all figures."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
 from vgae.errors import printable
+from vgae.report.figures.fonts import use_fonts
 from vgae.runtime.atomic import replacing
+
+log = logging.getLogger(__name__)
 
 # Okabe & Ito (2008): distinct under every kind of colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
@@ -81,8 +85,9 @@ def save_figures(
 ) -> list[Path]:
     """Draw figures by name and write each whole or not at all; return their paths."""
     paths = [folder / name for name in figures]
+    log.info("drawing %s", ", ".join(figures))
     for path in paths:
-        figure = figures[path.name]()
+        figure = use_fonts(figures[path.name]())
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=dpi)
     return paths

@@ -8,6 +8,7 @@ import numpy as np
 
 from vgae.prediction.cluster_table import ClusterTable
 from vgae.report.cluster_text import agreement_text, chosen_text, reason_text
+from vgae.report.figures.fonts import use_fonts
 from vgae.report.figures.graphs import clusters_figure
 from vgae.report.pages.frame import (
     Cell,
@@ -84,5 +85,6 @@ def _image(table: ClusterTable, drawn: Mapping[str, Any]) -> str:
     plane, labels = unpacked(flat).reshape(-1, 2), unpacked(drawn["cluster"])
     title = f"{len(plane):,} nodes in {chosen_text(table.clusters)}, {method}"
     content = io.BytesIO()
-    clusters_figure(plane, labels, drawn["cluster_names"], title).savefig(content, dpi=_DPI)
+    figure = use_fonts(clusters_figure(plane, labels, drawn["cluster_names"], title))
+    figure.savefig(content, dpi=_DPI)
     return image_uri(content.getvalue())

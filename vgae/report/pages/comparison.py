@@ -12,6 +12,7 @@ from urllib.parse import quote
 from matplotlib.figure import Figure
 
 from vgae.errors import UsageError
+from vgae.report.figures.fonts import use_fonts
 from vgae.report.figures.style import CLASS_COLOURS, titled
 from vgae.report.pages.compared_runs import colour_of, differing, is_dashed, listed
 from vgae.report.pages.frame import Chart, Column, Table, image_uri, render, shown
@@ -76,10 +77,10 @@ def comparison_page(folders: Sequence[Path], path: Path) -> str:
 
 _SECTIONS = [
     ("summary", "Summary"),
-    ("settings", "Settings"),
     ("scores", "Scores"),
     ("curves", "Curves"),
     ("pictures", "Images"),
+    ("settings", "Settings"),
 ]
 
 
@@ -157,5 +158,5 @@ def still(charts: Mapping[str, Chart]) -> str | None:
     for text in legend.get_texts():
         text.set_parse_math(False)
     file = io.BytesIO()
-    figure.savefig(file, dpi=110)
+    use_fonts(figure).savefig(file, dpi=110)
     return image_uri(file.getvalue())

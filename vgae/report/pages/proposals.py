@@ -18,6 +18,15 @@ from vgae.graphs.canonical import link_positions
 from vgae.graphs.graph import Graph
 from vgae.prediction.link_table import LinkTable
 from vgae.prediction.links import predict_links
+from vgae.report.node_columns import (
+    DEGREE,
+    LABEL,
+    NodeClasses,
+    column_names,
+    label_classes,
+    node_column,
+    shown_ends,
+)
 from vgae.report.pages.clusters import cluster_colours
 from vgae.report.pages.frame import Cell, Column, Table, numeric, packed, shown
 from vgae.report.pages.maps import maps
@@ -29,6 +38,7 @@ _PER_NODE = 6  # proposals of a node
 _SAMPLES = 100  # of the posterior
 _TESTED = (10, 50, 200)  # numbers of best pairs
 _MAP_NODES = 20_000  # more make a page too large; of these, the map has a part
+_MOST_COLUMNS = 30  # features that the map may be coloured by
 _DRAWN, _MAP_PART = 1000, 8000  # nodes drawn at random, and all nodes of the part
 
 
@@ -133,7 +143,7 @@ def proposal_table(found: LinkTable, graph: Graph) -> Table:
         )
         columns.append(numeric(f"{100 * found.interval:g} % interval", note))
     columns += [
-        numeric("score", "" if found.probability is None else "orders pairs of equal probability"),
+        numeric("score", "logit of the model: it only ranks pairs"),
         numeric("links out of it" if graph.directed else "links of the first"),
         numeric("links into it" if graph.directed else "links of the second"),
         numeric(path_name(graph.grid)),
@@ -216,6 +226,7 @@ def map_data(
         "has_probabilities": calibration is not None,
         "directed": graph.directed,
         **_labels(graph, nodes),
+        "columns": _columns(graph, nodes),
         **_sides(graph, nodes),
         **({} if clusters is None else cluster_colours(clusters, nodes.numpy())),
     }
@@ -256,18 +267,36 @@ def _nodes_shown(graph: Graph, drawn: Tensor, proposed: Tensor) -> Tensor:
 
 
 def _labels(graph: Graph, nodes: Tensor) -> dict[str, Any]:
-    """Return the index of the class of each node, and the names of the classes."""
+    """Return the index of the class of each node, and the names of the classes.
+
+    Nodes without a known class have the last index.
+    """
     if graph.y is None:
         return {}
-    label = graph.y[nodes].numpy()
-    present = np.unique(label)
-    present = present[np.argsort(present < 0, kind="stable")]  # unknown labels come last
-    rank = {int(value): i for i, value in enumerate(present)}
-    names = graph.label_names or {v: f"class {v}" for v in rank}
-    return {
-        "label": packed(np.array([rank[int(v)] for v in label], dtype=np.int32)),
-        "label_names": ["unknown" if v < 0 else shown(names[v]) for v in rank],
-    }
+    return _coded(label_classes(graph), nodes, "label", "label_names")
+
+
+def _coded(column: NodeClasses, nodes: Tensor, code: str, names: str) -> dict[str, Any]:
+    found = column.code[nodes.numpy()]
+    unknown = bool((found < 0).any())
+    found = np.where(found < 0, len(column.names), found).astype(np.int32)
+    shown_names = [shown(name) for name in column.names] + ["unknown"] * unknown
+    return {code: packed(found), names: shown_names, "unknown": unknown}
+
+
+def _columns(graph: Graph, nodes: Tensor) -> list[dict[str, Any]]:
+    """Return the columns that the nodes may be coloured by, if they are few."""
+    names = [name for name in column_names(graph) if name not in (LABEL, DEGREE)]
+    found: list[dict[str, Any]] = []
+    for name in names if len(names) <= _MOST_COLUMNS else []:
+        column, about = node_column(graph, name), {"name": shown(name)}
+        if isinstance(column, NodeClasses):
+            found.append({**about, **_coded(column, nodes, "code", "names")})
+            continue
+        value = column.value[nodes.numpy()].astype(np.float32)
+        ends = shown_ends(column)
+        found.append({**about, "value": packed(value), "ends": ends, "is_date": column.is_date})
+    return found
 
 
 def _sides(graph: Graph, nodes: Tensor) -> dict[str, Any]:

@@ -62,31 +62,64 @@
     return `rgb(${stops[k].map((c, j) => Math.round(c + rest * (stops[k + 1][j] - c))).join(",")})`;
   }
 
+  const columns = graph.columns.map((column) => ({
+    ...column, code: column.code && unpack(column.code), value: column.value && unpack(column.value),
+  }));
+  // Return the chosen column of the nodes, if it is what is coloured.
+  function column() {
+    const found = /^column-(\d+)$/.exec($("tint").value);
+    return found ? columns[Number(found[1])] : null;
+  }
+
+  // Return the value of a node in the chosen column as text; empty without one.
+  function valueOf(node) {
+    const chosen = column();
+    if (!chosen) return "";
+    if (chosen.code) return `${chosen.name}: ${chosen.names[chosen.code[node]]}`;
+    const value = chosen.value[node];
+    const text = Number.isNaN(value) ? "unknown" : chosen.is_date ? new Date(864e5 * value).toISOString().slice(0, 10) : String(Number(value.toPrecision(5)));
+    return `${chosen.name}: ${text}`;
+  }
+
   // Return the class of each node and the names of the classes, if they are what is coloured.
   function classes() {
+    if (column()) return column().code ? [column().code, column().names] : null;
     if ($("tint").value === "side") return [side, graph.side_names];
     if ($("tint").value === "cluster") return [cluster, graph.cluster_names];
     return $("tint").value === "label" ? [label, graph.label_names] : null;
   }
 
+  // Colour and shape of a class; unknown ones, the last, are grey crosses.
+  function isUnknown(k) {
+    const about = column() ?? ($("tint").value === "label" ? graph : {});
+    return about.unknown && k === classes()[1].length - 1;
+  }
+  function toneOf(k) {
+    const colours = classColours();
+    return isUnknown(k) ? colour("muted") : colours[k % colours.length];
+  }
+  const shapeOf = (k) => (isUnknown(k) ? 4 : Math.floor(k / classColours().length) % 5);
+
   function tint() {
-    const colours = classColours(), shown = classes();
+    const shown = classes();
     if (shown) {
       const [of, named] = shown;
       const styles = named.map((_, k) => ({
-        fill: colours[k % colours.length], shape: Math.floor(k / colours.length) % 5,
+        fill: toneOf(k), shape: shapeOf(k),
       }));
       map.setPaint(styles, of, singled === null ? null : (i) => of[i] === singled);
       return;
     }
-    const values = $("tint").value === "degree" ? Float32Array.from(degree, (d) => Math.log1p(d)) : uncertainty;
-    const sorted = Float32Array.from(values).sort();
-    const [low, high] = [0.01, 0.99].map((fraction) => sorted[Math.floor(fraction * (count - 1))]);
+    const values = column() ? column().value : $("tint").value === "degree" ? Float32Array.from(degree, (d) => Math.log1p(d)) : uncertainty;
+    const sorted = Float32Array.from(values).filter((v) => !Number.isNaN(v)).sort();
+    const [low, high] = [0.01, 0.99].map((fraction) => sorted[Math.floor(fraction * (sorted.length - 1))]);
     const of = Array.from(values, (v) => {
+      if (Number.isNaN(v)) return shades;
       const fraction = high > low ? Math.min(Math.max((v - low) / (high - low), 0), 1) : 0;
       return Math.round(fraction * (shades - 1));
     });
-    map.setPaint(Array.from({ length: shades }, (_, k) => ({ fill: shade(k / (shades - 1)), shape: 0 })), of);
+    const styles = Array.from({ length: shades }, (_, k) => ({ fill: shade(k / (shades - 1)), shape: 0 }));
+    map.setPaint([...styles, { fill: colour("muted"), shape: 4 }], of); // the last one is of missing values
   }
 
   function draw() {
@@ -134,23 +167,37 @@
     }
     ring(chosen, radius + 4, colour("ink"));
     pen.font = "600 13px system-ui, sans-serif";
-    const text = names[chosen], width = pen.measureText(text).width + 12;
-    const limit = pen.canvas.clientWidth - width - 4;
-    const left = Math.max(4, Math.min(across(chosen) - width / 2, limit));
-    const above = down(chosen) - radius - 32;
-    const top = above > 4 ? above : down(chosen) + radius + 10;
-    pen.fillStyle = colour("raised");
-    pen.globalAlpha = 0.9;
-    pen.fillRect(left, top, width, 22);
-    pen.globalAlpha = 1;
+    const [left, top] = freePlace(pen.measureText(names[chosen]).width, 16, { pen, across, down, radius });
+    // An outline instead of a box, so that the dots beneath stay visible.
+    [pen.strokeStyle, pen.lineWidth, pen.lineJoin] = [colour("raised"), 4, "round"];
+    pen.strokeText(names[chosen], left, top + 13);
     pen.fillStyle = colour("ink");
-    pen.fillText(text, left + 6, top + 15);
+    pen.fillText(names[chosen], left, top + 13);
+  }
+
+  // Return the left upper corner, above, below or beside the selected node, where a name covers the fewest dots.
+  function freePlace(width, height, { pen, across, down, radius }) {
+    const [x, y, gap] = [across(chosen), down(chosen), radius + 8];
+    const inside = (value, most) => Math.max(4, Math.min(value, most - 4));
+    const [right, bottom] = [pen.canvas.clientWidth - width, pen.canvas.clientHeight - height];
+    const places = [[x - width / 2, y - gap - height], [x - width / 2, y + gap], [x + gap, y - height / 2], [x - gap - width, y - height / 2]]
+      .map(([left, top]) => [inside(left, right), inside(top, bottom)]);
+    const covered = ([left, top]) => {
+      let dots = left < x + gap && x - gap < left + width && top < y + gap && y - gap < top + height ? count : 0; // its own ring
+      for (let i = 0; i < count; i++) {
+        const [px, py] = [across(i), down(i)];
+        dots += px > left - radius && px < left + width + radius && py > top - radius && py < top + height + radius ? 1 : 0;
+      }
+      return dots;
+    };
+    const counts = places.map(covered);
+    return places[counts.indexOf(Math.min(...counts))];
   }
 
   function point(i, px, py) {
     tip.hidden = i < 0;
     if (i < 0) return;
-    const rest = [side && graph.side_names[side[i]], label && graph.label_names[label[i]], cluster && graph.cluster_names[cluster[i]], links(degree[i])].filter(Boolean);
+    const rest = [side && graph.side_names[side[i]], label && graph.label_names[label[i]], cluster && graph.cluster_names[cluster[i]], valueOf(i), links(degree[i])].filter(Boolean);
     tip.replaceChildren(element("bdi", {}, names[i]), element("span", {}, rest.join(" · ")));
     tip.style.left = `${Math.min(px + 14, $("map").clientWidth - 190)}px`;
     tip.style.top = `${$("map").offsetTop + py + 14}px`;
@@ -161,16 +208,15 @@
     place.replaceChildren();
     const shown = classes();
     if (!shown) {
-      const what = $("tint").value === "degree" ? ["few links", "many links"] : ["certain", "uncertain"];
+      const what = column() ? column().ends : $("tint").value === "degree" ? ["few links", "many links"] : ["certain", "uncertain"];
       const bar = element("span", { class: "ramp" });
       bar.style.background = `linear-gradient(to right, ${ramp().join(", ")})`;
       place.append(element("span", {}, what[0]), bar, element("span", {}, what[1]));
       return;
     }
-    const colours = classColours();
     shown[1].forEach((name, k) => {
-      const dot = element("span", { class: `dot shape-${Math.floor(k / colours.length) % 5}`, "aria-hidden": "true" });
-      dot.style.background = colours[k % colours.length];
+      const dot = element("span", { class: `dot shape-${shapeOf(k)}`, "aria-hidden": "true" });
+      dot.style.background = toneOf(k);
       const button = element("button", { type: "button", "aria-pressed": String(singled === k) }, dot, name);
       button.addEventListener("click", () => {
         singled = singled === k ? null : k;

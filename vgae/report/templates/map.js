@@ -7,7 +7,7 @@ page.dotMap = (place, { hover, choose }) => {
   const canvas = element("canvas", { "aria-hidden": "true" }), pen = canvas.getContext("2d");
   place.append(canvas);
   const whole = 1.08, near = 14; // half of the initial view; pointing distance in pixels
-  let x = new Float32Array(), y = x, paint = [], faint = null, drawOver = () => {};
+  let x = new Float32Array(), y = x, paint = {}, faint = null, drawOver = () => {};
   let view = { cx: 0, cy: 0, half: whole }, width = 1, height = 1, waiting = false;
   const sprites = new Map();
 
@@ -66,13 +66,16 @@ page.dotMap = (place, { hover, choose }) => {
     requestAnimationFrame(draw);
   }
 
-  new ResizeObserver(() => {
+  // A new size clears the canvas: it is drawn at once, as no frame may show it empty.
+  function fit() {
     [width, height] = [Math.max(place.clientWidth, 1), Math.max(place.clientHeight, 1)];
     canvas.width = Math.round(width * devicePixelRatio);
     canvas.height = Math.round(height * devicePixelRatio);
     sprites.clear();
-    if (x.length) redraw();
-  }).observe(place);
+    if (paint.styles) draw();
+  }
+  fit();
+  new ResizeObserver(fit).observe(place);
 
   // Return the nearest dot within reach of a point on the screen, or -1.
   function at(px, py, reach) {
