@@ -43,8 +43,8 @@ STAND_INS = {
     r"--trials \d+": "--trials 2",
     r"\bCOLUMN\b": "kind",
     r"--relation NAME": "--relation likes",
-    r"\bRUN1\b": "runs/people",
-    r"\bRUN2\b": "runs/stdlib-vgae-1",
+    r"\bRUN1\b|runs/vgae\b": "runs/people",
+    r"\bRUN2\b|runs/(other|gae)\b": "runs/stdlib-vgae-1",
 }
 # Files and data that have to be downloaded; processes of their own.
 ELSEWHERE = re.compile(r"pyg:|ogb|heart|pubmed")
