@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from vgae.models.embedding import embed as embed
     from vgae.models.embedding import embed_images as embed_images
     from vgae.models.graph_vectors import graph_vectors as graph_vectors
+    from vgae.models.own import use_code as use_code
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
     from vgae.prediction.cluster_table import ClusterTable as ClusterTable
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from vgae.prediction.links import score_links as score_links
     from vgae.runs.clusters import cluster_run as cluster_run
     from vgae.runs.lifecycle import load_run as load_run
+    from vgae.runs.table import run_table as run_table
+    from vgae.runs.table_rows import compare as compare
     from vgae.training.folds import cross_fit as cross_fit
     from vgae.training.images import fit_images as fit_images
     from vgae.training.links import fit as fit
@@ -89,6 +92,7 @@ _HOME = {
     "calibrate": "vgae.evaluation.links",
     "cluster": "vgae.evaluation.clusters",
     "cluster_run": "vgae.runs.clusters",
+    "compare": "vgae.runs.table_rows",
     "cross_fit": "vgae.training.folds",
     "describe_clusters": "vgae.prediction.cluster_table",
     "embed": "vgae.models.embedding",
@@ -108,10 +112,12 @@ _HOME = {
     "predict_links": "vgae.prediction.links",
     "read_graph": "vgae.data.files",
     "read_split": "vgae.data.splits",
+    "run_table": "vgae.runs.table",
     "save_pretrained": "vgae.models.pretrained",
     "score_links": "vgae.prediction.links",
     "split_features": "vgae.graphs.feature_split",
     "split_links": "vgae.graphs.split",
+    "use_code": "vgae.models.own",
 }
 
 _MODULES = (

@@ -179,3 +179,11 @@ def test_work_goes_on_if_stderr_can_no_longer_be_written(wanted, clock, monkeypa
             clock.now += 1
             show(done)
     assert show.done == 100
+
+
+def test_a_part_of_a_unit_moves_the_time_left_and_not_the_count():
+    clock = Clock()
+    pace = Pace(10, "trials", clock=clock)
+    clock.now += 5
+    pace(0.5)
+    assert (pace.counts(), pace.time()) == ("0/10", "1:35 left")

@@ -1,6 +1,7 @@
 """Presentation of one kind of runs: the interface."""
 
 import pkgutil
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,7 +42,9 @@ class RunView:
         written = [[f"  {name}", text] for name, text in files if (run.folder / name).is_file()]
         text = f"{self.summary(run)}\n\nWritten to {run.folder}:\n{columns(written)}"
         if commands := self.commands(run):
-            lines = [[f"  {command}", f"# {what}"] for command, what in commands.items()]
+            model = str(run.config["model"])  # of your own, it is imported if you name it
+            code = f" --code {shlex.quote(model)}" if ":" in model else ""
+            lines = [[f"  {command}{code}", f"# {what}"] for command, what in commands.items()]
             text += f"\n\nTry next:\n{columns(lines)}"
         return text
 
