@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vgae.encoders import RGCNEncoder as RGCNEncoder
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
+    from vgae.estimators import LinkSearch as LinkSearch
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
     from vgae.evaluation.clusters import Clusters as Clusters
     from vgae.evaluation.clusters import cluster as cluster
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from vgae.runs.lifecycle import load_run as load_run
     from vgae.runs.table import run_table as run_table
     from vgae.runs.table_rows import compare as compare
+    from vgae.runs.tuning import tune as tune
     from vgae.training.folds import cross_fit as cross_fit
     from vgae.training.images import fit_images as fit_images
     from vgae.training.links import fit as fit
@@ -80,6 +82,7 @@ _HOME = {
     "InnerProductDecoder": "vgae.decoders",
     "LinearGCNEncoder": "vgae.encoders",
     "LinkPredictor": "vgae.estimators",
+    "LinkSearch": "vgae.estimators",
     "LinkSplit": "vgae.graphs.split",
     "LinkTable": "vgae.prediction.link_table",
     "MLPEncoder": "vgae.encoders",
@@ -117,6 +120,7 @@ _HOME = {
     "score_links": "vgae.prediction.links",
     "split_features": "vgae.graphs.feature_split",
     "split_links": "vgae.graphs.split",
+    "tune": "vgae.runs.tuning",
     "use_code": "vgae.models.own",
 }
 

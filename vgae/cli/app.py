@@ -36,6 +36,7 @@ from vgae.cli.options import (
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.table import table
 from vgae.cli.train import draw_figures, train
+from vgae.cli.tune import tune
 from vgae.data.reading import Reading
 from vgae.errors import UsageError
 from vgae.runtime.signals import exit_on_signals
@@ -51,7 +52,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(train, *LINK_COMMANDS, clusters, impute),
-    *(*IMAGE_COMMANDS, figure, table, *REPORT_COMMANDS),
+    *(*IMAGE_COMMANDS, figure, table, tune, *REPORT_COMMANDS),
 )
 for command in COMMANDS:
     app.command()(command)
