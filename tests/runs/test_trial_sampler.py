@@ -3,7 +3,7 @@ import pytest
 from vgae.evaluation.metrics import LinkScores
 from vgae.recipes import PAPER
 from vgae.recipes.spaces import Choice, Span
-from vgae.runs.trial_sampler import Candidate, importances, proposed
+from vgae.runs.trial_sampler import Candidate, importances, levelled, proposed
 
 pytest.importorskip("optuna")
 SPACE = {
@@ -54,3 +54,13 @@ def test_what_matters_is_what_the_score_depends_on():
     assert max(found, key=found.get) == "mask"
     assert sum(found.values()) == pytest.approx(1)
     assert importances(SPACE, PAPER, history(3)) == {}
+
+
+def test_a_trial_of_an_easy_split_alone_is_compared_on_that_split():
+    """The recipe has 0.9 and 0.8; a trial with 0.89 on the first split is worse by 0.01."""
+    scores = [[0.9, 0.8], [0.89], [], [0.92, 0.81]]
+    done = [Candidate(k, {}, [LinkScores(a, a) for a in row]) for k, row in enumerate(scores)]
+    assert levelled(done) == [pytest.approx(0.85), pytest.approx(0.84), None, pytest.approx(0.865)]
+    assert levelled([]) == []
+    diverged = [done[2]._replace(number=0), done[0]._replace(number=1)]
+    assert levelled(diverged) == [None, pytest.approx(0.85)]

@@ -37,6 +37,24 @@ class Candidate(NamedTuple):
         return mean(score.auc for score in self.scores) if self.scores else None
 
 
+def levelled(done: Sequence[Candidate]) -> list[float | None]:
+    """Return the AUC of each trial, ``None`` if it diverged, so that trials can be compared.
+
+    Splits are not equally hard. A trial that was not scored on all of them has the AUC of the
+    first trial that was, usually the recipe, plus its mean difference to that one.
+    """
+    whole = max(done, key=lambda trial: (len(trial.scores), -trial.number), default=None)
+    found: list[float | None] = []
+    for trial in done:
+        if whole is None or not trial.scores or len(trial.scores) == len(whole.scores):
+            found.append(trial.auc)
+            continue
+        pairs = zip(trial.scores, whole.scores, strict=False)
+        apart = mean(own.auc - other.auc for own, other in pairs)
+        found.append((whole.auc or 0.0) + apart)
+    return found
+
+
 def proposed(space: Space, recipe: Recipe, done: Sequence[Candidate], seed: int) -> dict[str, Any]:
     """Return the settings of the next trial, a function of the seed and the trials before.
 
@@ -68,13 +86,13 @@ def _study(optuna: Any, space: Space, recipe: Recipe, done: Sequence[Candidate],
         direction="maximize", sampler=optuna.samplers.TPESampler(**options)
     )
     distributions, base = _distributions(optuna, space), asdict(recipe)
-    for trial in done:
+    for trial, auc in zip(done, levelled(done), strict=True):
         params = {name: {**base, **trial.settings}[name] for name in space}
         if not all(_contains(space[name], value) for name, value in params.items()):
             continue  # the recipe itself may lie outside
-        how = {"params": params, "distributions": distributions, "value": trial.auc}
+        how = {"params": params, "distributions": distributions, "value": auc}
         state = optuna.trial.TrialState
-        how["state"] = state.FAIL if trial.auc is None else state.COMPLETE
+        how["state"] = state.FAIL if auc is None else state.COMPLETE
         study.add_trial(optuna.trial.create_trial(**how))
     return study
 

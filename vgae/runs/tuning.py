@@ -23,7 +23,7 @@ from vgae.models.registry import AUTO, model_for
 from vgae.recipes import DEFAULT, Recipe, for_graph, recipe_named
 from vgae.recipes.spaces import Space, ends, space_for
 from vgae.runs.folder import versions
-from vgae.runs.trial_sampler import Candidate, importances, proposed
+from vgae.runs.trial_sampler import Candidate, importances, levelled, proposed
 from vgae.runs.tuning_folder import TuningStore
 from vgae.runtime.devices import Compute
 from vgae.runtime.progress import Pace, showing
@@ -103,13 +103,17 @@ class Tuning:
         return importances(self.space, self.recipe, self.trials)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the columns of the trials: number, AUC, AP and settings, best first."""
-        ordered = sorted(self.trials, key=lambda t: (-(t.auc or 0), t.number))
+        """Return the columns of the trials: number, AUC, AP and settings, best first.
+
+        The AUC is that of :func:`~vgae.runs.trial_sampler.levelled`.
+        """
+        auc = dict(enumerate(levelled(self.trials)))
+        ordered = sorted(self.trials, key=lambda t: (-(auc[t.number] or 0), t.number))
         ordered.sort(key=lambda trial: len(trial.scores) < self.num_splits)
         base = asdict(self.recipe)
         return {
             "trial": [trial.number for trial in ordered],
-            "auc": [trial.auc for trial in ordered],
+            "auc": [auc[trial.number] for trial in ordered],
             "ap": [mean(s.ap for s in t.scores) if t.scores else None for t in ordered],
             "splits": [len(trial.scores) for trial in ordered],
             **{name: [{**base, **t.settings}[name] for t in ordered] for name in self.space},
@@ -292,7 +296,7 @@ def _checked(
 
 def _so_far(found: Tuning) -> str:
     """Return the first and the best AUC until now."""
-    scores = [trial.auc for trial in found.trials if trial.auc is not None]
+    scores = [auc for auc in levelled(found.trials) if auc is not None]
     if not scores:
         return f"recipe {found.recipe.name}"
     first, best = found.trials[0].auc, max(scores)

@@ -19,6 +19,7 @@ from vgae.report.figures.style import (
     save_figures,
     titled,
 )
+from vgae.runs.trial_sampler import levelled
 from vgae.runs.tuning import Tuning
 
 _LOW = 25  # per cent of the trials that may lie below the axis, so that the others are apart
@@ -41,10 +42,11 @@ def tuning_figure(tuning: Tuning) -> Figure:
 def _draw_trials(axes: Axes, tuning: Tuning) -> None:
     whole = [t for t in tuning.trials if len(t.scores) == tuning.num_splits]
     early = [t for t in tuning.trials if 0 < len(t.scores) < tuning.num_splits]
+    auc = levelled(tuning.trials)
     for trials, colour in ((whole, BLUE), (early, "none")):
         if trials:
             label = "trial" if trials is whole else "ended after one split"
-            x, y = zip(*((t.number, 100 * (t.auc or 0)) for t in trials), strict=True)
+            x, y = zip(*((t.number, 100 * (auc[t.number] or 0)) for t in trials), strict=True)
             look: Any = {"color": colour, "edgecolors": BLUE, "linewidths": 0.8}
             axes.scatter(x, y, s=18, label=label, **look)
     x = [trial.number for trial in whole]
@@ -54,7 +56,7 @@ def _draw_trials(axes: Axes, tuning: Tuning) -> None:
     if (first := tuning.trials[0].auc) is not None:
         name = f"recipe {tuning.recipe.name}"
         axes.axhline(100 * first, color=GREY, linestyle=":", label=name)
-    seen = [100 * trial.auc for trial in tuning.trials if trial.auc is not None]
+    seen = [100 * value for value in auc if value is not None]
     low, high = min(np.percentile(seen, _LOW), 100 * (first or 1)), max(seen)
     room = max(high - low, 0.5)
     axes.set_ylim(low - 0.35 * room, high + 0.1 * room)
