@@ -123,6 +123,7 @@ def test_no_entry_of_a_file_makes_a_module_be_imported(sbm, tmp_path):
         assert "broken_of_test" not in sys.modules
 
 
+@pytest.mark.row("R35")
 @pytest.mark.parametrize(
     ("path", "message"),
     {

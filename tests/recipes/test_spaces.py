@@ -48,6 +48,7 @@ def test_numbers_have_few_digits_and_stay_inside():
     assert Span(0.12345, 0.5).rounded(0.12345) == 0.12345
 
 
+@pytest.mark.row("R36")
 @pytest.mark.parametrize(
     ("search", "message"),
     [

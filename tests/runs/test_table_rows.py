@@ -75,6 +75,7 @@ def test_one_split_for_all_seeds_is_not_corrected_for_overlap():
     assert compare(rows) == compare_scores(values, ratio=0)
 
 
+@pytest.mark.row("R38")
 def test_other_splits_are_refused_in_one_line():
     one = summarise([trial(0.8, seed=k) for k in (0, 1)], "raw")
     two = summarise([trial(0.8, seed=k, model="gae") for k in (0, 2)], "raw")

@@ -91,6 +91,7 @@ def test_the_memory_is_that_of_all_workers(task, worker):
         replace(worker, settings=limited)(0, task)
 
 
+@pytest.mark.row("R37")
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -173,7 +173,9 @@ def _outputs(out: Sequence[Path], resume: Path | None) -> tuple[Path | None, lis
         rule = f"--resume {resume} names the .json file"
         raise UsageError("RESUME", f"{rule}; leave --out {stores[0]} out.")
     if len(stores) > 1:
-        raise UsageError("OUT", f"--out takes one .json file, got {stores[0]} and {stores[1]}.")
+        raise UsageError(
+            "EXPORT_FORMAT", f"--out takes one .json file, got {stores[0]} and {stores[1]}."
+        )
     if others:
         from vgae.runs.table_rows import SUFFIXES
         from vgae.runtime.atomic import check_writable

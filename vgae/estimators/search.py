@@ -174,7 +174,7 @@ class LinkSearch(MetaEstimatorMixin, BaseEstimator):
             return VGAEEmbedder() if given.embedder is None else given.embedder
         if not isinstance(given, VGAEEmbedder):
             rule = "estimator must be a LinkPredictor or a VGAEEmbedder"
-            raise UsageError("ESTIMATOR", f"{rule}, got {type(given).__name__}.")
+            raise UsageError("EMBEDDER", f"{rule}, got {type(given).__name__}.")
         return given
 
     def _count(self) -> int:

@@ -51,17 +51,17 @@ def compare_scores(
 
     Raises:
         UsageError: If the test is unknown.
-        DataError: ``TOO_FEW_SCORES`` if methods have different numbers of scores, or fewer than 2.
+        DataError: ``TOO_FEW_PAIRS`` if methods have different numbers of scores, or fewer than 2.
     """
     check_choice("test", test, PairedTest)
     lengths = {name: len(values) for name, values in scores.items()}
     if len({*lengths.values()}) > 1:
         listed = ", ".join(f"{name} {number}" for name, number in lengths.items())
         rule = "a paired test needs the scores of every method on the same splits"
-        raise DataError("TOO_FEW_SCORES", f"{rule}, got {listed} of them.")
+        raise DataError("TOO_FEW_PAIRS", f"{rule}, got {listed} of them.")
     if lengths and (number := min(lengths.values())) < 2:
         rule = "a paired test needs at least 2 splits (seeds, --seeds)"
-        raise DataError("TOO_FEW_SCORES", f"{rule}, got {number}.")
+        raise DataError("TOO_FEW_PAIRS", f"{rule}, got {number}.")
     found = []
     for first, second in combinations(scores, 2):
         apart = np.asarray(scores[first], float) - np.asarray(scores[second], float)
@@ -95,7 +95,7 @@ def corrected_t(differences: np.ndarray | Sequence[float], ratio: float) -> floa
     from scipy.stats import t as student
 
     if ratio < 0 or not math.isfinite(ratio):
-        raise UsageError("RATIO", f"ratio must be a finite number of at least 0, got {ratio}.")
+        raise UsageError("PARAMETER", f"ratio must be a finite number of at least 0, got {ratio}.")
     d = np.asarray(differences, dtype=np.float64)
     center, variance = d.mean(), d.var(ddof=1)
     if variance == 0:  # the same difference on every split

@@ -181,7 +181,7 @@ def tune(  # noqa: PLR0913 - each is given by name
     optional_module("optuna", "tune")
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         rule = "trials (--trials) must be an integer of at least 1"
-        raise UsageError("TRIALS", f"{rule}, got {trials!r:.60}.")
+        raise UsageError("PARAMETER", f"{rule}, got {trials!r:.60}.")
     seed, compute = checked_seed(seed), Compute.of(device)
     split = split_links(graph, seed=seed) if split is None else split
     inside = training_graph(graph, split)
