@@ -193,4 +193,8 @@ def _seeds(text: str) -> int | list[int]:
     if not parts or not all(part.isascii() and part.isdecimal() for part in parts):
         rule = "--seeds must be a number of seeds, or seeds separated by commas, such as 1,5,9"
         raise UsageError("SEEDS", f"{rule}, got {text!r:.60}.")
-    return [int(part) for part in parts] if "," in text else int(text)
+    if "," in text:
+        return [int(part) for part in parts]
+    if int(text) < 1:
+        raise UsageError("SEEDS", "a table needs at least 1 seed (seeds, --seeds), got 0.")
+    return int(text)
