@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 import vgae
-from vgae.cli.app import main
+from vgae.cli.app import app, main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -179,6 +180,16 @@ def test_their_commands_run(page, folder, command):
         assert status == 0, f"{line}\n{err}"
         if words[0] == "train":
             run = re.search(r"^Written to (\S+):", out + err, flags=re.MULTILINE)[1]
+
+
+def test_commands_that_are_not_run_here_have_the_options_that_they_name():
+    group = typer.main.get_command(app)
+    shared = {flag for option in group.params for flag in option.opts}
+    lines = [line for text in TEXTS.values() for line in commands(text) if ELSEWHERE.search(line)]
+    assert lines
+    for _, name, *words in map(shlex.split, lines):
+        known = {flag for option in group.commands[name].params for flag in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known | shared, (name, words)
 
 
 def test_their_python_type_checks(tmp_path):

@@ -67,7 +67,7 @@ def test_pubmeds_links_can_be_used_without_its_missing_file(data_home):
 
 
 def test_the_embedded_graph_is_learned_in_a_few_epochs():
-    (row,) = run_table(["stdlib"], ["vgae"], num_seeds=2, recipe=replace(PAPER, epochs=120))
+    (row,) = run_table(["stdlib"], ["vgae"], seeds=2, recipes=replace(PAPER, epochs=120))
     assert row.mean.auc > 0.87
     assert row.mean.ap > 0.88
 
@@ -78,7 +78,7 @@ def test_the_embedded_graph_is_learned_in_a_few_epochs():
 @pytest.mark.parametrize("name", ["cora", "citeseer"])
 def test_the_papers_figures_are_reached(name, model, features, data_home):
     """Kipf & Welling (2016), table 1; ten seeds, each with its own split; within 1 point (1.5)."""
-    (row,) = run_table([name], [model], num_seeds=10, features=features)
+    (row,) = run_table([name], [model], seeds=10, features=features)
     margin = 0.010 if features == "raw" else 0.015
     assert row.mean.auc >= row.published.auc - margin
     assert row.mean.ap >= row.published.ap - margin

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vgae.encoders import RGCNEncoder as RGCNEncoder
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
+    from vgae.estimators import LinkSearch as LinkSearch
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
     from vgae.evaluation.clusters import Clusters as Clusters
     from vgae.evaluation.clusters import cluster as cluster
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from vgae.models.embedding import embed as embed
     from vgae.models.embedding import embed_images as embed_images
     from vgae.models.graph_vectors import graph_vectors as graph_vectors
+    from vgae.models.own import use_code as use_code
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
     from vgae.prediction.cluster_table import ClusterTable as ClusterTable
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
     from vgae.prediction.links import score_links as score_links
     from vgae.runs.clusters import cluster_run as cluster_run
     from vgae.runs.lifecycle import load_run as load_run
+    from vgae.runs.table import run_table as run_table
+    from vgae.runs.table_rows import compare as compare
+    from vgae.runs.tuning import tune as tune
     from vgae.training.folds import cross_fit as cross_fit
     from vgae.training.images import fit_images as fit_images
     from vgae.training.links import fit as fit
@@ -78,6 +83,7 @@ _HOME = {
     "InnerProductDecoder": "vgae.decoders",
     "LinearGCNEncoder": "vgae.encoders",
     "LinkPredictor": "vgae.estimators",
+    "LinkSearch": "vgae.estimators",
     "LinkSplit": "vgae.graphs.split",
     "LinkTable": "vgae.prediction.link_table",
     "MLPEncoder": "vgae.encoders",
@@ -90,6 +96,7 @@ _HOME = {
     "calibrate": "vgae.evaluation.links",
     "cluster": "vgae.evaluation.clusters",
     "cluster_run": "vgae.runs.clusters",
+    "compare": "vgae.runs.table_rows",
     "cross_fit": "vgae.training.folds",
     "describe_clusters": "vgae.prediction.cluster_table",
     "embed": "vgae.models.embedding",
@@ -110,10 +117,13 @@ _HOME = {
     "public_split": "vgae.data.planetoid",
     "read_graph": "vgae.data.files",
     "read_split": "vgae.data.splits",
+    "run_table": "vgae.runs.table",
     "save_pretrained": "vgae.models.pretrained",
     "score_links": "vgae.prediction.links",
     "split_features": "vgae.graphs.feature_split",
     "split_links": "vgae.graphs.split",
+    "tune": "vgae.runs.tuning",
+    "use_code": "vgae.models.own",
 }
 
 _MODULES = (

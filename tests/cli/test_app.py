@@ -182,7 +182,7 @@ def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
         (["embed", "nowhere"], 4, "error[NOT_A_RUN]"),
         (["table", "-o", "/dev/null/table.json"], 5, "error[CANNOT_WRITE]"),
         (["train", "g{x}.npz"], 3, "error[CANNOT_READ]"),
-        (["table", "--seeds", "0"], 2, "invalid value for '--seeds'"),
+        (["table", "--seeds", "0"], 2, "error[SEEDS]: a table needs at least 1 seed"),
         (["table", "--jobs", "0"], 2, "invalid value for '--jobs'"),
         (["table", "-o", "t.json", "--models", ","], 2, "error[TABLE]"),
         (
@@ -194,12 +194,12 @@ def test_embed_writes_every_node_with_its_name(folder, tmp_path, messages):
         (
             ["table", "-o", "t.json", "--split-by", "graphs"],
             2,
-            "error[BY]: stdlib gae seed 0: ",
+            "error[BY]: stdlib gae, best, seed 0: ",
         ),
         (
             ["table", "-o", "t.json", "--max-memory", "5"],
             5,
-            "error[MEMORY]: stdlib gae seed 0: training on 641",
+            "error[MEMORY]: stdlib gae, best, seed 0: training on 641",
         ),
         (["table", "--resume", "t.json", "-o", "u.json"], 2, "error[RESUME]"),
         (["datasets", "fetch", "mnost"], 3, "error[UNKNOWN_DATASET]"),
@@ -274,3 +274,30 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(words
     assert (status, out) == (5, "")
     assert err.startswith("error[CANNOT_WRITE]: /dev/null/x")
     assert err.count("\n") == 1
+
+
+def test_code_of_your_own_is_imported_by_an_option_in_any_place(
+    sbm_file, tmp_path, command, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "option_of_test.py").write_text(
+        "from torch_geometric.nn import GCNConv\n"
+        "def make(in_channels): return GCNConv(in_channels, 8)\n"
+    )
+    code = "option_of_test:make"
+    words = ["--recipe", "paper", "--epochs", 2, "-q"]
+    status, shown, err = command("train", sbm_file, "--model", code, *words)
+    assert status == 0, err
+    run = "runs/sbm-option_of_test.make-1"
+    assert f"vgae report {run} --code {code}" in shown
+    from vgae.models.registry import OWN
+
+    OWN.clear()  # as in another process
+    status, _, err = command("evaluate", run)
+    assert (status, err.count("\n")) == (4, 1)
+    assert "error[CODE]" in err
+    assert command("evaluate", run, f"--code={code}")[0] == 0
+    OWN.clear()
+    assert command("--code", code, "embed", run)[0] == 0
+    assert command("evaluate", run, "--code")[0] == 2
+    OWN.clear()

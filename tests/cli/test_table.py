@@ -41,7 +41,7 @@ def test_table_prints_mean_and_protocol_and_saves_every_seed(sbm_file, tmp_path,
     words = ("--datasets", sbm_file, "--models", "gae,linear-vgae,gae", "--seeds", 2)
     status, shown, err = command("table", *words, "--epochs", 5, "-o", out)
     assert status == 0, err
-    for word in ("linear-vgae", "±", "published", "own random split"):
+    for word in ("linear-vgae", "±", "Holm's correction for 1 pairs", "own random split"):
         assert word in shown
     rows = json.loads(out.read_text())["rows"]
     assert [len(row["trials"]) for row in rows] == [2, 2]
@@ -75,6 +75,59 @@ def test_a_wrong_name_leaves_an_old_table_as_it_was(tmp_path, command):
     assert out.read_text() == "old"
 
 
+def test_the_table_is_written_in_the_forms_that_are_named(sbm_file, tmp_path, command):
+    words = [
+        "--datasets",
+        sbm_file,
+        "--models",
+        "gae",
+        "--recipes",
+        "paper,best",
+        "--seeds",
+        "4,2",
+    ]
+    files = [tmp_path / name for name in ("t.json", "t.tex", "t.md", "t.csv")]
+    outs = [word for file in files for word in ("-o", file)]
+    status, shown, err = command("table", *words, "--epochs", 2, *outs, "-q")
+    assert status == 0, err
+    assert f"{files[1]}: the table" in shown
+    assert r"gae, best & " in files[1].read_text()
+    rest = [*words, "--epochs", 2, "--resume", files[0], "-q"]
+    for form, file in (("latex", files[1]), ("markdown", files[2])):
+        assert command("table", *rest, "--format", form)[1] == file.read_text()
+    assert json.loads(command("table", *rest, "--format", "json")[1])["recipes"][1]["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--models", "gae,best"], 2, "'best' is a recipe, not a model; give --recipe best, or"),
+        (["--models", "gea"], 2, "Did you mean gae?"),
+        (["--models", "nowhere_of_test:make"], 2, "nowhere_of_test.py must be in the current"),
+        (["--recipes", "paper,bset"], 2, "Did you mean best?"),
+        (["--recipes", "paper,paper"], 2, "names that all differ, got paper, paper"),
+        (["--seeds", "1,x"], 2, "--seeds must be a number of seeds, or seeds separated by"),
+        (["--seeds", "0"], 2, "needs at least 1 seed (seeds, --seeds), got 0"),
+        (["--seeds", "3,3"], 2, "all different"),
+        (["-o", "t.docx"], 2, "t.docx must end in one of .json, .tex, .md, .csv"),
+        (["-o", "/proc/none/t.tex"], 5, "/proc/none/t.tex cannot be written"),
+        (["-o", "a.json", "-o", "b.json"], 2, "--out takes one .json file"),
+        (["--format", "latx"], 2, "Did you mean latex?"),
+        (["--significance", "t"], 2, "'corrected-t', 'wilcoxon', 'none', got 't'"),
+        (["--features", "x.csv"], 2, "is for a single graph that is a file, not for stdlib"),
+    ],
+)
+def test_bad_words_are_one_line_before_any_training(
+    words, status, message, command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    found = command("table", *words)
+    assert found[0] == status
+    assert message in found[2]
+    assert found[2].count("\n") == 1
+    assert not list(tmp_path.rglob("*.json"))
+
+
 @pytest.mark.slow
 def test_text_and_json_do_not_depend_on_processes_nor_on_one_that_is_killed(
     sbm_file, tmp_path, workers_of
@@ -89,7 +142,9 @@ def test_text_and_json_do_not_depend_on_processes_nor_on_one_that_is_killed(
     workers_of(process.pid)[-1].kill()
     shown, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert len(re.findall(r"the process of \w+ v?gae seed \d was ended by SIGKILL", err)) == 1
+    assert (
+        len(re.findall(r"the process of \w+ v?gae, best, seed \d was ended by SIGKILL", err)) == 1
+    )
     assert shown == expected.replace("1.json", "2.json")
     assert one.read_bytes() == two.read_bytes()
 

@@ -6,45 +6,18 @@ import pytest
 from vgae.data.files import read_graph, write_npz
 from vgae.errors import ArtifactError, UsageError
 from vgae.evaluation.links import evaluate_links
-from vgae.evaluation.metrics import LinkScores
 from vgae.graphs.split import split_links
 from vgae.recipes import PAPER
-from vgae.runs.table import PUBLISHED, Trial, protocol, run_table, summarise, to_json
+from vgae.runs.table import protocol, run_table, to_json
+from vgae.runs.trials import TableSettings
 from vgae.training.links import fit
 
 SHORT = replace(PAPER, epochs=5)
 
 
-def trial(auc, ap, dataset="cora"):
-    scores = LinkScores(auc, ap)
-    return Trial(dataset, "vgae", 0, "paper", scores, scores, 5, 5, 0.1)
-
-
-def test_mean_and_deviation_worked_by_hand():
-    (summary,) = summarise([trial(0.8, 0.7), trial(0.9, 0.7), trial(1.0, 0.7)], "raw")
-    assert summary.mean == pytest.approx((0.9, 0.7))
-    assert summary.deviation == pytest.approx((0.1, 0.0))
-    assert summary.published == LinkScores(0.914, 0.926)
-
-
-def test_one_seed_has_no_deviation_and_an_unknown_data_set_nothing_published():
-    summary, other = summarise([trial(0.8, 0.7, "mine"), trial(0.9, 0.9)], "raw")
-    assert other.published == LinkScores(0.914, 0.926)
-    assert summary.deviation == (0, 0)
-    assert summary.published is None
-
-
-def test_published_figures_are_table_1_of_the_paper():
-    assert PUBLISHED["citeseer", "vgae", "raw"] == LinkScores(0.908, 0.920)
-    assert PUBLISHED["pubmed", "gae", "none"] == LinkScores(0.822, 0.874)
-    assert len(PUBLISHED) == 12
-
-
 def test_each_row_is_a_split_a_training_and_a_test_of_its_seed(sbm, sbm_file):
     seen = []
-    (summary,) = run_table(
-        [str(sbm_file)], ["gae"], num_seeds=2, recipe=SHORT, on_trial=seen.append
-    )
+    (summary,) = run_table([str(sbm_file)], ["gae"], seeds=2, recipes=SHORT, on_trial=seen.append)
     assert summary.trials == seen
     for seed, row in enumerate(seen):
         split = split_links(sbm, seed=seed)
@@ -58,13 +31,13 @@ def test_progress_says_which_trial_is_at_work_and_the_mean_of_those_like_it(
     sbm_file, capsys, monkeypatch
 ):
     monkeypatch.setenv("COLUMNS", "120")
-    options = {"num_seeds": 2, "recipe": SHORT, "progress": True}
+    options = {"seeds": 2, "recipes": SHORT, "progress": True}
     _, vgae = run_table([str(sbm_file)], ["gae", "vgae"], **options)
     shown = capsys.readouterr().err
     assert "4/4" in shown
     mean = f"mean AUC {100 * vgae.mean.auc:.1f} AP {100 * vgae.mean.ap:.1f} of 2"
-    assert f"{mean}, sbm vgae seed 1" in shown
-    run_table([str(sbm_file)], ["gae"], num_seeds=1, recipe=SHORT)
+    assert f"{mean}, sbm vgae, paper, seed 1" in shown
+    run_table([str(sbm_file)], ["gae"], seeds=1, recipes=SHORT)
     assert capsys.readouterr().err == ""
 
 
@@ -75,63 +48,57 @@ def test_a_wrong_name_costs_no_training(sbm_file):
         ([str(sbm_file)], ["gae", "typo"]),
     ):
         with pytest.raises(ValueError, match="typo"):
-            run_table(datasets, models, recipe=SHORT, on_trial=seen.append)
+            run_table(datasets, models, recipes=SHORT, on_trial=seen.append)
     assert seen == []
 
 
 def test_the_protocol_says_split_messages_and_epoch():
-    text = protocol(PAPER, "none", 10)
+    text = protocol(TableSettings(recipes="paper", features="none"), ["vgae"])
     for words in (
-        "10 seeds",
+        "10 seeds,",
         "own random split",
         "travel on no held-out link",
         "last epoch",
+        "inner products of the posterior means",
         "none",
     ):
         assert words in text
-    assert "best epoch by validation" in protocol(replace(PAPER, keep="best"), "raw", 3)
-    assert "inner products of the posterior means" in protocol(PAPER, "raw", 3, None, ["vgae"])
-    directed = protocol(PAPER, "raw", 3, None, ["vgae", "gravity-vgae"])
-    assert "logits of the decoders at the posterior means" in directed
+    some = TableSettings(recipes=("paper", "best"), seeds=[5, 2, 9])
+    text = protocol(some, ["vgae", "gravity-vgae"])
+    assert "3 seeds (5, 2, 9)" in text
+    assert "paper, the last epoch of at most 200; best, the best epoch by validation" in text
+    assert "logits of the decoders at the posterior means" in text
 
 
 def test_rows_of_two_graphs_of_one_name_are_two(sbm_file, tmp_path):
     (tmp_path / "sbm.csv").write_text("\n".join(f"{k},{k + 1}" for k in range(60)))
     both = [str(sbm_file), str(tmp_path / "sbm.csv")]
-    one, two = run_table(both, ["gae"], num_seeds=2, recipe=SHORT)
+    one, two = run_table(both, ["gae"], seeds=2, recipes=SHORT)
     assert (one.dataset, two.dataset) == ("sbm", "sbm")
     assert one.trials[0].data != two.trials[0].data
     assert [len(row.trials) for row in (one, two)] == [2, 2]
 
 
-def test_json_holds_the_protocol_the_recipe_and_every_seed():
-    content = to_json(summarise([trial(0.8, 0.7)], "raw"), PAPER, "how")
-    assert content["protocol"] == "how"
-    assert content["recipe"]["epochs"] == 200
-    assert content["rows"][0]["trials"][0]["test"] == {"auc": 0.8, "ap": 0.7}
-    assert content["rows"][0]["mean"] == {"auc": 0.8, "ap": 0.7}
-
-
 def test_a_split_of_the_user_is_that_of_every_seed(sbm, sbm_file, tmp_path):
     split = split_links(sbm, val=0, seed=7)
     split.save(tmp_path / "mine.npz")
-    options = {"num_seeds": 2, "recipe": SHORT, "split": tmp_path / "mine.npz"}
+    options = {"seeds": 2, "recipes": SHORT, "split": tmp_path / "mine.npz"}
     (summary,) = run_table([str(sbm_file)], ["gae"], **options)
     for seed, row in enumerate(summary.trials):
         result = fit(sbm, split, model="gae", recipe=SHORT, seed=seed)
         assert row.test == evaluate_links(result.model, sbm, split)["test"]
         assert row.val is None
-    text = protocol(SHORT, "raw", 2, tmp_path / "mine.npz")
-    assert (
-        "2 seeds, all with the same split of the links and the same non-links, mine.npz." in text
-    )
-    assert "random split" not in text
-    assert to_json([summary], SHORT, text)["rows"][0]["trials"][0]["val"] is None
+    table = run_table(str(sbm_file), ["gae", "linear-gae"], **options)
+    words = "2 seeds, all with the same split of the links and the same non-links, mine.npz."
+    assert words in table.protocol
+    assert "random split" not in table.protocol
+    assert "All seeds have one split: p says nothing about other splits." in table.tests
+    assert to_json(table, [SHORT])["rows"][0]["trials"][0]["val"] is None
 
 
 def test_a_split_that_no_table_can_be_of_costs_no_training(sbm, sbm_file, tmp_path):
     split_links(sbm, test=0).save(tmp_path / "mine.npz")
-    options = {"recipe": SHORT, "split": tmp_path / "mine.npz"}
+    options = {"recipes": SHORT, "split": tmp_path / "mine.npz"}
     with pytest.raises(UsageError, match="has no test links"):
         run_table([str(sbm_file)], ["gae"], **options)
     with pytest.raises(UsageError, match="a split is one of a single data set, not of"):
@@ -144,11 +111,11 @@ def test_whole_graphs_are_held_out(tmp_path):
     graph = read_graph(tmp_path / "rings.csv", graph_column="graph")
     write_npz(graph, tmp_path / "rings.npz")
     recipe = replace(SHORT, degrees=True)
-    options = {"num_seeds": 1, "recipe": recipe, "split_by": "graphs"}
+    options = {"seeds": 1, "recipes": recipe, "split_by": "graphs"}
     (summary,) = run_table([str(tmp_path / "rings.npz")], ["vgae"], **options)
     split = split_links(graph, by="graphs", seed=0)
     assert summary.trials[0].split == split.digest
-    text = protocol(recipe, "raw", 1, None, ["vgae"], "graphs")
+    text = protocol(TableSettings(split_by="graphs"))
     assert "split of the graphs (85 % train, 5 % validation, 10 % test; 20 % of the links" in text
 
 
@@ -158,7 +125,7 @@ def test_a_worker_that_is_killed_in_a_trial_changes_nothing(
 ):
     """Its trial is repeated; the file is that of one process, byte for byte."""
     one, two = tmp_path / "1.json", tmp_path / "2.json"
-    options = {"num_seeds": 3, "recipe": replace(PAPER, epochs=50)}
+    options = {"seeds": 3, "recipes": replace(PAPER, epochs=50)}
     expected = run_table([str(sbm_file)], ["vgae"], jobs=1, out=one, **options)
     killed = []
 
@@ -176,12 +143,12 @@ def test_a_worker_that_is_killed_in_a_trial_changes_nothing(
 
 
 def test_finished_trials_are_not_repeated(sbm_file, tmp_path):
-    out, seen, options = tmp_path / "table.json", [], {"recipe": SHORT, "resume": True}
+    out, seen, options = tmp_path / "table.json", [], {"recipes": SHORT, "resume": True}
     options |= {"out": out, "on_trial": seen.append}
-    run_table([str(sbm_file)], ["gae"], num_seeds=2, **options)
-    summaries = run_table([str(sbm_file)], ["vgae", "gae"], num_seeds=3, **options)
+    run_table([str(sbm_file)], ["gae"], seeds=2, **options)
+    summaries = run_table([str(sbm_file)], ["vgae", "gae"], seeds=3, **options)
     assert [(t.model, t.seed) for t in seen[2:]] == [*(("vgae", k) for k in range(3)), ("gae", 2)]
-    again = run_table([str(sbm_file)], ["vgae", "gae"], num_seeds=3, recipe=SHORT)
+    again = run_table([str(sbm_file)], ["vgae", "gae"], seeds=3, recipes=SHORT)
     assert [row.mean for row in again] == [row.mean for row in summaries]
     assert json.loads(out.read_text())["rows"][0]["mean"] == again[0].mean._asdict()
 
@@ -190,13 +157,13 @@ def test_a_table_of_something_else_is_refused(sbm_file, tmp_path, caplog):
     out, path = tmp_path / "table.json", tmp_path / "mine.csv"
     links = [f"{u},{(u * u + d) % 60}" for u in range(60) for d in (1, 7, 20)]
     path.write_text("\n".join(links))
-    options = {"num_seeds": 2, "recipe": SHORT, "out": out, "resume": True}
+    options = {"seeds": 2, "recipes": SHORT, "out": out, "resume": True}
     run_table([str(path)], ["gae"], **options)
     before = out.read_bytes()
     for more, message in (
-        ({"recipe": replace(SHORT, lr=0.1)}, "began with lr = 0.01, not 0.1"),
+        ({"recipes": replace(SHORT, lr=0.1)}, "began with lr = 0.01, not 0.1"),
         ({"features": "none"}, "began with features = raw, not none"),
-        ({"num_seeds": 1}, "has mine gae seed 1, which the table would lose"),
+        ({"seeds": 1}, "has mine gae, paper, seed 1, which the table would lose"),
     ):
         with pytest.raises(ArtifactError, match=message) as error:
             run_table([str(path)], ["gae"], **options | more)
@@ -212,3 +179,59 @@ def test_a_table_of_something_else_is_refused(sbm_file, tmp_path, caplog):
     out.write_text(before.decode().replace('"threads": ', '"threads": 9'))
     run_table([str(path)], ["gae"], **options)
     assert "not to the same last bits" in caplog.text
+
+
+def test_recipes_and_seeds_of_a_table_are_named_and_their_splits_shared(sbm_file, tmp_path):
+    out, options = tmp_path / "table.json", {"seeds": [3, 1], "resume": True}
+    other = replace(SHORT, name="other", hidden_channels=4)
+    run_table(str(sbm_file), "gae", recipes=SHORT, out=out, **options)
+    table = run_table(str(sbm_file), "gae, vgae,gae", recipes=[SHORT, other], out=out, **options)
+    assert [row.name for row in table] == [
+        "gae, paper",
+        "gae, other",
+        "vgae, paper",
+        "vgae, other",
+    ]
+    assert [trial.seed for trial in table[0].trials] == [3, 1]
+    assert [t.split for t in table[0].trials] == [t.split for t in table[3].trials]
+    assert table[0].mean != table[1].mean
+    content = json.loads(out.read_text())
+    assert [recipe["name"] for recipe in content["recipes"]] == ["paper", "other"]
+    assert len(content["comparisons"][0]["auc"]) == 6
+    with pytest.raises(ArtifactError, match="sbm vgae, other, seed 1, which the table would lose"):
+        run_table(str(sbm_file), "gae,vgae", recipes=SHORT, out=out, **options)
+
+
+def test_a_table_of_an_earlier_version_goes_on(sbm_file, tmp_path):
+    """It had one recipe, and its trials no name of it."""
+    out = tmp_path / "table.json"
+    options = {"recipes": SHORT, "seeds": 1, "out": out}
+    run_table(str(sbm_file), "gae", **options)
+    content = json.loads(out.read_text())
+    content["recipe"] = content.pop("recipes")[0]
+    content["rows"][0].pop("recipe")
+    content["rows"][0]["trials"][0].pop("settings")
+    out.write_text(json.dumps(content))
+    seen = []
+    run_table(str(sbm_file), "gae,vgae", on_trial=seen.append, resume=True, **options)
+    assert [(trial.model, trial.settings) for trial in seen] == [("vgae", "paper")]
+
+
+def test_a_model_of_your_own_has_a_row(sbm_file, tmp_path, monkeypatch):
+    (tmp_path / "rows_of_test.py").write_text(
+        "from torch_geometric.nn import GCNConv\n"
+        "def make(in_channels): return GCNConv(in_channels, 8)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    options = {"recipes": SHORT, "seeds": 2, "progress": False}
+    one = run_table(str(sbm_file), ["rows_of_test:make"], jobs=1, **options)
+    two = run_table(str(sbm_file), ["rows_of_test:make"], jobs=2, **options)
+    assert one[0].name == "rows_of_test:make, paper"
+    assert one[0].mean == two[0].mean
+
+
+def test_the_bar_moves_within_a_training(sbm_file, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    options = {"seeds": 1, "recipes": replace(PAPER, epochs=400), "progress": True}
+    run_table(str(sbm_file), "gae", **options)
+    assert "of 400" in capsys.readouterr().err

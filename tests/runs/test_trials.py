@@ -10,12 +10,12 @@ from vgae.recipes import PAPER
 from vgae.runs.trials import TableSettings, Task, Worker, in_this_process, trial_threads
 from vgae.runtime.devices import Compute
 
-SHORT = TableSettings(recipe=replace(PAPER, epochs=5))
+SHORT = TableSettings(recipes=replace(PAPER, epochs=5))
 
 
 @pytest.fixture
 def task(sbm_file):
-    return Task.of((str(sbm_file), SHORT.open(str(sbm_file))), "gae", 3)
+    return Task.of((str(sbm_file), SHORT.open(str(sbm_file))), "gae", "paper", 3)
 
 
 @pytest.fixture
@@ -82,8 +82,31 @@ def test_a_graph_that_changes_meanwhile_is_refused(task, worker):
 
 
 def test_the_memory_is_that_of_all_workers(task, worker):
-    with pytest.raises(ResourceError, match=r"^sbm gae seed 3: .*; or use fewer jobs \(--jobs\)"):
+    with pytest.raises(
+        ResourceError, match=r"^sbm gae, paper, seed 3: .*; or use fewer jobs \(--jobs\)"
+    ):
         replace(worker, num_bytes=1)(0, task)
     limited = replace(SHORT, device=Compute(max_bytes=2 * 10**6))
     with pytest.raises(ResourceError, match=r"and 1 MB may be used on cpu"):
         replace(worker, settings=limited)(0, task)
+
+
+@pytest.mark.row("R38")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seeds": 0}, "at least 1 seed .seeds, --seeds., got 0"),
+        ({"seeds": True}, "must be a number, or the seeds themselves"),
+        ({"seeds": "3"}, "must be a number, or the seeds themselves, such as 1,5,9, got '3'"),
+        ({"seeds": [1, 1]}, "one or more, all different"),
+        ({"seeds": []}, "one or more, all different"),
+        ({"seeds": [0.5]}, "seed must be"),
+        ({"recipes": ()}, "names that all differ, got none"),
+        ({"recipes": ("paper", PAPER)}, "names that all differ, got paper, paper"),
+        ({"recipes": "papre"}, "Did you mean paper"),
+        ({"recipes": [3]}, "recipes must be of vgae.recipes, got 3"),
+    ],
+)
+def test_seeds_and_recipes_are_checked(given, message):
+    with pytest.raises(UsageError, match=message):
+        TableSettings(**given)

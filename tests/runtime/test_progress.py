@@ -219,3 +219,11 @@ def test_a_notebook_gets_one_bar_that_is_replaced_and_no_warning(blocked):
         assert len(page) < 200
     assert 'value="3" max="9"' in shown[2]
     assert cell.outputs[0].data["text/plain"].startswith("40/40 ")
+
+
+def test_a_part_of_a_unit_moves_the_time_left_and_not_the_count():
+    clock = Clock()
+    pace = Pace(10, "trials", clock=clock)
+    clock.now += 5
+    pace(0.5)
+    assert (pace.counts(), pace.time()) == ("0/10", "1:35 left")

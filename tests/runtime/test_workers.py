@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from vgae.errors import DataError, ResourceError
-from vgae.runtime.workers import ATTEMPTS, run_in_workers
+from vgae.runtime.workers import ATTEMPTS, run_in_workers, tell
 
 ROOT = Path(__file__).parents[2]
 MODULE = '''
@@ -37,6 +37,16 @@ def failing(number, task):
     if task == "fault":
         return {}[task]
     time.sleep(100)
+
+def telling(number, task):
+    from vgae.runtime import workers
+
+    workers._BETWEEN = 0.0
+    for step in range(3):
+        workers.tell(step, task)
+    workers._BETWEEN = 100.0
+    workers.tell("not yet", task)
+    return task
 
 def sleeping(number, task):
     Path(task).write_text(str(os.getpid()))
@@ -178,3 +188,12 @@ def test_signals_of_a_terminal_reach_no_process_of_a_fresh_interpreter(tmp_path)
     done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=120, check=True)
     numbers = sorted([signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
     assert done.stdout.splitlines() == [str([int(number) for number in numbers])] * 2
+
+
+def test_a_task_tells_how_far_it_is_and_not_too_often(work):
+    notes, found = [], {}
+    options = {"on_result": found.__setitem__, "on_note": lambda *note: notes.append(note)}
+    run_in_workers(work.telling, ["a"], 1, **options)
+    assert notes == [(0, (step, "a")) for step in range(3)]
+    assert found == {0: "a"}
+    tell("nobody", "listens here")

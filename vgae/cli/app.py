@@ -37,6 +37,7 @@ from vgae.cli.options import (
 from vgae.cli.report import COMMANDS as REPORT_COMMANDS
 from vgae.cli.table import table
 from vgae.cli.train import draw_figures, train
+from vgae.cli.tune import tune
 from vgae.data.reading import Reading
 from vgae.errors import UsageError
 from vgae.runtime.signals import exit_on_signals
@@ -53,7 +54,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(train, *LINK_COMMANDS, clusters, impute),
-    *(*IMAGE_COMMANDS, figure, table, *REPORT_COMMANDS),
+    *(*IMAGE_COMMANDS, figure, table, tune, *REPORT_COMMANDS),
 )
 for command in COMMANDS:
     app.command()(command)
@@ -64,8 +65,16 @@ app.add_typer(datasets_app, name="datasets")
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
+    code: Annotated[  # noqa: ARG001
+        list[str],
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Import a model of your own, of which a run is: gat:make for make in gat.py. No"
+            " file makes vgae import code; this option does.",
+        ),
+    ] = [],
 ) -> None:
-    """Options of all commands; :func:`main` reads ``--debug``, which is here for the help."""
+    """Options of all commands; :func:`main` reads most, in any place, and the help has them."""
     if version:
         typer.echo(f"vgae {__version__}")
         raise typer.Exit
@@ -294,6 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in arguments  # in any place
     words, tell = [word for word in arguments if word != "--debug"], _tell
     try:
+        words = _without_code(words)
         with exit_on_signals(lambda text: tell("INTERRUPTED", text)), _processes(words) as tell:
             app(words, prog_name="vgae")
     except Exception as error:
@@ -303,6 +313,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with suppress(OSError):  # stderr may be a terminal that was closed
             _tell(*known[:2])
         sys.exit(known[2])
+
+
+def _without_code(words: Sequence[str]) -> list[str]:
+    """Import the models that ``--code`` names, in any place; return the other words."""
+    left = iter(words)
+    others = []
+    for word in left:
+        if word != "--code" and not word.startswith("--code="):
+            others.append(word)
+            continue
+        path = word.partition("=")[2] or next(left, "")
+        from vgae.models.own import use_code
+
+        use_code(path)
+    return others
 
 
 def _processes(words: Sequence[str]) -> AbstractContextManager[Callable[[str, object], object]]:

@@ -9,11 +9,11 @@ import typer
 from vgae.errors import VgaeError
 from vgae.report.text import per_cent
 from vgae.runtime.atomic import exhausted
-from vgae.runtime.text import columns
+from vgae.runtime.text import columns, p_text
 
 if TYPE_CHECKING:
     from vgae.evaluation.calibration import Calibration
-    from vgae.runs.table import Summary
+    from vgae.runs.table_rows import Table
 
 
 def described(error: BaseException) -> tuple[str, str, int] | None:
@@ -58,19 +58,33 @@ def print_calibration(calibration: "Calibration") -> None:
         )
 
 
-def print_table(summaries: "Sequence[Summary]", text: str) -> None:
-    """Print mean and deviation of each data set and model, beside the published scores."""
-    lines = [["data set", "model", "AUC", "AP", "published AUC", "AP"]]
-    for row in summaries:
+def print_table(table: "Table") -> None:
+    """Print mean and deviation of each method, beside the published scores, and the tests."""
+    from vgae.runs.table_rows import SOURCE
+
+    has_published = any(row.published for row in table)
+    heads = ["published AUC", "AP"] if has_published else []
+    lines = [["data set", "model", "recipe", "AUC", "AP", *heads]]
+    for row in table:
         ours = [
             f"{100 * m:.2f} ± {100 * d:.2f}" for m, d in zip(row.mean, row.deviation, strict=True)
         ]
-        published = (
-            ["-", "-"] if row.published is None else [f"{100 * p:.1f}" for p in row.published]
-        )
-        lines.append([row.dataset, row.model, *ours, *published])
-    print_columns(lines, right=(2, 3, 4, 5))
-    typer.echo(f"\n{text}")
+        published = [f"{100 * p:.1f}" for p in row.published] if row.published else ["-", "-"]
+        lines.append([row.dataset, row.model, row.recipe, *ours, *published[: len(heads)]])
+    print_columns(lines, right=(3, 4, 5, 6))
+    for rows, found in table.comparisons():
+        lines = [["", "difference of AUC", "p", "of AP", "p"]]
+        for auc, ap in zip(found["auc"], found["ap"], strict=True):
+            cells = (f"{100 * c.difference:+.2f}" for c in (auc, ap))
+            ps = (p_text(c.adjusted) for c in (auc, ap))
+            numbers = [cell for pair in zip(cells, ps, strict=True) for cell in pair]
+            lines.append([f"{auc.first} - {auc.second}", *numbers])
+        lines[0][0] = rows[0].dataset
+        typer.echo()
+        print_columns(lines, right=(1, 2, 3, 4))
+    if table.tests:
+        typer.echo(f"\n{table.tests}")
+    typer.echo(f"\n{table.protocol}" + f" {SOURCE}" * has_published)
 
 
 def print_columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

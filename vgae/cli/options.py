@@ -79,8 +79,9 @@ Pairs = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help=f"{', '.join(model_names())}; for images vae or ae  [default: vgae; for a directed"
-        " graph source-target-vgae; vae]",
+        help=f"{', '.join(model_names())}; MODULE:NAME for an encoder of your own, such as"
+        " gat:make for make in gat.py; for images vae or ae  [default: vgae; for a directed graph"
+        " source-target-vgae; vae]",
         show_default=False,
     ),
 ]
@@ -387,3 +388,12 @@ def changes_of(settings: Sequence[str], **short: object) -> dict[str, str]:
 def names(text: str) -> list[str]:
     """Return the names in a text, separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def import_code(models: Sequence[str]) -> None:
+    """Import the models on the command line that are code: MODULE:NAME."""
+    if paths := [name for name in models if ":" in name]:
+        from vgae.models.own import use_code
+
+        for path in paths:
+            use_code(path)

@@ -93,6 +93,7 @@ def train(
     changes = o.changes_of(set_, epochs=epochs, pairs=pairs, reconstruct=reconstruct)
     max_bytes = memory_bytes(max_memory)
     o.announce(quiet=quiet)
+    o.import_code([model or ""])
     from vgae.runs.folder import Output, source_stem, understood
     from vgae.runs.kind import kind_for, kind_of
     from vgae.runs.lifecycle import resume as resume_run

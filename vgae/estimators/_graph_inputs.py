@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _OF_PARTS = ("EDGE_INDEX_SHAPE", "INDEX_RANGE", "NODE_SET_MISMATCH", "NOT_SQUARE")
 _CROSS_VALIDATION = (
     "Under cross-validation, as in GridSearchCV, X and graph are cut into rows, which does not"
-    " divide a graph: choose settings by vgae.evaluate on the held-out links of vgae.split_links."
+    " divide a graph: choose settings with vgae.LinkSearch, which holds out links."
 )
 
 

@@ -59,6 +59,8 @@ def read_model(folder: Path, build: Callable[[dict[str, Any]], VAE]) -> VAE:
         model = build(settings)
         model.load_state_dict(weights)
     except VgaeError as error:
+        if error.code == "CODE":  # the model is intact
+            raise ArtifactError(error.code, f"{folder}: {error}") from None
         raise ArtifactError("MODEL_CORRUPT", f"{folder}: {error}") from None
     except _BROKEN as error:
         reason = [*str(error).splitlines(), type(error).__name__][0].rstrip(".")

@@ -96,6 +96,9 @@ TYPED_MODELS: dict[str, GraphModel] = {
 }
 """Models of typed graphs, which have several relations."""
 
+OWN: dict[str, GraphModel] = {}
+"""Models that are code of the user, by their paths: filled by :func:`vgae.use_code` alone."""
+
 
 def register_model(name: str, model: GraphModel) -> None:
     """Add a model to the registry of this process.
@@ -126,8 +129,15 @@ def graph_model(name: str) -> GraphModel:
     Raises:
         UsageError: If there is none of that name, or its entry point cannot be loaded.
     """
-    if found := MODELS.get(name) or TYPED_MODELS.get(name):
+    if found := MODELS.get(name) or TYPED_MODELS.get(name) or OWN.get(name):
         return found
+    if re.fullmatch(r"[\w.]+:\w+", name):
+        raise UsageError(
+            "CODE",
+            f"model {name:.80} is code outside this package, which is imported only if you name"
+            f" it: if you trust that module, add --code {name:.80}, or call"
+            f" vgae.use_code({name[:80]!r}).",
+        )
     for entry in entry_points(group=ENTRY_POINTS, name=name) if name in model_names() else ():
         try:
             found = entry.load()
@@ -136,9 +146,10 @@ def graph_model(name: str) -> GraphModel:
         if not isinstance(found, GraphModel):
             raise UsageError("MODEL", f"model {name!r}: {entry.value} must be a GraphModel.")
         return found
-    what = f"no model {name!r}; there are {', '.join(model_names())}."
+    what = f"no model {name!r:.80}; there are {', '.join(model_names())}."
     if name in RECIPES:
-        what += f" {name} is a recipe: --recipe {name} (Python: vgae.recipes.RECIPES[{name!r}])."
+        what = f"{name!r} is a recipe, not a model; give --recipe {name}, or --recipes {name},..."
+        raise UsageError("MODEL", f"{what} for several (recipe=, recipes=).")
     raise UsageError("MODEL", what + did_you_mean(name, model_names()))
 
 

@@ -1,6 +1,7 @@
 """Presentation of one kind of runs: the interface."""
 
 import pkgutil
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,10 +43,13 @@ class RunView:
         written = [[f"  {name}", text] for name, text in files if (run.folder / name).is_file()]
         text = f"{self.summary(run)}\n\nWritten to {run.folder}:\n{columns(written)}"
         if commands := self.commands(run):
+            model = str(run.config["model"])  # of your own, it is imported if you name it
+            code = f" --code {shlex.quote(model)}" if ":" in model else ""
+            lines = {f"{command}{code}": what for command, what in commands.items()}
             # A long command does not push the descriptions of the others to the right.
-            width = max([len(name) for name in commands if len(name) <= _ALIGNED], default=0)
-            lines = [f"  {name:{width}}  # {what}" for name, what in commands.items()]
-            text += "\n\nTry next:\n" + "\n".join(lines)
+            width = max([len(line) for line in lines if len(line) <= _ALIGNED], default=0)
+            shown = [f"  {line:{width}}  # {what}" for line, what in lines.items()]
+            text += "\n\nTry next:\n" + "\n".join(shown)
         return text
 
     def draw(self, run: Any) -> None:

@@ -149,7 +149,7 @@ class RunKind(ABC, Generic[R]):
 
     def label(self, model: str, recipe: Training) -> str:  # noqa: ARG002
         """Return the middle of the default name of a run folder: ``runs/SOURCE-LABEL-N``."""
-        return model
+        return model.replace(":", ".")  # of code, a path
 
     def model_for(self, data: Any, model: str | None) -> str:  # noqa: ARG002
         """Return the name of the model for the data, by default that of the kind."""

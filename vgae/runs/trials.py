@@ -5,33 +5,37 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import psutil
 import torch
 
-from vgae.data.catalog import Features
 from vgae.data.splits import read_split
 from vgae.errors import ArtifactError, UsageError, VgaeError, check_choice
 from vgae.evaluation.links import evaluate_links
 from vgae.evaluation.metrics import LinkScores
 from vgae.graphs.graph import Graph
 from vgae.graphs.split import By, LinkSplit, split_links
-from vgae.recipes import DEFAULT, Recipe, for_graph
+from vgae.models.own import is_code, use_code
+from vgae.recipes import DEFAULT, Recipe, for_graph, recipe_named
 from vgae.runs.opening import open_like, split_config
 from vgae.runtime.devices import Compute
-from vgae.runtime.workers import run_in_workers
+from vgae.runtime.streams import checked_seed
+from vgae.runtime.workers import run_in_workers, tell
 from vgae.training.links import fit
 from vgae.training.plan import available_bytes
 
+OnEpoch = Callable[[int, int], object]
 _FRACTION = 0.9  # of the memory, which all processes together may use
 
 
 class Trial(NamedTuple):
     """One training: data set, model, seed, recipe for this graph, scores of parts with links.
 
-    ``data`` is the fingerprint of the graph and ``split`` the digest of the split. A training that
-    was finished by an earlier command has no ``seconds``.
+    ``data`` is the fingerprint of the graph and ``split`` the digest of the split. ``settings`` is
+    the name of the recipe that was asked for, of which ``recipe`` may be a variant. A training
+    that was finished by an earlier command has no ``seconds``.
     """
 
     dataset: str
@@ -45,6 +49,7 @@ class Trial(NamedTuple):
     seconds: float = 0.0
     data: str = ""
     split: str = ""
+    settings: str = ""
 
 
 class Opened(NamedTuple):
@@ -63,6 +68,7 @@ class Task(NamedTuple):
         data: Fingerprint of the graph.
         split: Digest of the given split; empty without one.
         model: Name of the model.
+        recipe: Name of the recipe.
         seed: Seed.
     """
 
@@ -71,17 +77,18 @@ class Task(NamedTuple):
     data: str
     split: str
     model: str
+    recipe: str
     seed: int
 
     @classmethod
-    def of(cls, opened: tuple[str, Opened], model: str, seed: int) -> "Task":
+    def of(cls, opened: tuple[str, Opened], model: str, recipe: str, seed: int) -> "Task":
         """Return the training of a model on the graph of a source."""
         source, (graph, split) = opened
         digest = "" if split is None else split.digest
-        return cls(source, graph.name, graph.fingerprint, digest, model, seed)
+        return cls(source, graph.name, graph.fingerprint, digest, model, recipe, seed)
 
     def __str__(self) -> str:
-        return f"{self.name} {self.model} seed {self.seed}"
+        return f"{self.name} {self.model}, {self.recipe}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -89,9 +96,10 @@ class TableSettings:
     """Settings of all trainings of a table.
 
     Attributes:
-        num_seeds: Number of seeds, at least 1.
-        recipe: Settings of a training.
-        features: ``"none"`` trains on the links alone.
+        seeds: Number of seeds, from 0 on, or the seeds themselves.
+        recipes: Settings of the trainings, each a recipe or the name of one; all names differ.
+        features: ``"none"`` trains on the links alone; or, for a file, the path of another one
+            with features.
         split: Path of a split of the one data set, the same for every seed; see
             :func:`vgae.read_split`. If it is of a run by time, the times are no weights here
             either.
@@ -99,12 +107,13 @@ class TableSettings:
         device: See :func:`vgae.fit`. ``max_bytes`` is that of all processes together.
 
     Raises:
-        UsageError: If both ``split`` and ``split_by`` are given, or ``split_by`` is unknown.
+        UsageError: If both ``split`` and ``split_by`` are given, or ``split_by`` is unknown; if
+            ``seeds`` or ``recipes`` are not as described.
     """
 
-    num_seeds: int = 10
-    recipe: Recipe = DEFAULT
-    features: Features = "raw"
+    seeds: int | Sequence[int] = 10
+    recipes: str | Recipe | Sequence[str | Recipe] = (DEFAULT,)
+    features: str = "raw"
     split: str | os.PathLike[str] | None = None
     split_by: By = "links"
     device: str | Compute = "auto"
@@ -114,6 +123,22 @@ class TableSettings:
         if self.split is not None and self.split_by != "links":
             rule = "a split (--split) is the whole split"
             raise UsageError("SPLIT", f"{rule}; leave split_by (--split-by) out.")
+        for name, checked in {"seeds": _seeds, "recipes": _recipes}.items():
+            object.__setattr__(self, name, checked(getattr(self, name)))
+
+    def recipe_named(self, name: str) -> Recipe:
+        """Return the recipe of a task."""
+        return next(recipe for recipe in self.given_recipes if recipe.name == name)
+
+    @property
+    def given_recipes(self) -> tuple[Recipe, ...]:
+        """The recipes, as values."""
+        return cast(tuple[Recipe, ...], self.recipes)
+
+    @property
+    def given_seeds(self) -> tuple[int, ...]:
+        """The seeds, one by one."""
+        return cast(tuple[int, ...], self.seeds)
 
     def open(self, dataset: str, *, progress: bool | None = None) -> Opened:
         """Return the graph of a data set or file, and the given split."""
@@ -124,8 +149,16 @@ class TableSettings:
             raise UsageError("SPLIT", f"{self.split} has no test links; a table has their scores.")
         return Opened(graph, split)
 
-    def train(self, opened: Opened, task: Task, compute: Compute) -> Trial:
+    def train(
+        self, opened: Opened, task: Task, compute: Compute, on_epoch: OnEpoch | None = None
+    ) -> Trial:
         """Split, unless a split is given, train and test.
+
+        Args:
+            opened: Graph and split.
+            task: The training.
+            compute: Device.
+            on_epoch: Called with the number of an epoch, now and then, and the most of them.
 
         Raises:
             VgaeError: As :func:`vgae.fit`, with the name of the task.
@@ -133,8 +166,10 @@ class TableSettings:
         model, seed, (graph, split) = task.model, task.seed, opened
         with _named(task):
             split = split or split_links(graph, seed=seed, by=self.split_by)
-            recipe = for_graph(self.recipe, graph)
+            recipe = for_graph(self.recipe_named(task.recipe), graph)
             options: Any = {"model": model, "recipe": recipe, "seed": seed, "device": compute}
+            if on_epoch is not None:
+                options["on_row"] = lambda row: on_epoch(row.epoch, recipe.epochs)
             result = fit(graph, split, **options, progress=False)
             scores = evaluate_links(result.model, graph, split)
         return Trial(
@@ -149,7 +184,38 @@ class TableSettings:
             seconds=result.seconds,
             data=task.data,
             split=split.digest,
+            settings=task.recipe,
         )
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    """Return seeds, of which the number or each is given."""
+    wrong = f"got {given!r:.60}"
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given < 1:
+            raise UsageError("SEEDS", f"a table needs at least 1 seed (seeds, --seeds), {wrong}.")
+        return tuple(range(given))
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        rule = "seeds (--seeds) must be a number, or the seeds themselves, such as 1,5,9"
+        raise UsageError("SEEDS", f"{rule}, {wrong}.")
+    found = tuple(checked_seed(seed) for seed in given)
+    if not found or len({*found}) < len(found):
+        raise UsageError("SEEDS", f"seeds (--seeds) must be one or more, all different, {wrong}.")
+    return found
+
+
+def _recipes(given: Any) -> tuple[Recipe, ...]:
+    """Return recipes, of which names or values are given, or one alone."""
+    listed = [given] if isinstance(given, str | Recipe) else [*given]
+    found = tuple(recipe_named(one) if isinstance(one, str) else one for one in listed)
+    for one in found:
+        if not isinstance(one, Recipe):
+            raise UsageError("RECIPE", f"recipes must be of vgae.recipes, got {one!r:.60}.")
+    names = [one.name for one in found]
+    if not names or len({*names}) < len(names):
+        rule = "recipes (--recipes) must be one or more, with names that all differ"
+        raise UsageError("RECIPE", f"{rule}, got {', '.join(names) or 'none'}.")
+    return found
 
 
 @contextmanager
@@ -186,6 +252,7 @@ def in_this_process(
     *,
     on_trial: Callable[[int, Trial], object],
     on_wait: Callable[[Sequence[Task]], object],
+    on_epoch: Callable[[int, int, int], object] = lambda *_: None,
 ) -> None:
     """Carry out trainings one after another; arguments as for :func:`in_workers`.
 
@@ -196,13 +263,15 @@ def in_this_process(
         opened: Graphs by their sources.
         on_trial: Called with the index of a task and its result.
         on_wait: Called with the current task.
+        on_epoch: Called with the index of a task, the number of an epoch and the most of them.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(trial_threads(jobs))
     try:
         for index, task in enumerate(tasks):
             on_wait([task])
-            on_trial(index, settings.train(opened[task.source], task, Compute.of(settings.device)))
+            given = opened[task.source], task, Compute.of(settings.device)
+            on_trial(index, settings.train(*given, partial(on_epoch, index)))
     finally:
         torch.set_num_threads(before)
 
@@ -227,6 +296,8 @@ class Worker:
     def __call__(self, number: int, task: Task) -> tuple[Trial, list[tuple[str, int, str]]]:
         """Return the result of a task, and the messages on the way: logger, level and text."""
         torch.set_num_threads(self.threads)
+        if is_code(task.model):  # the user named it in the process that began this one
+            use_code(task.model)
         with _collected(self.level) as messages:
             if task.source not in _opened:
                 _opened.clear()
@@ -234,7 +305,7 @@ class Worker:
                 _opened[task.source] = found, _own_bytes()
                 messages.clear()  # the first process has logged them
             opened, used = _opened[task.source]
-            if Task.of((task.source, opened), task.model, task.seed) != task:
+            if Task.of((task.source, opened), *task[4:]) != task:
                 raise ArtifactError(
                     "DATA_CHANGED",
                     f"{task}: {task.source} or its split has changed since the table was begun;"
@@ -242,7 +313,7 @@ class Worker:
                 )
             compute = self._compute(number, used)
             try:
-                return self.settings.train(opened, task, compute), messages
+                return self.settings.train(opened, task, compute, tell), messages
             except VgaeError as error:
                 if error.code == "MEMORY" and self.jobs > 1:
                     error.args = (f"{str(error).rstrip('.')}; or use fewer jobs (--jobs).",)
@@ -274,6 +345,7 @@ def in_workers(
     *,
     on_trial: Callable[[int, Trial], object],
     on_wait: Callable[[Sequence[Task]], object],
+    on_epoch: Callable[[int, int, int], object] = lambda *_: None,
 ) -> None:
     """Carry out trainings in worker processes, which share the GPUs and the free memory.
 
@@ -292,7 +364,10 @@ def in_workers(
             logging.getLogger(name).log(number, "%s", text)
         on_trial(index, trial)
 
-    run_in_workers(work, tasks, jobs, on_result=finish, on_wait=on_wait)
+    def note(index: int, epoch: Any) -> None:
+        on_epoch(index, *epoch)
+
+    run_in_workers(work, tasks, jobs, on_result=finish, on_wait=on_wait, on_note=note)
 
 
 @contextmanager

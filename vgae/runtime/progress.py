@@ -39,11 +39,11 @@ class Pace:
 
     def begin(self, done: int) -> None:
         """Start the clock, excluding work done before a resume from the rate."""
-        self.first = self.done = done
+        self.first = self.done = float(done)
         self.start = self.seen = self.clock()
 
-    def __call__(self, done: int, text: Text | None = None) -> None:
-        """Store the count; ``text`` is called only when it is shown."""
+    def __call__(self, done: float, text: Text | None = None) -> None:
+        """Store the count, of which a fraction moves the bar; ``text`` is called when shown."""
         self.done, self.seen = done, self.clock()
         if text is not None:
             self.text = text
@@ -52,7 +52,7 @@ class Pace:
         """Return the count and the total: ``"120/200"``."""
         if self.unit == "bytes":
             return f"{self.done / 1e6:.1f}/{self.total / 1e6:.1f} MB"
-        return f"{self.done:,}/{self.total:,}"
+        return f"{int(self.done):,}/{self.total:,}"
 
     def rate(self) -> str:
         """Return the rate, ``"24/s"`` or ``"3.1 s each"``; empty before the first count."""
@@ -149,9 +149,9 @@ class _Lines(Pace):
     def __init__(self, pace: Pace) -> None:
         super().__init__(pace.total, pace.unit, clock=pace.clock)
         self.due = self.start + _FIRST
-        self.written = -1
+        self.written = -1.0
 
-    def __call__(self, done: int, text: Text | None = None) -> None:
+    def __call__(self, done: float, text: Text | None = None) -> None:
         super().__call__(done, text)
         if self.seen >= self.due:
             self._write()

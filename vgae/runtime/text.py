@@ -16,3 +16,8 @@ def columns(lines: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as text."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -5,12 +5,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, NamedTuple
 
 from vgae.errors import ResourceError, VgaeError
 
@@ -30,6 +31,7 @@ def run_in_workers(
     *,
     on_result: Callable[[int, Any], object],
     on_wait: Callable[[Sequence[Any]], object] = lambda _: None,
+    on_note: Callable[[int, Any], object] = lambda *_: None,
 ) -> None:
     """Carry out tasks in processes, each of which has one task at a time.
 
@@ -43,6 +45,7 @@ def run_in_workers(
         jobs: Most processes at a time.
         on_result: Called with the index of a task and its result, in the order of completion.
         on_wait: Called with the tasks that are being carried out, when they change.
+        on_note: Called with the index of a task and what ``work`` has given to :func:`tell`.
 
     Raises:
         ResourceError: ``WORKER_LOST`` if the process of a task is lost three times, or cannot
@@ -62,6 +65,9 @@ def run_in_workers(
                 answer = worker.answer()
                 if answer is None:  # it has started
                     continue
+                if isinstance(answer, Note):
+                    on_note(worker.index, answer.values)
+                    continue
                 busy.remove(worker)
                 if answer[0]:
                     idle.append(worker)
@@ -75,6 +81,27 @@ def run_in_workers(
     finally:
         for worker in (*idle, *busy):
             worker.end()
+
+
+class Note(NamedTuple):
+    """What a worker process tells during a task."""
+
+    values: Sequence[Any]
+
+
+def tell(*values: Any) -> None:
+    """Tell the process that began this one how far a task is; at most four times a second."""
+    global _told
+    if _pipe is None or time.monotonic() < _told + _BETWEEN:
+        return
+    _told = time.monotonic()
+    with suppress(OSError):  # the other process has ended, and this one ends soon
+        _pipe.send(Note(values))
+
+
+_BETWEEN = 0.25  # seconds
+_pipe: Connection | None = None
+_told = 0.0
 
 
 class _Worker:
@@ -95,8 +122,11 @@ class _Worker:
         with suppress(OSError):  # it is lost, which the answer tells
             self.pipe.send(task)
 
-    def answer(self) -> tuple[bool, Any] | None:
-        """Return its result, ``None`` when it has started, ``(False, None)`` if it is lost."""
+    def answer(self) -> tuple[bool, Any] | Note | None:
+        """Return its result, ``None`` when it has started, ``(False, None)`` if it is lost.
+
+        While it works, it is a note.
+        """
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
@@ -104,6 +134,8 @@ class _Worker:
         if answer is None:
             self.started = True
             return None
+        if isinstance(answer, Note):
+            return answer
         succeeded, value = answer
         if not succeeded:
             raise value
@@ -170,6 +202,8 @@ def _signals_blocked() -> Iterator[None]:
 
 def _serve(work: Work, number: int, pipe: Connection) -> None:
     """Carry out tasks from a pipe until its other end is closed."""
+    global _pipe
+    _pipe = pipe
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):
         pipe.send(None)
