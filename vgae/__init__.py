@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vgae.estimators import ImageVAE as ImageVAE
     from vgae.estimators import LinkPredictor as LinkPredictor
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
+    from vgae.estimators.anndata import embed_anndata as embed_anndata
     from vgae.evaluation.clusters import Clusters as Clusters
     from vgae.evaluation.clusters import cluster as cluster
     from vgae.evaluation.features import evaluate_features as evaluate_features
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
     from vgae.models.embedding import embed as embed
     from vgae.models.embedding import embed_images as embed_images
     from vgae.models.graph_vectors import graph_vectors as graph_vectors
+    from vgae.models.hub import push_to_hub as push_to_hub
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
+    from vgae.models.tensors import export_encoder as export_encoder
     from vgae.prediction.cluster_table import ClusterTable as ClusterTable
     from vgae.prediction.cluster_table import describe_clusters as describe_clusters
     from vgae.prediction.features import impute_features as impute_features
@@ -92,11 +95,13 @@ _HOME = {
     "cross_fit": "vgae.training.folds",
     "describe_clusters": "vgae.prediction.cluster_table",
     "embed": "vgae.models.embedding",
+    "embed_anndata": "vgae.estimators.anndata",
     "embed_images": "vgae.models.embedding",
     "epochs": "vgae.training.loop",
     "evaluate": "vgae.evaluation.links",
     "evaluate_features": "vgae.evaluation.features",
     "evaluate_images": "vgae.evaluation.images",
+    "export_encoder": "vgae.models.tensors",
     "fit": "vgae.training.links",
     "fit_images": "vgae.training.images",
     "from_pretrained": "vgae.models.pretrained",
@@ -106,6 +111,7 @@ _HOME = {
     "load_images": "vgae.data.named_images",
     "load_run": "vgae.runs.lifecycle",
     "predict_links": "vgae.prediction.links",
+    "push_to_hub": "vgae.models.hub",
     "read_graph": "vgae.data.files",
     "read_split": "vgae.data.splits",
     "save_pretrained": "vgae.models.pretrained",

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ import torch
 from vgae.errors import ArtifactError
 from vgae.models.files import save_weights, write_json
 from vgae.recipes.base import Training
+from vgae.runs.cards import write_run_card
 from vgae.runs.digests import digests
 from vgae.runs.folder import (
     FORMAT,
@@ -37,7 +38,7 @@ from vgae.runtime.devices import Compute
 from vgae.runtime.processes import Team, team
 from vgae.runtime.streams import checked_seed
 from vgae.training.prepared import PreparedTraining
-from vgae.training.tensorboard import check_tensorboard
+from vgae.training.trackers import Tracker, Tracking, checked_trackers, tracking
 from vgae.training.trainer import FitResult
 
 R = TypeVar("R", bound=FinishedRun)
@@ -80,8 +81,7 @@ def train(
     seed, compute = checked_seed(seed), Compute.of(device)
     data = kind.divide(kind.open(source, progress=progress), source, seed)
     model = kind.model_for(data, model)
-    if output.tensorboard:
-        check_tensorboard()
+    checked_trackers(output.trackers)
     # Every argument is validated before anything is written.
     prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
     config = {
@@ -92,7 +92,7 @@ def train(
         **({"processes": team().size} if team().size > 1 else {}),
         "versions": versions(),
     }
-    log = {"tensorboard": output.tensorboard, "progress": progress}
+    log: Any = {"track": output.trackers, "progress": progress}
     if output.numbered:
         place = f"{output.folder}-{kind.label(model, prepared.recipe)}"
         output = replace(output, folder=place)
@@ -117,6 +117,7 @@ def resume(
     paths: Mapping[str, str] | None = None,
     device: str | Compute = "auto",
     tensorboard: bool = False,
+    track: Sequence[str | Tracker] = (),
     progress: bool | None = None,
 ) -> Any:
     """Continue an interrupted run of any kind from its newest intact checkpoint.
@@ -134,6 +135,7 @@ def resume(
             ``"source"``, for a run that comes from another machine.
         device: See :func:`vgae.fit`.
         tensorboard: See :class:`~vgae.runs.folder.Output`.
+        track: Trackers beside those that the run had.
         progress: See :func:`vgae.fit`.
 
     Raises:
@@ -142,7 +144,11 @@ def resume(
         ResourceError: If another process is training in it.
     """
     folder, compute, us = Path(folder), Compute.of(device), team()
-    log = {"tensorboard": tensorboard, "progress": progress}
+    log: Any = {
+        "track": Output(folder, tensorboard=tensorboard, track=track).trackers,
+        "progress": progress,
+    }
+    checked_trackers(log["track"])
     kind = kind_of(folder)  # before the lock, which would be written in any folder
     with ExitStack() as held:
         us.led(lambda: held.enter_context(locked(folder)))
@@ -181,7 +187,7 @@ def _trained(
     data: Any,
     prepared: PreparedTraining,
     *,
-    tensorboard: bool,
+    track: Sequence[str | Tracker],
     progress: bool | None,
 ) -> R:
     """Train, or continue training, in a locked folder with a configuration; write the results."""
@@ -192,18 +198,20 @@ def _trained(
         kind.write_data(folder, data)
 
     def finish() -> None:
-        _write_result(kind, folder, config, data, result, progress=progress)
+        metrics = _write_result(kind, folder, config, data, result, progress=progress)
+        told.scores(metrics)
         remove_checkpoints(folder)
 
     us.led(begin)
-    history = history_file(folder, tensorboard=tensorboard) if us.leads else nullcontext()
-    with history as write_row:
-        result = prepared.train(
-            on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
-        )
-    vars(prepared).clear()  # its inputs take as much memory as the links
-    us.part()
-    team().led(finish)
+    with tracking(folder, config, track) if us.leads else nullcontext(Tracking()) as told:
+        history = history_file(folder, tell=told.row) if us.leads else nullcontext()
+        with history as write_row:
+            result = prepared.train(
+                on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
+            )
+        vars(prepared).clear()  # its inputs take as much memory as the links
+        us.part()
+        team().led(finish)
     _check_shared(folder, us)
     run = kind.load(folder)
     kind.attach(run, data)
@@ -227,8 +235,8 @@ def _write_result(
     result: FitResult,
     *,
     progress: bool | None,
-) -> None:
-    """Write weights, embeddings and scores."""
+) -> dict[str, Any]:
+    """Write weights, embeddings and scores, which are returned."""
     (folder / "checkpoints").mkdir(exist_ok=True)
     # A process that was killed during the write may have left half of a model.
     shutil.rmtree(folder / "model", ignore_errors=True)
@@ -245,5 +253,7 @@ def _write_result(
         **kind.write(folder, config, data, result, progress=progress),
         "files": digests(folder, kind.tied),
     }
+    write_run_card(folder, config, metrics)
     # Last: with it, the run is complete.
     write_json(folder / "metrics.json", metrics)
+    return metrics
