@@ -68,8 +68,14 @@ class CSRFeatures(NamedTuple):
 
     @classmethod
     def of(cls, x: Tensor) -> "CSRFeatures":
-        """Take a sparse CSR matrix apart."""
-        return cls(x.crow_indices().long(), x.col_indices().long(), x.values(), x.shape[1])
+        """Take a sparse CSR matrix apart.
+
+        The parts are copies: torch does not compile what is a view of a sparse matrix.
+        """
+        crow, col = (
+            part.to(torch.int64, copy=True) for part in (x.crow_indices(), x.col_indices())
+        )
+        return cls(crow, col, x.values().clone(), x.shape[1])
 
     @property
     def shape(self) -> torch.Size:
