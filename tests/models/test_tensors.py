@@ -11,8 +11,13 @@ import pytest
 import torch
 
 import vgae
-from vgae.encoders import DirectedGCNEncoder, GCNEncoder, LinearGCNEncoder, PosteriorEncoder
-from vgae.encoders._features import CSRFeatures
+from vgae.encoders import (
+    CSRFeatures,
+    DirectedGCNEncoder,
+    GCNEncoder,
+    LinearGCNEncoder,
+    PosteriorEncoder,
+)
 from vgae.encoders.sage import SAGEEncoder
 from vgae.errors import DataError, ResourceError, UsageError
 from vgae.models.tensors import TensorEncoder, export_encoder

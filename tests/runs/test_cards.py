@@ -58,6 +58,9 @@ def test_a_run_on_images():
     assert [score.value for score in card.scores] == [-30.5, -29.5]
     assert card.facts[0] == "It was trained on 1,258 images of digits, 1 x 8 x 8."
     assert run_card(config, {"epoch": 1, "epochs": 2, "test": None}).scores == []
+    plain = {**test, "elbo": None, "log_marginal": None}
+    card = run_card(config, {"epoch": 1, "epochs": 2, "test": plain})
+    assert (card.scores, card.protocol) == ([], "359 test images.")
 
 
 def test_kinds_of_other_packages_have_none(tmp_path):

@@ -14,9 +14,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from vgae.encoders import GraphEncoder
+from vgae.encoders import CSRFeatures, GraphEncoder
 from vgae.encoders._convolution import ConvolutionalEncoder
-from vgae.encoders._features import CSRFeatures
 from vgae.errors import UsageError
 from vgae.gaussian import DiagGaussian
 from vgae.graphs.graph import Graph

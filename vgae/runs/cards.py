@@ -12,6 +12,7 @@ _LINK_SCORES = {
     "ap": ("average_precision", "average precision"),
     "mrr": ("mrr", "mean reciprocal rank"),
 }
+_IMAGE_SCORES = {"elbo": ("elbo", "ELBO"), "log_marginal": ("log_likelihood", "log p(x)")}
 _ALL_RESULTS = "A score of held-out links says nothing of links of another kind or another time."
 
 
@@ -39,17 +40,20 @@ def _of_images(config: Config, metrics: Mapping[str, Any], trained: str) -> Card
     images, test = config["images"], metrics.get("test")
     shape = " x ".join(map(str, images["shape"]))
     data = f"It was trained on {images['num_train']:,} images of {images['name']}, {shape}."
-    scores, protocol = [], ""
-    if test:
-        scores = [Score("elbo", "ELBO of test images, nats", test["elbo"])]
-        scores += [Score("log_likelihood", "log p(x) of test images, nats", test["log_marginal"])]
-        protocol = (
-            f"{test['num_images']:,} test images; log p(x) is an estimate from"
-            f" {test['num_samples']} samples each, which is a lower bound on average."
+    known = [
+        Score(kind, f"{title} of test images, nats", test[key])
+        for key, (kind, title) in _IMAGE_SCORES.items()
+        if test and isinstance(test.get(key), float)  # a plain auto-encoder has none
+    ]
+    protocol = "" if not test else f"{test['num_images']:,} test images."
+    if len(known) == len(_IMAGE_SCORES):
+        protocol += (
+            f" log p(x) is an estimate from {test['num_samples']} samples each, which is a lower"
+            " bound on average."
         )
     width, name = config["recipe"]["latent_channels"], images["name"]
     limits = [f"Images must be {shape}, with pixels in [0, 1]."]
-    return Card("images", config["model"], width, name, [data, trained], scores, protocol, limits)
+    return Card("images", config["model"], width, name, [data, trained], known, protocol, limits)
 
 
 def _of_graph(config: Config, metrics: Mapping[str, Any], trained: str) -> Card:
