@@ -45,8 +45,8 @@ def _of_images(config: Config, metrics: Mapping[str, Any], trained: str) -> Card
         for key, (kind, title) in _IMAGE_SCORES.items()
         if test and isinstance(test.get(key), float)  # a plain auto-encoder has none
     ]
-    protocol = "" if not test else f"{test['num_images']:,} test images."
-    if len(known) == len(_IMAGE_SCORES):
+    protocol = f"{test['num_images']:,} test images." if test else ""
+    if test and len(known) == len(_IMAGE_SCORES):
         protocol += (
             f" log p(x) is an estimate from {test['num_samples']} samples each, which is a lower"
             " bound on average."
