@@ -7,6 +7,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 OF_IMAGES = [path for path in EXAMPLES if path.stem.startswith("image_")]
 OTHERS = [path for path in EXAMPLES if path not in OF_IMAGES]
+NEEDS = {"lightning_data": "lightning"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -29,12 +30,16 @@ def run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("example", OTHERS, ids=lambda path: path.stem)
 def test_each_example_runs(example, run, few_epochs):
+    if needed := NEEDS.get(example.stem):
+        pytest.importorskip(needed, reason=f"{needed} is not installed")
     assert run(example).strip()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", OTHERS, ids=lambda path: path.stem)
 def test_each_example_runs_as_it_is(example, run):
+    if needed := NEEDS.get(example.stem):
+        pytest.importorskip(needed, reason=f"{needed} is not installed")
     assert run(example).strip()
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vgae.estimators import LinkPredictor as LinkPredictor
     from vgae.estimators import LinkSearch as LinkSearch
     from vgae.estimators import VGAEEmbedder as VGAEEmbedder
+    from vgae.estimators.anndata import embed_anndata as embed_anndata
     from vgae.evaluation.clusters import Clusters as Clusters
     from vgae.evaluation.clusters import cluster as cluster
     from vgae.evaluation.features import evaluate_features as evaluate_features
@@ -47,9 +48,11 @@ if TYPE_CHECKING:
     from vgae.models.embedding import embed as embed
     from vgae.models.embedding import embed_images as embed_images
     from vgae.models.graph_vectors import graph_vectors as graph_vectors
+    from vgae.models.hub import push_to_hub as push_to_hub
     from vgae.models.own import use_code as use_code
     from vgae.models.pretrained import from_pretrained as from_pretrained
     from vgae.models.pretrained import save_pretrained as save_pretrained
+    from vgae.models.tensors import export_encoder as export_encoder
     from vgae.prediction.cluster_table import ClusterTable as ClusterTable
     from vgae.prediction.cluster_table import describe_clusters as describe_clusters
     from vgae.prediction.features import impute_features as impute_features
@@ -100,11 +103,13 @@ _HOME = {
     "cross_fit": "vgae.training.folds",
     "describe_clusters": "vgae.prediction.cluster_table",
     "embed": "vgae.models.embedding",
+    "embed_anndata": "vgae.estimators.anndata",
     "embed_images": "vgae.models.embedding",
     "epochs": "vgae.training.loop",
     "evaluate": "vgae.evaluation.links",
     "evaluate_features": "vgae.evaluation.features",
     "evaluate_images": "vgae.evaluation.images",
+    "export_encoder": "vgae.models.tensors",
     "fit": "vgae.training.links",
     "fit_images": "vgae.training.images",
     "from_pretrained": "vgae.models.pretrained",
@@ -115,6 +120,7 @@ _HOME = {
     "load_run": "vgae.runs.lifecycle",
     "predict_links": "vgae.prediction.links",
     "public_split": "vgae.data.planetoid",
+    "push_to_hub": "vgae.models.hub",
     "read_graph": "vgae.data.files",
     "read_split": "vgae.data.splits",
     "run_table": "vgae.runs.table",

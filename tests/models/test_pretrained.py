@@ -51,7 +51,8 @@ def test_the_folder_has_the_two_files_of_hugging_face_and_what_belongs_to_the_no
     calibration = vgae.calibrate(result.model, sbm, split)
     vgae.save_pretrained(result.model, tmp_path / "m", node_ids=["a", 7], calibration=calibration)
     files = {path.name for path in (tmp_path / "m").iterdir()}
-    assert files == {"config.json", "model.safetensors", "node_ids.json", "calibration.json"}
+    hub = {"README.md", "config.json", "model.safetensors"}
+    assert files == hub | {"node_ids.json", "calibration.json"}
     assert json.loads((tmp_path / "m" / "node_ids.json").read_text()) == ["a", 7]
     assert load_calibration(tmp_path / "m") == calibration
     weights = load_file(tmp_path / "m" / "model.safetensors")

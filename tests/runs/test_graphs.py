@@ -49,6 +49,7 @@ def test_a_run_folder_holds_what_the_architecture_says(run, sbm):
         "split.npz",
         "history.jsonl",
         "metrics.json",
+        "model/README.md",
         "model/config.json",
         "model/model.safetensors",
         "model/node_ids.json",

@@ -13,6 +13,8 @@ import typer
 from vgae.cli.clusters import clusters
 from vgae.cli.console import described, print_calibration, print_json
 from vgae.cli.datasets import datasets_app
+from vgae.cli.env import env
+from vgae.cli.export import COMMANDS as EXPORT_COMMANDS
 from vgae.cli.figure import figure
 from vgae.cli.group import Commands
 from vgae.cli.images import COMMANDS as IMAGE_COMMANDS
@@ -48,13 +50,12 @@ app = typer.Typer(
     help="Variational graph auto-encoders: train on a graph, predict its missing links, take"
     " embeddings out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 COMMANDS = (
-    *(train, *LINK_COMMANDS, clusters, impute),
-    *(*IMAGE_COMMANDS, figure, table, tune, *REPORT_COMMANDS),
+    *(train, *LINK_COMMANDS, *EXPORT_COMMANDS, clusters, impute),
+    *(*IMAGE_COMMANDS, figure, table, tune, *REPORT_COMMANDS, env),
 )
 for command in COMMANDS:
     app.command()(command)
@@ -227,8 +228,9 @@ def embed(
         typer.Option(
             "--out",
             "-o",
-            help=".npz, .npy, .csv, .tsv, .json, .parquet, .vec (word2vec) or .projector"
-            " (TensorBoard)  [default: in RUN; GRAPH-embeddings.npz]",
+            help=".npz, .npy, .csv, .tsv, .json, .parquet, .vec (word2vec), .projector"
+            " (TensorBoard) or .h5ad (AnnData; into the file if it exists)  [default: in RUN;"
+            " GRAPH-embeddings.npz]",
         ),
     ] = None,
     features: GraphFeatures = "raw",

@@ -158,7 +158,7 @@ Override = Annotated[
     bool, typer.Option("--override", help="With --resume: let --set change other fields.")
 ]
 Tensorboard = Annotated[
-    bool, typer.Option("--tensorboard", help="Log each epoch to RUN/tensorboard for TensorBoard.")
+    bool, typer.Option("--tensorboard", help="Short for --track tensorboard: RUN/tensorboard.")
 ]
 Propose = Annotated[
     int | None,

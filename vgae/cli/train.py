@@ -46,6 +46,14 @@ Partition = Annotated[
         " [default: where useful]",
     ),
 ]
+Track = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME",
+        help="Tell a tracker of each epoch and of the scores: tensorboard, mlflow or wandb; may be"
+        " repeated. A resumed run goes on in those it had.",
+    ),
+]
 Page = Annotated[
     bool,
     typer.Option("--page", help="Also write a page about the run, RUN/report.html."),
@@ -84,6 +92,7 @@ def train(
     resume: o.Resume = None,
     override: o.Override = False,
     tensorboard: o.Tensorboard = False,
+    track: Track = [],
     propose: o.Propose = None,
     page: Page = False,
     quiet: o.Quiet = False,
@@ -111,7 +120,7 @@ def train(
     if begun := _begun(resume, out, graph, given):
         o.check_options(context, kind_of(begun), begun)
         _check_same(begun, given)
-        how |= {"paths": _paths(given), "tensorboard": tensorboard}
+        how |= {"paths": _paths(given), "tensorboard": tensorboard, "track": track}
         run = resume_run(begun, changes=changes, override=override, **how)
         with understood(begun):
             show_run(run, as_json=as_json, propose=propose, page=page)
@@ -127,7 +136,7 @@ def train(
     names = [field.name for field in fields(kind.source)[1:]]
     values = {n: reading if n == "reading" else context.params[n] for n in names}
     values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
-    output = Output(place, overwrite, tensorboard, numbered=not (out or resume))
+    output = Output(place, overwrite, tensorboard, numbered=not (out or resume), track=track)
     check_writable(Path(place) / "config.json")
     data = kind.source(graph, **values)
     run = train_run(kind, data, output, model=model, recipe=settings, seed=seed, **how)

@@ -1,5 +1,6 @@
 """Encoders: each maps its inputs to a posterior."""
 
+from vgae.encoders._features import CSRFeatures as CSRFeatures
 from vgae.encoders.base import GraphEncoder as GraphEncoder
 from vgae.encoders.base import feature_scale as feature_scale
 from vgae.encoders.conv import ConvEncoder as ConvEncoder

@@ -155,7 +155,8 @@ class GraphConvolution(nn.Module):
                 return edge_index
             coo = edge_index.to_sparse_coo().coalesce()
             edge_index, edge_weight = coo.indices().flip(0), coo.values()
-        if edge_weight is not None and edge_weight.requires_grad:
+        is_learned = edge_weight is not None and edge_weight.requires_grad
+        if is_learned or torch.compiler.is_compiling():
             entries = gcn_norm_entries(edge_index, num_nodes, edge_weight, dtype=dtype, **options)
             return EdgeOperator(*entries, num_nodes)
         return SparseOperator.of(

@@ -51,7 +51,51 @@ class Thinned(NamedTuple):
         return self.x.shape
 
 
-Features = Tensor | SparseOperator | Propagated | Thinned | None
+class CSRFeatures(NamedTuple):
+    """Sparse node features as plain tensors, which compiled and exported encoders take.
+
+    Args:
+        crow: Start of each row, int64, shape ``(N + 1,)``.
+        col: Column of each entry, int64, shape ``(nnz,)``.
+        value: Value of each entry, shape ``(nnz,)``.
+        num_columns: F.
+    """
+
+    crow: Tensor
+    col: Tensor
+    value: Tensor
+    num_columns: int
+
+    @classmethod
+    def of(cls, x: Tensor) -> "CSRFeatures":
+        """Take a sparse CSR matrix apart.
+
+        The parts are copies: torch does not compile what is a view of a sparse matrix.
+        """
+        crow, col = (
+            part.to(torch.int64, copy=True) for part in (x.crow_indices(), x.col_indices())
+        )
+        return cls(crow, col, x.values().clone(), x.shape[1])
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the features."""
+        return torch.Size((self.crow.shape[0] - 1, self.num_columns))
+
+    @property
+    def row(self) -> Tensor:
+        """Row of each entry, shape ``(nnz,)``; its shape depends on no values."""
+        begun = self.crow.new_zeros(self.col.shape[0] + 1)
+        return begun.index_add(0, self.crow[1:], torch.ones_like(self.crow[1:]))[:-1].cumsum(0)
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """Return the product with a dense matrix of shape ``(F, k)``, shape ``(N, k)``."""
+        messages = self.value[:, None] * dense.index_select(0, self.col)
+        result = dense.new_zeros(self.crow.shape[0] - 1, dense.shape[1])
+        return result.index_add(0, self.row, messages)
+
+
+Features = Tensor | SparseOperator | Propagated | Thinned | CSRFeatures | None
 
 
 def glorot(
@@ -103,6 +147,9 @@ def dropped(
     if isinstance(x, SparseOperator):
         drawn = _drawn(x.matrix.values(), fraction, generator, x.entries)
         return x.thinned(drawn), weight / fraction
+    if isinstance(x, CSRFeatures):
+        value = x.value * _drawn(x.value, fraction, generator)
+        return x._replace(value=value), weight / fraction
     if is_mapped(x):
         device = "cpu" if generator is None else generator.device
         seed = int(torch.randint(2**62, (), generator=generator, device=device))
@@ -169,6 +216,9 @@ def row_lengths(x: Features, scale: Tensor) -> Tensor:
     """
     if isinstance(x, SparseOperator):
         x = x.matrix
+    if isinstance(x, CSRFeatures):
+        squares = x._replace(value=(x.value * scale.index_select(0, x.col)).square())
+        return (squares @ scale.new_ones(x.num_columns, 1)).sqrt()
     if not isinstance(x, Tensor):
         raise ValueError("features have no lengths once they are averaged or dropped.")
     if x.layout == torch.sparse_csr:

@@ -106,10 +106,13 @@ def out_norm(
     edges = checked_edges(edge_index, num_nodes, edge_weight)
     if edge_weight is None:
         edge_weight = torch.ones(edges.shape[1], device=edges.device)
-    kept = edges[0] != edges[1]
+    kept, weight = edges[0] != edges[1], edge_weight.to(dtype)
     nodes = torch.arange(num_nodes, device=edges.device)
-    edges = torch.cat([edges[:, kept], nodes.expand(2, -1)], dim=1)
-    weight = edge_weight.to(dtype)[kept]
+    if torch.compiler.is_compiling():  # no shape may depend on values
+        weight = weight * kept
+    else:
+        edges, weight = edges[:, kept], weight[kept]
+    edges = torch.cat([edges, nodes.expand(2, -1)], dim=1)
     weight = torch.cat([weight, weight.new_full((num_nodes,), self_loop_weight)])
     degree = weight.new_zeros(num_nodes).index_add(0, edges[0], weight)
     return edges, weight / degree[edges[0]]
@@ -152,7 +155,8 @@ class DirectedConvolution(GraphConvolution):
                 "a directed encoder takes edge_index, from source to target, shape (2, E), not a"
                 " sparse matrix, whose rows may be either; pass its indices."
             )
-        if edge_weight is not None and edge_weight.requires_grad:
+        is_learned = edge_weight is not None and edge_weight.requires_grad
+        if is_learned or torch.compiler.is_compiling():
             entries, values = out_norm(edge_index, num_nodes, edge_weight, **self._norm)
             return EdgeOperator(entries.flip(0), values, num_nodes)
         return self.operator(edge_index, num_nodes, edge_weight)

@@ -119,9 +119,16 @@ def gcn_norm_entries(
     loop = src == dst
     nodes = torch.arange(num_nodes, device=edge_index.device)
     loop_weight = edge_weight.new_full((num_nodes,), self_loop_weight)
-    loop_weight = loop_weight.index_put((src[loop],), edge_weight[loop])
-    src, dst = torch.cat([src[~loop], nodes]), torch.cat([dst[~loop], nodes])
-    weight = torch.cat([edge_weight[~loop], loop_weight])
+    if torch.compiler.is_compiling():  # no shape may depend on values
+        given = torch.zeros_like(loop_weight).index_add(0, src, edge_weight * loop)
+        is_given = torch.zeros_like(loop_weight).index_add(0, src, loop.to(dtype)) > 0
+        loop_weight = torch.where(is_given, given, loop_weight)
+        edge_weight = edge_weight * ~loop
+    else:
+        loop_weight = loop_weight.index_put((src[loop],), edge_weight[loop])
+        src, dst, edge_weight = src[~loop], dst[~loop], edge_weight[~loop]
+    src, dst = torch.cat([src, nodes]), torch.cat([dst, nodes])
+    weight = torch.cat([edge_weight, loop_weight])
     magnitude = weight.abs() if signed else weight
     degree = weight.new_zeros(num_nodes).index_add(0, dst, magnitude)
     # A node without incoming weight has the scale 1 / sqrt(inf) = 0.
@@ -130,13 +137,21 @@ def gcn_norm_entries(
 
 
 def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:
-    """Return ``edge_index`` as int64, or raise: a bad index must not reach native code."""
+    """Return ``edge_index`` as int64, or raise: a bad index must not reach native code.
+
+    While torch compiles or exports, which has no values yet, only shapes and types are checked.
+    """
     if edge_index.dim() != 2 or edge_index.shape[0] != 2:
         what = f"edge_index must have shape (2, E), got {tuple(edge_index.shape)}."
         raise DataError("EDGE_INDEX_SHAPE", what)
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise DataError("EDGE_INDEX_DTYPE", f"edge_index must be int64, got {edge_index.dtype}.")
-    if edge_index.numel() and (edge_index.min() < 0 or edge_index.max() >= num_nodes):
+    has_values = not torch.compiler.is_compiling()
+    if (
+        has_values
+        and edge_index.numel()
+        and (edge_index.min() < 0 or edge_index.max() >= num_nodes)
+    ):
         raise DataError(
             "INDEX_RANGE",
             f"edge_index must lie in [0, {num_nodes}), got values from {int(edge_index.min())}"
@@ -146,7 +161,7 @@ def checked_edges(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None
         if edge_weight.shape != edge_index.shape[1:]:
             rule = f"edge_weight must have shape ({edge_index.shape[1]},), one per edge"
             raise DataError("WEIGHT_SHAPE", f"{rule}, got {tuple(edge_weight.shape)}.")
-        if not ((edge_weight >= 0) & edge_weight.isfinite()).all():
+        if has_values and not ((edge_weight >= 0) & edge_weight.isfinite()).all():
             what = "edge_weight must be finite and not negative; drop such edges."
             raise DataError("NEGATIVE_WEIGHT", what)
     return edge_index.long()

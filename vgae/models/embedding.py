@@ -181,7 +181,7 @@ def encoder_inputs(
     prepare = getattr(model.encoder, "prepare", None)
     if masked and not isinstance(model.encoder, GraphEncoder):
         prepare = None  # its result holds for these edges only
-    x = _received(model, graph)
+    x = received_features(model, graph)
     x = x if x is None or rows is None else rows.cut(x)
     x = x.to_dense() if prepare is None and x is not None else x
     if x is not None and not (getattr(model.encoder, "reads_mapped", False) and is_mapped(x)):
@@ -204,15 +204,23 @@ def encoder_inputs(
     return Placed(inputs[0], (places if rows is None else rows.cut(places)).to(like)), *inputs[1:]
 
 
-def _received(model: VAE, graph: Graph) -> Tensor | None:
+def received_features(model: VAE, graph: Graph) -> Tensor | None:
     """Return the features that an encoder gets, with the training's means where one is missing."""
     if graph.x is None or graph.missing is None or graph.x.is_sparse_csr:
         return graph.x
+    means = feature_means(model)
+    return graph.x if means is None else filled(graph.x, graph.missing, means.cpu())
+
+
+def feature_means(model: VAE) -> Tensor | None:
+    """Return what an encoder gets for a missing feature, shape ``(F,)``.
+
+    ``None`` if features are no target of the model.
+    """
     decoder = model.decoder
     if not isinstance(decoder, JointDecoder) or "features" not in decoder.parts:
-        return graph.x
-    means = decoder.parts["features"].get_buffer("column_mean")
-    return filled(graph.x, graph.missing, means.cpu())
+        return None
+    return decoder.parts["features"].get_buffer("column_mean")
 
 
 def edge_arguments(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from vgae.errors import ArtifactError, UsageError
 from vgae.graphs.encoding import TableEncoder
 from vgae.graphs.graph import NodeId
+from vgae.models.card import card_of_config, write_card
 from vgae.models.files import read_json, read_model, write_json, write_model
 from vgae.models.graphs import from_config as graph_from_config
 from vgae.models.graphs import model_config
@@ -16,6 +17,12 @@ from vgae.models.images import image_config, is_image_model
 from vgae.vae import VAE
 
 _ENCODER = "feature_encoder.json"
+_HUB = "hf:"
+FILES = (
+    *("README.md", "config.json", "model.safetensors"),
+    *("node_ids.json", "calibration.json", _ENCODER),
+)
+"""Files of the folder of a model; some are there only if there is something to tell."""
 
 
 class Storable(Protocol):
@@ -37,10 +44,9 @@ def save_pretrained(
     """Write a model to a folder, for embeddings and scores elsewhere.
 
     ``config.json`` has the arguments that rebuild the model, ``model.safetensors`` its weights, as
-    for ``huggingface_hub``'s ``PyTorchModelHubMixin``: its ``upload_folder`` uploads the folder,
-    and :func:`from_pretrained` reads the result of its ``snapshot_download``. The optional
-    ``node_ids.json``, ``calibration.json`` and ``feature_encoder.json`` are beside them. Nothing
-    is pickled.
+    for ``huggingface_hub``'s ``PyTorchModelHubMixin``, and ``README.md`` a model card;
+    :func:`vgae.push_to_hub` uploads the folder. The optional ``node_ids.json``,
+    ``calibration.json`` and ``feature_encoder.json`` are beside them. Nothing is pickled.
 
     Args:
         model: A graph model of registered parts, see :mod:`vgae.models.registry`; or an image
@@ -61,6 +67,7 @@ def save_pretrained(
     if model.trained_on:
         config["trained_on"] = list(model.trained_on)
     write_model(folder, model, config)
+    write_card(folder, card_of_config(config))
     if node_ids is not None:
         write_json(folder / "node_ids.json", list(node_ids))
     if calibration is not None:
@@ -72,9 +79,18 @@ def save_pretrained(
 def from_pretrained(folder: str | os.PathLike[str]) -> VAE:
     """Load a model of :func:`save_pretrained`, or the ``model`` folder of a run.
 
+    Args:
+        folder: The folder; or ``"hf:USER/MODEL"``, a model on the Hugging Face Hub (extra
+            ``hub``), which is downloaded once. Nothing in a model is run.
+
     Raises:
-        ArtifactError: If a file is missing or damaged.
+        ArtifactError: If a file is missing or damaged, or cannot be downloaded.
+        UsageError: ``MISSING_PACKAGE`` without huggingface_hub.
     """
+    if isinstance(folder, str) and folder.startswith(_HUB):
+        from vgae.models.hub import downloaded  # it needs this module
+
+        folder = downloaded(folder.removeprefix(_HUB))
     return read_model(Path(folder), _built)
 
 

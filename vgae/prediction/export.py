@@ -18,6 +18,7 @@ from vgae.gaussian import DiagGaussian, PointMass
 from vgae.graphs.arrays import scipy_from_tensor
 from vgae.graphs.collection import GraphCollection
 from vgae.graphs.graph import Graph, NodeId
+from vgae.prediction.cells import write_h5ad
 from vgae.runtime.atomic import replacing
 from vgae.runtime.npz import read_arrays, write_arrays
 from vgae.runtime.numerals import is_integer
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 _WORD2VEC = (".txt", ".vec", ".w2v")
-FORMATS = (".npz", ".npy", *TABLE_FORMATS, *_WORD2VEC, ".projector")
+FORMATS = (".npz", ".npy", *TABLE_FORMATS, *_WORD2VEC, ".projector", ".h5ad")
 
 _PROJECTOR_FILES = 'tensor_name: "mu" tensor_path: "vectors.tsv" metadata_path: "metadata.tsv"'
 
@@ -51,18 +52,20 @@ def write_embeddings(
     ``.json``, ``.jsonl``, ``.parquet``: the columns ``id``, ``label`` if given, and ``z_0`` ...
     of ``mu``, written by :func:`vgae.runtime.tables.write_table`. ``.txt``, ``.vec``, ``.w2v``:
     ``mu`` in the text format of word2vec, which gensim reads, with names from
-    :func:`word2vec_name`. ``.projector``: a folder, see :func:`write_projector`.
+    :func:`word2vec_name`. ``.projector``: a folder, see :func:`write_projector`. ``.h5ad``
+    (AnnData): ``obsm["X_vgae"]``, in the file if it is there, see
+    :func:`vgae.prediction.cells.write_h5ad`.
 
     A file is written as a whole or not at all.
 
     Args:
-        path: Destination; an existing file is replaced.
+        path: Destination; an existing file is replaced, but for ``.h5ad``.
         ids: Names of the N nodes or graphs.
         q: Posterior, as returned by :func:`vgae.embed` or :func:`vgae.graph_vectors`.
         labels: Labels, such as :func:`node_labels`, None where unknown; only tables and the
             projector have them.
-        more: Further columns of tables and of the projector, and arrays of ``.npz``, by name, of
-            length N, such as ``{"cluster": clusters.labels}``; NaN is an empty cell.
+        more: Further columns of tables, of the projector and of ``obs``, and arrays of ``.npz``,
+            by name, of length N, such as ``{"cluster": clusters.labels}``; NaN is an empty cell.
 
     Raises:
         UsageError: If the suffix is unknown, or a package that the format needs is missing.
@@ -81,6 +84,8 @@ def write_embeddings(
             np.save(temporary, arrays["mu"], allow_pickle=False)
     elif suffix in _WORD2VEC:
         _write_word2vec(path, ids, arrays["mu"])
+    elif suffix == ".h5ad":
+        write_h5ad(path, ids, arrays, labels=labels, more=more)
     else:
         label = {} if labels is None else {"label": labels}
         z = {f"z_{k}": column for k, column in enumerate(arrays["mu"].T)}

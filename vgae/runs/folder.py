@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from vgae.runs.lock import LOCK_FILES, has_lock_file, locked
 from vgae.runtime.atomic import writing
 from vgae.runtime.reading import parsed_json, read_regular
 from vgae.training.history import HistoryRow, checked_row
-from vgae.training.tensorboard import tensorboard_log
+from vgae.training.trackers import Tracker
 from vgae.version import __version__
 
 FORMAT = "vgae-run-1"
@@ -37,15 +37,22 @@ class Output:
     Attributes:
         folder: Path of a new or empty folder.
         overwrite: Replace a run in this folder, after all arguments have been validated.
-        tensorboard: Log each epoch for TensorBoard in ``tensorboard/``.
+        tensorboard: Log each epoch for TensorBoard in ``tensorboard/``; short for a tracker.
         numbered: Append the name of the model or recipe, and the first number, from 1, of which
             there is no folder yet.
+        track: Names of trackers, or trackers; see :mod:`vgae.training.trackers`.
     """
 
     folder: str | os.PathLike[str]
     overwrite: bool = False
     tensorboard: bool = False
     numbered: bool = False
+    track: Sequence[str | Tracker] = ()
+
+    @property
+    def trackers(self) -> list[str | Tracker]:
+        """All that are told of the training."""
+        return [*self.track, *(["tensorboard"] if self.tensorboard else [])]
 
 
 def is_named(source: str) -> bool:
@@ -148,7 +155,7 @@ def understood(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def history_file(
-    folder: Path, *, tensorboard: bool = False
+    folder: Path, *, tell: Callable[[HistoryRow], None] | None = None
 ) -> Iterator[Callable[[HistoryRow], None]]:
     """Open ``history.jsonl``, and yield the function that writes a row.
 
@@ -156,13 +163,10 @@ def history_file(
 
     Args:
         folder: Folder of the run.
-        tensorboard: Write ``tensorboard/`` as well; a folder that has one is always continued.
+        tell: Called with each row, after it is written.
     """
-    path, logs = folder / "history.jsonl", folder / "tensorboard"
+    path = folder / "history.jsonl"
     with ExitStack() as opened:
-        log_row = None
-        if tensorboard or logs.is_dir():
-            log_row = opened.enter_context(tensorboard_log(logs))
         with writing(path):
             file = path.open("a", encoding="utf-8", buffering=1)
         is_new = False
@@ -183,8 +187,8 @@ def history_file(
             with writing(path):
                 begin()
                 file.write(json.dumps(row._asdict(), allow_nan=False) + "\n")
-            if log_row is not None:
-                log_row(row)
+            if tell is not None:
+                tell(row)
 
         yield write
         with writing(path):

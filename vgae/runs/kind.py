@@ -30,6 +30,7 @@ FILES = {
     "config.json": "all settings and versions",
     "history.jsonl": "loss, its parts and validation scores, one row per epoch",
     "metrics.json": "scores",
+    "model/README.md": "model card: what was trained, its scores, how to load it",
     "model/config.json": "architecture of the model",
     "model/model.safetensors": "weights of the model",
     "checkpoints/best.safetensors": "weights of the best epoch",

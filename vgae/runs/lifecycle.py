@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -15,6 +15,7 @@ import torch
 from vgae.errors import ArtifactError
 from vgae.models.files import save_weights, write_json
 from vgae.recipes.base import Training
+from vgae.runs.cards import write_run_card
 from vgae.runs.digests import digests
 from vgae.runs.folder import (
     FORMAT,
@@ -38,7 +39,7 @@ from vgae.runtime.devices import Compute
 from vgae.runtime.processes import Team, team
 from vgae.runtime.streams import checked_seed
 from vgae.training.prepared import PreparedTraining
-from vgae.training.tensorboard import check_tensorboard
+from vgae.training.trackers import Tracker, Tracking, checked_trackers, tracking
 from vgae.training.trainer import FitResult
 
 log = logging.getLogger(__name__)
@@ -83,8 +84,7 @@ def train(
     seed, compute = checked_seed(seed), Compute.of(device)
     data = kind.divide(kind.open(source, progress=progress), source, seed)
     model = kind.model_for(data, model)
-    if output.tensorboard:
-        check_tensorboard()
+    checked_trackers(output.trackers)
     # Every argument is validated before anything is written.
     prepared = kind.prepare(data, model=model, recipe=recipe, seed=seed, device=compute)
     config = {
@@ -95,7 +95,7 @@ def train(
         **({"processes": team().size} if team().size > 1 else {}),
         "versions": versions(),
     }
-    shown = {"tensorboard": output.tensorboard, "progress": progress}
+    shown: Any = {"track": output.trackers, "progress": progress}
     if output.numbered:
         place = f"{output.folder}-{kind.label(model, prepared.recipe)}"
         output = replace(output, folder=place)
@@ -120,6 +120,7 @@ def resume(
     paths: Mapping[str, str] | None = None,
     device: str | Compute = "auto",
     tensorboard: bool = False,
+    track: Sequence[str | Tracker] = (),
     progress: bool | None = None,
 ) -> Any:
     """Continue an interrupted run of any kind from its newest intact checkpoint.
@@ -137,6 +138,7 @@ def resume(
             ``"source"``, for a run that comes from another machine.
         device: See :func:`vgae.fit`.
         tensorboard: See :class:`~vgae.runs.folder.Output`.
+        track: Trackers beside those that the run had.
         progress: See :func:`vgae.fit`.
 
     Raises:
@@ -145,7 +147,9 @@ def resume(
         ResourceError: If another process is training in it.
     """
     folder, compute, us = Path(folder), Compute.of(device), team()
-    shown = {"tensorboard": tensorboard, "progress": progress}
+    trackers = Output(folder, tensorboard=tensorboard, track=track).trackers
+    checked_trackers(trackers)
+    shown: Any = {"track": trackers, "progress": progress}
     kind = kind_of(folder)  # before the lock, which would be written in any folder
     with ExitStack() as held:
         us.led(lambda: held.enter_context(locked(folder)))
@@ -184,7 +188,7 @@ def _trained(
     data: Any,
     prepared: PreparedTraining,
     *,
-    tensorboard: bool,
+    track: Sequence[str | Tracker],
     progress: bool | None,
 ) -> R:
     """Train, or continue training, in a locked folder with a configuration; write the results."""
@@ -195,18 +199,20 @@ def _trained(
         kind.write_data(folder, data)
 
     def finish() -> None:
-        _write_result(kind, folder, config, data, result, progress=progress)
+        metrics = _write_result(kind, folder, config, data, result, progress=progress)
+        told.scores(metrics)
         remove_checkpoints(folder)
 
     us.led(begin)
-    history = history_file(folder, tensorboard=tensorboard) if us.leads else nullcontext()
-    with history as write_row:
-        result = prepared.train(
-            on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
-        )
-    vars(prepared).clear()  # its inputs take as much memory as the links
-    us.part()
-    team().led(finish)
+    with tracking(folder, config, track) if us.leads else nullcontext(Tracking()) as told:
+        history = history_file(folder, tell=told.row) if us.leads else nullcontext()
+        with history as write_row:
+            result = prepared.train(
+                on_row=write_row, progress=progress, checkpoints=folder / "checkpoints"
+            )
+        vars(prepared).clear()  # its inputs take as much memory as the links
+        us.part()
+        team().led(finish)
     _check_shared(folder, us)
     run = kind.load(folder)
     kind.attach(run, data)
@@ -230,8 +236,8 @@ def _write_result(
     result: FitResult,
     *,
     progress: bool | None,
-) -> None:
-    """Write weights, embeddings and scores."""
+) -> dict[str, Any]:
+    """Write weights, embeddings and scores, which are returned."""
     log.info("scoring the held-out data, writing model and embeddings")
     (folder / "checkpoints").mkdir(exist_ok=True)
     # A process that was killed during the write may have left half of a model.
@@ -249,5 +255,7 @@ def _write_result(
         **kind.write(folder, config, data, result, progress=progress),
         "files": digests(folder, kind.tied),
     }
+    write_run_card(folder, config, metrics)
     # Last: with it, the run is complete.
     write_json(folder / "metrics.json", metrics)
+    return metrics

@@ -179,7 +179,7 @@ class _Cell(Pace):
         self.due = self.start + after
         self.handle: Any = None
 
-    def __call__(self, done: int, text: Text | None = None) -> None:
+    def __call__(self, done: float, text: Text | None = None) -> None:
         super().__call__(done, text)
         if self.seen >= self.due:
             self._show()
