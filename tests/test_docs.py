@@ -11,9 +11,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import typer
 
 import vgae
@@ -48,7 +50,7 @@ STAND_INS = {
     r"\bRUN2\b|runs/(other|gae)\b": "runs/stdlib-vgae-1",
 }
 # Files and data that have to be downloaded; processes of their own.
-ELSEWHERE = re.compile(r"pyg:|ogb|heart|pubmed")
+ELSEWHERE = re.compile(r"pyg:|ogb|heart|pubmed|^vgae push|hf:|track mlflow")
 
 
 def commands(text):
@@ -103,6 +105,14 @@ def write_files(folder):
     shutil.copy(folder / "friends.csv", folder / "next.csv")
     shutil.copy(folder / "people.csv", folder / "next_people.csv")
     (folder / "links.tsv").write_text((folder / "edges.csv").read_text().replace(",", "\t"))
+    (gat,) = [block for block in PYTHON["papers.md"] if "class GAT" in block]
+    (folder / "gat.py").write_text(gat)
+    links = {"connectivities": sp.csr_array(np.eye(60, k=1) + np.eye(60, k=-1))}
+    names = pd.Index([f"cell{k}" for k in range(60)], dtype=object)
+    obs = pd.DataFrame({"cell_type": pd.Series(["a", "b"] * 30, names, dtype=object)})
+    var = pd.DataFrame(index=pd.Index([f"gene{k}" for k in range(5)], dtype=object))
+    cells = anndata.AnnData(np.ones((60, 5)), obs=obs, var=var, obsp=links)
+    cells.write_h5ad(folder / "cells.h5ad", convert_strings_to_categoricals=False)
     np.save(folder / "my-images.npy", np.random.default_rng(0).random((80, 1, 8, 8)))
     write_graphs(folder / "mutag")
 

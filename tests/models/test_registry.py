@@ -244,5 +244,5 @@ def test_a_decoder_of_direction_in_a_model_of_ones_own_is_refused_without_direct
 
 
 def test_the_name_of_a_recipe_is_told_from_a_model():
-    with pytest.raises(UsageError, match=r"no model 'best'; .* best is a recipe: --recipe best"):
+    with pytest.raises(UsageError, match="'best' is a recipe, not a model; give --recipe best"):
         graph_model("best")

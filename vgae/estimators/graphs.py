@@ -58,7 +58,7 @@ class VGAEEmbedder(LatentTransformer):
     as ``pipeline.fit_transform(X, vgaeembedder__graph=A)`` or, with metadata routing, after
     ``set_fit_request(graph=True)`` and ``set_transform_request(graph=True)``. Cross-validation, as
     in a ``GridSearchCV``, takes rows out of X and of an adjacency, and a part of the nodes is
-    another graph: choose settings with :class:`LinkSearch`, which holds out links.
+    another graph: choose settings with :class:`vgae.LinkSearch`, which holds out links.
 
     Args:
         recipe: Name of the settings, such as ``"paper"``; see :mod:`vgae.recipes`.
