@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Nothing but what a lock knows, byte for byte.
 LOCKED := $(PIP) --require-hashes --no-deps
 
-.PHONY: demo test test-all docs kills audit lint format bench gpu clean
+.PHONY: demo test test-all docs wheel kills audit lint format bench gpu clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test      suite, lint, types and import contracts"
 	@echo "make test-all  the same with the slow tests and the audit"
 	@echo "make docs      build the site in docs/_build/html"
+	@echo "make wheel     build the wheel, and use it in an empty folder"
 	@echo "make kills     kill runs 1,000 times, and see whether anything is lost"
 	@echo "make audit     ask for known vulnerabilities of what is pinned"
 	@echo "make format    lay out the code"
@@ -58,6 +59,9 @@ test-all: $(VENV)/.stamp-dev lint audit
 docs: $(VENV)/.stamp-dev
 	$(BIN)/sphinx-build -q -W --keep-going -E -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+wheel: $(VENV)/.stamp-dev
+	PYTHON=$(BIN)/python .ci/wheel.sh
 
 # Half an hour. The second one must lose some, or the first would prove nothing.
 kills: $(VENV)/.stamp-dev
