@@ -30,7 +30,7 @@ BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 PYTHON = {
     name: [b for kind, b in BLOCK.findall(t) if kind == "python"] for name, t in TEXTS.items()
 }
-SHELL = ("", "bash", "console")
+SHELL = ("", "sh", "bash", "console")
 
 # What stands for what on the pages: small graphs for large ones, a run for RUN.
 STAND_INS = {
@@ -44,6 +44,7 @@ STAND_INS = {
     r"--jobs \d": "--jobs 1",  # in this process, where trainings are short
     r"--epochs 100": "--epochs 2",
     r"--trials \d+": "--trials 2",
+    r"^vgae tune stdlib (?!.*--trials)": "vgae tune stdlib --trials 2 ",
     r"\bCOLUMN\b": "kind",
     r"--relation NAME": "--relation likes",
     r"\bRUN1\b|runs/vgae\b": "runs/people",
