@@ -23,7 +23,8 @@ import pytest
         (["decode", "runs/a"], "missing option '--z'; see 'vgae decode --help'."),
         (["train", "--seed", "x"], "invalid value for '--seed': "),
         (["train", "a", "b"], "got unexpected extra argument"),
-        (["predict", "r", "--out"], "requires an argument; see 'vgae"),
+        (["predict", "r", "--out"], "requires an argument; see 'vgae predict --help'"),
+        (["table", "stdlib"], "(stdlib); graphs are named by --datasets; see 'vgae table --help'"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(arguments, message, command):

@@ -93,9 +93,10 @@ def test_the_table_is_written_in_the_forms_that_are_named(sbm_file, tmp_path, co
     assert f"{files[1]}: the table" in shown
     assert r"gae, best & " in files[1].read_text()
     rest = [*words, "--epochs", 2, "--resume", files[0], "-q"]
-    for form, file in (("latex", files[1]), ("markdown", files[2])):
-        assert command("table", *rest, "--format", form)[1] == file.read_text()
-    assert json.loads(command("table", *rest, "--format", "json")[1])["recipes"][1]["epochs"] == 2
+    for form, file in (("latex", files[1]), ("markdown", files[2]), ("csv", files[3])):
+        shown = command("table", *rest, f"--{form}")[1]
+        assert shown.split() == file.read_text().split()
+    assert json.loads(command("table", *rest, "--json")[1])["recipes"][1]["epochs"] == 2
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_the_table_is_written_in_the_forms_that_are_named(sbm_file, tmp_path, co
         (["-o", "t.docx"], 2, "t.docx must end in one of .json, .tex, .md, .csv"),
         (["-o", "/proc/none/t.tex"], 5, "/proc/none/t.tex cannot be written"),
         (["-o", "a.json", "-o", "b.json"], 2, "--out takes one .json file"),
-        (["--format", "latx"], 2, "Did you mean latex?"),
+        (["--latex", "--csv"], 2, "--latex and --csv are two forms"),
         (["--significance", "t"], 2, "'corrected-t', 'wilcoxon', 'none', got 't'"),
         (["--features", "x.csv"], 2, "is for a single graph that is a file, not for stdlib"),
     ],

@@ -248,7 +248,7 @@ class TestJoin:
         assert joined.names == ["a", "b", "c", "d"]
         assert joined.place.tolist() == [2, 0]
         np.testing.assert_array_equal(dense(joined.x), [*X[[1, 2]], [0, 0], X[0]])
-        assert "1 nodes have no features, 2 are in the features only" in caplog.text
+        assert "without features: 1; in the features only: 2 nodes" in caplog.text
 
     def test_rows_without_names_belong_to_numbers(self, kind):
         joined = join([0, 2], NodeFeatures(kind(X)))

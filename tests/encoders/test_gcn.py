@@ -1,6 +1,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -11,7 +12,7 @@ from vgae.encoders import GCNEncoder, feature_scale
 from vgae.encoders._convolution import GraphConvolution
 from vgae.encoders._degrees import degree_features
 from vgae.encoders.gcn import ACTIVATIONS
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator
 from vgae.kernels.csr import csr_tensor, edges_to_csr, gcn_norm
@@ -390,3 +391,14 @@ def test_an_encoder_scales_features_if_it_is_told_how(encoder, x):
     torch.testing.assert_close(encoder(x, EDGES).mu, expected)
     torch.testing.assert_close(encoder(*encoder.prepare(x, EDGES)).mu, expected)
     assert "feature_scale" in encoder.state_dict()
+
+
+def test_wrong_options_and_edges_are_refused_in_one_line():
+    with pytest.raises(
+        UsageError, match="'self_loop_wieght'.* mean self_loop_weight":
+        GCNEncoder(3, 4, 2, self_loop_wieght=1.0)
+    encoder = GCNEncoder(3, 4, 2, dropout=0.5)
+    assert encoder.config()["dropout"] == encoder.config()["feature_dropout"] == 0.5
+    for edges in ([[0, 1], [1, 0]], np.array([[0, 1], [1, 0]])):
+        with pytest.raises(UsageError, match=r"must be a tensor of shape \(2, E\), got"):
+            encoder(torch.ones(2, 3), edges)

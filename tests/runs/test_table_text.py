@@ -27,7 +27,7 @@ def test_latex_has_booktabs_escaped_names_and_bold_best_scores():
         r"my\_gae, paper & 80.50 $\pm$ 0.71 & \textbf{90.00} $\pm$ 0.00 & $<$ 0.001 \\",
         r"gat:make, paper & \textbf{85.50} $\pm$ 0.71 & 80.00 $\pm$ 0.00 &  \\",
         r"\caption{Link prediction on cora. 85 \% \& more. p: corrected resampled t-test",
-        r"Each p is of the AUC, against the best row.}",
+        r"Each p is of the AUC, against the best row. Bold: the highest mean.}",
         r"\label{tab:links}",
     ):
         assert part in text

@@ -23,7 +23,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Read the options of a command, and run it."""
-        with _in_one_line():
+        with _in_one_line(ctx):
             return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -35,21 +35,22 @@ class Commands(TyperGroup):
 
 
 @contextmanager
-def _in_one_line() -> Iterator[None]:
+def _in_one_line(group: Any = None) -> Iterator[None]:
     """Turn an error of typer about the command line into one of the package."""
     try:
         yield
     except _WrongUse as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help is the answer
             raise
-        raise UsageError("USAGE", _message(error)) from None
+        name = None if group is None else group.invoked_subcommand
+        raise UsageError("USAGE", _message(error, f"vgae {name}" if name else "vgae")) from None
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, path: str) -> str:
     """Return what is wrong, the nearest name, and the command that lists the right ones."""
     context = error.ctx
     text = error.format_message().rstrip(".")
-    path = "vgae" if context is None else context.command_path
+    path = path if context is None else context.command_path
     if (wrong := getattr(error, "option_name", None)) is not None and context is not None:
         known = [
             name
@@ -60,6 +61,9 @@ def _message(error: Any) -> str:
         if wrong not in known:
             near = did_you_mean(wrong, known)
             return f"there is no option {wrong!r:.60}; see '{path} --help'.{near}"
+    has_graphs = context is not None and any(p.name == "datasets" for p in context.command.params)
+    if has_graphs and "extra argument" in text:
+        text += "; graphs are named by --datasets"
     if type(error).__name__ == "MissingParameter" and error.param is not None:
         text += _hint(context, error.param)
     text, question, near = text.partition(". Did you mean")

@@ -66,9 +66,9 @@ Outputs = Annotated[
         show_default=False,
     ),
 ]
-Format = Annotated[
-    str, typer.Option("--format", help="What is printed: 'text', 'latex', 'markdown', 'json'.")
-]
+Latex = Annotated[bool, typer.Option("--latex", help="Print the table for LaTeX.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Significance = Annotated[
     str,
     typer.Option(
@@ -100,7 +100,9 @@ def table(
     device: o.Device = "auto",
     max_memory: MaxMemory = None,
     out: Outputs = [],
-    format_: Format = "text",
+    latex: Latex = False,
+    markdown: Markdown = False,
+    csv: Csv = False,
     resume: Resume = None,
     quiet: o.Quiet = False,
     as_json: o.Json = False,
@@ -108,7 +110,7 @@ def table(
     """Compare models and recipes over several seeds: mean ± deviation, paired tests."""
     changes = o.changes_of(set_, epochs=epochs)
     settings = [recipe_named(name).override(changes) for name in o.names(recipes)]
-    check_choice("format", format_, Format_)
+    form = _form(json=as_json, latex=latex, markdown=markdown, csv=csv)
     check_choice("significance", significance, Significances)
     store, others = _outputs(out, resume)
     max_bytes = memory_bytes(max_memory)
@@ -144,13 +146,21 @@ def table(
             raise
         for other in others:
             found.save(other)
-        _print(found, path, "json" if as_json else format_)
-    for other in others if format_ == "text" and not as_json else ():
+        _print(found, path, form)
+    for other in others if form == "text" else ():
         typer.echo(f"{other}: the table")
 
 
-Format_ = Literal["text", "latex", "markdown", "json"]
 Significances = Literal["corrected-t", "wilcoxon", "none"]
+
+
+def _form(**wanted: bool) -> str:
+    """Return the one form that is printed."""
+    forms = [form for form, on in wanted.items() if on]
+    if len(forms) > 1:
+        rule = f"--{forms[0]} and --{forms[1]} are two forms of what is printed"
+        raise UsageError("USAGE", f"{rule}; give one, and files with -o for more.")
+    return forms[0] if forms else "text"
 
 
 def _print(table: "Table", path: Path, form: str) -> None:
@@ -162,7 +172,8 @@ def _print(table: "Table", path: Path, form: str) -> None:
         print_table(table)
         typer.echo(f"\n{path}: the same, with one row per seed")
     else:
-        typer.echo(table.to_latex() if form == "latex" else table.to_markdown(), nl=False)
+        written = {"latex": table.to_latex, "markdown": table.to_markdown, "csv": table.to_csv}
+        typer.echo(written[form](), nl=False)
 
 
 def _outputs(out: Sequence[Path], resume: Path | None) -> tuple[Path | None, list[Path]]:

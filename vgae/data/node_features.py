@@ -225,7 +225,7 @@ def join_features(
         )
     if no_row or no_node:
         counts = len(no_row), len(no_node)
-        log.info("%d nodes have no features, %d are in the features only", *counts)
+        log.info("without features: %d; in the features only: %d nodes", *counts)
     ordered = sorted(nodes.union(rows)) if no_node else names
     place_of = {name: place for place, name in enumerate(ordered)}
     place = np.fromiter((place_of[name] for name in names), np.int64, len(names))

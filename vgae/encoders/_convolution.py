@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from vgae.encoders._degrees import DEGREE_COLUMNS, degree_features, linked
 from vgae.encoders._features import Features, Propagated, dropped, glorot, transformed
 from vgae.encoders.base import GraphEncoder
-from vgae.errors import DataError
+from vgae.errors import DataError, UsageError
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.kernels import EdgeOperator, SparseOperator
 from vgae.kernels.csr import checked_edges, gcn_norm, gcn_norm_entries
@@ -136,6 +136,9 @@ class GraphConvolution(nn.Module):
         self, x: Features, edge_index: Edges, edge_weight: Tensor | None = None
     ) -> Propagation:
         r"""Return :math:`\hat A` as an operator, whichever form the edges have."""
+        if type(edge_index) is list or type(edge_index).__module__ == "numpy":
+            what = f"edge_index must be a tensor of shape (2, E), got {type(edge_index).__name__}"
+            raise UsageError("PARAMETER", f"{what}; pass torch.as_tensor(edge_index).")
         num_nodes, dtype = (self.weight if x is None else x).shape[0], _precision(self.weight)
         options: Any = {"self_loop_weight": self.self_loop_weight}
         options |= {"signed": True} if self.signed else {}

@@ -16,6 +16,7 @@ from vgae.encoders.content import Content
 from vgae.encoders.positions import Positions, unplaced
 from vgae.encoders.roles import Roles
 from vgae.encoders.walks import Walks
+from vgae.errors import UsageError, did_you_mean
 from vgae.gaussian import DiagGaussian, PointMass
 from vgae.recipes.graphs import Activation, Recipe
 
@@ -28,6 +29,9 @@ class GCNOptions(ConvolutionOptions, total=False):
     walks: tuple[int, int] | tuple[int, int, float]
     roles: int
     content: tuple[int, float]
+
+
+_OPTIONS = (*ConvolutionOptions.__annotations__, *GCNOptions.__annotations__)
 
 
 class GCNEncoder(ConvolutionalEncoder):
@@ -56,8 +60,8 @@ class GCNEncoder(ConvolutionalEncoder):
         posterior: :class:`~vgae.DiagGaussian`, or :class:`~vgae.PointMass` for a plain
             auto-encoder.
         activation: f, ``"relu"`` or ``"elu"``.
-        dropout: Rates of the entries of X and of H that are dropped in training, each in
-            ``[0, 1)``.
+        dropout: Rate of the entries of X and of H that are dropped in training, in ``[0, 1)``;
+            two numbers are that of X and that of H.
         generator: Source of the initial weights; torch's default if not given.
         bias: ``True`` learns the biases b (PyG does, the paper's code does not).
         self_loop_weight: c; ``GCNConv(improved=True)`` has 2.
@@ -108,19 +112,23 @@ class GCNEncoder(ConvolutionalEncoder):
         *,
         posterior: type[DiagGaussian] | type[PointMass] = DiagGaussian,
         activation: Activation = "relu",
-        dropout: tuple[float, float] = (0.0, 0.0),
+        dropout: float | tuple[float, float] = 0.0,
         generator: torch.Generator | None = None,
         **options: Unpack[GCNOptions],
     ) -> None:
         super().__init__(in_channels, latent_channels, posterior)
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {[*ACTIVATIONS]}, got {activation!r}.")
+        for name in options:
+            if name not in _OPTIONS:
+                rule = f"GCNEncoder has no option {name!r:.60}"
+                raise UsageError("PARAMETER", f"{rule}.{did_you_mean(name, _OPTIONS)}")
         self.activation: Activation = activation
         common: dict[str, Any] = {**options, "generator": generator}
         norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
         positions, roles = common.pop("positions", 0), common.pop("roles", 0)
         walks, content = common.pop("walks", (0, 1)), common.pop("content", (0, 1.0))
-        drop_x, drop_h = dropout
+        drop_x, drop_h = dropout if isinstance(dropout, tuple) else (dropout, dropout)
         self.conv0 = self.convolution(in_channels, hidden_channels, dropout=drop_x, **common)
         # One product for all heads: mu and log sigma stand side by side.
         own = latent_channels - positions - walks[0] - roles

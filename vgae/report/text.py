@@ -110,7 +110,10 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
         ranks += [row["given"]["mrr"], row["given"]["hits_at_10"]] if own else []
         if sided:
             ranks += [row["recommended"][name] for name in ("recall_at_20", "ndcg_at_20")]
-        line += [per_cent(value) for value in (row["hits_at_50"], *ranks)]
+        # Every link is among the first 50 of so few, whatever the model.
+        few = row.get("num_non_links", row["num_links"]) <= 50
+        hits = "–" if few else per_cent(row["hits_at_50"])
+        line += [hits, *(per_cent(value) for value in ranks)]
         lines.append([*line, error_text(row[probabilities])])
     ranked = "".join(_sample_text(part, row) for part, row in scores.items())
     sigmoid = ", ".join(error_text(row["sigmoid"]) for row in scores.values())

@@ -13,7 +13,13 @@ from vgae.evaluation.paired import TITLES, Comparison, PairedTest, compare_score
 from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 from vgae.runs import table_text
 from vgae.runs.trials import Trial
-from vgae.runtime.tables import FORMATS, checked_suffix, optional_module, write_table
+from vgae.runtime.tables import (
+    FORMATS,
+    checked_suffix,
+    csv_lines,
+    optional_module,
+    write_table,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -231,6 +237,10 @@ class Table(Sequence[Summary]):
     def to_markdown(self) -> str:
         """Return the table and the protocol in Markdown; the best scores are bold."""
         return table_text.markdown(self)
+
+    def to_csv(self) -> str:
+        """Return the columns of the table as CSV."""
+        return "".join(csv_lines(self.columns()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table to a file: ``.tex``, ``.md``, or ``.csv`` and the like.

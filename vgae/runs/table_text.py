@@ -82,7 +82,7 @@ def _notes(table: Any) -> str:
     """Return the graphs, the protocol and the tests of a table."""
     graphs = ", ".join(dict.fromkeys(row.dataset for row in table))
     tests = f" {table.tests} Each p is of the AUC, against the best row." if table.tests else ""
-    return f"{graphs}. {table.protocol}{tests}"
+    return f"{graphs}. {table.protocol}{tests} Bold: the highest mean."
 
 
 def _cells(

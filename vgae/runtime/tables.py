@@ -117,18 +117,22 @@ def _rows(columns: Mapping[str, Column]) -> Iterator[tuple[Any, ...]]:
         yield from zip(*block, strict=True)
 
 
-def _write_csv(path: Path, columns: Mapping[str, Column]) -> None:
-    separator = "\t" if path.suffix == ".tsv" else ","
+def csv_lines(columns: Mapping[str, Column], separator: str = ",") -> Iterator[str]:
+    """Yield the lines of a table of text, which :func:`write_table` writes."""
     # Only numbers are in these arrays, whose text needs no quotes.
     plain = [isinstance(c, np.ndarray) and c.dtype.kind in "biuf" for c in columns.values()]
+    yield separator.join(_cell(name, separator) for name in columns) + "\r\n"
+    for block in _blocks(columns):
+        cells = [
+            map(str, part) if is_plain else [_cell(value, separator) for value in part]
+            for part, is_plain in zip(block, plain, strict=True)
+        ]
+        yield from (separator.join(row) + "\r\n" for row in zip(*cells, strict=True))
+
+
+def _write_csv(path: Path, columns: Mapping[str, Column]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(separator.join(_cell(name, separator) for name in columns) + "\r\n")
-        for block in _blocks(columns):
-            cells = [
-                map(str, part) if is_plain else [_cell(value, separator) for value in part]
-                for part, is_plain in zip(block, plain, strict=True)
-            ]
-            file.writelines(separator.join(row) + "\r\n" for row in zip(*cells, strict=True))
+        file.writelines(csv_lines(columns, "\t" if path.suffix == ".tsv" else ","))
 
 
 def _cell(value: Any, separator: str) -> str:

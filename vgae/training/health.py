@@ -255,7 +255,7 @@ def loss_finding(
         return f"{what}; {advice or f'try {_lower_lr(recipe)}{_regularised(recipe)}'}"
     # Three tenths at either end show a fall that the noise of one hides, from three deviations on.
     fresh, fall = is_new and not recipe.warmup, tenths[:3].mean() - tenths[-3:].mean()
-    higher = max(10 * recipe.lr, type(recipe).lr)
+    higher = max(3 * recipe.lr, type(recipe).lr)
     larger = f"a larger lr (now {recipe.lr}), such as {_setting('lr', higher)}"
     if fresh and fall < max(math.sqrt(3) * noise, 0.001 * abs(last)):
         what = f"the loss did not fall: from {tenths[0]:.4g} to {last:.4g}"
