@@ -51,7 +51,7 @@ STAND_INS = {
     r"\bRUN2\b|runs/(other|gae)\b": "runs/stdlib-vgae-1",
 }
 # Files and data that have to be downloaded; processes of their own.
-ELSEWHERE = re.compile(r"pyg:|ogb|heart|pubmed|^vgae push|hf:|track mlflow")
+ELSEWHERE = re.compile(r"pyg:|ogb|heart|pubmed|^vgae push|-completion|hf:|track mlflow")
 
 
 def commands(text):

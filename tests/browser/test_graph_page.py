@@ -367,7 +367,7 @@ def test_the_map_is_coloured_by_a_column(opened, page_path, tmp_path):
     page.select_option("#tint", "column-0")
     assert page.locator("#legend").inner_text().split() == ["20", "80"]
     page.select_option("#tint", "column-1")
-    assert page.locator("#legend button").all_inner_texts() == ["Bern", "Ulm", "?"]
+    assert page.locator("#legend button").all_inner_texts() == ["Bern", "Ulm", "unknown"]
     kinds = page.locator("#legend .dot").evaluate_all("dots => dots.map((dot) => dot.className)")
     assert kinds == ["dot shape-0", "dot shape-0", "dot shape-4"]
     assert page.complaints == []

@@ -68,10 +68,13 @@ def test_an_interrupted_table_keeps_its_rows_and_goes_on_to_the_same_bytes(
     assert out.read_bytes() == whole.read_bytes()
 
 
-def test_a_wrong_name_leaves_an_old_table_as_it_was(tmp_path, command):
+@pytest.mark.parametrize("name", ["typo", "stdlib"])
+def test_an_old_table_stays_as_it_was(name, tmp_path, command):
     out = tmp_path / "table.json"
     out.write_text("old")
-    assert command("table", "--datasets", "typo", "-o", out)[0] == 3
+    status, _, err = command("table", "--datasets", name, "-o", out)
+    assert status == 2
+    assert f"go on with --resume {out}, or choose another --out" in err
     assert out.read_text() == "old"
 
 

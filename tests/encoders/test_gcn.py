@@ -394,7 +394,7 @@ def test_an_encoder_scales_features_if_it_is_told_how(encoder, x):
 
 
 def test_wrong_options_and_edges_are_refused_in_one_line():
-    with pytest.raises(UsageError, match="'self_loop_wieght'.* mean self_loop_weight"):
+    with pytest.raises(UsageError, match=r"'self_loop_wieght'.* mean self_loop_weight"):
         GCNEncoder(3, 4, 2, self_loop_wieght=1.0)
     encoder = GCNEncoder(3, 4, 2, dropout=0.5)
     assert encoder.config()["dropout"] == encoder.config()["feature_dropout"] == 0.5

@@ -472,7 +472,7 @@ def test_a_cross_validation_cannot_divide_a_graph(kind, sbm, X, A):
     with pytest.raises((DataError, UsageError), match="as in GridSearchCV") as caught:
         search.fit(given, **options)
     assert "\n" not in str(caught.value)
-    assert "vgae.split_links" in str(caught.value)
+    assert "vgae.LinkSearch" in str(caught.value)
 
 
 def test_a_direction_or_two_sides_are_kept(generator):

@@ -124,20 +124,25 @@ def test_a_worker_that_is_killed_in_a_trial_changes_nothing(
     sbm_file, tmp_path, caplog, workers_of
 ):
     """Its trial is repeated; the file is that of one process, byte for byte."""
-    one, two = tmp_path / "1.json", tmp_path / "2.json"
-    options = {"seeds": 3, "recipes": replace(PAPER, epochs=50)}
-    expected = run_table([str(sbm_file)], ["vgae"], jobs=1, out=one, **options)
+    one, two, large = (tmp_path / name for name in ("1.json", "2.json", "large.csv"))
+    links = [f"{u},{(u * u + d) % 4000}" for u in range(4000) for d in (1, 7, 20, 33)]
+    large.write_text("\n".join(links))
+    sources = [str(sbm_file), str(large)]
+    options = {"seeds": 1, "recipes": replace(PAPER, epochs=50, pairs="exact")}
+    expected = run_table(sources, ["vgae"], jobs=1, out=one, **options)
     killed = []
 
     def kill(trial):
-        """Kill the other one of two processes, which were started for seeds 0 and 1."""
+        """Kill the process of the large graph when that of the small one has ended."""
         if not killed:
-            killed.append(workers_of()[1 - trial.seed])
+            assert trial.dataset == sbm_file.stem
+            killed.append(workers_of()[1])
             killed[0].kill()
 
-    found = run_table([str(sbm_file)], ["vgae"], jobs=2, out=two, on_trial=kill, **options)
+    found = run_table(sources, ["vgae"], jobs=2, out=two, on_trial=kill, **options)
     assert caplog.text.count("was ended by SIGKILL; this is repeated") == 1
-    assert [row.test for row in found[0].trials] == [row.test for row in expected[0].trials]
+    for own, others in zip(found, expected, strict=True):
+        assert [row.test for row in own.trials] == [row.test for row in others.trials]
     assert one.read_bytes() == two.read_bytes()
     assert not killed[0].is_running()
 

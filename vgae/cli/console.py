@@ -67,7 +67,8 @@ def print_table(table: "Table") -> None:
     lines = [["data set", "model", "recipe", "AUC", "AP", *heads]]
     for row in table:
         ours = [
-            f"{100 * m:.2f} ± {100 * d:.2f}" for m, d in zip(row.mean, row.deviation, strict=True)
+            f"{100 * m:.2f}" + (f" ± {100 * d:.2f}" if len(row.trials) > 1 else "")
+            for m, d in zip(row.mean, row.deviation, strict=True)
         ]
         published = [f"{100 * p:.1f}" for p in row.published] if row.published else ["-", "-"]
         lines.append([row.dataset, row.model, row.recipe, *ours, *published[: len(heads)]])

@@ -13,6 +13,7 @@ from vgae.cli.memory import MaxMemory
 from vgae.cli.memory import max_bytes as memory_bytes
 from vgae.errors import UsageError, check_choice
 from vgae.recipes import DEFAULT, RECIPES, recipe_named
+from vgae.runtime.atomic import check_writable
 
 if TYPE_CHECKING:
     from vgae.runs.table_rows import Table
@@ -113,6 +114,11 @@ def table(
     form = _form(json=as_json, latex=latex, markdown=markdown, csv=csv)
     check_choice("significance", significance, Significances)
     store, others = _outputs(out, resume)
+    if store is not None:
+        if resume is None and store.exists():
+            again = f"go on with --resume {store}, or choose another --out"
+            raise UsageError("RUN_EXISTS", f"{store} has a table; {again}.")
+        check_writable(store)
     max_bytes = memory_bytes(max_memory)
     from vgae.runs.lock import reserved
     from vgae.runs.table import run_table

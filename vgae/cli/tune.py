@@ -155,7 +155,7 @@ def _began(resume: Path | None, context: typer.Context) -> dict[str, Any]:
     with understood(resume):
         kept = {"model": str, "splits": int, "seed": int, "graph": str, "features": str}
         found: dict[str, Any] = {name: kind(content[name]) for name, kind in kept.items()}
-        found["split"] = content["split"]
+        found |= {"split": content["split"], "trials": int(content["num_trials"])}
         found |= read_paths(resume)
         recipe = stored_recipe(Recipe, content)
         found["start"] = recipe.override({f: getattr(recipe, f) for f in content["fixed"]})

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from vgae.errors import DataError, UsageError, check_choice
+from vgae.graphs.defaults import TEST_FRACTION, VAL_FRACTION
 
 PairedTest = Literal["corrected-t", "wilcoxon"]
 TITLES: Mapping[str, str] = {
@@ -40,14 +41,15 @@ def compare_scores(
     scores: Mapping[str, Sequence[float]],
     *,
     test: PairedTest = "corrected-t",
-    ratio: float = 0.0,
+    ratio: float = TEST_FRACTION / (1 - TEST_FRACTION - VAL_FRACTION),
 ) -> list[Comparison]:
     """Compare every pair of methods, and correct the p-values for the number of pairs.
 
     Args:
         scores: Scores of each method by its name, all on the same splits in the same order.
         test: ``"corrected-t"``, see :func:`corrected_t`; or ``"wilcoxon"``, see :func:`wilcoxon`.
-        ratio: Size of a test set over that of a training set, for the corrected t-test.
+        ratio: Size of a test set over that of a training set, for the corrected t-test; by
+            default that of :func:`vgae.split_links`. 0 for several seeds on one split.
 
     Raises:
         UsageError: If the test is unknown.
@@ -62,6 +64,8 @@ def compare_scores(
     if lengths and (number := min(lengths.values())) < 2:
         rule = "a paired test needs at least 2 splits (seeds, --seeds)"
         raise DataError("TOO_FEW_PAIRS", f"{rule}, got {number}.")
+    if wrong := [name for name, values in scores.items() if not np.isfinite(values).all()]:
+        raise DataError("TOO_FEW_PAIRS", f"the scores of {wrong[0]} are not all finite numbers.")
     found = []
     for first, second in combinations(scores, 2):
         apart = np.asarray(scores[first], float) - np.asarray(scores[second], float)

@@ -350,7 +350,7 @@ class Graph(Derived):
         raise UsageError(
             "GRAPH",
             f"{self!r} is no array: take its x or to_scipy(). Cross-validation, as in"
-            " GridSearchCV, cannot divide it into rows; vgae.split_links divides its links.",
+            " GridSearchCV, cannot divide it into rows; vgae.LinkSearch holds out links.",
         )
 
     def __getstate__(self) -> dict[str, Any]:

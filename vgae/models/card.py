@@ -17,12 +17,12 @@ _TAGS = {
 }
 _PIPELINES = {"graph": "graph-ml", "typed_graph": "graph-ml", "images": "feature-extraction"}
 _INPUTS = {
-    "graph": 'graph = vgae.load_dataset("cora")  # or vgae.read_graph("links.csv")\n'
+    "graph": 'graph = vgae.read_graph("links.csv")  # with the features of the training\n'
     "q = vgae.embed(model, graph)  # q.mu: one vector for each node",
     "typed_graph": "# edges: a data frame with the relations of the training\n"
     'graph = vgae.TypedGraph.from_pandas(edges, relation="kind")\n'
     "q = vgae.embed(model, graph)  # q.mu: one vector for each node",
-    "images": 'images = vgae.load_images("digits")  # or a file; pixels in [0, 1]\n'
+    "images": 'images = vgae.load_images("images.npy")  # pixels in [0, 1]\n'
     "q = vgae.embed_images(model, images.test)  # q.mu: one vector for each image",
 }
 
@@ -114,7 +114,8 @@ def _front(card: Card, title: str) -> str:
 
 def _loading(card: Card) -> str:
     first = 'model = vgae.from_pretrained("FOLDER")  # or "hf:USER/MODEL" from the hub'
-    return f"{first}\n{_INPUTS[card.kind]}"
+    code = f'vgae.use_code("{card.model}")  # the module with the encoder\n'
+    return f"{code if ':' in card.model else ''}{first}\n{_INPUTS[card.kind]}"
 
 
 def _range(interval: Sequence[float] | None) -> str:

@@ -62,7 +62,7 @@ def _imported(path: str) -> Any:
     with _current_folder_first():
         try:
             found = import_module(module)
-        except Exception as error:  # whatever the module raises
+        except (Exception, SystemExit) as error:  # whatever the module raises
             what = [*str(error).splitlines(), ""][0].rstrip(".")
             where = f"; {module.partition('.')[0]}.py must be in the current folder or installed"
             hint = where if isinstance(error, ModuleNotFoundError) else ""
@@ -134,6 +134,9 @@ def _tried(path: str, make: Callable[[int], Any]) -> tuple[DiagGaussian | PointM
         rule = "mu, (mu, logstd), a vgae.DiagGaussian or a vgae.PointMass"
         got = f"got {type(q).__name__}"
         raise UsageError("CODE", f"the encoder of {path} must return {rule}, {got}.")
+    if len(q.mu) != len(x):
+        rule = f"the encoder of {path} must return a vector for each node"
+        raise UsageError("CODE", f"{rule}, got {len(q.mu)} for {len(x)} nodes.")
     return q, returns_heads
 
 

@@ -112,7 +112,7 @@ def link_scores_text(scores: Mapping[str, Mapping[str, Any]]) -> str:
             ranks += [row["recommended"][name] for name in ("recall_at_20", "ndcg_at_20")]
         # Every link is among the first 50 of so few, whatever the model.
         few = row.get("num_non_links", row["num_links"]) <= 50
-        hits = "–" if few else per_cent(row["hits_at_50"])
+        hits = "-" if few else per_cent(row["hits_at_50"])
         line += [hits, *(per_cent(value) for value in ranks)]
         lines.append([*line, error_text(row[probabilities])])
     ranked = "".join(_sample_text(part, row) for part, row in scores.items())

@@ -194,7 +194,8 @@ def tune(  # noqa: PLR0913 - each is given by name
     with ExitStack() as held:
         store, done = None, list[Candidate]()
         if out is not None:
-            config = {**(described or {}), **identity, **task.described()}
+            wanted = {"num_trials": trials}
+            config = {**(described or {}), **task.described(), **wanted, **identity}
             store = held.enter_context(TuningStore.opened(out, config, resume=resume))
             done = store.trials
         found = Tuning(recipe, model, space, done, splits, {})

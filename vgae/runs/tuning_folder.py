@@ -25,7 +25,7 @@ FILES = {
     "best.toml": "the recipe with the best settings",
     "tuning.png": "figure: the trials, and what matters",
 }
-_FREE = ("device", "threads", "versions")
+_FREE = ("device", "threads", "versions", "num_trials")
 
 
 @dataclass
