@@ -146,7 +146,7 @@ def links_figure(run: Run) -> Figure:
         predicted = run.calibration.predict(test.logits)
         draw_operating_point(roc, precision_recall, predicted, test.label)
     draw_reliability(calibration, run, test)
-    legend(calibration, loc="upper left")
+    legend(calibration, loc="best")
     titled(calibration, "Reliability, as many non-links as links")
     return figure
 

@@ -66,7 +66,7 @@ def titled(axes: Axes, text: str) -> None:
     """Set a title, which is not typeset, at the left, and remove half of the frame."""
     axes.set_title(printable(text), loc="left", fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=TEXT)
+    axes.tick_params(which="both", labelsize=TEXT)
 
 
 def cut(text: str, most: int) -> str:
