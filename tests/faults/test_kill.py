@@ -67,7 +67,7 @@ def killed(*arguments):
 
 
 @pytest.mark.row("R01")
-@pytest.mark.parametrize("kills", [6, pytest.param(48, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(48, marks=pytest.mark.slow)])
 def test_runs_that_are_killed_again_and_again_end_like_those_that_are_not(kills):
     counted, err = killed("--kills", kills, "--fresh", kills // 2, "--no-figures")
     assert counted["kills"] >= kills
