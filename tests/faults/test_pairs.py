@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("number", [4, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [6, pytest.param(200, marks=pytest.mark.slow)])
 def test_pairs_of_commands_leave_nothing_mixed(number):
     process = subprocess.run(
         [sys.executable, Path(__file__).with_name("pair_loop.py"), "--pairs", str(number)],
