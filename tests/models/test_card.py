@@ -20,7 +20,7 @@ CARD = Card(
 def test_the_hub_reads_its_front_matter():
     hub = pytest.importorskip("huggingface_hub")
     data = hub.ModelCard(card_text(CARD)).data
-    assert data.library_name == "vgae"
+    assert data.to_dict()["library_name"] == "vgae"
     assert {"vgae", "link-prediction"} <= {*data.tags}
     first, second = data.eval_results
     assert (first.metric_type, first.metric_value) == ("roc_auc", 0.5)
