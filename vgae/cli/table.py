@@ -70,6 +70,7 @@ Outputs = Annotated[
 Latex = Annotated[bool, typer.Option("--latex", help="Print the table for LaTeX.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
+Significances = Literal["corrected-t", "wilcoxon", "none"]
 Significance = Annotated[
     str,
     typer.Option(
@@ -157,9 +158,6 @@ def table(
         typer.echo(f"{other}: the table")
 
 
-Significances = Literal["corrected-t", "wilcoxon", "none"]
-
-
 def _form(**wanted: bool) -> str:
     """Return the one form that is printed."""
     forms = [form for form, on in wanted.items() if on]
@@ -195,7 +193,6 @@ def _outputs(out: Sequence[Path], resume: Path | None) -> tuple[Path | None, lis
         )
     if others:
         from vgae.runs.table_rows import SUFFIXES
-        from vgae.runtime.atomic import check_writable
         from vgae.runtime.tables import checked_suffix
 
         for path in others:

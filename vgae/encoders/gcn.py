@@ -128,7 +128,7 @@ class GCNEncoder(ConvolutionalEncoder):
         norm, degrees = common.pop("latent_norm", None), common.pop("degrees", False)
         positions, roles = common.pop("positions", 0), common.pop("roles", 0)
         walks, content = common.pop("walks", (0, 1)), common.pop("content", (0, 1.0))
-        drop_x, drop_h = dropout if isinstance(dropout, tuple) else (dropout, dropout)
+        drop_x, drop_h = (dropout,) * 2 if isinstance(dropout, int | float) else dropout
         self.conv0 = self.convolution(in_channels, hidden_channels, dropout=drop_x, **common)
         # One product for all heads: mu and log sigma stand side by side.
         own = latent_channels - positions - walks[0] - roles
